@@ -1,0 +1,289 @@
+"""Artifacts: folders that a stage wrote whole, each with a manifest that says what made it.
+
+An artifact is one folder. Its files are written under a temporary name beside it and the folder is renamed when it is
+complete, so that a reader finds a whole artifact or none. `manifest.json` inside names the stage, its settings, the
+digests of its inputs and of every file, versions, seconds and host. Freshness is a comparison of manifests.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from core.errors import UserError
+
+MANIFEST = "manifest.json"
+PROFILE = "profile.json"
+"""Beside a collection's artifacts: the profile that they were built with."""
+ROOT = Path(__file__).resolve().parent.parent
+ARTIFACTS = Path(os.environ.get("RANKSCOPE_ARTIFACTS", ROOT / "artifacts")).resolve()
+RECORDED_VERSIONS = (
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "bm25s",
+    "rank-bm25",
+    "hnswlib",
+    "chroma-hnswlib",
+    "faiss-cpu",
+    "pytrec-eval-terrier",
+    "numpy",
+    "pandas",
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `manifest.json` holds."""
+
+    stage: str
+    command: str
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+    files: dict[str, dict[str, Any]]
+    facts: dict[str, Any]
+    versions: dict[str, str]
+    seconds: float
+    host: dict[str, Any]
+    finished: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the names and digests of the artifact's files: what later stages record as their input."""
+        listing = "".join(f"{name} {entry['sha256']}\n" for name, entry in sorted(self.files.items()))
+        return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits; remembered while size and modification time stay."""
+    status = path.stat()
+    return _file_digest(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _file_digest(path: Path, size: int, modified_ns: int) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def value_digest(value: Any) -> str:
+    """Return the SHA-256 of a JSON-serialisable value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of an artifact.
+
+    Raises:
+        UserError: there is no artifact at `folder`, or its manifest cannot be read.
+    """
+    path = folder / MANIFEST
+    try:
+        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(f"{shown(folder)} is missing; rebuild it with {rebuild_command(folder)}") from None
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{shown(path)} is damaged ({error}); rebuild it with {rebuild_command(folder)} --force"
+        ) from None
+
+
+def open_artifact(folder: Path) -> Manifest:
+    """Check every file of an artifact against its manifest and return the manifest.
+
+    Raises:
+        UserError: the artifact is missing, or a file was lost, cut or changed; the message names the file.
+    """
+    manifest = read_manifest(folder)
+    problem = damage(folder, manifest)
+    if problem:
+        raise UserError(f"{problem}; rebuild it with {rebuild_command(folder)} --force")
+    return manifest
+
+
+def damage(folder: Path, manifest: Manifest) -> str | None:
+    """Return what is wrong with an artifact's files as the beginning of a sentence, or None."""
+    for name, entry in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{shown(path)} is missing"
+        if path.stat().st_size != entry["bytes"]:
+            return f"{shown(path)} is damaged ({path.stat().st_size} bytes, {entry['bytes']} expected)"
+        if file_digest(path) != entry["sha256"]:
+            return f"{shown(path)} is damaged (its SHA-256 is not the one in {MANIFEST})"
+    return None
+
+
+def stale_reason(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str | None:
+    """Say why an artifact must be made again, or None when it is fresh.
+
+    An input whose digest is "" cannot be had here (a model that is not on this machine): it is not compared.
+    """
+    if not (folder / MANIFEST).is_file():
+        return "missing"
+    try:
+        manifest = read_manifest(folder)
+    except UserError:
+        return "its manifest is damaged"
+    if problem := damage(folder, manifest):
+        return problem
+    wanted = json.loads(json.dumps(dict(settings)))
+    for key in sorted(set(wanted) | set(manifest.settings)):
+        if wanted.get(key) != manifest.settings.get(key):
+            return f"setting {key} was {manifest.settings.get(key)!r}, now {wanted.get(key)!r}"
+    for key in sorted(set(inputs) | set(manifest.inputs)):
+        if inputs.get(key) != "" and inputs.get(key) != manifest.inputs.get(key):
+            return f"its input {key} changed"
+    return None
+
+
+@contextmanager
+def writing(
+    folder: Path,
+    stage: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    facts: dict[str, Any] | None = None,
+    resume: bool = False,
+) -> Iterator[Path]:
+    """Yield a folder to write an artifact's files in; seal and rename it when the block ends without an exception.
+
+    With `resume`, what an interrupted run of the same settings and inputs left there is still in the folder, and an
+    interruption leaves it for the next run. `facts` are figures about the result (counts, speeds) that the block may
+    fill in; they go into the manifest.
+    """
+    facts = {} if facts is None else facts
+    partial = folder.with_name(f".{folder.name}.partial")
+    key = value_digest([stage, dict(settings), dict(inputs)])
+    key_file = partial / ".key"
+    if partial.exists() and not (resume and key_file.is_file() and key_file.read_text() == key):
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True, exist_ok=True)
+    key_file.write_text(key)
+    started = time.perf_counter()
+    try:
+        yield partial
+    except BaseException:
+        if not resume:
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
+    key_file.unlink()
+    _seal(partial, folder, stage, settings, inputs, facts, time.perf_counter() - started)
+
+
+def _seal(
+    partial: Path,
+    folder: Path,
+    stage: str,
+    settings: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    facts: dict[str, Any],
+    seconds: float,
+) -> None:
+    files = {
+        path.relative_to(partial).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+        for path in sorted(partial.rglob("*"))
+        if path.is_file()
+    }
+    manifest = Manifest(
+        stage=stage,
+        command=rebuild_command(folder),
+        settings=dict(settings),
+        inputs=dict(inputs),
+        files=files,
+        facts=facts,
+        versions=versions(),
+        seconds=round(seconds, 3),
+        host=host(),
+        finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    )
+    write_text(partial / MANIFEST, json.dumps(manifest.__dict__, indent=1, ensure_ascii=False) + "\n")
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file under a temporary name, force it to disk, and rename it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[None]:
+    """Hold the lock of one collection's artifacts, so that two builds cannot write the same ones.
+
+    Raises:
+        UserError: another build holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another build is writing {shown(folder)}; wait until it ends") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and what is in it, if it is there."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def shown(path: Path) -> str:
+    """Return a path as it is shown and recorded: relative to the project where it lies inside it."""
+    path = path.resolve()
+    if path.is_relative_to(ARTIFACTS):
+        return ("artifacts" / path.relative_to(ARTIFACTS)).as_posix()
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+
+
+def rebuild_command(folder: Path) -> str:
+    """Return the command that makes the artifact at `folder` again."""
+    parts = Path(shown(folder)).parts
+    if len(parts) < 3 or parts[0] != "artifacts":
+        return "python scripts/build.py"
+    if parts[1] == "models":
+        return f"python -m core.{'doc2query train' if parts[2].startswith('doc2query') else 'finetune'}"
+    profile = parts[1] if parts[1] == "sample" else f"artifacts/{parts[1]}/{PROFILE}"
+    return f"python scripts/build.py --profile {profile}"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that shape results, those that are installed."""
+    found = {"python": platform.python_version()}
+    for name in RECORDED_VERSIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def host() -> dict[str, Any]:
+    """Return the kind of machine, without its name or its user's."""
+    return {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()}

@@ -1,0 +1,208 @@
+"""The plan of a build: which stages there are, which are stale and why, and running those in order.
+
+collection -> [models] -> doc2query -> bm25, vectors -> runs -> measures, ann
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core import ann, bm25, cli, collection, doc2query, encode, evaluate, finetune, search
+from core.artifacts import ROOT, building, read_manifest, shown, stale_reason
+from core.errors import UserError
+from core.models import find_model
+from core.profile import Profile, SystemSettings
+
+STAGES = ("collection", "finetune", "doc2query-model", "doc2query", "bm25", "encode", "search", "evaluate", "ann")
+MODEL_STAGES = ("finetune", "doc2query-model")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One artifact of the plan.
+
+    `state` returns the settings and the digests of the inputs it would be made with now; `make` makes it.
+    """
+
+    stage: str
+    target: Path
+    state: Callable[[], tuple[dict[str, Any], dict[str, str]]]
+    make: Callable[[], Path]
+
+    def stale(self) -> str | None:
+        """Say why the artifact must be made again, or None."""
+        try:
+            settings, inputs = self.state()
+        except UserError:
+            return "an input is not there yet" if not self.target.exists() else "an input is missing"
+        return stale_reason(self.target, settings, inputs)
+
+
+def steps(profile: Profile, folder: Path, device: str, triples: Path | None = None) -> Iterator[Step]:
+    """Yield the steps of a build in the order of the data."""
+    yield Step(
+        "collection",
+        folder / "collection",
+        lambda: (collection.collection_settings(profile.collection), collection.collection_inputs(profile.collection)),
+        lambda: collection.build_collection(profile, folder),
+    )
+    dense = [system for system in profile.system if system.kind == "dense"]
+    lexical = [system for system in profile.system if system.kind == "bm25"]
+    if any(system.model == profile.finetune.model for system in dense):
+        yield _model_step("finetune", profile.finetune.model, lambda: finetune.train(profile, triples, device))
+    if any(system.expanded for system in lexical):
+        model = profile.doc2query.model
+        if model.startswith("artifacts/") and not (folder / "doc2query").exists():
+            yield _model_step("doc2query-model", model, lambda: doc2query.train(profile, triples, device))
+        yield Step(
+            "doc2query",
+            folder / "doc2query",
+            lambda: (doc2query.generate_settings(profile.doc2query), doc2query.generate_inputs(profile, folder)),
+            lambda: doc2query.generate(profile, folder, device),
+        )
+    for system in lexical:
+        yield _bm25_step(profile, system, folder)
+    for system in dense:
+        yield _encode_step(profile, system, folder, device)
+    for system in [*lexical, *dense]:
+        yield _search_step(profile, system, folder, device)
+    yield Step(
+        "evaluate",
+        folder / "measures",
+        lambda: (evaluate.measures_settings(profile), evaluate.measures_inputs(profile, folder)),
+        lambda: evaluate.evaluate_systems(profile, folder),
+    )
+    for system in dense:
+        yield _ann_step(profile, system, folder, device)
+
+
+def _model_step(stage: str, model: str, make: Callable[[], Path]) -> Step:
+    """A model that is there is fresh: its training data may not be here, and --only STAGE --force trains anew."""
+
+    def state() -> tuple[dict[str, Any], dict[str, str]]:
+        manifest = read_manifest(ROOT / model)
+        return manifest.settings, manifest.inputs
+
+    return Step(stage, ROOT / model, state, make)
+
+
+def _bm25_step(profile: Profile, system: SystemSettings, folder: Path) -> Step:
+    return Step(
+        "bm25",
+        folder / "bm25" / system.name,
+        lambda: (bm25.index_settings(profile, system), bm25.index_inputs(system, folder)),
+        lambda: bm25.build_index(profile, system, folder),
+    )
+
+
+def _encode_step(profile: Profile, system: SystemSettings, folder: Path, device: str) -> Step:
+    return Step(
+        "encode",
+        folder / "vectors" / system.name,
+        lambda: (encode.vectors_settings(system), encode.vectors_inputs(system, folder)),
+        lambda: encode.encode_collection(profile, system, folder, device),
+    )
+
+
+def _search_step(profile: Profile, system: SystemSettings, folder: Path, device: str) -> Step:
+    return Step(
+        "search",
+        folder / "runs" / system.name,
+        lambda: (search.run_settings(profile, system), search.run_inputs(system, folder)),
+        lambda: search.search_topics(profile, system, folder, device),
+    )
+
+
+def _ann_step(profile: Profile, system: SystemSettings, folder: Path, device: str) -> Step:
+    return Step(
+        "ann",
+        folder / "ann" / system.name,
+        lambda: (ann.ann_settings(profile, system), ann.ann_inputs(system, folder)),
+        lambda: ann.sweep(profile, system, folder, device),
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a step: "made", "fresh", or "failed" with the reason."""
+
+    step: Step
+    result: str
+    seconds: float = 0.0
+    reason: str = ""
+
+
+def build(
+    profile: Profile,
+    folder: Path,
+    device: str = "auto",
+    only: str | None = None,
+    force: bool = False,
+    triples: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> list[Outcome]:
+    """Print the plan, make what is stale (with `force`, everything but trained models), return what came of it.
+
+    A step that fails for want of something does not stop those that do not need it.
+
+    Raises:
+        UserError: `only` names no stage, another build is at work, or the collection itself cannot be built.
+    """
+    if only is not None and only not in STAGES:
+        raise UserError(f"there is no stage {only!r}; the stages are {', '.join(STAGES)}")
+    chosen = [step for step in steps(profile, folder, device, triples) if only in (None, step.stage)]
+    say(f"Plan for {shown(folder)}:")
+    for step in chosen:
+        reason = _reason(step, only, force)
+        say(
+            f"  {'make ' if reason else 'fresh'}  {step.stage:<16}{shown(step.target)}{f': {reason}' if reason else ''}"
+        )
+    outcomes = []
+    with building(folder):
+        cli.save_profile(profile, folder)
+        for step in chosen:
+            # Asked again: an earlier step may have changed what this one is made from.
+            if not _reason(step, only, force):
+                outcomes.append(Outcome(step, "fresh"))
+                continue
+            started = time.perf_counter()
+            try:
+                step.make()
+            except UserError as error:
+                if step.stage == "collection":
+                    raise
+                outcomes.append(Outcome(step, "failed", reason=str(error)))
+                say(f"  left out: {step.stage} {step.target.name}: {error}")
+                continue
+            outcomes.append(Outcome(step, "made", time.perf_counter() - started))
+    return outcomes
+
+
+def _reason(step: Step, only: str | None, force: bool) -> str | None:
+    reason = step.stale()
+    if reason or not force:
+        return reason
+    if step.stage in MODEL_STAGES and only != step.stage:
+        return None
+    if step.stage == "doc2query" and _model_of(step) is None:
+        return None
+    return "--force"
+
+
+def _model_of(step: Step) -> Path | None:
+    """Return the folder of the T5 that made the expansions at a step's target, None where it is not on this machine."""
+    facts = read_manifest(step.target).facts
+    return find_model(str(facts.get("model", "")))
+
+
+def peak_memory_gibibytes() -> float | None:
+    """Return the most memory that this process has held at once, None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)

@@ -1,0 +1,120 @@
+"""Encode documents with a dense model: the artifact `vectors/<system>`, float32 [n_documents, dimension].
+
+Documents go through in shards of similar length; each finished shard is on disk, so an interrupted run goes on.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from core import cli
+from core.artifacts import open_artifact, writing
+from core.collection import collection_digest, read_built_collection
+from core.models import find_model, locate_model, model_digest, pick_device
+from core.profile import Profile, SystemSettings
+
+SHARD = 512
+CPU_BATCH, GPU_BATCH = 8, 128
+"""Batches of 8 stay in the cache of a desktop core: 1.4 times faster there than batches of 32."""
+
+
+def load_encoder(system: SystemSettings, device: str = "auto") -> Any:
+    """Return the system's `SentenceTransformer` in float32, ready to encode.
+
+    Raises:
+        UserError: the model is not to be had.
+    """
+    folder = locate_model(system.model)
+    model_digest(folder)  # refuses a folder without .safetensors weights
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    encoder = SentenceTransformer(
+        str(folder), device=pick_device(device), model_kwargs={"use_safetensors": True, "dtype": torch.float32}
+    )
+    if system.max_tokens:
+        encoder.max_seq_length = system.max_tokens
+    return encoder
+
+
+def encode_texts(encoder: Any, texts: list[str]) -> np.ndarray:
+    """Encode texts, float32 [n_texts, dimension]."""
+    batch = CPU_BATCH if encoder.device.type == "cpu" else GPU_BATCH
+    return encoder.encode(texts, batch_size=batch, show_progress_bar=False).astype(np.float32)
+
+
+def encode_collection(profile: Profile, system: SystemSettings, folder: Path, device: str = "auto") -> Path:
+    """Encode the built collection under `folder` as the artifact `vectors/<system>`."""
+    target = folder / "vectors" / system.name
+    facts: dict[str, Any] = {}
+    with writing(
+        target, "encode", vectors_settings(system), vectors_inputs(system, folder), facts, resume=True
+    ) as partial:
+        documents = read_built_collection(folder).documents
+        encoder = load_encoder(system, device)
+        texts = [system.document_prefix + document.full_text for document in documents]
+        order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
+        progress, vectors = partial / "progress", partial / "vectors.npy"
+        done = int(progress.read_text()) if progress.exists() else 0
+        shape = (len(texts), encoder.get_embedding_dimension())
+        rows = np.lib.format.open_memmap(vectors, mode="r+" if done else "w+", dtype=np.float32, shape=shape)
+        started, encoded = time.perf_counter(), 0
+        with tqdm(total=len(texts), initial=done, desc=f"encode {system.name}", unit="document") as bar:
+            for begin in range(done, len(order), SHARD):
+                members = order[begin : begin + SHARD]
+                rows[members] = encode_texts(encoder, [texts[i] for i in members])
+                rows.flush()
+                progress.write_text(str(begin + len(members)))
+                encoded += len(members)
+                bar.update(len(members))
+        if encoded:
+            facts["documents_per_second"] = round(encoded / (time.perf_counter() - started), 2)
+        facts |= {"documents": len(texts), "dimension": shape[1], "device": encoder.device.type}
+        facts |= {"model": system.model, "max_tokens": encoder.max_seq_length}
+        del rows
+        progress.unlink(missing_ok=True)
+        (partial / "document_ids.json").write_text(json.dumps([document.id for document in documents]))
+    return target
+
+
+def vectors_settings(system: SystemSettings) -> dict[str, Any]:
+    """Return the settings that shape the vectors, for their manifest."""
+    return {"max_tokens": system.max_tokens, "document_prefix": system.document_prefix}
+
+
+def vectors_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
+    """Return the digests of collection and model; the model's is "" where it is not on this machine."""
+    model = find_model(system.model)
+    return {"collection": collection_digest(folder), "model": model_digest(model) if model else ""}
+
+
+def load_vectors(folder: Path, system: str) -> tuple[np.ndarray, list[str]]:
+    """Open the artifact `vectors/<system>`: float32 [n_documents, dimension], memory-mapped, and the documents' ids.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    target = folder / "vectors" / system
+    open_artifact(target)
+    ids = json.loads((target / "document_ids.json").read_text(encoding="utf-8"))
+    return np.load(target / "vectors.npy", mmap_mode="r", allow_pickle=False), ids
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `python -m core.encode`: encode the built collection with every dense system of the profile."""
+    parser = argparse.ArgumentParser(prog="python -m core.encode", description=__doc__)
+    cli.add_profile_options(parser)
+    options = parser.parse_args(arguments)
+    profile, folder = cli.profile_and_folder(options)
+    for system in profile.system:
+        if system.kind == "dense":
+            print(encode_collection(profile, system, folder, options.device))
+
+
+if __name__ == "__main__":
+    cli.run(main)

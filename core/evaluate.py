@@ -1,0 +1,152 @@
+"""Evaluate runs: any TREC run and qrels on the command line, or every system of a collection as a stage.
+
+    python -m core.evaluate RUN... --qrels QRELS --measures nDCG@10,P@20,AP,Judged@10 --json [--per-topic]
+    python -m core.evaluate --profile P
+
+The stage writes the artifact `measures`: `measures.csv`, tidy (collection, system, topic, measure, value), and
+`sentence_transformers.csv`, where the dense systems' figures by sentence-transformers' own evaluator stand beside ours.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core import cli
+from core.artifacts import open_artifact, read_manifest, writing
+from core.collection import Collection, collection_digest, read_built_collection
+from core.errors import UserError
+from core.measures import PerTopic, evaluate, mean
+from core.profile import Profile
+from core.qrels import read_qrels
+from core.runs import Run, read_run
+from core.search import FILE
+
+AGREEMENT = {"nDCG@10": "ndcg@10", "P@10": "precision@10", "R@100": "recall@100", "AP": "map@1000", "RR": "mrr@1000"}
+"""Our measure -> sentence-transformers' name of the same, both with relevance binary and to rank 1000."""
+
+
+def built_run(folder: Path, system: str) -> Run:
+    """Read the run of a system of the collection under `folder`, checked against its manifest."""
+    open_artifact(folder / "runs" / system)
+    return Run(system, read_run(folder / "runs" / system / FILE).scores)
+
+
+def evaluate_systems(profile: Profile, folder: Path) -> Path:
+    """Evaluate the runs that are there and write the artifact `measures` under `folder`."""
+    facts: dict[str, Any] = {}
+    settings, inputs = measures_settings(profile), measures_inputs(profile, folder)
+    with writing(folder / "measures", "evaluate", settings, inputs, facts) as partial:
+        collection = read_built_collection(folder)
+        rows, agreement = [], []
+        for system in profile.system:
+            if system.name not in inputs:
+                continue
+            run = built_run(folder, system.name)
+            values = evaluate(run.scores, collection.qrels, profile.measures)
+            facts[system.name] = {measure: round(mean(by_topic), 4) for measure, by_topic in values.items()}
+            rows += tidy(collection.name, system.name, values)
+            if system.kind == "dense":
+                agreement += _sentence_transformers_rows(profile, system.name, collection, run, folder)
+        columns = ["collection", "system", "topic", "measure", "value"]
+        pd.DataFrame(rows, columns=columns).to_csv(partial / "measures.csv", index=False, lineterminator="\n")
+        columns = ["system", "measure", "ours", "sentence_transformers"]
+        pd.DataFrame(agreement, columns=columns).to_csv(
+            partial / "sentence_transformers.csv", index=False, lineterminator="\n"
+        )
+    return folder / "measures"
+
+
+def tidy(collection: str, system: str, values: PerTopic) -> list[tuple[str, str, str, str, float]]:
+    """Return measures as rows (collection, system, topic, measure, value)."""
+    return [
+        (collection, system, topic, measure, value)
+        for measure, by_topic in values.items()
+        for topic, value in by_topic.items()
+    ]
+
+
+def measures_settings(profile: Profile) -> dict[str, Any]:
+    """Return the settings that shape the measures, for their manifest."""
+    return {"measures": profile.measures, "systems": [system.name for system in profile.system]}
+
+
+def measures_inputs(profile: Profile, folder: Path) -> dict[str, str]:
+    """Return the digests of the collection and of the runs that are there."""
+    inputs = {"collection": collection_digest(folder)}
+    for system in profile.system:
+        try:
+            inputs[system.name] = read_manifest(folder / "runs" / system.name).digest
+        except UserError:
+            continue  # a system that did not run is absent, not zero
+    return inputs
+
+
+def _sentence_transformers_rows(
+    profile: Profile, system: str, collection: Collection, run: Run, folder: Path
+) -> list[tuple[str, str, float, float]]:
+    from core.sentence_transformers_check import evaluator_figures
+
+    binary = {t: {d: int(grade > 0) for d, grade in by.items()} for t, by in collection.qrels.items()}
+    binary = {topic: judgments for topic, judgments in binary.items() if any(judgments.values())}
+    ours = evaluate(run.scores, binary, AGREEMENT)
+    try:
+        theirs = evaluator_figures(profile, system, collection, folder)
+    except UserError:
+        return []  # the model is not on this machine; the measures of its run do not need it
+    return [(system, name, mean(ours[name]), theirs[their_name]) for name, their_name in AGREEMENT.items()]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `python -m core.evaluate`."""
+    parser = argparse.ArgumentParser(prog="python -m core.evaluate", description=__doc__)
+    cli.add_profile_options(parser)
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="TREC runs, plain or .gz")
+    parser.add_argument("--qrels", type=Path, help="qrels for them, TREC or BEIR form, plain or .gz")
+    parser.add_argument("--measures", help="comma-separated, e.g. nDCG@10,P@20,AP (default: the profile's)")
+    parser.add_argument("--by-rank", action="store_true", help="follow the rank column, not the scores")
+    parser.add_argument("--json", action="store_true", help="print one JSON object {run name: {measure: mean}}")
+    parser.add_argument("--per-topic", action="store_true", help="print the topics' values too")
+    options = parser.parse_args(arguments)
+    profile, folder = cli.profile_and_folder(options)
+    if not options.runs:
+        print(evaluate_systems(profile, folder))
+        return
+    if not options.qrels:
+        raise UserError("--qrels is needed to evaluate runs")
+    qrels = read_qrels(options.qrels)
+    measures = options.measures.split(",") if options.measures else profile.measures
+    figures: dict[str, Any] = {}
+    for path in options.runs:
+        run = read_run(path, "rank" if options.by_rank else "score")
+        if run.name in figures:
+            raise UserError(f"two of the runs are named {run.name}; rename one file")
+        values = evaluate(run.scores, qrels, measures)
+        figures[run.name] = {measure: mean(by_topic) for measure, by_topic in values.items()}
+        if options.per_topic:
+            figures[run.name]["topics"] = {t: {m: values[m][t] for m in values} for t in qrels}
+        for notice in _coverage_notices(run, set(qrels)) + run.notices:
+            cli.note(f"{run.name}: {notice}")
+    if options.json:
+        print(json.dumps(figures))
+        return
+    for name, by_measure in figures.items():
+        topics = by_measure.pop("topics", {})
+        print(name, *(f"{measure}={value:.4f}" for measure, value in by_measure.items()))
+        for topic, by_topic in topics.items():
+            print(f"  {topic}", *(f"{measure}={value:.4f}" for measure, value in by_topic.items()))
+
+
+def _coverage_notices(run: Run, judged: set[str]) -> list[str]:
+    notices = []
+    if missing := judged - run.scores.keys():
+        notices.append(f"no documents for {len(missing)} of {len(judged)} judged topics, which count 0")
+    if unjudged := run.scores.keys() - judged:
+        notices.append(f"{len(unjudged)} topics have no judgments and are left out")
+    return notices
+
+
+if __name__ == "__main__":
+    cli.run(main)

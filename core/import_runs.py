@@ -1,0 +1,147 @@
+"""Bring in runs made elsewhere: they are compared like a built-in system, but cannot answer new queries.
+
+Either added to a collection that was built here, or opened by themselves with their qrels (a collection without texts).
+"""
+
+import argparse
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import parse
+
+from core import cli
+from core.artifacts import ARTIFACTS, PROFILE, building, file_digest, shown, writing
+from core.collection import Topic, read_topics, write_topics
+from core.errors import UserError
+from core.evaluate import evaluate_systems
+from core.profile import SAFE_NAME, CollectionSettings, Profile, SystemSettings, read_profile
+from core.qrels import Qrels, read_qrels, write_qrels
+from core.runs import Run, ranked, read_run, write_run
+from core.search import FILE
+
+ENDINGS = (".run", ".run.gz", ".trec", ".trec.gz")
+
+
+def find_runs(paths: Iterable[Path]) -> list[Path]:
+    """Return the run files among the paths: files as they are, and of folders those that end like a run.
+
+    Raises:
+        UserError: there is none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        found += sorted(p for p in path.iterdir() if p.name.endswith(ENDINGS)) if path.is_dir() else [path]
+    if not found:
+        raise UserError(f"no run here: files that end in {', '.join(ENDINGS)} are expected")
+    return found
+
+
+def read_trec_topics(path: Path, judged: set[str]) -> list[Topic]:
+    """Read topics in TREC-COVID's XML; entities and external references are refused.
+
+    Raises:
+        UserError: the file is missing, not such XML, or a topic has no number or no question or query.
+    """
+    try:
+        root = parse(path).getroot()
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file of topics") from None
+    except (ParseError, DefusedXmlException, ValueError) as error:
+        raise UserError(f"{path.name}: not TREC topics in XML ({error or type(error).__name__})") from None
+    topics = []
+    for number, node in enumerate(root.iter("topic"), 1):
+        texts = {name: (node.findtext(name) or "").strip() for name in ("query", "question", "narrative")}
+        identity, question = node.get("number", "").strip(), texts["question"] or texts["query"]
+        if not identity or not question:
+            raise UserError(f"{path.name}, topic {number}: a number and a question or query are expected")
+        if identity in judged:
+            topics.append(Topic(identity, texts["query"] or question, question, texts["narrative"]))
+    return topics
+
+
+def topics_for(qrels: Qrels, path: Path | None) -> list[Topic]:
+    """Return a topic for every judged one: from a file (BEIR JSON Lines or TREC XML), or with its number for a text."""
+    if path is None:
+        return [Topic(topic, topic, f"topic {topic}") for topic in qrels]
+    if path.name.endswith(".xml"):
+        topics = read_trec_topics(path, set(qrels))
+    else:
+        topics = read_topics(path, set(qrels), set(), drop_unjudged=True)
+    if missing := sorted(qrels.keys() - {topic.id for topic in topics}):
+        raise UserError(f"{path.name}: it lacks topic {missing[0]}, which the qrels judge")
+    return topics
+
+
+def import_runs(name: str, runs: list[Path], qrels: Path | None, topics: Path | None, by_rank: bool = False) -> Path:
+    """Import run files under `artifacts/<name>` and evaluate everything there anew.
+
+    Args:
+        qrels: needed where there is no collection of that name yet.
+        by_rank: follow the rank column, for files whose scores were rounded.
+
+    Raises:
+        UserError: a file is not as expected, or a name is taken by a system that is no imported run.
+    """
+    if not re.match(SAFE_NAME, name):
+        raise UserError(f"{name!r} cannot be a collection's name: letters, digits, '.', '_', '+' and '-' can")
+    folder = ARTIFACTS / name
+    read = [read_run(path, "rank" if by_rank else "score") for path in runs]
+    digests = [file_digest(path) for path in runs]
+    with building(folder):
+        if (folder / PROFILE).is_file():
+            profile = read_profile(str(folder / PROFILE))
+        else:
+            profile = _new_collection(folder, qrels, topics)
+        for run, digest in zip(read, digests, strict=True):
+            profile = _add(profile, folder, run, digest, by_rank)
+        cli.save_profile(profile, folder)
+        evaluate_systems(profile, folder)
+    for run in read:
+        for notice in run.notices:
+            cli.note(f"{run.name}: {notice}")
+    return folder
+
+
+def _new_collection(folder: Path, qrels: Path | None, topics: Path | None) -> Profile:
+    if qrels is None:
+        raise UserError(f"there is no collection {folder.name} yet; give the runs' judgments with --qrels")
+    judgments = read_qrels(qrels)
+    inputs = {"qrels": file_digest(qrels)} | ({"topics": file_digest(topics)} if topics else {})
+    facts: dict[str, Any] = {"documents": 0, "topics": len(judgments), "judgments": sum(map(len, judgments.values()))}
+    with writing(folder / "collection", "import_runs", {}, inputs, facts) as partial:
+        write_topics(partial / "queries.jsonl", topics_for(judgments, topics))
+        (partial / "qrels").mkdir()
+        write_qrels(partial / "qrels" / "test.tsv", judgments)
+    return Profile(collection=CollectionSettings(name=folder.name, source="imported"), system=[], baseline="")
+
+
+def _add(profile: Profile, folder: Path, run: Run, digest: str, by_rank: bool) -> Profile:
+    others = [system for system in profile.system if system.name != run.name]
+    if len(others) < len(profile.system) and not any(s.name == run.name and s.kind == "run" for s in profile.system):
+        raise UserError(f"a system of this collection is named {run.name} already; rename the file")
+    if not re.match(SAFE_NAME, run.name):
+        raise UserError(f"{run.name!r} cannot be a run's name: letters, digits, '.', '_', '+' and '-' can; rename it")
+    facts = {"notices": run.notices}
+    with writing(folder / "runs" / run.name, "import_runs", {"by_rank": by_rank}, {"file": digest}, facts) as partial:
+        write_run(partial / FILE, run.name, {topic: ranked(scores) for topic, scores in run.scores.items()})
+    return profile.model_copy(update={"system": [*others, SystemSettings(name=run.name, kind="run")]})
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `python -m core.import_runs`."""
+    parser = argparse.ArgumentParser(prog="python -m core.import_runs", description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run files, plain or .gz, or folders of them")
+    parser.add_argument("--name", required=True, help="the collection they belong to, or a new name")
+    parser.add_argument("--qrels", type=Path, help="judgments, TREC or BEIR form (for a new name)")
+    parser.add_argument("--topics", type=Path, help="texts of the topics, BEIR queries.jsonl or TREC XML")
+    parser.add_argument("--by-rank", action="store_true", help="follow the rank column, not the scores")
+    options = parser.parse_args(arguments)
+    print(shown(import_runs(options.name, find_runs(options.runs), options.qrels, options.topics, options.by_rank)))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,183 @@
+"""Profiles: one TOML file holds every setting of a build, from the collection to the list of systems."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from core.errors import UserError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PROFILES = Path(__file__).parent / "profiles"
+SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+
+
+class Section(BaseModel):
+    """A table of the profile; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CollectionSettings(Section):
+    """Where documents, topics and qrels come from."""
+
+    name: str = Field(pattern=SAFE_NAME)
+    source: str = "embedded"
+    """"embedded", a BEIR data set as "beir:trec-covid", or a folder in the BEIR layout."""
+    split: str = Field("test", pattern=SAFE_NAME)
+    judged_only: bool = False
+    unjudged_topics: Literal["error", "drop"] = "error"
+    topic_field: Literal["query", "question", "narrative"] = "question"
+
+
+class AnalyzerSettings(Section):
+    """How text becomes tokens for BM25."""
+
+    stop_words: Literal["none", "short", "long"] = "long"
+    stemmer: Literal["none", "porter", "english"] = "english"
+    unify_names: bool = True
+    """Write the many spellings of the virus and the disease in one way (see core/analyzer.py)."""
+
+
+class Bm25Settings(Section):
+    """BM25's parameters (Robertson & Zaragoza, 2009); k1 and b are the best of a grid on SciFact's training topics."""
+
+    engine: Literal["bm25s", "rank_bm25"] = "bm25s"
+    k1: float = Field(1.5, ge=0)
+    b: float = Field(0.4, ge=0, le=1)
+    fields: Literal["one", "two"] = "one"
+
+
+class TriplesSettings(Section):
+    """The MS MARCO triples that models are trained on."""
+
+    source: str = "msmarco-tiny"
+    """"msmarco-tiny" is downloaded; anything else is a file, plain or .gz."""
+    held_out: float = Field(0.05, gt=0, lt=1)
+
+
+class Doc2querySettings(Section):
+    """Document expansion with predicted queries (Nogueira & Lin, 2019)."""
+
+    base: str = "google/flan-t5-small"
+    model: str = "artifacts/models/doc2query"
+    epochs: float = 1
+    batch: int = 16
+    learning_rate: float = 5e-4
+    max_document_tokens: int = 192
+    max_query_tokens: int = 24
+    queries: int = Field(5, ge=1)
+    top_k: int = Field(10, ge=1)
+    temperature: float = Field(1.0, gt=0)
+    seed: int = 13
+
+
+class FinetuneSettings(Section):
+    """Fine-tuning of the bi-encoder with in-batch cross-entropy."""
+
+    base: str = "microsoft/MiniLM-L12-H384-uncased"
+    model: str = "artifacts/models/fine-tuned"
+    pooling: Literal["mean", "cls"] = "mean"
+    similarity: Literal["cosine", "dot"] = "cosine"
+    use_negative: bool = True
+    scale: float = Field(20.0, gt=0)
+    epochs: float = 1
+    batch: int = 32
+    learning_rate: float = 2e-5
+    warmup: float = Field(0.1, ge=0, lt=1)
+    max_tokens: int = 128
+    seed: int = 13
+
+
+class SystemSettings(Section):
+    """One way to answer a query."""
+
+    name: str = Field(pattern=SAFE_NAME)
+    kind: Literal["bm25", "dense", "run"]
+    """"run" is a run made elsewhere: it is evaluated, and answers no new query."""
+    label: str = ""
+    expanded: bool = False
+    model: str = ""
+    similarity: Literal["cosine", "dot"] = "cosine"
+    max_tokens: int = Field(0, ge=0)
+    """Longest input in tokens; 0 leaves the model's own limit."""
+    query_prefix: str = ""
+    document_prefix: str = ""
+
+    @model_validator(mode="after")
+    def _model_named(self) -> "SystemSettings":
+        if self.kind == "dense" and not self.model:
+            raise ValueError("a dense system needs a model")
+        return self
+
+
+class AnnSettings(Section):
+    """The approximate index and the values of its search parameter that are measured against exact search."""
+
+    connections: int = Field(16, ge=2)
+    ef_construction: int = Field(200, ge=1)
+    ef: list[int] = [10, 20, 40, 80, 160, 320]
+    repeats: int = Field(5, ge=1)
+    seed: int = 13
+
+
+class Profile(Section):
+    """All settings of one build."""
+
+    collection: CollectionSettings
+    analyzer: AnalyzerSettings = AnalyzerSettings()
+    bm25: Bm25Settings = Bm25Settings()
+    triples: TriplesSettings = TriplesSettings()
+    doc2query: Doc2querySettings = Doc2querySettings()
+    finetune: FinetuneSettings = FinetuneSettings()
+    system: list[SystemSettings]
+    ann: AnnSettings = AnnSettings()
+    depth: int = Field(1000, ge=1)
+    """Documents retrieved per topic."""
+    measures: list[str] = ["nDCG@10", "nDCG@20", "P@10", "P@20", "R@100", "AP", "Bpref", "RR", "Judged@10"]
+    baseline: str = "bm25"
+
+    @field_validator("system")
+    @classmethod
+    def _names_differ(cls, systems: list[SystemSettings]) -> list[SystemSettings]:
+        names = [system.name for system in systems]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two systems are named {repeated[0]}")
+        return systems
+
+
+def names() -> list[str]:
+    """Return the names of the profiles that come with the project."""
+    return sorted(path.stem for path in PROFILES.glob("*.toml"))
+
+
+def read_profile(name_or_path: str) -> Profile:
+    """Read a profile by its name, from a TOML file, or from the JSON that a build leaves beside its artifacts.
+
+    Raises:
+        UserError: there is no such profile, it is not TOML or JSON, or a key or value in it is not allowed.
+    """
+    path = PROFILES / f"{name_or_path}.toml"
+    if not path.is_file():
+        path = Path(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(f"no profile {name_or_path!r}: give one of {', '.join(names())}, or a TOML file") from None
+    except ValueError as error:  # of TOML, of JSON, of UTF-8
+        raise UserError(f"{path.name}: not a profile ({error})") from None
+    try:
+        return Profile(**table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the profile"
+        raise UserError(f"{path.name}: {where}: {first['msg']}") from None
+    except TypeError as error:
+        raise UserError(f"{path.name}: {error}") from None

@@ -1,0 +1,66 @@
+"""Search every topic of a collection with a system: the artifact `runs/<system>`, a TREC run."""
+
+import argparse
+import statistics
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from core import cli
+from core.artifacts import read_manifest, writing
+from core.bm25 import index_settings
+from core.collection import collection_digest, read_built_collection
+from core.profile import Profile, SystemSettings
+from core.runs import write_run
+from core.systems import open_system
+
+FILE = "run.trec"
+
+
+def search_topics(profile: Profile, settings: SystemSettings, folder: Path, device: str = "auto") -> Path:
+    """Answer every topic of the built collection under `folder` and write the run as the artifact `runs/<system>`."""
+    target = folder / "runs" / settings.name
+    facts: dict[str, Any] = {}
+    with writing(target, "search", run_settings(profile, settings), run_inputs(settings, folder), facts) as partial:
+        system = open_system(profile, settings, folder, device)
+        collection = read_built_collection(folder)
+        system.search("the first query waits for what loads late", 1)
+        rankings, milliseconds = {}, []
+        for topic in tqdm(collection.topics, desc=f"search {settings.name}", unit="topic"):
+            answer = system.search(topic.text(profile.collection.topic_field), profile.depth)
+            rankings[topic.id] = answer.hits
+            milliseconds.append(1000 * sum(answer.seconds.values()))
+        write_run(partial / FILE, settings.name, rankings)
+        facts |= {"topics": len(rankings), "median_milliseconds": round(statistics.median(milliseconds), 2)}
+    return target
+
+
+def run_settings(profile: Profile, settings: SystemSettings) -> dict[str, Any]:
+    """Return the settings that shape the run beyond those of its index or vectors, for its manifest."""
+    shared = {"depth": profile.depth, "topic_field": profile.collection.topic_field}
+    if settings.kind == "bm25":
+        return shared | {"engine": profile.bm25.engine} | index_settings(profile, settings)
+    return shared | {"similarity": settings.similarity, "query_prefix": settings.query_prefix}
+
+
+def run_inputs(settings: SystemSettings, folder: Path) -> dict[str, str]:
+    """Return the digests of the collection and of the system's index or vectors."""
+    stage = "bm25" if settings.kind == "bm25" else "vectors"
+    return {"collection": collection_digest(folder), stage: read_manifest(folder / stage / settings.name).digest}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `python -m core.search`: search the collection's topics with every system of the profile."""
+    parser = argparse.ArgumentParser(prog="python -m core.search", description=__doc__)
+    cli.add_profile_options(parser)
+    options = parser.parse_args(arguments)
+    profile, folder = cli.profile_and_folder(options)
+    for settings in profile.system:
+        if settings.kind == "run":
+            continue
+        print(search_topics(profile, settings, folder, options.device))
+
+
+if __name__ == "__main__":
+    cli.run(main)

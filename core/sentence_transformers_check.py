@@ -1,0 +1,50 @@
+"""A second opinion on the dense systems: sentence-transformers' own InformationRetrievalEvaluator on the same vectors.
+
+It knows relevant and not relevant only, so its nDCG is compared with ours on binary judgments.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
+from sentence_transformers.util import cos_sim, dot_score
+
+from core.collection import Collection
+from core.encode import load_encoder, load_vectors
+from core.profile import Profile
+from core.systems import find_settings
+
+
+def evaluator_figures(profile: Profile, system: str, collection: Collection, folder: Path) -> dict[str, float]:
+    """Return the evaluator's figures, such as "ndcg@10", for a dense system over its stored vectors.
+
+    Raises:
+        UserError: the model or the vectors are not to be had.
+    """
+    settings = find_settings(profile, system)
+    vectors, document_ids = load_vectors(folder, system)
+    encoder = load_encoder(settings)
+    relevant = {
+        topic: {document for document, grade in judgments.items() if grade > 0}
+        for topic, judgments in collection.qrels.items()
+    }
+    evaluator = InformationRetrievalEvaluator(
+        queries={t.id: settings.query_prefix + t.text(profile.collection.topic_field) for t in collection.topics},
+        corpus=dict.fromkeys(document_ids, ""),  # their vectors are given
+        relevant_docs=relevant,
+        mrr_at_k=[1000],
+        ndcg_at_k=[10],
+        accuracy_at_k=[10],
+        precision_recall_at_k=[10, 100],
+        map_at_k=[1000],
+        score_functions={settings.similarity: dot_score if settings.similarity == "dot" else cos_sim},
+        write_csv=False,
+    )
+    found: dict[str, Any] = evaluator.compute_metrices(encoder, corpus_embeddings=torch.from_numpy(np.array(vectors)))
+    return {
+        f"{measure.removesuffix('_at_k')}@{k}": float(value)
+        for measure, by_k in found[settings.similarity].items()
+        for k, value in by_k.items()
+    }

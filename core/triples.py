@@ -1,0 +1,72 @@
+"""MS MARCO triples: query TAB relevant passage TAB passage that is not relevant, one a line, no header."""
+
+import gzip
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.download import fetch
+from core.errors import UserError
+
+MSMARCO_TINY_URL = "https://storage.googleapis.com/unicamp-dl/ia368dd_2023s1/msmarco/msmarco_triples.train.tiny.tsv"
+MSMARCO_TINY_BYTES = 8_076_179
+
+
+@dataclass(frozen=True)
+class Triple:
+    """A query with a relevant and a not relevant passage."""
+
+    query: str
+    relevant: str
+    not_relevant: str
+
+
+def locate_triples(source: str, folder: Path) -> Path:
+    """Return the file of triples that a profile names, downloading "msmarco-tiny" into `folder`."""
+    if source != "msmarco-tiny":
+        return Path(source)
+    return fetch(MSMARCO_TINY_URL, folder / "msmarco_triples.train.tiny.tsv", size=MSMARCO_TINY_BYTES)
+
+
+def read_triples(path: Path) -> list[Triple]:
+    """Read a file of triples, plain or .gz.
+
+    Lines end with "\\n" alone: MS MARCO's passages hold stray control characters that `str.splitlines` would break at.
+
+    Raises:
+        UserError: the file is missing or cut short, or a line has not three non-empty columns.
+    """
+    opener = gzip.open if path.suffix == ".gz" else open
+    triples = []
+    try:
+        with opener(path, "rt", encoding="utf-8", newline="\n") as file:
+            for number, line in enumerate(file, 1):
+                columns = [column.strip() for column in line.rstrip("\n").split("\t")]
+                if len(columns) != 3 or not all(columns):
+                    raise UserError(
+                        f"{path.name}, line {number}: {len(columns)} columns where query, relevant and "
+                        "not relevant passage are expected, tab between them and none empty"
+                    )
+                triples.append(Triple(*columns))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file of triples; give another with [triples] source") from None
+    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
+        raise UserError(f"{path.name}: damaged after line {len(triples)} ({error}); fetch it again") from None
+    if not triples:
+        raise UserError(f"{path.name}: the file holds no triples")
+    return triples
+
+
+def split_by_query(triples: list[Triple], held_out: float) -> tuple[list[Triple], list[Triple]]:
+    """Split triples into training and held-out ones by a hash of the query, so that no query is in both.
+
+    Args:
+        held_out: share of the queries to hold out, between 0 and 1.
+    """
+
+    def is_held_out(query: str) -> bool:
+        return int(hashlib.sha256(query.encode()).hexdigest()[:8], 16) / 2**32 < held_out
+
+    training = [triple for triple in triples if not is_held_out(triple.query)]
+    validation = [triple for triple in triples if is_held_out(triple.query)]
+    return training, validation

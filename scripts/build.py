@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Regenerate the artifacts of a collection: print the plan, make what is stale, resume what was interrupted.
+
+python scripts/build.py --profile sample
+python scripts/build.py --profile trec-covid
+python scripts/build.py --profile trec-covid --collection ../my-collection --only encode
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from core import cli
+from core.build import STAGES, build, peak_memory_gibibytes
+
+
+def main() -> None:
+    """Parse, build, and print what became of every stage."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    cli.add_profile_options(parser)
+    parser.add_argument("--only", metavar="STAGE", help=f"only this stage: {', '.join(STAGES)}")
+    parser.add_argument("--force", action="store_true", help="make fresh artifacts again, too (trained models stay)")
+    parser.add_argument("--triples", type=Path, metavar="FILE", help="MS MARCO triples (default: the profile's)")
+    options = parser.parse_args()
+    profile, folder = cli.profile_and_folder(options)
+    outcomes = build(profile, folder, options.device, options.only, options.force, options.triples)
+    print("\nResult:")
+    for outcome in outcomes:
+        print(f"  {outcome.result:<7}{outcome.seconds:9.1f} s  {outcome.step.stage:<16}{outcome.step.target.name}")
+    if peak := peak_memory_gibibytes():
+        print(f"  peak memory {peak:.2f} GiB")
+    if failed := [outcome for outcome in outcomes if outcome.result == "failed"]:
+        print("\nNot made:")
+        for outcome in failed:
+            print(f"  {outcome.step.stage} {outcome.step.target.name}: {outcome.reason}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Do everything that the tests need, and run them: lint, format, types, then pytest with the browser tests.
+
+    python3 scripts/test.py [pytest's arguments]
+
+Needs Python 3.10 to 3.13 and nothing else. Exit status 0 when everything passes.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from environment import ROOT, ensure
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+def main() -> None:
+    """Prepare, run every check, say what failed."""
+    python = ensure(ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt")
+    find_browser()
+    checks = {
+        "lint": ["ruff", "check", "."],
+        "format": ["ruff", "format", "--check", "."],
+        "types": ["mypy"],
+        "tests": ["pytest", "--durations=5", *sys.argv[1:]],
+    }
+    failed = []
+    for name, command in checks.items():
+        started = time.monotonic()
+        print(f"== {name}", flush=True)
+        if subprocess.run([python, "-m", *command], cwd=ROOT, check=False).returncode:
+            failed.append(name)
+        print(f"== {name}: {time.monotonic() - started:.0f} s", flush=True)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def find_browser() -> None:
+    """Say which browser the browser tests will drive; install Debian's Chromium where that can be done."""
+    if any(map(shutil.which, BROWSERS)):
+        return
+    if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
+        print("Installing Debian's chromium for the browser tests ...", flush=True)
+        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]):
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
+    if not any(map(shutil.which, BROWSERS)):
+        print("No Chromium or Chrome found and none could be installed: the browser tests are skipped.", flush=True)
+
+
+if __name__ == "__main__":
+    main()
