@@ -20,7 +20,7 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from core.profile import AnalyzerSettings
 
 WORD = re.compile(r"[^\W_]+")
-GAP = r"[\s\-‐-―/]*"
+GAP = r"[\s\-‐-―−/]*"
 NAMES = re.compile(
     rf"\b(?:(?P<virus_2019>sars{GAP}(?:cov|coronavirus){GAP}2|2019{GAP}n{GAP}cov|n{GAP}cov{GAP}(?:2019|19)|hcov{GAP}19)"
     rf"|(?P<virus_2003>sars{GAP}cov(?:{GAP}1)?)"

@@ -1,7 +1,7 @@
 """Approximate against exact search: recall, latency and what nDCG loses, for every dense system of a collection.
 
-Writes the artifact `ann/<system>`: `sweep.csv`, one row a setting, and `index.hnswlib`, the graph itself. Timings are
-of single queries on one thread, after a warm-up, exact and approximate in turns so that drift hits both alike.
+Writes the artifact `ann/<system>`: `sweep.csv`, one row a setting. Timings are of single queries on one thread, after a
+warm-up, exact and approximate in turns so that drift hits both alike.
 """
 
 import argparse
@@ -15,13 +15,13 @@ from threadpoolctl import threadpool_limits
 
 from core import cli
 from core.artifacts import open_artifact, read_manifest, writing
-from core.collection import collection_digest, read_built_collection
+from core.collection import QRELS, TOPICS, collection_digests, read_built_collection
 from core.encode import encode_texts, load_encoder, load_vectors
 from core.index import ExactIndex, HnswlibIndex, VectorIndex
 from core.measures import evaluate, mean
 from core.profile import Profile, SystemSettings
 
-SWEEP, GRAPH = "sweep.csv", "index.hnswlib"
+SWEEP = "sweep.csv"
 
 
 def recall_at_k(found: np.ndarray, exact: np.ndarray) -> float:
@@ -53,8 +53,6 @@ def sweep(profile: Profile, system: SystemSettings, folder: Path, device: str = 
         started = time.perf_counter()
         graph.build(vectors)
         build_seconds = time.perf_counter() - started
-        graph.save(partial / GRAPH)
-
         topics = [topic.id for topic in collection.topics]
         deep = min(100, len(ids))
         with threadpool_limits(limits=1):
@@ -113,7 +111,7 @@ def ann_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
 def ann_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
     """Return the digests of the collection and the system's vectors."""
     vectors = read_manifest(folder / "vectors" / system.name).digest
-    return {"collection": collection_digest(folder), "vectors": vectors}
+    return collection_digests(folder, TOPICS, QRELS) | {"vectors": vectors}
 
 
 def read_sweep(folder: Path, system: str) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from rank_bm25 import BM25Okapi
 from core import cli
 from core.analyzer import Analyzer
 from core.artifacts import open_artifact, read_manifest, writing
-from core.collection import Document, collection_digest, read_built_collection
+from core.collection import CORPUS, Document, collection_digests, read_built_collection
 from core.expansions import read_expansions
 from core.profile import AnalyzerSettings, Bm25Settings, Profile, SystemSettings
 from core.ranking import top_k
@@ -40,9 +40,9 @@ class Field:
     @classmethod
     def build(cls, tokens: list[list[str]], settings: Bm25Settings) -> "Field":
         """Index the tokens of every document's field."""
+        if not any(tokens):  # both engines want one token at least; no query has this one
+            tokens = [*tokens[:-1], ["\0"]]
         if settings.engine == "rank_bm25":
-            if not any(tokens):  # rank_bm25 divides by the mean length
-                tokens = [*tokens[:-1], ["\0"]]
             return cls("rank_bm25", RankBm25Engine(tokens, k1=settings.k1, b=settings.b))
         index = bm25s.BM25(method="lucene", k1=settings.k1, b=settings.b)
         index.index(tokens, show_progress=False)
@@ -51,8 +51,11 @@ class Field:
     def scores(self, tokens: list[str]) -> np.ndarray:
         """Return the score of every document for a query's tokens, float32 [n_documents]."""
         if self.engine == "rank_bm25":
+            with np.errstate(invalid="ignore"):  # 0 / 0 for a document without the term when k1 (1 - b + b ...) is 0
+                by_term = [np.nan_to_num(self.index.get_scores([token])) for token in tokens]
             # Okapi's numerator has the constant factor (k1 + 1), which Lucene leaves out.
-            return (self.index.get_scores(tokens) / (self.index.k1 + 1)).astype(np.float32)
+            total = np.sum(by_term, axis=0) if by_term else np.zeros(self.index.corpus_size)
+            return (total / (self.index.k1 + 1)).astype(np.float32)
         known = [token for token in tokens if token in self.index.vocab_dict]
         if not known:
             return np.zeros(self.index.scores["num_docs"], dtype=np.float32)
@@ -126,7 +129,7 @@ def index_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
 
 def index_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
     """Return the digests of what the index is made from."""
-    inputs = {"collection": collection_digest(folder)}
+    inputs = collection_digests(folder, CORPUS)
     if system.expanded:
         inputs["doc2query"] = read_manifest(folder / "doc2query").digest
     return inputs

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from core.artifacts import ARTIFACTS, PROFILE, ROOT, write_text
 from core.errors import UserError
 from core.models import MODELS_VARIABLE
-from core.profile import Profile, read_profile
+from core.profile import SAFE_NAME, Profile, read_profile
 
 
 def add_profile_options(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +42,10 @@ def with_collection(profile: Profile, given: str) -> Profile:
     name = folder.resolve().name if folder.is_dir() else folder.name
     if name == "sample":
         raise UserError('--collection: a folder named "sample" would take the embedded sample\'s place; rename it')
+    if not re.match(SAFE_NAME, name):
+        raise UserError(
+            f"--collection: {name!r} cannot be a collection's name: letters, digits, . _ + - can; rename it"
+        )
     settings = profile.collection.model_copy(update={"name": name, "source": source})
     return profile.model_copy(update={"collection": settings})
 
@@ -49,9 +54,11 @@ def save_profile(profile: Profile, folder: Path) -> None:
     """Write the profile beside the artifacts that are built with it, for the dashboard and for building again."""
     folder.mkdir(parents=True, exist_ok=True)
     table = profile.model_dump()
-    source = profile.collection.source
-    if Path(source).is_absolute():
-        table["collection"]["source"] = Path(os.path.relpath(source, ROOT)).as_posix()
+    sections = [(table["collection"], "source"), (table["triples"], "source")]
+    sections += [(table[name], key) for name in ("doc2query", "finetune") for key in ("base", "model")]
+    for section, key in [*sections, *((system, "model") for system in table["system"])]:
+        if Path(section[key]).is_absolute():  # no path of this machine goes into an artifact
+            section[key] = Path(os.path.relpath(section[key], ROOT)).as_posix()
     write_text(folder / PROFILE, json.dumps(table, indent=1) + "\n")
 
 

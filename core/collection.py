@@ -8,25 +8,28 @@ Each file plain or .gz. A built collection is the same layout under `artifacts/<
 """
 
 import argparse
-import gzip
 import json
+import re
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from core import cli
 from core.artifacts import ARTIFACTS, file_digest, open_artifact, read_manifest, value_digest, writing
 from core.download import fetch
 from core.errors import UserError
+from core.lines import read_lines
 from core.profile import CollectionSettings, Profile
 from core.qrels import Qrels, read_qrels, write_qrels
 
 BEIR_URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
 BEIR_MD5 = {"trec-covid": "ce62140cb23feb9becf6270d0d1fe6d1", "scifact": "5f7d1de60b170fc8027bb7898e2efca1"}
 BEIR_BYTES = {"trec-covid": 73_876_720}
+CORPUS, TOPICS, QRELS = "corpus.jsonl", "queries.jsonl", "qrels/test.tsv"
 EMBEDDED = ARTIFACTS / "sample" / "collection"
 
 
@@ -75,13 +78,6 @@ class Collection:
 # Reading
 
 
-def open_text(path: Path) -> IO[str]:
-    """Open a text file, plain or .gz, for reading with "\\n" alone as the end of a line."""
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="\n")
-    return path.open(encoding="utf-8", newline="\n")
-
-
 def find_file(folder: Path, name: str) -> Path:
     """Return `folder/name` or `folder/name.gz`, whichever is there.
 
@@ -101,28 +97,42 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         UserError: a line is not a JSON object, has no `_id` or one that was there before, or the file is cut short.
     """
     first_line: dict[str, int] = {}
-    number = 0
-    try:
-        with open_text(path) as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                try:
-                    entry = json.loads(line)
-                except ValueError as error:
-                    raise UserError(f"{path.name}, line {number}: not JSON ({error})") from None
-                if not isinstance(entry, dict):
-                    raise UserError(f"{path.name}, line {number}: a JSON object is expected")
-                name = entry.get("_id")
-                if not isinstance(name, str | int) or str(name).strip() == "" or any(map(str.isspace, str(name))):
-                    raise UserError(f'{path.name}, line {number}: no "_id" (a text without spaces) in this object')
-                name = entry["_id"] = str(name)
-                if name in first_line:
-                    raise UserError(f"{path.name}, line {number}: the id {name} was on line {first_line[name]} already")
-                first_line[name] = number
-                yield number, entry
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name}: damaged or cut short after line {number} ({error}); fetch it again") from None
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        where = f"{path.name}, line {number}"
+        try:
+            entry = json.loads(line)
+            if "\\u" in line:
+                json.dumps(entry, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{where}: half of a surrogate pair, which is no character") from None
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where}: not JSON ({error})") from None
+        if not isinstance(entry, dict):
+            raise UserError(f"{where}: a JSON object is expected")
+        name = entry.get("_id")
+        if isinstance(name, bool) or not isinstance(name, str | int) or not re.match(r"^\S+$", str(name)):
+            raise UserError(f'{where}: no "_id" (a text without spaces) in this object')
+        name = entry["_id"] = str(name)
+        if name in first_line:
+            raise UserError(f"{where}: the id {name} was on line {first_line[name]} already")
+        first_line[name] = number
+        yield number, entry
+
+
+def _text(table: dict[str, Any], key: str, where: str) -> str:
+    text = table.get(key) or ""
+    if not isinstance(text, str):
+        raise UserError(f'{where}: "{key}" must be a text')
+    return text
+
+
+def _metadata(entry: dict[str, Any], where: str) -> dict[str, Any]:
+    metadata = entry.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise UserError(f'{where}: "metadata" must be an object')
+    return metadata
 
 
 def read_documents(path: Path) -> list[Document]:
@@ -133,10 +143,9 @@ def read_documents(path: Path) -> list[Document]:
     """
     documents = []
     for number, entry in read_json_lines(path):
-        title, text = entry.get("title") or "", entry.get("text") or ""
-        if not isinstance(title, str) or not isinstance(text, str):
-            raise UserError(f'{path.name}, line {number}: "title" and "text" must be texts')
-        documents.append(Document(entry["_id"], title, text, entry.get("metadata") or {}))
+        where = f"{path.name}, line {number}"
+        title, text = _text(entry, "title", where), _text(entry, "text", where)
+        documents.append(Document(entry["_id"], title, text, _metadata(entry, where)))
     if not documents:
         raise UserError(f"{path.name}: the collection is empty, at least one document is expected")
     return documents
@@ -155,21 +164,19 @@ def read_topics(path: Path, judged: set[str], judged_elsewhere: set[str], drop_u
     """
     topics = []
     for number, entry in read_json_lines(path):
-        name, text, metadata = entry["_id"], entry.get("text"), entry.get("metadata") or {}
-        if not isinstance(text, str) or not text.strip():
-            raise UserError(f'{path.name}, line {number}: topic {name} has no "text"')
+        name, where = entry["_id"], f"{path.name}, line {number}"
+        text, metadata = _text(entry, "text", where), _metadata(entry, where)
+        if not text.strip():
+            raise UserError(f'{where}: topic {name} has no "text"')
         if name not in judged:
             if drop_unjudged or name in judged_elsewhere:
                 continue
             raise UserError(
-                f"{path.name}, line {number}: topic {name} has no judgments; "
+                f"{where}: topic {name} has no judgments; "
                 'remove it, or set unjudged_topics = "drop" under [collection] to leave such topics out'
             )
-        topics.append(
-            Topic(
-                name, metadata.get("query") or text, text, metadata.get("narrative") or "", metadata.get("kind") or ""
-            )
-        )
+        query, narrative, kind = (_text(metadata, key, where) for key in ("query", "narrative", "kind"))
+        topics.append(Topic(name, query or text, text, narrative, kind))
     if not topics:
         raise UserError(f"{path.name}: no topic of this file is judged")
     return topics
@@ -236,9 +243,11 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with file.open(member) as source, target.open("wb") as copy:
                     shutil.copyfileobj(source, copy)
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, RuntimeError, OSError) as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise UserError(f"{archive}: not a BEIR archive of {name} ({error}); delete it and fetch it again") from None
+        raise UserError(
+            f"{archive}: cannot be unpacked as the BEIR archive of {name} ({error}); delete it and fetch it again"
+        ) from None
     partial.rename(folder / name)
 
 
@@ -314,9 +323,13 @@ def read_built_collection(folder: Path) -> Collection:
     return read_collection(built, CollectionSettings(name=folder.name, source=str(built)))
 
 
-def collection_digest(folder: Path) -> str:
-    """Return the digest of the built collection under `folder`."""
-    return read_manifest(folder / "collection").digest
+def collection_digests(folder: Path, *files: str) -> dict[str, str]:
+    """Return the digests of the named files of the built collection under `folder`, by name.
+
+    A stage names what it reads, so that a new judgment does not make vectors stale.
+    """
+    recorded = read_manifest(folder / "collection").files
+    return {name: recorded[name]["sha256"] for name in files}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -27,9 +27,9 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from core import artifacts, cli
 from core.artifacts import ROOT, file_digest, writing
-from core.collection import Document, collection_digest, read_built_collection
+from core.collection import CORPUS, Document, collection_digests, read_built_collection
 from core.expansions import write_expansions
-from core.models import find_model, locate_model, model_digest, pick_device
+from core.models import find_model, locate_model, model_digest, pick_device, shown_model
 from core.profile import Doc2querySettings, Profile
 from core.triples import Triple, locate_triples, read_triples, split_by_query
 
@@ -210,28 +210,28 @@ def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 
     ) as partial:
         predictor = QueryPredictor(model_folder, profile.doc2query, device)
         tokens = predictor.tokens(collection.documents)
-        order = sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), i))
-        batches = [order[i : i + batch] for i in range(0, len(order), batch)]
         progress = partial / "progress.jsonl"
-        done = _finished_batches(progress, len(batches))
-        started, documents = time.perf_counter(), 0
+        done = _finished(progress)
+        order = sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), i))
+        left = [i for i in order if collection.documents[i].id not in done]
+        started = time.perf_counter()
         with (
             progress.open("a", encoding="utf-8", newline="\n") as file,
-            tqdm(total=len(order), initial=sum(map(len, batches[:done])), desc="doc2query", unit="document") as bar,
+            tqdm(total=len(order), initial=len(done), desc="doc2query", unit="document") as bar,
         ):
-            for members in batches[done:]:
+            for begin in range(0, len(left), batch):
+                members = left[begin : begin + batch]
                 names = [collection.documents[i].id for i in members]
                 queries = predictor.predict(names, [tokens[i] for i in members])
-                lines = [[name, written] for name, written in zip(names, queries, strict=True)]
-                file.write(json.dumps(lines, ensure_ascii=False) + "\n")
+                # One line a batch: an interruption loses a whole batch or nothing, so batches stay what they were.
+                file.write(json.dumps(dict(zip(names, queries, strict=True)), ensure_ascii=False) + "\n")
                 file.flush()
-                documents += len(members)
                 bar.update(len(members))
-        if documents:
-            facts["documents_per_second"] = round(documents / (time.perf_counter() - started), 2)
-        facts |= {"documents": len(order), "device": predictor.device, "model": profile.doc2query.model}
-        by_document = _collect(progress)
-        write_expansions(partial, {document.id: by_document[document.id] for document in collection.documents})
+        if left:
+            facts["documents_per_second"] = round(len(left) / (time.perf_counter() - started), 2)
+        facts |= {"documents": len(order), "device": predictor.device, "model": shown_model(profile.doc2query.model)}
+        predicted = _finished(progress)
+        write_expansions(partial, {document.id: predicted[document.id] for document in collection.documents})
         progress.unlink()
     return folder / "doc2query"
 
@@ -245,23 +245,18 @@ def generate_settings(settings: Doc2querySettings) -> dict[str, Any]:
 def generate_inputs(profile: Profile, folder: Path) -> dict[str, str]:
     """Return the digests of collection and T5; the T5's is "" where it is not on this machine."""
     model = find_model(profile.doc2query.model)
-    return {"collection": collection_digest(folder), "model": model_digest(model) if model else ""}
+    return collection_digests(folder, CORPUS) | {"model": model_digest(model) if model else ""}
 
 
-def _finished_batches(progress: Path, most: int) -> int:
-    """Cut a line that an interruption left incomplete and return the number of whole ones."""
+def _finished(progress: Path) -> dict[str, list[str]]:
+    """Return the queries of the documents that are done; a line that an interruption left incomplete is cut."""
     if not progress.exists():
-        return 0
+        return {}
     content = progress.read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     if len(whole) != len(content):
         progress.write_bytes(whole)
-    return min(whole.count(b"\n"), most)
-
-
-def _collect(progress: Path) -> dict[str, list[str]]:
-    with progress.open(encoding="utf-8", newline="\n") as file:
-        return {name: queries for line in file for name, queries in json.loads(line)}
+    return {name: queries for line in whole.splitlines() for name, queries in json.loads(line).items()}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from core import cli
 from core.artifacts import open_artifact, writing
-from core.collection import collection_digest, read_built_collection
-from core.models import find_model, locate_model, model_digest, pick_device
+from core.collection import CORPUS, collection_digests, read_built_collection
+from core.models import find_model, locate_model, model_digest, pick_device, shown_model
 from core.profile import Profile, SystemSettings
 
 SHARD = 512
@@ -75,7 +75,7 @@ def encode_collection(profile: Profile, system: SystemSettings, folder: Path, de
         if encoded:
             facts["documents_per_second"] = round(encoded / (time.perf_counter() - started), 2)
         facts |= {"documents": len(texts), "dimension": shape[1], "device": encoder.device.type}
-        facts |= {"model": system.model, "max_tokens": encoder.max_seq_length}
+        facts |= {"model": shown_model(system.model), "max_tokens": encoder.max_seq_length}
         del rows
         progress.unlink(missing_ok=True)
         (partial / "document_ids.json").write_text(json.dumps([document.id for document in documents]))
@@ -90,7 +90,7 @@ def vectors_settings(system: SystemSettings) -> dict[str, Any]:
 def vectors_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
     """Return the digests of collection and model; the model's is "" where it is not on this machine."""
     model = find_model(system.model)
-    return {"collection": collection_digest(folder), "model": model_digest(model) if model else ""}
+    return collection_digests(folder, CORPUS) | {"model": model_digest(model) if model else ""}
 
 
 def load_vectors(folder: Path, system: str) -> tuple[np.ndarray, list[str]]:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from core import cli
 from core.artifacts import open_artifact, read_manifest, writing
-from core.collection import Collection, collection_digest, read_built_collection
+from core.collection import QRELS, TOPICS, Collection, collection_digests, read_built_collection
 from core.errors import UserError
 from core.measures import PerTopic, evaluate, mean
 from core.profile import Profile
@@ -75,7 +75,7 @@ def measures_settings(profile: Profile) -> dict[str, Any]:
 
 def measures_inputs(profile: Profile, folder: Path) -> dict[str, str]:
     """Return the digests of the collection and of the runs that are there."""
-    inputs = {"collection": collection_digest(folder)}
+    inputs = collection_digests(folder, TOPICS, QRELS)
     for system in profile.system:
         try:
             inputs[system.name] = read_manifest(folder / "runs" / system.name).digest
@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.qrels:
         raise UserError("--qrels is needed to evaluate runs")
     qrels = read_qrels(options.qrels)
-    measures = options.measures.split(",") if options.measures else profile.measures
+    measures = [name.strip() for name in options.measures.split(",")] if options.measures else profile.measures
     figures: dict[str, Any] = {}
     for path in options.runs:
         run = read_run(path, "rank" if options.by_rank else "score")

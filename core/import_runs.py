@@ -15,7 +15,7 @@ from defusedxml.ElementTree import parse
 
 from core import cli
 from core.artifacts import ARTIFACTS, PROFILE, building, file_digest, shown, writing
-from core.collection import Topic, read_topics, write_topics
+from core.collection import QRELS, Topic, read_topics, write_topics
 from core.errors import UserError
 from core.evaluate import evaluate_systems
 from core.profile import SAFE_NAME, CollectionSettings, Profile, SystemSettings, read_profile
@@ -50,14 +50,18 @@ def read_trec_topics(path: Path, judged: set[str]) -> list[Topic]:
         root = parse(path).getroot()
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file of topics") from None
-    except (ParseError, DefusedXmlException, ValueError) as error:
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise UserError(f"{path.name}: not TREC topics in XML ({error or type(error).__name__})") from None
-    topics = []
+    topics: list[Topic] = []
+    seen: set[str] = set()
     for number, node in enumerate(root.iter("topic"), 1):
         texts = {name: (node.findtext(name) or "").strip() for name in ("query", "question", "narrative")}
         identity, question = node.get("number", "").strip(), texts["question"] or texts["query"]
         if not identity or not question:
             raise UserError(f"{path.name}, topic {number}: a number and a question or query are expected")
+        if identity in seen:
+            raise UserError(f"{path.name}, topic {number}: the number {identity} was given before")
+        seen.add(identity)
         if identity in judged:
             topics.append(Topic(identity, texts["query"] or question, question, texts["narrative"]))
     return topics
@@ -96,6 +100,10 @@ def import_runs(name: str, runs: list[Path], qrels: Path | None, topics: Path | 
             profile = read_profile(str(folder / PROFILE))
         else:
             profile = _new_collection(folder, qrels, topics)
+        judged = read_qrels(folder / "collection" / QRELS).keys()
+        for run in read:
+            if not judged & run.scores.keys():
+                raise UserError(f"{run.name}: the run and the judgments of {name} have no topic in common")
         for run, digest in zip(read, digests, strict=True):
             profile = _add(profile, folder, run, digest, by_rank)
         cli.save_profile(profile, folder)

@@ -1,10 +1,12 @@
 """Exact and approximate nearest-neighbour indexes behind one small interface."""
 
+import json
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from core.artifacts import file_digest
 from core.errors import UserError
 from core.ranking import top_k
 
@@ -121,22 +123,39 @@ class HnswlibIndex:
         return positions, similarities
 
     def save(self, path: Path) -> None:
-        """See `VectorIndex`."""
+        """See `VectorIndex`; what `load` must know of the file beforehand goes beside it, into `<path>.json`."""
         self._index.save_index(str(path))
+        about = {"vectors": [self._index.get_current_count(), self._index.dim], "sha256": file_digest(path)}
+        _beside(path).write_text(json.dumps(about), encoding="utf-8")
 
     def load(self, path: Path, vectors: np.ndarray) -> None:
         """See `VectorIndex`.
 
+        hnswlib reads whatever it is given, out of bounds where the file is damaged: it is checked first.
+
         Raises:
-            UserError: the file is not an index of these vectors, or was cut short.
+            UserError: the file is not an index of such vectors, or is damaged.
         """
-        self._index = self._empty(vectors.shape[1])
         try:
-            self._index.load_index(str(path), max_elements=len(vectors))
-        except RuntimeError as error:
-            raise UserError(f"{path.name}: not a whole hnswlib index of these vectors ({error})") from None
+            about = json.loads(_beside(path).read_text(encoding="utf-8"))
+            fits = about == {"vectors": list(vectors.shape), "sha256": file_digest(path)}
+        except (OSError, ValueError):
+            fits = False
+        if not fits:
+            raise UserError(f"{path.name}: damaged, or not an hnswlib index of these vectors; build it again")
+        self._index = self._empty(vectors.shape[1])
+        self._index.load_index(str(path), max_elements=len(vectors))
 
     @property
     def bytes(self) -> int:
-        """See `VectorIndex`: what hnswlib says it would write."""
-        return self._index.index_file_size()
+        """See `VectorIndex`: vectors, labels and links, of which the upper layers' are an expectation.
+
+        An element has 2M links in the bottom layer, and M in each upper one: of these it is in 1 / (M - 1) on average.
+        """
+        bottom = 4 * self._index.dim + 4 * (2 * self.connections + 1) + 8
+        upper = (4 * self.connections + 4) / (self.connections - 1)
+        return int(self._index.get_current_count() * (bottom + upper))
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".json")

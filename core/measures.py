@@ -77,7 +77,9 @@ def evaluate(scores: Scores, qrels: Qrels, measures: Iterable[str]) -> PerTopic:
         for name, (family, _, cutoff) in wanted.items()
         if family.trec_eval
     }
-    values = pytrec_eval.RelevanceEvaluator(qrels, set(by_trec_eval.values())).evaluate(scores)
+    # A topic whose grades are all negative has nothing to find, and pytrec_eval writes out of bounds on it.
+    judged = {topic: judgments for topic, judgments in qrels.items() if max(judgments.values()) >= 0}
+    values = pytrec_eval.RelevanceEvaluator(judged, set(by_trec_eval.values())).evaluate(scores)
     result = {
         name: {topic: float(values[topic][key.replace(".", "_")]) if topic in values else 0.0 for topic in qrels}
         for name, key in by_trec_eval.items()

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -52,13 +53,13 @@ def locate_model(name: str) -> Path:
         if any(snapshot.rglob("*.safetensors")):
             return snapshot
         # Older models are published as a pickle alone, the mission's base model among them.
-        pickled = Path(snapshot_download(name, allow_patterns=[*WANTED_FILES, "pytorch_model.bin"]))
-        return convert_pickle(pickled, _converted(name))
+        snapshot = Path(snapshot_download(name, allow_patterns=[*WANTED_FILES, "pytorch_model.bin"]))
     except Exception as error:  # the hub client raises a dozen kinds, all meaning "not to be had"
         raise UserError(
             f"the model {name} could not be fetched from the hub ({type(error).__name__}); "
             f"put its files in a folder named {short} and pass the folder above it with --models"
         ) from None
+    return convert_pickle(snapshot, _converted(name))
 
 
 def convert_pickle(source: Path, target: Path) -> Path:
@@ -69,12 +70,21 @@ def convert_pickle(source: Path, target: Path) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    weights = torch.load(source / "pytorch_model.bin", map_location="cpu", weights_only=True)
+    try:
+        weights = torch.load(source / "pytorch_model.bin", map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{source.name}: its pytorch_model.bin is missing, damaged, or would run code ({type(error).__name__})"
+        ) from None
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(source, partial, ignore=shutil.ignore_patterns("*.bin", ".*"))
     # Tensors that share memory (tied embeddings) are written apart: safetensors knows no sharing.
-    save_file({k: v.clone() for k, v in weights.items()}, partial / "model.safetensors", metadata={"format": "pt"})
+    save_file(
+        {k: v.contiguous().clone() for k, v in weights.items()},
+        partial / "model.safetensors",
+        metadata={"format": "pt"},
+    )
     partial.rename(target)
     return target
 
@@ -107,6 +117,11 @@ def model_digest(folder: Path) -> str:
             f"{shown(folder)}: no .safetensors weights in this model (pickled weights are refused: they can run code)"
         )
     return value_digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
+
+
+def shown_model(name: str) -> str:
+    """Return a model's name as it is recorded: the hub's name, or a folder's path relative to the project."""
+    return shown(Path(name)) if Path(name).is_absolute() else name
 
 
 def pick_device(wanted: str = "auto") -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from core.errors import UserError
+from core.measures import parse_measure
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -67,11 +68,11 @@ class Doc2querySettings(Section):
 
     base: str = "google/flan-t5-small"
     model: str = "artifacts/models/doc2query"
-    epochs: float = 1
-    batch: int = 16
-    learning_rate: float = 5e-4
-    max_document_tokens: int = 192
-    max_query_tokens: int = 24
+    epochs: float = Field(1, gt=0)
+    batch: int = Field(16, ge=1)
+    learning_rate: float = Field(5e-4, gt=0)
+    max_document_tokens: int = Field(192, ge=2)
+    max_query_tokens: int = Field(24, ge=2)
     queries: int = Field(5, ge=1)
     top_k: int = Field(10, ge=1)
     temperature: float = Field(1.0, gt=0)
@@ -87,11 +88,11 @@ class FinetuneSettings(Section):
     similarity: Literal["cosine", "dot"] = "cosine"
     use_negative: bool = True
     scale: float = Field(20.0, gt=0)
-    epochs: float = 1
-    batch: int = 32
-    learning_rate: float = 2e-5
+    epochs: float = Field(1, gt=0)
+    batch: int = Field(32, ge=1)
+    learning_rate: float = Field(2e-5, gt=0)
     warmup: float = Field(0.1, ge=0, lt=1)
-    max_tokens: int = 128
+    max_tokens: int = Field(128, ge=2)
     seed: int = 13
 
 
@@ -142,6 +143,16 @@ class Profile(Section):
     """Documents retrieved per topic."""
     measures: list[str] = ["nDCG@10", "nDCG@20", "P@10", "P@20", "R@100", "AP", "Bpref", "RR", "Judged@10"]
     baseline: str = "bm25"
+
+    @field_validator("measures")
+    @classmethod
+    def _measures_known(cls, measures: list[str]) -> list[str]:
+        for measure in measures:
+            try:
+                parse_measure(measure)
+            except UserError as error:
+                raise ValueError(str(error)) from None
+        return measures
 
     @field_validator("system")
     @classmethod

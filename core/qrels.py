@@ -1,13 +1,15 @@
 """Qrels: which documents were judged for a topic, and the grade each got."""
 
-import gzip
 from pathlib import Path
 
 from core.errors import UserError
+from core.lines import read_lines
 
 Qrels = dict[str, dict[str, int]]
 """topic -> document -> grade."""
 
+HIGHEST_GRADE = 1000
+"""trec_eval counts the documents of every grade up to the highest: memory for a grade of millions is not there."""
 BEIR_HEADER = ["query-id", "corpus-id", "score"]
 
 
@@ -15,45 +17,43 @@ def read_qrels(path: Path) -> Qrels:
     """Read qrels, plain or .gz: BEIR's three columns under their header, or TREC's topic, iteration, document, grade.
 
     Raises:
-        UserError: with the line, when it has other columns, a grade that is no whole number, or a second judgment
-            of the same document that disagrees; also when the file is missing, cut short or empty.
+        UserError: with the line, when it has other columns, a grade that is no whole number or out of bounds, or a
+            second judgment of the same document that disagrees; also when the file is missing, cut short or empty.
     """
-    opener = gzip.open if path.suffix == ".gz" else open
     qrels: Qrels = {}
-    number, columns_wanted = 0, 4
-    try:
-        with opener(path, "rt", encoding="utf-8", newline="\n") as file:
-            for number, line in enumerate(file, 1):
-                columns = line.split()
-                if number == 1 and columns == BEIR_HEADER:
-                    columns_wanted = 3
-                    continue
-                if not columns:
-                    continue
-                if len(columns) != columns_wanted:
-                    expected = (
-                        "query-id, corpus-id, score" if columns_wanted == 3 else "topic, iteration, document, grade"
-                    )
-                    raise UserError(f"{path.name}, line {number}: {len(columns)} columns, expected {expected}")
-                topic, document = columns[0], columns[-2]
-                try:
-                    grade = int(columns[-1])
-                except ValueError:
-                    raise UserError(
-                        f"{path.name}, line {number}: the grade {columns[-1]!r} is not a whole number"
-                    ) from None
-                if qrels.setdefault(topic, {}).setdefault(document, grade) != grade:
-                    raise UserError(
-                        f"{path.name}, line {number}: document {document} has grade {grade} for topic {topic}, "
-                        f"and had {qrels[topic][document]} before"
-                    )
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file of qrels") from None
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name}: damaged or cut short after line {number} ({error}); fetch it again") from None
+    columns_wanted = 4
+    for number, line in read_lines(path):
+        columns = line.split()
+        if number == 1 and columns == BEIR_HEADER:
+            columns_wanted = 3
+            continue
+        if not columns:
+            continue
+        if len(columns) != columns_wanted:
+            expected = "query-id, corpus-id, score" if columns_wanted == 3 else "topic, iteration, document, grade"
+            raise UserError(f"{path.name}, line {number}: {len(columns)} columns, expected {expected}")
+        topic, document, grade = columns[0], columns[-2], _grade(columns[-1])
+        if grade is None:
+            raise UserError(
+                f"{path.name}, line {number}: the grade {columns[-1]!r} is not a whole number "
+                f"between -{HIGHEST_GRADE} and {HIGHEST_GRADE}"
+            )
+        if qrels.setdefault(topic, {}).setdefault(document, grade) != grade:
+            raise UserError(
+                f"{path.name}, line {number}: document {document} has grade {grade} for topic {topic}, "
+                f"and had {qrels[topic][document]} before"
+            )
     if not qrels:
         raise UserError(f"{path.name}: the file holds no judgments")
     return qrels
+
+
+def _grade(text: str) -> int | None:
+    try:
+        grade = int(text)
+    except ValueError:
+        return None
+    return grade if abs(grade) <= HIGHEST_GRADE else None
 
 
 def write_qrels(path: Path, qrels: Qrels) -> None:

@@ -13,6 +13,8 @@ def top_k(scores: np.ndarray, k: int) -> np.ndarray:
     Returns:
         int64 [min(k, n)].
     """
+    if k == 0:
+        return np.empty(0, dtype=np.int64)
     if k < len(scores):
         # All that reach the k-th best score, so that ties at the border are settled by position too.
         threshold = np.partition(scores, len(scores) - k)[len(scores) - k]

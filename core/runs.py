@@ -1,6 +1,5 @@
 """Runs in the TREC format: topic Q0 document rank score tag, one line a retrieved document."""
 
-import gzip
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from core.errors import UserError
+from core.lines import read_lines
 
 Scores = dict[str, dict[str, float]]
 """topic -> document -> score."""
@@ -43,43 +43,32 @@ def read_run(path: Path, order: Literal["score", "rank"] = "score") -> Run:
         UserError: with the line, when it has not six columns, a rank or score that is no finite number, or a document
             that its topic had before; also when the file is missing, cut short or empty.
     """
-    opener = gzip.open if path.suffix == ".gz" else open
     scores: Scores = {}
-    ranks: dict[str, dict[str, float]] = {}
-    number = 0
-    try:
-        with opener(path, "rt", encoding="utf-8", newline="\n") as file:
-            for number, line in enumerate(file, 1):
-                columns = line.split()
-                if len(columns) != 6:
-                    if not columns:
-                        continue
-                    raise UserError(
-                        f"{path.name}, line {number}: {len(columns)} columns, "
-                        "expected topic, Q0, document, rank, score, tag"
-                    )
-                topic, _, document, rank, score, _ = columns
-                rank_value, score_value = _number(rank), _number(score)
-                if not math.isfinite(rank_value) or not math.isfinite(score_value):
-                    column, value = ("score", score) if math.isfinite(rank_value) else ("rank", rank)
-                    raise UserError(f"{path.name}, line {number}: the {column} {value!r} is not a finite number")
-                by_document = scores.setdefault(topic, {})
-                if document in by_document:
-                    raise UserError(
-                        f"{path.name}, line {number}: document {document} was retrieved for topic {topic} before"
-                    )
-                by_document[document] = score_value
-                ranks.setdefault(topic, {})[document] = rank_value
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such run") from None
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name}: damaged or cut short after line {number} ({error})") from None
+    ranks: Scores = {}
+    for number, line in read_lines(path):
+        columns = line.split()
+        if not columns:
+            continue
+        if len(columns) != 6:
+            raise UserError(
+                f"{path.name}, line {number}: {len(columns)} columns, expected topic, Q0, document, rank, score, tag"
+            )
+        topic, _, document, rank, score, _ = columns
+        rank_value, score_value = _number(rank), _number(score)
+        if not math.isfinite(rank_value) or not math.isfinite(score_value):
+            column, value = ("score", score) if math.isfinite(rank_value) else ("rank", rank)
+            raise UserError(f"{path.name}, line {number}: the {column} {value!r} is not a finite number")
+        by_document = scores.setdefault(topic, {})
+        if document in by_document:
+            raise UserError(f"{path.name}, line {number}: document {document} was retrieved for topic {topic} before")
+        by_document[document] = score_value
+        ranks.setdefault(topic, {})[document] = rank_value
     if not scores:
         raise UserError(f"{path.name}: the run is empty")
-    notices = _notices(scores, ranks)
-    if order == "rank":
-        scores = {topic: {document: -rank for document, rank in by.items()} for topic, by in ranks.items()}
-    return Run(run_name(path), scores, notices)
+    if order == "score":
+        return Run(run_name(path), scores, _notices(scores, ranks))
+    by_rank = {topic: {document: -rank for document, rank in by.items()} for topic, by in ranks.items()}
+    return Run(run_name(path), by_rank)
 
 
 def _number(text: str) -> float:
@@ -93,7 +82,7 @@ def _notices(scores: Scores, ranks: dict[str, dict[str, float]]) -> list[str]:
     disagreeing = tied = 0
     for topic, by_document in scores.items():
         by_rank = sorted(by_document, key=ranks[topic].__getitem__)
-        values = [by_document[document] for document in by_rank]
+        values = [np.float32(by_document[document]) for document in by_rank]
         disagreeing += any(after > before for before, after in zip(values, values[1:], strict=False))
         tied += len(set(values)) < len(values)
     notices = []
@@ -111,8 +100,13 @@ def _notices(scores: Scores, ranks: dict[str, dict[str, float]]) -> list[str]:
 
 
 def ranked(by_document: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Return a topic's (document, score) as trec_eval ranks them: by score, ties by document id, both descending."""
-    return sorted(by_document.items(), key=lambda item: (item[1], item[0]), reverse=True)
+    """Return a topic's (document, score) as trec_eval ranks them: by score, ties by document id, both descending.
+
+    trec_eval keeps scores as float32: what differs beyond that is a tie.
+    """
+    scores = np.array(list(by_document.values()), dtype=np.float32).tolist()
+    order = sorted(zip(scores, by_document.items(), strict=True), key=lambda row: (row[0], row[1][0]), reverse=True)
+    return [item for _, item in order]
 
 
 def write_run(path: Path, tag: str, rankings: Mapping[str, list[tuple[str, float]]]) -> None:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from core import cli
 from core.artifacts import read_manifest, writing
 from core.bm25 import index_settings
-from core.collection import collection_digest, read_built_collection
+from core.collection import TOPICS, collection_digests, read_built_collection
 from core.profile import Profile, SystemSettings
 from core.runs import write_run
 from core.systems import open_system
@@ -45,9 +45,9 @@ def run_settings(profile: Profile, settings: SystemSettings) -> dict[str, Any]:
 
 
 def run_inputs(settings: SystemSettings, folder: Path) -> dict[str, str]:
-    """Return the digests of the collection and of the system's index or vectors."""
+    """Return the digests of the topics and of the system's index or vectors."""
     stage = "bm25" if settings.kind == "bm25" else "vectors"
-    return {"collection": collection_digest(folder), stage: read_manifest(folder / stage / settings.name).digest}
+    return collection_digests(folder, TOPICS) | {stage: read_manifest(folder / stage / settings.name).digest}
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -44,7 +44,7 @@ def evaluator_figures(profile: Profile, system: str, collection: Collection, fol
     )
     found: dict[str, Any] = evaluator.compute_metrices(encoder, corpus_embeddings=torch.from_numpy(np.array(vectors)))
     return {
-        f"{measure.removesuffix('_at_k')}@{k}": float(value)
+        f"{measure.removesuffix('@k')}@{k}": float(value)
         for measure, by_k in found[settings.similarity].items()
         for k, value in by_k.items()
     }

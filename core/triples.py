@@ -1,12 +1,12 @@
 """MS MARCO triples: query TAB relevant passage TAB passage that is not relevant, one a line, no header."""
 
-import gzip
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from core.download import fetch
 from core.errors import UserError
+from core.lines import read_lines
 
 MSMARCO_TINY_URL = "https://storage.googleapis.com/unicamp-dl/ia368dd_2023s1/msmarco/msmarco_triples.train.tiny.tsv"
 MSMARCO_TINY_BYTES = 8_076_179
@@ -36,22 +36,15 @@ def read_triples(path: Path) -> list[Triple]:
     Raises:
         UserError: the file is missing or cut short, or a line has not three non-empty columns.
     """
-    opener = gzip.open if path.suffix == ".gz" else open
     triples = []
-    try:
-        with opener(path, "rt", encoding="utf-8", newline="\n") as file:
-            for number, line in enumerate(file, 1):
-                columns = [column.strip() for column in line.rstrip("\n").split("\t")]
-                if len(columns) != 3 or not all(columns):
-                    raise UserError(
-                        f"{path.name}, line {number}: {len(columns)} columns where query, relevant and "
-                        "not relevant passage are expected, tab between them and none empty"
-                    )
-                triples.append(Triple(*columns))
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file of triples; give another with [triples] source") from None
-    except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name}: damaged after line {len(triples)} ({error}); fetch it again") from None
+    for number, line in read_lines(path):
+        columns = [column.strip() for column in line.split("\t")]
+        if len(columns) != 3 or not all(columns):
+            raise UserError(
+                f"{path.name}, line {number}: {len(columns)} columns where query, relevant and "
+                "not relevant passage are expected, tab between them and none empty"
+            )
+        triples.append(Triple(*columns))
     if not triples:
         raise UserError(f"{path.name}: the file holds no triples")
     return triples

@@ -1,0 +1,1 @@
+"""The dashboard: pages over the artifacts that the stages in `core` wrote."""

@@ -1,0 +1,58 @@
+"""The dashboard's frame: navigation, the choice of collection, and what every page says of it.
+
+python -m streamlit run dashboard/app.py
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # however it was started, `core` is found
+
+import streamlit as st  # noqa: E402
+
+from core.errors import UserError  # noqa: E402
+from dashboard import data, state  # noqa: E402
+from dashboard.text import show_error  # noqa: E402
+
+VIEWS = Path(__file__).resolve().parent / "views"
+
+
+def choose_collection() -> data.Opened:
+    """Draw the choice of collection and return the chosen one; stop the page where there is none.
+
+    Raises:
+        UserError: its profile is missing or cannot be read.
+    """
+    names = data.collection_names()
+    if not names:
+        raise UserError("no collection is built yet; make the sample with python scripts/build.py --profile sample")
+    first = data.first_collection()
+    with st.sidebar:
+        name = state.choose("Collection", names, "collection", first if first in names else names[0])
+    wanted = state.read("collection") or first
+    if wanted not in names:
+        show_error(UserError(f"the collection {wanted} is not built here; {name} is shown in its place"))
+    return data.open_collection(name)
+
+
+st.set_page_config("RankScope", str(Path(__file__).with_name("icon.svg")), layout="wide")
+pages = [
+    (st.Page(VIEWS / "overview.py", title="Overview", default=True), ":material/leaderboard:"),
+    (st.Page(VIEWS / "topics.py", title="Topics"), ":material/difference:"),
+    (st.Page(VIEWS / "search.py", title="Search"), ":material/search:"),
+    (st.Page(VIEWS / "ann.py", title="Exact vs ANN"), ":material/speed:"),
+]
+# Links of our own: Streamlit's drop the query parameters, and with them the collection.
+page = st.navigation([page for page, _ in pages], position="hidden")
+with st.sidebar:
+    for target, icon in pages:
+        st.page_link(target, icon=icon, width="stretch", query_params=st.query_params.to_dict())
+st.title(page.title)
+try:
+    opened = choose_collection()
+    if opened.is_sample:
+        st.caption(":material/info: Embedded sample: written for demonstration, not medical evidence.")
+    st.session_state["opened"] = opened
+    page.run()
+except UserError as error:
+    show_error(error)

@@ -1,0 +1,138 @@
+"""Charts: pure functions, a table in, a Plotly figure out. Colours hold apart for the colour-blind (Okabe & Ito)."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.text import escape_plotly, shortened
+
+BLUE, ORANGE, GREY, DARK_GREY = "#2F86C9", "#D55E00", "#8A94A0", "#6E7986"
+CONFIG = {"displayModeBar": False}
+
+
+def _layout(figure: go.Figure, height: int) -> go.Figure:
+    # No zoom: on a telephone a finger on the chart scrolls the page.
+    figure.update_layout(height=height, margin={"l": 8, "r": 8, "t": 36, "b": 8}, dragmode=False)
+    figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    figure.update_xaxes(fixedrange=True, automargin=True)
+    figure.update_yaxes(fixedrange=True, automargin=True)
+    return figure
+
+
+def mean_bars(table: pd.DataFrame, labels: Mapping[str, str], measure: str, baseline: str) -> go.Figure:
+    """Draw each system's mean with its 95 % interval; the baseline is hatched.
+
+    Args:
+        table: index system; columns mean, low, high.
+    """
+    names = [escape_plotly(labels.get(system, system)) for system in table.index]
+    figure = go.Figure(
+        go.Bar(
+            x=table["mean"],
+            y=names,
+            orientation="h",
+            marker={
+                "opacity": 0.6,
+                "color": [GREY if system == baseline else BLUE for system in table.index],
+                "pattern": {"shape": ["/" if system == baseline else "" for system in table.index]},
+            },
+            error_x={
+                "array": table["high"] - table["mean"],
+                "arrayminus": table["mean"] - table["low"],
+                "color": DARK_GREY,
+            },
+            customdata=table[["low", "high"]],
+            hovertemplate="%{y}: %{x:.4f} (95 % interval %{customdata[0]:.4f} to %{customdata[1]:.4f})<extra></extra>",
+        )
+    )
+    figure.update_yaxes(type="category", autorange="reversed")
+    figure.update_xaxes(title=f"mean {measure}", rangemode="tozero")
+    return _layout(figure, 110 + 46 * len(table))
+
+
+def difference_bars(table: pd.DataFrame, label_a: str, label_b: str, measure: str, topic: str) -> go.Figure:
+    """Draw the per-topic differences in the table's order: plain blue where a is better, hatched orange where b is.
+
+    Ties are diamonds on the axis; the chosen topic carries an arrow. Every mark's custom data is its topic.
+
+    Args:
+        table: columns topic, query, difference.
+        label_b: "" draws the values of a alone.
+    """
+    kinds = [
+        (f"{label_a} better" if label_b else label_a, table["difference"] > 0, BLUE, ""),
+        (f"{label_b} better", table["difference"] < 0, ORANGE, "/"),
+    ]
+    figure = go.Figure()
+    for name, chosen, colour, pattern in kinds:
+        rows = table[chosen]
+        if rows.empty:
+            continue
+        marker = {"color": colour, "pattern": {"shape": pattern, "solidity": 0.35}}
+        figure.add_bar(**_marks(rows, f"{escape_plotly(name)} ({len(rows)})"), marker=marker)
+    ties = table[table["difference"] == 0]
+    if not ties.empty:
+        name = "tie" if label_b else "zero"
+        diamond = {"color": GREY, "symbol": "diamond", "size": 8}
+        figure.add_scatter(**_marks(ties, f"{name} ({len(ties)})"), mode="markers", marker=diamond)
+    if topic in set(table["topic"]):
+        position = list(table["topic"]).index(topic)  # Plotly takes the number of a category here, never its name
+        height = float(table["difference"].iloc[position])
+        figure.add_annotation(x=position, y=height, text=escape_plotly(topic), ax=0, ay=-28 if height >= 0 else 28)
+    order = [escape_plotly(name) for name in table["topic"]]
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=order, title="topic", tickangle=-90)
+    figure.update_yaxes(title=f"{measure}: a − b" if label_b else measure, zeroline=True)
+    # With hovermode "x" the whole column of a bar takes the click, however short the bar is.
+    figure.update_layout(hovermode="x", clickmode="event+select", bargap=0.15, showlegend=True)
+    return _layout(figure, 380)
+
+
+def _marks(rows: pd.DataFrame, name: str) -> dict:
+    plain = {"marker": {"opacity": 1}}
+    texts = [escape_plotly(f"topic {t}: {shortened(q, 60)}") for t, q in zip(rows["topic"], rows["query"], strict=True)]
+    return {
+        "x": [escape_plotly(topic) for topic in rows["topic"]],
+        "y": rows["difference"],
+        "name": name,
+        "customdata": rows["topic"],
+        "hovertext": texts,
+        "hovertemplate": "%{hovertext}<br>%{y:+.4f}<extra></extra>",
+        "selected": plain,
+        "unselected": plain,
+    }
+
+
+def ann_scatter(sweep: pd.DataFrame) -> go.Figure:
+    """Draw recall@10 against the median latency, a mark a value of ef; exact search is the reference.
+
+    Args:
+        sweep: columns index, ef (empty for exact search), recall@10, p50_ms.
+    """
+    exact, graph = sweep[sweep["ef"].isna()], sweep[sweep["ef"].notna()]
+    figure = go.Figure(
+        go.Scatter(
+            x=graph["p50_ms"],
+            y=graph["recall@10"],
+            mode="lines+markers+text",
+            text=[f"ef {ef:.0f}" for ef in graph["ef"]],
+            textposition="bottom center",
+            cliponaxis=False,
+            marker={"color": BLUE, "size": 10},
+            name="HNSW",
+            hovertemplate="%{text}: recall@10 %{y:.4f}, %{x:.3f} ms<extra></extra>",
+        )
+    )
+    for milliseconds in exact["p50_ms"]:
+        figure.add_vline(x=milliseconds, line={"color": ORANGE, "dash": "dash"})
+        figure.add_scatter(
+            x=[milliseconds],
+            y=[1.0],
+            mode="markers",
+            marker={"color": ORANGE, "symbol": "star", "size": 14},
+            name="exact search",
+            hovertemplate="exact: recall@10 1, %{x:.3f} ms<extra></extra>",
+        )
+    figure.update_xaxes(title="median latency of one query (ms)", rangemode="tozero")
+    figure.update_yaxes(title="recall@10 against exact search")
+    return _layout(figure, 400)

@@ -1,0 +1,226 @@
+"""What the pages read: cached loaders of artifacts.
+
+Every cached loader takes the digest of the artifact's manifest, so that one that was built again is read again.
+"""
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from core import artifacts
+from core.artifacts import MANIFEST, PROFILE, Manifest, open_artifact, read_manifest, rebuild_command, shown
+from core.collection import Document, Topic, read_built_collection
+from core.errors import UserError
+from core.evaluate import built_run
+from core.expansions import read_expansions
+from core.profile import Profile, SystemSettings, names, read_profile
+from core.qrels import Qrels
+from core.runs import Scores
+
+if TYPE_CHECKING:
+    from core.systems import System
+
+PROFILE_VARIABLE = "RANKSCOPE_PROFILE"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The collection that is looked at: its folder of artifacts and the profile they were built with."""
+
+    folder: Path
+    profile: Profile
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The name that each system is shown by."""
+        return {system.name: system.label or system.name for system in self.profile.system}
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether it is the embedded sample, which is no evidence of anything medical."""
+        return self.profile.collection.source == "embedded"
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it holds imported runs and their judgments only, without documents."""
+        return self.profile.collection.source == "imported"
+
+
+def collection_names() -> list[str]:
+    """Return the names of the collections that were built."""
+    return sorted(path.parent.parent.name for path in artifacts.ARTIFACTS.glob(f"*/collection/{MANIFEST}"))
+
+
+def first_collection() -> str:
+    """Return the name of the collection that the environment's profile names.
+
+    Raises:
+        UserError: there is no such profile, or it cannot be read.
+    """
+    return read_profile(os.environ.get(PROFILE_VARIABLE) or "sample").collection.name
+
+
+def open_collection(name: str) -> Opened:
+    """Return the collection of that name.
+
+    Raises:
+        UserError: the profile that it was built with is missing or cannot be read.
+    """
+    folder = artifacts.ARTIFACTS / name
+    saved = folder / PROFILE
+    if not saved.is_file() and name in names():
+        return Opened(folder, read_profile(name))
+    try:
+        return Opened(folder, read_profile(str(saved)))
+    except UserError as error:
+        again = (
+            f"make it with python scripts/build.py --profile {name}" if name in names() else "build or import it again"
+        )
+        raise UserError(f"{shown(saved)} cannot be read ({error}); {again}") from None
+
+
+@dataclass(frozen=True)
+class Content:
+    """A built collection, by id."""
+
+    documents: Mapping[str, Document]
+    topics: Mapping[str, Topic]
+    qrels: Qrels
+
+
+def content(opened: Opened) -> Content:
+    """Return documents, topics and judgments.
+
+    Raises:
+        UserError: the collection is missing or damaged.
+    """
+    return _content(opened.folder, read_manifest(opened.folder / "collection").digest)
+
+
+@st.cache_resource(max_entries=3, show_spinner="Reading the collection …")
+def _content(folder: Path, digest: str) -> Content:
+    collection = read_built_collection(folder)
+    return Content({d.id: d for d in collection.documents}, {t.id: t for t in collection.topics}, collection.qrels)
+
+
+def measures(opened: Opened) -> pd.DataFrame:
+    """Return the tidy table of measures: collection, system, topic, measure, value.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    return _measures_file(opened.folder, "measures.csv", read_manifest(opened.folder / "measures").digest)
+
+
+def agreement(opened: Opened) -> pd.DataFrame:
+    """Return our figures beside those of sentence-transformers: system, measure, ours, sentence_transformers.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    return _measures_file(opened.folder, "sentence_transformers.csv", read_manifest(opened.folder / "measures").digest)
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _measures_file(folder: Path, name: str, digest: str) -> pd.DataFrame:
+    open_artifact(folder / "measures")
+    # Topic "NA" is a topic, and topic "007" is not topic 7.
+    return pd.read_csv(folder / "measures" / name, dtype={"topic": str, "system": str}, keep_default_na=False)
+
+
+def run_scores(opened: Opened, system: str) -> Scores:
+    """Return a system's run, topic -> document -> score.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    return _run_scores(opened.folder, system, read_manifest(opened.folder / "runs" / system).digest)
+
+
+@st.cache_resource(max_entries=20, show_spinner=False)
+def _run_scores(folder: Path, system: str, digest: str) -> Scores:
+    return built_run(folder, system).scores
+
+
+def unavailable(opened: Opened, evaluated: set[str]) -> dict[str, str]:
+    """Return the reason, with the command that mends it, for each system that has no measures."""
+    reasons = {}
+    for name in opened.labels:
+        if name in evaluated:
+            continue
+        try:
+            read_manifest(opened.folder / "runs" / name)
+            reasons[name] = f"its run is not evaluated yet; run {read_manifest(opened.folder / 'measures').command}"
+        except UserError as error:
+            reasons[name] = str(error)
+    return reasons
+
+
+def manifests(opened: Opened) -> dict[str, Manifest]:
+    """Return the manifest of every artifact of the collection that has a readable one, by the artifact's place."""
+    found = {}
+    for path in sorted([*opened.folder.glob(f"*/{MANIFEST}"), *opened.folder.glob(f"*/*/{MANIFEST}")]):
+        place = path.parent.relative_to(opened.folder)
+        if any(part.startswith(".") for part in place.parts):
+            continue  # an artifact that is being made
+        try:
+            found[place.as_posix()] = read_manifest(path.parent)
+        except UserError:
+            continue  # the part of a page that needs it says what is wrong
+    return found
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An opened system; tokenizers are not for two threads at once, so one query after the other."""
+
+    system: "System"
+    lock: threading.Lock
+
+
+def open_system(opened: Opened, settings: SystemSettings) -> Ready:
+    """Return a system ready to answer, opened once for all sessions.
+
+    Raises:
+        UserError: it cannot load; the message names the reason and the command that mends it.
+    """
+    digest = ""
+    if settings.kind != "run":
+        stage = "bm25" if settings.kind == "bm25" else "vectors"
+        digest = read_manifest(opened.folder / stage / settings.name).digest
+    return _open_system(opened.folder, opened.profile.model_dump_json(), settings.name, digest)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _open_system(folder: Path, profile_json: str, name: str, digest: str) -> Ready:
+    from core.models import find_model
+    from core.systems import find_settings, open_system
+
+    profile = Profile.model_validate_json(profile_json)
+    settings = find_settings(profile, name)
+    if settings.kind == "dense" and find_model(settings.model) is None:  # a page never waits for a download
+        command = rebuild_command(folder / "vectors" / name)
+        raise UserError(f"the model {settings.model} is not on this machine; get it with {command}")
+    system = open_system(profile, settings, folder)
+    system.search("the first query waits for what loads late", 1)
+    return Ready(system, threading.Lock())
+
+
+def expansions(opened: Opened) -> dict[str, list[str]]:
+    """Return the predicted queries of each document.
+
+    Raises:
+        UserError: they are missing or damaged.
+    """
+    return _expansions(opened.folder, read_manifest(opened.folder / "doc2query").digest)
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _expansions(folder: Path, digest: str) -> dict[str, list[str]]:
+    return read_expansions(folder)

@@ -1,0 +1,43 @@
+"""Parts that several pages share."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from core.artifacts import rebuild_command
+from core.errors import UserError
+from dashboard import data, state, tables
+from dashboard.text import escape_markdown, show_error
+
+
+def evaluated(opened: data.Opened) -> pd.DataFrame:
+    """Return the tidy table of measures, and show which systems have none and why.
+
+    Raises:
+        UserError: the table is missing or damaged, or no system is in it.
+    """
+    tidy = data.measures(opened)
+    if tidy.empty:
+        command = rebuild_command(opened.folder / "measures")
+        raise UserError(f"no system of {opened.folder.name} is evaluated yet; run {command}")
+    reasons = data.unavailable(opened, set(tidy["system"]))
+    if reasons:
+        names = escape_markdown(", ".join(opened.labels[name] for name in reasons))
+        with st.expander(f"Without results: {names}", icon=":material/build:"):
+            for name, reason in reasons.items():
+                show_error(UserError(f"{opened.labels[name]}: {reason}"))
+    return tidy
+
+
+def first_baseline(opened: data.Opened, systems: Sequence[str]) -> str:
+    """Return the baseline at first: the profile's, else BM25, else the first system."""
+    wanted = [opened.profile.baseline, "bm25"]
+    return next((name for name in wanted if name in systems), systems[0])
+
+
+def choose_measure(opened: data.Opened, tidy: pd.DataFrame) -> str:
+    """Draw the choice among the measures that were evaluated."""
+    known = set(tidy["measure"])
+    measures = tables.measure_order([measure for measure in opened.profile.measures if measure in known])
+    return state.choose("Measure", measures, "measure", measures[0])

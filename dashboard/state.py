@@ -1,0 +1,58 @@
+"""State in the URL: the query parameters are the one place where a page's choices live.
+
+A widget is set from its parameter on every run, and a change of the widget is written to the parameter before the
+next one. So a pasted link, the browser's back button and a change of page all lead to the same view.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import streamlit as st
+
+
+def read(name: str) -> str:
+    """Return a parameter of the URL, "" where it is absent."""
+    return st.query_params.get(name, "")
+
+
+def write(name: str, value: str) -> None:
+    """Set a parameter of the URL; "" removes it."""
+    if value:
+        st.query_params[name] = value
+    elif name in st.query_params:
+        del st.query_params[name]
+
+
+def choose(
+    label: str,
+    options: Sequence[str],
+    name: str,
+    default: str,
+    labels: Mapping[str, str] | None = None,
+    width: int | Literal["stretch"] = "stretch",
+) -> str:
+    """Draw a select box whose choice is the parameter `name`; a value that is no option counts as `default`."""
+    key = f"choice {name}"
+    st.session_state[key] = read(name) if read(name) in options else default
+    return st.selectbox(
+        label,
+        options,
+        key=key,
+        format_func=lambda option: (labels or {}).get(option, option),
+        width=width,
+        on_change=lambda: write(name, st.session_state[key]),
+    )
+
+
+def choose_several(label: str, options: Sequence[str], name: str, labels: Mapping[str, str]) -> list[str]:
+    """Draw a box of several choices, kept in the parameter `name` with commas between them; none given means all."""
+    key = f"choice {name}"
+    wanted = read(name).split(",")
+    st.session_state[key] = [option for option in options if option in wanted] or list(options)
+    return st.multiselect(
+        label,
+        options,
+        key=key,
+        format_func=labels.__getitem__,
+        on_change=lambda: write(name, ",".join(st.session_state[key])),
+    )

@@ -1,0 +1,129 @@
+"""The tables behind the pages: views of the tidy table of measures, without Streamlit."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from core.collection import Topic
+from core.measures import parse_measure
+from core.significance import Comparison, compare
+
+
+def measure_order(measures: Sequence[str]) -> list[str]:
+    """Return the measures with the judged share first after the nDCG of the same cut-off: one is not read alone."""
+    ordered: list[str] = []
+    for measure in measures:
+        partner = measure.replace("nDCG@", "Judged@")
+        ordered += [measure, partner] if partner != measure and partner in measures else [measure]
+    return list(dict.fromkeys(ordered))
+
+
+def per_topic(tidy: pd.DataFrame, measure: str) -> dict[str, dict[str, float]]:
+    """Return a measure's values, system -> topic -> value; a system that was not evaluated is absent."""
+    rows = tidy[tidy["measure"] == measure]
+    return {
+        str(system): dict(zip(group["topic"], group["value"], strict=True))
+        for system, group in rows.groupby("system", sort=False)
+    }
+
+
+def means(tidy: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
+    """Return the mean over topics, one row a system, one column a measure."""
+    table = tidy.pivot_table(index="system", columns="measure", values="value", aggfunc="mean", sort=False)
+    return table[[measure for measure in measures if measure in table]]
+
+
+def against_baseline(values: Mapping[str, Mapping[str, float]], baseline: str) -> pd.DataFrame:
+    """Compare every system with the baseline, one row a system; the baseline's own comparison is empty.
+
+    Raises:
+        UserError: the systems were evaluated on different topics, or on fewer than two.
+    """
+    rows = []
+    for system, by_topic in values.items():
+        alone = compare(by_topic, dict.fromkeys(by_topic, 0.0))  # against zero: the mean and its interval
+        row = {"system": system, "mean": alone.difference, "low": alone.interval[0], "high": alone.interval[1]}
+        if system != baseline:
+            found = compare(by_topic, values[baseline])
+            row |= {"difference": found.difference, "difference low": found.interval[0]}
+            row |= {"difference high": found.interval[1], "p randomisation": found.p_randomisation}
+            row |= {"p t-test": found.p_t_test, "wins": found.wins, "ties": found.ties, "losses": found.losses}
+        rows.append(row)
+    columns = ["difference", "difference low", "difference high", "p randomisation", "p t-test"]
+    columns = ["system", "mean", "low", "high", *columns, "wins", "ties", "losses"]
+    return pd.DataFrame(rows, columns=columns).set_index("system")
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of `against_baseline` with each interval, and wins, ties and losses, in one column."""
+
+    def interval(low: float, high: float, form: str) -> str | None:
+        return None if pd.isna(low) else f"{low:{form}} to {high:{form}}"
+
+    pairs = zip(table["low"], table["high"], strict=True)
+    difference_pairs = zip(table["difference low"], table["difference high"], strict=True)
+    counts = zip(table["wins"], table["ties"], table["losses"], strict=True)
+    return pd.DataFrame(
+        {
+            "mean": table["mean"],
+            "95 % interval": [interval(low, high, ".3f") for low, high in pairs],
+            "difference": table["difference"],
+            "95 % of difference": [interval(low, high, "+.3f") for low, high in difference_pairs],
+            "p randomisation": table["p randomisation"],
+            "p t-test": table["p t-test"],
+            "wins/ties/losses": [None if pd.isna(w) else f"{w:.0f}/{t:.0f}/{n:.0f}" for w, t, n in counts],
+        },
+        index=table.index,
+    )
+
+
+def by_kind(values: Mapping[str, Mapping[str, float]], topics: Mapping[str, Topic]) -> pd.DataFrame:
+    """Return the mean of each system over the topics of each kind; no rows where the topics have no kinds."""
+    rows = [
+        {"kind": topics[topic].kind, "system": system, "topic": topic, "value": value}
+        for system, by_topic in values.items()
+        for topic, value in by_topic.items()
+        if topic in topics and topics[topic].kind
+    ]
+    if not rows:
+        return pd.DataFrame()
+    tidy = pd.DataFrame(rows)
+    table = tidy.pivot_table(index="kind", columns="system", values="value", aggfunc="mean", sort=False)
+    table.insert(0, "topics", tidy.groupby("kind", sort=False)["topic"].nunique())
+    return table
+
+
+def differences(a: Mapping[str, float], b: Mapping[str, float] | None, topics: Mapping[str, Topic]) -> pd.DataFrame:
+    """Return the topics that both systems have, largest difference a - b first; without b, the values of a.
+
+    Columns: topic, kind, query, a, b, difference.
+    """
+    rows = [
+        {
+            "topic": topic,
+            "kind": topics[topic].kind if topic in topics else "",
+            "query": topics[topic].query if topic in topics else "",
+            "a": value,
+            "b": None if b is None else b[topic],
+            "difference": value - (0.0 if b is None else b[topic]),
+        }
+        for topic, value in a.items()
+        if b is None or topic in b
+    ]
+    table = pd.DataFrame(rows, columns=["topic", "kind", "query", "a", "b", "difference"])
+    return table.sort_values(["difference", "topic"], ascending=[False, True], kind="stable", ignore_index=True)
+
+
+def verdict(label_a: str, label_b: str, measure: str, found: Comparison) -> str:
+    """Say in a sentence how two systems compare."""
+    return (
+        f"Over {found.topics} topics, {label_a} minus {label_b} is {found.difference:+.4f} {measure} "
+        f"(95 % interval {found.interval[0]:+.4f} to {found.interval[1]:+.4f}): "
+        f"{found.wins} wins, {found.ties} ties, {found.losses} losses; p = {found.p_randomisation:.2g} by "
+        f"randomisation, {found.p_t_test:.2g} by t-test."
+    )
+
+
+def explanation(measure: str) -> str:
+    """Say what a measure is."""
+    return parse_measure(measure)[0].description

@@ -1,0 +1,52 @@
+"""Foreign text on a page: what documents, topics, queries and file names hold is shown as it is, never interpreted.
+
+`st.text` and `st.dataframe` interpret nothing and come first; where Streamlit or Plotly takes only marked-up text
+(button labels, messages, tick labels), the text passes through here.
+"""
+
+import html
+import re
+
+import streamlit as st
+
+PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+AFTER_PARSING = re.compile(r"[:@](?=\S)|(?<=\bwww)(?=\.)|(?<=[<~])(?=[=-])|(?<=[->])(?=[=>-])", re.IGNORECASE)
+WORD_JOINER = "\u2060"
+COMMAND = re.compile(r"python3? (?:-m core|scripts/)[^;,()`]*")
+
+
+def escape_markdown(text: str) -> str:
+    """Return text that Streamlit's Markdown shows literally, on one line.
+
+    Every ASCII punctuation mark is escaped. That does not stop what is looked for after the parsing (":smile:",
+    "https://", "www.", "->"), so an invisible word joiner parts those, and only those: a page is searched and copied.
+    """
+    parted = AFTER_PARSING.sub(rf"\g<0>{WORD_JOINER}", " ".join(text.split()))
+    return PUNCTUATION.sub(r"\\\1", parted)
+
+
+def error_markdown(message: str) -> str:
+    """Return an error's sentence as Markdown: literal, its command as code that can be copied."""
+    command = COMMAND.search(message)
+    if not command:
+        return escape_markdown(message)
+    before, after = message[: command.start()], message[command.end() :]
+    return f"{escape_markdown(before)} `{command[0].strip()}` {escape_markdown(after)}".strip()
+
+
+def escape_plotly(text: str) -> str:
+    """Return text that Plotly, which reads a few HTML tags, shows literally."""
+    return html.escape(text, quote=False)
+
+
+def shortened(text: str, length: int) -> str:
+    """Return the text on one line, cut at a word with "…" where it is longer."""
+    one_line = " ".join(text.split())
+    if len(one_line) <= length:
+        return one_line
+    return one_line[:length].rsplit(" ", 1)[0] + " …"
+
+
+def show_error(error: Exception) -> None:
+    """Show a user's error where the part of the page would be."""
+    st.warning(error_markdown(str(error)), icon=":material/build:")

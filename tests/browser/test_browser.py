@@ -1,0 +1,133 @@
+"""What a user does, in a real Chromium."""
+
+import re
+
+import pytest
+from made_up import HOSTILE_TEXT, HOSTILE_TITLE
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+LABEL = "written for demonstration, not medical evidence"
+PATHS = {"": "Overview", "topics": "Topics", "search": "Search", "ann": "Exact vs ANN"}
+MADE_UP = "collection=made-up"
+
+
+def settle(page: Page) -> None:
+    """Wait until the page's script has ended and everything it drew is there."""
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+    expect(page.locator("[data-stale=true]")).to_have_count(0)
+
+
+def test_the_start_page_says_what_the_sample_is_and_leads_to_every_page(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    expect(page.get_by_text("python scripts/build.py --profile trec-covid", exact=True)).to_be_visible()
+    expect(page.locator(".js-plotly-plot")).to_be_visible()
+    for path, title in PATHS.items():
+        page.get_by_role("link", name=title).click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(title)
+        assert path in page.url
+        expect(page.get_by_text(LABEL).first).to_be_visible()
+        settle(page)
+
+
+def test_a_click_on_a_bar_opens_its_topic_and_back_closes_it(page: Page, address: str) -> None:
+    page.goto(f"{address}/topics?collection=sample")
+    plot = page.locator(".js-plotly-plot .nsewdrag").first
+    expect(plot).to_be_visible()
+    settle(page)
+    box = plot.bounding_box()
+    assert box
+    opened = page.get_by_role("heading", name=re.compile("^Topic "))
+    expect(opened).to_have_count(0)
+    page.mouse.click(box["x"] + 0.15 * box["width"], box["y"] + 0.5 * box["height"])
+    expect(opened).to_be_visible()
+    topic = re.search(r"topic=([^&]+)", page.url)
+    assert topic
+    expect(opened).to_have_text(re.compile(rf"^Topic {topic[1]}: "))
+    expect(page.get_by_text(re.compile("relevant|unjudged")).first).to_be_visible()
+    page.get_by_role("button", name="Next").click()
+    expect(page).not_to_have_url(re.compile(rf"topic={topic[1]}(&|$)"))
+    page.go_back()
+    expect(opened).to_have_text(re.compile(rf"^Topic {topic[1]}: "))
+
+
+def test_a_typed_query_is_answered_and_its_link_opens_the_same_view(page: Page, address: str) -> None:
+    page.goto(f"{address}/search?{MADE_UP}")
+    page.get_by_label("Query").fill("do masks help in schools?")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("This is topic 02 of the collection")).to_be_visible()
+    expect(page.get_by_text("●● relevant (2)").first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"search \d+\.\d ms")).first).to_be_visible()
+    expect(page.get_by_text("vectors/dense is missing")).to_be_visible()
+    link = page.url
+    assert "query=do+masks" in link or "query=do%20masks" in link
+    page.goto("about:blank")
+    page.goto(link)
+    expect(page.get_by_label("Query")).to_have_value("do masks help in schools?")
+    expect(page.get_by_text("This is topic 02 of the collection")).to_be_visible()
+
+
+def test_the_sample_answers_a_query(page: Page, address: str) -> None:
+    page.goto(f"{address}/search?collection=sample&systems=bm25&hits=5")
+    page.get_by_label("Query").fill("how long does loss of smell last")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_text(re.compile(r"score \d"))).to_have_count(5)
+
+
+def test_a_pasted_link_restores_every_choice(page: Page, address: str) -> None:
+    page.goto(f"{address}/topics?{MADE_UP}&measure=AP&a=bm25&b=expanded&kind=exact&topic=NA")
+    expect(page.get_by_role("heading", name="Topic NA: cough")).to_be_visible()
+    expect(page.get_by_text("Over 2 topics, BM25 minus BM25 + <b>queries</b>")).to_be_visible()
+    expect(page.get_by_text("AP").first).to_be_visible()
+    page.get_by_role("link", name="Overview").click()
+    expect(page.get_by_role("heading", name="AP by kind of topic")).to_be_visible()
+    assert MADE_UP in page.url
+
+
+def test_the_ann_page_draws_the_sweep(page: Page, address: str) -> None:
+    page.goto(f"{address}/ann?{MADE_UP}")
+    expect(page.locator(".js-plotly-plot .scatterlayer .trace")).to_have_count(2)
+    expect(page.get_by_text("2.5 times as fast")).to_be_visible()
+    expect(page.get_by_text("ef_construction").first).to_be_visible()
+
+
+def test_hostile_texts_do_nothing_and_are_shown_as_they_are(page: Page, address: str) -> None:
+    for path in (f"topics?{MADE_UP}&topic=1", f"search?{MADE_UP}&query=fever"):
+        page.goto(f"{address}/{path}")
+        title = page.get_by_role("main").locator("strong", has_text="onerror").first
+        expect(title).to_be_visible()
+        settle(page)
+        assert title.inner_text().replace("\u2060", "") == HOSTILE_TITLE
+        assert title.locator("*").count() == 0
+        page.get_by_text(re.compile("^Text")).first.click()
+        assert page.evaluate("window.hacked") is None
+        assert page.locator("a[href*=javascript], a[href*='www.example'], .katex, img[src='x']").count() == 0
+    shown = [text.inner_text() for text in page.get_by_test_id("stText").all()]
+    assert any(text.startswith(HOSTILE_TEXT.split("\n")[0]) for text in shown)
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_no_page_scrolls_sideways(page: Page, address: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    for path in ("?", "topics?topic=1&", "search?query=fever&systems=bm25,expanded&", "ann?"):
+        page.goto(f"{address}/{path}{MADE_UP}")
+        settle(page)
+        main = page.get_by_test_id("stMain")
+        assert main.evaluate("e => e.scrollWidth <= e.clientWidth"), path
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+        for element in page.get_by_test_id("stMain").locator("[data-testid=stElementContainer]").all():
+            box = element.bounding_box()
+            assert not box or box["x"] + box["width"] <= width + 1, path
+
+
+def test_dark_theme_is_dark(browser, address: str) -> None:
+    context = browser.new_context(color_scheme="dark")
+    page = context.new_page()
+    page.goto(address)
+    settle(page)
+    background = page.get_by_test_id("stApp").evaluate("e => getComputedStyle(e).backgroundColor")
+    context.close()
+    assert sum(int(part) for part in re.findall(r"\d+", background)[:3]) < 150

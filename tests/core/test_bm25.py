@@ -1,0 +1,153 @@
+"""BM25: worked by hand, and the fast engine against the reference one."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.bm25 import Bm25Index
+from core.collection import Document, read_documents
+from core.profile import AnalyzerSettings, Bm25Settings, SystemSettings
+from core.systems import Bm25System
+
+ENGINES = ["bm25s", "rank_bm25"]
+PLAIN = AnalyzerSettings(stop_words="none", stemmer="none")
+FRUIT = [
+    Document("d1", "", "apple banana apple"),
+    Document("d2", "", "banana"),
+    Document("d3", "", "cherry banana date date"),
+]
+words = st.sampled_from(["apple", "banana", "cherry", "date", "elder", "fig"])
+texts = st.lists(words, max_size=6).map(" ".join)
+corpora = st.lists(st.tuples(texts, texts), min_size=1, max_size=12).map(
+    lambda rows: [Document(f"d{number}", title, text) for number, (title, text) in enumerate(rows)]
+)
+parameters = st.fixed_dictionaries(
+    {"k1": st.sampled_from([0.0, 0.5, 0.9, 1.2, 2.0]), "b": st.sampled_from([0.0, 0.4, 0.75, 1.0])}
+    | {"fields": st.sampled_from(["one", "two"])}
+)
+
+
+def build(documents, engine="bm25s", analyzer=PLAIN, expansions=None, **settings):
+    return Bm25Index.build(documents, Bm25Settings(engine=engine, **settings), analyzer, expansions)
+
+
+def assert_same_ranking(found, reference, tolerance=1e-4):
+    """Check that both hold the same documents, with the same scores and in the same order but for ties."""
+    scores = dict(reference)
+    assert dict(found) == pytest.approx(scores, abs=tolerance)
+    order = [scores[document] for document, _ in found]
+    assert all(before >= after - tolerance / 10 for before, after in zip(order, order[1:], strict=False))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_score_worked_by_hand(engine):
+    # N = 3, n = 1: idf = ln(1 + 2.5 / 1.5); tf = 2, length 3, mean length 8 / 3: 2 / (2 + 1.5 * (0.25 + 0.75 * 1.125))
+    index = build(FRUIT, engine, k1=1.5, b=0.75)
+    ((document, score),) = index.search("apple", 10)
+    assert document == "d1"
+    assert score == pytest.approx(math.log(1 + 2.5 / 1.5) * 2 / (2 + 1.5 * (0.25 + 0.75 * 1.125)), rel=1e-5)
+    assert score == pytest.approx(0.53882, abs=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_word_that_is_in_every_document_still_counts(engine):
+    # n = N = 3: idf = ln(1 + 0.5 / 3.5), positive; the shortest document comes first
+    index = build(FRUIT, engine, k1=1.5, b=0.75)
+    hits = index.search("banana", 10)
+    assert [document for document, _ in hits] == ["d2", "d1", "d3"]
+    assert hits[0][1] == pytest.approx(math.log(1 + 0.5 / 3.5) / (1 + 1.5 * (0.25 + 0.75 * 0.375)), rel=1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_word_said_twice_in_the_query_counts_twice(engine):
+    index = build(FRUIT, engine)
+    once, twice = index.search("apple", 1)[0][1], index.search("apple apple", 1)[0][1]
+    assert twice == pytest.approx(2 * once, rel=1e-5)
+
+
+@given(documents=corpora, settings=parameters, query=texts)
+def test_both_engines_rank_alike(documents, settings, query):
+    fast, reference = (build(documents, engine, **settings) for engine in ENGINES)
+    assert_same_ranking(fast.search(query, 20), reference.search(query, 20))
+
+
+@given(documents=corpora, settings=parameters, query=texts)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_parts_of_an_explanation_add_up_to_the_score(engine, documents, settings, query):
+    index = build(documents, engine, **settings)
+    system = Bm25System(SystemSettings(name="bm25", kind="bm25"), index)
+    hits = system.search(query, 20).hits
+    for document, score in hits:
+        assert sum(weight for _, weight in system.explain(query, document)) == pytest.approx(score, rel=1e-4)
+    for document in {d.id for d in documents} - {document for document, _ in hits}:
+        assert system.explain(query, document) == []
+
+
+def test_an_explanation_names_terms_the_heaviest_first():
+    system = Bm25System(SystemSettings(name="bm25", kind="bm25"), build(FRUIT))
+    assert [term for term, _ in system.explain("banana apple grape", "d1")] == ["apple", "banana"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("fields", ["one", "two"])
+@pytest.mark.parametrize("query", ["grape", "", "...", "<>&"])
+def test_a_query_without_a_known_word_finds_nothing(query, fields, engine):
+    assert build(FRUIT, engine, fields=fields).search(query, 10) == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("fields", ["one", "two"])
+def test_empty_documents_are_never_found_and_disturb_nothing(fields, engine):
+    documents = [Document("e1", "", ""), *FRUIT, Document("e2", "", "...")]
+    found = build(documents, engine, fields=fields).search("apple banana cherry", 10)
+    assert {document for document, _ in found} == {"d1", "d2", "d3"}
+    assert build([Document("e1", "", "")], engine, fields=fields).search("apple", 10) == []
+
+
+def test_titles_are_searched_in_one_field_and_in_two():
+    documents = [Document("d1", "apple", ""), Document("d2", "", "apple"), Document("d3", "cherry", "date")]
+    for fields in ("one", "two"):
+        assert {d for d, _ in build(documents, fields=fields).search("apple", 10)} == {"d1", "d2"}
+
+
+def test_documents_of_equal_score_stand_in_the_collections_order():
+    documents = [Document(name, "", "apple banana") for name in ("z", "m", "a", "q")] + [Document("o", "", "fig")]
+    assert [document for document, _ in build(documents).search("apple", 3)] == ["z", "m", "a"]
+
+
+def test_a_predicted_query_makes_its_document_found():
+    expanded = build(FRUIT, expansions={"d2": ["which grape", "what fruit"]})
+    assert build(FRUIT).search("grape", 10) == []
+    assert [document for document, _ in expanded.search("grape", 10)] == ["d2"]
+
+
+def test_markup_in_a_text_is_searched_as_text():
+    documents = [Document("d1", "<i>apple</i>", "<script>alert('fig')</script>"), Document("d2", "", "banana")]
+    assert [document for document, _ in build(documents).search("<b>fig</b>", 10)] == ["d1"]
+
+
+def test_variants_of_the_virus_find_each_other_and_not_the_older_virus_first():
+    documents = [
+        Document("old", "", "the spread of SARS-CoV in bats"),
+        Document("new", "", "the spread of 2019-nCoV in bats"),
+        Document("other", "", "the price of rice"),
+    ]
+    index = build(documents, analyzer=AnalyzerSettings())
+    assert index.search("SARS-CoV-2", 10)[0][0] == "new"
+    assert index.search("SARS CoV 1", 10)[0][0] == "old"
+    assert index.search("COVID-19", 10) == []
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("fields", ["one", "two"])
+def test_both_engines_rank_real_documents_alike(fields, data_folder):
+    documents = read_documents(data_folder / "scifact" / "corpus.jsonl.gz")[:200]
+    with (data_folder / "scifact" / "queries.jsonl").open(encoding="utf-8") as file:
+        queries = [json.loads(line)["text"] for line in file][:100]
+    analyzer = AnalyzerSettings()
+    fast, reference = (build(documents, engine, analyzer, fields=fields) for engine in ENGINES)
+    for query in queries:
+        assert_same_ranking(fast.search(query, 200), reference.search(query, 200))

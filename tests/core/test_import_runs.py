@@ -1,0 +1,202 @@
+"""Runs from elsewhere, with their judgments and topics."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.artifacts import open_artifact
+from core.collection import read_built_collection
+from core.errors import UserError
+from core.import_runs import find_runs, main, read_trec_topics, topics_for
+from core.measures import evaluate
+from core.profile import read_profile
+from core.qrels import read_qrels
+from core.runs import ranked, read_run
+
+RUN = "1 Q0 d1 1 2.0 t\n1 Q0 d2 2 1.0 t\n2 Q0 d2 1 1.0 t\n"
+QRELS = "1 0 d1 0\n1 0 d2 1\n2 0 d2 2\n"
+TOPIC = (
+    "<topic number='1'><query>masks</query><question>do masks help?</question><narrative>Studies.</narrative></topic>"
+)
+XML = f"<topics>{TOPIC}<topic number='2'><query>bats</query></topic><topic number='3'><query>x</query></topic></topics>"
+BILLION_LAUGHS = (
+    '<!DOCTYPE t [<!ENTITY a "ha">'
+    + "".join(f'<!ENTITY {b} "{f"&{a};" * 10}">' for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+    + "]><topics><topic number='1'><query>&i;</query></topic></topics>"
+)
+EXTERNAL = (
+    '<!DOCTYPE t [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
+    "<topics><topic number='1'><query>&x;</query></topic></topics>"
+)
+
+
+@pytest.fixture
+def files(tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "a.run").write_text(RUN)
+    (folder / "qrels.txt").write_text(QRELS)
+    (folder / "topics.xml").write_text(XML)
+    return folder
+
+
+def measures_csv(project, name="mine"):
+    return (project / "artifacts" / name / "measures" / "measures.csv").read_text()
+
+
+def test_runs_are_imported_with_qrels_and_topics(files, project, command):
+    outcome = command(main, files, "--name", "mine", "--qrels", files / "qrels.txt", "--topics", files / "topics.xml")
+    assert outcome.status == 0, outcome
+    folder = project / "artifacts" / "mine"
+    collection = read_built_collection(folder)
+    assert collection.qrels == read_qrels(files / "qrels.txt")
+    assert [(t.id, t.query, t.question, t.narrative) for t in collection.topics] == [
+        ("1", "masks", "do masks help?", "Studies."),
+        ("2", "bats", "bats", ""),
+    ]
+    open_artifact(folder / "runs" / "a")
+    assert "mine,a,1,RR,0.5\n" in measures_csv(project)
+    assert "mine,a,2,RR,1.0\n" in measures_csv(project)
+    assert [system.name for system in read_profile(str(folder / "profile.json")).system] == ["a"]
+
+
+def test_another_run_joins_those_that_are_there_and_the_same_name_replaces(files, project, command):
+    command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
+    (files / "b.run").write_text("1 Q0 d2 1 2.0 t\n")
+    assert command(main, files / "b.run", "--name", "mine").status == 0
+    assert "mine,a,1,RR,0.5\n" in measures_csv(project)
+    assert "mine,b,1,RR,1.0\n" in measures_csv(project)
+    (files / "a.run").write_text("1 Q0 d2 1 2.0 t\n")
+    command(main, files / "a.run", "--name", "mine")
+    assert "mine,a,1,RR,1.0\n" in measures_csv(project)
+    names = [s.name for s in read_profile(str(project / "artifacts" / "mine" / "profile.json")).system]
+    assert sorted(names) == ["a", "b"]
+
+
+def test_an_imported_run_is_measured_as_its_file_is(files, project, command):
+    # equal as float32: trec_eval puts d2 first, and so must what is kept
+    (files / "a.run").write_text("1 Q0 d1 1 1.00000001 t\n1 Q0 d2 2 1.0 t\n2 Q0 d2 1 1.0 t\n")
+    assert evaluate(read_run(files / "a.run").scores, read_qrels(files / "qrels.txt"), ["RR"])["RR"]["1"] == 1.0
+    command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
+    assert "mine,a,1,RR,1.0\n" in measures_csv(project)
+
+
+def test_by_rank_the_rank_column_is_followed(files, project, command):
+    (files / "a.run").write_text("1 Q0 d1 2 1.0 t\n1 Q0 d2 1 1.0 t\n2 Q0 d1 1 9 t\n2 Q0 d2 2 10 t\n")
+    command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt", "--by-rank")
+    assert "mine,a,1,RR,1.0\n" in measures_csv(project)
+    assert "mine,a,2,RR,0.5\n" in measures_csv(project)
+
+
+BAD = {
+    "a run with NaN scores": ({"a.run": "1 Q0 d1 1 nan t\n"}, [], "a.run, line 1"),
+    "qrels with three columns": ({"qrels.txt": "1 0 d1\n"}, [], "qrels.txt, line 1"),
+    "topics that lack a judged one": ({"topics.xml": f"<topics>{TOPIC}</topics>"}, ["topics.xml"], "lacks topic 2"),
+    "topics that are no XML": ({"topics.xml": "<topics>"}, ["topics.xml"], "topics.xml"),
+    "a topic without a number": ({"topics.xml": "<a><topic><query>x</query></topic></a>"}, ["topics.xml"], "topic 1"),
+    "a topic without a text": ({"topics.xml": "<a><topic number='1'/></a>"}, ["topics.xml"], "topics.xml, topic 1"),
+    "a topic twice": ({"topics.xml": XML.replace("'3'", "'2'")}, ["topics.xml"], "topics.xml"),
+    "an entity bomb": ({"topics.xml": BILLION_LAUGHS}, ["topics.xml"], "topics.xml"),
+    "an external entity": ({"topics.xml": EXTERNAL}, ["topics.xml"], "topics.xml"),
+    "an encoding that there is not": (
+        {"topics.xml": f"<?xml version='1.0' encoding='klingon'?>{XML}"},
+        ["topics.xml"],
+        "xml",
+    ),
+    "topics in bad JSON": ({"topics.jsonl": "{}\n"}, ["topics.jsonl"], "topics.jsonl, line 1"),
+    "no topics": ({}, ["none.xml"], "none.xml"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_refused_and_leaves_no_collection(name, files, project, command):
+    replace, topics, where = BAD[name]
+    for file, content in replace.items():
+        (files / file).write_text(content)
+    options = [option for file in topics for option in ("--topics", files / file)]
+    outcome = command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt", *options)
+    assert outcome.refused_with(where), outcome
+    assert not (project / "artifacts" / "mine" / "collection").exists()
+
+
+@pytest.mark.parametrize("content", [BILLION_LAUGHS, EXTERNAL])
+def test_entities_are_refused_before_they_are_read(content, tmp_path):
+    (tmp_path / "topics.xml").write_text(content)
+    with pytest.raises(UserError, match="topics.xml") as caught:
+        read_trec_topics(tmp_path / "topics.xml", {"1"})
+    assert "haha" not in str(caught.value)
+    assert "root:" not in str(caught.value)
+
+
+def test_a_new_name_needs_qrels(files, project, command):
+    assert command(main, files / "a.run", "--name", "mine").refused_with("--qrels", "mine")
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b"])
+def test_a_name_that_is_no_folder_name_is_refused(name, files, project, command):
+    outcome = command(main, files / "a.run", f"--name={name}", "--qrels", files / "qrels.txt")
+    assert outcome.refused_with("collection's name")
+    assert list((project / "artifacts").iterdir()) == []
+
+
+def test_a_run_that_cannot_be_measured_leaves_the_collection_as_it_was(files, project, command):
+    command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
+    before = measures_csv(project)
+    (files / "other.run").write_text("77 Q0 d1 1 2.0 t\n")
+    assert command(main, files / "other.run", "--name", "mine").refused_with("no topic in common")
+    assert measures_csv(project) == before
+    (files / "b.run").write_text(RUN)
+    assert command(main, files / "b.run", "--name", "mine").status == 0, "and further runs can be added"
+
+
+def test_a_run_may_not_take_the_name_of_a_built_system(files, project, command):
+    command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
+    path = project / "artifacts" / "mine" / "profile.json"
+    profile = json.loads(path.read_text())
+    profile["system"] = [{"name": "a", "kind": "bm25"}]
+    path.write_text(json.dumps(profile))
+    assert command(main, files / "a.run", "--name", "mine").refused_with("named a already")
+
+
+def test_a_folder_without_runs_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"\.run"):
+        find_runs([tmp_path])
+
+
+def test_topics_without_a_file_are_their_numbers():
+    assert [(t.id, t.question) for t in topics_for({"7": {"d": 1}}, None)] == [("7", "topic 7")]
+
+
+@pytest.mark.data
+def test_the_real_topics_are_those_of_the_beir_form(data_folder):
+    folder = data_folder / "trec-covid-subset"
+    qrels = read_qrels(folder / "qrels" / "test.tsv")
+    from_xml = {t.id: t.question for t in topics_for(qrels, folder / "topics-rnd5.xml")}
+    from_beir = {t.id: t.question for t in topics_for(qrels, folder / "queries.jsonl")}
+    assert len(from_xml) == 50
+    assert from_xml == from_beir
+
+
+@pytest.mark.data
+def test_real_runs_keep_their_order_and_measures_on_the_way_in(data_folder, project, command):
+    folder = data_folder / "trec-covid-runs" / "round5"
+    names = ["uab.base", "covidex.r5.d2q.2s", "DoRA_MSMARCO_1k"]
+    qrels = folder / "qrels.covid-round5.txt.gz"
+    outcome = command(main, *(folder / f"{name}.run.gz" for name in names), "--name", "round5", "--qrels", qrels)
+    assert outcome.status == 0, outcome
+    for name in names:
+        source = read_run(folder / f"{name}.run.gz")
+        kept = read_run(project / "artifacts" / "round5" / "runs" / name / "run.trec")
+        order = {topic: [d for d, _ in ranked(scores)] for topic, scores in source.scores.items()}
+        assert {topic: [d for d, _ in ranked(scores)] for topic, scores in kept.scores.items()} == order
+        wanted = ["nDCG@20", "AP", "Bpref"]
+        judged = read_qrels(qrels)
+        assert evaluate(kept.scores, judged, wanted) == evaluate(source.scores, judged, wanted)
+
+
+def test_paths_are_not_kept(files, project, command):
+    command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
+    kept = [path for path in (project / "artifacts").rglob("*") if path.is_file()]
+    assert kept
+    assert not any(str(Path(files)) in path.read_text(encoding="utf-8") for path in kept)

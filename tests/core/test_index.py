@@ -1,0 +1,168 @@
+"""Exact and approximate search in vectors."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.ann import recall_at_k
+from core.errors import UserError
+from core.index import ExactIndex, HnswlibIndex, unit_rows
+
+SIMILARITIES = ["cosine", "dot"]
+
+
+def random_vectors(rows, dimension=16, seed=0):
+    return np.random.default_rng(seed).normal(size=(rows, dimension)).astype(np.float32)
+
+
+def similarities_in_float64(similarity, queries, vectors):
+    queries, vectors = queries.astype(np.float64), vectors.astype(np.float64)
+    products = queries @ vectors.T
+    if similarity == "dot":
+        return products
+    lengths = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(vectors, axis=1)[None]
+    return np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+
+
+def assert_nearest(index, similarity, queries, vectors, k):
+    """Check what the index finds against a full sort in float64, but for ties within float32's precision."""
+    truth = similarities_in_float64(similarity, queries, vectors)
+    positions, found = index.search(queries, k)
+    filled = min(k, len(vectors))
+    assert positions.shape == found.shape == (len(queries), k)
+    assert (positions.dtype, found.dtype) == (np.int64, np.float32)
+    assert (positions[:, filled:] == -1).all()
+    assert np.isneginf(found[:, filled:]).all()
+    best = -np.sort(-truth, axis=1)[:, :filled]
+    scale = max(1.0, np.abs(truth).max())
+    assert found[:, :filled] == pytest.approx(best, abs=1e-5 * scale)
+    assert np.take_along_axis(truth, positions[:, :filled], axis=1) == pytest.approx(best, abs=1e-5 * scale)
+    assert all(len(set(row)) == filled for row in positions[:, :filled].tolist())
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@given(rows=st.integers(1, 30), dimension=st.integers(1, 9), k=st.integers(1, 40), seed=st.integers(0, 999))
+def test_exact_search_is_a_full_sort(similarity, rows, dimension, k, seed):
+    generator = np.random.default_rng(seed)
+    vectors = generator.integers(-2, 3, size=(rows, dimension)).astype(np.float32)  # ties, duplicates and zeros
+    queries = generator.normal(size=(3, dimension)).astype(np.float32)
+    index = ExactIndex(similarity)
+    index.build(vectors)
+    assert_nearest(index, similarity, queries, vectors, k)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("k", [1, 10, 300, 310])
+def test_hnsw_as_wide_as_the_collection_is_exact(similarity, k):
+    vectors, queries = random_vectors(300), random_vectors(20, seed=1)
+    index = HnswlibIndex(similarity, ef=300)
+    index.build(vectors)
+    assert_nearest(index, similarity, queries, vectors, k)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("kind", [ExactIndex, HnswlibIndex])
+def test_equal_documents_are_all_found(kind, similarity):
+    vectors = np.repeat(random_vectors(3), 40, axis=0)
+    index = kind(similarity)
+    index.build(vectors)
+    positions, found = index.search(vectors[:1], 40)
+    assert sorted(positions[0]) == list(range(40)) or similarity == "dot"
+    assert np.ptp(found[0]) == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", [ExactIndex, HnswlibIndex])
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_vectors_of_zeros_are_like_nothing_and_break_nothing(kind, similarity):
+    vectors = np.vstack([np.zeros((2, 4)), np.eye(4)]).astype(np.float32)
+    index = kind(similarity)
+    index.build(vectors)
+    positions, found = index.search(np.array([[0, 0, 2, 0], [0, 0, 0, 0]], dtype=np.float32), 6)
+    assert positions[0, 0] == 4
+    assert found[0, 0] == pytest.approx(1 if similarity == "cosine" else 2)
+    assert found[0, 1:] == pytest.approx(np.zeros(5))
+    assert found[1] == pytest.approx(np.zeros(6))
+
+
+def test_cosine_does_not_look_at_lengths_and_dot_does():
+    vectors = np.array([[1, 0], [10, 10]], dtype=np.float32)
+    query = np.array([[3, 0]], dtype=np.float32)
+    for similarity, best in (("cosine", 0), ("dot", 1)):
+        index = ExactIndex(similarity)
+        index.build(vectors)
+        assert index.search(query, 1)[0][0, 0] == best
+
+
+def test_unit_rows_have_length_1_and_zeros_stay():
+    rows = unit_rows(np.array([[3, 4], [0, 0]], dtype=np.float32))
+    assert rows == pytest.approx(np.array([[0.6, 0.8], [0, 0]]))
+    assert rows.dtype == np.float32
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("kind", [ExactIndex, HnswlibIndex])
+def test_a_saved_index_answers_as_before(kind, similarity, tmp_path):
+    vectors, queries = random_vectors(200), random_vectors(9, seed=1)
+    index, again = kind(similarity), kind(similarity)
+    index.build(vectors)
+    index.save(tmp_path / "index")
+    again.load(tmp_path / "index", vectors)
+    for before, after in zip(index.search(queries, 10), again.search(queries, 10), strict=True):
+        assert (before == after).all()
+
+
+def test_the_same_vectors_give_the_same_graph(tmp_path):
+    for name in ("first", "second"):
+        index = HnswlibIndex("cosine")
+        index.build(random_vectors(200))
+        index.save(tmp_path / name)
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+def test_the_size_counts_vectors_and_links():
+    index = HnswlibIndex("cosine", connections=16)
+    vectors = random_vectors(200)
+    index.build(vectors)
+    bottom_links = 200 * 2 * 16 * 4
+    assert vectors.nbytes + bottom_links <= index.bytes <= 1.2 * (vectors.nbytes + bottom_links) + 200 * 12
+
+
+DAMAGE = {
+    "cut by a byte": lambda content: content[:-1],
+    "cut in half": lambda content: content[: len(content) // 2],
+    "cut to its head": lambda content: content[:10],
+    "empty": lambda content: b"",
+    "with bytes after its end": lambda content: content + b"more",
+    "of another kind": lambda content: b"x" * len(content),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_graph_is_refused(name, tmp_path):
+    index = HnswlibIndex("cosine")
+    index.build(random_vectors(200))
+    index.save(tmp_path / "index")
+    (tmp_path / "index").write_bytes(DAMAGE[name]((tmp_path / "index").read_bytes()))
+    with pytest.raises(UserError, match="index"):
+        HnswlibIndex("cosine").load(tmp_path / "index", random_vectors(200))
+
+
+@pytest.mark.parametrize("vectors", [random_vectors(100), random_vectors(300), random_vectors(200, dimension=8)])
+def test_a_graph_of_other_vectors_is_refused(vectors, tmp_path):
+    index = HnswlibIndex("cosine")
+    index.build(random_vectors(200))
+    index.save(tmp_path / "index")
+    with pytest.raises(UserError, match="index"):
+        HnswlibIndex("cosine").load(tmp_path / "index", vectors)
+
+
+def test_a_graph_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(UserError, match="nothing"):
+        HnswlibIndex("cosine").load(tmp_path / "nothing", random_vectors(9))
+
+
+def test_recall_worked_by_hand():
+    exact = np.array([[1, 2, 3, 4], [5, 6, 7, 8]])
+    assert recall_at_k(exact[:, ::-1], exact) == 1
+    assert recall_at_k(np.array([[1, 9, 3, -1], [-1, -1, -1, -1]]), exact) == 0.25

@@ -1,0 +1,247 @@
+"""The stages together, on a small collection with an encoder of random weights."""
+
+import io
+import json
+import random
+
+import ir_measures
+import numpy as np
+import pandas as pd
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from core import encode
+from core.artifacts import read_manifest, writing
+from core.build import build
+from core.collection import read_built_collection
+from core.encode import load_vectors
+from core.errors import UserError
+from core.evaluate import built_run
+from core.expansions import read_expansions, write_expansions
+from core.finetune import build_model
+from core.profile import Profile
+from core.runs import ranked
+from core.systems import find_settings, open_system
+
+SYSTEMS = ["bm25", "cosine", "dot"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_bert, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "tiny-encoder"
+    build_model(tiny_bert, "mean", 32, "cpu").save(str(folder))
+    return folder
+
+
+@pytest.fixture
+def profile(encoder, words, beir_folder, project):
+    generator = random.Random(7)
+
+    def text(length):
+        return " ".join(generator.sample(words[:60], length))
+
+    names = [f"d{number}" for number in range(40)]
+    documents = [{"_id": name, "title": text(2), "text": text(generator.randint(0, 12))} for name in names]
+    topics = [{"_id": str(number), "text": text(4)} for number in range(6)]
+    judgments = [(t["_id"], name, generator.choice([0, 1, 2])) for t in topics for name in generator.sample(names, 12)]
+    files = {
+        "corpus.jsonl": "".join(json.dumps(document) + "\n" for document in documents),
+        "queries.jsonl": "".join(json.dumps(topic) + "\n" for topic in topics),
+        "qrels/test.tsv": "".join(f"{topic} 0 {document} {grade}\n" for topic, document, grade in judgments),
+    }
+    return Profile(
+        collection={"name": "tiny", "source": str(beir_folder(files))},
+        system=[
+            {"name": "bm25", "kind": "bm25"},
+            {"name": "cosine", "kind": "dense", "model": str(encoder)},
+            {"name": "dot", "kind": "dense", "model": str(encoder), "similarity": "dot"},
+        ],
+        ann={"ef": [10, 60], "repeats": 1},
+        measures=["nDCG@10", "P@10", "R@100", "AP", "Bpref", "RR", "Judged@10"],
+    )
+
+
+@pytest.fixture
+def folder(project):
+    return project / "artifacts" / "tiny"
+
+
+def quiet_build(profile, folder, **options):
+    """Build and return what became of each step: {stage/target: result}."""
+    outcomes = build(profile, folder, "cpu", say=lambda _: None, **options)
+    return {f"{outcome.step.stage}/{outcome.step.target.name}": outcome.result for outcome in outcomes}
+
+
+def changed(profile, section, **settings):
+    return profile.model_copy(update={section: getattr(profile, section).model_copy(update=settings)})
+
+
+def test_everything_is_made_once(profile, folder):
+    first = quiet_build(profile, folder)
+    assert set(first.values()) == {"made"}, first
+    assert {name.split("/")[0] for name in first} == {"collection", "bm25", "encode", "search", "evaluate", "ann"}
+    assert set(quiet_build(profile, folder).values()) == {"fresh"}
+
+
+def test_a_changed_setting_makes_again_what_depends_on_it_and_no_more(profile, folder):
+    quiet_build(profile, folder)
+    again = quiet_build(changed(profile, "bm25", k1=2.0), folder)
+    made = {name for name, result in again.items() if result == "made"}
+    assert made == {"bm25/bm25", "search/bm25", "evaluate/measures"}
+
+
+def test_a_damaged_artifact_is_made_again(profile, folder):
+    quiet_build(profile, folder)
+    vectors = folder / "vectors" / "dot" / "vectors.npy"
+    vectors.write_bytes(vectors.read_bytes()[:-4])
+    with pytest.raises(UserError, match=r"vectors\.npy"):
+        load_vectors(folder, "dot")
+    again = quiet_build(profile, folder)
+    assert again["encode/dot"] == "made"
+    assert again["encode/cosine"] == "fresh"
+    load_vectors(folder, "dot")
+
+
+def test_the_live_box_ranks_as_the_run_does(profile, folder):
+    quiet_build(profile, folder)
+    collection = read_built_collection(folder)
+    for name in SYSTEMS:
+        system = open_system(profile, find_settings(profile, name), folder, "cpu")
+        run = built_run(folder, name)
+        for topic in collection.topics:
+            hits = system.search(topic.question, profile.depth).hits
+            kept = ranked(run.scores[topic.id])
+            assert [document for document, _ in kept] == [document for document, _ in hits]
+            assert [score for _, score in kept] == pytest.approx([score for _, score in hits], rel=1e-5)
+            document, score = hits[0]
+            assert sum(part for _, part in system.explain(topic.question, document)) == pytest.approx(score, rel=1e-5)
+
+
+def test_vectors_are_those_of_sentence_transformers(profile, folder, encoder):
+    quiet_build(profile, folder)
+    documents = read_built_collection(folder).documents
+    texts = [f"{document.title} {document.text}".strip() for document in documents]
+    vectors, ids = load_vectors(folder, "cosine")
+    assert ids == [document.id for document in documents]
+    assert vectors.dtype == np.float32
+    assert np.asarray(vectors) == pytest.approx(SentenceTransformer(str(encoder), device="cpu").encode(texts), abs=1e-5)
+
+
+def test_measures_are_those_of_ir_measures_on_the_run_files(profile, folder):
+    quiet_build(profile, folder)
+    table = pd.read_csv(folder / "measures" / "measures.csv", dtype={"topic": str})
+    assert set(table.collection) == {"tiny"}
+    qrels = read_built_collection(folder).qrels
+    for name in SYSTEMS:
+        lines = io.StringIO((folder / "runs" / name / "run.trec").read_text())
+        run = [line for line in ir_measures.read_trec_run(lines)]
+        wanted = [
+            ir_measures.parse_measure(measure) for measure in profile.measures if not measure.startswith("Judged")
+        ]
+        theirs = ir_measures.calc_aggregate(wanted, qrels, run)
+        ours = table[table.system == name].groupby("measure").value.mean()
+        assert {str(m): ours[str(m)] for m in theirs} == pytest.approx({str(m): v for m, v in theirs.items()}, abs=1e-9)
+
+
+def test_sentence_transformers_own_evaluator_agrees(profile, folder):
+    quiet_build(profile, folder)
+    table = pd.read_csv(folder / "measures" / "sentence_transformers.csv")
+    assert set(table.system) == {"cosine", "dot"}
+    assert len(table) == 10
+    assert table.ours.to_numpy() == pytest.approx(table.sentence_transformers.to_numpy(), abs=1e-6)
+
+
+def test_the_sweep_reaches_exact_search(profile, folder):
+    quiet_build(profile, folder)
+    for name in ("cosine", "dot"):
+        sweep = pd.read_csv(folder / "ann" / name / "sweep.csv")
+        assert sweep.ef.isna().tolist() == [True, False, False]
+        assert sweep["recall@10"].tolist()[::2] == [1.0, 1.0], "exact search, and a search wider than the collection"
+        ndcg = pd.read_csv(folder / "measures" / "measures.csv").query(f"system == '{name}' and measure == 'nDCG@10'")
+        assert sweep["nDCG@10"][0] == pytest.approx(ndcg.value.mean(), abs=1e-5)
+        assert (sweep[["p50_ms", "p95_ms", "bytes"]] > 0).all(axis=None)
+
+
+def test_both_bm25_engines_give_the_same_run(profile, folder):
+    quiet_build(profile, folder)
+    fast = built_run(folder, "bm25").scores
+    again = quiet_build(changed(profile, "bm25", engine="rank_bm25"), folder)
+    assert again["bm25/bm25"] == "fresh", "one index serves both engines"
+    assert again["search/bm25"] == "made"
+    reference = built_run(folder, "bm25").scores
+    assert {t: pytest.approx(by_document, abs=1e-4) for t, by_document in reference.items()} == fast
+
+
+def test_a_system_whose_model_is_missing_does_not_stop_the_others(profile, folder, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    missing = find_settings(profile, "dot").model_copy(update={"model": "nobody/no-such-model"})
+    outcomes = quiet_build(profile.model_copy(update={"system": [*profile.system[:2], missing]}), folder)
+    failed = {name for name, result in outcomes.items() if result == "failed"}
+    assert failed == {"encode/dot", "search/dot", "ann/dot"}
+    table = pd.read_csv(folder / "measures" / "measures.csv")
+    assert set(table.system) == {"bm25", "cosine"}, "a system that did not run is absent, not zero"
+
+
+def test_an_interrupted_encoding_goes_on_and_ends_the_same(profile, folder, monkeypatch):
+    quiet_build(profile, folder)
+    expected = np.array(load_vectors(folder, "cosine")[0])
+    monkeypatch.setattr(encode, "SHARD", 16)
+    encode_texts, calls = encode.encode_texts, []
+
+    def interrupted(encoder, texts):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(len(texts))
+        return encode_texts(encoder, texts)
+
+    system = find_settings(profile, "cosine")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(encode, "encode_texts", interrupted)
+        encode.encode_collection(profile, system, folder, "cpu")
+    assert calls == [16, 16]
+    monkeypatch.setattr(encode, "encode_texts", lambda e, texts: calls.append(len(texts)) or encode_texts(e, texts))
+    encode.encode_collection(profile, system, folder, "cpu")
+    assert calls == [16, 16, 8], "only the rest is encoded"
+    assert np.asarray(load_vectors(folder, "cosine")[0]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_expansions_come_back_as_written_and_are_searched(profile, folder):
+    expanded = {"name": "expanded", "kind": "bm25", "expanded": True}
+    profile = Profile.model_validate(profile.model_dump() | {"system": [expanded], "baseline": "expanded"})
+    quiet_build(profile, folder, only="collection")
+    written = {document.id: [f"query {document.id}", "é"] for document in read_built_collection(folder).documents}
+    with writing(folder / "doc2query", "doc2query generate", {}, {}) as partial:
+        write_expansions(partial, written)
+    assert read_expansions(folder) == written
+    quiet_build(profile, folder, only="bm25")
+    hits = open_system(profile, profile.system[0], folder).search("d7", 10).hits
+    assert [document for document, _ in hits] == ["d7"]
+
+
+def test_no_artifact_holds_an_absolute_path(profile, folder, tmp_path):
+    quiet_build(profile, folder)
+    texts = [path for path in folder.rglob("*") if path.suffix in (".json", ".csv", ".jsonl", ".trec")]
+    assert len(texts) > 15
+    assert [path.relative_to(folder).as_posix() for path in texts if str(tmp_path.parent) in path.read_text()] == []
+
+
+def test_the_facts_of_a_manifest_are_those_of_the_collection(profile, folder):
+    quiet_build(profile, folder)
+    assert read_manifest(folder / "collection").facts == {
+        "documents": 40,
+        "topics": 6,
+        "judgments": 72,
+        "judged_documents_not_in_the_corpus": 0,
+    }
+    assert read_manifest(folder / "vectors" / "dot").facts["dimension"] == 64
+
+
+def test_a_stage_that_there_is_not_is_refused_with_those_that_are(profile, folder):
+    with pytest.raises(UserError, match="collection, finetune"):
+        quiet_build(profile, folder, only="everything")
+
+
+def test_a_bad_collection_ends_the_build(profile, folder):
+    profile = changed(profile, "collection", source=str(folder / "nowhere"))
+    with pytest.raises(UserError, match="nowhere"):
+        quiet_build(profile, folder)

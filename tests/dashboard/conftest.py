@@ -1,0 +1,45 @@
+"""A function that opens a page of the dashboard, and the made-up collection it may look at."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from made_up import Open, build
+from streamlit.testing.v1 import AppTest
+
+from core.artifacts import ROOT
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all artifacts, with the collection `made-up`; not to be changed."""
+    artifacts = tmp_path_factory.mktemp("artifacts")
+    build(artifacts)
+    return artifacts
+
+
+@pytest.fixture
+def made_up(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the made-up collection, a copy of its own for each test, and the dashboard looking at it."""
+    shutil.copytree(built, tmp_path / "artifacts")
+    monkeypatch.setattr("core.artifacts.ARTIFACTS", tmp_path / "artifacts")
+    return tmp_path / "artifacts" / "made-up"
+
+
+@pytest.fixture
+def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
+    """Open a page by name, with the URL's parameters; no page may end with an exception."""
+    monkeypatch.delenv("RANKSCOPE_PROFILE", raising=False)
+    st.cache_resource.clear()
+
+    def opened(page: str, **parameters: str) -> AppTest:
+        app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=60)
+        app.query_params.update(parameters)
+        app.run()
+        if page != "overview":
+            app.switch_page(f"views/{page}.py").run()
+        assert not app.exception, app.exception[0].message
+        return app
+
+    return opened

@@ -1,0 +1,80 @@
+"""A small made-up collection with hostile texts, built by the real stages: what the page tests look at."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from streamlit.testing.v1 import AppTest
+
+from core import bm25, collection, evaluate, search
+from core.artifacts import writing
+from core.cli import save_profile
+from core.expansions import write_expansions
+from core.profile import CollectionSettings, Profile, SystemSettings
+from core.systems import find_settings
+
+Open = Callable[..., AppTest]
+"""The fixture `open_page`: name of the page, parameters of the URL."""
+
+HOSTILE_TITLE = (
+    '<img src=x onerror="window.hacked=1"> **bold** $x^2$ [link](javascript:alert(1)) `code` :smile: :red[red]'
+)
+HOSTILE_TEXT = "<script>window.hacked=1</script>\n# heading\n- www.example.org -> $$E=mc^2$$ fever " + "x" * 400
+HOSTILE_QUERY = "fever <b>bold</b> $a$ :tada: [x](y)"
+DOCUMENTS = {
+    "d1": (HOSTILE_TITLE, HOSTILE_TEXT),
+    "d2": ("Fever in children", "Fever and cough in children of all ages."),
+    "d3": ("Cough", "Cough without fever, fever, fever, in the cold season."),
+    "d4": ("", "Masks in schools."),
+    "d5": ("Masks", "Masks on buses; nobody had a fever."),
+}
+TOPICS = {
+    "1": (HOSTILE_QUERY, "Who has a <i>fever</i>?", "exact"),
+    "02": ("masks", "Do masks help in schools?", "broad"),
+    "NA": ("cough", "Which cough is it?", "exact"),
+}
+QRELS = {"1": {"d1": 2, "d2": 1, "d3": 0}, "02": {"d4": 2}, "NA": {"d3": 1, "d2": 0}}
+EXPANSIONS = {"d5": ["do masks help in schools", "<u>masks</u> and schools"], "d4": ["masks for pupils"]}
+SYSTEMS = [
+    SystemSettings(name="bm25", kind="bm25", label="BM25"),
+    SystemSettings(name="expanded", kind="bm25", label="BM25 + <b>queries</b>", expanded=True),
+    SystemSettings(name="dense", kind="dense", label="Dense", model="nobody/such-a-model"),
+]
+
+
+def build(artifacts: Path) -> Path:
+    """Build the collection `made-up` under the folder of all artifacts; the dense system never runs."""
+    source = artifacts / "source"
+    (source / "qrels").mkdir(parents=True)
+    corpus = [{"_id": name, "title": title, "text": text} for name, (title, text) in DOCUMENTS.items()]
+    topics = [
+        {"_id": name, "text": question, "metadata": {"query": query, "kind": kind, "narrative": "*n* & <n>"}}
+        for name, (query, question, kind) in TOPICS.items()
+    ]
+    for name, entries in (("corpus", corpus), ("queries", topics)):
+        (source / f"{name}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    lines = [f"{topic}\t{document}\t{grade}" for topic, by in QRELS.items() for document, grade in by.items()]
+    (source / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(lines) + "\n")
+
+    profile = Profile(collection=CollectionSettings(name="made-up", source=str(source)), system=SYSTEMS)
+    folder = artifacts / "made-up"
+    save_profile(profile, folder)
+    collection.build_collection(profile, folder)
+    with writing(folder / "doc2query", "doc2query", {}, {}) as partial:
+        write_expansions(partial, {name: EXPANSIONS.get(name, []) for name in DOCUMENTS})
+    for name in ("bm25", "expanded"):
+        bm25.build_index(profile, find_settings(profile, name), folder)
+        search.search_topics(profile, find_settings(profile, name), folder)
+    evaluate.evaluate_systems(profile, folder)
+    return folder
+
+
+def add_sweep(folder: Path) -> None:
+    """Add the sweep of the system "dense", with figures made up here."""
+    rows = [("exact", None, 1.0, 0.50, 2.0), ("hnswlib HNSW", 10, 0.9, 0.45, 0.5), ("hnswlib HNSW", 20, 0.96, 0.5, 0.8)]
+    table = pd.DataFrame(rows, columns=["index", "ef", "recall@10", "nDCG@10", "p50_ms"])
+    table = table.assign(p95_ms=3.0, p99_ms=4.0, build_seconds=1.5, bytes=1000)
+    facts = {"documents": 5, "dimension": 8, "queries": 3}
+    with writing(folder / "ann" / "dense", "ann", {"connections": 16, "ef_construction": 200}, {}, facts) as partial:
+        table.to_csv(partial / "sweep.csv", index=False)

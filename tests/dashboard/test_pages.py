@@ -1,0 +1,305 @@
+"""Every page, as a user meets it, on the made-up collection and on those that are built here."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from made_up import DOCUMENTS, EXPANSIONS, HOSTILE_QUERY, HOSTILE_TEXT, HOSTILE_TITLE, Open, add_sweep
+from streamlit.testing.v1 import AppTest
+
+from core.artifacts import ARTIFACTS, writing
+from core.import_runs import import_runs
+from core.measures import mean
+from core.runs import ranked, read_run
+from core.systems import Answer
+from dashboard import data
+from dashboard.text import escape_markdown
+
+PAGES = {"overview": "Overview", "topics": "Topics", "search": "Search", "ann": "Exact vs ANN"}
+BUILT_HERE = sorted({"sample"} | {path.parent.parent.name for path in ARTIFACTS.glob("*/collection/manifest.json")})
+
+
+def texts(app: AppTest) -> str:
+    """Everything that a page shows, in one text."""
+    parts = [app.title, app.subheader, app.markdown, app.caption, app.text, app.info, app.warning, app.error]
+    return "\n".join(str(element.value) for elements in parts for element in elements)
+
+
+def warnings(app: AppTest) -> str:
+    return "\n".join(warning.value for warning in app.warning)
+
+
+def ranking(folder: Path, system: str, topic: str) -> list[str]:
+    return [name for name, _ in ranked(read_run(folder / "runs" / system / "run.trec").scores[topic])]
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("collection", BUILT_HERE)
+def test_every_page_of_every_collection_that_is_built_here(open_page: Open, collection: str, page: str) -> None:
+    app = open_page(page, collection=collection, topic="1", query="coronavirus immunity", systems="bm25")
+    assert app.title[0].value == PAGES[page]
+    assert ("written for demonstration, not medical evidence" in texts(app)) == (collection == "sample")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_collection_at_all_is_a_sentence_with_the_command(
+    open_page: Open, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.artifacts.ARTIFACTS", tmp_path)
+    assert "`python scripts/build.py --profile sample`" in open_page(page).warning[0].value
+
+
+def test_unknown_collection_and_choices_in_a_link_fall_back(open_page: Open, made_up: Path) -> None:
+    app = open_page("topics", collection="gone", measure="nDCG@999", a="nobody", b="bm25", topic="77", kind="odd")
+    assert "gone is not built here" in warnings(app)
+    assert app.selectbox(key="choice measure").value == "nDCG@10"
+    assert app.selectbox(key="choice topic").value == ""
+
+
+def test_profile_variable_names_the_first_collection(
+    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.copytree(made_up, made_up.parent / "another")
+    path = tmp_path / "mine.toml"
+    path.write_text('system = []\n[collection]\nname = "made-up"\n')
+    monkeypatch.setenv("RANKSCOPE_PROFILE", str(path))
+    app = open_page("topics")
+    assert app.selectbox(key="choice collection").value == "made-up"
+    assert app.selectbox(key="choice collection").options == ["another", "made-up"]
+
+
+# Overview
+
+
+def test_overview_shows_means_and_leaves_out_what_never_ran(open_page: Open, made_up: Path) -> None:
+    app = open_page("overview")
+    table = app.dataframe[0].value
+    assert list(table.index) == ["BM25", "BM25 + <b>queries</b>"]
+    assert list(table.columns[:2]) == ["nDCG@10", "Judged@10"]
+    tidy = pd.read_csv(made_up / "measures" / "measures.csv", keep_default_na=False)
+    values = tidy[(tidy.system == "bm25") & (tidy.measure == "nDCG@10")].value
+    assert table["nDCG@10"]["BM25"] == pytest.approx(values.mean())
+    assert table["median ms"].notna().all()
+    reason = app.expander[0].warning[0].value
+    assert "Dense" in reason
+    assert "`python scripts/build.py" in reason
+
+
+def test_overview_compares_with_the_chosen_baseline(open_page: Open, made_up: Path) -> None:
+    app = open_page("overview", measure="AP", baseline="expanded")
+    table = app.dataframe[1].value
+    assert pd.isna(table["difference"].iloc[1])
+    assert 0 < table["p randomisation"].iloc[0] <= 1
+    means = app.dataframe[0].value["AP"]
+    assert table["difference"].iloc[0] == pytest.approx(means.iloc[0] - means.iloc[1])
+    assert dict(app.dataframe[2].value["topics"]) == {"exact": 2, "broad": 1}
+
+
+def test_a_choice_is_written_to_the_url_and_read_from_it(open_page: Open, made_up: Path) -> None:
+    app = open_page("overview")
+    app.selectbox(key="choice measure").select("AP").run()
+    assert app.query_params["measure"] == "AP"
+    assert open_page("overview", **app.query_params).selectbox(key="choice measure").value == "AP"
+
+
+def test_an_artifact_that_was_built_again_is_seen(open_page: Open, made_up: Path) -> None:
+    from core.evaluate import evaluate_systems
+
+    before = open_page("overview").dataframe[0].value["AP"]["BM25"]
+    assert before < 1
+    (made_up / "runs" / "bm25").rename(made_up / "gone")
+    shutil.copytree(made_up / "runs" / "expanded", made_up / "runs" / "bm25")
+    evaluate_systems(data.open_collection("made-up").profile, made_up)
+    table = open_page("overview").dataframe[0].value["AP"]
+    assert table["BM25"] == table.iloc[1] != before
+
+
+def test_a_damaged_artifact_is_a_sentence(open_page: Open, made_up: Path) -> None:
+    path = made_up / "measures" / "measures.csv"
+    path.write_text(path.read_text()[:-20])
+    assert "measures\\.csv is damaged" in warnings(open_page("overview"))
+
+
+# Topics
+
+
+def test_a_link_opens_a_topic_with_both_lists(open_page: Open, made_up: Path) -> None:
+    app = open_page("topics", a="expanded", b="bm25", topic="02")
+    shown = [element.value for element in app.text]
+    expected = ranking(made_up, "expanded", "02")[:10] + ranking(made_up, "bm25", "02")[:10]
+    assert [text.removeprefix("document ") for text in shown if text.startswith("document ")] == expected
+    captions = [caption.value for caption in app.caption]
+    assert any("●● relevant (2)" in caption for caption in captions)
+    assert any("? unjudged" in caption for caption in captions)
+    assert any("rank 1 in BM25" in caption for caption in captions)
+
+
+def test_unjudged_is_not_called_not_relevant(open_page: Open, made_up: Path) -> None:
+    app = open_page("topics", a="bm25", b="expanded", topic="NA")
+    by_title = {title.value: caption.value for title, caption in zip(app.markdown[2:], app.caption[1:], strict=False)}
+    assert not any("unjudged" in caption and "not relevant" in caption for caption in by_title.values())
+    assert any("○ not relevant (0)" in caption.value for caption in app.caption)
+    assert any("● relevant (1)" in c.value or "● partly relevant (1)" in c.value for c in app.caption)
+
+
+def test_next_and_previous_follow_the_chart(open_page: Open, made_up: Path) -> None:
+    app = open_page("topics", a="expanded", b="bm25")
+    order = [option for option in app.selectbox(key="choice topic").options if "choose" not in option]
+    assert len(order) == 3
+    app.button[1].click().run()
+    assert order[0].startswith(app.query_params["topic"])
+    app.button[1].click().run()
+    assert order[1].startswith(app.query_params["topic"])
+    app.button[0].click().run()
+    assert order[0].startswith(app.query_params["topic"])
+
+
+def test_the_kind_filter_keeps_its_topics(open_page: Open, made_up: Path) -> None:
+    app = open_page("topics", kind="exact")
+    assert sorted(app.dataframe[0].value["topic"]) == ["1", "NA"]
+    assert "Over 2 topics" in texts(app)
+
+
+def test_a_system_alone_is_drawn_by_itself(open_page: Open, made_up: Path) -> None:
+    from core.evaluate import evaluate_systems
+
+    shutil.rmtree(made_up / "runs" / "expanded")
+    evaluate_systems(data.open_collection("made-up").profile, made_up)
+    app = open_page("topics", topic="02")
+    assert "Only BM25 has run" in texts(app)
+    assert "document d4" in texts(app)
+
+
+# Search
+
+
+def test_search_answers_as_the_run_does(open_page: Open, made_up: Path) -> None:
+    app = open_page("search", query="Do masks help in SCHOOLS?", systems="bm25")
+    shown = [e.value.removeprefix("document ") for e in app.text if e.value.startswith("document ")]
+    assert shown == ranking(made_up, "bm25", "02")
+    assert "This is topic 02" in app.info[0].value
+    assert "matched" in texts(app)
+
+
+def test_search_shows_why_a_system_cannot_answer_and_the_others_do(open_page: Open, made_up: Path) -> None:
+    app = open_page("search", query="masks")
+    assert "vectors\\/dense is missing" in warnings(app)
+    assert "document d4" in texts(app)
+    assert EXPANSIONS["d5"][1] in texts(app)
+
+
+def test_a_dense_system_answers_with_its_latency_split(
+    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Dense:
+        def search(self, query: str, k: int) -> Answer:
+            asked.append((query, k))
+            return Answer([("d4", 0.75), ("d1", 0.5)][:k], {"encode": 0.012, "search": 0.0005})
+
+    with writing(made_up / "vectors" / "dense", "encode", {}, {}):
+        pass
+    monkeypatch.setattr("core.models.find_model", lambda name: made_up)
+    monkeypatch.setattr("core.systems.open_system", lambda *arguments: Dense())
+    app = open_page("search", query="do masks help in schools?", systems="dense", hits="5")
+    assert asked[-1] == ("do masks help in schools?", 5)
+    assert "12.5 ms: encode 12.0 ms, search 0.5 ms" in texts(app)
+    assert "score 0.750" in texts(app)
+    open_page("search", query="masks", systems="dense")
+    assert len(asked) == 3, "it is opened, and warmed up, once"
+
+
+def test_a_page_never_downloads_a_model(open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with writing(made_up / "vectors" / "dense", "encode", {}, {}):
+        pass
+    monkeypatch.setattr("core.models.find_model", lambda name: None)
+    app = open_page("search", query="masks", systems="dense")
+    assert "such\\-a\\-model is not on this machine" in warnings(app)
+
+
+def test_typing_a_query_writes_it_to_the_url(open_page: Open, made_up: Path) -> None:
+    app = open_page("search")
+    assert "Type a query" in app.info[0].value
+    app.text_input[0].input("fever   cough")
+    app.button[0].click().run()
+    assert app.query_params["query"] == "fever cough"
+    assert "document d3" in texts(app)
+    app.text_input[0].input("   ")
+    app.button[0].click().run()
+    assert "query" not in app.query_params
+    assert "Type a query" in app.info[0].value
+
+
+def test_an_example_is_searched(open_page: Open, made_up: Path) -> None:
+    app = open_page("search")
+    app.button(key="example 02").click().run()
+    assert app.query_params["query"] == "masks"
+    assert "document d4" in texts(app)
+
+
+def test_no_hits_and_an_endless_query(open_page: Open, made_up: Path) -> None:
+    assert "No document has a word" in texts(open_page("search", query="zzz", systems="bm25"))
+    app = open_page("search", systems="bm25")
+    app.text_input[0].input("fever 熱 " * 1500)
+    app.button[0].click().run()
+    assert not app.exception
+    assert "too long for a link" in texts(app)
+    assert "Of 11,999 characters the first 10,000" in texts(app)
+    assert "document d3" in texts(app)
+
+
+# Imported runs
+
+
+def test_imported_runs_show_ids_and_say_why_there_is_no_search(
+    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.import_runs.ARTIFACTS", made_up.parent)
+    runs = [made_up / "runs" / name / "run.trec" for name in ("bm25", "expanded")]
+    for run, name in zip(runs, ("one", "two"), strict=True):
+        shutil.copy(run, made_up.parent / f"{name}.run")
+    qrels = made_up / "collection" / "qrels" / "test.tsv"
+    import_runs("foreign", [made_up.parent / "one.run", made_up.parent / "two.run"], qrels, None)
+    app = open_page("topics", collection="foreign", topic="02")
+    assert "texts are not here" in texts(app)
+    assert "document d4" in texts(app)
+    assert "imported runs" in warnings(open_page("search", collection="foreign"))
+    assert "no dense system" in warnings(open_page("ann", collection="foreign"))
+
+
+# Exact vs ANN
+
+
+def test_ann_page_shows_the_sweep_or_its_command(open_page: Open, made_up: Path) -> None:
+    assert "`python scripts/build.py" in warnings(open_page("ann"))
+    add_sweep(made_up)
+    app = open_page("ann")
+    table = app.dataframe[0].value
+    assert list(table["ef"]) == ["exact", "10", "20"]
+    assert table["nDCG@10 kept"].iloc[1] == pytest.approx(0.9)
+    assert "2.5 times as fast" in texts(app)
+
+
+# Hostile texts
+
+
+def test_hostile_texts_are_shown_as_they_are(open_page: Open, made_up: Path) -> None:
+    for app in (open_page("topics", topic="1"), open_page("search", query=HOSTILE_QUERY)):
+        assert HOSTILE_TEXT in [element.value for element in app.text]
+        assert f"**{escape_markdown(HOSTILE_TITLE)}**" in [element.value for element in app.markdown]
+        assert not any(element.allow_html for element in [*app.markdown, *app.caption])
+        for element in [*app.markdown, *app.caption, *app.info, *app.warning, *app.subheader]:
+            assert not re.search(r"(?<!\\)(<img|<script|<b>|\$x|\]\(|:smile)", element.value)
+
+
+def test_the_made_up_means_are_what_its_runs_give(made_up: Path) -> None:
+    from core.measures import evaluate
+    from core.qrels import read_qrels
+
+    assert set(ranking(made_up, "bm25", "1")) <= set(DOCUMENTS)
+    qrels = read_qrels(made_up / "collection" / "qrels" / "test.tsv")
+    values = evaluate(read_run(made_up / "runs" / "bm25" / "run.trec").scores, qrels, ["AP"])["AP"]
+    assert 0 < mean(values) < 1

@@ -1,0 +1,94 @@
+"""The tables behind the pages and the figures drawn from them."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from core.collection import Topic
+from core.significance import compare
+from dashboard import charts, tables
+from dashboard.card import grade_text, matched_terms
+
+TOPICS = {
+    name: Topic(name, f"query {name}", f"question {name}", "", kind) for name, kind in zip("123", "xxy", strict=True)
+}
+A, B = {"1": 0.5, "2": 0.25, "3": 0.0}, {"3": 0.0, "2": 0.5, "1": 0.125}
+TIDY = pd.DataFrame(
+    [("c", s, t, m, v) for s, by in (("a", A), ("b", B)) for m in ("AP", "RR") for t, v in by.items()],
+    columns=["collection", "system", "topic", "measure", "value"],
+)
+
+
+def test_judged_stands_beside_its_ndcg() -> None:
+    measures = ["nDCG@10", "nDCG@20", "P@10", "Judged@10", "Judged@20"]
+    assert tables.measure_order(measures) == ["nDCG@10", "Judged@10", "nDCG@20", "Judged@20", "P@10"]
+    assert tables.measure_order(["AP", "Judged@10"]) == ["AP", "Judged@10"]
+
+
+def test_differences_pair_by_topic_whatever_the_order() -> None:
+    values = tables.per_topic(TIDY, "AP")
+    table = tables.differences(values["a"], values["b"], TOPICS)
+    assert list(table["topic"]) == ["1", "3", "2"]
+    assert list(table["difference"]) == [0.375, 0.0, -0.25]
+
+
+def test_against_baseline_agrees_with_the_comparison() -> None:
+    table = tables.against_baseline(tables.per_topic(TIDY, "AP"), "b")
+    expected = compare(A, B)
+    assert table.loc["a", "difference"] == pytest.approx(expected.difference)
+    assert table.loc["a", "p randomisation"] == expected.p_randomisation
+    assert (table.loc["a", "low"] + table.loc["a", "high"]) / 2 == pytest.approx(sum(A.values()) / 3)
+    assert math.isnan(table.loc["b", "difference"])
+    readable = tables.readable(table)
+    assert readable.loc["a", "wins/ties/losses"] == "1/1/1"
+    assert readable.loc["b", "wins/ties/losses"] is None or pd.isna(readable.loc["b", "wins/ties/losses"])
+
+
+def test_kinds_count_topics_once() -> None:
+    table = tables.by_kind(tables.per_topic(TIDY, "AP"), TOPICS)
+    assert table.loc["x"].to_dict() == {"topics": 2, "a": 0.375, "b": 0.3125}
+    assert tables.by_kind(tables.per_topic(TIDY, "AP"), {}).empty
+
+
+def test_difference_bars_set_signs_apart_by_colour_and_pattern() -> None:
+    table = tables.differences(A, B, TOPICS)
+    figure = charts.difference_bars(table, "<b>A</b>", "B", "AP", "2")
+    better, worse, tie = figure.data
+    assert (list(better.customdata), list(worse.customdata), list(tie.customdata)) == (["1"], ["2"], ["3"])
+    assert better.marker.color != worse.marker.color
+    assert better.marker.pattern.shape != worse.marker.pattern.shape
+    assert better.name == "&lt;b&gt;A&lt;/b&gt; better (1)"
+    assert list(figure.layout.xaxis.categoryarray) == ["1", "3", "2"]
+    assert figure.layout.annotations[0].x == 2
+    assert not charts.difference_bars(table, "A", "B", "AP", "gone").layout.annotations
+
+
+def test_mean_bars_carry_the_interval() -> None:
+    table = tables.against_baseline(tables.per_topic(TIDY, "AP"), "b")
+    (bar,) = charts.mean_bars(table, {"a": "A"}, "AP", "b").data
+    assert list(bar.x) == list(table["mean"])
+    assert list(bar.x + bar.error_x.array) == pytest.approx(list(table["high"]))
+    assert list(bar.y) == ["A", "b"]
+
+
+def test_ann_scatter_has_exact_search_as_its_reference() -> None:
+    sweep = pd.DataFrame({"ef": [None, 10, 20], "recall@10": [1, 0.9, 1], "p50_ms": [2.0, 0.5, 0.8]})
+    graph, exact = charts.ann_scatter(sweep).data
+    assert list(graph.text) == ["ef 10", "ef 20"]
+    assert list(exact.x) == [2.0]
+    assert charts.ann_scatter(sweep).layout.shapes[0].x0 == 2.0
+
+
+def test_grades_have_a_sign_and_words() -> None:
+    assert grade_text(None, 2) == "? unjudged"
+    assert grade_text(0, 2) == "○ not relevant (0)"
+    assert grade_text(1, 2) == "● partly relevant (1)"
+    assert grade_text(1, 1) == "● relevant (1)"
+    assert grade_text(2, 2) == "●● relevant (2)"
+    assert grade_text(-1, 2) == "○ not relevant (-1)"
+
+
+def test_matched_terms_add_up() -> None:
+    assert matched_terms([("smell", 2.0), ("loss", 1.0)]) == "matched: smell 2.00 + loss 1.00"
+    assert matched_terms([(str(i), 1.0) for i in range(10)]).endswith("+ 2 more 2.00")
