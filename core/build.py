@@ -155,11 +155,14 @@ def build(
         raise UserError(f"there is no stage {only!r}; the stages are {', '.join(STAGES)}")
     chosen = [step for step in steps(profile, folder, device, triples) if only in (None, step.stage)]
     say(f"Plan for {shown(folder)}:")
+    stale_before = False
     for step in chosen:
         reason = _reason(step, only, force)
-        say(
-            f"  {'make ' if reason else 'fresh'}  {step.stage:<16}{shown(step.target)}{f': {reason}' if reason else ''}"
-        )
+        verdict, why = ("make ", f": {reason}") if reason else ("fresh", "")
+        if stale_before and not reason and step.stage not in MODEL_STAGES:
+            verdict, why = "check", ": fresh, unless a step above changes what it is made from"
+        stale_before = stale_before or reason is not None
+        say(f"  {verdict}  {step.stage:<16}{shown(step.target)}{why}")
     outcomes = []
     with building(folder):
         cli.save_profile(profile, folder)

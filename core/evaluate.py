@@ -24,8 +24,8 @@ from core.qrels import read_qrels
 from core.runs import Run, read_run
 from core.search import FILE
 
-AGREEMENT = {"nDCG@10": "ndcg@10", "P@10": "precision@10", "R@100": "recall@100", "AP": "map@1000", "RR": "mrr@1000"}
-"""Our measure -> sentence-transformers' name of the same, both with relevance binary and to rank 1000."""
+AGREEMENT = {"nDCG@10": "ndcg@10", "P@10": "precision@10", "R@100": "recall@100", "AP": "map", "RR": "mrr"}
+"""Our measure -> sentence-transformers' name of the same, both with binary relevance, AP and RR to the run's depth."""
 
 
 def built_run(folder: Path, system: str) -> Run:

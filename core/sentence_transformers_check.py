@@ -20,6 +20,9 @@ from core.systems import find_settings
 def evaluator_figures(profile: Profile, system: str, collection: Collection, folder: Path) -> dict[str, float]:
     """Return the evaluator's figures, such as "ndcg@10", for a dense system over its stored vectors.
 
+    "map" and "mrr" are to the depth of the profile's runs. Its map divides by min(depth, relevant documents), so a run
+    must be as deep as the topic with the most relevant documents for both to agree.
+
     Raises:
         UserError: the model or the vectors are not to be had.
     """
@@ -34,17 +37,18 @@ def evaluator_figures(profile: Profile, system: str, collection: Collection, fol
         queries={t.id: settings.query_prefix + t.text(profile.collection.topic_field) for t in collection.topics},
         corpus=dict.fromkeys(document_ids, ""),  # their vectors are given
         relevant_docs=relevant,
-        mrr_at_k=[1000],
+        mrr_at_k=[profile.depth],
         ndcg_at_k=[10],
         accuracy_at_k=[10],
         precision_recall_at_k=[10, 100],
-        map_at_k=[1000],
+        map_at_k=[profile.depth],
         score_functions={settings.similarity: dot_score if settings.similarity == "dot" else cos_sim},
         write_csv=False,
     )
     found: dict[str, Any] = evaluator.compute_metrices(encoder, corpus_embeddings=torch.from_numpy(np.array(vectors)))
-    return {
+    figures = {
         f"{measure.removesuffix('@k')}@{k}": float(value)
         for measure, by_k in found[settings.similarity].items()
         for k, value in by_k.items()
     }
+    return figures | {name: figures[f"{name}@{profile.depth}"] for name in ("map", "mrr")}

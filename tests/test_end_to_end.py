@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 import verify  # noqa: E402
 
-FULL_VECTORS_NDCG_ON_THE_CUT = 0.0
+FULL_VECTORS_NDCG_ON_THE_CUT = 0.90853
 """nDCG@10 of all-MiniLM-L6-v2 on `verify.cut`, from vectors of all of SciFact: printed by scripts/verify.py."""
 
 

@@ -76,7 +76,7 @@ def agreement() -> None:
         return
     table["difference"] = table["ours"] - table["sentence_transformers"]
     st.dataframe(table.replace({"system": opened.labels}), hide_index=True)
-    st.caption("Both with relevance taken as yes or no and to rank 1000, as its evaluator has it.")
+    st.caption("Both with relevance taken as yes or no, as its evaluator has it, and to the depth of the run.")
 
 
 def provenance() -> None:
