@@ -95,7 +95,14 @@ def test_start_serves_the_dashboard_and_ctrl_c_ends_it() -> None:
     if not (ROOT / ".venv").exists():
         pytest.skip("scripts/start.py has not made its environment here: run python3 scripts/test.py")
     command = [sys.executable, ROOT / "scripts" / "start.py", "--no-browser", "--port", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # A test run in the background has SIGINT ignored, and its children inherit that: as from a terminal, it is not.
+    server = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         assert server.stdout
         line = next(line for line in server.stdout if "RankScope is at" in line)

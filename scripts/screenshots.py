@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""Take a picture of every page of the dashboard, light and dark, 1440 and 390 pixels wide.
+
+    .venv/bin/python scripts/screenshots.py FOLDER [--collection NAME]
+
+Needs the test command's environment (playwright) and a Chromium or Chrome.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlencode
+
+from playwright.sync_api import sync_playwright
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from environment import ROOT
+from start import answers, free_port
+from test import BROWSERS
+
+PAGES = {
+    "overview": ("", {}),
+    "topics": ("topics", {}),
+    "search": ("search", {"query": "loss of smell"}),
+    "ann": ("ann", {}),
+}
+WIDTHS = {"desktop": (1440, 1000), "mobile": (390, 844)}
+PATIENCE_MILLISECONDS = 60_000
+
+
+def main() -> None:
+    """Start a server of its own, visit every page, end it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--collection", default="sample")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    browser = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    if browser is None:
+        sys.exit("no Chromium or Chrome is found")
+    port = free_port(8700)
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py"), "--server.headless=true"]
+    server = subprocess.Popen([*command, f"--server.port={port}"], cwd=ROOT, env=os.environ, stdout=subprocess.DEVNULL)
+    try:
+        while not answers(port):
+            if server.poll() is not None:
+                sys.exit("the dashboard did not start")
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+            for theme in ("light", "dark"):
+                for width, size in WIDTHS.items():
+                    viewport = {"width": size[0], "height": size[1]}
+                    page = chromium.new_page(viewport=viewport, color_scheme=theme)
+                    for name, (path, parameters) in PAGES.items():
+                        query = urlencode({"collection": options.collection, **parameters})
+                        picture(page, f"http://localhost:{port}/{path}?{query}", size[0])
+                        page.screenshot(path=options.folder / f"{name}-{width}-{theme}.png")
+                    page.close()
+            chromium.close()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def picture(page, address: str, width: int) -> None:  # noqa: ANN001
+    """Open a page, wait until it is drawn, and make the window as high as its content."""
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.goto(address)
+    page.wait_for_selector("h1", timeout=PATIENCE_MILLISECONDS)
+    page.wait_for_timeout(2000)  # the sign that Streamlit is at work comes late, and Plotly draws after it
+    page.wait_for_selector("[data-testid=stStatusWidget]", state="detached", timeout=PATIENCE_MILLISECONDS)
+    height = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")
+    page.set_viewport_size({"width": width, "height": min(int(height) + 40, 3000)})
+    page.wait_for_timeout(1000)
+
+
+if __name__ == "__main__":
+    main()
