@@ -185,10 +185,9 @@ def read_profile(name_or_path: str) -> Profile:
     except ValueError as error:  # of TOML, of JSON, of UTF-8
         raise UserError(f"{path.name}: not a profile ({error})") from None
     try:
-        return Profile(**table)
+        # A saved profile may be of an older version: what it does not share with this one shows as stale artifacts.
+        return Profile.model_validate(table, extra="ignore" if path.suffix == ".json" else "forbid")
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the profile"
         raise UserError(f"{path.name}: {where}: {first['msg']}") from None
-    except TypeError as error:
-        raise UserError(f"{path.name}: {error}") from None
