@@ -9,6 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".venv"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+"""Names that a browser for tests and pictures may have on the PATH."""
 HNSWLIB_INSTEAD = "chroma-hnswlib==0.7.6"
 """The same library under another name, with wheels for machines without a C++ compiler (Python 3.10 to 3.12)."""
 

@@ -14,13 +14,12 @@ import sys
 from pathlib import Path
 from urllib.parse import urlencode
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from environment import ROOT
+from environment import BROWSERS, ROOT
 from start import answers, free_port
-from test import BROWSERS
 
 PAGES = {
     "overview": ("", {}),
@@ -53,7 +52,7 @@ def main() -> None:
             chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
             for theme in ("light", "dark"):
                 for width, size in WIDTHS.items():
-                    viewport = {"width": size[0], "height": size[1]}
+                    viewport = ViewportSize(width=size[0], height=size[1])
                     page = chromium.new_page(viewport=viewport, color_scheme=theme)
                     for name, (path, parameters) in PAGES.items():
                         query = urlencode({"collection": options.collection, **parameters})
@@ -66,7 +65,7 @@ def main() -> None:
         server.wait()
 
 
-def picture(page, address: str, width: int) -> None:  # noqa: ANN001
+def picture(page: Page, address: str, width: int) -> None:
     """Open a page, wait until it is drawn, and make the window as high as its content."""
     page.set_viewport_size({"width": width, "height": 1000})
     page.goto(address)
