@@ -29,7 +29,7 @@ from core import artifacts, cli
 from core.artifacts import ROOT, file_digest, writing
 from core.collection import CORPUS, Document, collection_digests, read_built_collection
 from core.expansions import write_expansions
-from core.models import find_model, locate_model, model_digest, pick_device, shown_model
+from core.models import digest_if_here, locate_model, model_digest, pick_device, shown_model
 from core.profile import Doc2querySettings, Profile
 from core.triples import Triple, locate_triples, read_triples, split_by_query
 
@@ -244,8 +244,7 @@ def generate_settings(settings: Doc2querySettings) -> dict[str, Any]:
 
 def generate_inputs(profile: Profile, folder: Path) -> dict[str, str]:
     """Return the digests of collection and T5; the T5's is "" where it is not on this machine."""
-    model = find_model(profile.doc2query.model)
-    return collection_digests(folder, CORPUS) | {"model": model_digest(model) if model else ""}
+    return collection_digests(folder, CORPUS) | {"model": digest_if_here(profile.doc2query.model)}
 
 
 def _finished(progress: Path) -> dict[str, list[str]]:

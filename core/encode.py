@@ -15,7 +15,7 @@ from tqdm import tqdm
 from core import cli
 from core.artifacts import open_artifact, writing
 from core.collection import CORPUS, collection_digests, read_built_collection
-from core.models import find_model, locate_model, model_digest, pick_device, shown_model
+from core.models import digest_if_here, locate_model, model_digest, pick_device, shown_model
 from core.profile import Profile, SystemSettings
 
 SHARD = 512
@@ -89,8 +89,7 @@ def vectors_settings(system: SystemSettings) -> dict[str, Any]:
 
 def vectors_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
     """Return the digests of collection and model; the model's is "" where it is not on this machine."""
-    model = find_model(system.model)
-    return collection_digests(folder, CORPUS) | {"model": model_digest(model) if model else ""}
+    return collection_digests(folder, CORPUS) | {"model": digest_if_here(system.model)}
 
 
 def load_vectors(folder: Path, system: str) -> tuple[np.ndarray, list[str]]:

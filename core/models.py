@@ -119,6 +119,12 @@ def model_digest(folder: Path) -> str:
     return value_digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
 
 
+def digest_if_here(name: str) -> str:
+    """Return the digest of a model that is on this machine, "" of one that is not: it is then not compared."""
+    folder = find_model(name)
+    return model_digest(folder) if folder else ""
+
+
 def shown_model(name: str) -> str:
     """Return a model's name as it is recorded: the hub's name, or a folder's path relative to the project."""
     return shown(Path(name)) if Path(name).is_absolute() else name

@@ -1,6 +1,6 @@
 """Paired comparison of two systems over the same topics."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,19 @@ class Comparison:
     losses: int
 
 
+def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
+    """Return the mean over topics, and the two ends of its 95 % interval by Student's t.
+
+    Raises:
+        UserError: there are fewer than two values.
+    """
+    array = np.array(list(values))
+    if len(array) < 2:
+        raise UserError("at least two topics are needed to compare systems")
+    half = stats.t.ppf(0.975, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array))
+    return float(array.mean()), float(array.mean() - half), float(array.mean() + half)
+
+
 def compare(a: Mapping[str, float], b: Mapping[str, float], tie: float = 0.0) -> Comparison:
     """Compare the per-topic values of two systems, paired by topic id.
 
@@ -41,21 +54,17 @@ def compare(a: Mapping[str, float], b: Mapping[str, float], tie: float = 0.0) ->
     """
     if a.keys() != b.keys():
         raise UserError("the two systems were evaluated on different topics and cannot be paired")
-    if len(a) < 2:
-        raise UserError("at least two topics are needed to compare systems")
     differences = np.array([a[topic] - b[topic] for topic in sorted(a)])
-    observed = differences.mean()
+    observed, low, high = mean_interval(differences)
     signs = np.random.default_rng(SEED).choice([-1.0, 1.0], size=(RESAMPLES, len(differences)))
     resampled = np.abs((signs * differences).mean(axis=1))
     # A hair of slack: the same sum in another order may differ in the last bit.
     extreme = int((resampled >= abs(observed) - 1e-12).sum())
-    spread = differences.std(ddof=1) / np.sqrt(len(differences))
-    half = stats.t.ppf(0.975, len(differences) - 1) * spread
-    p_t = float(stats.ttest_1samp(differences, 0).pvalue) if spread > 0 else float(observed == 0)
+    p_t = float(stats.ttest_1samp(differences, 0).pvalue) if differences.std() > 0 else float(observed == 0)
     return Comparison(
         topics=len(differences),
-        difference=float(observed),
-        interval=(float(observed - half), float(observed + half)),
+        difference=observed,
+        interval=(low, high),
         p_randomisation=(extreme + 1) / (RESAMPLES + 1),
         p_t_test=p_t,
         wins=int((differences > tie).sum()),

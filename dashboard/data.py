@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,11 @@ class Content:
     documents: Mapping[str, Document]
     topics: Mapping[str, Topic]
     qrels: Qrels
+
+    @cached_property
+    def highest_grade(self) -> int:
+        """The highest grade of any judgment, 1 where there is none."""
+        return max((max(judgments.values()) for judgments in self.qrels.values() if judgments), default=1)
 
 
 def content(opened: Opened) -> Content:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from core.collection import Topic
 from core.measures import parse_measure
-from core.significance import Comparison, compare
+from core.significance import Comparison, compare, mean_interval
 
 
 def measure_order(measures: Sequence[str]) -> list[str]:
@@ -41,8 +41,8 @@ def against_baseline(values: Mapping[str, Mapping[str, float]], baseline: str) -
     """
     rows = []
     for system, by_topic in values.items():
-        alone = compare(by_topic, dict.fromkeys(by_topic, 0.0))  # against zero: the mean and its interval
-        row = {"system": system, "mean": alone.difference, "low": alone.interval[0], "high": alone.interval[1]}
+        mean, low, high = mean_interval(by_topic.values())
+        row = {"system": system, "mean": mean, "low": low, "high": high}
         if system != baseline:
             found = compare(by_topic, values[baseline])
             row |= {"difference": found.difference, "difference low": found.interval[0]}

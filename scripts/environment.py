@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -13,6 +14,11 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 """Names that a browser for tests and pictures may have on the PATH."""
 HNSWLIB_INSTEAD = "chroma-hnswlib==0.7.6"
 """The same library under another name, with wheels for machines without a C++ compiler (Python 3.10 to 3.12)."""
+
+
+def find_browser() -> str | None:
+    """Return the path of a Chromium or Chrome, None where there is none."""
+    return next((path for path in map(shutil.which, BROWSERS) if path), None)
 
 
 def python() -> Path:

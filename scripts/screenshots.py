@@ -8,17 +8,17 @@ Needs the test command's environment (playwright) and a Chromium or Chrome.
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlencode
 
-from playwright.sync_api import Page, ViewportSize, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from environment import BROWSERS, ROOT
+from environment import ROOT, find_browser
 from start import answers, free_port
 
 PAGES = {
@@ -27,7 +27,7 @@ PAGES = {
     "search": ("search", {"query": "loss of smell"}),
     "ann": ("ann", {}),
 }
-WIDTHS = {"desktop": (1440, 1000), "mobile": (390, 844)}
+WIDTHS = {"desktop": 1440, "mobile": 390}
 PATIENCE_MILLISECONDS = 60_000
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--collection", default="sample")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    browser = next((path for path in map(shutil.which, BROWSERS) if path), None)
+    browser = find_browser()
     if browser is None:
         sys.exit("no Chromium or Chrome is found")
     port = free_port(8700)
@@ -48,16 +48,16 @@ def main() -> None:
         while not answers(port):
             if server.poll() is not None:
                 sys.exit("the dashboard did not start")
+            time.sleep(0.1)
         with sync_playwright() as playwright:
             chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
             for theme in ("light", "dark"):
-                for width, size in WIDTHS.items():
-                    viewport = ViewportSize(width=size[0], height=size[1])
-                    page = chromium.new_page(viewport=viewport, color_scheme=theme)
+                for device, width in WIDTHS.items():
+                    page = chromium.new_page(color_scheme=theme)
                     for name, (path, parameters) in PAGES.items():
                         query = urlencode({"collection": options.collection, **parameters})
-                        picture(page, f"http://localhost:{port}/{path}?{query}", size[0])
-                        page.screenshot(path=options.folder / f"{name}-{width}-{theme}.png")
+                        picture(page, f"http://localhost:{port}/{path}?{query}", width)
+                        page.screenshot(path=options.folder / f"{name}-{device}-{theme}.png")
                     page.close()
             chromium.close()
     finally:

@@ -15,13 +15,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from environment import BROWSERS, ROOT, ensure
+from environment import ROOT, ensure, find_browser
 
 
 def main() -> None:
     """Prepare, run every check, say what failed."""
     python = ensure(ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt")
-    find_browser()
+    provide_browser()
     checks = {
         "lint": ["ruff", "check", "."],
         "format": ["ruff", "format", "--check", "."],
@@ -39,15 +39,15 @@ def main() -> None:
         sys.exit(f"failed: {', '.join(failed)}")
 
 
-def find_browser() -> None:
+def provide_browser() -> None:
     """Say which browser the browser tests will drive; install Debian's Chromium where that can be done."""
-    if any(map(shutil.which, BROWSERS)):
+    if find_browser():
         return
     if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
         print("Installing Debian's chromium for the browser tests ...", flush=True)
         for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]):
             subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
-    if not any(map(shutil.which, BROWSERS)):
+    if not find_browser():
         print("No Chromium or Chrome found and none could be installed: the browser tests are skipped.", flush=True)
 
 

@@ -63,14 +63,13 @@ def answer(settings: SystemSettings, query: str, hits: int, topic: Topic | None)
     explained = settings.kind == "bm25" and len(query.split()) <= EXPLAINED_WORDS
     predicted = data.expansions(opened) if settings.expanded else {}
     judgments = content.qrels.get(topic.id, {}) if topic else {}
-    highest = max((max(by.values()) for by in content.qrels.values() if by), default=1)
     for rank, (identity, score) in enumerate(found.hits, 1):
         result_card(
             rank,
             identity,
             score,
             content.documents.get(identity),
-            grade=grade_text(judgments.get(identity), highest) if topic else "",
+            grade=grade_text(judgments.get(identity), content.highest_grade) if topic else "",
             parts=ready.system.explain(query, identity) if explained else (),
             predicted=predicted.get(identity, ()),
             snippet=True,

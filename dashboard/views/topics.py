@@ -67,7 +67,6 @@ def ranked_list(system: str, other: str, depth: int) -> None:
         in_other = ranked(data.run_scores(opened, other).get(topic, {}))
         places = {identity: rank for rank, (identity, _) in enumerate(in_other, 1)}
     judgments = content.qrels.get(topic, {})
-    highest = max((max(by.values()) for by in content.qrels.values() if by), default=1)
     for rank, (identity, score) in enumerate(hits[:depth], 1):
         place = f"rank {places[identity]}" if identity in places else "not"
         result_card(
@@ -75,7 +74,7 @@ def ranked_list(system: str, other: str, depth: int) -> None:
             identity,
             score,
             content.documents.get(identity),
-            grade=grade_text(judgments.get(identity), highest),
+            grade=grade_text(judgments.get(identity), content.highest_grade),
             elsewhere=f"{place} in {opened.labels[other]}" if other else "",
         )
 

@@ -15,18 +15,17 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from core.artifacts import ARTIFACTS, ROOT
 
+sys.path.insert(0, str(ROOT / "scripts"))
 sys.path.insert(0, str(ROOT / "tests" / "dashboard"))  # the made-up collection is shared with the page tests
+from environment import BROWSERS, find_browser  # noqa: E402
 from made_up import add_sweep, build  # noqa: E402
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 def find_chromium() -> str:
     """Return the path of a Chromium; without one the test is skipped, in CI it fails."""
-    for name in NAMES:
-        if path := shutil.which(name):
-            return path
-    sentence = f"no Chromium on this machine ({', '.join(NAMES)} were looked for); install one for the browser tests"
+    if path := find_browser():
+        return path
+    sentence = f"no Chromium on this machine ({', '.join(BROWSERS)} were looked for); install one for the browser tests"
     if os.environ.get("CI"):
         pytest.fail(sentence)
     pytest.skip(sentence)
