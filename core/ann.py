@@ -46,7 +46,7 @@ def sweep(profile: Profile, system: SystemSettings, folder: Path, device: str = 
         collection = read_built_collection(folder)
         encoder = load_encoder(system, device)
         texts = [system.query_prefix + t.text(profile.collection.topic_field) for t in collection.topics]
-        queries = encode_texts(encoder, texts)
+        queries = encode_texts(encoder, texts, "query")
         exact = ExactIndex(system.similarity)
         exact.build(vectors)
         graph = HnswlibIndex(system.similarity, settings.connections, settings.ef_construction, seed=settings.seed)

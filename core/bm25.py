@@ -82,10 +82,14 @@ class Bm25Index:
         fields = [Field.build([analyzer.tokens(text) for text in field], settings) for field in texts]
         return cls([document.id for document in documents], fields, analyzer)
 
+    def scores(self, query: str) -> np.ndarray:
+        """Return the score of every document for a query, float32 [n_documents]."""
+        tokens = self.analyzer.tokens(query)
+        return np.sum([field.scores(tokens) for field in self.fields], axis=0)
+
     def search(self, query: str, k: int) -> list[tuple[str, float]]:
         """Return the k best (document, score) for a query, best first; documents without any match are left out."""
-        tokens = self.analyzer.tokens(query)
-        scores = np.sum([field.scores(tokens) for field in self.fields], axis=0)
+        scores = self.scores(query)
         best = top_k(scores, k)
         return [(self.document_ids[i], float(scores[i])) for i in best if scores[i] > 0]
 

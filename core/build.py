@@ -52,7 +52,7 @@ def steps(profile: Profile, folder: Path, device: str, triples: Path | None = No
     dense = [system for system in profile.system if system.kind == "dense"]
     lexical = [system for system in profile.system if system.kind == "bm25"]
     if any(system.model == profile.finetune.model for system in dense):
-        yield _model_step("finetune", profile.finetune.model, lambda: finetune.train(profile, triples, device))
+        yield _model_step("finetune", profile.finetune.model, lambda: finetune.train(profile, folder, triples, device))
     if any(system.expanded for system in lexical):
         model = profile.doc2query.model
         if model.startswith("artifacts/") and not (folder / "doc2query").exists():

@@ -7,13 +7,13 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
 
 from core import cli
-from core.artifacts import open_artifact, writing
+from core.artifacts import open_artifact, write_text, writing
 from core.collection import CORPUS, collection_digests, read_built_collection
 from core.models import digest_if_here, locate_model, model_digest, pick_device, shown_model
 from core.profile import Profile, SystemSettings
@@ -42,10 +42,39 @@ def load_encoder(system: SystemSettings, device: str = "auto") -> Any:
     return encoder
 
 
-def encode_texts(encoder: Any, texts: list[str]) -> np.ndarray:
-    """Encode texts, float32 [n_texts, dimension]."""
+def encode_texts(encoder: Any, texts: list[str], role: Literal["query", "document"]) -> np.ndarray:
+    """Encode texts, float32 [n_texts, dimension]; a model of two towers has one for each role."""
+    encode = encoder.encode_query if role == "query" else encoder.encode_document
     batch = CPU_BATCH if encoder.device.type == "cpu" else GPU_BATCH
-    return encoder.encode(texts, batch_size=batch, show_progress_bar=False).astype(np.float32)
+    return encode(texts, batch_size=batch, show_progress_bar=False).astype(np.float32)
+
+
+def encode_to_file(
+    encoder: Any, texts: list[str], role: Literal["query", "document"], path: Path, description: str
+) -> float | None:
+    """Encode texts into a .npy file, float32 [n_texts, dimension], shards of similar length one after the other.
+
+    A file `<path>.progress` beside it says how much is done, so an interrupted call goes on; it is removed at the end.
+    Returns the texts encoded a second by this call, None where there was nothing left to do.
+    """
+    order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
+    progress = path.with_name(f"{path.name}.progress")
+    if path.exists() and not progress.exists():
+        return None
+    done = int(progress.read_text()) if progress.exists() else 0
+    shape = (len(texts), encoder.get_embedding_dimension())
+    write_text(progress, str(done))
+    rows = np.lib.format.open_memmap(path, mode="r+" if done else "w+", dtype=np.float32, shape=shape)
+    started = time.perf_counter()
+    with tqdm(total=len(texts), initial=done, desc=description, unit=role) as bar:
+        for begin in range(done, len(order), SHARD):
+            members = order[begin : begin + SHARD]
+            rows[members] = encode_texts(encoder, [texts[i] for i in members], role)
+            rows.flush()
+            write_text(progress, str(begin + len(members)))
+            bar.update(len(members))
+    progress.unlink()
+    return (len(texts) - done) / (time.perf_counter() - started)
 
 
 def encode_collection(profile: Profile, system: SystemSettings, folder: Path, device: str = "auto") -> Path:
@@ -58,26 +87,12 @@ def encode_collection(profile: Profile, system: SystemSettings, folder: Path, de
         documents = read_built_collection(folder).documents
         encoder = load_encoder(system, device)
         texts = [system.document_prefix + document.full_text for document in documents]
-        order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
-        progress, vectors = partial / "progress", partial / "vectors.npy"
-        done = int(progress.read_text()) if progress.exists() else 0
-        shape = (len(texts), encoder.get_embedding_dimension())
-        rows = np.lib.format.open_memmap(vectors, mode="r+" if done else "w+", dtype=np.float32, shape=shape)
-        started, encoded = time.perf_counter(), 0
-        with tqdm(total=len(texts), initial=done, desc=f"encode {system.name}", unit="document") as bar:
-            for begin in range(done, len(order), SHARD):
-                members = order[begin : begin + SHARD]
-                rows[members] = encode_texts(encoder, [texts[i] for i in members])
-                rows.flush()
-                progress.write_text(str(begin + len(members)))
-                encoded += len(members)
-                bar.update(len(members))
-        if encoded:
-            facts["documents_per_second"] = round(encoded / (time.perf_counter() - started), 2)
-        facts |= {"documents": len(texts), "dimension": shape[1], "device": encoder.device.type}
-        facts |= {"model": shown_model(system.model), "max_tokens": encoder.max_seq_length}
-        del rows
-        progress.unlink(missing_ok=True)
+        speed = encode_to_file(encoder, texts, "document", partial / "vectors.npy", f"encode {system.name}")
+        if speed:
+            facts["documents_per_second"] = round(speed, 2)
+        facts |= {"documents": len(texts), "dimension": encoder.get_embedding_dimension()}
+        facts |= {"device": encoder.device.type, "model": shown_model(system.model)}
+        facts |= {"max_tokens": encoder.max_seq_length}
         (partial / "document_ids.json").write_text(json.dumps([document.id for document in documents]))
     return target
 

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -61,6 +61,9 @@ class TriplesSettings(Section):
     source: str = "msmarco-tiny"
     """"msmarco-tiny" is downloaded; anything else is a file, plain or .gz."""
     held_out: float = Field(0.05, gt=0, lt=1)
+    """Share of the queries that no model is trained on."""
+    distractors: int = Field(1000, ge=0)
+    """Training triples whose passages stand beside the held-out ones when held-out queries are answered."""
 
 
 class Doc2querySettings(Section):
@@ -79,21 +82,76 @@ class Doc2querySettings(Section):
     seed: int = 13
 
 
+class PseudoLabelSettings(Section):
+    """Predicted queries scored by stronger systems, to fine-tune on (GPL, Wang et al., 2022)."""
+
+    teachers: dict[str, float] = {"bm25": 1.0, "all-mpnet-base-v2": 20.0}
+    """Systems of the profile, one of them dense, and the weight of each one's score in the teacher's."""
+    queries: int = Field(3, ge=1)
+    """Queries of each document."""
+    batch: int = Field(64, ge=2)
+    """Documents of a batch: every query of the batch is scored against each of them."""
+    neighbours: int = Field(8, ge=1)
+    """Documents of a group of near neighbours; a batch is made of such groups."""
+    rounds: int = Field(2, ge=1)
+    """Times that each document is used, in another batch each time."""
+    held_out: float = Field(0.05, gt=0, lt=1)
+    seed: int = 13
+
+
 class FinetuneSettings(Section):
-    """Fine-tuning of the bi-encoder with in-batch cross-entropy."""
+    """Fine-tuning of the bi-encoder."""
 
     base: str = "microsoft/MiniLM-L12-H384-uncased"
     model: str = "artifacts/models/fine-tuned"
+    data: Literal["triples", "pseudo-labels"] = "triples"
+    """MS MARCO triples, or the collection's pseudo-labelled queries (see `PseudoLabelSettings`)."""
     pooling: Literal["mean", "cls"] = "mean"
+    towers: Literal["one", "two"] = "one"
+    """One encoder for queries and documents, or one for each."""
     similarity: Literal["cosine", "dot"] = "cosine"
-    use_negative: bool = True
     scale: float = Field(20.0, gt=0)
+    """Factor of the cosine in the softmax, the inverse of the temperature; dot products are taken as they are."""
+    use_negative: bool = True
+    hard_negatives: int = Field(0, ge=0)
+    """Passages mined with the base model for each query, in place of the triple's own."""
+    teacher: str = ""
+    """A stronger bi-encoder: its scores of a row's passages are learned in place of which one is relevant."""
+    teacher_temperature: float = Field(1.0, gt=0)
+    """Divides a teacher's scores before their softmax: the higher, the softer."""
     epochs: float = Field(1, gt=0)
     batch: int = Field(32, ge=1)
+    chunk: int = Field(0, ge=0)
+    """Texts in memory at a time, where a batch is larger than memory (gradient caching); 0 for the whole batch."""
+    accumulate: int = Field(1, ge=1)
+    """Batches of one step."""
     learning_rate: float = Field(2e-5, gt=0)
+    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
     warmup: float = Field(0.1, ge=0, lt=1)
     max_tokens: int = Field(128, ge=2)
+    dropout: float | None = Field(None, ge=0, lt=1)
+    """In place of the base's own; drawing it takes a third of a step's time on a CPU."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    device: str = "auto"
+    evaluate_every: int = Field(80, ge=1)
+    """Steps between validations by the held-out queries, each of which writes a checkpoint."""
+    best_by: Literal["mrr", "loss"] = "loss"
+    """The checkpoint that is kept: the one of the highest MRR@10 or of the lowest loss on held-out queries."""
+    patience: int = Field(0, ge=0)
+    """Validations without a better one that end the training; 0 trains to the end."""
+    base_share: float = Field(0.0, ge=0, lt=1)
+    """Share of the base's weights in the average with the trained ones (WiSE-FT, Wortsman et al., 2022)."""
     seed: int = 13
+
+
+class AblationSettings(Section):
+    """What `python -m core.ablations` tries: the recipe of `finetune` with other settings."""
+
+    variants: dict[str, dict[str, Any]] = {}
+    """Name -> the settings of `finetune` that differ."""
+    seeds: list[int] = [13, 14, 15]
+    rows: int = Field(0, ge=0)
+    """Training triples; 0 for all."""
 
 
 class SystemSettings(Section):
@@ -136,7 +194,9 @@ class Profile(Section):
     bm25: Bm25Settings = Bm25Settings()
     triples: TriplesSettings = TriplesSettings()
     doc2query: Doc2querySettings = Doc2querySettings()
+    pseudo_labels: PseudoLabelSettings = PseudoLabelSettings()
     finetune: FinetuneSettings = FinetuneSettings()
+    ablations: AblationSettings = AblationSettings()
     system: list[SystemSettings]
     ann: AnnSettings = AnnSettings()
     depth: int = Field(1000, ge=1)
@@ -153,6 +213,17 @@ class Profile(Section):
             except UserError as error:
                 raise ValueError(str(error)) from None
         return measures
+
+    @model_validator(mode="after")
+    def _variants_allowed(self) -> "Profile":
+        for name, changed in self.ablations.variants.items():
+            try:
+                FinetuneSettings.model_validate(self.finetune.model_dump() | changed)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(str(part) for part in first["loc"])
+                raise ValueError(f"ablations.variants.{name}: {where}: {first['msg']}") from None
+        return self
 
     @field_validator("system")
     @classmethod

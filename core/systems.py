@@ -74,7 +74,7 @@ class DenseSystem:
         """Return the query's vector, float32 [1, dimension]."""
         if self._encoder is None:
             self._encoder = self._load_encoder()
-        return encode_texts(self._encoder, [self.settings.query_prefix + query])
+        return encode_texts(self._encoder, [self.settings.query_prefix + query], "query")
 
     def search(self, query: str, k: int) -> Answer:
         """See `System`."""

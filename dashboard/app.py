@@ -41,6 +41,7 @@ pages = [
     (st.Page(VIEWS / "topics.py", title="Topics"), ":material/difference:"),
     (st.Page(VIEWS / "search.py", title="Search"), ":material/search:"),
     (st.Page(VIEWS / "ann.py", title="Exact vs ANN"), ":material/speed:"),
+    (st.Page(VIEWS / "training.py", title="Training"), ":material/model_training:"),
 ]
 # Links of our own: Streamlit's drop the query parameters, and with them the collection.
 page = st.navigation([page for page, _ in pages], position="hidden")

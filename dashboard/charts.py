@@ -11,7 +11,8 @@ BLUE, ORANGE, GREY, DARK_GREY = "#2F86C9", "#D55E00", "#8A94A0", "#6E7986"
 CONFIG = {"displayModeBar": False}
 
 
-def _layout(figure: go.Figure, height: int) -> go.Figure:
+def finish(figure: go.Figure, height: int) -> go.Figure:
+    """Give a figure the layout that all of them share, and a height in pixels."""
     # No zoom: on a telephone a finger on the chart scrolls the page.
     figure.update_layout(height=height, margin={"l": 8, "r": 8, "t": 36, "b": 8}, dragmode=False)
     figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
@@ -48,7 +49,7 @@ def mean_bars(table: pd.DataFrame, labels: Mapping[str, str], measure: str, base
     )
     figure.update_yaxes(type="category", autorange="reversed")
     figure.update_xaxes(title=f"mean {measure}", rangemode="tozero")
-    return _layout(figure, 110 + 46 * len(table))
+    return finish(figure, 110 + 46 * len(table))
 
 
 def difference_bars(table: pd.DataFrame, label_a: str, label_b: str, measure: str, topic: str) -> go.Figure:
@@ -85,7 +86,7 @@ def difference_bars(table: pd.DataFrame, label_a: str, label_b: str, measure: st
     figure.update_yaxes(title=f"{measure}: a − b" if label_b else measure, zeroline=True)
     # With hovermode "x" the whole column of a bar takes the click, however short the bar is.
     figure.update_layout(hovermode="x", clickmode="event+select", bargap=0.15, showlegend=True)
-    return _layout(figure, 380)
+    return finish(figure, 380)
 
 
 def _marks(rows: pd.DataFrame, name: str) -> dict:
@@ -135,4 +136,4 @@ def ann_scatter(sweep: pd.DataFrame) -> go.Figure:
         )
     figure.update_xaxes(title="median latency of one query (ms)", rangemode="tozero")
     figure.update_yaxes(title="recall@10 against exact search")
-    return _layout(figure, 400)
+    return finish(figure, 400)

@@ -51,8 +51,8 @@ def test_all_minilm_on_the_cut_of_scifact_gives_the_figure_of_the_full_vectors(s
     )
     encoder = load_encoder(settings, "cpu")
     index = ExactIndex("cosine")
-    index.build(encode_texts(encoder, [document.full_text for document in part.documents]))
-    positions, scores = index.search(encode_texts(encoder, [topic.question for topic in part.topics]), 100)
+    index.build(encode_texts(encoder, [document.full_text for document in part.documents], "document"))
+    positions, scores = index.search(encode_texts(encoder, [topic.question for topic in part.topics], "query"), 100)
     run = {
         topic.id: {part.documents[i].id: float(s) for i, s in zip(row, values, strict=True)}
         for topic, row, values in zip(part.topics, positions, scores, strict=True)

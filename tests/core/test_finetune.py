@@ -1,12 +1,32 @@
 """Fine-tuning: a model that can learn learns, and a training that stopped goes on."""
 
+import json
+import os
 import random
+import signal
+import subprocess
+import sys
+import time
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import BertModel, BertTokenizerFast
 
-from core.finetune import build_model, fit, held_out_evaluator
+from core import finetune
+from core.artifacts import ROOT
+from core.errors import UserError
+from core.finetune import (
+    InBatchDistillation,
+    build_model,
+    fit,
+    held_out_evaluator,
+    mined_rows,
+    mix_weights,
+    triple_rows,
+    with_teacher_scores,
+)
 from core.profile import FinetuneSettings
 from core.triples import Triple
 
@@ -34,9 +54,9 @@ def test_a_small_model_learns_a_hundred_pairs_by_heart(similarity, use_negative,
     settings = FinetuneSettings(
         similarity=similarity, use_negative=use_negative, epochs=epochs, batch=25, learning_rate=2e-3, max_tokens=16
     )
-    model = build_model(tiny_bert, "mean", 16, "cpu")
+    model = build_model(settings, tiny_bert, "cpu")
     assert training_mrr(model, triples, similarity) < 0.3
-    history = fit(model, triples, [], settings, tmp_path / "checkpoints")
+    history = fit(model, triple_rows(triples, use_negative), None, settings, tmp_path / "checkpoints")
     losses = [entry["loss"] for entry in history if "loss" in entry]
     assert losses[0] > 2
     assert losses[-1] < 0.05
@@ -45,7 +65,7 @@ def test_a_small_model_learns_a_hundred_pairs_by_heart(similarity, use_negative,
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_a_fresh_model_pools_as_its_setting_says(pooling, tiny_bert):
-    model = build_model(tiny_bert, pooling, 16, "cpu")
+    model = build_model(FinetuneSettings(pooling=pooling, max_tokens=16), tiny_bert, "cpu")
     bert, tokenizer = BertModel.from_pretrained(tiny_bert).eval(), BertTokenizerFast.from_pretrained(tiny_bert)
     with torch.inference_mode():
         states = bert(**tokenizer(["ban dor fes"], return_tensors="pt")).last_hidden_state[0]
@@ -54,7 +74,7 @@ def test_a_fresh_model_pools_as_its_setting_says(pooling, tiny_bert):
 
 
 def test_texts_are_cut_at_the_settings_length(tiny_bert, words):
-    model = build_model(tiny_bert, "mean", 8, "cpu")
+    model = build_model(FinetuneSettings(max_tokens=8), tiny_bert, "cpu")
     whole, cut = " ".join(words[:20]), " ".join(words[:6])
     assert (model.encode([whole]) == model.encode([cut])).all()  # 8 with [CLS] and [SEP]
 
@@ -66,3 +86,178 @@ def test_the_evaluator_ranks_relevant_passages_among_all():
     assert sorted(texts.values()) == ["a", "b", "c"]
     relevant = {query: {texts[number] for number in evaluator.relevant_docs[query]} for query in ("q1", "q2")}
     assert relevant == {"q1": {"a", "c"}, "q2": {"b"}}
+
+
+def fitted(tiny_bert, triples, folder, validation=None, **settings):
+    """Return a model trained on triples, and the history."""
+    settings = FinetuneSettings(**{"batch": 25, "learning_rate": 2e-3, "max_tokens": 16, "epochs": 4} | settings)
+    torch.manual_seed(settings.seed)
+    model = build_model(settings, tiny_bert, "cpu")
+    history = fit(model, triple_rows(triples, settings.use_negative), validation, settings, folder / "checkpoints")
+    return model, history
+
+
+def test_two_towers_learn_apart(tiny_bert, words, tmp_path):
+    triples = pairs_of_unrelated_words(words, 100)
+    model, _ = fitted(tiny_bert, triples, tmp_path, towers="two", epochs=16)
+    assert training_mrr(model, triples, "cosine") == 1.0
+    text = triples[0].query
+    assert not np.allclose(model.encode_query([text]), model.encode_document([text]), atol=1e-2)
+
+
+def test_gradient_caching_and_accumulation_change_no_result(tiny_bert, words, tmp_path):
+    triples = pairs_of_unrelated_words(words, 50)
+    whole, _ = fitted(tiny_bert, triples, tmp_path / "whole", dropout=0.0)
+    chunked, _ = fitted(tiny_bert, triples, tmp_path / "chunked", dropout=0.0, chunk=5)
+    for name, weight in whole.state_dict().items():
+        assert torch.allclose(weight, chunked.state_dict()[name], atol=1e-4), name
+
+
+def test_one_seed_gives_one_model(tiny_bert, words, tmp_path):
+    triples = pairs_of_unrelated_words(words, 50)
+    first, _ = fitted(tiny_bert, triples, tmp_path / "1", dropout=0.1)
+    second, _ = fitted(tiny_bert, triples, tmp_path / "2", dropout=0.1)
+    other, _ = fitted(tiny_bert, triples, tmp_path / "3", dropout=0.1, seed=14)
+    name = next(name for name, _ in first.named_parameters() if "query.weight" in name)
+    assert all(torch.equal(weight, second.state_dict()[name]) for name, weight in first.state_dict().items())
+    assert not torch.equal(first.state_dict()[name], other.state_dict()[name])
+
+
+def test_training_stops_when_nothing_gets_better_and_keeps_the_best(tiny_bert, words, tmp_path):
+    triples = pairs_of_unrelated_words(words, 50)
+    unlearnable = triple_rows(pairs_of_unrelated_words(words, 50, seed=9))
+    settings = {"epochs": 40, "evaluate_every": 4, "patience": 3}
+    model, history = fitted(tiny_bert, triples, tmp_path, unlearnable, **settings)
+    losses = {entry["step"]: entry["eval_loss"] for entry in history if "eval_loss" in entry}
+    assert max(losses) < 80, "40 epochs of 2 steps were not needed"
+    best = min(losses, key=losses.__getitem__)
+    assert max(losses) - best == 3 * 4
+    kept = load_file(tmp_path / "checkpoints" / f"checkpoint-{best}" / "model.safetensors")
+    own = model[0].auto_model.state_dict()
+    assert all(torch.equal(weight, own[name]) for name, weight in kept.items())
+
+
+def test_the_average_of_weights_is_one(tiny_bert, words, tmp_path):
+    settings = FinetuneSettings(max_tokens=16)
+    base = build_model(settings, tiny_bert, "cpu")
+    model, _ = fitted(tiny_bert, pairs_of_unrelated_words(words, 25), tmp_path, epochs=1)
+    tuned = {name: weight.clone() for name, weight in model.state_dict().items()}
+    mix_weights(model, base, 0.25)
+    for name, weight in model.state_dict().items():
+        if weight.is_floating_point():
+            expected = 0.75 * tuned[name] + 0.25 * base.state_dict()[name]
+            assert torch.allclose(weight, expected, atol=1e-6), name
+
+
+def test_mined_passages_are_near_and_not_the_relevant_one(tiny_bert, words):
+    triples = pairs_of_unrelated_words(words, 30)
+    model = build_model(FinetuneSettings(max_tokens=16), tiny_bert, "cpu")
+    rows = mined_rows(triples, model, 2)
+    assert rows.column_names == ["query", "relevant", "negative_1", "negative_2"]
+    relevant = {triple.query: triple.relevant for triple in triples}
+    passages = {passage for triple in triples for passage in (triple.relevant, triple.not_relevant)}
+    for row in rows:
+        assert relevant[row["query"]] == row["relevant"]
+        negatives = {row["negative_1"], row["negative_2"]}
+        assert len(negatives) == 2 and negatives < passages - {row["relevant"]}
+
+
+def test_a_student_takes_over_its_teachers_order(tiny_bert, words, tmp_path):
+    triples = pairs_of_unrelated_words(words, 60)
+    teacher, _ = fitted(tiny_bert, triples, tmp_path / "teacher", epochs=16)
+    settings = FinetuneSettings(teacher="it", batch=20, epochs=12, learning_rate=2e-3, max_tokens=16)
+    rows = with_teacher_scores(triple_rows(triples), teacher, settings.scale)
+    scores = np.array(rows["label"][:])
+    assert scores.shape == (60, 2)
+    query, passage = (teacher.encode([text])[0] for text in (triples[7].query, triples[7].not_relevant))
+    cosine = query @ passage / np.linalg.norm(query) / np.linalg.norm(passage)
+    assert scores[7, 1] == pytest.approx(20 * cosine, abs=1e-3)
+    student = build_model(settings, tiny_bert, "cpu")
+    before = training_mrr(student, triples, "cosine")
+    fit(student, rows, None, settings, tmp_path / "checkpoints")
+    assert training_mrr(student, triples, "cosine") > before + 0.3
+
+
+@pytest.mark.parametrize("chunk", [2, 64])
+def test_in_batch_distillation_is_the_divergence_of_the_two_distributions(chunk, tiny_bert, words):
+    """Worked by scipy's relative entropy, each query alone."""
+    from scipy.special import softmax
+    from scipy.stats import entropy
+
+    generator = np.random.default_rng(3)
+    model = build_model(FinetuneSettings(max_tokens=16), tiny_bert, "cpu").eval()
+    queries = [[" ".join(generator.choice(words, 3)) for _ in range(4)] for _ in range(2)]  # 2 columns of 4 documents
+    documents = sorted((" ".join(generator.choice(words, n)) for n in (3, 5, 8, 12)), key=len)
+    scores = generator.normal(size=(4, 2, 4)).astype(np.float32) * 5
+    settings = FinetuneSettings(data="pseudo-labels", batch=4, chunk=chunk, teacher_temperature=2.0)
+    loss = finetune._loss(model, settings)
+    assert isinstance(loss, InBatchDistillation)
+    features = [model.preprocess(column) for column in [*queries, documents]]
+    with torch.no_grad():
+        ours = float(loss(features, torch.from_numpy(scores.reshape(4, -1))))
+    of_documents = model.encode(documents, normalize_embeddings=True)
+    expected = []
+    for document in range(4):
+        for column in range(2):
+            query = model.encode([queries[column][document]], normalize_embeddings=True)[0]
+            student = softmax(20 * of_documents @ query)
+            expected.append(entropy(softmax(scores[document, column] / 2), student))
+    assert ours == pytest.approx(np.mean(expected), rel=1e-3)
+
+
+def test_a_teacher_needs_passages_to_tell_apart(tiny_bert, tmp_path):
+    settings = FinetuneSettings(teacher="some", use_negative=False)
+    model = build_model(settings, tiny_bert, "cpu")
+    with pytest.raises(UserError, match="use_negative or hard_negatives"):
+        finetune.training_rows(settings, tmp_path, [Triple("a", "b", "c")], [Triple("a", "b", "c")], model)
+
+
+PROFILE = """
+[collection]
+name = "none"
+[triples]
+source = "{triples}"
+held_out = 0.2
+[finetune]
+base = "{base}"
+model = "{model}"
+batch = 5
+epochs = 8
+learning_rate = 1e-3
+max_tokens = 16
+dropout = 0.1
+evaluate_every = 3
+[[system]]
+name = "bm25"
+kind = "bm25"
+"""
+
+
+def test_a_training_that_is_killed_goes_on_and_ends_the_same(tiny_bert, words, tmp_path):
+    triples = pairs_of_unrelated_words(words, 60)
+    file = tmp_path / "triples.tsv"
+    file.write_text("".join(f"{t.query}\t{t.relevant}\t{t.not_relevant}\n" for t in triples))
+
+    def start(name):
+        profile = tmp_path / f"{name}.toml"
+        profile.write_text(PROFILE.format(triples=file, base=tiny_bert, model=tmp_path / name))
+        command = [sys.executable, "-m", "core.finetune", "--profile", str(profile), "--device", "cpu"]
+        return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"RANKSCOPE_ARTIFACTS": str(tmp_path)})
+
+    assert start("whole").wait(120) == 0
+    checkpoints, kills = tmp_path / ".killed.partial" / "checkpoints", 0
+    for after in (6, 45):  # while it goes on, and later
+        process = start("killed")
+        while process.poll() is None and not any(
+            int(path.name.split("-")[1]) >= after for path in checkpoints.glob("checkpoint-*")
+        ):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+    assert kills == 2
+    assert start("killed").wait(120) == 0
+    whole, killed = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(whole[name], killed[name]) for name in whole)
+    history = json.loads((tmp_path / "killed" / "history.json").read_text())
+    assert [entry["step"] for entry in history if "eval_loss" in entry][:3] == [3, 6, 9]
+    assert not (tmp_path / "killed" / "checkpoints").exists()

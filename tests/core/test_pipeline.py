@@ -19,7 +19,7 @@ from core.errors import UserError
 from core.evaluate import built_run
 from core.expansions import read_expansions, write_expansions
 from core.finetune import build_model
-from core.profile import Profile
+from core.profile import FinetuneSettings, Profile
 from core.runs import ranked
 from core.systems import find_settings, open_system
 
@@ -29,7 +29,7 @@ SYSTEMS = ["bm25", "cosine", "dot"]
 @pytest.fixture(scope="module")
 def encoder(tiny_bert, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models") / "tiny-encoder"
-    build_model(tiny_bert, "mean", 32, "cpu").save(str(folder))
+    build_model(FinetuneSettings(max_tokens=32), tiny_bert, "cpu").save(str(folder))
     return folder
 
 
@@ -188,18 +188,20 @@ def test_an_interrupted_encoding_goes_on_and_ends_the_same(profile, folder, monk
     monkeypatch.setattr(encode, "SHARD", 16)
     encode_texts, calls = encode.encode_texts, []
 
-    def interrupted(encoder, texts):
+    def interrupted(encoder, texts, role):
         if len(calls) == 2:
             raise KeyboardInterrupt
         calls.append(len(texts))
-        return encode_texts(encoder, texts)
+        return encode_texts(encoder, texts, role)
 
     system = find_settings(profile, "cosine")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(encode, "encode_texts", interrupted)
         encode.encode_collection(profile, system, folder, "cpu")
     assert calls == [16, 16]
-    monkeypatch.setattr(encode, "encode_texts", lambda e, texts: calls.append(len(texts)) or encode_texts(e, texts))
+    monkeypatch.setattr(
+        encode, "encode_texts", lambda e, texts, role: calls.append(len(texts)) or encode_texts(e, texts, role)
+    )
     encode.encode_collection(profile, system, folder, "cpu")
     assert calls == [16, 16, 8], "only the rest is encoded"
     assert np.asarray(load_vectors(folder, "cosine")[0]) == pytest.approx(expected, abs=1e-5)

@@ -1,0 +1,142 @@
+"""Ablations of the fine-tuning: the profile's recipe with one setting changed at a time, each with several seeds.
+
+One row a variant and a seed, in the artifact `artifacts/ablations/<base>/ablations.csv`: MRR@10 on held-out MS MARCO
+queries and nDCG@10 on the profile's collection, before and after training. A run that is done is not done again.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sentence_transformers import SentenceTransformer
+from transformers import set_seed
+
+from core import artifacts, cli
+from core.ablations_table import FILE, read_ablations, summary
+from core.artifacts import ARTIFACTS, file_digest, writing
+from core.collection import CORPUS, QRELS, TOPICS, Collection, collection_digests, read_built_collection
+from core.encode import encode_texts
+from core.finetune import build_model, fit, held_out_evaluator, training_rows
+from core.index import ExactIndex
+from core.measures import evaluate, mean
+from core.models import locate_model, model_digest, pick_device
+from core.profile import FinetuneSettings, Profile
+from core.triples import locate_triples, read_triples, split_by_query
+
+RECIPE = "recipe"
+"""The name of the variant with nothing changed."""
+
+
+def run(profile: Profile, folder: Path, triples_file: Path | None = None, device: str = "auto") -> Path:
+    """Train every variant with every seed and write the table as an artifact.
+
+    Args:
+        folder: the artifacts of the collection that the models are tried on; its collection must be built.
+
+    Raises:
+        UserError: the collection, the triples or the base are not to be had, or a variant's settings are not allowed.
+    """
+    settings = profile.ablations
+    recipe = profile.finetune
+    variants = {
+        name: FinetuneSettings(**(recipe.model_dump() | changed)) for name, changed in variants_of(profile).items()
+    }
+    triples_file = triples_file or locate_triples(profile.triples.source, ARTIFACTS / "downloads")
+    triples, held_out = split_by_query(read_triples(triples_file), profile.triples.held_out)
+    base = locate_model(recipe.base)
+    device = pick_device(recipe.device if device == "auto" else device)
+    recorded = {
+        "recipe": recipe.model_dump(exclude={"model", "device"}),
+        "ablations": settings.model_dump(),
+        "triples": profile.triples.model_dump(exclude={"source"}),
+        "collection": profile.collection.model_dump(include={"name", "split", "topic_field"}),
+    }
+    inputs = collection_digests(folder, CORPUS, TOPICS, QRELS) | {
+        "triples": file_digest(triples_file),
+        "base": model_digest(base),
+    }
+    target = ARTIFACTS / "ablations" / Path(recipe.base).name
+    collection = read_built_collection(folder)
+    facts: dict[str, Any] = {"device": device}
+    with writing(target, "ablations", recorded, inputs, facts, resume=True) as partial:
+        progress = partial / "progress.jsonl"
+        rows = _read_rows(progress)
+        for name, variant in variants.items():
+            for seed in settings.seeds:
+                if any((row["variant"], row["seed"]) == (name, seed) for row in rows):
+                    continue
+                changed = variant.model_copy(update={"seed": seed})
+                evaluator = held_out_evaluator(held_out, changed.similarity, triples[: profile.triples.distractors])
+                set_seed(seed)
+                model = build_model(changed, base, device)
+                row: dict[str, Any] = {"variant": name, "seed": seed}
+                row |= {
+                    f"{key} before": value for key, value in _figures(model, evaluator, collection, profile, changed)
+                }
+                limited = triples[: settings.rows] if settings.rows else triples
+                training, validation = training_rows(changed, folder, limited, held_out, model)
+                checkpoints = partial / "checkpoints"
+                history = fit(model, training, validation, changed, checkpoints)
+                artifacts.remove_tree(checkpoints)
+                row |= dict(_figures(model, evaluator, collection, profile, changed))
+                row |= {"rows": len(training), "seconds": round(history[-1]["train_runtime"], 1)}
+                rows.append(row)
+                artifacts.write_text(progress, "".join(json.dumps(row) + "\n" for row in rows))
+                print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+        pd.DataFrame(rows).to_csv(partial / FILE, index=False, lineterminator="\n")
+        progress.unlink()
+    return target
+
+
+def variants_of(profile: Profile) -> dict[str, dict[str, Any]]:
+    """Return what each variant changes of the recipe, the recipe itself first."""
+    return {RECIPE: {}} | profile.ablations.variants
+
+
+def _read_rows(progress: Path) -> list[dict[str, Any]]:
+    if not progress.exists():
+        return []
+    return [json.loads(line) for line in progress.read_text(encoding="utf-8").splitlines()]
+
+
+def _figures(
+    model: SentenceTransformer,
+    evaluator: Any,
+    collection: Collection,
+    profile: Profile,
+    settings: FinetuneSettings,
+) -> list[tuple[str, float]]:
+    """Return MRR@10 on the held-out queries and nDCG@10 on the collection."""
+    names = [document.id for document in collection.documents]
+    order = sorted(range(len(names)), key=lambda i: len(collection.documents[i].full_text))
+    vectors = np.empty((len(names), model.get_embedding_dimension() or 0), np.float32)
+    vectors[order] = encode_texts(model, [collection.documents[i].full_text for i in order], "document")
+    index = ExactIndex(settings.similarity)
+    index.build(vectors)
+    texts = [topic.text(profile.collection.topic_field) for topic in collection.topics]
+    positions, scores = index.search(encode_texts(model, texts, "query"), 10)
+    found = {
+        topic.id: {names[i]: float(score) for i, score in zip(own, of_own, strict=True)}
+        for topic, own, of_own in zip(collection.topics, positions, scores, strict=True)
+    }
+    ndcg = mean(evaluate(found, collection.qrels, ["nDCG@10"])["nDCG@10"])
+    return [("MRR@10", round(evaluator(model)[evaluator.primary_metric], 4)), ("nDCG@10", round(ndcg, 4))]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `python -m core.ablations`."""
+    parser = argparse.ArgumentParser(prog="python -m core.ablations", description=__doc__)
+    cli.add_profile_options(parser)
+    parser.add_argument("--triples", type=Path, help="file of triples (default: the profile's)")
+    options = parser.parse_args(arguments)
+    profile, folder = cli.profile_and_folder(options)
+    target = run(profile, folder, options.triples, options.device)
+    rows, _ = read_ablations(target.name)
+    print(summary(rows).round(4).to_string())
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,218 @@
+"""Pseudo-labelled queries to fine-tune on: queries predicted for the documents, scored by stronger systems.
+
+After GPL (Wang et al., 2022): a T5 writes queries for the documents of the target collection, a teacher says how well
+each document answers them, and the bi-encoder learns the teacher's scores. The teacher here is a weighted sum of the
+scores of other systems (BM25 and a larger bi-encoder). Neither topics nor judgments of the collection are read.
+
+The queries of a batch are scored against all its documents, so that a document is encoded once for many queries. A
+batch is made of groups of near neighbours: the other documents of a query's group are its hard negatives.
+"""
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from core import cli
+from core.artifacts import open_artifact, read_manifest, writing
+from core.bm25 import load_index
+from core.collection import CORPUS, collection_digests, read_built_collection
+from core.encode import encode_to_file, load_encoder, load_vectors
+from core.errors import UserError
+from core.expansions import read_expansions
+from core.index import unit_rows
+from core.profile import Profile, PseudoLabelSettings, SystemSettings
+from core.systems import find_settings
+
+BATCHES, SCORES = "batches.jsonl", "scores.npy"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Documents, the queries predicted for each, and what the teacher says.
+
+    Attributes:
+        documents: ids of the documents, the shortest first.
+        queries: as many queries for each document, [n_documents][n_queries].
+        scores: the teacher's score of every query of every document for every document, float32
+            [n_documents, n_queries, n_documents].
+        held_out: whether it is for validation; its documents are in no other batch.
+    """
+
+    documents: list[str]
+    queries: list[list[str]]
+    scores: np.ndarray
+    held_out: bool
+
+
+def label(profile: Profile, folder: Path, device: str = "auto") -> Path:
+    """Score the predicted queries of the built collection under `folder` as the artifact `pseudo-labels`.
+
+    Raises:
+        UserError: expansions, a teacher's artifact or its model are missing, or there are too few documents.
+    """
+    settings = profile.pseudo_labels
+    target = folder / "pseudo-labels"
+    facts: dict[str, Any] = {}
+    inputs = label_inputs(profile, folder)
+    with writing(target, "pseudo_labels", settings.model_dump(), inputs, facts, resume=True) as partial:
+        documents = read_built_collection(folder).documents
+        expansions = read_expansions(folder)
+        usable = [i for i, document in enumerate(documents) if any(expansions.get(document.id, []))]
+        queries = {i: _first_queries(expansions[documents[i].id], settings.queries) for i in usable}
+        lengths = np.array([len(document.full_text) for document in documents])
+        teacher = Teacher(profile, folder, sorted({q for own in queries.values() for q in own}), partial, device)
+        batches = list(_batches(usable, teacher.vectors, lengths, [d.id for d in documents], settings))
+        if not any(not held_out for _, held_out in batches):
+            raise UserError(f"{len(usable)} documents with predicted queries make no batch of {settings.batch}")
+        scores = np.lib.format.open_memmap(
+            partial / SCORES,
+            mode="w+",
+            dtype=np.float32,
+            shape=(len(batches), settings.batch, settings.queries, settings.batch),
+        )
+        with (partial / BATCHES).open("w", encoding="utf-8", newline="\n") as file:
+            for number, (members, held_out) in enumerate(tqdm(batches, desc="pseudo-labels", unit="batch")):
+                for row, member in enumerate(members):
+                    scores[number, row] = [teacher.scores(query, members) for query in queries[member]]
+                line = {
+                    "documents": [documents[i].id for i in members],
+                    "queries": [queries[i] for i in members],
+                    "held_out": held_out,
+                }
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        own = scores.argmax(axis=3) == np.arange(settings.batch)[:, None]
+        facts |= {
+            "batches": sum(not held_out for _, held_out in batches),
+            "held_out_batches": sum(held_out for _, held_out in batches),
+            "queries": len(teacher.row),
+            "own_document_first": round(float(own.mean()), 4),
+        }
+        del scores
+        teacher.close()
+    return target
+
+
+class Teacher:
+    """The weighted sum of the scores of BM25 systems and of one dense system."""
+
+    def __init__(self, profile: Profile, folder: Path, queries: list[str], partial: Path, device: str):
+        """Open the systems and encode the queries, into a file under `partial` so that it can be resumed.
+
+        Raises:
+            UserError: something a teacher needs is missing, or there is not exactly one dense teacher.
+        """
+        settings = profile.pseudo_labels
+        lexical, dense = _teachers(profile)
+        self._lexical = [(settings.teachers[s.name], load_index(profile, s, folder)) for s in lexical]
+        self._weight = settings.teachers[dense.name]
+        vectors, _ = load_vectors(folder, dense.name)
+        self.vectors = unit_rows(np.array(vectors)) if dense.similarity == "cosine" else np.array(vectors)
+        self.row = {query: row for row, query in enumerate(queries)}
+        self._file = partial / "query-vectors.npy"
+        encoder = load_encoder(dense, device)
+        encode_to_file(encoder, [dense.query_prefix + q for q in queries], "query", self._file, "encode queries")
+        encoded = np.load(self._file)
+        self._queries = unit_rows(encoded) if dense.similarity == "cosine" else encoded
+
+    def scores(self, query: str, members: list[int]) -> np.ndarray:
+        """Return the teacher's scores of some documents, by position, for a query: float32 [len(members)]."""
+        dense = self._weight * (self.vectors[members] @ self._queries[self.row[query]])
+        return dense + np.sum([weight * index.scores(query)[members] for weight, index in self._lexical], axis=0)
+
+    def close(self) -> None:
+        """Remove what only resuming needs."""
+        self._file.unlink()
+
+
+def _teachers(profile: Profile) -> tuple[list[SystemSettings], SystemSettings]:
+    found = [find_settings(profile, name) for name in profile.pseudo_labels.teachers]
+    lexical, dense = ([s for s in found if s.kind == kind] for kind in ("bm25", "dense"))
+    if len(dense) != 1 or len(lexical) + len(dense) != len(found):
+        raise UserError("pseudo_labels.teachers: name one dense system and any number of BM25 systems of the profile")
+    return lexical, dense[0]
+
+
+def _first_queries(predicted: list[str], wanted: int) -> list[str]:
+    """Return the first distinct queries, from the beginning again where there are too few."""
+    distinct = list(dict.fromkeys(query for query in predicted if query))
+    return [distinct[i % len(distinct)] for i in range(wanted)]
+
+
+def _batches(
+    usable: list[int], vectors: np.ndarray, lengths: np.ndarray, names: list[str], settings: PseudoLabelSettings
+) -> Iterator[tuple[list[int], bool]]:
+    """Yield the positions of the documents of each batch, the shortest first, and whether it is held out."""
+
+    def is_held_out(name: str) -> bool:
+        return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32 < settings.held_out
+
+    training = [i for i in usable if not is_held_out(names[i])]
+    held_out = [i for i in usable if is_held_out(names[i])]
+    generator = np.random.default_rng(settings.seed)
+    for pool, is_validation, rounds in ((held_out, True, 1), (training, False, settings.rounds)):
+        for _ in range(rounds):
+            groups = _neighbour_groups(pool, vectors, settings.neighbours, generator)
+            order = [i for group in generator.permutation(len(groups)) for i in groups[group]]
+            for begin in range(0, len(order) - settings.batch + 1, settings.batch):
+                yield sorted(order[begin : begin + settings.batch], key=lambda i: (lengths[i], i)), is_validation
+
+
+def _neighbour_groups(
+    pool: list[int], vectors: np.ndarray, size: int, generator: np.random.Generator
+) -> list[list[int]]:
+    """Split positions into groups: a random one and the nearest that are left, until none are."""
+    left = np.array(pool)[generator.permutation(len(pool))] if pool else np.zeros(0, int)
+    of_left = vectors[left]
+    free = np.ones(len(left), dtype=bool)
+    groups = []
+    for first in range(len(left)):
+        if not free[first]:
+            continue
+        similarity = np.where(free, of_left @ of_left[first], -np.inf)
+        similarity[first] = np.inf
+        wanted = min(size, int(free.sum()))
+        group = np.argpartition(-similarity, wanted - 1)[:wanted]
+        free[group] = False
+        groups.append([int(i) for i in left[group]])
+    return groups
+
+
+def label_inputs(profile: Profile, folder: Path) -> dict[str, str]:
+    """Return the digests of what the pseudo-labels are made from."""
+    lexical, dense = _teachers(profile)
+    inputs = collection_digests(folder, CORPUS) | {"doc2query": read_manifest(folder / "doc2query").digest}
+    inputs |= {f"bm25/{system.name}": read_manifest(folder / "bm25" / system.name).digest for system in lexical}
+    return inputs | {f"vectors/{dense.name}": read_manifest(folder / "vectors" / dense.name).digest}
+
+
+def read_batches(folder: Path) -> list[Batch]:
+    """Read the artifact `pseudo-labels` under a collection's folder.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    target = folder / "pseudo-labels"
+    open_artifact(target)
+    scores = np.load(target / SCORES, mmap_mode="r", allow_pickle=False)
+    with (target / BATCHES).open(encoding="utf-8", newline="\n") as file:
+        return [Batch(scores=scores[number], **json.loads(line)) for number, line in enumerate(file)]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `python -m core.pseudo_labels`."""
+    parser = argparse.ArgumentParser(prog="python -m core.pseudo_labels", description=__doc__)
+    cli.add_profile_options(parser)
+    options = parser.parse_args(arguments)
+    profile, folder = cli.profile_and_folder(options)
+    print(label(profile, folder, options.device))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,62 @@
+"""What a training leaves to look at: the history beside a fine-tuned model's weights."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.artifacts import ARTIFACTS, MANIFEST, Manifest, damage, read_manifest, rebuild_command, shown
+from core.errors import UserError
+
+FILE = "history.json"
+
+
+@dataclass(frozen=True)
+class Training:
+    """A fine-tuned model's manifest, and its history a step a row.
+
+    The columns of `history` are step, loss, held-out loss and held-out MRR@10; what was not measured at a step is NaN.
+    """
+
+    folder: Path
+    manifest: Manifest
+    history: pd.DataFrame
+
+
+def trained_models() -> list[str]:
+    """Return the names of the fine-tuned models that left a history, by their folders under artifacts/models."""
+    folders = (path.parent for path in sorted((ARTIFACTS / "models").glob(f"*/{FILE}")))
+    return [folder.name for folder in folders if not folder.name.startswith(".") and (folder / MANIFEST).is_file()]
+
+
+def read_training(name: str) -> Training:
+    """Read a model's history.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    folder = ARTIFACTS / "models" / name
+    manifest = read_manifest(folder)
+    history_alone = Manifest(**{**vars(manifest), "files": {k: v for k, v in manifest.files.items() if k == FILE}})
+    problem = damage(folder, history_alone) or ("" if history_alone.files else f"{shown(folder)} has no history")
+    if problem:
+        raise UserError(f"{problem}; train it again with {rebuild_command(folder)}")
+    return Training(folder, manifest, as_table(json.loads((folder / FILE).read_text(encoding="utf-8"))))
+
+
+def as_table(log: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return the trainer's log as a table, one row a step."""
+    rows: dict[int, dict[str, float]] = {}
+    for entry in log:
+        row = rows.setdefault(entry["step"], {"step": entry["step"]})
+        for key, value in entry.items():
+            if key == "loss":
+                row["loss"] = float(value)
+            elif key == "eval_loss":
+                row["held-out loss"] = float(value)
+            elif key.endswith("mrr@10"):
+                row["held-out MRR@10"] = float(value)
+    columns = ["step", "loss", "held-out loss", "held-out MRR@10"]
+    return pd.DataFrame(list(rows.values()), columns=columns).sort_values("step", ignore_index=True)
