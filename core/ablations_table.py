@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from core.artifacts import ARTIFACTS, Manifest, open_artifact
+from core import artifacts
+from core.artifacts import Manifest, open_artifact
 
 FILE = "ablations.csv"
 
@@ -28,6 +29,6 @@ def read_ablations(base: str) -> tuple[pd.DataFrame, Manifest]:
     Raises:
         UserError: it is missing or damaged.
     """
-    target = ARTIFACTS / "ablations" / base
+    target = artifacts.ARTIFACTS / "ablations" / base
     manifest = open_artifact(target)
     return pd.read_csv(target / FILE), manifest

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from core.artifacts import ARTIFACTS, MANIFEST, Manifest, damage, read_manifest, rebuild_command, shown
+from core import artifacts
+from core.artifacts import MANIFEST, Manifest, damage, read_manifest, rebuild_command, shown
 from core.errors import UserError
 
 FILE = "history.json"
@@ -27,7 +28,7 @@ class Training:
 
 def trained_models() -> list[str]:
     """Return the names of the fine-tuned models that left a history, by their folders under artifacts/models."""
-    folders = (path.parent for path in sorted((ARTIFACTS / "models").glob(f"*/{FILE}")))
+    folders = (path.parent for path in sorted((artifacts.ARTIFACTS / "models").glob(f"*/{FILE}")))
     return [folder.name for folder in folders if not folder.name.startswith(".") and (folder / MANIFEST).is_file()]
 
 
@@ -37,7 +38,7 @@ def read_training(name: str) -> Training:
     Raises:
         UserError: it is missing or damaged.
     """
-    folder = ARTIFACTS / "models" / name
+    folder = artifacts.ARTIFACTS / "models" / name
     manifest = read_manifest(folder)
     history_alone = Manifest(**{**vars(manifest), "files": {k: v for k, v in manifest.files.items() if k == FILE}})
     problem = damage(folder, history_alone) or ("" if history_alone.files else f"{shown(folder)} has no history")

@@ -3,8 +3,9 @@
 import pandas as pd
 import streamlit as st
 
+from core import artifacts
 from core.ablations_table import read_ablations, summary
-from core.artifacts import ARTIFACTS, shown
+from core.artifacts import shown
 from core.errors import UserError
 from core.significance import compare
 from core.training_history import Training, read_training, trained_models
@@ -82,7 +83,7 @@ def against_its_base() -> None:
 
 def ablations() -> None:
     """Draw what each choice is worth, by the ablations on record."""
-    names = sorted(path.parent.name for path in (ARTIFACTS / "ablations").glob("*/manifest.json"))
+    names = sorted(path.parent.name for path in (artifacts.ARTIFACTS / "ablations").glob("*/manifest.json"))
     if not names:
         st.write("No ablations are on record; run `python -m core.ablations --profile ablations`.")
         return
