@@ -109,7 +109,9 @@ class HnswlibIndex:
     def build(self, vectors: np.ndarray) -> None:
         """See `VectorIndex`; on one thread, so that the same vectors give the same graph."""
         self._index = self._empty(vectors.shape[1])
-        self._index.init_index(len(vectors), self.ef_construction, self.connections, self.seed)
+        self._index.init_index(
+            len(vectors), M=self.connections, ef_construction=self.ef_construction, random_seed=self.seed
+        )
         self._index.add_items(vectors, np.arange(len(vectors)), num_threads=1)
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

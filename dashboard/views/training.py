@@ -42,8 +42,8 @@ def course() -> None:
     st.write(
         f"{facts.get('rows', 0):,} rows, {manifest.seconds / 60:.0f} minutes on "
         f"{escape_markdown(str(facts.get('device')))}, "
-        f"finished {escape_markdown(manifest.finished)}. MRR@10 of {facts.get('held_out_queries', 0):,} held-out MS MARCO "
-        f"queries among {facts.get('held_out_passages', 0):,} passages: {mrr.get('before', 0):.4f} before, "
+        f"finished {escape_markdown(manifest.finished)}. MRR@10 of {facts.get('held_out_queries', 0):,} held-out MS "
+        f"MARCO queries among {facts.get('held_out_passages', 0):,} passages: {mrr.get('before', 0):.4f} before, "
         f"{mrr.get('after', 0):.4f} after."
     )
     left, right = st.columns(2)
