@@ -17,7 +17,8 @@ from core import cli
 from core.artifacts import open_artifact, read_manifest, writing
 from core.collection import QRELS, TOPICS, collection_digests, read_built_collection
 from core.encode import encode_texts, load_encoder, load_vectors
-from core.index import ExactIndex, HnswlibIndex, VectorIndex
+from core.hnswlib_index import HnswlibIndex
+from core.index import ExactIndex, VectorIndex
 from core.measures import evaluate, mean
 from core.profile import Profile, SystemSettings
 

@@ -4,10 +4,8 @@ Every vector is a node. A node has a highest layer, drawn at random so that each
 the one below; in each of its layers it is linked to near nodes. A search walks greedily down the layers to a node near
 the query, and looks around there, in the bottom layer, with `ef` candidates in view.
 
-Similarity is the inner product of vectors of one length, so that a near node's neighbours are near as well: for cosine
-they are scaled to unit length. For dot product, where a long vector is near to everything and a walk would end there,
-each vector x gets a coordinate more, sqrt(L^2 - |x|^2) with L the longest length, and the query a zero (Bachrach et
-al., 2014): all vectors are then of length L, and the query's inner products are what they were.
+Similarity is the inner product of vectors of one length (see `core.index.of_one_length`), so that a near node's
+neighbours are near as well.
 
 Compiled code is kept on disk, in `__pycache__`: only the first use on a machine waits for the compiler.
 """
@@ -21,7 +19,7 @@ import numpy as np
 from numba import njit
 
 from core.errors import UserError
-from core.index import unit_rows
+from core.index import as_queries, nothing_found, of_one_length
 
 
 class Graph(NamedTuple):
@@ -318,6 +316,8 @@ class HnswIndex:
     One search at a time: the marks of visited nodes belong to the index.
     """
 
+    dial = "ef"
+
     def __init__(
         self, similarity: str, connections: int = 16, ef_construction: int = 200, ef: int = 80, seed: int = 13
     ):
@@ -341,29 +341,18 @@ class HnswIndex:
 
     def _take(self, vectors: np.ndarray, layers: np.ndarray, links: np.ndarray, counts: np.ndarray) -> None:
         upper = (len(vectors) + np.cumsum(layers) - layers).astype(np.int32)
-        self._graph = Graph(self._of_one_length(vectors), layers, upper, links, counts, self.connections)
+        self._graph = Graph(of_one_length(vectors, self.similarity), layers, upper, links, counts, self.connections)
         nodes = len(vectors)
         self._scratch = Scratch(
             np.zeros(nodes, np.int64), np.empty(nodes + 1, np.float32), np.empty(nodes + 1, np.int32)
         )
         self._stamp = 0
 
-    def _of_one_length(self, vectors: np.ndarray) -> np.ndarray:
-        if self.similarity == "cosine":
-            return np.ascontiguousarray(unit_rows(vectors))
-        squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-        more = np.sqrt(squares.max(initial=0.0) - squares)
-        return np.ascontiguousarray(np.column_stack([vectors, more]), dtype=np.float32)
-
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`; on one thread."""
         if not len(self._graph.vectors):
-            return np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32)
-        if self.similarity == "cosine":
-            queries = unit_rows(queries)
-        else:
-            queries = np.column_stack([queries, np.zeros(len(queries))]).astype(np.float32)
-        queries, stamp = np.ascontiguousarray(queries), self._stamp + 1
+            return nothing_found(len(queries), k)
+        queries, stamp = as_queries(queries, self.similarity), self._stamp + 1
         self._stamp += len(queries)
         return _search(self._graph, queries, k, max(self.ef, k), self._entry, self._scratch, stamp)
 

@@ -1,18 +1,29 @@
-"""Exact and approximate nearest-neighbour indexes behind one small interface."""
+"""What a nearest-neighbour index is, and exact search: the reference for all others.
+
+An index more is one small file with such a class, and a line in `core.index_kinds`.
+"""
 
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
+from numba import njit
 
 from core.artifacts import file_digest
 from core.errors import UserError
-from core.ranking import top_k
+
+BLOCK = 8192
+"""Documents whose scores are in the cache at a time."""
 
 
 class VectorIndex(Protocol):
-    """What an index of vectors can do. Positions are rows of the vectors it was built from."""
+    """What an index of vectors can do. Positions are rows of the vectors it was built from.
+
+    `dial` names the attribute that trades recall for speed when searching, "" where there is none.
+    """
+
+    dial: str
 
     def build(self, vectors: np.ndarray) -> None:
         """Index vectors, float32 [n, dimension]."""
@@ -40,8 +51,64 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     return (vectors / np.where(norms == 0, 1, norms)).astype(np.float32)
 
 
+def of_one_length(vectors: np.ndarray, similarity: str) -> np.ndarray:
+    """Return vectors of one length whose inner products with `as_queries` rank as the similarity does, float32.
+
+    For cosine they are scaled to unit length. For dot product, where a long vector is near to everything and a walk
+    from neighbour to neighbour would end there, each vector x gets a coordinate more, sqrt(L^2 - |x|^2) with L the
+    longest length (Bachrach et al., 2014): all are then of length L, and the query, with a zero there, finds the inner
+    products that it would have found. A graph or cells made of such vectors are made by a true distance.
+    """
+    if similarity == "cosine":
+        return np.ascontiguousarray(unit_rows(vectors))
+    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    more = np.sqrt(squares.max(initial=0.0) - squares)
+    return np.ascontiguousarray(np.column_stack([vectors, more]), dtype=np.float32)
+
+
+def as_queries(queries: np.ndarray, similarity: str) -> np.ndarray:
+    """Return queries for vectors of `of_one_length`, float32."""
+    if similarity == "cosine":
+        return np.ascontiguousarray(unit_rows(queries))
+    return np.ascontiguousarray(np.column_stack([queries, np.zeros(len(queries))]), dtype=np.float32)
+
+
+def nothing_found(queries: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions and similarities of a search that finds nothing, to be filled in."""
+    return np.full((queries, k), -1, dtype=np.int64), np.full((queries, k), -np.inf, dtype=np.float32)
+
+
+@njit(cache=True)
+def _keep_best(scores: np.ndarray, begin: int, positions: np.ndarray, best: np.ndarray) -> None:
+    """Merge the scores of a block of documents into the best so far, sorted, ties by position.
+
+    Args:
+        scores: float32 [n_queries, n_documents of the block].
+        begin: the position of the block's first document.
+        positions, best: int64 and float32 [n_queries, k], changed in place.
+    """
+    k = best.shape[1]
+    for row in range(scores.shape[0]):
+        worst = best[row, k - 1]
+        for i in range(scores.shape[1]):
+            score = scores[row, i]
+            if score <= worst:
+                continue
+            place = k - 1
+            while place > 0 and best[row, place - 1] < score:
+                best[row, place], positions[row, place] = best[row, place - 1], positions[row, place - 1]
+                place -= 1
+            best[row, place], positions[row, place] = score, begin + i
+            worst = best[row, k - 1]
+
+
 class ExactIndex:
-    """Exhaustive search: every document is compared with the query, so recall is 1 by construction."""
+    """Exhaustive search: every document is compared with the query, so recall is 1 by construction.
+
+    One query goes through the vectors at the speed of the memory, a batch at that of the matrix product.
+    """
+
+    dial = ""
 
     def __init__(self, similarity: str):
         """Take "cosine" or "dot"."""
@@ -53,20 +120,20 @@ class ExactIndex:
         norms = np.linalg.norm(vectors, axis=1)
         self.inverse_norms = (1 / np.where(norms == 0, 1, norms)).astype(np.float32)
 
-    def scores(self, queries: np.ndarray) -> np.ndarray:
-        """Return the similarity of every query to every document, float32 [n_queries, n_documents]."""
+    def scores(self, queries: np.ndarray, begin: int = 0, end: int | None = None) -> np.ndarray:
+        """Return the similarity of every query to the documents from `begin` to `end`: float32 [n_queries, n]."""
         if self.similarity == "dot":
-            return queries @ self.vectors.T
-        return unit_rows(queries) @ self.vectors.T * self.inverse_norms
+            return queries @ self.vectors[begin:end].T
+        products = unit_rows(queries) @ self.vectors[begin:end].T
+        products *= self.inverse_norms[begin:end]
+        return products
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """See `VectorIndex`."""
-        positions = np.full((len(queries), k), -1, dtype=np.int64)
-        similarities = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        for row, scores in enumerate(self.scores(queries)):
-            best = top_k(scores, k)
-            positions[row, : len(best)] = best
-            similarities[row, : len(best)] = scores[best]
+        """See `VectorIndex`; ties by position."""
+        positions, similarities = nothing_found(len(queries), k)
+        if k:
+            for begin in range(0, len(self.vectors), BLOCK):
+                _keep_best(self.scores(queries, begin, begin + BLOCK), begin, positions, similarities)
         return positions, similarities
 
     def save(self, path: Path) -> None:
@@ -83,81 +150,25 @@ class ExactIndex:
         return self.vectors.nbytes + self.inverse_norms.nbytes
 
 
-class HnswlibIndex:
-    """Hierarchical navigable small world graph (Malkov & Yashunin, 2018) by the authors' library hnswlib.
+# Libraries read whatever file they are given, out of bounds where it is damaged: what must hold stands beside it.
 
-    `connections` is the paper's M, `ef_construction` the width of the search while building, `ef` the width of the
-    search while querying: the one to turn for recall against speed.
+
+def write_beside(path: Path, documents: int, dimension: int) -> None:
+    """Write, into `<path>.json`, what `check_beside` asks of an index's file."""
+    about = {"vectors": [documents, dimension], "sha256": file_digest(path)}
+    path.with_name(f"{path.name}.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def check_beside(path: Path, documents: int, dimension: int) -> None:
+    """Check an index's file before a library reads it.
+
+    Raises:
+        UserError: it is damaged, or of other vectors.
     """
-
-    def __init__(
-        self, similarity: str, connections: int = 16, ef_construction: int = 200, ef: int = 80, seed: int = 13
-    ):
-        self.similarity, self.connections, self.ef_construction = similarity, connections, ef_construction
-        self.ef, self.seed = ef, seed
-
-    def _empty(self, dimension: int) -> Any:
-        try:
-            import hnswlib
-        except ImportError:
-            raise UserError(
-                "hnswlib is not installed (it needs a C++ compiler or a wheel for this Python); "
-                "run python3 scripts/start.py again once one is there"
-            ) from None
-        return hnswlib.Index(space="cosine" if self.similarity == "cosine" else "ip", dim=dimension)
-
-    def build(self, vectors: np.ndarray) -> None:
-        """See `VectorIndex`; on one thread, so that the same vectors give the same graph."""
-        self._index = self._empty(vectors.shape[1])
-        self._index.init_index(
-            len(vectors), M=self.connections, ef_construction=self.ef_construction, random_seed=self.seed
-        )
-        self._index.add_items(vectors, np.arange(len(vectors)), num_threads=1)
-
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """See `VectorIndex`; on one thread."""
-        found = min(k, self._index.get_current_count())
-        self._index.set_ef(max(self.ef, found))
-        labels, distances = self._index.knn_query(queries, k=found, num_threads=1)
-        positions = np.full((len(queries), k), -1, dtype=np.int64)
-        similarities = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        positions[:, :found], similarities[:, :found] = labels, 1 - distances
-        return positions, similarities
-
-    def save(self, path: Path) -> None:
-        """See `VectorIndex`; what `load` must know of the file beforehand goes beside it, into `<path>.json`."""
-        self._index.save_index(str(path))
-        about = {"vectors": [self._index.get_current_count(), self._index.dim], "sha256": file_digest(path)}
-        _beside(path).write_text(json.dumps(about), encoding="utf-8")
-
-    def load(self, path: Path, vectors: np.ndarray) -> None:
-        """See `VectorIndex`.
-
-        hnswlib reads whatever it is given, out of bounds where the file is damaged: it is checked first.
-
-        Raises:
-            UserError: the file is not an index of such vectors, or is damaged.
-        """
-        try:
-            about = json.loads(_beside(path).read_text(encoding="utf-8"))
-            fits = about == {"vectors": list(vectors.shape), "sha256": file_digest(path)}
-        except (OSError, ValueError):
-            fits = False
-        if not fits:
-            raise UserError(f"{path.name}: damaged, or not an hnswlib index of these vectors; build it again")
-        self._index = self._empty(vectors.shape[1])
-        self._index.load_index(str(path), max_elements=len(vectors))
-
-    @property
-    def bytes(self) -> int:
-        """See `VectorIndex`: vectors, labels and links, of which the upper layers' are an expectation.
-
-        An element has 2M links in the bottom layer, and M in each upper one: of these it is in 1 / (M - 1) on average.
-        """
-        bottom = 4 * self._index.dim + 4 * (2 * self.connections + 1) + 8
-        upper = (4 * self.connections + 4) / (self.connections - 1)
-        return int(self._index.get_current_count() * (bottom + upper))
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(path.name + ".json")
+    try:
+        about = json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8"))
+        fits = about == {"vectors": [documents, dimension], "sha256": file_digest(path)}
+    except (OSError, ValueError):
+        fits = False
+    if not fits:
+        raise UserError(f"{path.name}: damaged, or not an index of these vectors; build it again")

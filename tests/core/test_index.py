@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 
 from core.ann import recall_at_k
 from core.errors import UserError
+from core.faiss_indexes import FaissBinaryIndex, FaissHnswIndex, FaissIvfIndex, FaissIvfPqIndex, FaissScalarIndex
 from core.hnsw import HnswIndex
-from core.index import ExactIndex, HnswlibIndex, unit_rows
+from core.hnswlib_index import HnswlibIndex
+from core.index import ExactIndex, unit_rows
+from core.index_kinds import KINDS, LABELS, make_index
 
 SIMILARITIES = ["cosine", "dot"]
 GRAPHS = [HnswIndex, HnswlibIndex]
@@ -233,3 +236,67 @@ def test_recall_worked_by_hand():
     exact = np.array([[1, 2, 3, 4], [5, 6, 7, 8]])
     assert recall_at_k(exact[:, ::-1], exact) == 1
     assert recall_at_k(np.array([[1, 9, 3, -1], [-1, -1, -1, -1]]), exact) == 0.25
+
+
+WIDEST = {
+    "exact": {},
+    "hnsw": {"ef": 10_000},
+    "hnswlib": {"ef": 10_000},
+    "faiss-hnsw": {"ef": 10_000},
+    "faiss-ivf": {"probes": 10_000},
+    "faiss-ivf-pq": {"probes": 10_000, "rescore": 10_000, "segments": 4},
+    "faiss-binary": {"rescore": 10_000},
+}
+"""Each index that can be exact, with its dial at the end."""
+SHAPES = [(300, 16, 10), (300, 16, 310), (1, 7, 3), (40, 1, 5)]
+CASES = [(kind, *shape) for kind in WIDEST for shape in SHAPES if shape[1] > 1 or kind not in ("hnswlib", "faiss-hnsw")]
+"""In one dimension, where most vectors are equal, the libraries' graphs lose some."""
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize(("kind", "rows", "dimension", "k"), CASES)
+def test_an_index_with_its_dial_at_the_end_is_exact(kind, rows, dimension, k, similarity):
+    vectors, queries = random_vectors(rows, dimension), random_vectors(9, dimension, seed=1)
+    index = make_index(kind, similarity, **WIDEST[kind])
+    index.build(vectors)
+    assert_nearest(index, similarity, queries, vectors, k)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_index_gives_sorted_results_without_repetition(kind):
+    vectors = np.vstack([np.repeat(random_vectors(60), 4, axis=0), np.zeros((5, 16), np.float32)])
+    index = make_index(kind, "cosine", **({"segments": 4} if kind == "faiss-ivf-pq" else {}))
+    index.build(vectors)
+    positions, found = index.search(random_vectors(20, seed=2), 30)
+    for row, similarities in zip(positions, found, strict=True):
+        real = row[row >= 0]
+        assert (np.diff(similarities[row >= 0]) <= 1e-6).all()
+        assert len(real) > 5 and len(set(real)) == len(real) and real.max() < len(vectors)
+    assert index.bytes >= vectors.size
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("kind", [FaissHnswIndex, FaissIvfIndex, FaissIvfPqIndex, FaissScalarIndex, FaissBinaryIndex])
+def test_an_index_of_faiss_comes_back_from_its_file_or_is_refused(kind, similarity, tmp_path):
+    options = {"segments": 4} if kind is FaissIvfPqIndex else {}
+    vectors, queries = random_vectors(400), random_vectors(9, seed=1)
+    index, again = kind(similarity, **options), kind(similarity, **options)
+    index.build(vectors)
+    index.save(tmp_path / "index")
+    again.load(tmp_path / "index", vectors)
+    for before, after in zip(index.search(queries, 10), again.search(queries, 10), strict=True):
+        assert (before == after).all()
+    with pytest.raises(UserError, match="index"):
+        again.load(tmp_path / "index", vectors[:300])
+    content = (tmp_path / "index").read_bytes()
+    (tmp_path / "index").write_bytes(content[:-9])
+    with pytest.raises(UserError, match="damaged"):
+        again.load(tmp_path / "index", vectors)
+
+
+def test_kinds_have_labels_and_unknown_ones_are_refused():
+    assert KINDS.keys() == LABELS.keys()
+    with pytest.raises(UserError, match="there is no index 'annoy'"):
+        make_index("annoy", "cosine")
+    with pytest.raises(UserError, match="exact does not have the parameters ef"):
+        make_index("exact", "cosine", ef=3)
