@@ -1,10 +1,15 @@
-"""Approximate against exact search: recall, latency and what nDCG loses, for every dense system of a collection.
+"""Approximate against exact search: recall, latency, throughput, memory, and what nDCG loses, for every dense system.
 
-Writes the artifact `ann/<system>`: `sweep.csv`, one row a setting. Timings are of single queries on one thread, after a
-warm-up, exact and approximate in turns so that drift hits both alike.
+Writes the artifact `ann/<system>`: `sweep.csv`, a row an index and a value of its dial, and the graph of our own HNSW
+for the live panel. With --size N the system's vectors are simulated to N documents (see `core.simulate`) and the
+artifact is `ann-simulated/<system>-N`.
+
+Timings are of one thread. Single queries are timed after a warm-up round, all indexes in turns, query by query, so that
+drift of the machine hits all alike. Indexes that are built stay on disk until the end: an interrupted sweep goes on.
 """
 
 import argparse
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -12,91 +17,134 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from core import cli
-from core.artifacts import open_artifact, read_manifest, writing
+from core.artifacts import open_artifact, read_manifest, write_text, writing
 from core.collection import QRELS, TOPICS, collection_digests, read_built_collection
 from core.encode import encode_texts, load_encoder, load_vectors
-from core.hnswlib_index import HnswlibIndex
+from core.errors import UserError
 from core.index import ExactIndex, VectorIndex
+from core.index_kinds import make_index
 from core.measures import evaluate, mean
-from core.profile import Profile, SystemSettings
+from core.profile import IndexSettings, Profile, SystemSettings
+from core.recall import recall_at_k
+from core.simulate import intrinsic_dimension, simulate
 
 SWEEP = "sweep.csv"
+OWN_GRAPH = "hnsw"
+"""The index that stays in the artifact."""
 
 
-def recall_at_k(found: np.ndarray, exact: np.ndarray) -> float:
-    """Return the mean share of the exact k nearest neighbours that were found.
+def topic_vectors(profile: Profile, system: SystemSettings, folder: Path, device: str = "auto") -> np.ndarray:
+    """Encode the topics of the built collection under `folder`, float32 [n_topics, dimension]."""
+    topics = read_built_collection(folder).topics
+    texts = [system.query_prefix + topic.text(profile.collection.topic_field) for topic in topics]
+    return encode_texts(load_encoder(system, device), texts, "query")
 
-    Args:
-        found: positions, int64 [n_queries, k], -1 where fewer were found.
-        exact: positions by exhaustive search, int64 [n_queries, k].
+
+def sweep(profile: Profile, system: SystemSettings, folder: Path, device: str = "auto", size: int = 0) -> Path:
+    """Measure the profile's indexes on the system's vectors, or on `size` simulated ones, and write the artifact.
+
+    Raises:
+        UserError: vectors, model or an index are not to be had, or an index does not know a parameter.
     """
-    pairs = [(ours[ours >= 0], true[true >= 0]) for ours, true in zip(found, exact, strict=True)]
-    return float(np.mean([len(np.intersect1d(ours, true)) / len(true) for ours, true in pairs]))
-
-
-def sweep(profile: Profile, system: SystemSettings, folder: Path, device: str = "auto") -> Path:
-    """Measure hnswlib against exact search on the system's vectors and write the artifact `ann/<system>`."""
-    settings = profile.ann
+    target = folder / f"ann-simulated/{system.name}-{size}" if size else folder / "ann" / system.name
     facts: dict[str, Any] = {}
-    target = folder / "ann" / system.name
-    with writing(target, "ann", ann_settings(profile, system), ann_inputs(system, folder), facts) as partial:
-        vectors, ids = load_vectors(folder, system.name)
-        vectors = np.array(vectors)
-        collection = read_built_collection(folder)
-        encoder = load_encoder(system, device)
-        texts = [system.query_prefix + t.text(profile.collection.topic_field) for t in collection.topics]
-        queries = encode_texts(encoder, texts, "query")
-        exact = ExactIndex(system.similarity)
-        exact.build(vectors)
-        graph = HnswlibIndex(system.similarity, settings.connections, settings.ef_construction, seed=settings.seed)
-        started = time.perf_counter()
-        graph.build(vectors)
-        build_seconds = time.perf_counter() - started
-        topics = [topic.id for topic in collection.topics]
-        deep = min(100, len(ids))
-        with threadpool_limits(limits=1):
-            truth, _ = exact.search(queries, deep)
-            rows: list[dict[str, Any]] = []
-            for ef in [None, *settings.ef]:  # None: exact search
-                index: VectorIndex = exact if ef is None else graph
-                graph.ef = ef or graph.ef
-                positions, similarities = index.search(queries, 10)
-                run = {
-                    topic: {ids[i]: float(s) for i, s in zip(found, scores, strict=True) if i >= 0}
-                    for topic, found, scores in zip(topics, positions, similarities, strict=True)
-                }
-                rows.append(
-                    {
-                        "index": "exact" if ef is None else "hnswlib HNSW",
-                        "ef": ef,
-                        "recall@10": recall_at_k(positions, truth[:, :10]),
-                        f"recall@{deep}": recall_at_k(index.search(queries, deep)[0], truth),
-                        "nDCG@10": mean(evaluate(run, collection.qrels, ["nDCG@10"])["nDCG@10"]),
-                    }
-                )
-            times = _latencies(exact, graph, queries, settings.ef, settings.repeats)
-        for row, milliseconds in zip(rows, times, strict=True):
-            quantiles = np.percentile(milliseconds, [50, 95, 99])
-            row |= dict(zip(("p50_ms", "p95_ms", "p99_ms"), quantiles, strict=True))
-            row["build_seconds"] = 0.0 if row["ef"] is None else build_seconds
-            row["bytes"] = exact.bytes if row["ef"] is None else graph.bytes
-        pd.DataFrame(rows).to_csv(partial / SWEEP, index=False, lineterminator="\n", float_format="%.6g")
-        facts |= {"documents": len(ids), "dimension": vectors.shape[1], "queries": len(queries)}
+    settings, inputs = ann_settings(profile, system) | {"size": size}, ann_inputs(system, folder)
+    if size and system.similarity != "cosine":
+        raise UserError(f"{system.name} searches by {system.similarity}: vectors are simulated for cosine alone")
+    with writing(target, "ann", settings, inputs, facts, resume=True) as partial:
+        stored, ids = load_vectors(folder, system.name)
+        queries = topic_vectors(profile, system, folder, device)
+        vectors = simulate(np.array(stored), size, profile.ann.seed) if size else np.array(stored)
+        rows = _measure(vectors, queries, system.similarity, profile, partial)
+        if not size:
+            _add_ndcg(rows, profile, folder, ids)
+            facts["similarities"] = _similarities(profile, folder, vectors, queries, ids)
+        table = pd.DataFrame([{k: v for k, v in row.items() if k != "found"} for row in rows])
+        table.to_csv(partial / SWEEP, index=False, lineterminator="\n", float_format="%.6g")
+        facts |= {"documents": len(vectors), "dimension": vectors.shape[1], "queries": len(queries)}
+        if len(vectors) > 100 and system.similarity == "cosine":
+            facts["intrinsic_dimension"] = round(intrinsic_dimension(vectors), 2)
+        for path in [p for p in partial.glob("index-*") if p.name != f"index-{OWN_GRAPH}"]:
+            path.unlink()
     return target
 
 
-def _latencies(
-    exact: ExactIndex, graph: HnswlibIndex, queries: np.ndarray, efs: list[int], repeats: int
-) -> list[list[float]]:
-    """Return the milliseconds of every single query: [exact, *efs][n_queries * repeats], indexes taken in turns."""
-    times: list[list[float]] = [[] for _ in range(1 + len(efs))]
-    for repeat in range(repeats + 1):  # the first round warms up and is not counted
+def _measure(
+    vectors: np.ndarray, queries: np.ndarray, similarity: str, profile: Profile, partial: Path
+) -> list[dict[str, Any]]:
+    """Return a row an index and a value of its dial; "found" holds positions and similarities of the best ten."""
+    settings = profile.ann
+    exact = ExactIndex(similarity)
+    exact.build(vectors)
+    deep = min(100, len(vectors))
+    truth, _ = exact.search(queries, deep)
+    points: list[tuple[VectorIndex, int | None]] = []
+    rows: list[dict[str, Any]] = []
+    with threadpool_limits(limits=1):
+        for of_kind in [IndexSettings(kind="exact"), *settings.index]:
+            index, seconds, on_disk = _built(of_kind, similarity, vectors, settings.seed, partial)
+            in_memory = index.bytes
+            for value in of_kind.values if index.dial else [None]:
+                points.append((index, value))
+                row: dict[str, Any] = {
+                    "index": of_kind.kind,
+                    "parameters": json.dumps(of_kind.build),
+                    "dial": index.dial,
+                }
+                row |= {"value": value, "build_seconds": seconds, "bytes": in_memory, "disk_bytes": on_disk}
+                rows.append(row)
+        for (index, value), row in zip(tqdm(points, desc="recall", unit="point"), rows, strict=True):
+            _turn(index, value)
+            started = time.perf_counter()
+            found = index.search(queries, 10)
+            row["queries_per_second"] = len(queries) / (time.perf_counter() - started)
+            row["recall@10"] = recall_at_k(found[0], truth[:, :10])
+            row[f"recall@{deep}"] = recall_at_k(index.search(queries, deep)[0], truth)
+            row["found"] = found
+        for row, milliseconds in zip(rows, _latencies(points, queries, settings.repeats), strict=True):
+            quantiles = np.percentile(milliseconds, [50, 95, 99])
+            row |= dict(zip(("p50_ms", "p95_ms", "p99_ms"), quantiles, strict=True))
+    return rows
+
+
+def _turn(index: VectorIndex, value: int | None) -> None:
+    if value is not None:
+        setattr(index, index.dial, value)
+
+
+def _built(
+    settings: IndexSettings, similarity: str, vectors: np.ndarray, seed: int, partial: Path
+) -> tuple[VectorIndex, float, int]:
+    """Return a built index, the seconds that took and its bytes on disk; one that an interrupted sweep left is read."""
+    parameters = settings.build if settings.kind == "exact" else settings.build | {"seed": seed}
+    index = make_index(settings.kind, similarity, **parameters)
+    place = "-".join([settings.kind, *(f"{name}{value}" for name, value in sorted(settings.build.items()))])
+    path, seconds_path = partial / f"index-{place}", partial / f"index-{place}.seconds"
+    if settings.kind == OWN_GRAPH:
+        path, seconds_path = partial / f"index-{OWN_GRAPH}", partial / f"index-{OWN_GRAPH}.seconds"
+    if seconds_path.exists():
+        index.load(path, vectors)
+        return index, float(seconds_path.read_text()), path.stat().st_size
+    if settings.kind == OWN_GRAPH:  # compiled code is read from disk before the clock starts
+        make_index(OWN_GRAPH, similarity).build(vectors[:50])
+    started = time.perf_counter()
+    index.build(vectors)
+    seconds = time.perf_counter() - started
+    index.save(path)
+    write_text(seconds_path, str(seconds))
+    return index, seconds, path.stat().st_size
+
+
+def _latencies(points: list[tuple[VectorIndex, int | None]], queries: np.ndarray, repeats: int) -> list[list[float]]:
+    """Return the milliseconds of every single query of each point: [n_points][n_queries * repeats]."""
+    times: list[list[float]] = [[] for _ in points]
+    for repeat in tqdm(range(repeats + 1), desc="latency", unit="round"):  # the first round warms up
         for query in queries:
-            for number, ef in enumerate([None, *efs]):
-                index = exact if ef is None else graph
-                graph.ef = ef or graph.ef
+            for number, (index, value) in enumerate(points):
+                _turn(index, value)
                 started = time.perf_counter()
                 index.search(query[None], 10)
                 if repeat:
@@ -104,9 +152,50 @@ def _latencies(
     return times
 
 
+def _add_ndcg(rows: list[dict[str, Any]], profile: Profile, folder: Path, ids: list[str]) -> None:
+    """Add nDCG@10 with each index in place of exact search, and the relevant documents that it lost, topic by topic."""
+    collection = read_built_collection(folder)
+    topics = [topic.id for topic in collection.topics]
+    lost_from: dict[str, set[str]] = {}
+    for row in rows:
+        run = {
+            topic: {ids[i]: float(s) for i, s in zip(found, scores, strict=True) if i >= 0}
+            for topic, found, scores in zip(topics, *row["found"], strict=True)
+        }
+        row["nDCG@10"] = mean(evaluate(run, collection.qrels, ["nDCG@10"])["nDCG@10"])
+        relevant = {
+            topic: {d for d in found if collection.qrels.get(topic, {}).get(d, 0) > 0} for topic, found in run.items()
+        }
+        lost_from = lost_from or relevant  # the first row is exact search
+        lost = {topic: sorted(lost_from[topic] - relevant[topic]) for topic in topics}
+        row["lost"] = json.dumps({topic: documents for topic, documents in lost.items() if documents})
+
+
+def _similarities(
+    profile: Profile, folder: Path, vectors: np.ndarray, queries: np.ndarray, ids: list[str]
+) -> dict[str, float]:
+    """Return nDCG@10 by cosine and by dot product, the share of their first ten in common, and the vectors' lengths."""
+    collection = read_built_collection(folder)
+    figures, first_ten = {}, []
+    for similarity in ("cosine", "dot"):
+        exact = ExactIndex(similarity)
+        exact.build(vectors)
+        positions, scores = exact.search(queries, 10)
+        first_ten.append(positions)
+        run = {
+            topic.id: {ids[i]: float(score) for i, score in zip(own, of_own, strict=True) if i >= 0}
+            for topic, own, of_own in zip(collection.topics, positions, scores, strict=True)
+        }
+        figures[f"nDCG@10 by {similarity}"] = mean(evaluate(run, collection.qrels, ["nDCG@10"])["nDCG@10"])
+    lengths = np.linalg.norm(vectors, axis=1)
+    figures["first ten in common"] = recall_at_k(first_ten[1], first_ten[0])
+    figures |= {"shortest vector": float(lengths.min()), "longest vector": float(lengths.max())}
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
 def ann_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
     """Return the settings that shape the sweep, for its manifest."""
-    return profile.ann.model_dump() | {"similarity": system.similarity, "query_prefix": system.query_prefix}
+    return profile.ann.model_dump() | {"similarity": system.similarity, "query_prefix": system.query_prefix, "size": 0}
 
 
 def ann_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
@@ -116,7 +205,7 @@ def ann_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
 
 
 def read_sweep(folder: Path, system: str) -> pd.DataFrame:
-    """Return the sweep of a system of the collection under `folder`, one row a setting.
+    """Return the sweep of a system of the collection under `folder`, one row an index and a value of its dial.
 
     Raises:
         UserError: it is missing or damaged.
@@ -125,16 +214,30 @@ def read_sweep(folder: Path, system: str) -> pd.DataFrame:
     return pd.read_csv(folder / "ann" / system / SWEEP)
 
 
+def read_growth(folder: Path, system: str) -> pd.DataFrame:
+    """Return the sweeps of a system at all sizes that were measured, with the column "documents".
+
+    Raises:
+        UserError: one is damaged, or the one of the collection itself is missing.
+    """
+    tables = []
+    for target in [folder / "ann" / system, *sorted(folder.glob(f"ann-simulated/{system}-*"))]:
+        documents = open_artifact(target).facts["documents"]
+        tables.append(pd.read_csv(target / SWEEP).assign(documents=documents))
+    return pd.concat(tables, ignore_index=True)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.ann`: sweep every dense system of the profile."""
     parser = argparse.ArgumentParser(prog="python -m core.ann", description=__doc__)
     cli.add_profile_options(parser)
     parser.add_argument("--system", help="only this system")
+    parser.add_argument("--size", type=int, default=0, help="simulate the vectors to this number of documents")
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
     for system in profile.system:
         if system.kind == "dense" and options.system in (None, system.name):
-            print(sweep(profile, system, folder, options.device))
+            print(sweep(profile, system, folder, options.device, options.size))
 
 
 if __name__ == "__main__":

@@ -113,8 +113,13 @@ class FaissIvfIndex(FaissIndex):
     def _make(self, documents: int, dimension: int) -> Any:
         quantizer = faiss.IndexFlatIP(dimension)
         index = faiss.IndexIVFFlat(quantizer, dimension, self._cells(documents), faiss.METRIC_INNER_PRODUCT)
-        index.cp.seed, index.cp.min_points_per_centroid = self.seed, 1  # small collections are no cause for a warning
+        self._set_training(index)
         return index
+
+    def _set_training(self, index: Any) -> None:
+        """Small collections are no cause for a warning; for large ones the library's defaults take minutes a step."""
+        index.cp.seed, index.cp.niter = self.seed, 10
+        index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, 64
 
     def _turn(self, k: int) -> None:
         self._index.nprobe = self.probes
@@ -140,8 +145,8 @@ class FaissIvfPqIndex(FaissIvfIndex):
         quantizer = faiss.IndexFlatIP(dimension)
         cells = self._cells(documents)
         index = faiss.IndexIVFPQ(quantizer, dimension, cells, self.segments, 8, faiss.METRIC_INNER_PRODUCT)
-        index.cp.seed = index.pq.cp.seed = self.seed
-        index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1
+        self._set_training(index)
+        index.pq.cp.seed, index.pq.cp.min_points_per_centroid = self.seed, 1
         return index
 
     def build(self, vectors: np.ndarray) -> None:

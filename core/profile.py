@@ -176,12 +176,32 @@ class SystemSettings(Section):
         return self
 
 
-class AnnSettings(Section):
-    """The approximate index and the values of its search parameter that are measured against exact search."""
+class IndexSettings(Section):
+    """An approximate index, and the values of its dial that are measured."""
 
-    connections: int = Field(16, ge=2)
-    ef_construction: int = Field(200, ge=1)
-    ef: list[int] = [10, 20, 40, 80, 160, 320]
+    kind: str
+    """A name of `core.index_kinds`."""
+    build: dict[str, int] = {}
+    """Parameters of the index that are fixed when it is built."""
+    values: list[int] = []
+
+
+HNSW, WIDTHS = {"connections": 16, "ef_construction": 200}, [10, 20, 40, 80, 160, 320]
+PROBES = [1, 2, 4, 8, 16, 32, 64, 128]
+
+
+class AnnSettings(Section):
+    """The approximate indexes that are measured against exact search."""
+
+    index: list[IndexSettings] = [
+        IndexSettings(kind="hnsw", build=HNSW, values=WIDTHS),
+        IndexSettings(kind="hnswlib", build=HNSW, values=WIDTHS),
+        IndexSettings(kind="faiss-hnsw", build=HNSW, values=WIDTHS),
+        IndexSettings(kind="faiss-ivf", values=PROBES),
+        IndexSettings(kind="faiss-ivf-pq", values=PROBES),
+        IndexSettings(kind="faiss-sq8"),
+        IndexSettings(kind="faiss-binary", values=[1, 2, 5, 10, 20, 50]),
+    ]
     repeats: int = Field(5, ge=1)
     seed: int = 13
 

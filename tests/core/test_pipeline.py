@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from core import encode
+from core import ann, encode
+from core.ann import read_growth, read_sweep
 from core.artifacts import read_manifest, writing
 from core.build import build
 from core.collection import read_built_collection
@@ -56,7 +57,7 @@ def profile(encoder, words, beir_folder, project):
             {"name": "cosine", "kind": "dense", "model": str(encoder)},
             {"name": "dot", "kind": "dense", "model": str(encoder), "similarity": "dot"},
         ],
-        ann={"ef": [10, 60], "repeats": 1},
+        ann={"index": [{"kind": "hnsw", "values": [10, 60]}, {"kind": "faiss-sq8"}], "repeats": 1},
         measures=["nDCG@10", "P@10", "R@100", "AP", "Bpref", "RR", "Judged@10"],
     )
 
@@ -154,12 +155,40 @@ def test_sentence_transformers_own_evaluator_agrees(profile, folder):
 def test_the_sweep_reaches_exact_search(profile, folder):
     quiet_build(profile, folder)
     for name in ("cosine", "dot"):
-        sweep = pd.read_csv(folder / "ann" / name / "sweep.csv")
-        assert sweep.ef.isna().tolist() == [True, False, False]
-        assert sweep["recall@10"].tolist()[::2] == [1.0, 1.0], "exact search, and a search wider than the collection"
+        sweep = read_sweep(folder, name)
+        assert sweep["index"].tolist() == ["exact", "hnsw", "hnsw", "faiss-sq8"]
+        assert sweep["recall@10"].tolist()[:3:2] == [1.0, 1.0], "exact search, and a search wider than the collection"
         ndcg = pd.read_csv(folder / "measures" / "measures.csv").query(f"system == '{name}' and measure == 'nDCG@10'")
         assert sweep["nDCG@10"][0] == pytest.approx(ndcg.value.mean(), abs=1e-5)
-        assert (sweep[["p50_ms", "p95_ms", "bytes"]] > 0).all(axis=None)
+        assert (sweep[["p50_ms", "p95_ms", "bytes", "queries_per_second"]] > 0).all(axis=None)
+        assert sweep["lost"].iloc[0] == sweep["lost"].iloc[2] == "{}"
+        left = {path.name for path in (folder / "ann" / name).iterdir()}
+        assert left == {"manifest.json", "sweep.csv", "index-hnsw"}
+
+
+def test_a_sweep_of_more_documents_than_there_are(profile, folder, monkeypatch):
+    quiet_build(profile, folder)
+    make_index, made = ann.make_index, []
+
+    def counted(kind, *arguments, **parameters):
+        made.append(kind)
+        if made.count("faiss-sq8") == 1 and kind == "faiss-sq8":
+            raise KeyboardInterrupt
+        return make_index(kind, *arguments, **parameters)
+
+    monkeypatch.setattr(ann, "make_index", counted)
+    system = find_settings(profile, "cosine")
+    with pytest.raises(KeyboardInterrupt):
+        ann.sweep(profile, system, folder, "cpu", size=300)
+    graph = folder / "ann-simulated" / ".cosine-300.partial" / "index-hnsw"
+    written = graph.stat().st_mtime_ns
+    ann.sweep(profile, system, folder, "cpu", size=300)
+    assert (folder / "ann-simulated" / "cosine-300" / "index-hnsw").stat().st_mtime_ns == written, "not built twice"
+    growth = read_growth(folder, "cosine")
+    assert sorted(set(growth["documents"])) == [40, 300]
+    assert growth[growth["index"] == "exact"]["recall@10"].tolist() == [1.0, 1.0]
+    with pytest.raises(UserError, match="cosine alone"):
+        ann.sweep(profile, find_settings(profile, "dot"), folder, "cpu", size=300)
 
 
 def test_both_bm25_engines_give_the_same_run(profile, folder):
