@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from core import cli
-from core.artifacts import open_artifact, read_manifest, write_text, writing
+from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, write_text, writing
 from core.collection import QRELS, TOPICS, collection_digests, read_built_collection
 from core.encode import encode_texts, load_encoder, load_vectors
 from core.errors import UserError
@@ -208,10 +208,14 @@ def read_sweep(folder: Path, system: str) -> pd.DataFrame:
     """Return the sweep of a system of the collection under `folder`, one row an index and a value of its dial.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: it is missing or damaged, or of an older version.
     """
-    open_artifact(folder / "ann" / system)
-    return pd.read_csv(folder / "ann" / system / SWEEP)
+    target = folder / "ann" / system
+    open_artifact(target)
+    table = pd.read_csv(target / SWEEP)
+    if "dial" not in table:
+        raise UserError(f"{shown(target)} is of an older version; rebuild it with {rebuild_command(target)}")
+    return table
 
 
 def read_growth(folder: Path, system: str) -> pd.DataFrame:

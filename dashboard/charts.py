@@ -102,38 +102,3 @@ def _marks(rows: pd.DataFrame, name: str) -> dict:
         "selected": plain,
         "unselected": plain,
     }
-
-
-def ann_scatter(sweep: pd.DataFrame) -> go.Figure:
-    """Draw recall@10 against the median latency, a mark a value of ef; exact search is the reference.
-
-    Args:
-        sweep: columns index, ef (empty for exact search), recall@10, p50_ms.
-    """
-    exact, graph = sweep[sweep["ef"].isna()], sweep[sweep["ef"].notna()]
-    figure = go.Figure(
-        go.Scatter(
-            x=graph["p50_ms"],
-            y=graph["recall@10"],
-            mode="lines+markers+text",
-            text=[f"ef {ef:.0f}" for ef in graph["ef"]],
-            textposition="bottom center",
-            cliponaxis=False,
-            marker={"color": BLUE, "size": 10},
-            name="HNSW",
-            hovertemplate="%{text}: recall@10 %{y:.4f}, %{x:.3f} ms<extra></extra>",
-        )
-    )
-    for milliseconds in exact["p50_ms"]:
-        figure.add_vline(x=milliseconds, line={"color": ORANGE, "dash": "dash"})
-        figure.add_scatter(
-            x=[milliseconds],
-            y=[1.0],
-            mode="markers",
-            marker={"color": ORANGE, "symbol": "star", "size": 14},
-            name="exact search",
-            hovertemplate="exact: recall@10 1, %{x:.3f} ms<extra></extra>",
-        )
-    figure.update_xaxes(title="median latency of one query (ms)", rangemode="tozero")
-    figure.update_yaxes(title="recall@10 against exact search")
-    return finish(figure, 400)

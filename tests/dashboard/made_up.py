@@ -71,10 +71,19 @@ def build(artifacts: Path) -> Path:
 
 
 def add_sweep(folder: Path) -> None:
-    """Add the sweep of the system "dense", with figures made up here."""
-    rows = [("exact", None, 1.0, 0.50, 2.0), ("hnswlib HNSW", 10, 0.9, 0.45, 0.5), ("hnswlib HNSW", 20, 0.96, 0.5, 0.8)]
-    table = pd.DataFrame(rows, columns=["index", "ef", "recall@10", "nDCG@10", "p50_ms"])
-    table = table.assign(p95_ms=3.0, p99_ms=4.0, build_seconds=1.5, bytes=1000)
-    facts = {"documents": 5, "dimension": 8, "queries": 3}
-    with writing(folder / "ann" / "dense", "ann", {"connections": 16, "ef_construction": 200}, {}, facts) as partial:
+    """Add the sweep of the system "dense" and one of a hundred times the size, with figures made up here."""
+    rows = [
+        ("exact", None, None, 1.0, 1.0, 0.50, 2.0, "{}"),
+        ("hnsw", "ef", 10, 0.9, 0.8, 0.45, 0.5, '{"02": ["d4"], "1": ["d1", "d2"]}'),
+        ("hnsw", "ef", 20, 0.96, 0.9, 0.5, 0.8, '{"02": ["d4"]}'),
+    ]
+    columns = ["index", "dial", "value", "recall@10", "recall@100", "nDCG@10", "p50_ms", "lost"]
+    table = pd.DataFrame(rows, columns=columns).assign(parameters="{}", p95_ms=3.0, p99_ms=4.0, build_seconds=1.5)
+    table = table.assign(queries_per_second=1000 / table["p50_ms"], bytes=1000, disk_bytes=500)
+    facts = {"documents": 5, "dimension": 8, "queries": 3, "intrinsic_dimension": 4.2}
+    facts["similarities"] = {"nDCG@10 by cosine": 0.5, "nDCG@10 by dot": 0.25}
+    with writing(folder / "ann" / "dense", "ann", {}, {}, facts) as partial:
         table.to_csv(partial / "sweep.csv", index=False)
+    larger = table.drop(columns=["nDCG@10", "lost"]).assign(p50_ms=[200.0, 0.6, 1.0])
+    with writing(folder / "ann-simulated" / "dense-500", "ann", {}, {}, facts | {"documents": 500}) as partial:
+        larger.to_csv(partial / "sweep.csv", index=False)

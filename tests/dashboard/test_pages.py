@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up import DOCUMENTS, EXPANSIONS, HOSTILE_QUERY, HOSTILE_TEXT, HOSTILE_TITLE, Open, add_sweep
+from made_up import DOCUMENTS, EXPANSIONS, HOSTILE_QUERY, HOSTILE_TEXT, HOSTILE_TITLE, Open
 from streamlit.testing.v1 import AppTest
 
 from core.artifacts import ARTIFACTS, writing
@@ -268,19 +268,6 @@ def test_imported_runs_show_ids_and_say_why_there_is_no_search(
     assert "document d4" in texts(app)
     assert "imported runs" in warnings(open_page("search", collection="foreign"))
     assert "no dense system" in warnings(open_page("ann", collection="foreign"))
-
-
-# Exact vs ANN
-
-
-def test_ann_page_shows_the_sweep_or_its_command(open_page: Open, made_up: Path) -> None:
-    assert "`python scripts/build.py" in warnings(open_page("ann"))
-    add_sweep(made_up)
-    app = open_page("ann")
-    table = app.dataframe[0].value
-    assert list(table["ef"]) == ["exact", "10", "20"]
-    assert table["nDCG@10 kept"].iloc[1] == pytest.approx(0.9)
-    assert "2.5 times as fast" in texts(app)
 
 
 # Hostile texts

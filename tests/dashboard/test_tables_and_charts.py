@@ -72,14 +72,6 @@ def test_mean_bars_carry_the_interval() -> None:
     assert list(bar.y) == ["A", "b"]
 
 
-def test_ann_scatter_has_exact_search_as_its_reference() -> None:
-    sweep = pd.DataFrame({"ef": [None, 10, 20], "recall@10": [1, 0.9, 1], "p50_ms": [2.0, 0.5, 0.8]})
-    graph, exact = charts.ann_scatter(sweep).data
-    assert list(graph.text) == ["ef 10", "ef 20"]
-    assert list(exact.x) == [2.0]
-    assert charts.ann_scatter(sweep).layout.shapes[0].x0 == 2.0
-
-
 def test_grades_have_a_sign_and_words() -> None:
     assert grade_text(None, 2) == "? unjudged"
     assert grade_text(0, 2) == "○ not relevant (0)"

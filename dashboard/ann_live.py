@@ -1,0 +1,102 @@
+"""The live panel of the ANN page: one query answered exactly and approximately side by side."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from core.ann import OWN_GRAPH
+from core.artifacts import open_artifact, read_manifest
+from core.encode import load_vectors
+from core.errors import UserError
+from core.index import VectorIndex
+from core.index_kinds import LABELS, make_index
+from core.systems import DenseSystem
+from dashboard import data, state
+from dashboard.text import escape_markdown, shortened
+
+DEPTH = 10
+
+
+@st.cache_resource(max_entries=4, show_spinner="Making the index …")
+def _index(
+    folder: Path, system: str, kind: str, similarity: str, parameters: dict[str, int], digest: str
+) -> VectorIndex:
+    """Return an index of a system's vectors: our own graph as the sweep left it, others made here."""
+    vectors, _ = load_vectors(folder, system)
+    index = make_index(kind, similarity, **parameters)
+    if kind == OWN_GRAPH:
+        open_artifact(folder / "ann" / system)
+        index.load(folder / "ann" / system / f"index-{OWN_GRAPH}", np.array(vectors))
+    else:
+        index.build(np.array(vectors))
+    return index
+
+
+def panel(opened: data.Opened, system: str) -> None:
+    """Draw the query box, the choice of the index, its dial, and both rankings."""
+    settings = next(s for s in opened.profile.system if s.name == system)
+    kinds = {of_kind.kind: of_kind for of_kind in opened.profile.ann.index}
+    columns = st.columns([3, 2, 2])
+    with columns[0]:
+        key = "live query"
+        st.session_state.setdefault(key, state.read("query"))
+        query = st.text_input("Query", key=key, on_change=lambda: state.write("query", st.session_state[key]))
+    with columns[1]:
+        kind = state.choose(
+            "Index", list(kinds), "index", OWN_GRAPH if OWN_GRAPH in kinds else next(iter(kinds)), LABELS
+        )
+    values = kinds[kind].values
+    value = None
+    with columns[2]:
+        if values:
+            texts = [str(value) for value in values]
+            value = int(state.choose(f"Its dial: {_dial(kind)}", texts, "dial", texts[0]))
+    if not query.strip():
+        st.caption("Type a query: it is answered by exact and by approximate search, and what was missed is marked.")
+        return
+    ready = data.open_system(opened, settings)
+    if not isinstance(ready.system, DenseSystem):
+        raise UserError(f"{system} does not search vectors")
+    digest = read_manifest(opened.folder / "vectors" / system).digest
+    index = _index(opened.folder, system, kind, settings.similarity, dict(kinds[kind].build), digest)
+    with ready.lock:
+        vector = ready.system.encode(query)
+        if value is not None:
+            setattr(index, index.dial, value)
+        answers = [_timed(ready.system.index, vector), _timed(index, vector)]
+    (exact, of_exact, exact_ms), (found, of_found, found_ms) = answers
+    missed = [i for i in exact if i not in set(found)]
+    recall = 1 - len(missed) / max(1, len(exact))
+    st.write(f"Recall@{DEPTH} of this query: {recall:.2f}. Exact {exact_ms:.3f} ms, approximate {found_ms:.3f} ms.")
+    for column, title, places, scores in zip(
+        st.columns(2), ("Exact", escape_markdown(LABELS[kind])), (exact, found), (of_exact, of_found), strict=True
+    ):
+        with column:
+            st.markdown(f"**{title}**")
+            _list(opened, ready.system.document_ids, places, scores, set(missed))
+
+
+def _dial(kind: str) -> str:
+    return {"faiss-ivf": "probes", "faiss-ivf-pq": "probes", "faiss-binary": "rescore"}.get(kind, "ef")
+
+
+def _timed(index: VectorIndex, vector: np.ndarray) -> tuple[list[int], list[float], float]:
+    """Return positions, similarities and the milliseconds of a search: the second of two, the first warms up."""
+    index.search(vector, DEPTH)
+    started = time.perf_counter()
+    positions, similarities = index.search(vector, DEPTH)
+    milliseconds = 1000 * (time.perf_counter() - started)
+    found = [int(i) for i in positions[0] if i >= 0]
+    return found, [float(s) for s in similarities[0][: len(found)]], milliseconds
+
+
+def _list(opened: data.Opened, ids: list[str], places: list[int], scores: list[float], missed: set[int]) -> None:
+    documents: Any = data.content(opened).documents
+    for rank, (place, score) in enumerate(zip(places, scores, strict=True), 1):
+        document = documents.get(ids[place])
+        title = shortened((document.title or document.text) if document else ids[place], 90)
+        mark = " · :orange[**missed**]" if place in missed else ""
+        st.markdown(f"{rank}. {escape_markdown(title)} · {score:.3f}{mark}")

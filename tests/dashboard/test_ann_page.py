@@ -1,0 +1,131 @@
+"""The Exact vs ANN page: what the sweeps say, and one query answered by both."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import Open, add_sweep
+
+from core import artifacts
+from core.ann import OWN_GRAPH
+from core.ann_tables import at_recall, crossing, frontier, growth
+from core.artifacts import writing
+from core.hnsw import HnswIndex
+from dashboard import ann_charts
+
+SWEEP = pd.DataFrame(
+    [
+        ("exact", None, 1.0, 2.0, 100),
+        ("hnsw", 10, 0.90, 0.5, 400),
+        ("hnsw", 20, 0.96, 0.8, 300),
+        ("hnsw", 40, 0.99, 1.6, 150),
+        ("faiss-ivf", 1, 0.80, 0.6, 900),
+    ],
+    columns=["index", "value", "recall@10", "p50_ms", "queries_per_second"],
+).assign(dial="ef")
+
+
+def test_the_frontier_is_what_nothing_beats():
+    assert frontier(SWEEP)["recall@10"].tolist() == [0.90, 0.96, 0.99, 1.0]
+    assert frontier(SWEEP.assign(p50_ms=1.0))["recall@10"].tolist() == [1.0]
+
+
+def test_indexes_are_compared_at_the_fastest_setting_that_reaches_the_recall():
+    table = at_recall(SWEEP, 0.95).set_index("index")
+    assert table.loc["hnsw", "value"] == 20
+    assert table.loc["hnsw", "speed-up"] == pytest.approx(2.5)
+    assert table.loc["hnsw", "batch speed-up"] == pytest.approx(3)
+    assert pd.isna(table.loc["faiss-ivf", "p50_ms"]), "it does not reach it: no figure, not zero"
+    assert table.loc["exact", "speed-up"] == 1
+
+
+def test_the_crossing_lies_where_the_lines_meet():
+    sweeps = pd.concat(
+        [
+            SWEEP.assign(documents=100, p50_ms=[1.0, 2.0, 2.0, 2.0, 9.0]),
+            SWEEP.assign(documents=10_000, p50_ms=[4.0, 2.0, 2.0, 2.0, 9.0]),
+        ]
+    )
+    grown = growth(sweeps, 0.95)
+    assert crossing(grown, "hnsw") == pytest.approx(1000)  # twice as slow at 1e2, twice as fast at 1e4
+    assert crossing(grown, "faiss-ivf") is None
+    assert crossing(grown[grown["documents"] == 100], "hnsw") is None
+
+
+def test_charts_carry_every_index_and_what_its_dial_was():
+    figure = ann_charts.recall_against(SWEEP, "p50_ms")
+    by_name = {trace.name: trace for trace in figure.data}
+    assert list(by_name["HNSW, our own"].customdata) == ["ef 10", "ef 20", "ef 40"]
+    assert list(by_name["frontier"].x) == [0.5, 0.8, 1.6, 2.0]
+    assert "frontier" not in {trace.name for trace in ann_charts.recall_against(SWEEP, "queries_per_second").data}
+    assert set(ann_charts.STYLES) == set(ann_charts.LABELS)
+
+
+def text(app):
+    return " ".join(element.value for element in [*app.markdown, *app.caption]).replace("\\", "")
+
+
+def test_the_page_shows_the_sweep_or_its_command(open_page: Open, made_up: Path) -> None:
+    app = open_page("ann", collection="made-up")
+    assert "scripts/build.py" in " ".join(element.value for element in app.warning)
+    add_sweep(made_up)
+    app = open_page("ann", collection="made-up", recall="0.95")
+    table = app.dataframe[0].value.set_index("index")
+    assert table.loc["HNSW, our own", "speed-up"] == pytest.approx(2.5)
+    assert table.loc["HNSW, our own", "nDCG@10 kept"] == pytest.approx(1)
+    assert "locally fill about 4" in text(app)
+    assert "Lost even with the dial at its end: HNSW, our own: topics 02" in text(app)
+    lost = next(f.value for f in app.dataframe if "lost" in f.value and "topic" in f.value)
+    assert lost[["dial", "topic", "lost"]].to_numpy().tolist() == [
+        [10, "02", "d4"],
+        [10, "1", "d1, d2"],
+        [20, "02", "d4"],
+    ]
+    similarities = next(f.value for f in app.dataframe if "nDCG@10 by dot" in f.value)
+    assert similarities.loc["Dense", "nDCG@10 by dot"] == 0.25
+
+
+def test_a_sweep_of_an_older_version_is_a_sentence(open_page: Open, made_up: Path) -> None:
+    with writing(made_up / "ann" / "dense", "ann", {}, {}, {"documents": 5}) as partial:
+        (partial / "sweep.csv").write_text("index,ef\nexact,\n")
+    app = open_page("ann", collection="made-up")
+    assert "older version" in app.warning[0].value
+
+
+def test_a_query_is_answered_by_both_and_what_was_missed_is_marked(
+    open_page: Open, made_up: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    from core import encode
+    from core.profile import read_profile
+
+    SentenceTransformer(str(tiny_bert)).save(str(made_up.parent / "models" / "such-a-model"))
+    monkeypatch.setenv("RANKSCOPE_MODELS", str(made_up.parent / "models"))
+    profile = read_profile(str(made_up / artifacts.PROFILE))
+    encode.encode_collection(profile, profile.system[-1], made_up, "cpu")
+    add_sweep(made_up)
+    vectors, _ = encode.load_vectors(made_up, "dense")
+    graph = HnswIndex("cosine")
+    graph.build(np.array(vectors))
+    graph.save(made_up / "index")
+    facts = artifacts.read_manifest(made_up / "ann" / "dense").facts
+    sweep = (made_up / "ann" / "dense" / "sweep.csv").read_bytes()
+    with writing(made_up / "ann" / "dense", "ann", {}, {}, facts) as partial:
+        (partial / "sweep.csv").write_bytes(sweep)
+        (partial / f"index-{OWN_GRAPH}").write_bytes((made_up / "index").read_bytes())
+    app = open_page("ann", collection="made-up", query="ban dor")
+    assert "Recall@10 of this query: 1.00" in text(app)
+    assert text(app).count("Fever in children") == 2
+    assert ":orange" not in text(app)
+    search = HnswIndex.search
+
+    def without_the_best(self, queries, k):
+        positions, similarities = search(self, queries, k)
+        return positions[:, 1:], similarities[:, 1:]
+
+    monkeypatch.setattr(HnswIndex, "search", without_the_best)
+    app = open_page("ann", collection="made-up", query="ban dor")
+    assert "Recall@10 of this query: 0.80" in text(app)
+    assert text(app).count(":orange[**missed**]") == 1
