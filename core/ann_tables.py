@@ -35,7 +35,7 @@ def at_recall(sweep: pd.DataFrame, recall: float) -> pd.DataFrame:
             continue
         best = reached.sort_values("p50_ms").iloc[0].to_dict()
         best["speed-up"] = exact["p50_ms"] / best["p50_ms"]
-        best["batch speed-up"] = best["queries_per_second"] / exact["queries_per_second"]
+        best["batch_speed-up"] = best["queries_per_second"] / exact["queries_per_second"]
         rows.append(best)
     return pd.DataFrame(rows)
 

@@ -20,70 +20,56 @@ COLUMNS = {
     "recall@10": st.column_config.NumberColumn(format="%.4f"),
     "recall@100": st.column_config.NumberColumn(format="%.4f"),
     "nDCG@10": st.column_config.NumberColumn(format="%.4f"),
-    "nDCG@10 kept": st.column_config.NumberColumn(format="percent"),
+    "nDCG@10_kept": st.column_config.NumberColumn("nDCG@10 kept", format="percent"),
     "speed-up": st.column_config.NumberColumn(format="%.1f ×"),
-    "batch speed-up": st.column_config.NumberColumn(format="%.1f ×"),
+    "batch_speed-up": st.column_config.NumberColumn("batch speed-up", format="%.1f ×"),
     "queries_per_second": st.column_config.NumberColumn("queries / s", format="%.0f"),
     "megabytes": st.column_config.NumberColumn(format="%.2f"),
     "build_seconds": st.column_config.NumberColumn("build s", format="%.2f"),
 }
 
 
+MATCHED_COLUMNS = "index dial value recall@10 speed-up p50_ms batch_speed-up nDCG@10_kept megabytes build_seconds"
+ALL_COLUMNS = (
+    "index parameters dial value recall@10 recall@100 nDCG@10 nDCG@10_kept p50_ms p95_ms p99_ms queries_per_second "
+    "megabytes disk_bytes build_seconds"
+)
+
+
 def readable(table: pd.DataFrame, exact_ndcg: float | None) -> pd.DataFrame:
     """Return a table of a sweep with the indexes' names, sizes in megabytes and the share of nDCG that is kept."""
     table = table.assign(index=table["index"].map(LABELS), megabytes=table["bytes"] / 1e6)
     if "nDCG@10" in table and exact_ndcg:
-        table["nDCG@10 kept"] = table["nDCG@10"] / exact_ndcg
+        table["nDCG@10_kept"] = table["nDCG@10"] / exact_ndcg
     return table
 
 
 def comparison(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
     """Draw recall against cost, and the indexes at one recall."""
     exact_ndcg = sweep["nDCG@10"].iloc[0] if "nDCG@10" in sweep else None
-    left, right = st.columns([3, 2])
+    left, right = st.columns(2)
     with left:
-        cost = state.choose("Against", list(ann_charts.COSTS), "cost", "p50_ms", ann_charts.COSTS)
-        figure = ann_charts.recall_against(sweep, cost)
-        st.plotly_chart(figure, config=charts.CONFIG, alt="Recall at 10 against cost, a line an index")
+        cost = state.choose("Recall against", list(ann_charts.COSTS), "cost", "p50_ms", ann_charts.COSTS)
     with right:
         values = [f"{recall:.2f}" for recall in MATCHED]
-        recall = float(state.choose("At recall@10 of at least", values, "recall", "0.95"))
-        table = readable(at_recall(sweep, recall), exact_ndcg)
-        wanted = [
-            "index",
-            "speed-up",
-            "value",
-            "p50_ms",
-            "batch speed-up",
-            "nDCG@10 kept",
-            "megabytes",
-            "build_seconds",
-        ]
-        shown = [name for name in wanted if name in table]
-        alt = "Each index at the recall chosen"
-        st.dataframe(table[shown], hide_index=True, column_config=COLUMNS, placeholder="–", alt=alt)
-        st.caption(
-            "Speed-up: over exact search, single queries, one thread, timed in turns. – : the recall is not reached."
-        )
+        recall = float(state.choose("Table at recall@10 of at least", values, "recall", "0.95"))
+    figure = ann_charts.recall_against(sweep, cost)
+    st.plotly_chart(figure, config=charts.CONFIG, alt="Recall at 10 against cost, a line an index")
+    matched = readable(at_recall(sweep, recall), exact_ndcg)
+    _draw(matched, MATCHED_COLUMNS, "Each index at the recall chosen")
+    st.caption(
+        "Each index at its fastest setting that reaches the recall; – where none does. Speed-up over exact search: single "
+        "queries, one thread, timed in turns."
+    )
     with st.expander("All that was measured"):
-        columns = [
-            "index",
-            "parameters",
-            "dial",
-            "value",
-            "recall@10",
-            "recall@100",
-            "nDCG@10",
-            "nDCG@10 kept",
-            "p50_ms",
-        ]
-        columns += ["p95_ms", "p99_ms", "queries_per_second", "megabytes", "disk_bytes", "build_seconds"]
-        table = readable(sweep, exact_ndcg)
-        shown = [name for name in columns if name in table]
-        st.dataframe(table[shown], hide_index=True, column_config=COLUMNS, placeholder="–", alt="The whole sweep")
-        st.download_button(
-            "Table as CSV", sweep.to_csv(index=False), f"{opened.folder.name}-{system}-ann.csv", "text/csv"
-        )
+        _draw(readable(sweep, exact_ndcg), ALL_COLUMNS, "The whole sweep")
+        name = f"{opened.folder.name}-{system}-ann.csv"
+        st.download_button("Table as CSV", sweep.to_csv(index=False), name, "text/csv")
+
+
+def _draw(table: pd.DataFrame, columns: str, alt: str) -> None:
+    shown = [name for name in columns.split() if name in table]
+    st.dataframe(table[shown], hide_index=True, column_config=COLUMNS, placeholder="–", alt=alt)
 
 
 def sizes(opened: data.Opened, system: str) -> None:
