@@ -58,8 +58,8 @@ def comparison(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
     matched = readable(at_recall(sweep, recall), exact_ndcg)
     _draw(matched, MATCHED_COLUMNS, "Each index at the recall chosen")
     st.caption(
-        "Each index at its fastest setting that reaches the recall; – where none does. Speed-up over exact search: single "
-        "queries, one thread, timed in turns."
+        "Each index at its fastest setting that reaches the recall; – where none does. Speed-up over exact search: "
+        "single queries, one thread, timed in turns."
     )
     with st.expander("All that was measured"):
         _draw(readable(sweep, exact_ndcg), ALL_COLUMNS, "The whole sweep")
