@@ -15,7 +15,6 @@ from functools import lru_cache
 
 import Stemmer
 from bm25s.stopwords import STOPWORDS_EN
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from core.profile import AnalyzerSettings
 
@@ -27,8 +26,16 @@ NAMES = re.compile(
     rf"|(?P<disease>covid(?:{GAP}(?:2019|19))?))\b"
 )
 ONE_SPELLING = {"virus_2019": " sarscov2 sars cov ", "virus_2003": " sars cov ", "disease": " covid 19 "}
-STOP_WORDS = {"none": frozenset(), "short": frozenset(STOPWORDS_EN), "long": frozenset(ENGLISH_STOP_WORDS)}
-"""short: Lucene's 33 words; long: scikit-learn's 318."""
+
+
+def stop_words(name: str) -> frozenset[str]:
+    """Return a list of stop words: "none", "short" (Lucene's 33) or "long" (scikit-learn's 318)."""
+    if name == "long":
+        # Slow to import, and a page that only reads results needs no analyzer.
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+        return frozenset(ENGLISH_STOP_WORDS)
+    return frozenset(STOPWORDS_EN if name == "short" else ())
 
 
 class Analyzer:
@@ -36,7 +43,7 @@ class Analyzer:
 
     def __init__(self, settings: AnalyzerSettings):
         self.settings = settings
-        self._stop_words = STOP_WORDS[settings.stop_words]
+        self._stop_words = stop_words(settings.stop_words)
         stem = Stemmer.Stemmer(settings.stemmer).stemWord if settings.stemmer != "none" else str
         self._stem = lru_cache(maxsize=1_000_000)(stem)
 

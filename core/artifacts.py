@@ -102,22 +102,26 @@ def read_manifest(folder: Path) -> Manifest:
         ) from None
 
 
-def open_artifact(folder: Path) -> Manifest:
+def open_artifact(folder: Path, *files: str) -> Manifest:
     """Check every file of an artifact against its manifest and return the manifest.
+
+    Args:
+        files: the names of those that are to be read; none means all.
 
     Raises:
         UserError: the artifact is missing, or a file was lost, cut or changed; the message names the file.
     """
     manifest = read_manifest(folder)
-    problem = damage(folder, manifest)
+    problem = damage(folder, manifest, *files)
     if problem:
         raise UserError(f"{problem}; rebuild it with {rebuild_command(folder)} --force")
     return manifest
 
 
-def damage(folder: Path, manifest: Manifest) -> str | None:
-    """Return what is wrong with an artifact's files as the beginning of a sentence, or None."""
-    for name, entry in manifest.files.items():
+def damage(folder: Path, manifest: Manifest, *files: str) -> str | None:
+    """Return what is wrong with an artifact's files (all, or those named) as the beginning of a sentence, or None."""
+    for name in files or manifest.files:
+        entry = manifest.files[name]
         path = folder / name
         if not path.is_file():
             return f"{shown(path)} is missing"

@@ -318,9 +318,20 @@ def read_built_collection(folder: Path) -> Collection:
     """
     built = folder / "collection"
     if open_artifact(built).stage == "import_runs":
-        qrels = read_qrels(built / "qrels" / "test.tsv")
-        return Collection(folder.name, [], read_topics(built / "queries.jsonl", set(qrels), set(), False), qrels)
+        return Collection(folder.name, [], *read_built_topics(folder))
     return read_collection(built, CollectionSettings(name=folder.name, source=str(built)))
+
+
+def read_built_topics(folder: Path) -> tuple[list[Topic], Qrels]:
+    """Read topics and judgments of the artifact `collection` under `folder`, without its documents.
+
+    Raises:
+        UserError: they are missing or damaged.
+    """
+    built = folder / "collection"
+    open_artifact(built, TOPICS, QRELS)
+    qrels = read_qrels(built / QRELS)
+    return read_topics(built / TOPICS, set(qrels), set(), drop_unjudged=False), qrels
 
 
 def collection_digests(folder: Path, *files: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from core import cli
 from core.artifacts import open_artifact, read_manifest, writing
 from core.collection import QRELS, TOPICS, Collection, collection_digests, read_built_collection
 from core.errors import UserError
-from core.measures import PerTopic, evaluate, mean
+from core.measures import PerTopic, evaluate, interpolated_precision, mean
 from core.profile import Profile
 from core.qrels import read_qrels
 from core.runs import Run, read_run
@@ -108,6 +108,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--measures", help="comma-separated, e.g. nDCG@10,P@20,AP (default: the profile's)")
     parser.add_argument("--by-rank", action="store_true", help="follow the rank column, not the scores")
     parser.add_argument("--json", action="store_true", help="print one JSON object {run name: {measure: mean}}")
+    parser.add_argument(
+        "--curve", type=int, metavar="GRADE", help="print the precision-recall curve, relevant from this grade"
+    )
     parser.add_argument("--per-topic", action="store_true", help="print the topics' values too")
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
@@ -123,7 +126,10 @@ def main(arguments: list[str] | None = None) -> None:
         run = read_run(path, "rank" if options.by_rank else "score")
         if run.name in figures:
             raise UserError(f"two of the runs are named {run.name}; rename one file")
-        values = evaluate(run.scores, qrels, measures)
+        if options.curve:
+            values = interpolated_precision(run.scores, qrels, options.curve)
+        else:
+            values = evaluate(run.scores, qrels, measures)
         figures[run.name] = {measure: mean(by_topic) for measure, by_topic in values.items()}
         if options.per_topic:
             figures[run.name]["topics"] = {t: {m: values[m][t] for m in values} for t in qrels}

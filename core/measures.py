@@ -7,6 +7,7 @@ out. trec_eval ranks by score, ties by document id descending, and does not look
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pytrec_eval
 
@@ -16,6 +17,8 @@ from core.runs import Scores, ranked
 
 PerTopic = dict[str, dict[str, float]]
 """measure -> topic -> value."""
+RECALL_LEVELS = tuple(f"{level / 10:.1f}" for level in range(11))
+"""Of the precision-recall curve."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,17 @@ class Family:
     trec_eval: str
     with_cutoff: bool
     description: str
+    binary: bool = False
+    """Whether it knows relevant and not relevant only, so that a lowest relevant grade can be set."""
+
+
+class Measure(NamedTuple):
+    """A measure's name taken apart: cut-off 0 where it has none, `relevance` the lowest grade that is relevant."""
+
+    family: Family
+    name: str
+    cutoff: int
+    relevance: int
 
 
 FAMILIES = {
@@ -34,33 +48,48 @@ FAMILIES = {
         "Normalised discounted cumulative gain (Järvelin & Kekäläinen, 2002): the gain is the grade, the discount "
         "log2(rank + 1), the ideal over all judged documents of the topic; unjudged documents gain nothing",
     ),
-    "P": Family("P", True, "Precision: the share of the first k documents that are relevant (grade 1 or more)"),
-    "R": Family("recall", True, "Recall: the share of all relevant documents that are among the first k"),
-    "AP": Family("map", False, "Average precision over the ranks of the relevant documents; its mean is MAP"),
+    "P": Family("P", True, "Precision: the share of the first k documents that are relevant", True),
+    "R": Family("recall", True, "Recall: the share of all relevant documents that are among the first k", True),
+    "AP": Family("map", False, "Average precision over the ranks of the relevant documents; its mean is MAP", True),
     "Bpref": Family(
         "bpref",
         False,
         "Binary preference (Buckley & Voorhees, 2004): how often judged relevant documents stand above judged "
         "not relevant ones; unjudged documents are not looked at",
+        True,
     ),
-    "RR": Family("recip_rank", False, "Reciprocal rank: 1 / rank of the first relevant document"),
+    "RR": Family("recip_rank", False, "Reciprocal rank: 1 / rank of the first relevant document", True),
     "Judged": Family("", True, "The share of the first k documents that have a judgment for the topic"),
 }
-NOTATION = re.compile(r"^([A-Za-z]+)(?:@([1-9][0-9]{0,4}))?$")
+NOTATION = re.compile(r"^([A-Za-z]+)(?:\(rel=([1-9][0-9]{0,3})\))?(?:@([1-9][0-9]{0,4}))?$")
 
 
-def parse_measure(name: str) -> tuple[Family, str, int]:
-    """Split a measure such as "nDCG@10" into its family, the family's name and the cut-off (0 where it has none).
+def parse_measure(name: str) -> Measure:
+    """Take a measure's name apart: "nDCG@10", or "P(rel=2)@10" where only grades of 2 and more are relevant.
 
     Raises:
-        UserError: it is not one of `FAMILIES` with a cut-off where, and only where, there is one.
+        UserError: it is not one of `FAMILIES` with a cut-off where, and only where, there is one, or a lowest relevant
+            grade is set for a measure that has none.
     """
     match = NOTATION.match(name.strip())
     family = FAMILIES.get(match[1]) if match else None
-    if not match or not family or family.with_cutoff != bool(match[2]):
+    if not match or not family or family.with_cutoff != bool(match[3]) or (match[2] and not family.binary):
         known = ", ".join(f"{n}@k" if f.with_cutoff else n for n, f in FAMILIES.items())
-        raise UserError(f"{name!r} is not a measure known here; there are {known}")
-    return family, match[1], int(match[2] or 0)
+        raise UserError(
+            f"{name!r} is not a measure known here; there are {known}, and P(rel=2)@k where grade 2 is relevant"
+        )
+    return Measure(family, match[1], int(match[3] or 0), int(match[2] or 1))
+
+
+def measure_name(name: str, cutoff: int = 0, relevance: int = 1) -> str:
+    """Put together what `parse_measure` takes apart; what the measure does not have is left out.
+
+    Args:
+        name: one of `FAMILIES`.
+    """
+    family = FAMILIES[name]
+    level = f"(rel={relevance})" if family.binary and relevance > 1 else ""
+    return f"{name}{level}" + (f"@{cutoff}" if family.with_cutoff else "")
 
 
 def evaluate(scores: Scores, qrels: Qrels, measures: Iterable[str]) -> PerTopic:
@@ -70,24 +99,49 @@ def evaluate(scores: Scores, qrels: Qrels, measures: Iterable[str]) -> PerTopic:
         UserError: a measure is unknown, or the run has no judged topic.
     """
     wanted = {name: parse_measure(name) for name in measures}
-    if not qrels.keys() & scores.keys():
-        raise UserError("the run and the qrels have no topic in common")
-    by_trec_eval = {
-        name: f"{family.trec_eval}.{cutoff}" if family.with_cutoff else family.trec_eval
-        for name, (family, _, cutoff) in wanted.items()
-        if family.trec_eval
-    }
-    # A topic whose grades are all negative has nothing to find, and pytrec_eval writes out of bounds on it.
-    judged = {topic: judgments for topic, judgments in qrels.items() if max(judgments.values()) >= 0}
-    values = pytrec_eval.RelevanceEvaluator(judged, set(by_trec_eval.values())).evaluate(scores)
-    result = {
-        name: {topic: float(values[topic][key.replace(".", "_")]) if topic in values else 0.0 for topic in qrels}
-        for name, key in by_trec_eval.items()
-    }
-    for name, (family, _, cutoff) in wanted.items():
+    result: PerTopic = {}
+    for level in sorted({measure.relevance for measure in wanted.values()}):
+        by_trec_eval = {
+            name: f"{family.trec_eval}.{cutoff}" if family.with_cutoff else family.trec_eval
+            for name, (family, _, cutoff, relevance) in wanted.items()
+            if family.trec_eval and relevance == level
+        }
+        values = _trec_eval(scores, qrels, set(by_trec_eval.values()), level)
+        for name, key in by_trec_eval.items():
+            result[name] = {t: float(values.get(t, {}).get(key.replace(".", "_"), 0.0)) for t in qrels}
+    for name, (family, _, cutoff, _) in wanted.items():
         if not family.trec_eval:
             result[name] = judged_share(scores, qrels, cutoff)
     return {name: result[name] for name in wanted}
+
+
+def interpolated_precision(scores: Scores, qrels: Qrels, relevance: int = 1) -> PerTopic:
+    """Return recall level -> topic -> the highest precision at that recall or any higher: eleven levels, 0.0 to 1.0.
+
+    The mean over topics is TREC's precision-recall curve (trec_eval's iprec_at_recall); a level that a topic's list
+    never reaches counts 0. For trec_eval floor(r * R + 0.9) of R relevant documents reach the level r.
+
+    Args:
+        relevance: the lowest grade that is relevant.
+
+    Raises:
+        UserError: the run has no judged topic.
+    """
+    values = _trec_eval(scores, qrels, {"iprec_at_recall"}, relevance)
+    return {
+        level: {topic: float(values.get(topic, {}).get(f"iprec_at_recall_{level}0", 0.0)) for topic in qrels}
+        for level in RECALL_LEVELS
+    }
+
+
+def _trec_eval(scores: Scores, qrels: Qrels, measures: set[str], relevance: int) -> dict[str, dict[str, float]]:
+    if not qrels.keys() & scores.keys():
+        raise UserError("the run and the qrels have no topic in common")
+    # A topic whose grades are all negative has nothing to find, and pytrec_eval writes out of bounds on it; as it does,
+    # now and then, where nothing was retrieved. Both count 0.
+    judged = {topic: judgments for topic, judgments in qrels.items() if max(judgments.values()) >= 0}
+    answered = {topic: by_document for topic, by_document in scores.items() if by_document}
+    return pytrec_eval.RelevanceEvaluator(judged, measures, relevance_level=relevance).evaluate(answered)
 
 
 def judged_share(scores: Scores, qrels: Qrels, k: int) -> dict[str, float]:

@@ -71,6 +71,15 @@ def read_run(path: Path, order: Literal["score", "rank"] = "score") -> Run:
     return Run(run_name(path), by_rank)
 
 
+def run_topics(path: Path) -> set[str]:
+    """Return the topics that a run has documents for, without reading more of it.
+
+    Raises:
+        UserError: the file is missing or cut short.
+    """
+    return {columns[0] for _, line in read_lines(path) if (columns := line.split(maxsplit=1))}
+
+
 def _number(text: str) -> float:
     try:
         return float(text)

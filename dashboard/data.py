@@ -16,13 +16,16 @@ import streamlit as st
 
 from core import artifacts
 from core.artifacts import MANIFEST, PROFILE, Manifest, open_artifact, read_manifest, rebuild_command, shown
-from core.collection import Document, Topic, read_built_collection
+from core.collection import Document, Topic, read_built_collection, read_built_topics
 from core.errors import UserError
 from core.evaluate import built_run
 from core.expansions import read_expansions
+from core.measures import evaluate
 from core.profile import Profile, SystemSettings, names, read_profile
 from core.qrels import Qrels
-from core.runs import Scores
+from core.runs import Scores, run_topics
+from core.search import FILE
+from dashboard import tables
 
 if TYPE_CHECKING:
     from core.systems import System
@@ -115,6 +118,47 @@ def _content(folder: Path, digest: str) -> Content:
     return Content({d.id: d for d in collection.documents}, {t.id: t for t in collection.topics}, collection.qrels)
 
 
+def judged_topics(opened: Opened) -> Content:
+    """Return topics and judgments without the documents, which take long to read.
+
+    Raises:
+        UserError: they are missing or damaged.
+    """
+    return _judged_topics(opened.folder, read_manifest(opened.folder / "collection").digest)
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _judged_topics(folder: Path, digest: str) -> Content:
+    topics, qrels = read_built_topics(folder)
+    return Content({}, {topic.id: topic for topic in topics}, qrels)
+
+
+def values(opened: Opened, measure: str) -> dict[str, dict[str, float]]:
+    """Return any measure's values, system -> topic -> value, of every evaluated system.
+
+    What the artifact does not hold is computed from runs and judgments, once.
+
+    Raises:
+        UserError: an artifact is missing or damaged.
+    """
+    tidy = measures(opened)
+    if measure in set(tidy["measure"]):
+        return tables.per_topic(tidy, measure)
+    judgments = read_manifest(opened.folder / "collection").digest
+    return {
+        system: _values(
+            opened.folder, system, measure, read_manifest(opened.folder / "runs" / system).digest, judgments
+        )
+        for system in dict.fromkeys(tidy["system"])
+    }
+
+
+@st.cache_data(max_entries=400, show_spinner=False)
+def _values(folder: Path, system: str, measure: str, run: str, collection: str) -> dict[str, float]:
+    qrels = _judged_topics(folder, collection).qrels
+    return evaluate(_run_scores(folder, system, run), qrels, [measure])[measure]
+
+
 def measures(opened: Opened) -> pd.DataFrame:
     """Return the tidy table of measures: collection, system, topic, measure, value.
 
@@ -152,6 +196,22 @@ def run_scores(opened: Opened, system: str) -> Scores:
 @st.cache_resource(max_entries=20, show_spinner=False)
 def _run_scores(folder: Path, system: str, digest: str) -> Scores:
     return built_run(folder, system).scores
+
+
+def missing_topics(opened: Opened, system: str) -> int:
+    """Return for how many judged topics a system's run has no document; they count 0.
+
+    Raises:
+        UserError: its run is missing or damaged.
+    """
+    judgments = read_manifest(opened.folder / "collection").digest
+    return _missing_topics(opened.folder, system, read_manifest(opened.folder / "runs" / system).digest, judgments)
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def _missing_topics(folder: Path, system: str, run: str, collection: str) -> int:
+    open_artifact(folder / "runs" / system)
+    return len(_judged_topics(folder, collection).qrels.keys() - run_topics(folder / "runs" / system / FILE))
 
 
 def unavailable(opened: Opened, evaluated: set[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from core.collection import Topic
 from core.measures import parse_measure
-from core.significance import Comparison, compare, mean_interval
+from core.significance import Comparison
 
 
 def measure_order(measures: Sequence[str]) -> list[str]:
@@ -31,50 +31,6 @@ def means(tidy: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
     """Return the mean over topics, one row a system, one column a measure."""
     table = tidy.pivot_table(index="system", columns="measure", values="value", aggfunc="mean", sort=False)
     return table[[measure for measure in measures if measure in table]]
-
-
-def against_baseline(values: Mapping[str, Mapping[str, float]], baseline: str) -> pd.DataFrame:
-    """Compare every system with the baseline, one row a system; the baseline's own comparison is empty.
-
-    Raises:
-        UserError: the systems were evaluated on different topics, or on fewer than two.
-    """
-    rows = []
-    for system, by_topic in values.items():
-        mean, low, high = mean_interval(by_topic.values())
-        row = {"system": system, "mean": mean, "low": low, "high": high}
-        if system != baseline:
-            found = compare(by_topic, values[baseline])
-            row |= {"difference": found.difference, "difference low": found.interval[0]}
-            row |= {"difference high": found.interval[1], "p randomisation": found.p_randomisation}
-            row |= {"p t-test": found.p_t_test, "wins": found.wins, "ties": found.ties, "losses": found.losses}
-        rows.append(row)
-    columns = ["difference", "difference low", "difference high", "p randomisation", "p t-test"]
-    columns = ["system", "mean", "low", "high", *columns, "wins", "ties", "losses"]
-    return pd.DataFrame(rows, columns=columns).set_index("system")
-
-
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of `against_baseline` with each interval, and wins, ties and losses, in one column."""
-
-    def interval(low: float, high: float, form: str) -> str | None:
-        return None if pd.isna(low) else f"{low:{form}} to {high:{form}}"
-
-    pairs = zip(table["low"], table["high"], strict=True)
-    difference_pairs = zip(table["difference low"], table["difference high"], strict=True)
-    counts = zip(table["wins"], table["ties"], table["losses"], strict=True)
-    return pd.DataFrame(
-        {
-            "mean": table["mean"],
-            "95 % interval": [interval(low, high, ".3f") for low, high in pairs],
-            "difference": table["difference"],
-            "95 % of difference": [interval(low, high, "+.3f") for low, high in difference_pairs],
-            "p randomisation": table["p randomisation"],
-            "p t-test": table["p t-test"],
-            "wins/ties/losses": [None if pd.isna(w) else f"{w:.0f}/{t:.0f}/{n:.0f}" for w, t, n in counts],
-        },
-        index=table.index,
-    )
 
 
 def by_kind(values: Mapping[str, Mapping[str, float]], topics: Mapping[str, Topic]) -> pd.DataFrame:

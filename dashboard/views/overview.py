@@ -1,4 +1,4 @@
-"""Overview: all systems, all measures; one measure against a baseline with intervals and p values."""
+"""Overview: all systems, all measures; one measure against a baseline; whether the conclusion holds."""
 
 import json
 
@@ -7,79 +7,14 @@ import streamlit as st
 
 from core.artifacts import read_manifest
 from core.errors import UserError
-from dashboard import charts, data, parts, state, tables
+from dashboard import data, parts, state
+from dashboard.comparison import baseline, bias, checks, conclusion, cost, curve, main_table
+from dashboard.comparison.section import section
+from dashboard.comparison.view import choose
 from dashboard.text import escape_markdown, show_error
 
-FOUR = st.column_config.NumberColumn(format="%.4f")
 
-
-def measures_table(tidy: pd.DataFrame) -> None:
-    """Draw systems x measures."""
-    table = tables.means(tidy, tables.measure_order(opened.profile.measures))
-    runs = [manifests.get(f"runs/{system}") for system in table.index]
-    table["median ms"] = [run.facts.get("median_milliseconds") if run else None for run in runs]
-    table = table.rename(index=opened.labels).rename_axis("system")
-    st.dataframe(
-        table,
-        column_config={name: FOUR for name in table.columns if name != "median ms"},
-        placeholder="–",
-        alt="Mean of each measure for each system",
-    )
-    st.caption(
-        f"Means over {tidy['topic'].nunique()} topics. Judged@k beside nDCG@k: where it is low, many of the first k "
-        "documents were never judged and count as not relevant. Median ms: one query, encoding included, when the run "
-        "was made."
-    )
-    st.download_button("Table as CSV", table.to_csv(), f"{opened.folder.name}-measures.csv", "text/csv")
-
-
-def comparison(tidy: pd.DataFrame) -> None:
-    """Draw one measure: means with intervals, and each system against the baseline."""
-    left, right = st.columns(2)
-    with left:
-        measure = parts.choose_measure(opened, tidy)
-    values = tables.per_topic(tidy, measure)
-    with right:
-        default = parts.first_baseline(opened, list(values))
-        baseline = state.choose("Baseline", list(values), "baseline", default, opened.labels)
-    table = tables.against_baseline(values, baseline)
-    left, right = st.columns([1, 2])
-    with left:
-        figure = charts.mean_bars(table, opened.labels, measure, baseline)
-        st.plotly_chart(figure, config=charts.CONFIG, alt=f"Bars of mean {measure} by system")
-    with right:
-        st.dataframe(
-            tables.readable(table).rename(index=opened.labels),
-            column_config=dict.fromkeys(["mean", "difference"], FOUR)
-            | dict.fromkeys(["p randomisation", "p t-test"], st.column_config.NumberColumn(format="%.2g")),
-            placeholder="–",
-            alt=f"{measure} of each system against the baseline",
-        )
-        name = f"{opened.folder.name}-{measure.replace('@', '-')}.csv"
-        st.download_button("Comparison as CSV", table.to_csv(), name, "text/csv")
-    st.caption(
-        f"{measure}: {tables.explanation(measure)}. Differences are to the baseline, paired by topic; 95 % intervals "
-        "are Student's t over topics; p by the seeded randomisation test and by the paired t-test."
-    )
-    kinds = tables.by_kind(values, data.content(opened).topics)
-    if not kinds.empty:
-        st.subheader(f"{measure} by kind of topic")
-        config = {system: FOUR for system in opened.labels.values()}
-        st.dataframe(kinds.rename(columns=opened.labels), column_config=config, alt=f"{measure} by kind of topic")
-
-
-def agreement() -> None:
-    """Draw our figures beside sentence-transformers' own."""
-    table = data.agreement(opened)
-    if table.empty:
-        st.write("No dense system is evaluated yet.")
-        return
-    table["difference"] = table["ours"] - table["sentence_transformers"]
-    st.dataframe(table.replace({"system": opened.labels}), hide_index=True)
-    st.caption("Both with relevance taken as yes or no, as its evaluator has it, and to the depth of the run.")
-
-
-def provenance() -> None:
+def artifacts() -> None:
     """Draw what made each artifact."""
     rows = [
         {
@@ -93,7 +28,7 @@ def provenance() -> None:
         }
         for place, manifest in manifests.items()
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="What made each artifact")
     place = st.selectbox("Whole manifest of", list(manifests))
     st.json({**vars(manifests[place]), "digest": manifests[place].digest}, expanded=1)
 
@@ -113,13 +48,19 @@ st.write(
     f"{facts.get('judgments', 0):,} judgments."
 )
 tidy = parts.evaluated(opened)
-measures_table(tidy)
+main_table.draw(opened, tidy, manifests)
 st.subheader("Against a baseline")
-try:
-    comparison(tidy)
-except UserError as error:
-    show_error(error)
-with st.expander("Agreement with sentence-transformers' evaluator"):
-    agreement()
-with st.expander("Provenance"):
-    provenance()
+view = choose(opened, tidy)
+for draw in (baseline.draw, baseline.kinds):
+    try:
+        draw(view)
+    except UserError as error:
+        show_error(error)
+st.subheader("A closer look")
+section("Does the conclusion hold?", "conclusion", lambda: conclusion.draw(view))
+section("Precision and recall", "curve", lambda: curve.draw(view))
+section("Unjudged documents", "unjudged", lambda: bias.draw(view))
+section("Cost beside quality", "cost", lambda: cost.draw(view, manifests))
+section("Checked by other libraries", "checks", lambda: checks.draw(view))
+section("What made each artifact", "artifacts", artifacts)
+state.choose("Pictures are saved as", ["svg", "png"], "picture", "svg", {"svg": "SVG", "png": "PNG"}, width=200)

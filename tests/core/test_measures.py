@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from core.errors import UserError
 from core.evaluate import main
-from core.measures import evaluate, mean, parse_measure
+from core.measures import evaluate, interpolated_precision, mean, measure_name, parse_measure
 from core.qrels import read_qrels
 from core.runs import read_run
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURES = ["nDCG@3", "nDCG@10", "P@3", "P@10", "R@3", "R@100", "AP", "Bpref", "RR"]
+MEASURES += ["P(rel=2)@3", "R(rel=2)@10", "AP(rel=2)", "Bpref(rel=2)", "RR(rel=3)"]
 topics = st.sampled_from(["1", "2", "3", "4"])
 documents = st.sampled_from("abcdefghijkl")
 # the second and the third are one number as a float32, which is what trec_eval keeps
@@ -77,7 +78,8 @@ def test_every_topic_is_as_ir_measures_has_it(run, qrels):
     assume(run.keys() & qrels.keys())
     ours = evaluate(run, qrels, MEASURES)
     theirs = {name: dict.fromkeys(qrels, 0.0) for name in MEASURES}
-    for found in ir_measures.iter_calc([ir_measures.parse_measure(name) for name in MEASURES], qrels, run):
+    answered = {topic: by_document for topic, by_document in run.items() if by_document}  # it can end Python on others
+    for found in ir_measures.iter_calc([ir_measures.parse_measure(name) for name in MEASURES], qrels, answered):
         theirs[str(found.measure)][found.query_id] = found.value
     assert ours == {name: pytest.approx(by_topic, abs=1e-9) for name, by_topic in theirs.items()}
 
@@ -175,13 +177,80 @@ def test_judged_breaks_ties_as_trec_eval_does():
     }
 
 
-@pytest.mark.parametrize("name", ["nDCG", "nDCG@0", "nDCG@-1", "AP@10", "ndcg@10", "NDCG@10", "", "P@ten", "MRR@10"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nDCG",
+        "nDCG@0",
+        "nDCG@-1",
+        "AP@10",
+        "ndcg@10",
+        "NDCG@10",
+        "",
+        "P@ten",
+        "MRR@10",
+        "P(rel=0)@3",
+        "nDCG(rel=2)@10",
+        "Judged(rel=2)@10",
+        "P(2)@3",
+        "AP(rel=2)@3",
+    ],
+)
 def test_a_measure_that_there_is_not_is_refused_with_those_that_are(name):
     with pytest.raises(UserError, match="nDCG@k"):
         parse_measure(name)
 
 
-def test_a_topic_of_negative_grades_alone_counts_0_and_does_not_end_python():
+def test_a_measures_name_is_taken_apart_and_put_together():
+    for name in ("nDCG@10", "P(rel=2)@20", "R@1000", "AP", "AP(rel=3)", "Bpref", "RR(rel=2)", "Judged@5"):
+        measure = parse_measure(name)
+        assert measure_name(measure.name, measure.cutoff, measure.relevance) == name
+    assert parse_measure("P(rel=2)@20")[1:] == ("P", 20, 2)
+    assert parse_measure("P(rel=1)@20") == parse_measure("P@20")
+    assert measure_name("AP", 10) == "AP"
+    assert measure_name("nDCG", 10, 2) == "nDCG@10"
+
+
+def test_the_lowest_relevant_grade_is_a_choice():
+    run, qrels = {"1": {"a": 4.0, "b": 3.0, "c": 2.0, "d": 1.0}}, {"1": {"a": 1, "b": 2, "c": 0, "x": 2}}
+    found = evaluate(run, qrels, ["P@2", "P(rel=2)@2", "R(rel=2)@4", "AP(rel=2)", "RR(rel=2)", "RR"])
+    assert {name: by_topic["1"] for name, by_topic in found.items()} == {
+        "P@2": 1,
+        "P(rel=2)@2": 0.5,
+        "R(rel=2)@4": 0.5,
+        "AP(rel=2)": 0.25,
+        "RR(rel=2)": 0.5,
+        "RR": 1,
+    }
+
+
+def test_the_precision_recall_curve_worked_by_hand():
+    # relevant at ranks 1 and 4 of two retrieved and four in all: recall 1/4 at precision 1, recall 1/2 at precision 1/2
+    run = {"1": {"a": 4.0, "x": 3.0, "y": 2.0, "b": 1.0}, "2": {}}
+    qrels = {"1": {"a": 1, "b": 2, "c": 1, "d": 1, "x": 0}, "2": {"a": 1}, "3": {"a": -1}}
+    curve = interpolated_precision(run, qrels)
+    expected = [1, 1, 1, 0.5, 0.5, 0.5, 0, 0, 0, 0, 0]
+    assert list(curve) == ["0.0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "1.0"]
+    assert [by_topic["1"] for by_topic in curve.values()] == pytest.approx(expected)
+    assert all(by_topic["2"] == by_topic["3"] == 0 for by_topic in curve.values())
+    assert [by_topic["1"] for by_topic in interpolated_precision(run, qrels, 2).values()] == [0.25] * 11
+
+
+@given(run=runs, qrels=qrels_without_negative_grades, relevance=st.sampled_from([1, 2]))
+def test_the_precision_recall_curve_is_as_its_definition_has_it(run, qrels, relevance):
+    assume(run.keys() & qrels.keys())
+    curve = interpolated_precision(run, qrels, relevance)
+    for topic, judgments in qrels.items():
+        relevant = [judgments.get(document, 0) >= relevance for document in trec_eval_order(run.get(topic, {}))]
+        total = sum(grade >= relevance for grade in judgments.values())
+        points = [(sum(relevant[:rank]), sum(relevant[:rank]) / rank) for rank in range(1, len(relevant) + 1)]
+        for tenth, by_topic in enumerate(curve.values()):
+            needed = int(tenth / 10 * total + 0.9)
+            reached = [precision for found, precision in points if total and found >= needed]
+            assert by_topic[topic] == pytest.approx(max(reached, default=0), abs=1e-9)
+
+
+def test_a_topic_of_negative_grades_alone_or_with_nothing_retrieved_counts_0_and_does_not_end_python():
     # pytrec_eval writes outside its memory there, and often dies of it: tried in a process of its own, many times over
     script = """
 from core.measures import evaluate
@@ -192,6 +261,8 @@ for size in list(range(1, 13)) * 100:
     found = evaluate(run, qrels, ["nDCG@3", "P@3", "R@3", "AP", "Bpref", "RR", "nDCG@10", "P@10", "R@100"])
     assert all(by_topic["1"] == by_topic["2"] == 0 for by_topic in found.values()), found
     assert abs(found["RR"]["3"] - 1 / size) < 1e-9, found
+    found = evaluate({"3": {}}, qrels, ["nDCG@3", "P@3", "R@100", "AP", "Bpref", "RR"])
+    assert all(by_topic["3"] == 0 for by_topic in found.values()), found
 """
     ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended

@@ -87,23 +87,6 @@ def test_overview_shows_means_and_leaves_out_what_never_ran(open_page: Open, mad
     assert "`python scripts/build.py" in reason
 
 
-def test_overview_compares_with_the_chosen_baseline(open_page: Open, made_up: Path) -> None:
-    app = open_page("overview", measure="AP", baseline="expanded")
-    table = app.dataframe[1].value
-    assert pd.isna(table["difference"].iloc[1])
-    assert 0 < table["p randomisation"].iloc[0] <= 1
-    means = app.dataframe[0].value["AP"]
-    assert table["difference"].iloc[0] == pytest.approx(means.iloc[0] - means.iloc[1])
-    assert dict(app.dataframe[2].value["topics"]) == {"exact": 2, "broad": 1}
-
-
-def test_a_choice_is_written_to_the_url_and_read_from_it(open_page: Open, made_up: Path) -> None:
-    app = open_page("overview")
-    app.selectbox(key="choice measure").select("AP").run()
-    assert app.query_params["measure"] == "AP"
-    assert open_page("overview", **app.query_params).selectbox(key="choice measure").value == "AP"
-
-
 def test_an_artifact_that_was_built_again_is_seen(open_page: Open, made_up: Path) -> None:
     from core.evaluate import evaluate_systems
 

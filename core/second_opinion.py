@@ -1,0 +1,63 @@
+"""A second opinion on the measures: ir_measures on the same runs and qrels, and scikit-learn's nDCG.
+
+ir_measures asks trec_eval for what we ask it for, so it checks how a run and its missing topics are counted and how a
+measure is named; scikit-learn's nDCG is a formula of its own.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from core.errors import UserError
+from core.measures import PerTopic, parse_measure
+from core.qrels import Qrels
+from core.runs import Scores, ranked
+
+
+def checkable(measures: Iterable[str]) -> list[str]:
+    """Return the measures that ir_measures defines as we do: all but Judged@k.
+
+    Its Judged@k divides by the documents retrieved where they are fewer than k, ours by k.
+    """
+    return [name for name in measures if parse_measure(name).name != "Judged"]
+
+
+def ir_measures_values(scores: Scores, qrels: Qrels, measures: Iterable[str]) -> PerTopic:
+    """Return each measure's value for every judged topic by ir_measures (MacAvaney, Macdonald & Ounis, 2022).
+
+    It leaves out a topic that the run has nothing for; as in our own figures such a topic counts 0.
+
+    Raises:
+        UserError: ir_measures is not installed.
+    """
+    try:
+        import ir_measures
+    except ImportError:
+        raise UserError("ir_measures is not installed; pip install -r requirements.txt brings it") from None
+    names = {ir_measures.parse_measure(name): name for name in measures}
+    values: PerTopic = {name: dict.fromkeys(qrels, 0.0) for name in names.values()}
+    # Topics with nothing to find, or for which nothing was found, can end Python in pytrec_eval.
+    judged = {topic: by for topic, by in qrels.items() if max(by.values()) >= 0}
+    answered = {topic: by for topic, by in scores.items() if by}
+    for found in ir_measures.iter_calc(list(names), judged, answered):
+        values[names[found.measure]][found.query_id] = float(found.value)
+    return values
+
+
+def sklearn_ndcg(scores: Scores, qrels: Qrels, k: int) -> dict[str, float]:
+    """Return nDCG@k of every judged topic by `sklearn.metrics.ndcg_score`, over retrieved and judged documents.
+
+    It averages over the orders of tied documents, so it is given the ranks that trec_eval puts them in.
+    """
+    from sklearn.metrics import ndcg_score
+
+    values = {}
+    for topic, judgments in qrels.items():
+        found = [document for document, _ in ranked(scores.get(topic, {}))]
+        missed = judgments.keys() - set(found)
+        gains = [judgments.get(document, 0) for document in found]
+        gains += [0] * max(k - len(found), 0)  # a list shorter than k does not go on with what it missed
+        gains += [judgments[document] for document in missed]
+        true = np.maximum(np.array([gains], dtype=float), 0)
+        values[topic] = float(ndcg_score(true, -np.arange(len(gains))[None], k=k)) if found and true.any() else 0.0
+    return values

@@ -1,0 +1,86 @@
+"""One measure against a baseline: intervals, tests, the interval of the difference, and what could have been seen."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from core.measures import mean
+from core.significance import RESAMPLES, SEED, Comparison, Values
+from dashboard import charts, data, tables
+from dashboard.comparison import export
+from dashboard.comparison import tables as own
+from dashboard.comparison.main_table import FOUR
+from dashboard.comparison.provenance import command, provenance
+from dashboard.comparison.view import View
+from dashboard.text import escape_markdown
+
+WORDS = """
+95 % intervals of means are by bootstrap over topics. Differences are to the baseline, paired by topic, with Student's
+interval. Detectable: the smallest true difference that these topics show 4 times in 5 (power 0.8, alpha 0.05), which is
+λ · s / √n, s the deviation of the n differences, λ from the noncentral t distribution (Cohen, 1988; Sakai, 2018).
+p: seeded randomisation test, (b + 1) / (n + 1), and paired t-test; in brackets after Holm over the systems shown.
+"""
+
+
+def draw(view: View) -> None:
+    """Draw the bars, the sentences, the table with its exports, and the means by kind of topic."""
+    table, found = _against(view.values, view.baseline)
+    left, right = st.columns(2)
+    with left:
+        figure = charts.mean_bars(table, view.labels, view.measure, view.baseline)
+        name = f"{view.opened.folder.name}-{view.measure}"
+        export.chart(figure, name, f"Bars of mean {view.measure} by system")
+    with right:
+        for system, comparison in found.items():
+            adjusted = float(table.loc[system, "Holm randomisation"])
+            names = (view.labels[system], view.labels[view.baseline])
+            st.markdown(escape_markdown(own.verdict(*names, view.measure, comparison, adjusted)))
+        if not found:
+            st.write("Only one system has run; there is nothing to compare it with.")
+        missing(view)
+    readable = own.readable(table)
+    if view.parsed.name == "nDCG":
+        judged = f"Judged@{view.cutoff}"
+        shares = data.values(view.opened, judged)
+        readable.insert(2, judged, [mean(dict(shares[system])) for system in readable.index])
+    readable = readable.rename(index=view.labels)
+    config = {column: FOUR for column in readable.columns if column in ("mean", "difference") or column[:6] == "Judged"}
+    about = f"{view.measure} of each system against the baseline"
+    st.dataframe(readable, column_config=config, placeholder=export.MISSING, alt=about)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        texts = own.texts(readable)
+        about = f"{view.opened.folder.name}: {view.measure} against {view.labels[view.baseline]}"
+        export.downloads(table.rename(index=view.labels), texts, f"{name}-against-{view.baseline}", about)
+        option = f'--measure "{view.measure}"'
+        commands = {s: command(view.opened, "significance", [s, view.baseline], option) for s in view.values}
+        about = f"randomisation test and bootstrap: {RESAMPLES:,} resamples, seed {SEED}"
+        provenance(view.opened, "comparison", view.measure, commands, about)
+    st.caption(f"{escape_markdown(view.measure)}: {tables.explanation(view.measure)}. {WORDS}")
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _against(values: Values, baseline: str) -> tuple[pd.DataFrame, Mapping[str, Comparison]]:
+    return own.against_baseline(values, baseline)
+
+
+def missing(view: View) -> None:
+    """Say which systems have nothing for some topics."""
+    counts = {view.labels[system]: data.missing_topics(view.opened, system) for system in view.systems}
+    for label, count in counts.items():
+        if count:
+            st.caption(
+                f"{escape_markdown(label)} has no document for {count} of {len(view.qrels)} topics: they count 0."
+            )
+
+
+def kinds(view: View) -> None:
+    """Draw the means by kind of topic, where the topics have kinds."""
+    table = tables.by_kind(view.values, view.topics)
+    if table.empty:
+        return
+    st.subheader(f"{escape_markdown(view.measure)} by kind of topic")
+    table = table.rename(columns=dict(view.labels))
+    config = {label: FOUR for label in view.labels.values()}
+    st.dataframe(table, column_config=config, alt=f"{view.measure} by kind of topic")
+    export.downloads(table, own.texts(table), f"{view.opened.folder.name}-{view.measure}-kinds", "By kind of topic")

@@ -1,0 +1,81 @@
+"""Does the conclusion hold? The winner under other measures, cut-offs, thresholds, and without each topic."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+import streamlit as st
+
+from core.measures import measure_name, parse_measure
+from core.robustness import Winner, leave_one_out, winner
+from dashboard import data
+from dashboard.comparison import export
+from dashboard.comparison import tables as own
+from dashboard.comparison.provenance import command, provenance
+from dashboard.comparison.view import View
+from dashboard.text import escape_markdown
+
+CUTOFFS = (1, 3, 5, 10, 20, 50, 100)
+
+
+def variations(view: View) -> Iterator[tuple[str, str]]:
+    """Yield what is varied, and the measure that is then looked at; the chosen measure first, none twice."""
+    chosen = view.parsed
+    seen = set()
+    rows = [("as chosen", view.measure)]
+    rows += [("other measure", measure) for measure in dict.fromkeys(view.tidy["measure"])]
+    if chosen.family.with_cutoff:
+        rows += [("other cut-off", measure_name(chosen.name, k, chosen.relevance)) for k in CUTOFFS]
+    for relevance in range(1, view.highest_grade + 1):
+        names = [chosen.name] if chosen.family.binary else ["P", "AP"]
+        rows += [("other threshold", measure_name(name, view.cutoff, relevance)) for name in names]
+    for varied, measure in rows:
+        if measure not in seen and parse_measure(measure).name != "Judged":
+            seen.add(measure)
+            yield varied, measure
+
+
+def table(view: View) -> pd.DataFrame:
+    """Return one row a variation: what is varied, measure, winner, lead over the second, second, whether it holds."""
+    first = winner(view.values)
+    rows = [
+        (varied, measure, *_row(view, winner(data.values(view.opened, measure)), first))
+        for varied, measure in variations(view)
+    ]
+    columns = ["varied", "measure", "winner", "lead", "second", "holds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _row(view: View, found: Winner, first: Winner) -> tuple[str, float, str, str]:
+    names = " = ".join(view.labels[system] for system in found.systems)
+    return names, found.lead, view.labels.get(found.second, ""), "yes" if found.systems == first.systems else "no"
+
+
+def draw(view: View) -> None:
+    """Draw the table and say how often another system wins."""
+    found = table(view)
+    first = winner(view.values)
+    without = leave_one_out(view.values)
+    changed = {topic: one for topic, one in without.items() if one.systems != first.systems}
+    others = found[found["holds"] == "no"]
+    names = " = ".join(view.labels[system] for system in first.systems)
+    sentence = f"{names} has the highest mean {view.measure}. "
+    sentence += f"It does not under {len(others)} of {len(found) - 1} other measures, cut-offs and thresholds. "
+    sentence += f"Leaving one topic out changes the winner for {len(changed)} of {len(without)} topics"
+    sentence += f": {', '.join(changed)}." if changed else "."
+    st.write(escape_markdown(sentence))
+    config = {"lead": st.column_config.NumberColumn(format="%.4f")}
+    st.dataframe(found, hide_index=True, column_config=config, height="content", alt="The winner under other measures")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        indexed = found.set_index("varied")
+        name = f"{view.opened.folder.name}-conclusion"
+        export.downloads(indexed, own.texts(indexed), name, f"The winner by {view.measure} and under variations")
+        measures = ",".join(found["measure"])
+        option = f'--measures "{measures}" --per-topic'
+        commands = {system: command(view.opened, "evaluate", [system], option) for system in view.systems}
+        provenance(
+            view.opened, "conclusion", measures, commands, "the winner has the highest mean; its lead is no test"
+        )
+    st.caption(
+        "A winner that changes with the measure or with a single topic is no conclusion. The lead is the difference to "
+        "the second system; whether it is more than chance is for the tests above."
+    )

@@ -1,0 +1,55 @@
+"""Cost beside quality: the latency of a query and the size of the index against the chosen measure."""
+
+import pandas as pd
+import streamlit as st
+
+from core.artifacts import Manifest
+from core.significance import bootstrap_intervals
+from dashboard.comparison import charts, export
+from dashboard.comparison import tables as own
+from dashboard.comparison.main_table import FOUR
+from dashboard.comparison.provenance import command, provenance
+from dashboard.comparison.view import View
+from dashboard.text import escape_markdown
+
+
+def table(view: View, manifests: dict[str, Manifest]) -> pd.DataFrame:
+    """Return one row a system: its mean with interval, and what a query and its index cost."""
+    rows = {}
+    for system, (mean, low, high) in bootstrap_intervals(view.values).items():
+        run = manifests.get(f"runs/{system}")
+        index = manifests.get(f"bm25/{system}") or manifests.get(f"vectors/{system}")
+        rows[system] = {
+            "mean": mean,
+            "low": low,
+            "high": high,
+            "median ms": run.facts.get("median_milliseconds") if run else None,
+            "index MB": sum(file["bytes"] for file in index.files.values()) / 1e6 if index else None,
+            "build seconds": index.seconds if index else None,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index", dtype=float).rename_axis("system")
+
+
+def draw(view: View, manifests: dict[str, Manifest]) -> None:
+    """Draw both panels and the table."""
+    found = table(view, manifests)
+    unknown = [view.labels[system] for system in found.index[found["median ms"].isna() & found["index MB"].isna()]]
+    name = f"{view.opened.folder.name}-{view.measure}-cost"
+    export.chart(charts.cost(found, view.labels, view.measure), name, f"{view.measure} against latency and index size")
+    found = found.rename(index=view.labels)
+    config = dict.fromkeys(["mean", "low", "high"], FOUR) | {"index MB": st.column_config.NumberColumn(format="%.2f")}
+    st.dataframe(found, column_config=config, placeholder=export.MISSING, alt="Quality and cost of each system")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        export.downloads(found, own.texts(found), name, f"{view.measure} and cost")
+        option = f'--measures "{view.measure}"'
+        commands = {system: command(view.opened, "evaluate", [system], option) for system in view.systems}
+        builds = sorted({manifest.command for manifest in manifests.values()})
+        about = f"latency, size and build seconds: measured by {', '.join(builds)}"
+        provenance(view.opened, "cost", view.measure, commands, about)
+    if unknown:
+        st.write(escape_markdown(f"No cost is known of {', '.join(unknown)}: the run was made elsewhere."))
+    st.caption(
+        "Latency: median of single queries when the run was made, encoding included. Size: the files of the BM25 "
+        "index, or of the vectors that exact search reads, without the model. Build seconds: indexing or encoding, on "
+        "the machine that did it. What approximate search costs and saves is on the page Exact vs ANN."
+    )

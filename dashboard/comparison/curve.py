@@ -1,0 +1,43 @@
+"""The precision-recall curve."""
+
+import pandas as pd
+import streamlit as st
+
+from core.artifacts import read_manifest
+from core.measures import interpolated_precision, mean
+from dashboard import data
+from dashboard.comparison import charts, export
+from dashboard.comparison import tables as own
+from dashboard.comparison.provenance import command, provenance
+from dashboard.comparison.view import View
+
+
+def draw(view: View) -> None:
+    """Draw the curve of each system and its table."""
+    relevance = view.parsed.relevance
+    digests = [read_manifest(view.opened.folder / "runs" / system).digest for system in view.systems]
+    digests.append(read_manifest(view.opened.folder / "collection").digest)
+    table = _curves(view.opened, view.systems, relevance, tuple(digests))
+    name = f"{view.opened.folder.name}-precision-recall"
+    export.chart(charts.precision_recall(table, view.labels), name, "Interpolated precision at eleven recall levels")
+    table = table.rename(columns=dict(view.labels))
+    st.dataframe(table.style.format("{:.4f}"), height="content", alt="Interpolated precision at eleven recall levels")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        export.downloads(table, own.texts(table), name, "Interpolated precision at eleven recall levels")
+        option = f"--curve {relevance}"
+        commands = {system: command(view.opened, "evaluate", [system], option) for system in view.systems}
+        provenance(view.opened, "curve", "trec_eval's iprec_at_recall", commands, f"relevant from grade {relevance}")
+    st.caption(
+        f"Relevant: grade {relevance} or more. Interpolated precision at a recall level is the highest precision at "
+        "that recall or any higher (trec_eval's iprec_at_recall), mean over topics; a list that ends before counts 0."
+    )
+
+
+@st.cache_data(max_entries=20, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
+def _curves(opened: data.Opened, systems: list[str], relevance: int, digests: tuple[str, ...]) -> pd.DataFrame:
+    qrels = data.judged_topics(opened).qrels
+    columns = {}
+    for system in systems:
+        curve = interpolated_precision(data.run_scores(opened, system), qrels, relevance)
+        columns[system] = {level: mean(by_topic) for level, by_topic in curve.items()}
+    return pd.DataFrame(columns).rename_axis("recall")

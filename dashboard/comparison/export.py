@@ -1,0 +1,80 @@
+"""Tables for a paper and charts as pictures: CSV, LaTeX with booktabs, Markdown; SVG or PNG from the chart itself."""
+
+import re
+
+import pandas as pd
+import streamlit as st
+from plotly.graph_objects import Figure
+
+from dashboard import state
+
+MISSING = "–"
+LETTERS = "abcdefghijklmnoprstuvwxyz"
+SUPERSCRIPTS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ"
+"""Of every letter but q, which has none that fonts know."""
+PLAIN = str.maketrans(SUPERSCRIPTS, LETTERS)
+
+
+def latex(table: pd.DataFrame, caption: str) -> str:
+    r"""Return a table of texts as LaTeX for the package booktabs, superscripts and minus signs as mathematics.
+
+    Args:
+        caption: plain text; everything that LaTeX would read as a command is escaped, as in the cells.
+    """
+    # The caption goes through the same escape as the cells, as one cell more.
+    escaped = pd.DataFrame({"c": [caption]}).style.format(escape="latex").hide(axis="index").hide(axis="columns")
+    caption = escaped.to_latex().splitlines()[1].removesuffix(r" \\")
+    styled = (
+        table.rename_axis(None)
+        .style.format(escape="latex")
+        .format_index(escape="latex")
+        .format_index(escape="latex", axis=1)
+    )
+    text = styled.to_latex(hrules=True, column_format="l" + "r" * len(table.columns))
+    text = re.sub(f"[{SUPERSCRIPTS}]+", lambda match: f"$^{{\\mathrm{{{match[0].translate(PLAIN)}}}}}$", text)
+    text = re.sub(r"(?<![\w-])-(?=\d)", "$-$", text).replace(MISSING, "--")
+    return f"% \\usepackage{{booktabs}}\n\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n{text}\\end{{table}}\n"
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table of texts as a Markdown table."""
+
+    def row(cells: list[str]) -> str:
+        return "| " + " | ".join(re.sub(r"([\\|<>*_`\[\]$])", r"\\\1", " ".join(str(c).split())) for c in cells) + " |"
+
+    head = row([str(table.index.name or ""), *table.columns])
+    ruler = "|---|" + "---:|" * len(table.columns)
+    rows = [row([str(name), *cells]) for name, cells in zip(table.index, table.to_numpy().tolist(), strict=True)]
+    return "\n".join([head, ruler, *rows]) + "\n"
+
+
+def downloads(raw: pd.DataFrame, texts: pd.DataFrame, name: str, caption: str) -> None:
+    """Draw the three buttons of a table.
+
+    Args:
+        raw: the figures in full precision, for CSV.
+        texts: the same as they are to be printed.
+        name: of the files, without ending.
+    """
+    forms = {
+        "CSV": ("csv", "text/csv", lambda: raw.to_csv()),
+        "LaTeX": ("tex", "text/x-tex", lambda: latex(texts, caption)),
+        "Markdown": ("md", "text/markdown", lambda: markdown(texts)),
+    }
+    with st.container(horizontal=True, gap="small"):
+        for label, (ending, kind, made) in forms.items():
+            file = f"{name}.{ending}"
+            # Made when it is asked for, not with every drawing of the page.
+            st.download_button(label, made, file, kind, key=f"download {file}", on_click="ignore", type="tertiary")
+
+
+def chart(figure: Figure, name: str, alt: str) -> None:
+    """Draw a chart with the one button that saves it as a picture."""
+    form = state.read("picture") if state.read("picture") in ("svg", "png") else "svg"
+    config = {
+        "displaylogo": False,
+        "displayModeBar": True,
+        "modeBarButtons": [["toImage"]],
+        "toImageButtonOptions": {"format": form, "filename": name, "scale": 2},
+    }
+    st.plotly_chart(figure, config=config, alt=alt, key=f"chart {name} {form}")

@@ -1,0 +1,36 @@
+"""Where a figure comes from: measure, topics, digests of judgments and runs, and the command that repeats it."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from core.artifacts import read_manifest, shown
+from core.collection import QRELS
+from core.search import FILE
+from dashboard import data
+
+
+def command(opened: data.Opened, module: str, systems: list[str], *options: str) -> str:
+    """Return the command that runs a module of `core` on the runs of some systems and the collection's judgments."""
+    runs = " ".join(shown(opened.folder / "runs" / system / FILE) for system in systems)
+    return " ".join([f"python -m core.{module} {runs} --qrels {shown(opened.folder / 'collection' / QRELS)}", *options])
+
+
+def provenance(opened: data.Opened, name: str, measures: str, commands: Mapping[str, str], about: str) -> None:
+    """Draw a button that opens the provenance of a figure.
+
+    Args:
+        name: of the figure, for the button's key.
+        measures: as `python -m core.evaluate` takes them.
+        commands: system -> the command that repeats its row.
+        about: what else shapes the figure, in a sentence.
+    """
+    with st.popover("Provenance", type="tertiary", icon=":material/fingerprint:", key=f"provenance {name}"):
+        collection = read_manifest(opened.folder / "collection")
+        lines = [f"measure: {measures}", f"topics: {collection.facts.get('topics')}, all that are judged", about]
+        lines.append(f"judgments: SHA-256 {collection.files[QRELS]['sha256']}")
+        for system in commands:
+            digest = read_manifest(opened.folder / "runs" / system).files[FILE]["sha256"]
+            lines.append(f"run of {opened.labels[system]}: SHA-256 {digest}")
+        st.text("\n".join(lines))
+        st.code("\n".join(commands.values()), language="bash", wrap_lines=True)

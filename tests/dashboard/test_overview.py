@@ -1,0 +1,257 @@
+"""The Overview page: its tables, its choices in the URL, what is computed only when asked for, and its exports."""
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import ir_measures
+import pandas as pd
+import pytest
+from made_up import QRELS, Open
+from streamlit.testing.v1 import AppTest
+
+from core.evaluate import evaluate_systems
+from core.measures import mean
+from core.reference import Published
+from core.runs import read_run
+from core.significance import compare, main
+from dashboard import data
+from dashboard.comparison import charts, export, tables
+from dashboard.comparison.provenance import command as command_for
+
+SECTIONS = "conclusion,curve,unjudged,cost,checks,artifacts"
+A = {"1": 0.5, "2": 0.25, "3": 0.0}
+B = {"3": 0.0, "2": 0.5, "1": 0.125}
+
+
+def frame(app: AppTest, *columns: str) -> pd.DataFrame:
+    """The first table of a page that has these columns."""
+    return next(table.value for table in app.dataframe if set(columns) <= set(table.value.columns))
+
+
+def texts(app: AppTest) -> str:
+    return "\n".join(str(e.value) for part in (app.markdown, app.caption, app.text, app.warning) for e in part)
+
+
+# The page
+
+
+def test_the_chosen_measure_is_compared_with_the_chosen_baseline(open_page: Open, made_up: Path) -> None:
+    app = open_page("overview", measure="AP", baseline="expanded")
+    table, means = frame(app, "difference", "detectable"), app.dataframe[0].value["AP"]
+    assert pd.isna(table["difference"].iloc[1])
+    assert table["difference"].iloc[0] == pytest.approx(means.iloc[0] - means.iloc[1])
+    assert 0 < float(table["p randomisation (Holm)"].iloc[0].split()[0]) <= 1
+    assert dict(frame(app, "topics")["topics"]) == {"exact": 2, "broad": 1}
+
+
+def test_any_cutoff_and_threshold_is_what_ir_measures_computes(open_page: Open, made_up: Path) -> None:
+    run = read_run(made_up / "runs" / "bm25" / "run.trec").scores
+    for measure in ("P(rel=2)@3", "nDCG@3", "RR(rel=2)"):
+        table = frame(open_page("overview", measure=measure), "mean", "difference")
+        found = ir_measures.calc_aggregate([ir_measures.parse_measure(measure)], QRELS, run)
+        assert table["mean"]["BM25"] == pytest.approx(next(iter(found.values())))
+
+
+def test_measure_cutoff_and_threshold_are_one_parameter_of_the_url(open_page: Open, made_up: Path) -> None:
+    app = open_page("overview")
+    app.selectbox(key="choice family").select("P").run()
+    assert app.query_params["measure"] == "P@10"
+    app.selectbox(key="choice cutoff").select("5").run()
+    app.selectbox(key="choice relevance").select("2").run()
+    assert app.query_params["measure"] == "P(rel=2)@5"
+    app.selectbox(key="choice family").select("AP").run()
+    assert app.query_params["measure"] == "AP(rel=2)"
+    app.selectbox(key="choice family").select("nDCG").run()
+    assert app.query_params["measure"].startswith("nDCG@")
+    again = open_page("overview", measure="P(rel=2)@15")
+    assert again.selectbox(key="choice cutoff").value == "15"
+    assert again.selectbox(key="choice relevance").value == "2"
+
+
+@pytest.mark.parametrize("measure", ["nonsense", "nDCG@0", "AP@3", "P(rel=9)@10", "nDCG@99999999"])
+def test_a_measure_that_there_is_not_falls_back(open_page: Open, made_up: Path, measure: str) -> None:
+    app = open_page("overview", collection="made-up", measure=measure)
+    assert app.selectbox(key="choice family").value == ("P" if measure.startswith("P") else "nDCG")
+    assert not [w.value for w in app.warning if "Dense" not in w.value], "only the system that never ran is to mend"
+
+
+def test_nothing_heavy_is_computed_before_it_is_asked_for(
+    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("read without need")
+
+    data.st.cache_data.clear()
+    monkeypatch.setattr("dashboard.data.read_built_collection", refuse)
+    monkeypatch.setattr("dashboard.data.built_run", refuse)
+    monkeypatch.setattr("dashboard.comparison.conclusion.draw", refuse)
+    assert frame(open_page("overview"), "topics")["topics"].sum() == len(QRELS)
+
+
+def test_every_part_opens_by_the_url_and_every_chart_has_a_table(open_page: Open, made_up: Path) -> None:
+    app = open_page("overview", open=SECTIONS)
+    for columns in (("varied", "winner"), ("condensed nDCG@10", "highest"), ("index MB", "median ms"), ("artifact",)):
+        assert len(frame(app, *columns))
+    curve = next(t.value for t in app.dataframe if t.value.index.name == "recall")
+    assert list(curve.columns) == ["BM25", "BM25 + <b>queries</b>"]
+    assert len(curve) == 11
+    assert open_page("overview", open="conclusion").query_params["open"] == "conclusion"
+
+
+def test_a_system_alone_is_shown_without_a_comparison(open_page: Open, made_up: Path) -> None:
+    shutil.rmtree(made_up / "runs" / "expanded")
+    evaluate_systems(data.open_collection("made-up").profile, made_up)
+    app = open_page("overview", open=SECTIONS, cells="letters")
+    assert "Only one system has run" in texts(app)
+    assert list(frame(app, "mean", "difference").index) == ["BM25"]
+
+
+def test_the_second_library_is_asked_on_demand_and_agrees(open_page: Open, made_up: Path) -> None:
+    app = open_page("overview", open="checks")
+    assert not any("theirs" in table.value for table in app.dataframe)
+    next(button for button in app.button if button.label == "Check now").click().run()
+    assert app.query_params["check"] == "yes"
+    table = frame(app, "theirs", "ours")
+    assert set(table["library"]) == {"ir_measures", "scikit-learn"}
+    assert table["largest difference in a topic"].max() < 1e-9
+    assert "all agree" in texts(app)
+
+
+def test_a_disagreement_is_said(open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "dashboard.comparison.checks.sklearn_ndcg", lambda scores, qrels, k: dict.fromkeys(qrels, 0.123)
+    )
+    assert "do not all agree" in texts(open_page("overview", open="checks", check="yes"))
+
+
+def test_a_topic_that_a_run_lacks_is_said_and_counts_0(open_page: Open, made_up: Path) -> None:
+    path = made_up / "runs" / "bm25" / "run.trec"
+    kept = [line for line in path.read_text().splitlines(keepends=True) if not line.startswith("02 ")]
+    manifest = json.loads((path.parent / "manifest.json").read_text())
+    path.write_text("".join(kept))
+    from core.artifacts import file_digest
+
+    manifest["files"]["run.trec"] = {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+    (path.parent / "manifest.json").write_text(json.dumps(manifest))
+    evaluate_systems(data.open_collection("made-up").profile, made_up)
+    app = open_page("overview", open="checks", check="yes", measure="RR")
+    assert "BM25 has no document for 1 of 3 topics: they count 0" in texts(app)
+    assert "all agree" in texts(app)
+    values = data.values(data.open_collection("made-up"), "RR")
+    assert values["bm25"]["02"] == 0
+    assert frame(app, "mean", "difference")["mean"]["BM25"] == pytest.approx(mean(values["bm25"]))
+
+
+def test_the_command_of_a_figures_provenance_repeats_it(
+    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch, command
+) -> None:
+    monkeypatch.chdir(made_up.parents[1])
+    app = open_page("overview", measure="P(rel=2)@3", baseline="bm25")
+    line = next(
+        line for code in app.code for line in code.value.splitlines() if "significance" in line and "expanded" in line
+    )
+    assert line == command_for(
+        data.open_collection("made-up"), "significance", ["expanded", "bm25"], '--measure "P(rel=2)@3"'
+    )
+    program, _, module, *arguments = shlex.split(line)
+    assert (program, module) == ("python", "core.significance")
+    found = json.loads(command(main, *arguments).out)
+    assert found["difference"] == pytest.approx(frame(app, "difference", "detectable")["difference"].iloc[1])
+
+
+def test_published_figures_are_rows_of_context(open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published = [Published("SPLADE++", "Anserini", {"nDCG@10": 0.7109})]
+    monkeypatch.setattr("dashboard.comparison.main_table.published_figures", lambda facts: published)
+    for cells in ("means", "intervals", "letters"):
+        app = open_page("overview", cells=cells)
+        table = app.dataframe[0].value
+        assert table.index[-1] == "published: SPLADE++"
+        assert float(table["nDCG@10"].iloc[-1]) == 0.7109
+        assert table["AP"].isna().iloc[-1] or table["AP"].iloc[-1] == export.MISSING
+        assert "published: SPLADE++" not in frame(app, "difference", "detectable").index
+        assert "SPLADE++: Anserini" in texts(app)
+
+
+# Tables
+
+
+def test_the_comparison_table_holds_what_the_comparison_found() -> None:
+    table, found = tables.against_baseline({"a": A, "b": B}, "b")
+    expected = compare(A, B)
+    assert found == {"a": expected}
+    assert table.loc["a", "difference"] == expected.difference
+    assert table.loc["a", "Holm t-test"] == pytest.approx(expected.p_t_test), "one comparison needs no correction"
+    assert table.loc["b"].isna()["difference":].all()
+    readable = tables.readable(table)
+    assert readable.loc["a", "wins/ties/losses"] == "1/1/1"
+    assert readable.loc["b", "wins/ties/losses"] == export.MISSING
+
+
+def test_letters_stand_at_what_is_significantly_better() -> None:
+    low = {str(i): i / 100 for i in range(12)}
+    high = {topic: value + 0.5 + i / 1000 for i, (topic, value) in enumerate(low.items())}
+    table = tables.with_letters({"AP": {"low": low, "high": high, "again": dict(high)}}, "randomisation")
+    assert list(table["letter"]) == ["a", "b", "c"]
+    assert list(table["AP"]) == ["0.0550", "0.5605ᵃ", "0.5605ᵃ"]
+
+
+def test_the_verdict_says_significant_only_when_it_is() -> None:
+    found = compare({str(i): 0.5 + i / 100 for i in range(20)}, {str(i): 0.1 for i in range(20)})
+    assert "is significantly better than" in tables.verdict("A", "B", "AP", found, 0.01)
+    assert "not significant" in tables.verdict("A", "B", "AP", found, 0.06)
+    worse = compare({str(i): 0.1 for i in range(20)}, {str(i): 0.5 + i / 100 for i in range(20)})
+    assert "is significantly worse than" in tables.verdict("A", "B", "AP", worse, 0.01)
+
+
+# Exports
+
+
+HOSTILE = pd.DataFrame(
+    {"nDCG@10": ["0.5258ᵇᶜ", "0.6000"], "95 % of difference": ["-0.016 to +0.033", "–"]},
+    index=pd.Index(["a_b & 50 % $y$ \\input{/etc/passwd} #^~", "x|<b>\nnext"], name="system"),
+)
+
+
+def test_latex_is_booktabs_and_escapes_what_is_foreign() -> None:
+    text = export.latex(HOSTILE, "a_b & \\input{x}")
+    for part in ("\\toprule", "\\midrule", "\\bottomrule", "\\begin{tabular}{lrr}", "% \\usepackage{booktabs}"):
+        assert part in text
+    assert (
+        "a\\_b \\& 50 \\% \\$y\\$ \\textbackslash input\\{/etc/passwd\\} \\#\\textasciicircum \\textasciitilde" in text
+    )
+    assert "\\caption{a\\_b \\& \\textbackslash input\\{x\\}}" in text
+    assert "0.5258$^{\\mathrm{bc}}$ & $-$0.016 to +0.033" in text
+    assert not re.search(r"\\input|–", text)
+
+
+def test_markdown_keeps_its_columns_whatever_the_names() -> None:
+    lines = export.markdown(HOSTILE).splitlines()
+    assert lines[0] == "| system | nDCG@10 | 95 % of difference |"
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == 4 for line in lines)
+    assert len(lines) == 4
+
+
+def test_a_picture_is_vector_graphics_or_pixels(open_page: Open, made_up: Path) -> None:
+    for form in ("svg", "png"):
+        configs = [json.loads(chart.proto.config) for chart in open_page("overview", picture=form).get("plotly_chart")]
+        assert [config["toImageButtonOptions"]["format"] for config in configs] == [form]
+
+
+# Charts
+
+
+def test_the_cost_chart_leaves_out_what_is_unknown() -> None:
+    table = pd.DataFrame(
+        {"mean": 0.5, "low": 0.4, "high": 0.6, "median ms": [1.0, None], "index MB": [2.0, 3.0]}, ["a", "b"]
+    )
+    found = [(trace.name, list(trace.x)) for trace in charts.cost(table, {"a": "<b>A</b>"}, "AP").data]
+    assert found == [("&lt;b&gt;A&lt;/b&gt;", [1.0]), ("&lt;b&gt;A&lt;/b&gt;", [2.0]), ("b", [3.0])]
+
+
+def test_many_systems_still_look_different() -> None:
+    curves = pd.DataFrame({str(i): [0.5] for i in range(20)}, index=["0.0"])
+    looks = [(t.line.color, t.line.dash, t.marker.symbol) for t in charts.precision_recall(curves, {}).data]
+    assert len(set(looks)) == 20
