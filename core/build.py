@@ -43,12 +43,16 @@ class Step:
 
 def steps(profile: Profile, folder: Path, device: str, triples: Path | None = None) -> Iterator[Step]:
     """Yield the steps of a build in the order of the data."""
-    yield Step(
-        "collection",
-        folder / "collection",
-        lambda: (collection.collection_settings(profile.collection), collection.collection_inputs(profile.collection)),
-        lambda: collection.build_collection(profile, folder),
-    )
+    if profile.collection.source not in ("imported", "derived"):  # those are made from files given once
+        yield Step(
+            "collection",
+            folder / "collection",
+            lambda: (
+                collection.collection_settings(profile.collection),
+                collection.collection_inputs(profile.collection),
+            ),
+            lambda: collection.build_collection(profile, folder),
+        )
     dense = [system for system in profile.system if system.kind == "dense"]
     lexical = [system for system in profile.system if system.kind == "bm25"]
     if any(system.model == profile.finetune.model for system in dense):
@@ -153,6 +157,7 @@ def build(
     """
     if only is not None and only not in STAGES:
         raise UserError(f"there is no stage {only!r}; the stages are {', '.join(STAGES)}")
+    profile = cli.with_imported_runs(profile, folder)
     chosen = [step for step in steps(profile, folder, device, triples) if only in (None, step.stage)]
     say(f"Plan for {shown(folder)}:")
     stale_before = False

@@ -50,6 +50,17 @@ def with_collection(profile: Profile, given: str) -> Profile:
     return profile.model_copy(update={"collection": settings})
 
 
+def with_imported_runs(profile: Profile, folder: Path) -> Profile:
+    """Return the profile with the imported runs that the one saved beside the artifacts names, too."""
+    try:
+        saved = read_profile(str(folder / PROFILE)).system
+    except UserError:
+        return profile  # there is none, or it is damaged and will be written anew
+    names = {system.name for system in profile.system}
+    imported = [system for system in saved if system.kind == "run" and system.name not in names]
+    return profile.model_copy(update={"system": [*profile.system, *imported]})
+
+
 def save_profile(profile: Profile, folder: Path) -> None:
     """Write the profile beside the artifacts that are built with it, for the dashboard and for building again."""
     folder.mkdir(parents=True, exist_ok=True)

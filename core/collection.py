@@ -314,11 +314,13 @@ def collection_inputs(settings: CollectionSettings) -> dict[str, str]:
 def read_built_collection(folder: Path) -> Collection:
     """Read the artifact `collection` under `folder`, checked against its manifest.
 
-    One that was opened with imported runs alone has topics and qrels, and no documents.
+    One that was opened with imported runs alone has topics and qrels, and no documents; one that was derived from
+    another has that one's.
     """
     built = folder / "collection"
     if open_artifact(built).stage == "import_runs":
-        return Collection(folder.name, [], *read_built_topics(folder))
+        documents = read_documents(built / CORPUS) if (built / CORPUS).is_file() else []
+        return Collection(folder.name, documents, *read_built_topics(folder))
     return read_collection(built, CollectionSettings(name=folder.name, source=str(built)))
 
 

@@ -19,10 +19,12 @@ from core.artifacts import open_artifact, read_manifest, writing
 from core.collection import QRELS, TOPICS, Collection, collection_digests, read_built_collection
 from core.errors import UserError
 from core.measures import PerTopic, evaluate, interpolated_precision, mean
+from core.models import find_model
 from core.profile import Profile
 from core.qrels import read_qrels
 from core.runs import Run, read_run
 from core.search import FILE
+from core.systems import find_settings
 
 AGREEMENT = {"nDCG@10": "ndcg@10", "P@10": "precision@10", "R@100": "recall@100", "AP": "map", "RR": "mrr"}
 """Our measure -> sentence-transformers' name of the same, both with binary relevance, AP and RR to the run's depth."""
@@ -34,10 +36,15 @@ def built_run(folder: Path, system: str) -> Run:
     return Run(system, read_run(folder / "runs" / system / FILE).scores)
 
 
-def evaluate_systems(profile: Profile, folder: Path) -> Path:
-    """Evaluate the runs that are there and write the artifact `measures` under `folder`."""
+def evaluate_systems(profile: Profile, folder: Path, keep_agreement: bool = False) -> Path:
+    """Evaluate the runs that are there and write the artifact `measures` under `folder`.
+
+    Args:
+        keep_agreement: take sentence-transformers' figures of unchanged runs over, which needs no model.
+    """
     facts: dict[str, Any] = {}
     settings, inputs = measures_settings(profile), measures_inputs(profile, folder)
+    kept = _kept_agreement(folder / "measures", inputs) if keep_agreement else {}
     with writing(folder / "measures", "evaluate", settings, inputs, facts) as partial:
         collection = read_built_collection(folder)
         rows, agreement = [], []
@@ -49,7 +56,9 @@ def evaluate_systems(profile: Profile, folder: Path) -> Path:
             facts[system.name] = {measure: round(mean(by_topic), 4) for measure, by_topic in values.items()}
             rows += tidy(collection.name, system.name, values)
             if system.kind == "dense":
-                agreement += _sentence_transformers_rows(profile, system.name, collection, run, folder)
+                agreement += kept.get(system.name) or _sentence_transformers_rows(
+                    profile, system.name, collection, run, folder
+                )
         columns = ["collection", "system", "topic", "measure", "value"]
         pd.DataFrame(rows, columns=columns).to_csv(partial / "measures.csv", index=False, lineterminator="\n")
         columns = ["system", "measure", "ours", "sentence_transformers"]
@@ -84,9 +93,31 @@ def measures_inputs(profile: Profile, folder: Path) -> dict[str, str]:
     return inputs
 
 
+AgreementRows = list[tuple[str, str, float, float]]
+"""Rows of `sentence_transformers.csv`: system, measure, ours, theirs."""
+
+
+def _kept_agreement(measures: Path, inputs: dict[str, str]) -> dict[str, AgreementRows]:
+    """Return the rows of the systems whose run is as it was, where topics and judgments are, too."""
+    try:
+        before = open_artifact(measures).inputs
+    except UserError:
+        return {}
+    if any(inputs[name] != before.get(name) for name in (TOPICS, QRELS)):
+        return {}
+    table = pd.read_csv(measures / "sentence_transformers.csv", dtype={"system": str}, keep_default_na=False)
+    kept: dict[str, AgreementRows] = {}
+    for row in table.itertuples(index=False, name=None):
+        if inputs.get(row[0]) == before.get(row[0]):
+            kept.setdefault(row[0], []).append(row)
+    return kept
+
+
 def _sentence_transformers_rows(
     profile: Profile, system: str, collection: Collection, run: Run, folder: Path
-) -> list[tuple[str, str, float, float]]:
+) -> AgreementRows:
+    if find_model(find_settings(profile, system).model) is None:
+        return []  # nothing is downloaded for this; the measures of its run do not need the model
     from core.sentence_transformers_check import evaluator_figures
 
     binary = {t: {d: int(grade > 0) for d, grade in by.items()} for t, by in collection.qrels.items()}
@@ -95,7 +126,7 @@ def _sentence_transformers_rows(
     try:
         theirs = evaluator_figures(profile, system, collection, folder)
     except UserError:
-        return []  # the model is not on this machine; the measures of its run do not need it
+        return []  # nor the vectors
     return [(system, name, mean(ours[name]), theirs[their_name]) for name, their_name in AGREEMENT.items()]
 
 

@@ -5,7 +5,8 @@ Either added to a collection that was built here, or opened by themselves with t
 
 import argparse
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import ParseError
@@ -13,8 +14,8 @@ from xml.etree.ElementTree import ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
 
-from core import cli
-from core.artifacts import ARTIFACTS, PROFILE, building, file_digest, shown, writing
+from core import artifacts, cli
+from core.artifacts import PROFILE, building, file_digest, remove_tree, shown, writing
 from core.collection import QRELS, Topic, read_topics, write_topics
 from core.errors import UserError
 from core.evaluate import evaluate_systems
@@ -80,20 +81,30 @@ def topics_for(qrels: Qrels, path: Path | None) -> list[Topic]:
     return topics
 
 
-def import_runs(name: str, runs: list[Path], qrels: Path | None, topics: Path | None, by_rank: bool = False) -> Path:
+def import_runs(
+    name: str,
+    runs: list[Path],
+    qrels: Path | None = None,
+    topics: Path | None = None,
+    by_rank: bool = False,
+    names: Sequence[str] = (),
+) -> Path:
     """Import run files under `artifacts/<name>` and evaluate everything there anew.
 
     Args:
         qrels: needed where there is no collection of that name yet.
         by_rank: follow the rank column, for files whose scores were rounded.
+        names: what the runs are called, where it is not what their files are.
 
     Raises:
         UserError: a file is not as expected, or a name is taken by a system that is no imported run.
     """
     if not re.match(SAFE_NAME, name):
         raise UserError(f"{name!r} cannot be a collection's name: letters, digits, '.', '_', '+' and '-' can")
-    folder = ARTIFACTS / name
+    folder = artifacts.ARTIFACTS / name
     read = [read_run(path, "rank" if by_rank else "score") for path in runs]
+    if names:
+        read = [replace(run, name=given) for run, given in zip(read, names, strict=True)]
     digests = [file_digest(path) for path in runs]
     with building(folder):
         if (folder / PROFILE).is_file():
@@ -107,11 +118,29 @@ def import_runs(name: str, runs: list[Path], qrels: Path | None, topics: Path | 
         for run, digest in zip(read, digests, strict=True):
             profile = _add(profile, folder, run, digest, by_rank)
         cli.save_profile(profile, folder)
-        evaluate_systems(profile, folder)
+        evaluate_systems(profile, folder, keep_agreement=True)
     for run in read:
         for notice in run.notices:
             cli.note(f"{run.name}: {notice}")
     return folder
+
+
+def remove_run(name: str, run: str) -> None:
+    """Remove an imported run from the collection `artifacts/<name>` and evaluate what is left.
+
+    Raises:
+        UserError: the collection has no imported run of that name.
+    """
+    folder = artifacts.ARTIFACTS / name
+    with building(folder):
+        profile = read_profile(str(folder / PROFILE))
+        rest = [system for system in profile.system if (system.name, system.kind) != (run, "run")]
+        if len(rest) == len(profile.system):
+            raise UserError(f"{name} has no imported run {run!r}")
+        profile = profile.model_copy(update={"system": rest})
+        cli.save_profile(profile, folder)
+        remove_tree(folder / "runs" / run)
+        evaluate_systems(profile, folder, keep_agreement=True)
 
 
 def _new_collection(folder: Path, qrels: Path | None, topics: Path | None) -> Profile:

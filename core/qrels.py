@@ -63,3 +63,8 @@ def write_qrels(path: Path, qrels: Qrels) -> None:
         for topic, judgments in qrels.items():
             for document, grade in judgments.items():
                 file.write(f"{topic}\t{document}\t{grade}\n")
+
+
+def trec_qrels(qrels: Qrels) -> str:
+    """Return qrels as the text of a file in TREC's form: topic, iteration (always 0), document, grade."""
+    return "".join(f"{topic} 0 {document} {grade}\n" for topic, by in qrels.items() for document, grade in by.items())

@@ -1,10 +1,10 @@
 """Runs in the TREC format: topic Q0 document rank score tag, one line a retrieved document."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,45 @@ def run_name(path: Path) -> str:
     return name
 
 
+class Entry(NamedTuple):
+    """One line of a run."""
+
+    line: int
+    topic: str
+    document: str
+    rank: float
+    score: float
+
+
+def read_entries(path: Path) -> Iterator[Entry | str]:
+    """Yield each line of a run, plain or .gz, that is not empty: what it says, or a sentence on what is wrong with it.
+
+    Wrong is a line that has not six columns, a rank or score that is no finite number, or a document that its topic
+    had before.
+
+    Raises:
+        UserError: the file itself cannot be read; see `core.lines.read_lines`.
+    """
+    seen: dict[str, dict[str, int]] = {}
+    for number, line in read_lines(path):
+        columns = line.split()
+        if not columns:
+            continue
+        where = f"{path.name}, line {number}"
+        if len(columns) != 6:
+            yield f"{where}: {len(columns)} columns, expected topic, Q0, document, rank, score, tag"
+            continue
+        topic, _, document, rank, score, _ = columns
+        entry = Entry(number, topic, document, _number(rank), _number(score))
+        if not math.isfinite(entry.rank) or not math.isfinite(entry.score):
+            column, value = ("score", score) if math.isfinite(entry.rank) else ("rank", rank)
+            yield f"{where}: the {column} {value!r} is not a finite number"
+        elif (first := seen.setdefault(topic, {}).setdefault(document, number)) != number:
+            yield f"{where}: document {document} was retrieved for topic {topic} before, on line {first}"
+        else:
+            yield entry
+
+
 def read_run(path: Path, order: Literal["score", "rank"] = "score") -> Run:
     """Read a run, plain or .gz.
 
@@ -40,35 +79,22 @@ def read_run(path: Path, order: Literal["score", "rank"] = "score") -> Run:
             rounded: each document then scores minus its rank.
 
     Raises:
-        UserError: with the line, when it has not six columns, a rank or score that is no finite number, or a document
-            that its topic had before; also when the file is missing, cut short or empty.
+        UserError: with the line, when one is wrong (see `read_entries`); also when the file is missing, cut short or
+            empty.
     """
-    scores: Scores = {}
-    ranks: Scores = {}
-    for number, line in read_lines(path):
-        columns = line.split()
-        if not columns:
-            continue
-        if len(columns) != 6:
-            raise UserError(
-                f"{path.name}, line {number}: {len(columns)} columns, expected topic, Q0, document, rank, score, tag"
-            )
-        topic, _, document, rank, score, _ = columns
-        rank_value, score_value = _number(rank), _number(score)
-        if not math.isfinite(rank_value) or not math.isfinite(score_value):
-            column, value = ("score", score) if math.isfinite(rank_value) else ("rank", rank)
-            raise UserError(f"{path.name}, line {number}: the {column} {value!r} is not a finite number")
-        by_document = scores.setdefault(topic, {})
-        if document in by_document:
-            raise UserError(f"{path.name}, line {number}: document {document} was retrieved for topic {topic} before")
-        by_document[document] = score_value
-        ranks.setdefault(topic, {})[document] = rank_value
-    if not scores:
+    by_topic: dict[str, list[Entry]] = {}
+    for entry in read_entries(path):
+        if isinstance(entry, str):
+            raise UserError(entry)
+        by_topic.setdefault(entry.topic, []).append(entry)
+    if not by_topic:
         raise UserError(f"{path.name}: the run is empty")
-    if order == "score":
-        return Run(run_name(path), scores, _notices(scores, ranks))
-    by_rank = {topic: {document: -rank for document, rank in by.items()} for topic, by in ranks.items()}
-    return Run(run_name(path), by_rank)
+    return Run(run_name(path), as_scores(by_topic, order), notices(by_topic, order))
+
+
+def as_scores(by_topic: Mapping[str, list[Entry]], order: Literal["score", "rank"]) -> Scores:
+    """Return the scores of a run's lines: as they stand, or minus the rank."""
+    return {t: {e.document: e.score if order == "score" else -e.rank for e in es} for t, es in by_topic.items()}
 
 
 def run_topics(path: Path) -> set[str]:
@@ -87,25 +113,44 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _notices(scores: Scores, ranks: dict[str, dict[str, float]]) -> list[str]:
-    disagreeing = tied = 0
-    for topic, by_document in scores.items():
-        by_rank = sorted(by_document, key=ranks[topic].__getitem__)
-        values = [np.float32(by_document[document]) for document in by_rank]
-        disagreeing += any(after > before for before, after in zip(values, values[1:], strict=False))
-        tied += len(set(values)) < len(values)
-    notices = []
+def notices(by_topic: Mapping[str, list[Entry]], order: Literal["score", "rank"]) -> list[str]:
+    """Say, with the first line of each, where ranks disagree with scores and where scores or ranks are tied."""
+    disagreeing, tied, same_rank = [], [], []
+    for entries in by_topic.values():
+        by_rank = sorted(entries, key=lambda entry: entry.rank)
+        scores = np.array([entry.score for entry in by_rank], dtype=np.float32).tolist()
+        pairs = zip(by_rank[1:], scores, scores[1:], strict=False)
+        disagreeing += [entry.line for entry, before, after in pairs if after > before][:1]
+        tied += _first_repeated(by_rank, scores)
+        same_rank += _first_repeated(by_rank, [entry.rank for entry in by_rank])
+    if order == "rank":
+        return [f"ranks are given twice in {_where(same_rank, by_topic)}"] if same_rank else []
+    found = []
     if disagreeing:
-        notices.append(
-            f"the rank column disagrees with the scores in {disagreeing} of {len(scores)} topics; "
-            "measures follow the scores, as trec_eval does"
+        where = _where(disagreeing, by_topic)
+        found.append(
+            f"the rank column disagrees with the scores in {where}; measures follow the scores, as trec_eval does"
         )
     if tied:
-        notices.append(
-            f"scores are tied in {tied} of {len(scores)} topics; trec_eval orders ties by document id, last first, "
-            "whatever the rank column says"
+        found.append(
+            f"scores are tied in {_where(tied, by_topic)}; trec_eval orders ties by document id, last first, whatever "
+            "the rank column says"
         )
-    return notices
+    return found
+
+
+def _first_repeated(entries: Sequence[Entry], values: Sequence[float]) -> list[int]:
+    """Return a list of one: the line of the first entry whose value an earlier one has; or an empty list."""
+    seen: set[float] = set()
+    for entry, value in zip(entries, values, strict=True):
+        if value in seen:
+            return [entry.line]
+        seen.add(value)
+    return []
+
+
+def _where(lines: list[int], by_topic: Mapping[str, list[Entry]]) -> str:
+    return f"{len(lines)} of {len(by_topic)} topics, first on line {min(lines)}"
 
 
 def ranked(by_document: Mapping[str, float]) -> list[tuple[str, float]]:

@@ -40,8 +40,12 @@ pages = [
     (st.Page(VIEWS / "overview.py", title="Overview", default=True), ":material/leaderboard:"),
     (st.Page(VIEWS / "topics.py", title="Topics"), ":material/difference:"),
     (st.Page(VIEWS / "search.py", title="Search"), ":material/search:"),
+    (st.Page(VIEWS / "documents.py", title="Documents"), ":material/scatter_plot:"),
     (st.Page(VIEWS / "ann.py", title="Exact vs ANN"), ":material/speed:"),
     (st.Page(VIEWS / "training.py", title="Training"), ":material/model_training:"),
+    (st.Page(VIEWS / "runs.py", title="Runs"), ":material/upload_file:"),
+    (st.Page(VIEWS / "artifacts.py", title="Artifacts"), ":material/inventory_2:"),
+    (st.Page(VIEWS / "report.py", title="Report"), ":material/description:"),
 ]
 # Links of our own: Streamlit's drop the query parameters, and with them the collection.
 page = st.navigation([page for page, _ in pages], position="hidden")

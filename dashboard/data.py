@@ -6,6 +6,7 @@ Every cached loader takes the digest of the artifact's manifest, so that one tha
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from core.systems import System
 
 PROFILE_VARIABLE = "RANKSCOPE_PROFILE"
+_OPENING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -273,8 +275,10 @@ def _open_system(folder: Path, profile_json: str, name: str, digest: str) -> Rea
     if settings.kind == "dense" and find_model(settings.model) is None:  # a page never waits for a download
         command = rebuild_command(folder / "vectors" / name)
         raise UserError(f"the model {settings.model} is not on this machine; get it with {command}")
-    system = open_system(profile, settings, folder)
-    system.search("the first query waits for what loads late", 1)
+    # transformers imports its parts late, and not safely in two threads at once; BM25 need not wait for that.
+    with _OPENING if settings.kind == "dense" else nullcontext():
+        system = open_system(profile, settings, folder)
+        system.search("the first query waits for what loads late", 1)
     return Ready(system, threading.Lock())
 
 

@@ -56,3 +56,10 @@ def choose_several(label: str, options: Sequence[str], name: str, labels: Mappin
         format_func=labels.__getitem__,
         on_change=lambda: write(name, ",".join(st.session_state[key])),
     )
+
+
+def switch(label: str, name: str, help: str | None = None) -> bool:
+    """Draw a switch that is on where the parameter `name` is "on"."""
+    key = f"switch {name}"
+    st.session_state[key] = read(name) == "on"
+    return st.toggle(label, key=key, help=help, on_change=lambda: write(name, "on" if st.session_state[key] else ""))

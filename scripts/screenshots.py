@@ -26,6 +26,10 @@ PAGES = {
     "topics": ("topics", {}),
     "search": ("search", {"query": "loss of smell"}),
     "ann": ("ann", {}),
+    "documents": ("documents", {"topic": "1"}),
+    "runs": ("runs", {}),
+    "artifacts": ("artifacts", {}),
+    "report": ("report", {}),
 }
 WIDTHS = {"desktop": 1440, "mobile": 390}
 PATIENCE_MILLISECONDS = 60_000

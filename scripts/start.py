@@ -54,8 +54,8 @@ def missing_of_sample() -> list[str]:
     wanted = ["collection", "measures"]
     for system in json.loads(profile.read_text(encoding="utf-8"))["system"]:
         wanted += [f"runs/{system['name']}"]
-        wanted += [f"bm25/{system['name']}"] if system["kind"] == "bm25" else [f"vectors/{system['name']}"]
-        wanted += [f"ann/{system['name']}"] if system["kind"] == "dense" else []
+        wanted += [f"bm25/{system['name']}"] if system["kind"] == "bm25" else []
+        wanted += [f"{stage}/{system['name']}" for stage in ("vectors", "ann")] if system["kind"] == "dense" else []
     return [name for name in wanted if not (SAMPLE / name / "manifest.json").is_file()]
 
 

@@ -1,116 +1,86 @@
 """Search: one query, every system's answer side by side, by the same system objects as the batch run."""
 
-from urllib.parse import quote
-
 import streamlit as st
 
 from core.collection import Topic
 from core.errors import UserError
-from core.profile import SystemSettings
-from dashboard import data, state
-from dashboard.card import grade_text, result_card
-from dashboard.text import escape_markdown, shortened, show_error
+from core.fusion import K, reciprocal_rank_fusion
+from dashboard import data, judging, state
+from dashboard.answers import Found, as_they_come, fuse
+from dashboard.asking import find_topic, query_form
+from dashboard.card import grade_text
+from dashboard.hits import Hit, hits_html
+from dashboard.text import escape_markdown, show_error
 
 LONGEST = 10_000
-LONGEST_IN_LINK = 6_000
 EXPLAINED_WORDS = 60
-EXAMPLES = 4
+FUSED_DEPTH = 100
+FUSED = "fused"
 
 
-def ask(query: str) -> None:
-    """Make a query the one that is answered: it lives in the URL, or in the session where it is too long for one."""
-    query = " ".join(query.split())
-    fits = len(quote(query)) <= LONGEST_IN_LINK
-    state.write("query", query if fits else "")
-    st.session_state["long query"] = "" if fits else query
+def grade_of(document: str, topic: Topic | None, by_hand: dict[str, int]) -> str:
+    """Return a document's grade in words: the one given by hand, else the collection's, "" where there is no topic."""
+    if document in by_hand:
+        return f"{grade_text(by_hand[document], content.highest_grade)}, judged by you"
+    return grade_text(content.qrels.get(topic.id, {}).get(document), content.highest_grade) if topic else ""
 
 
-def query_form() -> str:
-    """Draw the form and the example queries; return the query."""
-    asked = state.read("query") or st.session_state.get("long query", "")
-    st.session_state["query box"] = asked
-    with st.form("search", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-        st.text_input("Query", key="query box", placeholder="loss of smell")
-        st.form_submit_button("Search", type="primary", on_click=lambda: ask(st.session_state["query box"]))
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("Examples", width="content")
-        for topic in list(content.topics.values())[:EXAMPLES]:
-            label = escape_markdown(shortened(topic.query, 40))
-            st.button(label, key=f"example {topic.id}", on_click=ask, args=(topic.query,), type="tertiary")
-    return asked
-
-
-def find_topic(query: str) -> Topic | None:
-    """Return the topic whose question or query the text is, whatever its case and spaces."""
-
-    def folded(text: str) -> str:
-        return " ".join(text.casefold().split())
-
-    matching = (t for t in content.topics.values() if folded(query) in (folded(t.question), folded(t.query)))
-    return next(matching, None)
-
-
-def answer(settings: SystemSettings, query: str, hits: int, topic: Topic | None) -> None:
-    """Let one system answer and draw its column."""
-    with st.spinner("searching …"):
-        ready = data.open_system(opened, settings)
-        with ready.lock:
-            found = ready.system.search(query, hits)
+def draw(found: Found, hits: int, topic: Topic | None, by_hand: dict[str, int], expanded: bool) -> None:
+    """Draw the first hits of one list, and the time that each step took."""
     split = ", ".join(f"{step} {1000 * seconds:.1f} ms" for step, seconds in found.seconds.items())
-    st.caption(f"{1000 * sum(found.seconds.values()):.1f} ms: {split}" if len(found.seconds) > 1 else split)
+    if len(found.seconds) > 1:
+        split = f"{1000 * sum(found.seconds.values()):.1f} ms: {split}"
+    st.caption(split or f"1 / ({K} + rank), summed over the first {FUSED_DEPTH} of every system")
     if not found.hits:
         st.info("No document has a word of this query. Fewer or other words may find some.")
-    explained = settings.kind == "bm25" and len(query.split()) <= EXPLAINED_WORDS
-    predicted = data.expansions(opened) if settings.expanded else {}
-    judgments = content.qrels.get(topic.id, {}) if topic else {}
-    for rank, (identity, score) in enumerate(found.hits, 1):
-        result_card(
-            rank,
+        return
+    predicted = data.expansions(opened) if expanded else {}
+    shown = [
+        Hit(
             identity,
             score,
             content.documents.get(identity),
-            grade=grade_text(judgments.get(identity), content.highest_grade) if topic else "",
-            parts=ready.system.explain(query, identity) if explained else (),
+            grade=grade_of(identity, topic, by_hand),
+            elsewhere=found.where.get(identity, ""),
+            parts=found.parts.get(identity, ()),
             predicted=predicted.get(identity, ()),
-            snippet=True,
         )
+        for identity, score in found.hits[:hits]
+    ]
+    st.html(hits_html(shown))
 
 
-def answers(query: str, hits: int, names: list[str], topic: Topic | None) -> None:
-    """Draw a column for every system and fill them in order, so that the fast ones are there first."""
-    settings = [system for system in opened.profile.system if system.name in names]
-    columns = st.columns(len(settings))
-    for column, system in zip(columns, settings, strict=True):
-        column.markdown(f"**{escape_markdown(opened.labels[system.name])}**")
-    for column, system in zip(columns, settings, strict=True):
-        with column:
-            try:
-                answer(system, query, hits, topic)
-            except UserError as error:
-                show_error(error)
+def answer(query: str, hits: int, names: list[str], topic: Topic | None, fused: bool) -> dict[str, Found]:
+    """Draw a column for every system, each filled as soon as it has answered, and the fused one when all have."""
+    systems = [system for system in answering if system.name in names]
+    by_hand = judging.by_hand(opened.folder.name, judging.topic_id(query, topic))
+    labels = {system.name: labels_of[system.name] for system in systems} | ({FUSED: "Fused"} if fused else {})
+    slots = {}
+    for column, (name, label) in zip(st.columns(len(labels)), labels.items(), strict=True):
+        column.markdown(f"**{escape_markdown(label)}**")
+        slots[name] = column.empty()
+        slots[name].caption("searching …")
+    expanded = {system.name for system in systems if system.expanded}
+    explained = hits if len(query.split()) <= EXPLAINED_WORDS else 0
+    answers: dict[str, Found] = {}
+    for name, found in as_they_come(opened, systems, query, max(hits, FUSED_DEPTH if fused else 0), explained):
+        with slots[name].container():
+            if isinstance(found, UserError):
+                show_error(found)
+                continue
+            answers[name] = found
+            draw(found, hits, topic, by_hand, name in expanded)
+    answers = {name: answers[name] for name in labels if name in answers}
+    if fused:
+        with slots[FUSED].container():
+            draw(fuse(answers, labels), hits, topic, by_hand, expanded=False)
+    return answers
 
 
-opened: data.Opened = st.session_state["opened"]
-content = data.content(opened)
-if opened.is_imported:
-    raise UserError(
-        f"{opened.folder.name} was made of imported runs: it has no documents and no index, so no new query can be "
-        "answered; the Topics page shows what the runs retrieved"
-    )
-query = query_form()
-left, right = st.columns([4, 1])
-with left:
-    names = state.choose_several("Systems", list(opened.labels), "systems", opened.labels)
-with right:
-    hits = int(state.choose("Hits", ["5", "10", "20", "50"], "hits", "10"))
-if not query:
-    st.info("Type a query, or choose one of the examples; every system answers it.")
-elif not names:
-    st.info("Choose at least one system.")
-else:
-    topic = find_topic(query)
+def notes(query: str, topic: Topic | None) -> None:
+    """Say what is special about the query."""
     if topic:
-        st.info(f"This is topic {escape_markdown(topic.id)} of the collection: its judgments are shown.")
+        st.info(f"This is topic {escape_markdown(topic.id)} of the collection: judged. Its grades are shown.")
     if not state.read("query"):
         st.caption("The query is too long for a link: the address of this page does not hold it.")
     if len(query) > LONGEST:
@@ -120,4 +90,43 @@ else:
             f"A query of more than {EXPLAINED_WORDS} words is answered without the matched terms; dense systems read "
             "its beginning only, as far as their model's limit goes."
         )
-    answers(query[:LONGEST], hits, names, topic)
+
+
+opened: data.Opened = st.session_state["opened"]
+content = data.content(opened)
+answering = [system for system in opened.profile.system if system.kind != "run"]
+labels_of = {system.name: opened.labels[system.name] for system in answering}
+if not answering:
+    raise UserError(
+        f"{opened.folder.name} was made of imported runs: it has no index, so no new query can be answered; the Topics "
+        "page shows what the runs retrieved"
+    )
+query = query_form(content.topics.values())
+left, middle, right = st.columns([5, 2, 1], vertical_alignment="bottom")
+with left:
+    names = state.choose_several("Systems", list(labels_of), "systems", labels_of)
+with middle, st.container(horizontal=True):
+    fused = state.switch("Fused", "fused", "One list of all: reciprocal rank fusion (Cormack et al., 2009)")
+    judged = state.switch("Judge", "judge", "Judge the hits by hand and export the judgments as qrels")
+with right:
+    hits = int(state.choose("Hits", ["5", "10", "20", "50"], "hits", "10"))
+topic = find_topic(query, content.topics.values()) if query else None
+if query:
+    notes(query, topic)
+judging_place = st.container()
+if not query:
+    st.info("Type a query, or choose one of the examples; every system answers it.")
+elif not names:
+    st.info("Choose at least one system.")
+else:
+    answers = answer(query[:LONGEST], hits, names, topic, fused)
+    if judged:
+        pool = reciprocal_rank_fusion([[document for document, _ in found.hits[:hits]] for found in answers.values()])
+        with judging_place:
+            judging.draw(opened, judging.topic_id(query, topic), [document for document, _ in pool])
+if judged:
+    with judging_place:
+        try:
+            judging.exchange(opened.folder.name)
+        except UserError as error:
+            show_error(error)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from core.artifacts import ARTIFACTS, ROOT
 
@@ -19,6 +19,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 sys.path.insert(0, str(ROOT / "tests" / "dashboard"))  # the made-up collection is shared with the page tests
 from environment import BROWSERS, find_browser  # noqa: E402
 from made_up import add_sweep, build  # noqa: E402
+
+expect.set_options(timeout=20_000)  # the first page of a server waits for its imports
 
 
 def find_chromium() -> str:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from core.artifacts import open_artifact
+from core.build import build
 from core.collection import read_built_collection
 from core.errors import UserError
-from core.import_runs import find_runs, main, read_trec_topics, topics_for
+from core.import_runs import find_runs, import_runs, main, read_trec_topics, remove_run, topics_for
 from core.measures import evaluate
 from core.profile import read_profile
 from core.qrels import read_qrels
@@ -157,6 +158,42 @@ def test_a_run_may_not_take_the_name_of_a_built_system(files, project, command):
     profile["system"] = [{"name": "a", "kind": "bm25"}]
     path.write_text(json.dumps(profile))
     assert command(main, files / "a.run", "--name", "mine").refused_with("named a already")
+
+
+def test_a_run_may_be_given_a_name_and_removed_again(files, project, command):
+    command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
+    before = measures_csv(project)
+    folder = import_runs("mine", [files / "a.run"], names=["other"])
+    assert "mine,other,1,RR,0.5\n" in measures_csv(project)
+    remove_run("mine", "other")
+    assert measures_csv(project) == before
+    assert sorted(path.name for path in (folder / "runs").iterdir()) == ["a"]
+    with pytest.raises(UserError, match="no imported run 'other'"):
+        remove_run("mine", "other")
+
+
+def test_the_last_run_may_be_removed_too(files, project, command):
+    command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
+    remove_run("mine", "a")
+    assert measures_csv(project) == "collection,system,topic,measure,value\n"
+    command(main, files / "a.run", "--name", "mine")
+    assert "mine,a,1,RR,0.5\n" in measures_csv(project)
+
+
+def test_a_built_system_is_not_removed(files, project, command):
+    command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
+    path = project / "artifacts" / "mine" / "profile.json"
+    path.write_text(path.read_text().replace('"kind": "run"', '"kind": "bm25"'))
+    with pytest.raises(UserError, match="no imported run"):
+        remove_run("mine", "a")
+
+
+def test_a_build_by_the_first_profile_keeps_the_imported_runs(files, project, command):
+    command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
+    folder = project / "artifacts" / "mine"
+    without = read_profile(str(folder / "profile.json")).model_copy(update={"system": []})
+    build(without, folder, say=lambda line: None)
+    assert [system.name for system in read_profile(str(folder / "profile.json")).system] == ["a"]
 
 
 def test_a_folder_without_runs_is_refused(tmp_path):

@@ -17,9 +17,10 @@ from core.build import build
 from core.collection import read_built_collection
 from core.encode import load_vectors
 from core.errors import UserError
-from core.evaluate import built_run
+from core.evaluate import built_run, evaluate_systems
 from core.expansions import read_expansions, write_expansions
 from core.finetune import build_model
+from core.import_runs import import_runs
 from core.profile import FinetuneSettings, Profile
 from core.runs import ranked
 from core.systems import find_settings, open_system
@@ -150,6 +151,18 @@ def test_sentence_transformers_own_evaluator_agrees(profile, folder):
     assert set(table.system) == {"cosine", "dot"}
     assert len(table) == 10
     assert table.ours.to_numpy() == pytest.approx(table.sentence_transformers.to_numpy(), abs=1e-6)
+
+
+def test_its_figures_are_kept_where_a_run_is_added_and_need_no_model_then(profile, folder, tmp_path, monkeypatch):
+    quiet_build(profile, folder)
+    path = folder / "measures" / "sentence_transformers.csv"
+    before = pd.read_csv(path)
+    monkeypatch.setattr("core.evaluate.find_model", lambda name: None)
+    (tmp_path / "mine.run").write_text((folder / "runs" / "dot" / "run.trec").read_text())
+    import_runs(folder.name, [tmp_path / "mine.run"])
+    assert pd.read_csv(path).equals(before)
+    evaluate_systems(profile, folder)
+    assert pd.read_csv(path).empty, "without a model and without what was kept there is none"
 
 
 def test_the_sweep_reaches_exact_search(profile, folder):

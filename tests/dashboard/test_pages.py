@@ -6,18 +6,26 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up import DOCUMENTS, EXPANSIONS, HOSTILE_QUERY, HOSTILE_TEXT, HOSTILE_TITLE, Open
+from made_up import DOCUMENTS, HOSTILE_TEXT, HOSTILE_TITLE, Open
 from streamlit.testing.v1 import AppTest
 
-from core.artifacts import ARTIFACTS, writing
+from core.artifacts import ARTIFACTS
 from core.import_runs import import_runs
 from core.measures import mean
 from core.runs import ranked, read_run
-from core.systems import Answer
 from dashboard import data
 from dashboard.text import escape_markdown
 
-PAGES = {"overview": "Overview", "topics": "Topics", "search": "Search", "ann": "Exact vs ANN"}
+PAGES = {
+    "overview": "Overview",
+    "topics": "Topics",
+    "search": "Search",
+    "documents": "Documents",
+    "ann": "Exact vs ANN",
+    "runs": "Runs",
+    "artifacts": "Artifacts",
+    "report": "Report",
+}
 BUILT_HERE = sorted({"sample"} | {path.parent.parent.name for path in ARTIFACTS.glob("*/collection/manifest.json")})
 
 
@@ -155,92 +163,10 @@ def test_a_system_alone_is_drawn_by_itself(open_page: Open, made_up: Path) -> No
     assert "document d4" in texts(app)
 
 
-# Search
-
-
-def test_search_answers_as_the_run_does(open_page: Open, made_up: Path) -> None:
-    app = open_page("search", query="Do masks help in SCHOOLS?", systems="bm25")
-    shown = [e.value.removeprefix("document ") for e in app.text if e.value.startswith("document ")]
-    assert shown == ranking(made_up, "bm25", "02")
-    assert "This is topic 02" in app.info[0].value
-    assert "matched" in texts(app)
-
-
-def test_search_shows_why_a_system_cannot_answer_and_the_others_do(open_page: Open, made_up: Path) -> None:
-    app = open_page("search", query="masks")
-    assert "vectors\\/dense is missing" in warnings(app)
-    assert "document d4" in texts(app)
-    assert EXPANSIONS["d5"][1] in texts(app)
-
-
-def test_a_dense_system_answers_with_its_latency_split(
-    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    class Dense:
-        def search(self, query: str, k: int) -> Answer:
-            asked.append((query, k))
-            return Answer([("d4", 0.75), ("d1", 0.5)][:k], {"encode": 0.012, "search": 0.0005})
-
-    with writing(made_up / "vectors" / "dense", "encode", {}, {}):
-        pass
-    monkeypatch.setattr("core.models.find_model", lambda name: made_up)
-    monkeypatch.setattr("core.systems.open_system", lambda *arguments: Dense())
-    app = open_page("search", query="do masks help in schools?", systems="dense", hits="5")
-    assert asked[-1] == ("do masks help in schools?", 5)
-    assert "12.5 ms: encode 12.0 ms, search 0.5 ms" in texts(app)
-    assert "score 0.750" in texts(app)
-    open_page("search", query="masks", systems="dense")
-    assert len(asked) == 3, "it is opened, and warmed up, once"
-
-
-def test_a_page_never_downloads_a_model(open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with writing(made_up / "vectors" / "dense", "encode", {}, {}):
-        pass
-    monkeypatch.setattr("core.models.find_model", lambda name: None)
-    app = open_page("search", query="masks", systems="dense")
-    assert "such\\-a\\-model is not on this machine" in warnings(app)
-
-
-def test_typing_a_query_writes_it_to_the_url(open_page: Open, made_up: Path) -> None:
-    app = open_page("search")
-    assert "Type a query" in app.info[0].value
-    app.text_input[0].input("fever   cough")
-    app.button[0].click().run()
-    assert app.query_params["query"] == "fever cough"
-    assert "document d3" in texts(app)
-    app.text_input[0].input("   ")
-    app.button[0].click().run()
-    assert "query" not in app.query_params
-    assert "Type a query" in app.info[0].value
-
-
-def test_an_example_is_searched(open_page: Open, made_up: Path) -> None:
-    app = open_page("search")
-    app.button(key="example 02").click().run()
-    assert app.query_params["query"] == "masks"
-    assert "document d4" in texts(app)
-
-
-def test_no_hits_and_an_endless_query(open_page: Open, made_up: Path) -> None:
-    assert "No document has a word" in texts(open_page("search", query="zzz", systems="bm25"))
-    app = open_page("search", systems="bm25")
-    app.text_input[0].input("fever 熱 " * 1500)
-    app.button[0].click().run()
-    assert not app.exception
-    assert "too long for a link" in texts(app)
-    assert "Of 11,999 characters the first 10,000" in texts(app)
-    assert "document d3" in texts(app)
-
-
 # Imported runs
 
 
-def test_imported_runs_show_ids_and_say_why_there_is_no_search(
-    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("core.import_runs.ARTIFACTS", made_up.parent)
+def test_imported_runs_show_ids_and_say_why_there_is_no_search(open_page: Open, made_up: Path) -> None:
     runs = [made_up / "runs" / name / "run.trec" for name in ("bm25", "expanded")]
     for run, name in zip(runs, ("one", "two"), strict=True):
         shutil.copy(run, made_up.parent / f"{name}.run")
@@ -257,12 +183,12 @@ def test_imported_runs_show_ids_and_say_why_there_is_no_search(
 
 
 def test_hostile_texts_are_shown_as_they_are(open_page: Open, made_up: Path) -> None:
-    for app in (open_page("topics", topic="1"), open_page("search", query=HOSTILE_QUERY)):
-        assert HOSTILE_TEXT in [element.value for element in app.text]
-        assert f"**{escape_markdown(HOSTILE_TITLE)}**" in [element.value for element in app.markdown]
-        assert not any(element.allow_html for element in [*app.markdown, *app.caption])
-        for element in [*app.markdown, *app.caption, *app.info, *app.warning, *app.subheader]:
-            assert not re.search(r"(?<!\\)(<img|<script|<b>|\$x|\]\(|:smile)", element.value)
+    app = open_page("topics", topic="1")
+    assert HOSTILE_TEXT in [element.value for element in app.text]
+    assert f"**{escape_markdown(HOSTILE_TITLE)}**" in [element.value for element in app.markdown]
+    assert not any(element.allow_html for element in [*app.markdown, *app.caption])
+    for element in [*app.markdown, *app.caption, *app.info, *app.warning, *app.subheader]:
+        assert not re.search(r"(?<!\\)(<img|<script|<b>|\$x|\]\(|:smile)", element.value)
 
 
 def test_the_made_up_means_are_what_its_runs_give(made_up: Path) -> None:

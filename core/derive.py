@@ -1,0 +1,108 @@
+"""Judge a collection anew: a new collection of another's documents, topics and runs, with qrels of one's own.
+
+    python -m core.derive trec-covid-subset --qrels residual.txt --name subset-residual --residual
+
+So other judgments are looked at on every page like any collection, and the first judgments stay as they are. The runs
+come along as imported ones: to search anew, there is the collection that they came from.
+"""
+
+import argparse
+import re
+import shutil
+from pathlib import Path
+
+from core import artifacts, cli
+from core.artifacts import PROFILE, building, file_digest, read_manifest, shown, writing
+from core.collection import CORPUS, QRELS, TOPICS, read_built_collection, write_topics
+from core.errors import UserError
+from core.evaluate import built_run, evaluate_systems
+from core.profile import SAFE_NAME, CollectionSettings, Profile, SystemSettings, read_profile
+from core.qrels import Qrels, read_qrels, write_qrels
+from core.runs import Scores, ranked, write_run
+from core.search import FILE
+
+
+def derive(source: str, name: str, qrels: Path, residual: bool = False) -> Path:
+    """Make the collection `artifacts/<name>` of the built collection `source`, judged by `qrels`, and evaluate it.
+
+    Args:
+        residual: leave out, from runs and judgments, what the source's own judgments hold: a system is then measured
+            on what it finds beyond the documents that were judged before (residual collection; Salton & Buckley, 1990).
+
+    Raises:
+        UserError: the name cannot be used, the source is not built, or the qrels cannot be read or share no topic with
+            it.
+    """
+    if not re.match(SAFE_NAME, name):
+        raise UserError(f"{name!r} cannot be a collection's name: letters, digits, '.', '_', '+' and '-' can")
+    original, folder = artifacts.ARTIFACTS / source, artifacts.ARTIFACTS / name
+    if folder.exists():
+        raise UserError(f"there is a collection {name} already; give another name")
+    profile = read_profile(str(original / PROFILE)) if (original / PROFILE).is_file() else read_profile(source)
+    collection = read_built_collection(original)
+    judgments = {topic: by for topic, by in read_qrels(qrels).items() if topic in {t.id for t in collection.topics}}
+    if residual:
+        judgments = _without(judgments, collection.qrels)
+    if not judgments:
+        new = "new " if residual else ""
+        raise UserError(f"{qrels.name}: it holds no {new}judgment for any topic of {source}")
+    inputs = {"collection": read_manifest(original / "collection").digest, "qrels": file_digest(qrels)}
+    facts = {
+        "documents": len(collection.documents),
+        "topics": len(judgments),
+        "judgments": sum(map(len, judgments.values())),
+    }
+    with building(folder):
+        settings = {"derived_from": source, "residual": residual}
+        with writing(folder / "collection", "import_runs", settings, inputs, facts) as partial:
+            if collection.documents:
+                shutil.copyfile(original / "collection" / CORPUS, partial / CORPUS)
+            write_topics(partial / TOPICS, [topic for topic in collection.topics if topic.id in judgments])
+            (partial / QRELS).parent.mkdir()
+            write_qrels(partial / QRELS, judgments)
+        derived = _with_runs(profile, original, folder, collection.qrels if residual else {})
+        cli.save_profile(derived, folder)
+        evaluate_systems(derived, folder)
+    return folder
+
+
+def _without(judgments: Qrels, earlier: Qrels) -> Qrels:
+    rest = {t: {d: g for d, g in by.items() if d not in earlier.get(t, {})} for t, by in judgments.items()}
+    return {topic: by for topic, by in rest.items() if by}
+
+
+def _with_runs(profile: Profile, original: Path, folder: Path, earlier: Qrels) -> Profile:
+    """Copy the runs that are there, without the documents that `earlier` judges, and return the new profile."""
+    systems = []
+    for system in profile.system:
+        try:
+            run, digest = built_run(original, system.name), read_manifest(original / "runs" / system.name).digest
+        except UserError:
+            continue  # a system that did not run is absent, not zero
+        scores: Scores = _unjudged(run.scores, earlier)
+        with writing(folder / "runs" / system.name, "import_runs", {}, {"run": digest}) as partial:
+            write_run(partial / FILE, system.name, {topic: ranked(by) for topic, by in scores.items()})
+        systems.append(SystemSettings(name=system.name, kind="run", label=system.label))
+    collection = CollectionSettings(name=folder.name, source="derived")
+    return profile.model_copy(update={"collection": collection, "system": systems})
+
+
+def _unjudged(scores: Scores, earlier: Qrels) -> Scores:
+    return {t: {d: score for d, score in by.items() if d not in earlier.get(t, {})} for t, by in scores.items()}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `python -m core.derive`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m core.derive", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", help="the built collection whose documents, topics and runs are taken")
+    parser.add_argument("--qrels", required=True, type=Path, help="judgments, TREC or BEIR form, plain or .gz")
+    parser.add_argument("--name", required=True, help="the new collection's name")
+    parser.add_argument("--residual", action="store_true", help="leave out what the source's own judgments hold")
+    options = parser.parse_args(arguments)
+    print(shown(derive(options.source, options.name, options.qrels, options.residual)))
+
+
+if __name__ == "__main__":
+    cli.run(main)

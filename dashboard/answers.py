@@ -1,0 +1,74 @@
+"""Answers to a live query: every system searches in a thread of its own, and is handed over when it is done."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+
+from core.errors import UserError
+from core.fusion import reciprocal_rank_fusion
+from core.profile import SystemSettings
+from dashboard import data
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a system found, best first; the seconds of each step; and by document, what its
+    score is made of and where other lists have it.
+    """
+
+    hits: list[tuple[str, float]]
+    seconds: dict[str, float] = field(default_factory=dict)
+    parts: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
+    where: dict[str, str] = field(default_factory=dict)
+
+
+def answer(opened: data.Opened, settings: SystemSettings, query: str, depth: int, explained: int) -> Found:
+    """Let one system answer.
+
+    Args:
+        depth: how many documents to find.
+        explained: of how many of them, the first ones, the scores are taken apart.
+
+    Raises:
+        UserError: the system cannot load.
+    """
+    ready = data.open_system(opened, settings)
+    with ready.lock:
+        found = ready.system.search(query, depth)
+        parts = {document: ready.system.explain(query, document) for document, _ in found.hits[:explained]}
+    return Found(found.hits, found.seconds, parts)
+
+
+def as_they_come(
+    opened: data.Opened, systems: Sequence[SystemSettings], query: str, depth: int, explained: int
+) -> Iterator[tuple[str, Found | UserError]]:
+    """Yield (name of the system, what it found or why it cannot answer), whichever is done first.
+
+    Args:
+        explained: as in `answer`; only BM25's scores are taken apart.
+    """
+    with ThreadPoolExecutor(max(len(systems), 1), "answer") as pool:
+        asked = {
+            pool.submit(answer, opened, s, query, depth, explained if s.kind == "bm25" else 0): s.name for s in systems
+        }
+        for done in as_completed(asked):
+            try:
+                yield asked[done], done.result()
+            except UserError as error:
+                yield asked[done], error
+
+
+def fuse(answers: Mapping[str, Found], labels: Mapping[str, str]) -> Found:
+    """Fuse what the systems found by reciprocal ranks, and say where each of them had a document.
+
+    Args:
+        labels: what the systems are called.
+    """
+    rankings = {name: [document for document, _ in found.hits] for name, found in answers.items()}
+    ranks = {name: {document: rank for rank, document in enumerate(by, 1)} for name, by in rankings.items()}
+    fused = reciprocal_rank_fusion(list(rankings.values()))
+    where = {
+        document: ", ".join(f"{ranks[name][document]} in {labels[name]}" for name in ranks if document in ranks[name])
+        for document, _ in fused
+    }
+    return Found(fused, where=where)

@@ -1,0 +1,126 @@
+"""Report: the present comparison as one HTML file, to send or attach."""
+
+from datetime import datetime, timezone
+
+import pandas as pd
+import streamlit as st
+
+from core.artifacts import read_manifest
+from core.runs import ranked
+from dashboard import charts, data, parts, state, tables
+from dashboard.card import grade_text
+from dashboard.comparison import tables as own
+from dashboard.comparison.baseline import WORDS
+from dashboard.comparison.view import choose
+from dashboard.hits import Hit
+from dashboard.report import Report
+from dashboard.text import escape_markdown, shortened
+
+DEPTH = 10
+PICKED = 3
+KEY = "report topics"
+
+
+def choose_topics(table: pd.DataFrame) -> list[str]:
+    """Draw the choice of topics whose lists go in; at first those where the two systems differ most."""
+    names = list(table["topic"])
+    picked = list(table.loc[table["difference"].abs().sort_values(ascending=False, kind="stable").index, "topic"])
+    wanted = state.read("topics").split(",")
+    st.session_state[KEY] = [name for name in names if name in wanted] or picked[:PICKED]
+    texts = dict(zip(table["topic"], table["query"], strict=True))
+    return st.multiselect(
+        "Topics side by side",
+        names,
+        key=KEY,
+        format_func=lambda name: f"{name} · {shortened(texts[name], 60)}",
+        on_change=lambda: state.write("topics", ",".join(st.session_state[KEY])),
+    )
+
+
+def hits(system: str, topic: str) -> list[Hit]:
+    """Return the first documents of a system's list for a topic."""
+    judgments = content.qrels.get(topic, {})
+    return [
+        Hit(
+            identity,
+            score,
+            content.documents.get(identity),
+            grade_text(judgments.get(identity), content.highest_grade),
+        )
+        for identity, score in ranked(data.run_scores(opened, system).get(topic, {}))[:DEPTH]
+    ]
+
+
+def make() -> str:
+    """Put the report together."""
+    facts = read_manifest(opened.folder / "collection").facts
+    report = Report(f"RankScope: {opened.folder.name}")
+    report.paragraph(
+        f"{facts.get('documents', 0):,} documents, {facts.get('topics', 0):,} topics, {facts.get('judgments', 0):,} "
+        f"judgments. {len(systems)} systems. Made {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC."
+    )
+    if opened.is_sample:
+        report.paragraph("This is the embedded sample: written for demonstration, not medical evidence.")
+    report.heading("Measures")
+    known = tables.measure_order([name for name in opened.profile.measures if name in set(tidy["measure"])])
+    report.table(tables.means(tidy[tidy["system"].isin(systems)], known).rename(index=opened.labels))
+    report.heading(f"{measure} against {opened.labels[baseline]}")
+    report.chart(charts.mean_bars(against, opened.labels, measure, baseline))
+    for name, found in comparisons.items():
+        adjusted = float(against.loc[name, "Holm randomisation"])
+        report.paragraph(own.verdict(opened.labels[name], opened.labels[baseline], measure, found, adjusted))
+    report.table(own.readable(against).rename(index=opened.labels))
+    report.paragraph(" ".join(WORDS.split()), note=True)
+    if other:
+        report.heading(f"Topic by topic: {opened.labels[other]} minus {opened.labels[baseline]}, {measure}")
+        report.chart(charts.difference_bars(table, opened.labels[other], opened.labels[baseline], measure, ""))
+        shown = table.drop(columns="kind").rename(columns={"a": opened.labels[other], "b": opened.labels[baseline]})
+        columns = [opened.labels[other], opened.labels[baseline], "difference", "query"]
+        report.table(shown.set_index("topic")[columns], folded="The differences as a table")
+    for topic in topics:
+        about = content.topics[topic]
+        report.heading(f"Topic {topic}: {about.query}")
+        report.paragraph(about.question)
+        if about.narrative:
+            report.paragraph(about.narrative, note=True)
+        report.lists([(f"{opened.labels[s]}: {measure} {values[s][topic]:.4f}", hits(s, topic)) for s in systems])
+    report.heading("What the measures are")
+    for name in dict.fromkeys([*known, measure]):
+        report.paragraph(f"{name}: {tables.explanation(name)}.", note=True)
+    report.heading("What the figures were made from")
+    rows = {
+        place: {"SHA-256": manifest.digest, "made": manifest.finished, "command": manifest.command}
+        for place, manifest in data.manifests(opened).items()
+        if place in ("collection", "measures") or place.removeprefix("runs/") in systems
+    }
+    report.table(pd.DataFrame.from_dict(rows, orient="index"))
+    return report.html()
+
+
+opened: data.Opened = st.session_state["opened"]
+content = data.content(opened)
+tidy = parts.evaluated(opened)
+every = list(dict.fromkeys(tidy["system"]))
+chosen = state.choose_several("Systems", every, "systems", {name: opened.labels[name] for name in every})
+view = choose(opened, tidy)
+measure, baseline = view.measure, view.baseline
+systems = [name for name in every if name in chosen or name == baseline]
+values = {name: view.values[name] for name in systems}
+others = [name for name in systems if name != baseline]
+other = ""
+if others:
+    other = state.choose("Topic by topic against the baseline", others, "a", others[0], opened.labels)
+table = tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
+topics = choose_topics(table)
+against, comparisons = own.against_baseline(values, baseline)
+st.write(
+    escape_markdown(
+        f"One file with the measures of {len(systems)} systems, the comparison with {opened.labels[baseline]}, the "
+        f"first {DEPTH} documents for {len(topics)} topics, and what all of it was made from. It opens in any browser "
+        "without a network: the library that draws the charts is inside (5 MB)."
+    )
+)
+name = f"{opened.folder.name}-report.html"
+st.download_button("Download the report", make, name, "text/html", type="primary", on_click="ignore")
+if opened.folder.name != "sample":
+    st.caption("It holds texts of the documents: mind their licence where you send it.")

@@ -1,0 +1,81 @@
+"""The Documents page: the map, its table, and the card of the open document."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import DOCUMENTS, HOSTILE_TEXT, HOSTILE_TITLE, QRELS, Open
+from test_search import ranking
+
+from core.artifacts import writing
+from core.projection import project
+from dashboard.document_map import MOST_IN_SVG, figure
+from dashboard.text import escape_markdown
+
+
+@pytest.fixture
+def vectors(made_up: Path) -> np.ndarray:
+    """The vectors of the system "dense"."""
+    rows = np.random.default_rng(5).normal(size=(len(DOCUMENTS), 6)).astype(np.float32)
+    with writing(made_up / "vectors" / "dense", "encode", {}, {}) as partial:
+        np.save(partial / "vectors.npy", rows)
+        (partial / "document_ids.json").write_text(json.dumps(list(DOCUMENTS)))
+    return rows
+
+
+def traces(app) -> dict[str, dict]:
+    spec = json.loads(app.get("plotly_chart")[0].proto.spec)
+    return {trace["name"].split(" (")[0].split(":")[0]: trace for trace in spec["data"]}
+
+
+def test_the_map_marks_what_is_relevant_and_what_each_system_found(open_page: Open, made_up: Path, vectors) -> None:
+    drawn = traces(open_page("documents", topic="1", systems="bm25"))
+    assert drawn["documents"]["customdata"] == list(DOCUMENTS)
+    assert drawn["documents"]["type"] == "scatter"
+    assert drawn["relevant, grade 2"]["customdata"] == ["d1"]
+    assert drawn["relevant, grade 1"]["customdata"] == ["d2"]
+    assert drawn["BM25"]["customdata"] == ranking(made_up, "bm25", "1")[:10]
+    assert len(drawn) == 4, "what did not run is not marked, and not relevant is not relevant"
+
+
+def test_the_table_has_each_marked_document_with_its_grade_and_ranks(open_page: Open, made_up: Path, vectors) -> None:
+    table = open_page("documents", topic="1").dataframe[0].value.set_index("document")
+    found = ranking(made_up, "bm25", "1")
+    assert set(table.index) == {d for d, grade in QRELS["1"].items() if grade} | set(found[:10])
+    assert table["BM25"]["d2"] == found.index("d2") + 1
+    assert table["grade"]["d1"] == "●● relevant (2)"
+    assert table["grade"]["d5"] == "? unjudged"
+    assert list(table["grade"])[:2] == ["●● relevant (2)", "● partly relevant (1)"]
+
+
+def test_a_link_opens_a_document_and_close_closes_it(open_page: Open, made_up: Path, vectors) -> None:
+    app = open_page("documents", topic="1", document="d1")
+    assert f"**{escape_markdown(HOSTILE_TITLE)}**" in [element.value for element in app.markdown]
+    assert HOSTILE_TEXT in [element.value for element in app.text]
+    app.button[0].click().run()
+    assert "document" not in app.query_params
+    assert HOSTILE_TEXT not in [element.value for element in app.text]
+    assert "no document gone" in open_page("documents", document="gone").info[0].value
+
+
+def test_without_vectors_the_page_says_how_to_get_them(open_page: Open, made_up: Path) -> None:
+    app = open_page("documents")
+    assert "`python scripts/build.py --profile artifacts/made-up/profile.json`" in app.warning[-1].value
+
+
+def test_many_documents_are_drawn_by_webgl_and_without_it_some_but_every_mark() -> None:
+    rows = np.random.default_rng(6).normal(size=(MOST_IN_SVG + 500, 3)).astype(np.float32)
+    names = [f"d{number}" for number in range(len(rows))]
+    points, _ = project(rows, "dot")
+    places = pd.DataFrame(points, columns=["x", "y"], index=names)
+    evil = "<b onclick=x>"
+    arguments = (places, (0.5, 0.3), {"d1": evil}, {"d1": 1, "gone": 1}, {evil: ["d2", "d3"]}, "d1")
+    everything, some = figure(*arguments, webgl=True), figure(*arguments, webgl=False)
+    assert {trace.type for trace in everything.data} == {"scattergl"}
+    assert {trace.type for trace in some.data} == {"scatter"}
+    assert [len(trace.x) for trace in everything.data] == [len(rows), 1, 2]
+    assert [len(trace.x) for trace in some.data] == [MOST_IN_SVG, 1, 2]
+    assert f"{MOST_IN_SVG:,} of {len(rows):,}" in some.data[0].name
+    assert "<b" not in everything.to_json()

@@ -1,0 +1,130 @@
+"""The Runs page: runs from elsewhere come in, are compared, and go again."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from made_up import Open
+from streamlit.testing.v1 import AppTest
+
+from dashboard.uploads import saved
+
+GOOD = "1 Q0 d2 1 3 t\n1 Q0 d1 2 2 t\n02 Q0 d4 1 1 t\nNA Q0 d3 1 1 t\n"
+
+
+def warnings(app: AppTest) -> str:
+    return "\n".join(warning.value for warning in app.warning).replace("\\", "")
+
+
+def errors(app: AppTest) -> str:
+    return "\n".join(error.value for error in app.error).replace("\\", "")
+
+
+def give(app: AppTest, *files: tuple[str, str | bytes]) -> AppTest:
+    uploads = [(name, c if isinstance(c, bytes) else c.encode(), "text/plain") for name, c in files]
+    return app.file_uploader[0].set_value(uploads).run()
+
+
+def bring(app: AppTest, *files: tuple[str, str | bytes]) -> AppTest:
+    return give(app, *files).button(key="import").click().run()
+
+
+def test_a_run_is_imported_compared_and_removed(open_page: Open, made_up: Path) -> None:
+    app = bring(open_page("runs"), ("team one.run.gz", gzip.compress(GOOD.encode())))
+    assert "Imported: team-one" in app.success[0].value.replace("\\", "")
+    assert list(app.dataframe[0].value["run"]) == ["team-one"]
+    assert list(app.dataframe[0].value["state"]) == ["evaluated"]
+    assert app.button(key="import").disabled, "the upload is empty again"
+    overview = open_page("overview").dataframe[0].value
+    assert "team-one" in overview.index
+    assert overview["RR"]["team-one"] == pytest.approx(1.0)
+
+    app = open_page("runs")
+    app.button(key="remove").click().run()
+    assert "removed" in app.success[0].value
+    assert "No run was imported" in app.markdown[0].value
+    assert "team-one" not in open_page("overview").dataframe[0].value.index
+
+
+def test_a_bad_line_is_told_and_nothing_is_imported(open_page: Open, made_up: Path) -> None:
+    app = give(open_page("runs"), ("bad <b>.run", GOOD + "NA Q0 d3 2 1 t\n02 Q0 d9 2 NaN t\n"))
+    assert "line 5: document d3 was retrieved for topic NA before, on line 4" in errors(app)
+    assert "line 6: the score 'NaN'" in errors(app)
+    assert app.button(key="import").disabled
+
+
+def test_what_is_odd_is_told_and_does_not_hinder(open_page: Open, made_up: Path) -> None:
+    content = "1 Q0 d2 2 3 t\n1 Q0 d1 1 2 t\n02 Q0 d4 1 1 t\n02 Q0 dX 2 1 t\n9 Q0 d1 1 1 t\n"
+    app = give(open_page("runs"), ("odd.run", content))
+    for part in ("1 of 3 judged topics", "1 topics are not among", "first dX on", "first on line 1", "first on line 4"):
+        assert part in warnings(app)
+    app.button(key="import").click().run()
+    assert "odd" in list(app.dataframe[0].value["run"])
+    assert "tied in 1 of 3 topics, first on line 4" in app.dataframe[0].value["what is odd"][0]
+
+
+def test_by_rank_the_ranks_count(open_page: Open, made_up: Path) -> None:
+    app = open_page("runs")
+    app.radio[0].set_value("rank").run()
+    bring(app, ("a.run", "NA Q0 d2 1 5 t\nNA Q0 d3 2 9 t\n"))
+    app = open_page("topics", a="a", b="bm25", measure="RR", topic="NA")
+    assert "RR 0.5000" in "\n".join(element.value for element in app.markdown)
+
+
+@pytest.mark.parametrize("name", ["bm25", "../x", "", "a b", "x" * 61, "<b>"])
+def test_a_name_that_cannot_be_is_refused(open_page: Open, made_up: Path, name: str) -> None:
+    app = give(open_page("runs"), ("a.run", GOOD))
+    app.text_input[0].input(name).run()
+    assert "named bm25 already" in errors(app) if name == "bm25" else "a name is of letters" in errors(app)
+    assert app.button(key="import").disabled
+
+
+def test_several_runs_come_in_at_once_under_names_of_their_own(open_page: Open, made_up: Path) -> None:
+    app = give(open_page("runs"), ("a.run", GOOD), ("a.run.gz", gzip.compress(GOOD.encode())))
+    assert "two of these runs have this name" in errors(app)
+    app.text_input[1].input("b").run()
+    app.button(key="import").click().run()
+    assert list(app.dataframe[0].value["run"]) == ["a", "b"]
+
+
+def test_another_build_at_work_is_a_sentence(open_page: Open, made_up: Path) -> None:
+    app = give(open_page("runs"), ("a.run", GOOD))
+    with FileLock(made_up / ".lock"):
+        app.button(key="import").click().run()
+    assert "another build is writing" in warnings(app)
+    assert "No run was imported" in app.markdown[0].value
+
+
+def test_other_judgments_make_a_collection(open_page: Open, made_up: Path) -> None:
+    app = open_page("runs")
+    app.file_uploader[1].set_value(("q.txt", b"02 0 d5 1\nNA 0 d3 1\n", "text/plain")).run()
+    app.checkbox[0].check().run()
+    app.button(key="derive").click().run()
+    assert "made-up-residual" in app.success[0].value.replace("\\", "")
+    app = open_page("topics", collection="made-up-residual", topic="02")
+    assert [option for option in app.selectbox(key="choice topic").options if "choose" not in option] == ["02 · masks"]
+    assert "Masks on buses" in "\n".join(element.value for element in app.text), "the texts came along"
+    assert "document d4" not in [element.value for element in app.text], "it was judged before"
+    app = open_page("runs", collection="made-up-residual")
+    assert "judged" in app.text_input[-1].value
+
+
+def test_qrels_with_a_bad_line_are_a_sentence(open_page: Open, made_up: Path) -> None:
+    app = open_page("runs")
+    app.file_uploader[1].set_value(("q.txt", b"02 0 d5 high\n", "text/plain")).run()
+    app.button(key="derive").click().run()
+    assert "q.txt, line 1: the grade 'high'" in warnings(app)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("../../etc/x.run", "x.run"), ("a\\b<c>.run", "b_c_.run"), ("..", "file"), ("x" * 300 + ".gz", "x" * 97 + ".gz")],
+)
+def test_an_upload_lands_in_its_folder_under_a_harmless_name(tmp_path: Path, name: str, expected: str) -> None:
+    path = saved(name, b"text", tmp_path)
+    assert (path.parent, path.name) == (tmp_path, expected)
+
+
+def test_gzip_is_known_by_its_beginning(tmp_path: Path) -> None:
+    assert saved("a.run", gzip.compress(b"x"), tmp_path).name == "a.run.gz"

@@ -1,0 +1,268 @@
+"""The Search page: live answers, fusion, judgments by hand, hostile queries."""
+
+import re
+import threading
+from html import escape
+from pathlib import Path
+
+import pytest
+from made_up import EXPANSIONS, HOSTILE_QUERY, HOSTILE_TEXT, HOSTILE_TITLE, Open
+from streamlit.testing.v1 import AppTest
+
+from core.artifacts import writing
+from core.fusion import reciprocal_rank_fusion
+from core.profile import SystemSettings
+from core.qrels import read_qrels
+from core.runs import ranked, read_run
+from core.systems import Answer
+from dashboard import data, judging
+from dashboard.answers import as_they_come
+from dashboard.hits import Hit, hits_html
+
+
+def lists(app: AppTest) -> list[str]:
+    """The HTML of each column's list."""
+    return [element.value for element in app.get("html")]
+
+
+def documents(html: str) -> list[str]:
+    return re.findall(r'class="document">document ([^<]*)<', html)
+
+
+def texts(app: AppTest) -> str:
+    parts = [app.markdown, app.caption, app.info, app.warning, app.text]
+    return "\n".join([*lists(app), *(str(element.value) for elements in parts for element in elements)])
+
+
+def warnings(app: AppTest) -> str:
+    return "\n".join(warning.value for warning in app.warning)
+
+
+def ranking(folder: Path, system: str, topic: str) -> list[str]:
+    return [name for name, _ in ranked(read_run(folder / "runs" / system / "run.trec").scores[topic])]
+
+
+def test_search_answers_as_the_run_does(open_page: Open, made_up: Path) -> None:
+    app = open_page("search", query="Do masks help in SCHOOLS?", systems="bm25")
+    assert documents(lists(app)[0]) == ranking(made_up, "bm25", "02")
+    assert "This is topic 02" in app.info[0].value
+    assert "matched" in texts(app)
+
+
+def test_search_shows_why_a_system_cannot_answer_and_the_others_do(open_page: Open, made_up: Path) -> None:
+    app = open_page("search", query="masks")
+    assert "vectors\\/dense is missing" in warnings(app)
+    assert "document d4" in texts(app)
+    assert escape(EXPANSIONS["d5"][1]) in texts(app)
+
+
+def test_a_dense_system_answers_with_its_latency_split(
+    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Dense:
+        def search(self, query: str, k: int) -> Answer:
+            asked.append((query, k))
+            return Answer([("d4", 0.75), ("d1", 0.5)][:k], {"encode": 0.012, "search": 0.0005})
+
+    with writing(made_up / "vectors" / "dense", "encode", {}, {}):
+        pass
+    monkeypatch.setattr("core.models.find_model", lambda name: made_up)
+    monkeypatch.setattr("core.systems.open_system", lambda *arguments: Dense())
+    app = open_page("search", query="do masks help in schools?", systems="dense", hits="5")
+    assert asked[-1] == ("do masks help in schools?", 5)
+    assert "12.5 ms: encode 12.0 ms, search 0.5 ms" in texts(app)
+    assert "score 0.750" in texts(app)
+    open_page("search", query="masks", systems="dense")
+    assert len(asked) == 3, "it is opened, and warmed up, once"
+
+
+def test_a_page_never_downloads_a_model(open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with writing(made_up / "vectors" / "dense", "encode", {}, {}):
+        pass
+    monkeypatch.setattr("core.models.find_model", lambda name: None)
+    app = open_page("search", query="masks", systems="dense")
+    assert "such\\-a\\-model is not on this machine" in warnings(app)
+
+
+def test_typing_a_query_writes_it_to_the_url(open_page: Open, made_up: Path) -> None:
+    app = open_page("search")
+    assert "Type a query" in app.info[0].value
+    app.text_input[0].input("fever   cough")
+    app.button[0].click().run()
+    assert app.query_params["query"] == "fever cough"
+    assert "document d3" in texts(app)
+    app.text_input[0].input("   ")
+    app.button[0].click().run()
+    assert "query" not in app.query_params
+    assert "Type a query" in app.info[0].value
+
+
+def test_an_example_is_searched(open_page: Open, made_up: Path) -> None:
+    app = open_page("search")
+    app.button(key="example 02").click().run()
+    assert app.query_params["query"] == "masks"
+    assert "document d4" in texts(app)
+
+
+def test_no_hits_and_an_endless_query(open_page: Open, made_up: Path) -> None:
+    assert "No document has a word" in texts(open_page("search", query="zzz", systems="bm25"))
+    app = open_page("search", systems="bm25")
+    app.text_input[0].input("fever 熱 " * 1500)
+    app.button[0].click().run()
+    assert not app.exception
+    assert "too long for a link" in texts(app)
+    assert "Of 11,999 characters the first 10,000" in texts(app)
+    assert "document d3" in texts(app)
+
+
+# All at once
+
+
+class Fake:
+    """A system that answers when `ready` says so, and says when it was asked."""
+
+    def __init__(self, ready: threading.Event):
+        self.ready, self.asked = ready, threading.Event()
+
+    def search(self, query: str, k: int) -> Answer:
+        self.asked.set()
+        assert self.ready.wait(10)
+        return Answer([("d1", 1.0)], {"search": 0.001})
+
+
+def test_systems_answer_at_the_same_time_and_the_fast_one_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, fast = Fake(threading.Event()), Fake(threading.Event())
+    ready = {"slow": data.Ready(slow, threading.Lock()), "fast": data.Ready(fast, threading.Lock())}
+    monkeypatch.setattr(data, "open_system", lambda opened, settings: ready[settings.name])
+    systems = [SystemSettings(name=name, kind="dense", model="m") for name in ready]
+    coming = as_they_come(None, systems, "q", 1, 0)
+    threading.Thread(target=lambda: slow.asked.wait(10) and fast.ready.set()).start()  # both must have been asked
+    assert next(coming)[0] == "fast"
+    slow.ready.set()
+    assert next(coming)[0] == "slow"
+
+
+def test_the_fused_column_is_the_fusion_of_the_others(open_page: Open, made_up: Path) -> None:
+    app = open_page("search", query="masks fever", systems="bm25,expanded", fused="on")
+    one, other, fused = map(documents, lists(app))
+    assert fused == [document for document, _ in reciprocal_rank_fusion([one, other])]
+    assert f"{one.index(fused[0]) + 1} in BM25, " in lists(app)[2]
+    app.toggle[0].set_value(False).run()
+    assert len(lists(app)) == 2
+    assert "fused" not in app.query_params
+
+
+def test_fusion_goes_deeper_than_what_is_shown(open_page: Open, made_up: Path) -> None:
+    every = open_page("search", query="masks fever cough", systems="bm25,expanded", fused="on", hits="50")
+    few = open_page("search", query="masks fever cough", systems="bm25,expanded", fused="on", hits="5")
+    scores = [re.findall(r"score ([\d.]+)", lists(app)[2])[:5] for app in (every, few)]
+    assert scores[0] == scores[1]
+
+
+def test_earlier_queries_of_the_session_are_asked_again(open_page: Open, made_up: Path) -> None:
+    app = open_page("search", query="masks")
+    assert not [box for box in app.selectbox if box.key == "earlier query"]
+    for query in ("fever", "cough", "fever"):
+        app.text_input[0].input(query)
+        app.button[0].click().run()
+    box = app.selectbox(key="earlier query")
+    assert box.options == ["cough", "masks"]
+    box.select("masks").run()
+    assert app.query_params["query"] == "masks"
+    assert app.selectbox(key="earlier query").options == ["fever", "cough"]
+
+
+def test_imported_runs_are_not_asked(open_page: Open, made_up: Path) -> None:
+    path = made_up / "profile.json"
+    path.write_text(path.read_text().replace('"system": [', '"system": [{"name": "foreign", "kind": "run"},', 1))
+    assert open_page("search", query="masks").multiselect[0].options == ["BM25", "BM25 + <b>queries</b>", "Dense"]
+
+
+# Judgments by hand
+
+
+def test_judgments_are_exported_as_qrels_and_read_back(open_page: Open, made_up: Path, tmp_path: Path) -> None:
+    app = open_page("search", query="Do masks help in schools?", systems="bm25,expanded", judge="on")
+    first, second = (document for document, _ in reciprocal_rank_fusion(list(map(documents, lists(app))))[:2])
+    app.button(key="grade 2").click().run()
+    app.button(key="grade 0").click().run()
+    assert "judged by you" in lists(app)[0]
+    text = judgments_of(app)
+    assert text == f"02 0 {first} 2\n02 0 {second} 0\n"
+    (tmp_path / "mine.qrels").write_text(text)
+    assert read_qrels(tmp_path / "mine.qrels") == {"02": {first: 2, second: 0}}
+
+    app.button(key="forget").click().run()
+    assert "judged by you" not in lists(app)[0]
+    app.file_uploader[0].set_value(("mine.qrels", text.encode(), "text/plain")).run()
+    assert judgments_of(app) == text
+    assert "judged by you" in lists(app)[0]
+
+
+def judgments_of(app: AppTest) -> str:
+    from core.qrels import trec_qrels
+
+    return trec_qrels(app.session_state["judgments"]["made-up"])
+
+
+def test_a_query_that_is_no_topic_is_judged_under_its_words(open_page: Open, made_up: Path) -> None:
+    app = open_page("search", query="Masks & <b>buses</b>", systems="bm25", judge="on")
+    assert app.button(key="judge back").disabled
+    app.button(key="judge on").click().run()
+    app.button(key="grade 1").click().run()
+    assert re.fullmatch(r"query-masks-b-buses-b 0 d\d 1\n", judgments_of(app))
+
+
+def test_a_file_that_is_no_qrels_is_a_sentence_with_its_line(open_page: Open, made_up: Path) -> None:
+    app = open_page("search", query="masks", systems="bm25", judge="on")
+    app.file_uploader[0].set_value(("my <b>.txt", b"02 0 d4 2\n02 0 d4\n", "text/plain")).run()
+    assert "line 2: 3 columns, expected topic, iteration, document, grade" in warnings(app).replace("\\", "")
+
+
+@pytest.mark.parametrize("query", ["", "???", "\U0001f637 \u200d", "x" * 10_000, "熱が ある"])
+def test_the_name_of_a_judged_query_is_one_column_and_always_the_same(query: str) -> None:
+    name = judging.topic_id(query, None)
+    assert len(name.split()) == 1
+    assert len(name) < 100
+    assert name == judging.topic_id(query, None) != judging.topic_id(query + " y", None)
+
+
+# Hostile queries and texts
+
+HOSTILE = {
+    "long": "x" * 10_000,
+    "many words": "fever " * 2_000,
+    "emoji": "fever \U0001f9d1\u200d\U0001f52c\U0001f637",
+    "control characters": "fever\x00\x07\x1b[31m\u202e\ufeff\r\n",
+    "html": '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script> fever',
+    "markdown": "**fever** [x](javascript:alert(1)) `code` :smile: :red[red] # h",
+    "latex": "$$\\frac{1}{0}$$ fever $x$",
+    "surrogate-like": "fever \\ud800 %00 %F0%9F",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_queries_do_no_harm(open_page: Open, made_up: Path, name: str) -> None:
+    app = open_page("search", systems="bm25,expanded", fused="on", judge="on")
+    app.text_input[0].input(HOSTILE[name])
+    app.button[0].click().run()
+    assert not app.exception
+    assert name == "long" or "document d2" in texts(app)
+    app.text_input[0].input("cough")
+    app.button[0].click().run()
+    assert not app.exception
+    (earlier,) = app.selectbox(key="earlier query").options
+    assert not re.search(r"[\x00-\x1f]", earlier)
+
+
+def test_hostile_texts_are_escaped_in_every_part_of_a_hit(open_page: Open, made_up: Path) -> None:
+    app = open_page("search", query=HOSTILE_QUERY)
+    assert escape(HOSTILE_TITLE) in texts(app)
+    assert escape(HOSTILE_TEXT) in texts(app)
+    evil = '"><script>x</script>&'
+    document = data.Document(evil, evil, evil)
+    html = hits_html([Hit(evil, 1.0, document, evil, evil, [(evil, 1.0)], [evil]), Hit(evil, 1.0, None, evil, evil)])
+    assert "<script" not in html
+    assert html.count(escape(evil)) == 11
