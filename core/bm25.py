@@ -61,6 +61,19 @@ class Field:
             return np.zeros(self.index.scores["num_docs"], dtype=np.float32)
         return self.index.get_scores(known)
 
+    def weight(self, token: str, position: int) -> float:
+        """Return what one occurrence of a token in the query adds to the score of the document at a position."""
+        if self.engine == "rank_bm25":
+            if token not in self.index.doc_freqs[position]:
+                return 0.0
+            return self.index.get_batch_scores([token], [position])[0] / (self.index.k1 + 1)
+        if token not in self.index.vocab_dict:
+            return 0.0
+        column, index = self.index.vocab_dict[token], self.index.scores
+        begin, end = index["indptr"][column : column + 2]
+        at = np.flatnonzero(index["indices"][begin:end] == position)
+        return float(index["data"][begin:end][at].sum())
+
 
 class Bm25Index:
     """BM25 over the documents of a collection, fields added up."""

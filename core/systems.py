@@ -9,10 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from core.bm25 import Bm25Index, load_index
+from core.collection import Document
 from core.encode import encode_texts, load_encoder, load_vectors
 from core.errors import UserError
 from core.index import ExactIndex
 from core.profile import Profile, SystemSettings
+from core.token_similarity import token_shares
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Bm25System:
         position = self._position[document]
         weights: dict[str, float] = {}
         for token in self.index.analyzer.tokens(query):
-            weight = sum(float(field.scores([token])[position]) for field in self.index.fields)
+            weight = sum(field.weight(token, position) for field in self.index.fields)
             weights[token] = weights.get(token, 0.0) + weight
         return sorted(((t, w) for t, w in weights.items() if w > 0), key=lambda part: -part[1])
 
@@ -87,8 +89,20 @@ class DenseSystem:
 
     def explain(self, query: str, document: str) -> list[tuple[str, float]]:
         """See `System`; a dense score is one number, the similarity."""
-        score = self.index.scores(self.encode(query))[0, self._position[document]]
-        return [(f"{self.settings.similarity} similarity", float(score))]
+        position = self._position[document]
+        one = ExactIndex(self.settings.similarity)
+        one.build(self.index.vectors[position : position + 1])
+        return [(f"{self.settings.similarity} similarity", float(one.scores(self.encode(query))[0, 0]))]
+
+    def explain_words(self, query: str, document: Document) -> list[tuple[str, float]]:
+        """Return (word, share of the score) in the document's order; see `core.token_similarity`.
+
+        Raises:
+            UserError: the model does not take the mean of its tokens.
+        """
+        vector = self.encode(query)[0]
+        text = self.settings.document_prefix + document.full_text
+        return token_shares(self._encoder, vector, text, self.settings.similarity)
 
 
 def open_system(profile: Profile, settings: SystemSettings, folder: Path, device: str = "auto") -> System:

@@ -39,6 +39,7 @@ st.set_page_config("RankScope", str(Path(__file__).with_name("icon.svg")), layou
 pages = [
     (st.Page(VIEWS / "overview.py", title="Overview", default=True), ":material/leaderboard:"),
     (st.Page(VIEWS / "topics.py", title="Topics"), ":material/difference:"),
+    (st.Page(VIEWS / "topic.py", title="Topic"), ":material/topic:"),
     (st.Page(VIEWS / "search.py", title="Search"), ":material/search:"),
     (st.Page(VIEWS / "documents.py", title="Documents"), ":material/scatter_plot:"),
     (st.Page(VIEWS / "ann.py", title="Exact vs ANN"), ":material/speed:"),

@@ -52,18 +52,21 @@ def mean_bars(table: pd.DataFrame, labels: Mapping[str, str], measure: str, base
     return finish(figure, 110 + 46 * len(table))
 
 
-def difference_bars(table: pd.DataFrame, label_a: str, label_b: str, measure: str, topic: str) -> go.Figure:
+def difference_bars(
+    table: pd.DataFrame, label_a: str, label_b: str, measure: str, topic: str, tie: float = 0.0
+) -> go.Figure:
     """Draw the per-topic differences in the table's order: plain blue where a is better, hatched orange where b is.
 
-    Ties are diamonds on the axis; the chosen topic carries an arrow. Every mark's custom data is its topic.
+    Ties are diamonds; the chosen topic carries an arrow. Every mark's custom data is its topic.
 
     Args:
         table: columns topic, query, difference.
         label_b: "" draws the values of a alone.
+        tie: differences not larger than this are ties.
     """
     kinds = [
-        (f"{label_a} better" if label_b else label_a, table["difference"] > 0, BLUE, ""),
-        (f"{label_b} better", table["difference"] < 0, ORANGE, "/"),
+        (f"{label_a} better" if label_b else label_a, table["difference"] > tie, BLUE, ""),
+        (f"{label_b} better", table["difference"] < -tie, ORANGE, "/"),
     ]
     figure = go.Figure()
     for name, chosen, colour, pattern in kinds:
@@ -72,7 +75,7 @@ def difference_bars(table: pd.DataFrame, label_a: str, label_b: str, measure: st
             continue
         marker = {"color": colour, "pattern": {"shape": pattern, "solidity": 0.35}}
         figure.add_bar(**_marks(rows, f"{escape_plotly(name)} ({len(rows)})"), marker=marker)
-    ties = table[table["difference"] == 0]
+    ties = table[table["difference"].abs() <= tie]
     if not ties.empty:
         name = "tie" if label_b else "zero"
         diamond = {"color": GREY, "symbol": "diamond", "size": 8}

@@ -1,12 +1,14 @@
 """Parts that several pages share."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pandas as pd
 import streamlit as st
 
 from core.artifacts import rebuild_command
 from core.errors import UserError
+from core.measures import measure_name, parse_measure
 from dashboard import data, state, tables
 from dashboard.text import escape_markdown, show_error
 
@@ -36,8 +38,11 @@ def first_baseline(opened: data.Opened, systems: Sequence[str]) -> str:
     return next((name for name in wanted if name in systems), systems[0])
 
 
-def choose_measure(opened: data.Opened, tidy: pd.DataFrame) -> str:
-    """Draw the choice among the measures that were evaluated."""
+def choose_measure(opened: data.Opened, tidy: pd.DataFrame, also: str = "") -> str:
+    """Draw the choice among the measures that were evaluated, and one more where `also` names one."""
     known = set(tidy["measure"])
     measures = tables.measure_order([measure for measure in opened.profile.measures if measure in known])
+    with suppress(UserError):
+        wanted = parse_measure(also)
+        measures = list(dict.fromkeys([*measures, measure_name(wanted.name, wanted.cutoff, wanted.relevance)]))
     return state.choose("Measure", measures, "measure", measures[0])

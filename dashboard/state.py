@@ -63,3 +63,24 @@ def switch(label: str, name: str, help: str | None = None) -> bool:
     key = f"switch {name}"
     st.session_state[key] = read(name) == "on"
     return st.toggle(label, key=key, help=help, on_change=lambda: write(name, "on" if st.session_state[key] else ""))
+
+
+def choose_view(label: str, options: Mapping[str, str], name: str) -> str:
+    """Draw a row of buttons, of which one is down, kept in the parameter `name`; the first option is the default.
+
+    Args:
+        options: value -> what the button says.
+    """
+    key = f"choice {name}"
+    first = next(iter(options))
+    st.session_state[key] = read(name) if read(name) in options else first
+    chosen = st.segmented_control(
+        label,
+        list(options),
+        key=key,
+        format_func=options.__getitem__,
+        required=True,
+        label_visibility="collapsed",
+        on_change=lambda: write(name, st.session_state[key]),
+    )
+    return chosen or first

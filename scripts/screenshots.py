@@ -24,6 +24,10 @@ from start import answers, free_port
 PAGES = {
     "overview": ("", {}),
     "topics": ("topics", {}),
+    "heat-map": ("topics", {"chart": "heat"}),
+    "topic": ("topic", {"topic": "12", "more": "all-MiniLM-L6-v2"}),
+    "difference": ("topic", {"topic": "12", "view": "difference"}),
+    "positions": ("topic", {"topic": "12", "view": "positions", "more": "all-MiniLM-L6-v2"}),
     "search": ("search", {"query": "loss of smell"}),
     "ann": ("ann", {}),
     "documents": ("documents", {"topic": "1"}),

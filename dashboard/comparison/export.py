@@ -1,6 +1,7 @@
 """Tables for a paper and charts as pictures: CSV, LaTeX with booktabs, Markdown; SVG or PNG from the chart itself."""
 
 import re
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -68,13 +69,21 @@ def downloads(raw: pd.DataFrame, texts: pd.DataFrame, name: str, caption: str) -
             st.download_button(label, made, file, kind, key=f"download {file}", on_click="ignore", type="tertiary")
 
 
-def chart(figure: Figure, name: str, alt: str) -> None:
-    """Draw a chart with the one button that saves it as a picture."""
-    form = state.read("picture") if state.read("picture") in ("svg", "png") else "svg"
-    config = {
+def picture_form() -> str:
+    """Return the form that charts are saved in: "svg", or "png" where the URL says so."""
+    return state.read("picture") if state.read("picture") in ("svg", "png") else "svg"
+
+
+def picture_button(name: str) -> dict[str, Any]:
+    """Return the configuration of a chart with the one button that saves it as a picture of that name."""
+    return {
         "displaylogo": False,
         "displayModeBar": True,
         "modeBarButtons": [["toImage"]],
-        "toImageButtonOptions": {"format": form, "filename": name, "scale": 2},
+        "toImageButtonOptions": {"format": picture_form(), "filename": name, "scale": 2},
     }
-    st.plotly_chart(figure, config=config, alt=alt, key=f"chart {name} {form}")
+
+
+def chart(figure: Figure, name: str, alt: str) -> None:
+    """Draw a chart with the one button that saves it as a picture."""
+    st.plotly_chart(figure, config=picture_button(name), alt=alt, key=f"chart {name} {picture_form()}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up import DOCUMENTS, HOSTILE_TEXT, HOSTILE_TITLE, Open
+from made_up import DOCUMENTS, HOSTILE_QUERY, Open
 from streamlit.testing.v1 import AppTest
 
 from core.artifacts import ARTIFACTS
@@ -14,14 +14,15 @@ from core.import_runs import import_runs
 from core.measures import mean
 from core.runs import ranked, read_run
 from dashboard import data
-from dashboard.text import escape_markdown
 
 PAGES = {
     "overview": "Overview",
     "topics": "Topics",
+    "topic": "Topic",
     "search": "Search",
     "documents": "Documents",
     "ann": "Exact vs ANN",
+    "training": "Training",
     "runs": "Runs",
     "artifacts": "Artifacts",
     "report": "Report",
@@ -60,10 +61,10 @@ def test_no_collection_at_all_is_a_sentence_with_the_command(
 
 
 def test_unknown_collection_and_choices_in_a_link_fall_back(open_page: Open, made_up: Path) -> None:
-    app = open_page("topics", collection="gone", measure="nDCG@999", a="nobody", b="bm25", topic="77", kind="odd")
+    app = open_page("topics", collection="gone", measure="nDCG@zero", a="nobody", b="bm25", topic="77", kind="odd")
     assert "gone is not built here" in warnings(app)
     assert app.selectbox(key="choice measure").value == "nDCG@10"
-    assert app.selectbox(key="choice topic").value == ""
+    assert app.selectbox(key="choice b").value == "bm25"
 
 
 def test_profile_variable_names_the_first_collection(
@@ -113,56 +114,6 @@ def test_a_damaged_artifact_is_a_sentence(open_page: Open, made_up: Path) -> Non
     assert "measures\\.csv is damaged" in warnings(open_page("overview"))
 
 
-# Topics
-
-
-def test_a_link_opens_a_topic_with_both_lists(open_page: Open, made_up: Path) -> None:
-    app = open_page("topics", a="expanded", b="bm25", topic="02")
-    shown = [element.value for element in app.text]
-    expected = ranking(made_up, "expanded", "02")[:10] + ranking(made_up, "bm25", "02")[:10]
-    assert [text.removeprefix("document ") for text in shown if text.startswith("document ")] == expected
-    captions = [caption.value for caption in app.caption]
-    assert any("●● relevant (2)" in caption for caption in captions)
-    assert any("? unjudged" in caption for caption in captions)
-    assert any("rank 1 in BM25" in caption for caption in captions)
-
-
-def test_unjudged_is_not_called_not_relevant(open_page: Open, made_up: Path) -> None:
-    app = open_page("topics", a="bm25", b="expanded", topic="NA")
-    by_title = {title.value: caption.value for title, caption in zip(app.markdown[2:], app.caption[1:], strict=False)}
-    assert not any("unjudged" in caption and "not relevant" in caption for caption in by_title.values())
-    assert any("○ not relevant (0)" in caption.value for caption in app.caption)
-    assert any("● relevant (1)" in c.value or "● partly relevant (1)" in c.value for c in app.caption)
-
-
-def test_next_and_previous_follow_the_chart(open_page: Open, made_up: Path) -> None:
-    app = open_page("topics", a="expanded", b="bm25")
-    order = [option for option in app.selectbox(key="choice topic").options if "choose" not in option]
-    assert len(order) == 3
-    app.button[1].click().run()
-    assert order[0].startswith(app.query_params["topic"])
-    app.button[1].click().run()
-    assert order[1].startswith(app.query_params["topic"])
-    app.button[0].click().run()
-    assert order[0].startswith(app.query_params["topic"])
-
-
-def test_the_kind_filter_keeps_its_topics(open_page: Open, made_up: Path) -> None:
-    app = open_page("topics", kind="exact")
-    assert sorted(app.dataframe[0].value["topic"]) == ["1", "NA"]
-    assert "Over 2 topics" in texts(app)
-
-
-def test_a_system_alone_is_drawn_by_itself(open_page: Open, made_up: Path) -> None:
-    from core.evaluate import evaluate_systems
-
-    shutil.rmtree(made_up / "runs" / "expanded")
-    evaluate_systems(data.open_collection("made-up").profile, made_up)
-    app = open_page("topics", topic="02")
-    assert "Only BM25 has run" in texts(app)
-    assert "document d4" in texts(app)
-
-
 # Imported runs
 
 
@@ -172,9 +123,10 @@ def test_imported_runs_show_ids_and_say_why_there_is_no_search(open_page: Open, 
         shutil.copy(run, made_up.parent / f"{name}.run")
     qrels = made_up / "collection" / "qrels" / "test.tsv"
     import_runs("foreign", [made_up.parent / "one.run", made_up.parent / "two.run"], qrels, None)
-    app = open_page("topics", collection="foreign", topic="02")
+    app = open_page("topic", collection="foreign", topic="02")
     assert "texts are not here" in texts(app)
-    assert "document d4" in texts(app)
+    assert "document d4" in app.get("html")[0].proto.body
+    assert "cannot be explained" in texts(open_page("topic", collection="foreign", topic="02", view="why"))
     assert "imported runs" in warnings(open_page("search", collection="foreign"))
     assert "no dense system" in warnings(open_page("ann", collection="foreign"))
 
@@ -182,13 +134,12 @@ def test_imported_runs_show_ids_and_say_why_there_is_no_search(open_page: Open, 
 # Hostile texts
 
 
-def test_hostile_texts_are_shown_as_they_are(open_page: Open, made_up: Path) -> None:
-    app = open_page("topics", topic="1")
-    assert HOSTILE_TEXT in [element.value for element in app.text]
-    assert f"**{escape_markdown(HOSTILE_TITLE)}**" in [element.value for element in app.markdown]
-    assert not any(element.allow_html for element in [*app.markdown, *app.caption])
-    for element in [*app.markdown, *app.caption, *app.info, *app.warning, *app.subheader]:
-        assert not re.search(r"(?<!\\)(<img|<script|<b>|\$x|\]\(|:smile)", element.value)
+def test_hostile_texts_are_never_markdown(open_page: Open, made_up: Path) -> None:
+    pages = [open_page("topics"), open_page("topic", topic="1"), open_page("search", query=HOSTILE_QUERY)]
+    for app in pages:
+        assert not any(element.allow_html for element in [*app.markdown, *app.caption])
+        for element in [*app.markdown, *app.caption, *app.info, *app.warning, *app.subheader]:
+            assert not re.search(r"(?<!\\)(<img|<script|<b>|\$x|\]\(|:smile)", element.value)
 
 
 def test_the_made_up_means_are_what_its_runs_give(made_up: Path) -> None:

@@ -1,0 +1,43 @@
+"""How alike two rankings are: rank-biased overlap and Jaccard's coefficient, neither of which looks at relevance."""
+
+from collections.abc import Sequence
+
+PERSISTENCE = 0.9
+"""RBO's p: the first 10 ranks then carry 86 % of the weight (Webber et al., 2010, equation 21)."""
+
+
+def rank_biased_overlap(a: Sequence[str], b: Sequence[str], p: float = PERSISTENCE) -> float:
+    """Return the extrapolated rank-biased overlap of two lists without ties, from 0 (disjoint) to 1 (the same).
+
+    RBO_ext of Webber, Moffat & Zobel, "A similarity measure for indefinite rankings" (2010), equation 32: the mean over
+    depths d of the share of documents that the first d of both lists have in common, a depth weighing p times the one
+    before, where what lies below the lists is taken to agree as what was seen.
+
+    Args:
+        a, b: documents, best first, none twice; they may differ in length.
+        p: above 0 and below 1; the higher, the deeper the lists are looked at.
+    """
+    short, long = sorted((a, b), key=len)
+    s, n = len(short), len(long)
+    if s == 0:
+        return float(n == 0)
+    seen_short: set[str] = set()
+    seen_long: set[str] = set()
+    common, total, common_at_s = 0, 0.0, 0
+    for depth, document in enumerate(long, 1):
+        seen_long.add(document)
+        common += document in seen_short
+        if depth <= s:
+            seen_short.add(short[depth - 1])
+            common += short[depth - 1] in seen_long
+            common_at_s = common
+        total += common / depth * p**depth
+        if depth > s:
+            total += common_at_s * (depth - s) / (s * depth) * p**depth
+    return (1 - p) / p * total + ((common - common_at_s) / n + common_at_s / s) * p**n
+
+
+def jaccard(a: Sequence[str], b: Sequence[str], k: int) -> float:
+    """Return the documents that the first k of both lists share, over those that either has (Jaccard, 1912)."""
+    first_a, first_b = set(a[:k]), set(b[:k])
+    return len(first_a & first_b) / len(first_a | first_b) if first_a | first_b else 1.0

@@ -1,0 +1,201 @@
+"""The tables behind the Topics and Topic pages, without Streamlit."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from statistics import median
+
+import pandas as pd
+from scipy import stats
+
+from core.collection import Document, Topic
+from core.ndcg_difference import CHANGES, Part
+from core.overlap import jaccard, rank_biased_overlap
+from core.qrels import Qrels
+from dashboard.text import shortened
+
+MEDIAN = "-median"
+"""Stands for the median system where a system is named; no system can have this name."""
+TITLE = 90
+
+Values = Mapping[str, Mapping[str, float]]
+"""system -> topic -> value of one measure."""
+Rankings = Mapping[str, Sequence[str]]
+"""system -> documents, best first, of one topic."""
+
+
+def document_title(document: Document | None, identity: str) -> str:
+    """Return what a document is called in a table: its title, else how its text begins, else its id."""
+    if document is None:
+        return identity
+    return shortened(document.title or document.text, TITLE) or identity
+
+
+# Over topics
+
+
+def median_system(values: Values) -> dict[str, float]:
+    """Return each topic's median over the systems that have it."""
+    topics = dict.fromkeys(topic for by_topic in values.values() for topic in by_topic)
+    return {topic: median(by[topic] for by in values.values() if topic in by) for topic in topics}
+
+
+def tallies(values: Values, against: str, topics: Sequence[str], tie: float) -> pd.DataFrame:
+    """Return every other system's wins, ties and losses against one, over those of the topics that both have.
+
+    Index: system; columns: topics, difference (its mean), wins, ties, losses.
+    """
+    rows = {}
+    for system, by_topic in values.items():
+        kept = [topic for topic in topics if topic in by_topic and topic in values[against]]
+        if system == against or not kept:
+            continue
+        differences = [by_topic[topic] - values[against][topic] for topic in kept]
+        wins, losses = sum(d > tie for d in differences), sum(d < -tie for d in differences)
+        rows[system] = {
+            "topics": len(kept),
+            "difference": sum(differences) / len(kept),
+            "wins": wins,
+            "ties": len(kept) - wins - losses,
+            "losses": losses,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["topics", "difference", "wins", "ties", "losses"])
+
+
+def difficulty(values: Values, topics: Mapping[str, Topic], qrels: Qrels, kept: Sequence[str]) -> pd.DataFrame:
+    """Return the topics, hardest first, with the mean over systems and the range that it hides.
+
+    Columns: topic, query, mean, lowest, highest, best (system), relevant, judged, then one a system.
+    """
+    rows = []
+    for topic in kept:
+        by_system = {system: by_topic[topic] for system, by_topic in values.items() if topic in by_topic}
+        judgments = qrels.get(topic, {})
+        rows.append(
+            {
+                "topic": topic,
+                "query": topics[topic].query if topic in topics else "",
+                "mean": sum(by_system.values()) / len(by_system),
+                "lowest": min(by_system.values()),
+                "highest": max(by_system.values()),
+                "best": max(by_system, key=by_system.__getitem__),
+                "relevant": sum(grade > 0 for grade in judgments.values()),
+                "judged": len(judgments),
+            }
+            | by_system
+        )
+    columns = ["topic", "query", "mean", "lowest", "highest", "best", "relevant", "judged", *values]
+    return pd.DataFrame(rows, columns=columns).sort_values("mean", kind="stable", ignore_index=True)
+
+
+def with_lengths(table: pd.DataFrame, topics: Mapping[str, Topic], topic_field: str) -> pd.DataFrame:
+    """Return a table of topics with the number of words of the text that was searched as the column words."""
+    texts = [topics[topic].text(topic_field) if topic in topics else "" for topic in table["topic"]]
+    return table.assign(words=[len(text.split()) for text in texts])
+
+
+def rank_correlation(x: pd.Series, y: pd.Series) -> tuple[float, float] | None:
+    """Return Spearman's rank correlation and its p value; None where one of the two does not vary."""
+    if len(x) < 3 or x.nunique() < 2 or y.nunique() < 2:
+        return None
+    found = stats.spearmanr(x, y)
+    return float(found.statistic), float(found.pvalue)
+
+
+def contrasts(table: pd.DataFrame, overlaps: Mapping[str, float], tie: float, count: int) -> dict[str, list[str]]:
+    """Pick the topics to look at first: "a" and "b" are furthest ahead in, and "apart" have tied with other documents.
+
+    Args:
+        table: from `tables.differences`, largest first.
+        overlaps: topic -> overlap of the two lists; topics without one are not picked for "apart".
+    """
+    ahead = table[table["difference"] > tie]["topic"]
+    behind = table[table["difference"] < -tie]["topic"]
+    tied = [topic for topic in table[table["difference"].abs() <= tie]["topic"] if overlaps.get(topic, 1.0) < 1]
+    return {
+        "a": list(ahead[:count]),
+        "b": list(behind[::-1][:count]),
+        "apart": sorted(tied, key=lambda topic: overlaps[topic])[:count],
+    }
+
+
+# One topic
+
+
+def change_sentence(parts: Sequence[Part], label_a: str, label_b: str, k: int, titles: Mapping[str, str]) -> str:
+    """Say in words what makes the difference of two systems' nDCG@k on a topic."""
+    difference = sum(part.value for part in parts)
+    if not any(part.value for part in parts):
+        same = all(part.change == "stayed" for part in parts)
+        reason = "they show the same documents in the same order" if same else "the changed documents gain nothing"
+        return f"{label_a} and {label_b} have the same nDCG@{k}: {reason}."
+    phrases = []
+    for change in CHANGES[:3]:
+        chosen = [part for part in parts if part.change == change]
+        relevant = sum((part.grade or 0) > 0 for part in chosen)
+        if chosen:
+            value = sum(part.value for part in chosen)
+            phrases.append(f"{len(chosen)} {change} ({relevant} relevant) {value:+.4f}")
+    first = parts[0]
+    ranks = f"from {_rank(first.rank_b)} to {_rank(first.rank_a)}"
+    return (
+        f"From {label_b} to {label_a}, nDCG@{k} changes by {difference:+.4f}. Of the documents in the first {k}: "
+        f"{', '.join(phrases)}. The largest part is “{titles.get(first.document, first.document)}” "
+        f"(grade {first.grade}), {ranks}: {first.value:+.4f}."
+    )
+
+
+def _rank(rank: int | None) -> str:
+    return "outside the run" if rank is None else f"rank {rank}"
+
+
+def split_table(parts: Sequence[Part], titles: Mapping[str, str]) -> pd.DataFrame:
+    """Return the parts of a difference: title, grade (empty if unjudged), change, rank a, rank b, part, document."""
+    rows = [(titles[p.document], p.grade, p.change, p.rank_a, p.rank_b, p.value, p.document) for p in parts]
+    table = pd.DataFrame(rows, columns=["title", "grade", "change", "rank a", "rank b", "part", "document"])
+    return table.astype({"grade": "Int64", "rank a": "Int64", "rank b": "Int64"})
+
+
+def positions(rankings: Rankings, documents: Sequence[str], judgments: Mapping[str, int]) -> pd.DataFrame:
+    """Return the rank of each document in each list, empty where a list does not hold it.
+
+    Columns: document, grade (empty where it is unjudged), then one a system.
+    """
+    table = pd.DataFrame({"document": list(documents), "grade": [judgments.get(name) for name in documents]})
+    for system, ranking in rankings.items():
+        ranks = {document: rank for rank, document in enumerate(ranking, 1)}
+        table[system] = pd.array([ranks.get(name) for name in documents], dtype="Int64")
+    return table.astype({"grade": "Int64"})
+
+
+def shown_documents(rankings: Rankings, depth: int) -> list[str]:
+    """Return the documents among the first `depth` of any list, in the order of the lists."""
+    return list(dict.fromkeys(document for ranking in rankings.values() for document in ranking[:depth]))
+
+
+def missed(rankings: Rankings, relevant: Sequence[tuple[str, int]], depth: int) -> pd.DataFrame:
+    """Return the relevant documents that at least one list does not have among its first `depth`, as `positions`."""
+    table = positions(rankings, [document for document, _ in relevant], dict(relevant))
+    beyond = table[list(rankings)].isna() | (table[list(rankings)] > depth)
+    return table[beyond.any(axis=1)].reset_index(drop=True)
+
+
+def missed_counts(table: pd.DataFrame, rankings: Rankings, depth: int) -> pd.DataFrame:
+    """Count the table of `missed` by system: missed, of them ranked later, of them not in the run; documents in it."""
+    rows = {}
+    for system, ranking in rankings.items():
+        later = int((table[system] > depth).sum())
+        never = int(table[system].isna().sum())
+        rows[system] = {"missed": later + never, "ranked later": later, "not in the run": never, "run": len(ranking)}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def overlaps(rankings: Rankings, depth: int) -> pd.DataFrame:
+    """Return how alike every two lists are.
+
+    Columns: a, b, RBO (of the whole lists), then Jaccard's coefficient and the shared documents of the first `depth`.
+    """
+    rows = [
+        (a, b, rank_biased_overlap(x, y), jaccard(x, y, depth), len(set(x[:depth]) & set(y[:depth])))
+        for (a, x), (b, y) in combinations(rankings.items(), 2)
+    ]
+    return pd.DataFrame(rows, columns=["a", "b", "RBO", f"Jaccard@{depth}", f"shared@{depth}"])

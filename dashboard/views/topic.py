@@ -1,0 +1,103 @@
+"""Topic: one topic in full; the lists of 2 to 4 systems, and in several views what makes their difference."""
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.errors import UserError
+from core.runs import ranked
+from dashboard import data, parts, state, terms, topic_parts, topics_parts, why
+from dashboard.text import escape_markdown, shortened
+
+MOST = 4
+VIEWS = {
+    "lists": ("Lists", topic_parts.lists),
+    "difference": ("Difference by document", topic_parts.difference),
+    "positions": ("Positions and overlap", topic_parts.positions),
+    "missed": ("Missed", topic_parts.missed),
+    "why": ("Why this document", why.why),
+}
+
+
+def choose_systems(systems: list[str], columns: list[DeltaGenerator]) -> tuple[str, str, list[str]]:
+    """Draw the choice of systems; return a, b ("" where only one has run) and the others to show."""
+    baseline = parts.first_baseline(opened, systems)
+    left, middle, right = columns
+    with left:
+        others = [system for system in systems if system != baseline]
+        a = state.choose("System a", systems, "a", others[0] if others else baseline, opened.labels)
+    rest = [system for system in systems if system != a]
+    if not rest:
+        return a, "", []
+    with middle:
+        b = state.choose("minus system b", rest, "b", baseline if baseline in rest else rest[0], opened.labels)
+    further = [system for system in rest if system != b]
+    if not further:
+        return a, b, []
+    key = "choice more"
+    wanted = state.read("more").split(",")
+    st.session_state[key] = [system for system in further if system in wanted][: MOST - 2]
+    with right:
+        more = st.multiselect(
+            "Also show",
+            further,
+            key=key,
+            format_func=opened.labels.__getitem__,
+            max_selections=MOST - 2,
+            placeholder="up to two more",
+            on_change=lambda: state.write("more", ",".join(st.session_state[key])),
+        )
+    return a, b, more
+
+
+def choose_topic(table: pd.DataFrame) -> str:
+    """Draw previous, next and the select box, in the order of the Topics page; return the open topic."""
+    names = list(table["topic"])
+    wanted = state.read("topic")
+    if wanted and wanted not in names:
+        st.warning(escape_markdown(f"Topic {wanted} is not among these topics; {names[0]} is shown in its place."))
+    place = names.index(wanted) if wanted in names else 0
+    texts = dict(zip(names, table["query"], strict=True))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        before, after = names[max(place - 1, 0)], names[min(place + 1, len(names) - 1)]
+        st.button("Previous", disabled=place == 0, on_click=state.write, args=("topic", before), shortcut="P")
+        last = place == len(names) - 1
+        st.button("Next", disabled=last, on_click=state.write, args=("topic", after), shortcut="N")
+        labels = {name: f"{name} · {shortened(texts[name], 80)}" for name in names}
+        return state.choose("Topic", names, "topic", names[0], labels)
+
+
+opened: data.Opened = st.session_state["opened"]
+content = data.content(opened)
+tidy = parts.evaluated(opened)
+first_row = st.container()
+columns = st.columns([3, 3, 4, 3, 2])
+a, b, more = choose_systems(list(dict.fromkeys(tidy["system"])), columns[:3])
+with columns[3]:
+    measure = parts.choose_measure(opened, tidy, state.read("measure"))
+with columns[4]:
+    depth = int(state.choose("Shown", ["10", "20", "50", "100"], "depth", "10"))
+table = topic_parts.topic_order(opened, measure, a, b, state.read("kind"))
+if table.empty:
+    raise UserError(f"there is no topic of the kind {state.read('kind')} that both systems were evaluated on")
+with first_row:
+    topic = choose_topic(table)
+systems = [a, b, *more] if b else [a]
+shown = topic_parts.Shown(
+    opened,
+    content,
+    content.topics[topic],
+    measure,
+    systems,
+    {system: ranked(data.run_scores(opened, system).get(topic, {})) for system in systems},
+    depth,
+)
+topic_parts.about(shown)
+views = {name: label for name, (label, _) in VIEWS.items() if b or name != "difference"}
+if b:
+    topic_parts.sentence(shown)
+VIEWS[state.choose_view("View", views, "view")][1](shown)
+topics_parts.figures_origin(opened, measure, systems)
+query_params = st.query_params.to_dict()
+st.page_link("views/topics.py", label="All topics", icon=":material/arrow_back:", query_params=query_params)
+terms.explain_terms(terms.NDCG, terms.JUDGED, terms.GRADES, terms.PARTS, terms.RBO, terms.WORDS)

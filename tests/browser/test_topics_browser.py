@@ -1,0 +1,141 @@
+"""What a user does with topics, in a real Chromium: opens them by a click, steps through them, asks why."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+from test_browser import MADE_UP, settle
+
+pytestmark = pytest.mark.browser
+
+SAMPLE = "collection=sample"
+
+
+def topic_heading(page: Page) -> Locator:
+    return page.get_by_role("heading", name=re.compile("^Topic .+: "))
+
+
+def open_topic_of(page: Page) -> str:
+    found = re.search(r"[?&]topic=([^&]+)", page.url)
+    assert found, page.url
+    return found[1]
+
+
+def plot(page: Page) -> dict[str, float]:
+    area = page.locator(".js-plotly-plot .nsewdrag").first
+    expect(area).to_be_visible(timeout=60_000)
+    settle(page)
+    box = area.bounding_box()
+    assert box
+    return dict(box)
+
+
+@pytest.mark.parametrize("view", ["differences", "heat"])
+def test_a_click_on_a_mark_opens_its_topic_and_back_returns(page: Page, address: str, view: str) -> None:
+    page.goto(f"{address}/topics?{SAMPLE}&chart={view}&a=fine-tuned&b=bm25")
+    box = plot(page)
+    page.mouse.click(box["x"] + 0.15 * box["width"], box["y"] + 0.3 * box["height"])
+    expect(topic_heading(page)).to_be_visible()
+    topic = open_topic_of(page)
+    assert "/topic?" in page.url
+    expect(topic_heading(page)).to_have_text(re.compile(rf"^Topic {topic}: "))
+    expect(page.get_by_text(re.compile("^From BM25 to "))).to_be_visible()
+    expect(page.get_by_text(re.compile("relevant|unjudged")).first).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Topics")
+    expect(page.locator(".js-plotly-plot")).to_be_visible()
+
+
+def test_the_select_box_opens_a_topic_and_back_stays_on_the_topics(page: Page, address: str) -> None:
+    page.goto(f"{address}/topics?{MADE_UP}&chart=length")
+    settle(page)
+    page.get_by_label("Open a topic").click()
+    page.get_by_role("option", name=re.compile("^02")).click()
+    expect(topic_heading(page)).to_have_text("Topic 02: masks")
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Topics")
+    settle(page)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Topics")
+
+
+def test_the_keyboard_steps_through_the_topics_and_back_undoes_a_step(page: Page, address: str) -> None:
+    page.goto(f"{address}/topic?{SAMPLE}&a=fine-tuned&b=bm25&topic=12")
+    expect(topic_heading(page)).to_have_text(re.compile("^Topic 12: "))
+    expect(page.locator(".rs-list")).to_have_count(3)
+    settle(page)
+    page.wait_for_timeout(500)  # the keys are listened for once the buttons have been drawn
+    page.keyboard.press("n")
+    expect(topic_heading(page)).not_to_have_text(re.compile("^Topic 12: "))
+    following = open_topic_of(page)
+    expect(topic_heading(page)).to_have_text(re.compile(f"^Topic {following}: "))
+    settle(page)
+    page.keyboard.press("p")
+    expect(topic_heading(page)).to_have_text(re.compile("^Topic 12: "))
+    page.go_back()
+    expect(topic_heading(page)).to_have_text(re.compile(f"^Topic {following}: "))
+
+
+def test_three_systems_stand_side_by_side_with_the_ideal_list(page: Page, address: str) -> None:
+    page.goto(f"{address}/topic?{SAMPLE}&a=fine-tuned&b=bm25&more=bm25-doc2query&topic=12")
+    lists = page.locator(".rs-list")
+    expect(lists).to_have_count(4)
+    settle(page)
+    expect(page.locator(".rs-name")).to_have_text(
+        ["a: Fine-tuned MiniLM", "b: BM25", "c: BM25 + doc2query", "Ideal list"]
+    )
+    boxes = [one.bounding_box() for one in lists.all()]
+    assert all(boxes)
+    lefts = [box["x"] for box in boxes if box]
+    assert lefts == sorted(set(lefts)), "side by side"
+    expect(page.locator(".rs-grade").first).to_be_visible()
+    hit = lists.nth(1).locator("li").first
+    expect(hit.locator("mark").first).to_be_attached()
+    text = hit.locator(".rs-text")
+    expect(text).to_be_hidden()
+    hit.get_by_text("Text", exact=True).click()
+    expect(text).to_be_visible()
+    colours = {name: page.locator(f".rs-{name}").first for name in ("relevant", "not-relevant", "unjudged")}
+    seen = {
+        one.evaluate("e => getComputedStyle(e).backgroundColor + getComputedStyle(e).borderStyle")
+        for one in colours.values()
+        if one.count()
+    }
+    assert len(seen) == sum(bool(one.count()) for one in colours.values())
+
+
+def test_a_click_on_a_part_of_the_difference_asks_why(page: Page, address: str) -> None:
+    page.goto(f"{address}/topic?{SAMPLE}&a=bm25-doc2query&b=bm25&view=difference&topic=12")
+    plot(page)
+    bar = page.locator(".js-plotly-plot .barlayer .point path").first.bounding_box()
+    assert bar
+    page.mouse.click(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
+    expect(page.get_by_text(re.compile("They add up to")).first).to_be_visible()
+    assert "view=why" in page.url
+    document = re.search(r"document=([^&]+)", page.url)
+    assert document
+    page.go_back()
+    expect(page.get_by_text(re.compile("^All parts add up to"))).to_be_visible()
+
+
+def test_topic_links_of_the_picks_lead_there(page: Page, address: str) -> None:
+    page.goto(f"{address}/topics?{MADE_UP}&chart=contrasts&a=expanded&b=bm25&measure=AP")
+    expect(page.get_by_text("BM25 furthest ahead")).to_be_visible()
+    settle(page)
+    main = page.get_by_test_id("stMain")
+    main.get_by_test_id("stPageLink").get_by_role("link").first.click()
+    expect(topic_heading(page)).to_be_visible()
+    assert MADE_UP in page.url
+    page.get_by_test_id("stMain").get_by_role("link", name="All topics").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Topics")
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_no_view_scrolls_sideways(page: Page, address: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    views = [f"topics?chart={view}" for view in ("contrasts", "heat", "length")]
+    views += [f"topic?topic=1&more=fine-tuned&view={view}" for view in ("lists", "difference", "positions", "missed")]
+    for view in views:
+        page.goto(f"{address}/{view}&{SAMPLE}")
+        settle(page)
+        assert page.get_by_test_id("stMain").evaluate("e => e.scrollWidth <= e.clientWidth"), view
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view

@@ -1,0 +1,208 @@
+"""The tables and charts of the Topics and Topic pages, against cases worked by hand."""
+
+import re
+
+import pandas as pd
+import pytest
+
+from core.artifacts import ROOT
+from core.collection import Document, Topic
+from core.ndcg_difference import split_difference
+from core.profile import tomllib
+from dashboard import charts, ranked_lists, tables, topic_charts, topic_tables
+
+VALUES = {
+    "a": {"1": 0.5, "2": 0.25, "3": 0.0},
+    "b": {"3": 0.05, "2": 0.5, "1": 0.125},
+    "c": {"1": 0.3, "2": 0.3},
+}
+TOPICS = {name: Topic(name, f"query {name}", f"a question of words {name}" + " more" * int(name)) for name in "123"}
+QRELS = {"1": {"d": 2, "e": 0}, "2": {"d": 1}, "3": {}}
+RANKINGS = {"a": ["d", "e", "f", "g"], "b": ["f", "h", "d"]}
+JUDGMENTS = {"d": 2, "g": 1, "x": 1, "f": 0}
+
+
+def test_the_median_is_over_the_systems_that_have_the_topic() -> None:
+    assert topic_tables.median_system(VALUES) == {"1": 0.3, "2": 0.3, "3": 0.025}
+
+
+def test_wins_ties_and_losses_pair_by_topic_and_heed_the_threshold() -> None:
+    exact = topic_tables.tallies(VALUES, "b", ["1", "2", "3"], 0.0)
+    assert exact.loc["a"].to_list() == [3, pytest.approx(0.075 / 3), 1, 0, 2]
+    assert exact.loc["c"].to_list() == [2, pytest.approx(-0.025 / 2), 1, 0, 1], "a topic that c lacks is not counted"
+    assert topic_tables.tallies(VALUES, "b", ["1", "2", "3"], 0.05).loc["a", "wins":].to_list() == [1, 1, 1]
+    assert topic_tables.tallies(VALUES, "b", ["3"], 0.0).index.to_list() == ["a"]
+
+
+def test_the_hardest_topic_is_first() -> None:
+    table = topic_tables.difficulty(VALUES, TOPICS, QRELS, ["1", "2", "3"])
+    assert list(table["topic"]) == ["3", "1", "2"]
+    assert table.iloc[1][["lowest", "highest", "best", "relevant", "judged"]].to_list() == [0.125, 0.5, "a", 1, 2]
+    assert table["mean"].iloc[0] == pytest.approx(0.025)
+    assert pd.isna(table["c"].iloc[0])
+
+
+def test_words_of_the_searched_field_are_counted() -> None:
+    table = tables.differences(VALUES["a"], VALUES["b"], TOPICS)
+    by_question = topic_tables.with_lengths(table, TOPICS, "question")
+    assert dict(zip(by_question["topic"], by_question["words"], strict=True)) == {"1": 6, "2": 7, "3": 8}
+    assert set(topic_tables.with_lengths(table, TOPICS, "query")["words"]) == {2}
+
+
+def test_rank_correlation_by_hand() -> None:
+    rising, falling = pd.Series([1, 2, 3, 4]), pd.Series([9, 7, 5, 1])
+    found = topic_tables.rank_correlation(rising, falling)
+    assert found
+    assert found[0] == pytest.approx(-1)
+    swapped = topic_tables.rank_correlation(rising, pd.Series([1, 2, 4, 3]))
+    assert swapped
+    assert swapped[0] == pytest.approx(1 - 6 * 2 / (4 * 15))
+    assert topic_tables.rank_correlation(rising, pd.Series([1, 1, 1, 1])) is None
+
+
+def test_contrasts_are_the_ends_and_ties_with_other_documents() -> None:
+    rows = [("1", 0.4), ("2", 0.2), ("3", 0.01), ("4", 0.0), ("5", 0.0), ("6", -0.3), ("7", -0.5)]
+    table = pd.DataFrame(rows, columns=["topic", "difference"])
+    overlaps = {"3": 0.2, "4": 1.0, "5": 0.1}
+    picked = topic_tables.contrasts(table, overlaps, 0.05, 2)
+    assert picked == {"a": ["1", "2"], "b": ["7", "6"], "apart": ["5", "3"]}
+
+
+def test_positions_and_what_is_missed() -> None:
+    names = topic_tables.shown_documents(RANKINGS, 2)
+    assert names == ["d", "e", "f", "h"]
+    table = topic_tables.positions(RANKINGS, names, JUDGMENTS).set_index("document")
+    assert table.loc["d", ["grade", "a", "b"]].to_list() == [2, 1, 3]
+    assert pd.isna(table.loc["h", "a"])
+    assert pd.isna(table.loc["h", "grade"]), "unjudged is no grade"
+    relevant = [("d", 2), ("x", 1), ("g", 1)]
+    missed = topic_tables.missed(RANKINGS, relevant, 2)
+    assert list(missed["document"]) == ["d", "x", "g"], "b has d at rank 3 only"
+    assert topic_tables.missed(RANKINGS, relevant, 3)["document"].to_list() == ["x", "g"]
+    counts = topic_tables.missed_counts(missed, RANKINGS, 2)
+    assert counts.loc["a"].to_dict() == {"missed": 2, "ranked later": 1, "not in the run": 1, "run": 4}
+    assert counts.loc["b"].to_dict() == {"missed": 3, "ranked later": 1, "not in the run": 2, "run": 3}
+
+
+def test_overlap_of_every_two_lists() -> None:
+    table = topic_tables.overlaps(RANKINGS | {"c": ["f", "h", "d"]}, 3)
+    assert list(zip(table["a"], table["b"], strict=True)) == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert table["Jaccard@3"].to_list() == pytest.approx([2 / 4, 2 / 4, 1])
+    assert table["shared@3"].to_list() == [2, 2, 3]
+    assert table["RBO"].iloc[2] == pytest.approx(1)
+
+
+def test_the_sentence_says_what_changed() -> None:
+    parts = split_difference(RANKINGS["a"], RANKINGS["b"], JUDGMENTS, 2)
+    said = topic_tables.change_sentence(parts, "A", "B", 2, {"d": "The *title*"})
+    assert said.startswith("From B to A, nDCG@2 changes by +0.")
+    assert "2 entered (1 relevant) +0." in said
+    assert "2 left (0 relevant) +0.0000" in said
+    assert "moved" not in said
+    assert "“The *title*” (grade 2), from rank 3 to rank 1: +0." in said
+    swapped = split_difference(["x"], ["d", "f"], JUDGMENTS, 2)
+    assert "“d” (grade 2), from rank 1 to outside the run: -" in topic_tables.change_sentence(swapped, "A", "B", 2, {})
+
+
+def test_the_sentence_of_no_difference_says_why() -> None:
+    same = split_difference(["d", "e"], ["d", "e"], JUDGMENTS, 2)
+    assert "the same documents in the same order" in topic_tables.change_sentence(same, "A", "B", 2, {})
+    idle = split_difference(["d", "e"], ["d", "f"], JUDGMENTS, 2)
+    assert "the changed documents gain nothing" in topic_tables.change_sentence(idle, "A", "B", 2, {})
+
+
+def test_ties_within_the_threshold_are_diamonds() -> None:
+    table = tables.differences(VALUES["a"], VALUES["b"], TOPICS)
+    better, worse, tie = charts.difference_bars(table, "A", "B", "AP", "", tie=0.05).data
+    assert [list(trace.customdata) for trace in (better, worse, tie)] == [["1"], ["2"], ["3"]]
+    assert list(tie.y) == [-0.05]
+
+
+def test_every_mark_of_the_charts_of_topics_is_its_topic() -> None:
+    hard = topic_tables.difficulty(VALUES, TOPICS, QRELS, ["1", "2", "3"])
+    cells = topic_charts.heat_map(hard, {"a": "<b>A</b>", "b": "B"}, "AP").data
+    assert [list(bar.customdata) for bar in cells] == [["3", "1", "2"]] * 2
+    assert list(cells[0].marker.color) == [0.0, 0.5, 0.25]
+    assert [list(bar.base) for bar in cells] == [[0] * 3, [1] * 3]
+    (bars,) = topic_charts.difficulty_bars(hard, "AP").data
+    assert list(bars.customdata) == ["3", "1", "2"]
+    assert list(bars.y - bars.error_y.arrayminus) == pytest.approx([0.0, 0.125, 0.25])
+    table = tables.differences(VALUES["a"], VALUES["b"], TOPICS)
+    (dots,) = topic_charts.length_scatter(topic_tables.with_lengths(table, TOPICS, "question"), "AP").data
+    assert list(zip(dots.customdata, dots.x, strict=True)) == [("1", 6), ("3", 8), ("2", 7)]
+
+
+def test_the_lines_between_the_lists_hold_every_rank() -> None:
+    table = topic_tables.positions(RANKINGS, ["d", "g", "f", "h"], JUDGMENTS).assign(title="<i>T</i>")
+    figure = topic_charts.position_lines(table, {"a": "A", "b": "B"}, 2, 2)
+    marks = {trace.name: trace for trace in figure.data}
+    assert set(marks) == {"relevant (1)", "partly relevant (1)", "not relevant (1)", "unjudged (1)"}
+    assert len({(trace.line.color, trace.marker.symbol) for trace in figure.data}) == 4, "colour and symbol differ"
+    d, g = marks["relevant (1)"], marks["partly relevant (1)"]
+    assert list(d.customdata) == ["d"] * 3
+    assert d.y[0] == 1
+    assert 2 < d.y[1] < g.y[0] < g.y[1], "deeper is lower, and not retrieved is lowest"
+    assert d.hovertext[1] == "&lt;i&gt;T&lt;/i&gt;<br>relevant; B: rank 3"
+    assert "not in its run" in g.hovertext[1]
+
+
+def test_split_bars_hatch_what_speaks_for_the_other() -> None:
+    parts = split_difference(["d", "f"], ["g", "x"], JUDGMENTS, 2)
+    table = topic_tables.split_table(parts, {name: name.upper() for name in "dfgx"})
+    drawn = table[table["part"] != 0].reset_index(drop=True)
+    for_a, for_b = topic_charts.split_bars(drawn, "A", "B", 2).data
+    assert list(for_a.customdata) == ["d"]
+    assert set(for_b.customdata) == {"g", "x"}
+    assert for_a.marker.pattern.shape != for_b.marker.pattern.shape
+    assert sum(for_a.x) + sum(for_b.x) == pytest.approx(table["part"].sum())
+
+
+def test_a_grade_is_a_word_of_its_own_for_unjudged() -> None:
+    words = [topic_charts.grade_words(grade, 2) for grade in (None, pd.NA, -1, 0, 1, 2)]
+    assert words == ["unjudged", "unjudged", "not relevant", "not relevant", "partly relevant", "relevant"]
+    assert topic_charts.grade_words(1, 1) == "relevant"
+
+
+def test_a_list_marks_terms_and_escapes_everything() -> None:
+    document = Document("d<1>", "<b>Fever</b>", "a fever & <script>x</script>")
+
+    def spans(text: str) -> list[tuple[int, int]]:
+        return [match.span() for match in re.finditer("fever", text, re.IGNORECASE)]
+
+    html = ranked_lists.ranked_list(
+        "<i>BM25</i>", "<u>", [ranked_lists.Hit(1, "d<1>", None)], {"d<1>": document}, spans, 2
+    )
+    body = html.removeprefix(ranked_lists.STYLE)
+    assert "&lt;b&gt;<mark>Fever</mark>&lt;/b&gt;" in body
+    assert "a <mark>fever</mark> &amp; &lt;script&gt;" in body
+    assert "? unjudged" in body
+    tags = set(re.findall(r"<(\w+)", body))
+    assert tags <= {"div", "p", "ol", "li", "strong", "span", "mark", "details", "summary"}
+    shaded = ranked_lists.shaded_words([("<b>", 0.5), ("low", -0.1)]).removeprefix(ranked_lists.STYLE)
+    assert "&lt;b&gt;" in shaded
+    assert "underline" in shaded
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of WCAG 2.2."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize(("place", "theme"), [(0, "light"), (1, "dark")])
+def test_grades_and_marks_can_be_read_in_both_themes(place: int, theme: str) -> None:
+    page = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"][theme]
+    rules = re.findall(r"\.rs-(?:list )?([\w-]+) \{(.*?)\}", ranked_lists.STYLE, re.DOTALL)
+    checked = []
+    for name, rule in rules:
+        pairs = dict(re.findall(r"\b(background|color): light-dark\(([^)]*)\)", rule))
+        if not pairs:
+            continue
+        colours = {what: pair.split(", ")[place] for what, pair in pairs.items()}
+        text = colours.get("color", page["textColor"])
+        behind = colours.get("background", page["backgroundColor"])
+        low, high = sorted((luminance(text), luminance(behind)))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, name
+        checked.append(name)
+    assert set(checked) >= {"mark", "relevant", "partly-relevant", "not-relevant", "unjudged"}

@@ -1,0 +1,280 @@
+"""The Topics page and the Topic page, as a user meets them."""
+
+import html
+import math
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from made_up import EXPANSIONS, HOSTILE_TEXT, HOSTILE_TITLE, Open
+from streamlit.testing.v1 import AppTest
+
+from core.artifacts import writing
+from core.runs import ranked, read_run
+from core.systems import Answer, open_system
+from dashboard import data
+from dashboard.ranked_lists import STYLE
+
+TOPICS_VIEWS = ["differences", "contrasts", "heat", "difficulty", "length", "kinds"]
+TOPIC_VIEWS = ["lists", "difference", "positions", "missed", "why"]
+
+
+def texts(app: AppTest) -> str:
+    parts = [app.title, app.subheader, app.markdown, app.caption, app.text, app.info, app.warning, app.error]
+    return "\n".join(str(element.value) for elements in parts for element in elements).replace("\\", "")
+
+
+def pieces(app: AppTest) -> list[str]:
+    return [element.proto.body.removeprefix(STYLE) for element in app.get("html")]
+
+
+def plain(markup: str) -> str:
+    return html.unescape(re.sub(r"<[^>]*>", "", markup))
+
+
+def identities(markup: str) -> list[str]:
+    return re.findall(r">document (\S+?)<", markup)
+
+
+def ranking(folder: Path, system: str, topic: str) -> list[tuple[str, float]]:
+    return ranked(read_run(folder / "runs" / system / "run.trec").scores[topic])
+
+
+def measured(folder: Path, system: str, measure: str) -> pd.Series:
+    tidy = pd.read_csv(folder / "measures" / "measures.csv", keep_default_na=False, dtype={"topic": str})
+    rows = tidy[(tidy["system"] == system) & (tidy["measure"] == measure)]
+    return rows.set_index("topic")["value"]
+
+
+# Topics
+
+
+@pytest.mark.parametrize("view", TOPICS_VIEWS)
+def test_every_view_has_its_table_or_its_links(open_page: Open, made_up: Path, view: str) -> None:
+    app = open_page("topics", chart=view, a="expanded", b="bm25", measure="AP")
+    assert "Over 3 topics, BM25 + <b>queries</b> minus BM25" in texts(app)
+    if view == "contrasts":
+        assert "furthest ahead" in texts(app)
+        return
+    assert len(app.get("plotly_chart")) == 1
+    rows = app.dataframe[0].value
+    if view == "kinds":
+        assert dict(zip(rows["kind"], rows["topics"], strict=True)) == {"exact": 2, "broad": 1}
+        return
+    assert sorted(rows["topic"]) == ["02", "1", "NA"]
+    if view == "heat":
+        expected = measured(made_up, "expanded", "AP")
+        assert rows.set_index("topic")["BM25 + <b>queries</b>"].to_dict() == pytest.approx(expected.to_dict())
+
+
+def test_a_tie_threshold_turns_wins_into_ties(open_page: Open, made_up: Path) -> None:
+    difference = measured(made_up, "expanded", "AP") - measured(made_up, "bm25", "AP")
+    for tie in ("0", "0.1"):
+        app = open_page("topics", a="expanded", b="bm25", measure="AP", tie=tie)
+        row = app.dataframe[1].value.loc["BM25 + <b>queries</b>", ["wins", "ties", "losses"]].astype(int)
+        assert row["wins"] == (difference > float(tie)).sum()
+        assert row["ties"] == (difference.abs() <= float(tie)).sum()
+        assert f"{row['wins']} wins, {row['ties']} ties, {row['losses']} losses" in texts(app)
+
+
+def test_the_difference_to_the_median_system(open_page: Open, made_up: Path) -> None:
+    app = open_page("topics", a="expanded", b="-median", measure="AP")
+    values = [measured(made_up, system, "AP") for system in ("expanded", "bm25")]
+    expected = (values[0] - values[1]) / 2  # the median of two is their mean
+    rows = app.dataframe[0].value.set_index("topic")
+    assert rows["difference"].to_dict() == pytest.approx(expected.to_dict())
+    assert "minus median system" in texts(app)
+    assert not open_page("topics", a="expanded", b="-median", chart="contrasts").exception
+
+
+def test_a_measure_of_the_overview_is_kept_and_its_figures_say_where_they_come_from(
+    open_page: Open, made_up: Path
+) -> None:
+    app = open_page("topics", a="expanded", b="bm25", measure="nDCG@2")
+    assert app.selectbox(key="choice measure").value == "nDCG@2"
+    row = app.dataframe[0].value.set_index("topic").loc["NA"]
+    rank = [name for name, _ in ranking(made_up, "bm25", "NA")].index("d3") + 1  # the one relevant document
+    expected = 1 / math.log2(rank + 1) if rank <= 2 else 0.0
+    assert row["BM25"] == pytest.approx(expected)
+    commands = "\n".join(code.value for code in app.code)
+    assert "runs/bm25/run.trec --qrels" in commands
+    assert '--measures "nDCG@2" --per-topic' in commands
+    parts = open_page("topic", a="expanded", b="bm25", measure="nDCG@2", topic="NA", view="difference").dataframe[0]
+    assert parts.value["part"].sum() == pytest.approx(row["difference"])
+
+
+def test_the_kind_filter_keeps_its_topics(open_page: Open, made_up: Path) -> None:
+    app = open_page("topics", kind="exact")
+    assert sorted(app.dataframe[0].value["topic"]) == ["1", "NA"]
+    assert "Over 2 topics" in texts(app)
+    assert "1 topic: too few" in texts(open_page("topics", kind="broad"))
+
+
+def test_a_system_alone_is_drawn_by_itself(open_page: Open, made_up: Path) -> None:
+    from core.evaluate import evaluate_systems
+
+    shutil.rmtree(made_up / "runs" / "expanded")
+    evaluate_systems(data.open_collection("made-up").profile, made_up)
+    assert "Only BM25 has run" in texts(open_page("topics", topic="02", chart="contrasts"))
+    app = open_page("topic", topic="02", view="difference")
+    assert "d4" in identities(pieces(app)[0]), "without a second system there is no difference to show"
+
+
+def test_choosing_a_topic_opens_its_page(open_page: Open, made_up: Path) -> None:
+    app = open_page("topics", measure="AP")
+    box = next(box for box in app.selectbox if box.label == "Open a topic")
+    box.select("02").run()
+    assert app.title[0].value == "Topic"
+    assert app.query_params["topic"] == app.query_params["topic"] == "02"
+    assert "Topic 02: masks" in texts(app)
+
+
+# One topic
+
+
+def test_a_link_opens_a_topic_with_its_lists_and_the_ideal_one(open_page: Open, made_up: Path) -> None:
+    app = open_page("topic", a="expanded", b="bm25", topic="02")
+    expanded, bm25, ideal = pieces(app)
+    for markup, system in ((expanded, "expanded"), (bm25, "bm25")):
+        assert identities(markup) == [name for name, _ in ranking(made_up, system, "02")]
+    assert identities(ideal) == ["d4"]
+    assert "●● relevant (2)" in expanded
+    assert "? unjudged" in expanded
+    places = {name: rank for rank, (name, _) in enumerate(ranking(made_up, "bm25", "02"), 1)}
+    first = ranking(made_up, "expanded", "02")[0][0]
+    assert f"b\u00a0{places.get(first, '–')}" in expanded.split("<li>")[1]
+    assert "<mark>Masks</mark>" in expanded
+
+
+def test_unjudged_is_not_called_not_relevant(open_page: Open, made_up: Path) -> None:
+    app = open_page("topic", a="bm25", b="expanded", topic="NA")
+    badges = re.findall(r'rs-grade (rs-[\w-]+)">([^<]*)<', "".join(pieces(app)))
+    assert ("rs-not-relevant", "○ not relevant (0)") in badges
+    assert ("rs-partly-relevant", "● partly relevant (1)") in badges
+    assert all((name == "rs-unjudged") == ("unjudged" in words) for name, words in badges)
+
+
+def test_next_and_previous_follow_the_differences(open_page: Open, made_up: Path) -> None:
+    order = list(open_page("topics", a="expanded", b="bm25", measure="AP").dataframe[0].value["topic"])
+    app = open_page("topic", a="expanded", b="bm25", measure="AP")
+    buttons = {button.label: button for button in app.button}
+    assert buttons["Previous"].disabled
+    assert (buttons["Previous"].proto.shortcut, buttons["Next"].proto.shortcut) == ("p", "n")
+    buttons["Next"].click().run()
+    assert app.query_params["topic"] == order[1]
+    next(button for button in app.button if button.label == "Next").click().run()
+    assert app.query_params["topic"] == order[2]
+    assert next(button for button in app.button if button.label == "Next").disabled
+    next(button for button in app.button if button.label == "Previous").click().run()
+    assert app.query_params["topic"] == order[1]
+
+
+def test_the_parts_add_up_to_the_measured_difference(open_page: Open, made_up: Path) -> None:
+    for topic in ("1", "02", "NA"):
+        app = open_page("topic", a="expanded", b="bm25", topic=topic, view="difference")
+        difference = measured(made_up, "expanded", "nDCG@10")[topic] - measured(made_up, "bm25", "nDCG@10")[topic]
+        assert app.dataframe[0].value["part"].sum() == pytest.approx(difference)
+        assert f"add up to {difference:+.4f}" in texts(app)
+
+
+def test_positions_show_ranks_and_overlap(open_page: Open, made_up: Path) -> None:
+    app = open_page("topic", a="expanded", b="bm25", topic="1", view="positions")
+    table, overlap = app.dataframe[0].value, app.dataframe[1].value
+    ranks = {name: rank for rank, (name, _) in enumerate(ranking(made_up, "bm25", "1"), 1)}
+    assert dict(zip(table["document"], table["BM25"], strict=True)) == ranks
+    assert list(overlap["a"]) == ["BM25 + <b>queries</b>"]
+
+
+def test_a_missed_document_is_said_to_be_beyond_the_run(open_page: Open, made_up: Path) -> None:
+    path = made_up / "collection" / "qrels" / "test.tsv"
+    from core.collection import build_collection
+
+    source = made_up.parent / "source" / "qrels" / "test.tsv"
+    source.write_text(path.read_text() + "02\td2\t1\n")
+    saved = data.open_collection("made-up").profile
+    moved = saved.collection.model_copy(update={"source": str(source.parent.parent)})
+    build_collection(saved.model_copy(update={"collection": moved}), made_up)
+    assert "d2" not in dict(ranking(made_up, "bm25", "02"))
+    app = open_page("topic", a="expanded", b="bm25", topic="02", view="missed")
+    assert "BM25 misses 1 of 2 relevant documents in its first 10: 0 stand further down, 1 are beyond" in texts(app)
+    row = app.dataframe[0].value.set_index("document").loc["d2"]
+    assert pd.isna(row["BM25"])
+
+
+def test_the_terms_of_a_score_add_up_and_predicted_queries_are_told_apart(open_page: Open, made_up: Path) -> None:
+    app = open_page("topic", a="expanded", b="bm25", topic="02", view="why", document="d5")
+    tables = [element.value for element in app.dataframe]
+    by_columns = {tuple(table.columns): table for table in tables}
+    expanded, bm25 = by_columns["term", "weight", "in"], by_columns["term", "weight"]
+    for table, system in ((expanded, "expanded"), (bm25, "bm25")):
+        assert table["weight"].sum() == pytest.approx(dict(ranking(made_up, system, "02"))["d5"], rel=1e-5)
+    where = dict(zip(expanded["term"], expanded["in"], strict=True))
+    assert where["school"] == "predicted queries only"
+    assert where["mask"] == "text"
+    assert "2 of 2 predicted queries" in texts(app)
+    assert plain(pieces(app)[-1]) == "".join(EXPANSIONS["d5"])
+
+
+def test_the_words_of_a_dense_score_add_up(open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.evaluate import evaluate_systems
+
+    class Dense:
+        def search(self, query: str, k: int) -> Answer:
+            return Answer([], {})
+
+        def explain_words(self, query: str, document: object) -> list[tuple[str, float]]:
+            return [("[CLS]", 0.09), ("Masks", 0.25), ("<on>", -0.06), ("masks", 0.15), ("the", 0.07)]
+
+    monkeypatch.setattr("core.evaluate._sentence_transformers_rows", lambda *arguments: [])
+    for stage in ("vectors", "runs"):
+        with writing(made_up / stage / "dense", "test", {}, {}) as partial:
+            shutil.copy(made_up / "runs" / "bm25" / "run.trec", partial / "run.trec")
+    evaluate_systems(data.open_collection("made-up").profile, made_up)
+    monkeypatch.setattr("core.models.find_model", lambda name: made_up)
+    monkeypatch.setattr(
+        "core.systems.open_system", lambda p, s, folder: Dense() if s.kind == "dense" else open_system(p, s, folder)
+    )
+    app = open_page("topic", a="dense", b="bm25", topic="02", view="why", document="d5", more="expanded")
+    table = next(element.value for element in app.dataframe if "word" in element.value)
+    assert table.iloc[0].to_list() == ["masks", pytest.approx(0.4), 2]
+    assert "They add up, with 0.0100 of stop words and signs, to 0.5000, the score." in texts(app)
+    assert any("&lt;on&gt;" in markup for markup in pieces(app))
+
+
+def test_a_system_that_cannot_explain_says_why_and_the_others_do(open_page: Open, made_up: Path) -> None:
+    shutil.rmtree(made_up / "bm25" / "bm25")
+    app = open_page("topic", a="expanded", b="bm25", topic="02", view="why", document="d5")
+    assert "bm25/bm25 is missing" in texts(app)
+    assert any("term" in element.value for element in app.dataframe)
+
+
+def test_an_unknown_topic_is_said_to_be_unknown(open_page: Open, made_up: Path) -> None:
+    app = open_page("topic", topic="77", view="odd", document="gone", more="nobody", depth="3")
+    assert "Topic 77 is not among these topics" in texts(app)
+    assert "no topic of the kind odd" in texts(open_page("topic", kind="odd"))
+
+
+def test_hostile_texts_are_shown_as_they_are(open_page: Open, made_up: Path) -> None:
+    for view in TOPIC_VIEWS:
+        app = open_page("topic", topic="1", view=view, document="d1")
+        for markup in pieces(app):
+            assert not re.search(r"<(img|script|b|i|u|a)\b", markup)
+        for element in [*app.markdown, *app.caption, *app.info, *app.warning, *app.subheader]:
+            assert not re.search(r"(?<!\\)(<img|<script|<b>|\$x|\]\(|:smile)", element.value)
+        assert not any(element.allow_html for element in [*app.markdown, *app.caption])
+    shown = plain("".join(pieces(open_page("topic", topic="1"))))
+    assert HOSTILE_TITLE in shown
+    assert HOSTILE_TEXT in shown
+
+
+def test_every_topic_of_the_sample_opens(open_page: Open) -> None:
+    app = open_page("topic", collection="sample", a="fine-tuned", more="bm25-doc2query,all-MiniLM-L6-v2")
+    topics = app.selectbox(key="choice topic").options
+    assert len(topics) == 48
+    for place in range(len(topics) - 1):
+        app.query_params["view"] = ("lists", "difference", "positions", "missed")[place % 4]
+        next(button for button in app.button if button.label == "Next").click().run()
+        assert not app.exception, app.exception[0].message
+    assert app.query_params["topic"] == topics[-1].split(" ")[0]
