@@ -275,6 +275,8 @@ def rebuild_command(folder: Path) -> str:
         return f"python -m core.{'doc2query train' if parts[2].startswith('doc2query') else 'finetune'}"
     if parts[1] == "ablations":
         return "python -m core.ablations --profile ablations"
+    if parts[1] == "quality":
+        return "python -m core.doc2query quality"
     profile = parts[1] if parts[1] == "sample" else f"artifacts/{parts[1]}/{PROFILE}"
     return f"python scripts/build.py --profile {profile}"
 

@@ -8,6 +8,9 @@ Searched with bm25s (Lù, 2024); rank_bm25 is the reference engine, slower and w
 
 import argparse
 import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,22 @@ from rank_bm25 import BM25Okapi
 
 from core import cli
 from core.analyzer import Analyzer
-from core.artifacts import open_artifact, read_manifest, writing
+from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, writing
 from core.collection import CORPUS, Document, collection_digests, read_built_collection
-from core.expansions import read_expansions
-from core.profile import AnalyzerSettings, Bm25Settings, Profile, SystemSettings
+from core.errors import UserError
+from core.expansions import (
+    SCORES_FOLDER,
+    kept_queries,
+    read_by_document,
+    read_expansions,
+    read_scores,
+    write_by_document,
+)
+from core.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, Profile, SystemSettings
 from core.ranking import top_k
+
+PREDICTED = "predicted.jsonl"
+"""In the artifact: the predicted queries that are searched, {"_id", "queries"} a line."""
 
 
 class RankBm25Engine(BM25Okapi):
@@ -38,14 +52,18 @@ class Field:
         self.engine, self.index = engine, index
 
     @classmethod
-    def build(cls, tokens: list[list[str]], settings: Bm25Settings) -> "Field":
-        """Index the tokens of every document's field."""
+    def build(cls, tokens: list[list[str]], settings: Bm25Settings, weight: float = 1.0) -> "Field":
+        """Index the tokens of every document's field; its scores are multiplied by `weight`."""
         if not any(tokens):  # both engines want one token at least; no query has this one
             tokens = [*tokens[:-1], ["\0"]]
         if settings.engine == "rank_bm25":
-            return cls("rank_bm25", RankBm25Engine(tokens, k1=settings.k1, b=settings.b))
+            engine = RankBm25Engine(tokens, k1=settings.k1, b=settings.b)
+            engine.idf = {term: weight * idf for term, idf in engine.idf.items()}
+            return cls("rank_bm25", engine)
         index = bm25s.BM25(method="lucene", k1=settings.k1, b=settings.b)
         index.index(tokens, show_progress=False)
+        if weight != 1.0:
+            index.scores["data"] = index.scores["data"] * np.float32(weight)
         return cls("bm25s", index)
 
     def scores(self, tokens: list[str]) -> np.ndarray:
@@ -87,12 +105,24 @@ class Bm25Index:
         documents: list[Document],
         settings: Bm25Settings,
         analyzer_settings: AnalyzerSettings,
-        expansions: dict[str, list[str]] | None = None,
+        predicted: Mapping[str, list[str]] | None = None,
+        expansion: ExpansionSettings | None = None,
     ) -> "Bm25Index":
-        """Index documents; with `expansions`, each one's predicted queries are appended to its (last) field."""
-        analyzer = Analyzer(analyzer_settings)
-        texts = field_texts(documents, settings, expansions)
-        fields = [Field.build([analyzer.tokens(text) for text in field], settings) for field in texts]
+        """Index documents.
+
+        Args:
+            predicted: queries of each document; appended to its (last) field, or the last field of all.
+            expansion: which of the two, and the weight.
+        """
+        analyzer, expansion = Analyzer(analyzer_settings), expansion or ExpansionSettings()
+        appended = predicted if expansion.field == "appended" else None
+        fields = [
+            Field.build([analyzer.tokens(text) for text in texts], settings)
+            for texts in field_texts(documents, settings, appended)
+        ]
+        if predicted is not None and expansion.field == "own":
+            tokens = [analyzer.tokens(" ".join(predicted.get(document.id, []))) for document in documents]
+            fields.append(Field.build(tokens, settings, expansion.weight))
         return cls([document.id for document in documents], fields, analyzer)
 
     def scores(self, query: str) -> np.ndarray:
@@ -108,15 +138,65 @@ class Bm25Index:
 
 
 def field_texts(
-    documents: list[Document], settings: Bm25Settings, expansions: dict[str, list[str]] | None
+    documents: list[Document], settings: Bm25Settings, appended: Mapping[str, list[str]] | None = None
 ) -> list[list[str]]:
-    """Return the text of each document for each field: [n_fields][n_documents]."""
+    """Return the text of each document for each field, queries appended to the last one: [n_fields][n_documents]."""
     bodies = [document.full_text if settings.fields == "one" else document.text for document in documents]
-    if expansions is not None:
-        bodies = [" ".join([body, *expansions.get(d.id, [])]) for body, d in zip(bodies, documents, strict=True)]
+    if appended is not None:
+        bodies = [" ".join([body, *appended.get(d.id, [])]) for body, d in zip(bodies, documents, strict=True)]
     if settings.fields == "one":
         return [bodies]
     return [[document.title for document in documents], bodies]
+
+
+# Where a match comes from
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a term of a query adds to a document's score.
+
+    Attributes:
+        document: the part that the document's own words earn.
+        predicted: the part that predicted queries earn.
+        queries: the predicted queries that hold the term.
+    """
+
+    term: str
+    document: float
+    predicted: float
+    queries: list[str]
+
+
+def origins(
+    index: Bm25Index, settings: Bm25Settings, query: str, document: Document, predicted: list[str]
+) -> list[Origin]:
+    """Split each term's weight in a document's score by where the term stands, the heaviest first.
+
+    Where queries are appended to the text, a term's occurrences share its weight alike; in a field of their own, the
+    field's weight is theirs. The parts add up to the score.
+
+    Args:
+        predicted: the document's queries that the index was built with, see `read_predicted`.
+    """
+    tokens = index.analyzer.tokens
+    position = index.document_ids.index(document.id)
+    own = [Counter(tokens(texts[0])) for texts in field_texts([document], settings)]
+    of_queries = [(text, set(tokens(text))) for text in predicted]
+    said = Counter(token for text in predicted for token in tokens(text))
+    found = []
+    for term, times in Counter(tokens(query)).items():
+        by_document = by_queries = 0.0
+        for number, field in enumerate(index.fields):
+            weight = times * field.weight(term, position)
+            ours = own[number][term] if number < len(own) else 0
+            theirs = said[term] if number == len(index.fields) - 1 else 0
+            share = theirs / (ours + theirs) if ours + theirs else 0.0
+            by_document += weight * (1 - share)
+            by_queries += weight * share
+        if by_document + by_queries > 0:
+            found.append(Origin(term, by_document, by_queries, [text for text, its in of_queries if term in its]))
+    return sorted(found, key=lambda origin: -(origin.document + origin.predicted))
 
 
 # The stage
@@ -128,9 +208,12 @@ def build_index(profile: Profile, system: SystemSettings, folder: Path) -> Path:
     facts: dict[str, Any] = {}
     with writing(target, "bm25", index_settings(profile, system), index_inputs(system, folder), facts) as partial:
         collection = read_built_collection(folder)
-        expansions = read_expansions(folder) if system.expanded else None
+        predicted = searched_queries(system, folder)
         settings = profile.bm25.model_copy(update={"engine": "bm25s"})
-        index = Bm25Index.build(collection.documents, settings, profile.analyzer, expansions)
+        index = Bm25Index.build(collection.documents, settings, profile.analyzer, predicted, system.expansion)
+        if predicted is not None:
+            write_by_document(partial / PREDICTED, "queries", predicted)
+            facts["predicted_queries"] = sum(map(len, predicted.values()))
         for number, field in enumerate(index.fields):
             field.index.save(partial / f"field-{number}", show_progress=False)
         (partial / "document_ids.json").write_text(json.dumps(index.document_ids), encoding="utf-8")
@@ -141,7 +224,8 @@ def build_index(profile: Profile, system: SystemSettings, folder: Path) -> Path:
 def index_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
     """Return the settings that shape the index, for its manifest."""
     bm25 = profile.bm25.model_dump(exclude={"engine"})
-    return bm25 | profile.analyzer.model_dump() | {"expanded": system.expanded}
+    expansion = {"expansion": system.expansion.model_dump()} if system.expanded else {}
+    return bm25 | profile.analyzer.model_dump() | {"expanded": system.expanded} | expansion
 
 
 def index_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
@@ -149,7 +233,37 @@ def index_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
     inputs = collection_digests(folder, CORPUS)
     if system.expanded:
         inputs["doc2query"] = read_manifest(folder / "doc2query").digest
+        if system.expansion.keep < 1:
+            inputs[SCORES_FOLDER] = read_manifest(folder / SCORES_FOLDER).digest
     return inputs
+
+
+def searched_queries(system: SystemSettings, folder: Path) -> dict[str, list[str]] | None:
+    """Return the predicted queries of each document that a system searches, None where it searches none.
+
+    Raises:
+        UserError: queries or scores are missing or damaged, or more are wanted than were predicted.
+    """
+    if not system.expanded:
+        return None
+    wanted, predicted = system.expansion.queries, read_manifest(folder / "doc2query").settings.get("queries", 0)
+    if wanted > predicted > 0:
+        raise UserError(f"{system.name}: expansion.queries is {wanted}, and doc2query.queries is {predicted}")
+    scores = read_scores(folder) if system.expansion.keep < 1 else None
+    return kept_queries(read_expansions(folder), scores, system.expansion)
+
+
+def read_predicted(folder: Path, system: str) -> dict[str, list[str]]:
+    """Return the predicted queries of each document that the artifact `bm25/<system>` holds.
+
+    Raises:
+        UserError: the artifact is missing or damaged, or was made without.
+    """
+    target = folder / "bm25" / system
+    open_artifact(target)
+    if not (target / PREDICTED).is_file():
+        raise UserError(f"{shown(target)} holds no predicted queries; rebuild it with {rebuild_command(target)}")
+    return read_by_document(target / PREDICTED, "queries")
 
 
 def load_index(profile: Profile, system: SystemSettings, folder: Path) -> Bm25Index:
@@ -159,9 +273,8 @@ def load_index(profile: Profile, system: SystemSettings, folder: Path) -> Bm25In
         UserError: the artifact is missing or damaged.
     """
     if profile.bm25.engine == "rank_bm25":
-        expansions = read_expansions(folder) if system.expanded else None
-        documents = read_built_collection(folder).documents
-        return Bm25Index.build(documents, profile.bm25, profile.analyzer, expansions)
+        documents, predicted = read_built_collection(folder).documents, searched_queries(system, folder)
+        return Bm25Index.build(documents, profile.bm25, profile.analyzer, predicted, system.expansion)
     target = folder / "bm25" / system.name
     open_artifact(target)
     ids = json.loads((target / "document_ids.json").read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
 """The plan of a build: which stages there are, which are stale and why, and running those in order.
 
-collection -> [models] -> doc2query -> bm25, vectors -> runs -> measures, ann
+collection -> [models] -> doc2query, vectors -> [doc2query-scores] -> bm25 -> runs -> measures, ann
 """
 
 import sys
@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core import ann, bm25, cli, collection, doc2query, encode, evaluate, finetune, search
+from core import ann, bm25, cli, collection, doc2query, encode, evaluate, finetune, query_scores, search
 from core.artifacts import ROOT, building, read_manifest, shown, stale_reason
 from core.errors import UserError
+from core.expansions import SCORES_FOLDER
 from core.models import find_model
 from core.profile import Profile, SystemSettings
 
-STAGES = ("collection", "finetune", "doc2query-model", "doc2query", "bm25", "encode", "search", "evaluate", "ann")
+STAGES = (
+    *("collection", "finetune", "doc2query-model", "doc2query", "encode", "query-scores", "bm25"),
+    *("search", "evaluate", "ann"),
+)
 MODEL_STAGES = ("finetune", "doc2query-model")
 
 
@@ -67,10 +71,17 @@ def steps(profile: Profile, folder: Path, device: str, triples: Path | None = No
             lambda: (doc2query.generate_settings(profile.doc2query), doc2query.generate_inputs(profile, folder)),
             lambda: doc2query.generate(profile, folder, device),
         )
-    for system in lexical:
-        yield _bm25_step(profile, system, folder)
     for system in dense:
         yield _encode_step(profile, system, folder, device)
+    if any(system.expanded and system.expansion.keep < 1 for system in lexical):
+        yield Step(
+            "query-scores",
+            folder / SCORES_FOLDER,
+            lambda: (query_scores.scores_settings(profile), query_scores.scores_inputs(profile, folder)),
+            lambda: query_scores.score(profile, folder, device),
+        )
+    for system in lexical:
+        yield _bm25_step(profile, system, folder)
     for system in [*lexical, *dense]:
         yield _search_step(profile, system, folder, device)
     yield Step(

@@ -19,8 +19,9 @@ from core.models import digest_if_here, locate_model, model_digest, pick_device,
 from core.profile import Profile, SystemSettings
 
 SHARD = 512
-CPU_BATCH, GPU_BATCH = 8, 128
-"""Batches of 8 stay in the cache of a desktop core: 1.4 times faster there than batches of 32."""
+CPU_BATCH, CPU_QUERY_BATCH, GPU_BATCH = 8, 64, 128
+"""Batches of 8 documents stay in the cache of a desktop core: 1.4 times faster there than batches of 32; of queries,
+which are short, 64 do."""
 
 
 def load_encoder(system: SystemSettings, device: str = "auto") -> Any:
@@ -45,7 +46,8 @@ def load_encoder(system: SystemSettings, device: str = "auto") -> Any:
 def encode_texts(encoder: Any, texts: list[str], role: Literal["query", "document"]) -> np.ndarray:
     """Encode texts, float32 [n_texts, dimension]; a model of two towers has one for each role."""
     encode = encoder.encode_query if role == "query" else encoder.encode_document
-    batch = CPU_BATCH if encoder.device.type == "cpu" else GPU_BATCH
+    on_cpu = CPU_QUERY_BATCH if role == "query" else CPU_BATCH
+    batch = on_cpu if encoder.device.type == "cpu" else GPU_BATCH
     return encode(texts, batch_size=batch, show_progress_bar=False).astype(np.float32)
 
 

@@ -8,7 +8,6 @@ With a teacher, or on pseudo-labelled queries, the teacher's distribution over t
 
 import argparse
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -378,25 +377,12 @@ def fit(
         evaluator=evaluator if validation else None,
         callbacks=[EarlyStoppingCallback(settings.patience)] if settings.patience and validation else None,
     )
-    trainer.train(resume_from_checkpoint=_last_checkpoint(checkpoints))
+    trainer.train(resume_from_checkpoint=training_history.last_checkpoint(checkpoints))
     return trainer.state.log_history
 
 
 def _in_order(dataset: Dataset, **settings: Any) -> DefaultBatchSampler:
     return DefaultBatchSampler(SequentialSampler(dataset), **settings)
-
-
-def _last_checkpoint(checkpoints: Path) -> str | None:
-    """Return the newest whole checkpoint: the trainer writes its state last, so one without it was cut short."""
-    found = []
-    for path in checkpoints.glob("checkpoint-*"):
-        try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            artifacts.remove_tree(path)
-            continue
-        found.append(path)
-    return str(max(found, key=lambda path: int(re.sub(r"\D", "", path.name)))) if found else None
 
 
 def held_out_evaluator(

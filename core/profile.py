@@ -74,11 +74,23 @@ class Doc2querySettings(Section):
     epochs: float = Field(1, gt=0)
     batch: int = Field(16, ge=1)
     learning_rate: float = Field(5e-4, gt=0)
+    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
+    warmup: float = Field(0.05, ge=0, lt=1)
+    evaluate_every: int = Field(100, ge=1)
+    """Steps between losses on held-out pairs, each of which writes a checkpoint; the best one is kept."""
+    patience: int = Field(0, ge=0)
+    """Held-out losses without a better one that end the training; 0 trains to the end."""
     max_document_tokens: int = Field(192, ge=2)
     max_query_tokens: int = Field(24, ge=2)
     queries: int = Field(5, ge=1)
+    """Queries predicted for each document; a system may use fewer (see `ExpansionSettings`)."""
     top_k: int = Field(10, ge=1)
     temperature: float = Field(1.0, gt=0)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of training and of generation. bf16 is faster on processors that compute in it; its rounding depends on the
+    batch, so that one query in ten is another one where documents are batched otherwise. fp32's are the same."""
+    scorer: str = "all-MiniLM-L6-v2"
+    """The dense system of the profile that scores predicted queries against their documents."""
     seed: int = 13
 
 
@@ -154,6 +166,20 @@ class AblationSettings(Section):
     """Training triples; 0 for all."""
 
 
+class ExpansionSettings(Section):
+    """Which of a document's predicted queries BM25 searches, and how."""
+
+    queries: int = Field(0, ge=0)
+    """The first so many of each document; 0 for all that were predicted."""
+    keep: float = Field(1.0, gt=0, le=1)
+    """Share of the collection's predicted queries that is kept, the best by `doc2query.scorer`; 1 filters nothing
+    (doc2query--, Gospodinov et al., 2023)."""
+    field: Literal["appended", "own"] = "appended"
+    """Appended to the document's text, or a field of their own."""
+    weight: float = Field(1.0, gt=0)
+    """Factor of the score of the field of their own."""
+
+
 class SystemSettings(Section):
     """One way to answer a query."""
 
@@ -162,6 +188,7 @@ class SystemSettings(Section):
     """"run" is a run made elsewhere: it is evaluated, and answers no new query."""
     label: str = ""
     expanded: bool = False
+    expansion: ExpansionSettings = ExpansionSettings()
     model: str = ""
     similarity: Literal["cosine", "dot"] = "cosine"
     max_tokens: int = Field(0, ge=0)

@@ -1,6 +1,7 @@
 """What a training leaves to look at: the history beside a fine-tuned model's weights."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from core import artifacts
-from core.artifacts import MANIFEST, Manifest, damage, read_manifest, rebuild_command, shown
+from core.artifacts import MANIFEST, Manifest, damage, read_manifest, rebuild_command, remove_tree, shown
 from core.errors import UserError
 
 FILE = "history.json"
@@ -61,3 +62,16 @@ def as_table(log: list[dict[str, Any]]) -> pd.DataFrame:
                 row["held-out MRR@10"] = float(value)
     columns = ["step", "loss", "held-out loss", "held-out MRR@10"]
     return pd.DataFrame(list(rows.values()), columns=columns).sort_values("step", ignore_index=True)
+
+
+def last_checkpoint(checkpoints: Path) -> str | None:
+    """Return the newest whole checkpoint: the trainer writes its state last, so one without it was cut short."""
+    found = []
+    for path in checkpoints.glob("checkpoint-*"):
+        try:
+            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            remove_tree(path)
+            continue
+        found.append(path)
+    return str(max(found, key=lambda path: int(re.sub(r"\D", "", path.name)))) if found else None

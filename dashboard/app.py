@@ -43,6 +43,7 @@ pages = [
     (st.Page(VIEWS / "search.py", title="Search"), ":material/search:"),
     (st.Page(VIEWS / "documents.py", title="Documents"), ":material/scatter_plot:"),
     (st.Page(VIEWS / "ann.py", title="Exact vs ANN"), ":material/speed:"),
+    (st.Page(VIEWS / "expansion.py", title="doc2query"), ":material/edit_note:"),
     (st.Page(VIEWS / "training.py", title="Training"), ":material/model_training:"),
     (st.Page(VIEWS / "runs.py", title="Runs"), ":material/upload_file:"),
     (st.Page(VIEWS / "artifacts.py", title="Artifacts"), ":material/inventory_2:"),

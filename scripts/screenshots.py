@@ -30,6 +30,7 @@ PAGES = {
     "positions": ("topic", {"topic": "12", "view": "positions", "more": "all-MiniLM-L6-v2"}),
     "search": ("search", {"query": "loss of smell"}),
     "ann": ("ann", {}),
+    "doc2query": ("expansion", {}),
     "documents": ("documents", {"topic": "1"}),
     "runs": ("runs", {}),
     "artifacts": ("artifacts", {}),

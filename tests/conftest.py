@@ -134,3 +134,30 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def words() -> list[str]:
     """Return the words that `tiny_bert` knows."""
     return WORDS
+
+
+T5_WORDS = ["which", "masks", "slow", "the", "spread", "of", "bats", "and", "fruit"]
+"""The words that `tiny_t5` knows."""
+
+
+@pytest.fixture(scope="session")
+def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a T5 of one layer and random weights that knows T5_WORDS."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+
+    folder = tmp_path_factory.mktemp("models") / "tiny-t5"
+    words = ["<pad>", "</s>", "<unk>", *T5_WORDS]
+    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    ).save_pretrained(folder)
+    torch.manual_seed(1)
+    configuration = T5Config(
+        vocab_size=len(words), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, decoder_start_token_id=0
+    )
+    T5ForConditionalGeneration(configuration).save_pretrained(folder)
+    return folder

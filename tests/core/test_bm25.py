@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.bm25 import Bm25Index
+from core.bm25 import Bm25Index, origins
 from core.collection import Document, read_documents
-from core.profile import AnalyzerSettings, Bm25Settings, SystemSettings
+from core.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, SystemSettings
 from core.systems import Bm25System
 
 ENGINES = ["bm25s", "rank_bm25"]
@@ -30,8 +30,8 @@ parameters = st.fixed_dictionaries(
 )
 
 
-def build(documents, engine="bm25s", analyzer=PLAIN, expansions=None, **settings):
-    return Bm25Index.build(documents, Bm25Settings(engine=engine, **settings), analyzer, expansions)
+def build(documents, engine="bm25s", analyzer=PLAIN, predicted=None, expansion=None, **settings):
+    return Bm25Index.build(documents, Bm25Settings(engine=engine, **settings), analyzer, predicted, expansion)
 
 
 def assert_same_ranking(found, reference, tolerance=1e-4):
@@ -119,9 +119,67 @@ def test_documents_of_equal_score_stand_in_the_collections_order():
 
 
 def test_a_predicted_query_makes_its_document_found():
-    expanded = build(FRUIT, expansions={"d2": ["which grape", "what fruit"]})
     assert build(FRUIT).search("grape", 10) == []
-    assert [document for document, _ in expanded.search("grape", 10)] == ["d2"]
+    for field in ("appended", "own"):
+        expansion = ExpansionSettings(field=field)
+        expanded = build(FRUIT, predicted={"d2": ["which grape", "what fruit"]}, expansion=expansion)
+        assert [document for document, _ in expanded.search("grape", 10)] == ["d2"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_predicted_queries_that_are_appended_are_searched_as_text(engine):
+    queries = {"d2": ["which fig", "banana"], "d3": ["apple"]}
+    texts = [Document(d.id, "", " ".join([d.text, *queries.get(d.id, [])])) for d in FRUIT]
+    expanded, plain = build(FRUIT, engine, predicted=queries), build(texts, engine)
+    for query in ("fig banana", "apple date"):
+        assert expanded.search(query, 10) == plain.search(query, 10)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("fields", ["one", "two"])
+def test_a_field_of_their_own_adds_its_weighted_score_to_the_documents(engine, fields):
+    queries = {"d1": ["which fig is it", "apple"], "d2": ["fig fig"]}
+    alone = build([Document(d.id, "", " ".join(queries.get(d.id, []))) for d in FRUIT], engine)
+    expansion = ExpansionSettings(field="own", weight=0.3)
+    expanded = build(FRUIT, engine, predicted=queries, expansion=expansion, fields=fields)
+    for query in ("fig", "apple banana", "date fig fig"):
+        expected = build(FRUIT, engine, fields=fields).scores(query) + 0.3 * alone.scores(query)
+        assert expanded.scores(query) == pytest.approx(expected, rel=1e-5)
+
+
+queries_of_corpora = st.lists(st.lists(texts, max_size=3), min_size=12, max_size=12)
+
+
+@given(documents=corpora, written=queries_of_corpora, settings=parameters, query=texts)
+@pytest.mark.parametrize("field", ["appended", "own"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_document_and_predicted_queries_earn_adds_up_to_the_score(
+    engine, field, documents, written, settings, query
+):
+    predicted = {d.id: own for d, own in zip(documents, written, strict=False)}
+    index = build(
+        documents, engine, predicted=predicted, expansion=ExpansionSettings(field=field, weight=0.5), **settings
+    )
+    bm25 = Bm25Settings(engine=engine, **settings)
+    for document, score in zip(documents, index.scores(query), strict=True):
+        found = origins(index, bm25, query, document, predicted[document.id])
+        assert sum(o.document + o.predicted for o in found) == pytest.approx(float(score), rel=1e-4, abs=1e-6)
+        for origin in found:
+            in_queries = [q for q in predicted[document.id] if origin.term in q.split()]
+            in_text = origin.term in f"{document.title} {document.text}".split()
+            assert origin.queries == in_queries
+            assert (origin.document > 0, origin.predicted > 0) == (in_text, bool(in_queries))
+
+
+def test_the_origins_of_a_match_by_hand():
+    index = build(FRUIT, predicted={"d1": ["which apple", "fig", "apple fig"]})
+    apple, fig, banana = origins(
+        index, Bm25Settings(), "apple fig banana", FRUIT[0], ["which apple", "fig", "apple fig"]
+    )
+    assert (apple.term, apple.queries) == ("apple", ["which apple", "apple fig"])
+    assert apple.document == pytest.approx(apple.predicted), "twice in the text, twice in the queries"
+    assert (fig.term, fig.document, fig.queries) == ("fig", 0, ["fig", "apple fig"])
+    assert (banana.term, banana.predicted, banana.queries) == ("banana", 0, [])
 
 
 def test_markup_in_a_text_is_searched_as_text():

@@ -22,6 +22,7 @@ PAGES = {
     "search": "Search",
     "documents": "Documents",
     "ann": "Exact vs ANN",
+    "expansion": "doc2query",
     "training": "Training",
     "runs": "Runs",
     "artifacts": "Artifacts",

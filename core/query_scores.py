@@ -1,0 +1,107 @@
+"""Score predicted queries against their documents, to keep the relevant ones (doc2query--, Gospodinov et al., 2023).
+
+A T5 also writes queries that its document does not answer. A dense system of the profile says how near each query is
+to the document it was predicted for: the artifact `doc2query-scores`. Neither topics nor judgments are read. Which
+share is kept is a setting of the system that searches them (`ExpansionSettings`).
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from core.artifacts import read_manifest, writing
+from core.encode import encode_texts, load_encoder, load_vectors
+from core.expansions import SCORES_FILE, SCORES_FOLDER, read_expansions, read_progress, write_by_document
+from core.index import unit_rows
+from core.models import digest_if_here
+from core.profile import Profile, SystemSettings
+from core.systems import find_settings
+
+SHARD = 64
+DECIMALS = 5
+
+
+def score(profile: Profile, folder: Path, device: str = "auto") -> Path:
+    """Score the predicted queries of the built collection under `folder` as the artifact `doc2query-scores`.
+
+    Every finished shard of documents is on disk: an interrupted scoring goes on with the next one.
+
+    Raises:
+        UserError: queries, vectors or the scorer's model are missing or damaged.
+    """
+    facts: dict[str, Any] = {}
+    settings, inputs = scores_settings(profile), scores_inputs(profile, folder)
+    with writing(folder / SCORES_FOLDER, "doc2query score", settings, inputs, facts, resume=True) as partial:
+        system = find_settings(profile, profile.doc2query.scorer)
+        queries = read_expansions(folder)
+        vectors, ids = load_vectors(folder, system.name)
+        progress = partial / "progress.jsonl"
+        done = read_progress(progress)
+        left = [(row, name) for row, name in enumerate(ids) if name not in done]
+        encoder = load_encoder(system, device)
+        started, scored = time.perf_counter(), 0
+        with (
+            progress.open("a", encoding="utf-8", newline="\n") as file,
+            tqdm(total=len(ids), initial=len(done), desc="doc2query scores", unit="document") as bar,
+        ):
+            for begin in range(0, len(left), SHARD):
+                members = left[begin : begin + SHARD]
+                own = [queries.get(name, []) for _, name in members]
+                found = similarities(encoder, system, own, np.asarray(vectors[[row for row, _ in members]]))
+                file.write(json.dumps({name: values for (_, name), values in zip(members, found, strict=True)}) + "\n")
+                file.flush()
+                scored += sum(map(len, own))
+                bar.update(len(members))
+        if scored:
+            facts["queries_per_second"] = round(scored / (time.perf_counter() - started), 1)
+        by_document = read_progress(progress)
+        values = [value for own in by_document.values() for value in own]
+        facts |= {
+            "queries": len(values),
+            "deciles": np.quantile(values or [0], np.linspace(0, 1, 11)).round(4).tolist(),
+        }
+        write_by_document(partial / SCORES_FILE, "scores", {name: by_document[name] for name in ids})
+        progress.unlink()
+    return folder / SCORES_FOLDER
+
+
+def similarities(
+    encoder: Any, system: SystemSettings, queries: list[list[str]], vectors: np.ndarray
+) -> list[list[float]]:
+    """Return the similarity of each document's queries to the document, [n_documents][n_queries].
+
+    Args:
+        vectors: of the documents, float32 [n_documents, dimension].
+    """
+    texts = sorted({query for own in queries for query in own})
+    if not texts:
+        return [[] for _ in queries]
+    encoded = encode_texts(encoder, [system.query_prefix + text for text in texts], "query")
+    if system.similarity == "cosine":
+        encoded, vectors = unit_rows(encoded), unit_rows(vectors)
+    row = {text: i for i, text in enumerate(texts)}
+    return [
+        [round(float(encoded[row[query]] @ vector), DECIMALS) for query in own]
+        for own, vector in zip(queries, vectors, strict=True)
+    ]
+
+
+def scores_settings(profile: Profile) -> dict[str, Any]:
+    """Return the settings that shape the scores, for their manifest."""
+    system = find_settings(profile, profile.doc2query.scorer)
+    return {"scorer": system.name, "similarity": system.similarity, "query_prefix": system.query_prefix}
+
+
+def scores_inputs(profile: Profile, folder: Path) -> dict[str, str]:
+    """Return the digests of queries, vectors and the scorer's model; the model's is "" where it is not here."""
+    system = find_settings(profile, profile.doc2query.scorer)
+    vectors = folder / "vectors" / system.name
+    return {
+        "doc2query": read_manifest(folder / "doc2query").digest,
+        f"vectors/{system.name}": read_manifest(vectors).digest,
+        "model": digest_if_here(system.model),
+    }

@@ -1,0 +1,148 @@
+"""What doc2query did for one document: its predicted queries, kept and dropped, and the matches they earned.
+
+Any page draws it with one call of `panel`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from core.analyzer import Analyzer
+from core.artifacts import read_manifest
+from core.bm25 import origins, read_predicted
+from core.collection import Document
+from core.errors import UserError
+from core.expansion_effects import new_terms
+from core.expansions import SCORES_FOLDER, read_scores, threshold
+from core.profile import SystemSettings
+from core.systems import Bm25System
+from dashboard import data
+from dashboard.text import escape_markdown, show_error
+
+TERMS = 30
+
+
+@dataclass(frozen=True)
+class Written:
+    """The predicted queries of a collection as one system has them.
+
+    Attributes:
+        all: the queries of each document, and `scores` of each; no scores where they were not made.
+        kept: those that the system searches.
+        lowest: the score that they reach, None where nothing is filtered.
+    """
+
+    all: dict[str, list[str]]
+    scores: dict[str, list[float]]
+    kept: dict[str, list[str]]
+    lowest: float | None
+
+
+def written(opened: data.Opened, system: SystemSettings) -> Written:
+    """Return the predicted queries as the system has them.
+
+    Raises:
+        UserError: queries or index are missing or damaged.
+    """
+    scores = {}
+    if (opened.folder / SCORES_FOLDER / "manifest.json").is_file():
+        scores = _scores(opened.folder, read_manifest(opened.folder / SCORES_FOLDER).digest)
+    kept = _kept(opened.folder, system.name, read_manifest(opened.folder / "bm25" / system.name).digest)
+    lowest = threshold(scores, system.expansion) if scores and system.expansion.keep < 1 else None
+    return Written(data.expansions(opened), scores, kept, lowest)
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _scores(folder: Path, digest: str) -> dict[str, list[float]]:
+    return read_scores(folder)
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _kept(folder: Path, system: str, digest: str) -> dict[str, list[str]]:
+    return read_predicted(folder, system)
+
+
+def queries_table(found: Written, document: str) -> pd.DataFrame:
+    """Return a document's predicted queries, the best first where they are scored: query, score, searched."""
+    queries = found.all.get(document, [])
+    scores: Sequence[float | None] = found.scores.get(document) or [None] * len(queries)
+    left = list(found.kept.get(document, []))
+    rows = []
+    for query, score in zip(queries, scores, strict=False):
+        searched = query in left
+        if searched:
+            left.remove(query)
+        rows.append({"predicted query": query, "score": score, "searched": searched})
+    table = pd.DataFrame(rows, columns=["predicted query", "score", "searched"])
+    return table.sort_values(["searched", "score"], ascending=False, kind="stable", ignore_index=True)
+
+
+def panel(opened: data.Opened, system: SystemSettings, document: Document, query: str = "") -> None:
+    """Draw a document's predicted queries and, for a query, which of them earned a match."""
+    try:
+        found = written(opened, system)
+        if query:
+            _matches(opened, system, document, query, found.kept.get(document.id, []))
+    except UserError as error:
+        show_error(error)
+        return
+    table = queries_table(found, document.id)
+    if table.empty:
+        st.write("No query was predicted for this document.")
+        return
+    new = new_terms(Analyzer(opened.profile.analyzer), document, found.kept.get(document.id, []))
+    if new:
+        more = f" and {len(new) - TERMS} more" if len(new) > TERMS else ""
+        words = ", ".join(f"{word} ({count})" if count > 1 else word for word, count in new[:TERMS])
+        st.markdown(f"**New to the document:** {escape_markdown(words)}{more}")
+    else:
+        st.markdown("**New to the document:** no word; the queries repeat what it says.")
+    st.dataframe(
+        table if found.scores else table.drop(columns="score"),
+        hide_index=True,
+        column_config={
+            "score": st.column_config.NumberColumn(format="%.3f"),
+            "searched": st.column_config.Column(width="small"),
+        },
+        alt="Predicted queries of the document",
+    )
+    st.caption(_filter_in_words(opened, system, found, table))
+
+
+def _matches(opened: data.Opened, system: SystemSettings, document: Document, query: str, kept: list[str]) -> None:
+    """Draw what each term of the query adds to the score, by where it stands."""
+    ready = data.open_system(opened, system)
+    if not isinstance(ready.system, Bm25System):
+        return
+    with ready.lock:
+        parts = origins(ready.system.index, opened.profile.bm25, query, document, kept)
+    if not parts:
+        st.write("No word of the query is in this document or its predicted queries.")
+        return
+    rows = [
+        {"term": o.term, "document": o.document, "predicted": o.predicted, "earned by": " · ".join(o.queries)}
+        for o in parts
+    ]
+    total, predicted = sum(o.document + o.predicted for o in parts), sum(o.predicted for o in parts)
+    st.markdown(f"**Score {total:.2f}**: {predicted / total:.0%} of it earned by predicted queries")
+    number = st.column_config.NumberColumn(format="%.2f", width="small")
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        column_config={"document": number, "predicted": number},
+        alt="Weight of each matched term, by document and predicted queries",
+    )
+
+
+def _filter_in_words(opened: data.Opened, system: SystemSettings, found: Written, table: pd.DataFrame) -> str:
+    scorer = escape_markdown(opened.profile.doc2query.scorer)
+    if found.lowest is not None:
+        return (
+            f"{int(table['searched'].sum())} of {len(table)} are searched: those that score {found.lowest:.3f} or "
+            f"more, the best {system.expansion.keep:.0%} of the collection by {scorer}."
+        )
+    scored = f" Scores: similarity to the document by {scorer}." if found.scores else ""
+    return f"{int(table['searched'].sum())} of {len(table)} are searched; nothing is filtered.{scored}"

@@ -1,0 +1,108 @@
+"""The doc2query page: what expansion did to each topic and document, on the made-up collection."""
+
+import json
+from pathlib import Path
+
+import pytest
+from made_up import EXPANSIONS, SYSTEMS, Open
+from streamlit.testing.v1 import AppTest
+
+from core import bm25, evaluate, search
+from core.artifacts import writing
+from core.bm25 import load_index
+from core.cli import save_profile
+from core.expansions import SCORES_FILE, SCORES_FOLDER, write_by_document
+from core.profile import ExpansionSettings, read_profile
+from core.runs import ranked, read_run
+
+SCORES = {"d5": [0.9, 0.2], "d4": [0.6]}
+
+
+def texts(app: AppTest) -> str:
+    parts = [app.title, app.subheader, app.markdown, app.caption, app.text, app.info, app.warning]
+    return "\n".join(str(element.value) for elements in parts for element in elements).replace("\\", "")
+
+
+def table_with(app: AppTest, column: str):
+    (found,) = [frame.value for frame in app.dataframe if column in frame.value.columns]
+    return found
+
+
+@pytest.fixture
+def filtered(made_up: Path) -> Path:
+    """The made-up collection with scored queries, of which the system "expanded" keeps the better half."""
+    with writing(made_up / SCORES_FOLDER, "doc2query score", {"scorer": "dense"}, {}) as partial:
+        documents = json.loads((made_up / "bm25" / "expanded" / "document_ids.json").read_text())
+        write_by_document(partial / SCORES_FILE, "scores", {name: SCORES.get(name, []) for name in documents})
+    systems = [
+        s.model_copy(update={"expansion": ExpansionSettings(keep=0.5, field="own")}) if s.expanded else s
+        for s in SYSTEMS
+    ]
+    profile = read_profile(str(made_up / "profile.json")).model_copy(update={"system": systems})
+    save_profile(profile, made_up)
+    bm25.build_index(profile, systems[1], made_up)
+    search.search_topics(profile, systems[1], made_up)
+    evaluate.evaluate_systems(profile, made_up)
+    return made_up
+
+
+def test_the_topics_gain_what_the_measures_say(open_page: Open, made_up: Path) -> None:
+    app = open_page("expansion", collection="made-up", measure="nDCG@10", depth="10")
+    table = table_with(app, "relevant in").set_index("topic")
+    values = (made_up / "measures" / "measures.csv").read_text().splitlines()
+    ndcg = {(s, t): float(v) for _, s, t, m, v in (line.split(",") for line in values[1:]) if m == "nDCG@10"}
+    for topic, row in table.iterrows():
+        assert row["nDCG@10 gained"] == pytest.approx(ndcg["expanded", topic] - ndcg["bm25", topic])
+        first = []
+        for system in ("bm25", "expanded"):
+            run = read_run(made_up / "runs" / system / "run.trec").scores.get(topic, {})
+            first.append({name for name, _ in ranked(run)[:10]})
+        come_in = row["relevant in"] + row["not relevant in"] + row["unjudged in"]
+        assert come_in == len(first[1] - first[0])
+    assert "Over 3 topics, BM25 + <b>queries</b> minus BM25" in texts(app)
+
+
+def test_a_document_shows_what_was_predicted_and_what_that_earned(open_page: Open, made_up: Path) -> None:
+    question = "Do masks help in schools?"
+    app = open_page("expansion", collection="made-up", topic="02", document="d5")
+    if "What was predicted for" in [box.label for box in app.selectbox]:
+        moved = app.selectbox(key="choice document").options
+        assert len(moved) > 1
+    queries = table_with(app, "predicted query")
+    assert sorted(queries["predicted query"]) == sorted(EXPANSIONS["d5"])
+    assert queries["searched"].all()
+    earned = table_with(app, "earned by").set_index("term")
+    profile = read_profile(str(made_up / "profile.json"))
+    score = dict(load_index(profile, SYSTEMS[1], made_up).search(question, 5))["d5"]
+    assert (earned["document"] + earned["predicted"]).sum() == pytest.approx(score, rel=1e-4)
+    assert earned.loc["school", "document"] == 0
+    assert earned.loc["school", "earned by"] == " · ".join(EXPANSIONS["d5"])
+    assert earned.loc["mask", "document"] > 0
+    assert "New to the document:" in texts(app)
+    assert "schools (2)" in texts(app)
+
+
+def test_dropped_queries_are_shown_with_their_scores(open_page: Open, filtered: Path) -> None:
+    app = open_page("expansion", collection="made-up", topic="02", document="d5", depth="100")
+    queries = table_with(app, "predicted query")
+    assert list(queries["predicted query"]) == EXPANSIONS["d5"], "what is searched comes first"
+    assert list(queries["score"]) == SCORES["d5"]
+    assert list(queries["searched"]) == [True, False]
+    assert "1 of 2 are searched: those that score 0.600 or more, the best 50%" in texts(app)
+
+
+def test_without_an_expanded_system_the_page_says_what_to_do(open_page: Open, made_up: Path) -> None:
+    profile = read_profile(str(made_up / "profile.json"))
+    save_profile(profile.model_copy(update={"system": [SYSTEMS[0]]}), made_up)
+    app = open_page("expansion", collection="made-up")
+    assert "give a BM25 system of its profile expanded = true" in texts(app)
+
+
+def test_an_index_of_an_older_version_is_named_with_the_command_that_mends_it(open_page: Open, made_up: Path) -> None:
+    manifest = made_up / "bm25" / "expanded" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    del content["files"]["predicted.jsonl"]
+    manifest.write_text(json.dumps(content))
+    (made_up / "bm25" / "expanded" / "predicted.jsonl").unlink()
+    app = open_page("expansion", collection="made-up", topic="02", document="d5")
+    assert "holds no predicted queries; rebuild it with" in texts(app)
