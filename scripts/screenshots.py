@@ -31,6 +31,7 @@ PAGES = {
     "search": ("search", {"query": "loss of smell"}),
     "ann": ("ann", {}),
     "doc2query": ("expansion", {}),
+    "training": ("training", {}),
     "documents": ("documents", {"topic": "1"}),
     "runs": ("runs", {}),
     "artifacts": ("artifacts", {}),
