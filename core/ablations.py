@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from sentence_transformers import SentenceTransformer
 from transformers import set_seed
@@ -111,11 +110,8 @@ def _figures(
 ) -> list[tuple[str, float]]:
     """Return MRR@10 on the held-out queries and nDCG@10 on the collection."""
     names = [document.id for document in collection.documents]
-    order = sorted(range(len(names)), key=lambda i: len(collection.documents[i].full_text))
-    vectors = np.empty((len(names), model.get_embedding_dimension() or 0), np.float32)
-    vectors[order] = encode_texts(model, [collection.documents[i].full_text for i in order], "document")
     index = ExactIndex(settings.similarity)
-    index.build(vectors)
+    index.build(encode_texts(model, [document.full_text for document in collection.documents], "document"))
     texts = [topic.text(profile.collection.topic_field) for topic in collection.topics]
     positions, scores = index.search(encode_texts(model, texts, "query"), 10)
     found = {

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from core import cli
 from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, write_text, writing
-from core.collection import QRELS, TOPICS, collection_digests, read_built_collection
+from core.collection import QRELS, TOPICS, Collection, Topic, collection_digests, read_built_collection
 from core.encode import encode_texts, load_encoder, load_vectors
 from core.errors import UserError
 from core.index import ExactIndex, VectorIndex
@@ -29,6 +29,7 @@ from core.index_kinds import make_index
 from core.measures import evaluate, mean
 from core.profile import IndexSettings, Profile, SystemSettings
 from core.recall import recall_at_k
+from core.runs import Scores
 from core.simulate import intrinsic_dimension, simulate
 
 SWEEP = "sweep.csv"
@@ -36,9 +37,8 @@ OWN_GRAPH = "hnsw"
 """The index that stays in the artifact."""
 
 
-def topic_vectors(profile: Profile, system: SystemSettings, folder: Path, device: str = "auto") -> np.ndarray:
-    """Encode the topics of the built collection under `folder`, float32 [n_topics, dimension]."""
-    topics = read_built_collection(folder).topics
+def topic_vectors(profile: Profile, system: SystemSettings, topics: list[Topic], device: str = "auto") -> np.ndarray:
+    """Encode topics, float32 [n_topics, dimension]."""
     texts = [system.query_prefix + topic.text(profile.collection.topic_field) for topic in topics]
     return encode_texts(load_encoder(system, device), texts, "query")
 
@@ -56,12 +56,13 @@ def sweep(profile: Profile, system: SystemSettings, folder: Path, device: str = 
         raise UserError(f"{system.name} searches by {system.similarity}: vectors are simulated for cosine alone")
     with writing(target, "ann", settings, inputs, facts, resume=True) as partial:
         stored, ids = load_vectors(folder, system.name)
-        queries = topic_vectors(profile, system, folder, device)
+        collection = read_built_collection(folder)
+        queries = topic_vectors(profile, system, collection.topics, device)
         vectors = simulate(np.array(stored), size, profile.ann.seed) if size else np.array(stored)
         rows = _measure(vectors, queries, system.similarity, profile, partial)
         if not size:
-            _add_ndcg(rows, profile, folder, ids)
-            facts["similarities"] = _similarities(profile, folder, vectors, queries, ids)
+            _add_ndcg(rows, collection, ids)
+            facts["similarities"] = _similarities(collection, vectors, queries, ids)
         table = pd.DataFrame([{k: v for k, v in row.items() if k != "found"} for row in rows])
         table.to_csv(partial / SWEEP, index=False, lineterminator="\n", float_format="%.6g")
         facts |= {"documents": len(vectors), "dimension": vectors.shape[1], "queries": len(queries)}
@@ -152,40 +153,37 @@ def _latencies(points: list[tuple[VectorIndex, int | None]], queries: np.ndarray
     return times
 
 
-def _add_ndcg(rows: list[dict[str, Any]], profile: Profile, folder: Path, ids: list[str]) -> None:
+def _run(collection: Collection, ids: list[str], positions: np.ndarray, scores: np.ndarray) -> Scores:
+    """Return what a search found as a run, topic -> document -> score."""
+    return {
+        topic.id: {ids[i]: float(score) for i, score in zip(own, of_own, strict=True) if i >= 0}
+        for topic, own, of_own in zip(collection.topics, positions, scores, strict=True)
+    }
+
+
+def _add_ndcg(rows: list[dict[str, Any]], collection: Collection, ids: list[str]) -> None:
     """Add nDCG@10 with each index in place of exact search, and the relevant documents that it lost, topic by topic."""
-    collection = read_built_collection(folder)
-    topics = [topic.id for topic in collection.topics]
     lost_from: dict[str, set[str]] = {}
     for row in rows:
-        run = {
-            topic: {ids[i]: float(s) for i, s in zip(found, scores, strict=True) if i >= 0}
-            for topic, found, scores in zip(topics, *row["found"], strict=True)
-        }
+        run = _run(collection, ids, *row["found"])
         row["nDCG@10"] = mean(evaluate(run, collection.qrels, ["nDCG@10"])["nDCG@10"])
         relevant = {
             topic: {d for d in found if collection.qrels.get(topic, {}).get(d, 0) > 0} for topic, found in run.items()
         }
         lost_from = lost_from or relevant  # the first row is exact search
-        lost = {topic: sorted(lost_from[topic] - relevant[topic]) for topic in topics}
+        lost = {topic: sorted(lost_from[topic] - relevant[topic]) for topic in run}
         row["lost"] = json.dumps({topic: documents for topic, documents in lost.items() if documents})
 
 
-def _similarities(
-    profile: Profile, folder: Path, vectors: np.ndarray, queries: np.ndarray, ids: list[str]
-) -> dict[str, float]:
+def _similarities(collection: Collection, vectors: np.ndarray, queries: np.ndarray, ids: list[str]) -> dict[str, float]:
     """Return nDCG@10 by cosine and by dot product, the share of their first ten in common, and the vectors' lengths."""
-    collection = read_built_collection(folder)
     figures, first_ten = {}, []
     for similarity in ("cosine", "dot"):
         exact = ExactIndex(similarity)
         exact.build(vectors)
         positions, scores = exact.search(queries, 10)
         first_ten.append(positions)
-        run = {
-            topic.id: {ids[i]: float(score) for i, score in zip(own, of_own, strict=True) if i >= 0}
-            for topic, own, of_own in zip(collection.topics, positions, scores, strict=True)
-        }
+        run = _run(collection, ids, positions, scores)
         figures[f"nDCG@10 by {similarity}"] = mean(evaluate(run, collection.qrels, ["nDCG@10"])["nDCG@10"])
     lengths = np.linalg.norm(vectors, axis=1)
     figures["first ten in common"] = recall_at_k(first_ten[1], first_ten[0])

@@ -9,7 +9,6 @@ batch is made of groups of near neighbours: the other documents of a query's gro
 """
 
 import argparse
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from core.expansions import read_expansions
 from core.index import unit_rows
 from core.profile import Profile, PseudoLabelSettings, SystemSettings
 from core.systems import find_settings
+from core.triples import is_held_out
 
 BATCHES, SCORES = "batches.jsonl", "scores.npy"
 
@@ -149,12 +149,8 @@ def _batches(
     usable: list[int], vectors: np.ndarray, lengths: np.ndarray, names: list[str], settings: PseudoLabelSettings
 ) -> Iterator[tuple[list[int], bool]]:
     """Yield the positions of the documents of each batch, the shortest first, and whether it is held out."""
-
-    def is_held_out(name: str) -> bool:
-        return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32 < settings.held_out
-
-    training = [i for i in usable if not is_held_out(names[i])]
-    held_out = [i for i in usable if is_held_out(names[i])]
+    training = [i for i in usable if not is_held_out(names[i], settings.held_out)]
+    held_out = [i for i in usable if is_held_out(names[i], settings.held_out)]
     generator = np.random.default_rng(settings.seed)
     for pool, is_validation, rounds in ((held_out, True, 1), (training, False, settings.rounds)):
         for _ in range(rounds):

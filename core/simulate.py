@@ -14,6 +14,7 @@ import argparse
 import numpy as np
 
 from core import cli
+from core.collection import read_built_collection
 from core.encode import load_vectors
 from core.errors import UserError
 from core.hnsw import HnswIndex
@@ -92,10 +93,11 @@ def main(arguments: list[str] | None = None) -> None:
     cli.add_profile_options(parser)
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
+    topics = read_built_collection(folder).topics
     for system in profile.system:
         if system.kind == "dense":
             vectors, _ = load_vectors(folder, system.name)
-            real, simulated = likeness(np.array(vectors), topic_vectors(profile, system, folder, options.device))
+            real, simulated = likeness(np.array(vectors), topic_vectors(profile, system, topics, options.device))
             print(f"{system.name}: all {len(vectors)} vectors, and half of them simulated to that size")
             for name in real:
                 print(f"  {name:<24}{real[name]:8.3f}{simulated[name]:8.3f}")

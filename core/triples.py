@@ -56,10 +56,11 @@ def split_by_query(triples: list[Triple], held_out: float) -> tuple[list[Triple]
     Args:
         held_out: share of the queries to hold out, between 0 and 1.
     """
-
-    def is_held_out(query: str) -> bool:
-        return int(hashlib.sha256(query.encode()).hexdigest()[:8], 16) / 2**32 < held_out
-
-    training = [triple for triple in triples if not is_held_out(triple.query)]
-    validation = [triple for triple in triples if is_held_out(triple.query)]
+    training = [triple for triple in triples if not is_held_out(triple.query, held_out)]
+    validation = [triple for triple in triples if is_held_out(triple.query, held_out)]
     return training, validation
+
+
+def is_held_out(name: str, share: float) -> bool:
+    """Say whether a name is among the share that is held out: by its hash, so that it does not depend on the others."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32 < share

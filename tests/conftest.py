@@ -161,3 +161,14 @@ def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     T5ForConditionalGeneration(configuration).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def encoder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a bi-encoder with mean pooling, made of the tiny BERT."""
+    from core.finetune import build_model
+    from core.profile import FinetuneSettings
+
+    folder = tmp_path_factory.mktemp("models") / "tiny-encoder"
+    build_model(FinetuneSettings(max_tokens=32), tiny_bert, "cpu").save(str(folder))
+    return folder

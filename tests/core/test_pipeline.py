@@ -19,20 +19,12 @@ from core.encode import load_vectors
 from core.errors import UserError
 from core.evaluate import built_run, evaluate_systems
 from core.expansions import read_expansions, write_expansions
-from core.finetune import build_model
 from core.import_runs import import_runs
-from core.profile import FinetuneSettings, Profile
+from core.profile import Profile
 from core.runs import ranked
 from core.systems import find_settings, open_system
 
 SYSTEMS = ["bm25", "cosine", "dot"]
-
-
-@pytest.fixture(scope="module")
-def encoder(tiny_bert, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "tiny-encoder"
-    build_model(FinetuneSettings(max_tokens=32), tiny_bert, "cpu").save(str(folder))
-    return folder
 
 
 @pytest.fixture

@@ -11,17 +11,10 @@ from core.build import build
 from core.collection import read_built_collection
 from core.errors import UserError
 from core.expansions import write_expansions
-from core.finetune import build_model, pseudo_label_rows, train
-from core.profile import FinetuneSettings, Profile
+from core.finetune import pseudo_label_rows, train
+from core.profile import Profile
 from core.pseudo_labels import label, read_batches
 from core.systems import find_settings, open_system
-
-
-@pytest.fixture(scope="module")
-def encoder(tiny_bert, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "tiny-encoder"
-    build_model(FinetuneSettings(max_tokens=32), tiny_bert, "cpu").save(str(folder))
-    return folder
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ from core.build import build
 from core.collection import read_built_collection
 from core.errors import UserError
 from core.expansions import kept_queries, read_scores, write_expansions
-from core.finetune import build_model
-from core.profile import ExpansionSettings, FinetuneSettings, Profile
+from core.profile import ExpansionSettings, Profile
 from core.systems import open_system
 
 QUERIES = {"a": ["a0", "a1", "a2", "a3"], "b": ["b0", "b1", "b2", "b3"], "c": []}
@@ -47,13 +46,6 @@ def test_the_filter_keeps_its_share_and_nothing_worse_than_what_it_drops(scores,
     dropped = everything.keys() - kept
     if kept and dropped:
         assert min(everything[q] for q in kept) > max(everything[q] for q in dropped)
-
-
-@pytest.fixture(scope="module")
-def encoder(tiny_bert, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "tiny-encoder"
-    build_model(FinetuneSettings(max_tokens=32), tiny_bert, "cpu").save(str(folder))
-    return folder
 
 
 @pytest.fixture
