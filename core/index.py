@@ -13,7 +13,7 @@ from numba import njit
 from core.artifacts import file_digest
 from core.errors import UserError
 
-BLOCK = 8192
+BLOCK = 1024
 """Documents whose scores are in the cache at a time."""
 
 
@@ -79,27 +79,28 @@ def nothing_found(queries: int, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit(cache=True)
-def _keep_best(scores: np.ndarray, begin: int, positions: np.ndarray, best: np.ndarray) -> None:
+def _keep_best(products: np.ndarray, factors: np.ndarray, begin: int, positions: np.ndarray, best: np.ndarray) -> None:
     """Merge the scores of a block of documents into the best so far, sorted, ties by position.
 
     Args:
-        scores: float32 [n_queries, n_documents of the block].
+        products: inner products, float32 [n_documents of the block, n_queries].
+        factors: what makes scores of them, float32 [n_documents of the collection].
         begin: the position of the block's first document.
         positions, best: int64 and float32 [n_queries, k], changed in place.
     """
     k = best.shape[1]
-    for row in range(scores.shape[0]):
-        worst = best[row, k - 1]
-        for i in range(scores.shape[1]):
-            score = scores[row, i]
-            if score <= worst:
+    worst = best[:, k - 1].copy()
+    for i in range(products.shape[0]):
+        for row in range(products.shape[1]):
+            score = products[i, row] * factors[begin + i]
+            if score <= worst[row]:
                 continue
             place = k - 1
             while place > 0 and best[row, place - 1] < score:
                 best[row, place], positions[row, place] = best[row, place - 1], positions[row, place - 1]
                 place -= 1
             best[row, place], positions[row, place] = score, begin + i
-            worst = best[row, k - 1]
+            worst[row] = best[row, k - 1]
 
 
 class ExactIndex:
@@ -117,23 +118,19 @@ class ExactIndex:
     def build(self, vectors: np.ndarray) -> None:
         """See `VectorIndex`; the vectors are kept as they are, memory-mapped ones on disk."""
         self.vectors = vectors
-        norms = np.linalg.norm(vectors, axis=1)
-        self.inverse_norms = (1 / np.where(norms == 0, 1, norms)).astype(np.float32)
-
-    def scores(self, queries: np.ndarray, begin: int = 0, end: int | None = None) -> np.ndarray:
-        """Return the similarity of every query to the documents from `begin` to `end`: float32 [n_queries, n]."""
-        if self.similarity == "dot":
-            return queries @ self.vectors[begin:end].T
-        products = unit_rows(queries) @ self.vectors[begin:end].T
-        products *= self.inverse_norms[begin:end]
-        return products
+        norms = np.linalg.norm(vectors, axis=1) if self.similarity == "cosine" else np.ones(len(vectors))
+        self.factors = (1 / np.where(norms == 0, 1, norms)).astype(np.float32)
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`; ties by position."""
         positions, similarities = nothing_found(len(queries), k)
-        if k:
-            for begin in range(0, len(self.vectors), BLOCK):
-                _keep_best(self.scores(queries, begin, begin + BLOCK), begin, positions, similarities)
+        if self.similarity == "cosine":
+            queries = unit_rows(queries)
+        # Documents times queries: the matrix product is a fifth faster so than the other way round.
+        as_columns = np.ascontiguousarray(queries.T)
+        for begin in range(0, len(self.vectors) if k else 0, BLOCK):
+            products = self.vectors[begin : begin + BLOCK] @ as_columns
+            _keep_best(products, self.factors, begin, positions, similarities)
         return positions, similarities
 
     def save(self, path: Path) -> None:
@@ -147,7 +144,7 @@ class ExactIndex:
     @property
     def bytes(self) -> int:
         """See `VectorIndex`."""
-        return self.vectors.nbytes + self.inverse_norms.nbytes
+        return self.vectors.nbytes + self.factors.nbytes
 
 
 # Libraries read whatever file they are given, out of bounds where it is damaged: what must hold stands beside it.

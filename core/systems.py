@@ -92,7 +92,7 @@ class DenseSystem:
         position = self._position[document]
         one = ExactIndex(self.settings.similarity)
         one.build(self.index.vectors[position : position + 1])
-        return [(f"{self.settings.similarity} similarity", float(one.scores(self.encode(query))[0, 0]))]
+        return [(f"{self.settings.similarity} similarity", float(one.search(self.encode(query), 1)[1][0, 0]))]
 
     def explain_words(self, query: str, document: Document) -> list[tuple[str, float]]:
         """Return (word, share of the score) in the document's order; see `core.token_similarity`.
