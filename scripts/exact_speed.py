@@ -32,7 +32,7 @@ def read_all(values: np.ndarray) -> float:
     total = np.float32(0)
     for i in numba.prange(len(values)):
         total += values[i]
-    return total
+    return float(total)
 
 
 def medians(tasks: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="0 (default) for as many as there are cores")
     parser.add_argument("--repeats", type=int, default=15)
     options = parser.parse_args()
-    threads = options.threads or numba.config.NUMBA_NUM_THREADS
+    threads = options.threads or numba.get_num_threads()
     numba.set_num_threads(threads)
     generator = np.random.default_rng(13)
     vectors = generator.standard_normal((options.documents, options.dimension), dtype=np.float32)
