@@ -25,7 +25,7 @@ which are short, 64 do."""
 
 
 def load_encoder(system: SystemSettings, device: str = "auto") -> Any:
-    """Return the system's `SentenceTransformer` in float32, ready to encode.
+    """Return the system's `SentenceTransformer` in its precision, ready to encode.
 
     Raises:
         UserError: the model is not to be had.
@@ -35,8 +35,9 @@ def load_encoder(system: SystemSettings, device: str = "auto") -> Any:
     import torch
     from sentence_transformers import SentenceTransformer
 
+    dtype = torch.bfloat16 if system.precision == "bf16" else torch.float32
     encoder = SentenceTransformer(
-        str(folder), device=pick_device(device), model_kwargs={"use_safetensors": True, "dtype": torch.float32}
+        str(folder), device=pick_device(device), model_kwargs={"use_safetensors": True, "dtype": dtype}
     )
     if system.max_tokens:
         encoder.max_seq_length = system.max_tokens
@@ -101,7 +102,9 @@ def encode_collection(profile: Profile, system: SystemSettings, folder: Path, de
 
 def vectors_settings(system: SystemSettings) -> dict[str, Any]:
     """Return the settings that shape the vectors, for their manifest."""
-    return {"max_tokens": system.max_tokens, "document_prefix": system.document_prefix}
+    settings: dict[str, Any] = {"max_tokens": system.max_tokens, "document_prefix": system.document_prefix}
+    # Named only where it is another than that of all vectors made before there was a choice: those stay fresh.
+    return settings if system.precision == "fp32" else settings | {"precision": system.precision}
 
 
 def vectors_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:

@@ -193,6 +193,9 @@ class SystemSettings(Section):
     similarity: Literal["cosine", "dot"] = "cosine"
     max_tokens: int = Field(0, ge=0)
     """Longest input in tokens; 0 leaves the model's own limit."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Of encoding. bf16 is three times as fast on processors that compute in it, and slower on others; cosines differ
+    from those of fp32 by some 0.0001."""
     query_prefix: str = ""
     document_prefix: str = ""
 

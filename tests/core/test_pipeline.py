@@ -121,6 +121,18 @@ def test_vectors_are_those_of_sentence_transformers(profile, folder, encoder):
     assert np.asarray(vectors) == pytest.approx(SentenceTransformer(str(encoder), device="cpu").encode(texts), abs=1e-5)
 
 
+def test_vectors_in_bf16_are_near_those_in_fp32_and_say_so(profile, folder):
+    quiet_build(profile, folder)
+    whole = np.array(load_vectors(folder, "cosine")[0])
+    half = find_settings(profile, "cosine").model_copy(update={"precision": "bf16"})
+    assert encode.vectors_settings(half)["precision"] == "bf16"
+    encode.encode_collection(profile, half, folder)
+    rounded = np.array(load_vectors(folder, "cosine")[0])
+    assert rounded.dtype == np.float32 and not np.array_equal(rounded, whole)
+    cosines = (rounded * whole).sum(1) / np.linalg.norm(rounded, axis=1) / np.linalg.norm(whole, axis=1)
+    assert cosines.min() > 0.999
+
+
 def test_measures_are_those_of_ir_measures_on_the_run_files(profile, folder):
     quiet_build(profile, folder)
     table = pd.read_csv(folder / "measures" / "measures.csv", dtype={"topic": str})
