@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -97,8 +97,8 @@ class Doc2querySettings(Section):
 class PseudoLabelSettings(Section):
     """Predicted queries scored by stronger systems, to fine-tune on (GPL, Wang et al., 2022)."""
 
-    teachers: dict[str, float] = {"bm25": 1.0, "all-mpnet-base-v2": 20.0}
-    """Systems of the profile, one of them dense, and the weight of each one's score in the teacher's."""
+    teachers: dict[str, Annotated[float, Field(gt=0)]] = {"bm25": 1.0, "all-mpnet-base-v2": 20.0}
+    """Systems of the profile, at least one of them dense, and the weight of each one's score in the teacher's."""
     queries: int = Field(3, ge=1)
     """Queries of each document."""
     batch: int = Field(64, ge=2)

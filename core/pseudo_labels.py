@@ -2,7 +2,7 @@
 
 After GPL (Wang et al., 2022): a T5 writes queries for the documents of the target collection, a teacher says how well
 each document answers them, and the bi-encoder learns the teacher's scores. The teacher here is a weighted sum of the
-scores of other systems (BM25 and a larger bi-encoder). Neither topics nor judgments of the collection are read.
+scores of other systems (BM25 and larger bi-encoders). Neither topics nor judgments of the collection are read.
 
 The queries of a batch are scored against all its documents, so that a document is encoded once for many queries. A
 batch is made of groups of near neighbours: the other documents of a query's group are its hard negatives.
@@ -100,43 +100,52 @@ def label(profile: Profile, folder: Path, device: str = "auto") -> Path:
 
 
 class Teacher:
-    """The weighted sum of the scores of BM25 systems and of one dense system."""
+    """The weighted sum of the scores of BM25 and dense systems.
+
+    Attributes:
+        vectors: float32 [n_documents, dimension], those of the dense systems side by side, each scaled by the square
+            root of its weight: their inner products are the dense part of the sum.
+        row: the place of each query.
+    """
 
     def __init__(self, profile: Profile, folder: Path, queries: list[str], partial: Path, device: str):
-        """Open the systems and encode the queries, into a file under `partial` so that it can be resumed.
+        """Open the systems and encode the queries, into files under `partial` so that it can be resumed.
 
         Raises:
-            UserError: something a teacher needs is missing, or there is not exactly one dense teacher.
+            UserError: something a teacher needs is missing, or none of them is dense.
         """
-        settings = profile.pseudo_labels
+        weights = profile.pseudo_labels.teachers
         lexical, dense = _teachers(profile)
-        self._lexical = [(settings.teachers[s.name], load_index(profile, s, folder)) for s in lexical]
-        self._weight = settings.teachers[dense.name]
-        vectors, _ = load_vectors(folder, dense.name)
-        self.vectors = unit_rows(np.array(vectors)) if dense.similarity == "cosine" else np.array(vectors)
+        self._lexical = [(weights[s.name], load_index(profile, s, folder)) for s in lexical]
         self.row = {query: row for row, query in enumerate(queries)}
-        self._file = partial / "query-vectors.npy"
-        encoder = load_encoder(dense, device)
-        encode_to_file(encoder, [dense.query_prefix + q for q in queries], "query", self._file, "encode queries")
-        encoded = np.load(self._file)
-        self._queries = unit_rows(encoded) if dense.similarity == "cosine" else encoded
+        self._files = [partial / f"query-vectors-{system.name}.npy" for system in dense]
+        of_documents: list[np.ndarray] = []
+        of_queries: list[np.ndarray] = []
+        for system, file in zip(dense, self._files, strict=True):
+            texts = [system.query_prefix + query for query in queries]
+            encode_to_file(load_encoder(system, device), texts, "query", file, f"queries, {system.name}")
+            for rows, parts in ((load_vectors(folder, system.name)[0], of_documents), (np.load(file), of_queries)):
+                parts.append(unit_rows(rows) if system.similarity == "cosine" else np.array(rows))
+                parts[-1] *= np.float32(weights[system.name] ** 0.5)
+        self.vectors, self._queries = np.hstack(of_documents), np.hstack(of_queries)
 
     def scores(self, query: str, members: list[int]) -> np.ndarray:
         """Return the teacher's scores of some documents, by position, for a query: float32 [len(members)]."""
-        dense = self._weight * (self.vectors[members] @ self._queries[self.row[query]])
+        dense = self.vectors[members] @ self._queries[self.row[query]]
         return dense + np.sum([weight * index.scores(query)[members] for weight, index in self._lexical], axis=0)
 
     def close(self) -> None:
         """Remove what only resuming needs."""
-        self._file.unlink()
+        for file in self._files:
+            file.unlink()
 
 
-def _teachers(profile: Profile) -> tuple[list[SystemSettings], SystemSettings]:
+def _teachers(profile: Profile) -> tuple[list[SystemSettings], list[SystemSettings]]:
     found = [find_settings(profile, name) for name in profile.pseudo_labels.teachers]
     lexical, dense = ([s for s in found if s.kind == kind] for kind in ("bm25", "dense"))
-    if len(dense) != 1 or len(lexical) + len(dense) != len(found):
-        raise UserError("pseudo_labels.teachers: name one dense system and any number of BM25 systems of the profile")
-    return lexical, dense[0]
+    if not dense or len(lexical) + len(dense) != len(found):
+        raise UserError("pseudo_labels.teachers: name BM25 and dense systems of the profile, at least one dense")
+    return lexical, dense
 
 
 def _first_queries(predicted: list[str], wanted: int) -> list[str]:
@@ -185,7 +194,7 @@ def label_inputs(profile: Profile, folder: Path) -> dict[str, str]:
     lexical, dense = _teachers(profile)
     inputs = collection_digests(folder, CORPUS) | {"doc2query": read_manifest(folder / "doc2query").digest}
     inputs |= {f"bm25/{system.name}": read_manifest(folder / "bm25" / system.name).digest for system in lexical}
-    return inputs | {f"vectors/{dense.name}": read_manifest(folder / "vectors" / dense.name).digest}
+    return inputs | {f"vectors/{s.name}": read_manifest(folder / "vectors" / s.name).digest for s in dense}
 
 
 def read_batches(folder: Path) -> list[Batch]:

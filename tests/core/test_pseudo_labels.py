@@ -36,7 +36,7 @@ def profile(encoder, tiny_bert, words, beir_folder, project, tmp_path):
         collection={"name": "tiny", "source": str(beir_folder(files))},
         triples={"source": str(triples), "held_out": 0.3},
         pseudo_labels={
-            "teachers": {"bm25": 0.5, "dense": 20.0},
+            "teachers": {"bm25": 0.5, "dense": 20.0, "dot": 0.25},
             "queries": 2,
             "batch": 8,
             "neighbours": 4,
@@ -54,6 +54,7 @@ def profile(encoder, tiny_bert, words, beir_folder, project, tmp_path):
         system=[
             {"name": "bm25", "kind": "bm25"},
             {"name": "dense", "kind": "dense", "model": str(encoder)},
+            {"name": "dot", "kind": "dense", "model": str(encoder), "similarity": "dot"},
         ],
     )
     folder = project / "artifacts" / "tiny"
@@ -73,13 +74,14 @@ def folder(project):
 
 def test_scores_are_the_weighted_sum_of_what_the_systems_say(profile, folder):
     label(profile, folder, "cpu")
-    lexical, dense = (open_system(profile, find_settings(profile, name), folder) for name in ("bm25", "dense"))
+    weights = profile.pseudo_labels.teachers
+    systems = {name: open_system(profile, find_settings(profile, name), folder) for name in weights}
     batch = read_batches(folder)[-1]
     for row, column in ((0, 1), (5, 0)):
         query = batch.queries[row][column]
-        of_bm25, of_dense = (dict(system.search(query, 60).hits) for system in (lexical, dense))
-        expected = [0.5 * of_bm25.get(name, 0.0) + 20 * of_dense[name] for name in batch.documents]
-        assert batch.scores[row, column] == pytest.approx(np.array(expected), abs=1e-3)
+        found = {name: dict(system.search(query, 60).hits) for name, system in systems.items()}
+        expected = [sum(weights[s] * found[s].get(name, 0.0) for s in weights) for name in batch.documents]
+        assert batch.scores[row, column] == pytest.approx(np.array(expected), rel=1e-4, abs=1e-3)
 
 
 def test_every_document_is_used_once_a_round_and_held_out_ones_never(profile, folder):
@@ -128,7 +130,7 @@ def test_a_model_is_trained_on_them_and_its_card_says_so(profile, folder):
         train(other, folder, device="cpu")
 
 
-def test_two_dense_teachers_are_refused(profile, folder):
+def test_a_teacher_without_a_dense_system_is_refused(profile, folder):
     teachers = profile.pseudo_labels.model_copy(update={"teachers": {"bm25": 1.0}})
-    with pytest.raises(UserError, match="one dense system"):
+    with pytest.raises(UserError, match="at least one dense"):
         label(profile.model_copy(update={"pseudo_labels": teachers}), folder, "cpu")
