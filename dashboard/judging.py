@@ -11,7 +11,7 @@ import streamlit as st
 from core.collection import Topic
 from core.qrels import Qrels, read_qrels, trec_qrels
 from dashboard import data
-from dashboard.card import grade_text
+from dashboard.grades import grade_text
 from dashboard.text import escape_markdown
 from dashboard.uploads import saved
 

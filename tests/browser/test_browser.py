@@ -95,7 +95,7 @@ def test_hostile_texts_do_nothing_and_are_shown_as_they_are(page: Page, address:
         page.get_by_text(re.compile("^Text")).first.click()
         assert page.evaluate("window.hacked") is None
         assert page.locator("a[href*=javascript], a[href*='www.example'], .katex, img[src='x']").count() == 0
-    shown = [text.text_content() for text in page.locator(".hits .text").all()]
+    shown = [text.text_content() for text in page.locator(".rs-list .rs-text").all()]
     assert HOSTILE_TEXT in shown
 
 
