@@ -16,7 +16,7 @@ one that was written; the command makes what is stale, and leaves the rest.
 
 opened: data.Opened = st.session_state["opened"]
 with st.spinner("comparing every file with its manifest …"):
-    from core.inventory import inventory  # with it come the libraries of training, some seconds the first time
+    from core.inventory import inventory  # with it come the libraries of indexes, a second the first time
 
     entries = inventory(opened.profile, opened.folder)
 if not entries:
