@@ -8,8 +8,9 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import data, topic_charts, topic_tables
-from dashboard.comparison.export import picture_button
+from dashboard.comparison.export import downloads, picture_button
 from dashboard.comparison.provenance import command, provenance
+from dashboard.comparison.tables import texts
 from dashboard.text import escape_markdown, shortened
 
 PAGE = "views/topic.py"
@@ -66,11 +67,16 @@ def chart(figure: object, key: str, alt: str) -> None:
 
 
 def table_of(chosen: Chosen, table: pd.DataFrame, name: str, config: Mapping[str, Any]) -> None:
-    """Draw the table of a chart, closed at first, with its download."""
+    """Draw the table of a chart, closed at first, with its downloads; its first column names the rows."""
     with st.expander("Table of this chart"):
         st.dataframe(table, hide_index=True, column_config=dict(config), alt=f"Table of {name}")
-        file = f"{chosen.opened.folder.name}-{name}.csv"
-        st.download_button("Table as CSV", table.to_csv(index=False), file, "text/csv", key=f"csv {name}")
+        table_downloads(chosen, table.set_index(table.columns[0]), name)
+
+
+def table_downloads(chosen: Chosen, table: pd.DataFrame, name: str) -> None:
+    """Draw the downloads of a table, which its index names the rows of."""
+    about = f"{chosen.opened.folder.name}, {chosen.measure}: {name.replace('-', ' ')}"
+    downloads(table, texts(table), f"{chosen.opened.folder.name}-{name}", about)
 
 
 def figures_origin(opened: data.Opened, measure: str, systems: Sequence[str]) -> None:

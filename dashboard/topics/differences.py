@@ -8,7 +8,7 @@ from core.runs import Scores, ranked
 from dashboard import charts, data, state, tables, topic_charts, topic_tables
 from dashboard.comparison.export import picture_button
 from dashboard.text import escape_markdown
-from dashboard.topics.chosen import FOUR, SIGNED, Chosen, chart, link, table_of
+from dashboard.topics.chosen import FOUR, SIGNED, Chosen, chart, link, table_downloads, table_of
 
 PICKED = 3
 
@@ -27,11 +27,10 @@ def differences(chosen: Chosen, key: str) -> None:
     values = {**chosen.values, topic_tables.MEDIAN: topic_tables.median_system(chosen.values)}
     tallies = topic_tables.tallies(values, chosen.b, chosen.topics, chosen.tie)
     st.markdown(f"**Wins, ties and losses against {escape_markdown(label_b)}**")
-    st.dataframe(
-        tallies.rename(index=chosen.labels).rename_axis("system"),
-        column_config={"difference": SIGNED},
-        alt=f"Wins, ties and losses of every system against {label_b}",
-    )
+    shown = tallies.rename(index=chosen.labels).rename_axis("system")
+    about = f"Wins, ties and losses of every system against {label_b}"
+    st.dataframe(shown, column_config={"difference": SIGNED}, alt=about)
+    table_downloads(chosen, shown, "wins-ties-losses")
 
 
 def contrasts(chosen: Chosen, key: str) -> None:
