@@ -7,12 +7,9 @@ of at least 4.5 in both themes.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from html import escape
 
-from core.analyzer import Analyzer
 from core.collection import Document
-from core.matches import matched_spans
 from dashboard.grades import grade_text, grade_words
 from dashboard.text import shortened
 
@@ -60,11 +57,6 @@ class Hit:
     note: str = ""
     parts: Sequence[tuple[str, float]] = ()
     predicted: Sequence[str] = ()
-
-
-def query_terms(analyzer: Analyzer, query: str) -> Spans:
-    """Return a function that finds the terms of a query in a text."""
-    return lru_cache(maxsize=None)(lambda text: matched_spans(analyzer, text, query))
 
 
 def marked(text: str, spans: Spans) -> str:

@@ -9,9 +9,10 @@ import streamlit as st
 
 from core.analyzer import Analyzer
 from core.collection import Topic
+from core.matches import term_finder
 from core.ndcg_difference import Part, ideal_ranking, split_difference
 from dashboard import data, tables, topic_tables
-from dashboard.ranked_lists import Spans, grade_badge, query_terms
+from dashboard.ranked_lists import Spans, grade_badge
 from dashboard.text import escape_markdown, shortened
 
 
@@ -66,7 +67,7 @@ class Shown:
     @cached_property
     def spans(self) -> Spans:
         """Finds the terms of the query in a text."""
-        return query_terms(self.analyzer, self.query)
+        return term_finder(self.analyzer, self.query)
 
     def badge(self, document: str) -> str:
         """Return the badge of a document's grade."""

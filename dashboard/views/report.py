@@ -7,12 +7,13 @@ import streamlit as st
 
 from core.analyzer import Analyzer
 from core.artifacts import read_manifest
+from core.matches import term_finder
 from core.runs import ranked
 from dashboard import charts, data, parts, state, tables
 from dashboard.comparison import tables as own
 from dashboard.comparison.baseline import WORDS
 from dashboard.comparison.view import choose
-from dashboard.ranked_lists import Hit, grade_badge, query_terms
+from dashboard.ranked_lists import Hit, grade_badge
 from dashboard.report import Report
 from dashboard.text import escape_markdown, shortened
 
@@ -86,7 +87,7 @@ def make() -> str:
         if about.narrative:
             report.paragraph(about.narrative, note=True)
         lists = [(f"{opened.labels[s]}: {measure} {values[s][topic]:.4f}", hits(s, topic)) for s in systems]
-        report.lists(lists, query_terms(analyzer, about.text(opened.profile.collection.topic_field)))
+        report.lists(lists, term_finder(analyzer, about.text(opened.profile.collection.topic_field)))
     report.heading("What the measures are")
     for name in dict.fromkeys([*known, measure]):
         report.paragraph(f"{name}: {tables.explanation(name)}.", note=True)

@@ -8,12 +8,13 @@ from core.analyzer import Analyzer
 from core.collection import Topic
 from core.errors import UserError
 from core.fusion import K, reciprocal_rank_fusion
+from core.matches import term_finder
 from core.profile import SystemSettings
 from dashboard import data, judging, state
 from dashboard.answers import Found, as_they_come, fuse
 from dashboard.asking import find_topic, query_form
 from dashboard.predicted_queries import searched
-from dashboard.ranked_lists import Hit, Spans, grade_badge, query_terms, ranked_list
+from dashboard.ranked_lists import Hit, Spans, grade_badge, ranked_list
 from dashboard.text import escape_markdown, show_error
 
 LONGEST = 10_000
@@ -84,7 +85,7 @@ def answer(query: str, hits: int, names: list[str], topic: Topic | None, fused: 
         column.markdown(f"**{escape_markdown(label)}**")
         slots[name] = column.empty()
         slots[name].caption("searching …")
-    spans = query_terms(Analyzer(opened.profile.analyzer), query)
+    spans = term_finder(Analyzer(opened.profile.analyzer), query)
     expanded = {system.name: system for system in systems if system.expanded}
     explained = hits if len(query.split()) <= EXPLAINED_WORDS else 0
     answers: dict[str, Found] = {}
