@@ -54,7 +54,7 @@ place = state.choose("Whole manifest of", places, "artifact", places[0])
 entry = entries[places.index(place)]
 st.text(f"{SIGNS[entry.state]}: {entry.reason}" if entry.reason else SIGNS[entry.state])
 st.caption("The command that makes it again:")
-st.code(entry.command, language="bash")
+st.code(entry.command, language=None, wrap_lines=True)
 if entry.manifest is None:
     st.info("There is no manifest to show.")
 else:
