@@ -26,8 +26,8 @@ STYLE = """<style>
 .rs-list li { border: 1px solid color-mix(in srgb, currentColor 20%, transparent); border-radius: 0.4rem;
   margin: 0 0 0.5rem; padding: 0.5rem 0.6rem; }
 .rs-list p { margin: 0.25rem 0; font-size: inherit; }
-.rs-name { font-weight: 600; font-size: 1rem; }
-.rs-small { font-size: 0.8rem; }
+.rs-list .rs-name { font-weight: 600; font-size: 1rem; }
+.rs-list .rs-small { font-size: 0.8rem; }
 .rs-list summary { cursor: pointer; font-size: 0.8rem; }
 .rs-text { white-space: pre-line; }
 .rs-list mark { background: light-dark(#ffe08a, #5c4a08); color: inherit; border-radius: 2px; }
