@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.artifacts import read_manifest, shown
 from core.collection import QRELS
-from core.search import FILE
+from core.runs import FILE
 from dashboard import data
 
 
