@@ -34,8 +34,9 @@ from start import answers, free_port
 
 sys.path.insert(0, str(ROOT))
 
-from core.artifacts import host, versions
-from dashboard import data
+from core.artifacts import ARTIFACTS, PROFILE, host, versions
+from core.collection import read_built_topics
+from core.profile import read_profile
 
 FRESH = "[data-testid=stElementContainer][data-stale=false] "
 """What the present run of the page drew, and not what it is about to replace."""
@@ -147,10 +148,10 @@ def warm(chromium: Browser, address: str, collection: str, name: str, times: int
 
 def queries(chromium: Browser, address: str, collection: str, count: int, systems: str) -> list[float]:
     """Return how long each query takes until the last system has answered; one before them loads the models."""
-    opened = data.open_collection(collection)
-    every = [system.name for system in opened.profile.system if system.kind != "run"]
+    folder = ARTIFACTS / collection
+    every = [system.name for system in read_profile(str(folder / PROFILE)).system if system.kind != "run"]
     asked_of = systems.split(",") if systems else every
-    texts = [topic.query for topic in data.judged_topics(opened).topics.values()]
+    texts = [topic.query for topic in read_built_topics(folder)[0]]
     asked = [f"{texts[i % len(texts)]} {i}" for i in range(count + 1)]
     page = chromium.new_page()
     page.goto(f"{address}/search?{urlencode({'collection': collection, 'systems': ','.join(asked_of)})}")
