@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core import ann, bm25, cli, collection, doc2query, encode, evaluate, finetune, query_scores, search
+from core import ann, bm25, cli, collection, doc2query, encode, evaluate, query_scores, search
 from core.artifacts import ROOT, building, read_manifest, shown, stale_reason
 from core.errors import UserError
 from core.expansions import SCORES_FOLDER
@@ -60,7 +60,7 @@ def steps(profile: Profile, folder: Path, device: str, triples: Path | None = No
     dense = [system for system in profile.system if system.kind == "dense"]
     lexical = [system for system in profile.system if system.kind == "bm25"]
     if any(system.model == profile.finetune.model for system in dense):
-        yield _model_step("finetune", profile.finetune.model, lambda: finetune.train(profile, folder, triples, device))
+        yield _model_step("finetune", profile.finetune.model, lambda: _finetune(profile, folder, triples, device))
     if any(system.expanded for system in lexical):
         model = profile.doc2query.model
         if model.startswith("artifacts/") and not (folder / "doc2query").exists():
@@ -92,6 +92,12 @@ def steps(profile: Profile, folder: Path, device: str, triples: Path | None = No
     )
     for system in dense:
         yield _ann_step(profile, system, folder, device)
+
+
+def _finetune(profile: Profile, folder: Path, triples: Path | None, device: str) -> Path:
+    from core import finetune  # the libraries of training: some seconds that a plan alone need not wait for
+
+    return finetune.train(profile, folder, triples, device)
 
 
 def _model_step(stage: str, model: str, make: Callable[[], Path]) -> Step:

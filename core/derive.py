@@ -15,11 +15,10 @@ from core import artifacts, cli
 from core.artifacts import PROFILE, building, file_digest, read_manifest, shown, writing
 from core.collection import CORPUS, QRELS, TOPICS, read_built_collection, write_topics
 from core.errors import UserError
-from core.evaluate import built_run, evaluate_systems
+from core.evaluate import evaluate_systems
 from core.profile import SAFE_NAME, CollectionSettings, Profile, SystemSettings, read_profile
 from core.qrels import Qrels, read_qrels, write_qrels
-from core.runs import Scores, ranked, write_run
-from core.search import FILE
+from core.runs import FILE, Scores, built_run, ranked, write_run
 
 
 def derive(source: str, name: str, qrels: Path, residual: bool = False) -> Path:

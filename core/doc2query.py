@@ -13,20 +13,9 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from datasets import Dataset
 from tqdm import tqdm
-from transformers import (
-    AutoModelForSeq2SeqLM,
-    AutoTokenizer,
-    DataCollatorForSeq2Seq,
-    EarlyStoppingCallback,
-    Seq2SeqTrainer,
-    Seq2SeqTrainingArguments,
-    set_seed,
-)
 
 from core import artifacts, cli
 from core.artifacts import ROOT, file_digest, writing
@@ -35,9 +24,13 @@ from core.errors import UserError
 from core.expansions import read_progress, write_expansions
 from core.models import digest_if_here, locate_model, model_digest, pick_device, shown_model
 from core.profile import Doc2querySettings, Profile
-from core.sampling import sample, sample_keys
 from core.training_history import last_checkpoint
 from core.triples import Triple, locate_triples, read_triples, split_by_query
+
+# torch, datasets and transformers are imported where they are used: they take seconds, and who only asks what the
+# expansions are made from (a plan, the Artifacts page) needs none of them.
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 CPU_SAMPLES, GPU_SAMPLES = 320, 4096
 """Queries that are written at a time."""
@@ -51,6 +44,17 @@ def train(profile: Profile, triples_file: Path | None = None, device: str = "aut
     The checkpoint of the lowest loss on held-out pairs is the one that is kept. An interrupted training goes on from
     the last checkpoint.
     """
+    import torch
+    from transformers import (
+        AutoModelForSeq2SeqLM,
+        AutoTokenizer,
+        DataCollatorForSeq2Seq,
+        EarlyStoppingCallback,
+        Seq2SeqTrainer,
+        Seq2SeqTrainingArguments,
+        set_seed,
+    )
+
     settings = profile.doc2query
     triples_file = triples_file or locate_triples(profile.triples.source, ROOT / "artifacts" / "downloads")
     training, validation = split_by_query(read_triples(triples_file), profile.triples.held_out)
@@ -121,7 +125,9 @@ def train_settings(settings: Doc2querySettings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in (*names, "max_document_tokens", "max_query_tokens", "seed")}
 
 
-def _pairs(tokenizer: Any, triples: list[Triple], settings: Doc2querySettings) -> Dataset:
+def _pairs(tokenizer: Any, triples: list[Triple], settings: Doc2querySettings) -> "Dataset":
+    from datasets import Dataset
+
     pairs = sorted({(triple.relevant, triple.query) for triple in triples})
     sources = tokenizer([p for p, _ in pairs], truncation=True, max_length=settings.max_document_tokens)
     targets = tokenizer([q for _, q in pairs], truncation=True, max_length=settings.max_query_tokens)
@@ -141,6 +147,9 @@ class QueryPredictor:
         Raises:
             UserError: it is no T5.
         """
+        import torch
+        from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
         self.settings, self.device = settings, pick_device(device)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[settings.precision]
@@ -158,6 +167,8 @@ class QueryPredictor:
 
     def predict(self, document_ids: list[str], tokens: list[list[int]]) -> list[list[str]]:
         """Write `settings.queries` queries for each document of one batch."""
+        from core.sampling import sample, sample_keys
+
         settings, samples = self.settings, self.settings.queries
         batch = self.tokenizer.pad({"input_ids": tokens}, return_tensors="pt").to(self.device)
         keys = sample_keys(settings.seed, document_ids, samples).to(self.device)

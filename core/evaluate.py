@@ -22,18 +22,11 @@ from core.measures import PerTopic, evaluate, interpolated_precision, mean
 from core.models import find_model
 from core.profile import Profile
 from core.qrels import read_qrels
-from core.runs import Run, read_run
-from core.search import FILE
+from core.runs import Run, built_run, read_run
 from core.systems import find_settings
 
 AGREEMENT = {"nDCG@10": "ndcg@10", "P@10": "precision@10", "R@100": "recall@100", "AP": "map", "RR": "mrr"}
 """Our measure -> sentence-transformers' name of the same, both with binary relevance, AP and RR to the run's depth."""
-
-
-def built_run(folder: Path, system: str) -> Run:
-    """Read the run of a system of the collection under `folder`, checked against its manifest."""
-    open_artifact(folder / "runs" / system)
-    return Run(system, read_run(folder / "runs" / system / FILE).scores)
 
 
 def evaluate_systems(profile: Profile, folder: Path, keep_agreement: bool = False) -> Path:

@@ -21,8 +21,7 @@ from core.errors import UserError
 from core.evaluate import evaluate_systems
 from core.profile import SAFE_NAME, CollectionSettings, Profile, SystemSettings, read_profile
 from core.qrels import Qrels, read_qrels, write_qrels
-from core.runs import Run, ranked, read_run, write_run
-from core.search import FILE
+from core.runs import FILE, Run, ranked, read_run, write_run
 
 ENDINGS = (".run", ".run.gz", ".trec", ".trec.gz")
 

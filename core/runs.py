@@ -8,11 +8,14 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from core.artifacts import open_artifact
 from core.errors import UserError
 from core.lines import read_lines
 
 Scores = dict[str, dict[str, float]]
 """topic -> document -> score."""
+FILE = "run.trec"
+"""Of a run among the artifacts, in `runs/<system>`."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,16 @@ class Run:
     name: str
     scores: Scores
     notices: list[str] = field(default_factory=list)
+
+
+def built_run(folder: Path, system: str) -> Run:
+    """Read the run of a system of the collection under `folder`, checked against its manifest.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    open_artifact(folder / "runs" / system)
+    return Run(system, read_run(folder / "runs" / system / FILE).scores)
 
 
 def run_name(path: Path) -> str:

@@ -12,10 +12,8 @@ from core.artifacts import read_manifest, writing
 from core.bm25 import index_settings
 from core.collection import TOPICS, collection_digests, read_built_collection
 from core.profile import Profile, SystemSettings
-from core.runs import write_run
+from core.runs import FILE, write_run
 from core.systems import open_system
-
-FILE = "run.trec"
 
 
 def search_topics(profile: Profile, settings: SystemSettings, folder: Path, device: str = "auto") -> Path:

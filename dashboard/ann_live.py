@@ -12,7 +12,7 @@ from core.artifacts import open_artifact, read_manifest
 from core.encode import load_vectors
 from core.errors import UserError
 from core.index import VectorIndex
-from core.index_kinds import LABELS, make_index
+from core.index_kinds import KINDS, LABELS, make_index
 from core.systems import DenseSystem
 from dashboard import data, state
 from dashboard.text import escape_markdown, shortened
@@ -53,7 +53,7 @@ def panel(opened: data.Opened, system: str) -> None:
     with columns[2]:
         if values:
             texts = [str(value) for value in values]
-            value = int(state.choose(f"Its dial: {_dial(kind)}", texts, "dial", texts[0]))
+            value = int(state.choose(f"Its dial: {KINDS[kind].dial}", texts, "dial", texts[0]))
     if not query.strip():
         st.caption("Type a query: it is answered by exact and by approximate search, and what was missed is marked.")
         return
@@ -77,10 +77,6 @@ def panel(opened: data.Opened, system: str) -> None:
         with column:
             st.markdown(f"**{title}**")
             _list(opened, ready.system.document_ids, places, scores, set(missed))
-
-
-def _dial(kind: str) -> str:
-    return {"faiss-ivf": "probes", "faiss-ivf-pq": "probes", "faiss-binary": "rescore"}.get(kind, "ef")
 
 
 def _timed(index: VectorIndex, vector: np.ndarray) -> tuple[list[int], list[float], float]:

@@ -19,13 +19,11 @@ from core import artifacts
 from core.artifacts import MANIFEST, PROFILE, Manifest, open_artifact, read_manifest, rebuild_command, shown
 from core.collection import Document, Topic, read_built_collection, read_built_topics
 from core.errors import UserError
-from core.evaluate import built_run
 from core.expansions import read_expansions
 from core.measures import evaluate
 from core.profile import Profile, SystemSettings, names, read_profile
 from core.qrels import Qrels
-from core.runs import Scores, run_topics
-from core.search import FILE
+from core.runs import FILE, Scores, built_run, run_topics
 from dashboard import tables
 
 if TYPE_CHECKING:

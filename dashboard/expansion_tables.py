@@ -6,7 +6,7 @@ import pandas as pd
 
 from core.collection import Document, Topic
 from core.expansion_effects import Effect, Move
-from dashboard.card import grade_text
+from dashboard.grades import grade_text
 
 
 def topics_table(

@@ -11,7 +11,7 @@ import streamlit as st
 from core.collection import Topic
 from core.qrels import Qrels, read_qrels, trec_qrels
 from dashboard import data
-from dashboard.card import grade_text
+from dashboard.grades import grade_text
 from dashboard.text import escape_markdown
 from dashboard.uploads import saved
 
@@ -70,12 +70,9 @@ def draw(opened: data.Opened, topic: str, pool: Sequence[str]) -> None:
         mine = f" · your judgment: {grade_text(done[current], highest)}" if current in done else ""
         judged = sum(d in done for d in pool)
         st.caption(f"Document {place + 1} of {len(pool)} that the systems found · {judged} judged by you{mine}")
-        if document:
-            st.markdown(f"**{escape_markdown(document.title) or '(no title)'}**")
-            with st.container(height=180, border=False):
-                st.text(document.text or "(no text)")
-        else:
-            st.text(f"document {current}")
+        title = (document.title or "(no title)") if document else f"document {current}"
+        st.markdown(f"**{escape_markdown(title)}**")
+        # Above the text, so that they stay where they are from one document to the next.
         with st.container(horizontal=True):
             for grade in range(min(highest, MOST_GRADES) + 1):
                 arguments = (collection, topic, current, grade, pool)
@@ -83,6 +80,8 @@ def draw(opened: data.Opened, topic: str, pool: Sequence[str]) -> None:
             previous, following = pool[max(place - 1, 0)], pool[min(place + 1, len(pool) - 1)]
             st.button("Back", key="judge back", on_click=_open, args=(previous,), disabled=not place)
             st.button("Skip", key="judge on", on_click=_open, args=(following,), disabled=place == len(pool) - 1)
+        if document:
+            st.text(document.text or "(no text)")
 
 
 def exchange(collection: str) -> None:

@@ -50,9 +50,17 @@ def written(opened: data.Opened, system: SystemSettings) -> Written:
     scores = {}
     if (opened.folder / SCORES_FOLDER / "manifest.json").is_file():
         scores = _scores(opened.folder, read_manifest(opened.folder / SCORES_FOLDER).digest)
-    kept = _kept(opened.folder, system.name, read_manifest(opened.folder / "bm25" / system.name).digest)
     lowest = threshold(scores, system.expansion) if scores and system.expansion.keep < 1 else None
-    return Written(data.expansions(opened), scores, kept, lowest)
+    return Written(data.expansions(opened), scores, searched(opened, system), lowest)
+
+
+def searched(opened: data.Opened, system: SystemSettings) -> dict[str, list[str]]:
+    """Return the predicted queries that a system searches, by document.
+
+    Raises:
+        UserError: its index is missing or damaged.
+    """
+    return _kept(opened.folder, system.name, read_manifest(opened.folder / "bm25" / system.name).digest)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)

@@ -1,31 +1,33 @@
 """Ranked lists as HTML: one piece of markup a list, which draws at once where a widget for each hit would take seconds.
 
-Every text that is not ours passes through `html.escape` here, and st.html removes scripts on top. Grades differ by
-colour, by sign and in words; the colours are chosen for a contrast of at least 4.5 in both themes.
+The same markup stands on the pages and in the report. Every text that is not ours passes through `html.escape` here,
+and st.html removes scripts on top. Grades differ by colour, by sign and in words; the colours are chosen for a contrast
+of at least 4.5 in both themes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from core.collection import Document
-from dashboard.card import grade_text
+from dashboard.grades import grade_text, grade_words
 from dashboard.text import shortened
-from dashboard.topic_charts import grade_words
 
 Spans = Callable[[str], Sequence[tuple[int, int]]]
 """Takes a text, returns the (begin, end) of what is marked in it, ascending and apart."""
 LONGEST_TEXT = 5_000
 BEGINNING = 90
 """Characters of the text that stand for a missing title."""
+SNIPPET = 180
+TERMS = 8
 STYLE = """<style>
 .rs-list { font-size: 0.875rem; line-height: 1.4; overflow-wrap: anywhere; }
 .rs-list ol { list-style: none; margin: 0; padding: 0; }
 .rs-list li { border: 1px solid color-mix(in srgb, currentColor 20%, transparent); border-radius: 0.4rem;
   margin: 0 0 0.5rem; padding: 0.5rem 0.6rem; }
 .rs-list p { margin: 0.25rem 0; font-size: inherit; }
-.rs-name { font-weight: 600; font-size: 1rem; }
-.rs-small { font-size: 0.8rem; }
+.rs-list .rs-name { font-weight: 600; font-size: 1rem; }
+.rs-list .rs-small { font-size: 0.8rem; }
 .rs-list summary { cursor: pointer; font-size: 0.8rem; }
 .rs-text { white-space: pre-line; }
 .rs-list mark { background: light-dark(#ffe08a, #5c4a08); color: inherit; border-radius: 2px; }
@@ -40,67 +42,85 @@ STYLE = """<style>
 
 @dataclass(frozen=True)
 class Hit:
-    """One document of a list, and what is said of it there."""
+    """One document of a list, and what is said of it there.
 
-    rank: int | None
-    document: str
-    grade: int | None
+    `document` is None where the collection has no texts; `badge` is from `grade_badge`, "" where grades say nothing;
+    `note` says where the document stands in other lists; `parts` are what the score is made of; `predicted` are the
+    queries that doc2query predicted and the system searches.
+    """
+
+    identity: str
+    document: Document | None
+    rank: int | None = None
+    badge: str = ""
+    score: float | None = None
     note: str = ""
+    parts: Sequence[tuple[str, float]] = ()
+    predicted: Sequence[str] = ()
 
 
-def marked(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """Return a text escaped, with the spans (ascending, apart) marked."""
+def marked(text: str, spans: Spans) -> str:
+    """Return a text escaped, with what `spans` finds in it marked."""
     pieces, end = [], 0
-    for begin, stop in spans:
+    for begin, stop in spans(text):
         pieces += [escape(text[end:begin]), "<mark>", escape(text[begin:stop]), "</mark>"]
         end = stop
     return "".join([*pieces, escape(text[end:])])
 
 
-def grade_badge(grade: int | None, highest: int) -> str:
-    """Return a grade as a sign and in words on its colour."""
+def grade_badge(grade: int | None, highest: int, by_hand: bool = False) -> str:
+    """Return a grade as a sign and in words on its colour, as HTML."""
     name = grade_words(grade, highest).replace(" ", "-")
-    return f'<span class="rs-grade rs-{name}">{escape(grade_text(grade, highest))}</span>'
+    text = grade_text(grade, highest) + (", judged by you" if by_hand else "")
+    return f'<span class="rs-grade rs-{name}">{escape(text)}</span>'
 
 
-def ranked_list(
-    name: str,
-    facts: str,
-    hits: Sequence[Hit],
-    documents: Mapping[str, Document],
-    spans: Spans,
-    highest_grade: int,
-) -> str:
-    """Return a list as HTML.
+def ranked_list(hits: Sequence[Hit], spans: Spans, name: str = "", facts: str = "", snippets: bool = False) -> str:
+    """Return a list as HTML with its style.
 
     Args:
+        spans: finds what is marked in a text.
         name: of the system.
         facts: what is said of the list as a whole.
-        documents: may lack some or all.
-        spans: finds what is marked in a text.
+        snippets: show the beginning of each text; where lists are narrow, the title stands alone.
     """
-    items = "".join(_item(hit, documents.get(hit.document), spans, highest_grade) for hit in hits)
-    empty = '<p class="rs-small">Nothing here.</p>' if not hits else ""
-    return (
-        f'{STYLE}<div class="rs-list"><p class="rs-name">{escape(name)}</p><p class="rs-small">{escape(facts)}</p>'
-        f"{empty}<ol>{items}</ol></div>"
-    )
+    head = f'<p class="rs-name">{escape(name)}</p><p class="rs-small">{escape(facts)}</p>' if name else ""
+    items = "".join(_item(hit, spans, snippets) for hit in hits) or '<li class="rs-small">Nothing here.</li>'
+    return f'{STYLE}<div class="rs-list">{head}<ol>{items}</ol></div>'
 
 
-def _item(hit: Hit, document: Document | None, spans: Spans, highest_grade: int) -> str:
-    first = f"<strong>{hit.rank or ''}</strong> {grade_badge(hit.grade, highest_grade)}"
-    note = f'<p class="rs-small">{escape(hit.note)}</p>' if hit.note else ""
-    identity = f'<p class="rs-small">document {escape(hit.document)}</p>'
+def _item(hit: Hit, spans: Spans, snippets: bool) -> str:
+    document = hit.document
+    place = f"<strong>{hit.rank}</strong>" if hit.rank else ""
+    score = f"score {hit.score:.3f}" if hit.score is not None else ""
+    first = _small(" ".join(part for part in (place, hit.badge) if part))
+    note = _small(" · ".join(part for part in (score, escape(hit.note)) if part))
+    identity = _small(f"document {escape(hit.identity)}")
     if document is None:
-        return f'<li><p class="rs-small">{first}</p>{identity}{note}</li>'
-    name = document.title or shortened(document.text, BEGINNING)
-    title = marked(name, spans(name)) or "(no title)"
+        return f"<li>{first}{identity}{note}</li>"
+    title = document.title or ("" if snippets else shortened(document.text, BEGINNING))
+    lines = [first, f'<p class="rs-title"><strong>{marked(title, spans) or "(no title)"}</strong></p>']
+    if snippets and document.text:
+        lines.append(f"<p>{marked(shortened(document.text, SNIPPET), spans)}</p>")
+    lines += [note, _small(escape(matched_terms(hit.parts)) if hit.parts else "")]
     text = document.text if len(document.text) <= LONGEST_TEXT else f"{document.text[:LONGEST_TEXT]} …"
-    body = marked(text, spans(text)) or "(no text)"
-    return (
-        f'<li><p class="rs-small">{first}</p><p class="rs-title"><strong>{title}</strong></p>{note}'
-        f'<details><summary>Text</summary><p class="rs-text">{body}</p>{identity}</details></li>'
-    )
+    inside = [f'<p class="rs-text">{marked(text, spans) or "(no text)"}</p>', identity]
+    if hit.predicted:
+        inside.append(_small("Queries that doc2query predicted, and BM25 searched as part of the document:"))
+        inside.append(f'<p class="rs-text">{marked(chr(10).join(hit.predicted), spans)}</p>')
+    summary = "Text and predicted queries" if hit.predicted else "Text"
+    return f"<li>{''.join(lines)}<details><summary>{summary}</summary>{''.join(inside)}</details></li>"
+
+
+def _small(markup: str) -> str:
+    return f'<p class="rs-small">{markup}</p>' if markup else ""
+
+
+def matched_terms(parts: Sequence[tuple[str, float]]) -> str:
+    """Say which terms matched and what each adds to the score, the heaviest first."""
+    shown = " + ".join(f"{term} {weight:.2f}" for term, weight in parts[:TERMS])
+    rest = sum(weight for _, weight in parts[TERMS:])
+    return f"matched: {shown}" + (f" + {len(parts) - TERMS} more {rest:.2f}" if rest else "")
 
 
 def shaded_words(shares: Sequence[tuple[str, float]]) -> str:

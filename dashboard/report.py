@@ -9,7 +9,7 @@ from html import escape
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.hits import Hit, hits_html
+from dashboard.ranked_lists import Hit, Spans, ranked_list
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 STYLE = """
@@ -60,9 +60,12 @@ class Report:
         )
         self._charts += 1
 
-    def lists(self, lists: Sequence[tuple[str, Sequence[Hit]]]) -> None:
-        """Add ranked lists side by side, each with its heading."""
-        columns = [f"<section><h3>{escape(name)}</h3>{hits_html(hits)}</section>" for name, hits in lists]
+    def lists(self, lists: Sequence[tuple[str, Sequence[Hit]]], spans: Spans) -> None:
+        """Add ranked lists side by side, each with its heading; `spans` finds what is marked in a text."""
+        columns = [
+            f"<section><h3>{escape(name)}</h3>{ranked_list(hits, spans, snippets=True)}</section>"
+            for name, hits in lists
+        ]
         self._pieces.append(f'<div class="lists">{"".join(columns)}</div>')
 
     def html(self) -> str:

@@ -66,7 +66,9 @@ def switch(label: str, name: str, help: str | None = None) -> bool:
 
 
 def choose_view(label: str, options: Mapping[str, str], name: str) -> str:
-    """Draw a row of buttons, of which one is down, kept in the parameter `name`; the first option is the default.
+    """Draw the choice among the views of a page, kept in the parameter `name`; the first option is the default.
+
+    Radio buttons: the chosen one of Streamlit's segmented control lacks contrast in the dark theme.
 
     Args:
         options: value -> what the button says.
@@ -74,12 +76,12 @@ def choose_view(label: str, options: Mapping[str, str], name: str) -> str:
     key = f"choice {name}"
     first = next(iter(options))
     st.session_state[key] = read(name) if read(name) in options else first
-    chosen = st.segmented_control(
+    chosen = st.radio(
         label,
         list(options),
         key=key,
         format_func=options.__getitem__,
-        required=True,
+        horizontal=True,
         label_visibility="collapsed",
         on_change=lambda: write(name, st.session_state[key]),
     )

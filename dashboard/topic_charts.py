@@ -12,6 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts import BLUE, DARK_GREY, GREY, ORANGE, finish
+from dashboard.grades import grade_words
 from dashboard.text import escape_plotly, shortened
 
 SEQUENTIAL = "Cividis"
@@ -248,15 +249,6 @@ def _height(rank: Any, depth: int, longest: float) -> float:
     if rank <= depth:
         return float(rank)
     return depth + 0.5 + 0.5 * depth * math.log(rank / depth) / math.log(longest / depth)
-
-
-def grade_words(grade: Any, highest: int) -> str:
-    """Return the key of GRADE_STYLES for a grade; missing is unjudged."""
-    if grade is None or pd.isna(grade):
-        return "unjudged"
-    if grade <= 0:
-        return "not relevant"
-    return "relevant" if grade >= highest else "partly relevant"
 
 
 def clicked(points: Sequence[Mapping]) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from core.collection import Document, Topic
+from core.measures import parse_measure
 from core.ndcg_difference import CHANGES, Part
 from core.overlap import jaccard, rank_biased_overlap
 from core.qrels import Qrels
@@ -28,6 +29,17 @@ def document_title(document: Document | None, identity: str) -> str:
     if document is None:
         return identity
     return shortened(document.title or document.text, TITLE) or identity
+
+
+def titles_of(documents: Mapping[str, Document], names: Sequence[str]) -> dict[str, str]:
+    """Return what each of the named documents is called; `documents` may lack some or all."""
+    return {name: document_title(documents.get(name), name) for name in names}
+
+
+def split_cutoff(measure: str) -> int:
+    """Return the cut-off of the nDCG that is split by document: the measure's own, else 10."""
+    parsed = parse_measure(measure)
+    return parsed.cutoff if parsed.name == "nDCG" else 10
 
 
 # Over topics

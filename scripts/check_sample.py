@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from core import cli
 from core.artifacts import ARTIFACTS
 from core.collection import Collection, read_built_collection
-from core.evaluate import built_run
 from core.measures import evaluate, mean
 from core.profile import read_profile
+from core.runs import built_run
 
 SAMPLE = ARTIFACTS / "sample"
 KINDS = {"meaning": 8, "exact": 8, "negation": 4, "broad": 3, "general": 1}

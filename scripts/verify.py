@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from core import cli
 from core.build import build
 from core.collection import Collection, Document, read_built_collection
-from core.evaluate import built_run
 from core.measures import evaluate, mean
+from core.runs import built_run
 
 PUBLISHED = {
     ("bm25", "nDCG@10"): (0.6789, 0.010),

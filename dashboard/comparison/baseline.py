@@ -67,16 +67,15 @@ def _against(values: Values, baseline: str) -> tuple[pd.DataFrame, Mapping[str, 
 def missing(view: View) -> None:
     """Say which systems have nothing for some topics."""
     counts = {view.labels[system]: data.missing_topics(view.opened, system) for system in view.systems}
+    topics = len(view.content.qrels)
     for label, count in counts.items():
         if count:
-            st.caption(
-                f"{escape_markdown(label)} has no document for {count} of {len(view.qrels)} topics: they count 0."
-            )
+            st.caption(f"{escape_markdown(label)} has no document for {count} of {topics} topics: they count 0.")
 
 
 def kinds(view: View) -> None:
     """Draw the means by kind of topic, where the topics have kinds."""
-    table = tables.by_kind(view.values, view.topics)
+    table = tables.by_kind(view.values, view.content.topics)
     if table.empty:
         return
     st.subheader(f"{escape_markdown(view.measure)} by kind of topic")

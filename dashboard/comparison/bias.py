@@ -39,7 +39,7 @@ def draw(view: View) -> None:
         commands = {s: command(view.opened, "unjudged", [s, view.baseline], option) for s in view.systems}
         about = "the bounds are exact, over all grades that the unjudged documents could be given"
         provenance(view.opened, "unjudged", measure, commands, about)
-    st.markdown(WORDS.format(k=view.cutoff, highest=view.highest_grade))
+    st.markdown(WORDS.format(k=view.cutoff, highest=view.content.highest_grade))
 
 
 @st.cache_data(max_entries=20, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})

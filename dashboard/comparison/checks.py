@@ -43,7 +43,7 @@ def _second_library(view: View) -> None:
     digests += [read_manifest(view.opened.folder / place).digest for place in ("collection", "measures")]
     table = check(view.opened, view.systems, measures, tuple(digests))
     largest = table["largest difference in a topic"].max()
-    words = f"{len(table)} figures, {len(view.qrels)} topics each: "
+    words = f"{len(table)} figures, {len(view.content.qrels)} topics each: "
     words += "all agree" if largest <= TOLERANCE else "they do not all agree"
     st.write(escape_markdown(f"{words}; the largest difference in any topic is {largest:.1e}."))
     form = {"ours": "{:.6f}", "theirs": "{:.6f}", "largest difference in a topic": "{:.1e}"}

@@ -25,7 +25,7 @@ def variations(view: View) -> Iterator[tuple[str, str]]:
     rows += [("other measure", measure) for measure in dict.fromkeys(view.tidy["measure"])]
     if chosen.family.with_cutoff:
         rows += [("other cut-off", measure_name(chosen.name, k, chosen.relevance)) for k in CUTOFFS]
-    for relevance in range(1, view.highest_grade + 1):
+    for relevance in range(1, view.content.highest_grade + 1):
         names = [chosen.name] if chosen.family.binary else ["P", "AP"]
         rows += [("other threshold", measure_name(name, view.cutoff, relevance)) for name in names]
     for varied, measure in rows:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.artifacts import read_manifest, shown
 from core.collection import QRELS
-from core.search import FILE
+from core.runs import FILE
 from dashboard import data
 
 
@@ -33,4 +33,4 @@ def provenance(opened: data.Opened, name: str, measures: str, commands: Mapping[
             digest = read_manifest(opened.folder / "runs" / system).files[FILE]["sha256"]
             lines.append(f"run of {opened.labels[system]}: SHA-256 {digest}")
         st.text("\n".join(lines))
-        st.code("\n".join(commands.values()), language="bash", wrap_lines=True)
+        st.code("\n".join(commands.values()), language=None, wrap_lines=True)

@@ -1,6 +1,7 @@
 """The tables of the Overview page, without Streamlit: figures in full precision, and the same as they are printed."""
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 
 import pandas as pd
 
@@ -53,11 +54,13 @@ def published_rows(published: Sequence[Published], columns: Sequence[str]) -> pd
 
 
 def texts(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of figures as texts of four decimals, "–" where there is none; texts stay as they are."""
+    """Return a table of figures as texts: four decimals, counts whole, "–" where there is none."""
 
     def text(value: object) -> str:
         if isinstance(value, str):
             return value
+        if isinstance(value, Integral):
+            return str(value)
         return MISSING if pd.isna(value) else f"{value:.4f}"
 
     return table.map(text)

@@ -7,10 +7,8 @@ from functools import cached_property
 import pandas as pd
 import streamlit as st
 
-from core.collection import Topic
 from core.errors import UserError
 from core.measures import FAMILIES, Measure, measure_name, parse_measure
-from core.qrels import Qrels
 from core.significance import Values
 from dashboard import data, parts, state, tables
 
@@ -54,19 +52,9 @@ class View:
         return data.values(self.opened, self.measure)
 
     @property
-    def topics(self) -> Mapping[str, Topic]:
-        """The collection's topics by id."""
-        return data.judged_topics(self.opened).topics
-
-    @property
-    def qrels(self) -> Qrels:
-        """The collection's judgments."""
-        return data.judged_topics(self.opened).qrels
-
-    @property
-    def highest_grade(self) -> int:
-        """The highest grade of any judgment."""
-        return data.judged_topics(self.opened).highest_grade
+    def content(self) -> data.Content:
+        """The collection's topics and judgments, without its documents."""
+        return data.judged_topics(self.opened)
 
 
 def choose(opened: data.Opened, tidy: pd.DataFrame) -> View:

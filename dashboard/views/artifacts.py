@@ -16,7 +16,7 @@ one that was written; the command makes what is stale, and leaves the rest.
 
 opened: data.Opened = st.session_state["opened"]
 with st.spinner("comparing every file with its manifest …"):
-    from core.inventory import inventory  # with it come the libraries of training, some seconds the first time
+    from core.inventory import inventory  # with it come the libraries of indexes, a second the first time
 
     entries = inventory(opened.profile, opened.folder)
 if not entries:
@@ -54,7 +54,7 @@ place = state.choose("Whole manifest of", places, "artifact", places[0])
 entry = entries[places.index(place)]
 st.text(f"{SIGNS[entry.state]}: {entry.reason}" if entry.reason else SIGNS[entry.state])
 st.caption("The command that makes it again:")
-st.code(entry.command, language="bash")
+st.code(entry.command, language=None, wrap_lines=True)
 if entry.manifest is None:
     st.info("There is no manifest to show.")
 else:

@@ -6,7 +6,7 @@ import streamlit as st
 from core.errors import UserError
 from core.runs import ranked
 from dashboard import data, document_map, state
-from dashboard.card import grade_text
+from dashboard.grades import grade_text
 from dashboard.text import escape_markdown, shortened
 
 FIRST = 10

@@ -5,14 +5,15 @@ from datetime import datetime, timezone
 import pandas as pd
 import streamlit as st
 
+from core.analyzer import Analyzer
 from core.artifacts import read_manifest
+from core.matches import term_finder
 from core.runs import ranked
 from dashboard import charts, data, parts, state, tables
-from dashboard.card import grade_text
 from dashboard.comparison import tables as own
 from dashboard.comparison.baseline import WORDS
 from dashboard.comparison.view import choose
-from dashboard.hits import Hit
+from dashboard.ranked_lists import Hit, grade_badge
 from dashboard.report import Report
 from dashboard.text import escape_markdown, shortened
 
@@ -43,11 +44,12 @@ def hits(system: str, topic: str) -> list[Hit]:
     return [
         Hit(
             identity,
-            score,
             content.documents.get(identity),
-            grade_text(judgments.get(identity), content.highest_grade),
+            rank,
+            grade_badge(judgments.get(identity), content.highest_grade),
+            score,
         )
-        for identity, score in ranked(data.run_scores(opened, system).get(topic, {}))[:DEPTH]
+        for rank, (identity, score) in enumerate(ranked(data.run_scores(opened, system).get(topic, {}))[:DEPTH], 1)
     ]
 
 
@@ -77,13 +79,15 @@ def make() -> str:
         shown = table.drop(columns="kind").rename(columns={"a": opened.labels[other], "b": opened.labels[baseline]})
         columns = [opened.labels[other], opened.labels[baseline], "difference", "query"]
         report.table(shown.set_index("topic")[columns], folded="The differences as a table")
+    analyzer = Analyzer(opened.profile.analyzer)
     for topic in topics:
         about = content.topics[topic]
         report.heading(f"Topic {topic}: {about.query}")
         report.paragraph(about.question)
         if about.narrative:
             report.paragraph(about.narrative, note=True)
-        report.lists([(f"{opened.labels[s]}: {measure} {values[s][topic]:.4f}", hits(s, topic)) for s in systems])
+        lists = [(f"{opened.labels[s]}: {measure} {values[s][topic]:.4f}", hits(s, topic)) for s in systems]
+        report.lists(lists, term_finder(analyzer, about.text(opened.profile.collection.topic_field)))
     report.heading("What the measures are")
     for name in dict.fromkeys([*known, measure]):
         report.paragraph(f"{name}: {tables.explanation(name)}.", note=True)

@@ -92,7 +92,12 @@ def bring_runs() -> None:
     ready = bool(uploads)
     for number, upload in enumerate(uploads):
         content = upload.getvalue()
-        check = looked_through(upload.name, content, order, opened.folder, digest)
+        try:
+            check = looked_through(upload.name, content, order, opened.folder, digest)
+        except UserError as error:
+            st.error(error_markdown(str(error)))
+            ready = False
+            continue
         with st.container(border=True):
             st.text(f"{upload.name}: topics {check.topics}, lines {check.lines:,}")
             for fault in check.faults:
@@ -141,9 +146,10 @@ def other_judgments() -> None:
     if not st.button("Make it", key="derive", disabled=not upload) or not upload:
         return
     with tempfile.TemporaryDirectory() as temporary:
-        path = saved(upload.name, upload.getvalue(), Path(temporary))
         do(
-            lambda: derive(opened.folder.name, name.strip(), path, residual),
+            lambda: derive(
+                opened.folder.name, name.strip(), saved(upload.name, upload.getvalue(), Path(temporary)), residual
+            ),
             f"The collection {name.strip()} is there; choose it at the left.",
         )
 
@@ -155,6 +161,6 @@ imported_runs()
 st.subheader("Bring runs")
 bring_runs()
 st.caption("A folder of runs that is on the server, in one command:")
-st.code(f"python -m core.import_runs FOLDER --name {opened.folder.name}", language="bash")
+st.code(f"python -m core.import_runs FOLDER --name {opened.folder.name}", language=None, wrap_lines=True)
 st.subheader("Other judgments")
 other_judgments()

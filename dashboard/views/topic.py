@@ -6,15 +6,17 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import UserError
 from core.runs import ranked
-from dashboard import data, parts, state, terms, topic_parts, topics_parts, why
+from dashboard import data, parts, state, terms
 from dashboard.text import escape_markdown, shortened
+from dashboard.topic import difference, lists, shown, why
+from dashboard.topics.chosen import figures_origin
 
 MOST = 4
 VIEWS = {
-    "lists": ("Lists", topic_parts.lists),
-    "difference": ("Difference by document", topic_parts.difference),
-    "positions": ("Positions and overlap", topic_parts.positions),
-    "missed": ("Missed", topic_parts.missed),
+    "lists": ("Lists", lists.lists),
+    "difference": ("Difference by document", difference.difference),
+    "positions": ("Positions and overlap", difference.positions),
+    "missed": ("Missed", lists.missed),
     "why": ("Why this document", why.why),
 }
 
@@ -77,13 +79,13 @@ with columns[3]:
     measure = parts.choose_measure(opened, tidy, state.read("measure"))
 with columns[4]:
     depth = int(state.choose("Shown", ["10", "20", "50", "100"], "depth", "10"))
-table = topic_parts.topic_order(opened, measure, a, b, state.read("kind"))
+table = shown.topic_order(opened, measure, a, b, state.read("kind"))
 if table.empty:
     raise UserError(f"there is no topic of the kind {state.read('kind')} that both systems were evaluated on")
 with first_row:
     topic = choose_topic(table)
 systems = [a, b, *more] if b else [a]
-shown = topic_parts.Shown(
+looked_at = shown.Shown(
     opened,
     content,
     content.topics[topic],
@@ -92,12 +94,12 @@ shown = topic_parts.Shown(
     {system: ranked(data.run_scores(opened, system).get(topic, {})) for system in systems},
     depth,
 )
-topic_parts.about(shown)
+shown.about(looked_at)
 views = {name: label for name, (label, _) in VIEWS.items() if b or name != "difference"}
 if b:
-    topic_parts.sentence(shown)
-VIEWS[state.choose_view("View", views, "view")][1](shown)
-topics_parts.figures_origin(opened, measure, systems)
+    shown.sentence(looked_at)
+VIEWS[state.choose_view("View", views, "view")][1](looked_at)
+figures_origin(opened, measure, systems)
 query_params = st.query_params.to_dict()
 st.page_link("views/topics.py", label="All topics", icon=":material/arrow_back:", query_params=query_params)
 terms.explain_terms(terms.NDCG, terms.JUDGED, terms.GRADES, terms.PARTS, terms.RBO, terms.WORDS)

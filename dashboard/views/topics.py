@@ -4,8 +4,10 @@ import pandas as pd
 import streamlit as st
 
 from core.significance import compare
-from dashboard import data, parts, state, tables, terms, topic_tables, topics_parts
+from dashboard import data, parts, state, tables, terms, topic_tables
 from dashboard.text import escape_markdown, shortened
+from dashboard.topics import differences, difficulty
+from dashboard.topics.chosen import Chosen, figures_origin, open_topic
 
 TIES = {
     "0": "exactly equal",
@@ -15,16 +17,16 @@ TIES = {
     "0.1": "within 0.1",
 }
 VIEWS = {
-    "differences": ("Differences", topics_parts.differences),
-    "contrasts": ("Picked for you", topics_parts.contrasts),
-    "heat": ("Heat map", topics_parts.heat_map),
-    "difficulty": ("Difficulty", topics_parts.difficulty),
-    "length": ("Query length", topics_parts.query_length),
-    "kinds": ("Kinds", topics_parts.kinds),
+    "differences": ("Differences", differences.differences),
+    "contrasts": ("Picked for you", differences.contrasts),
+    "heat": ("Heat map", difficulty.heat_map),
+    "difficulty": ("Difficulty", difficulty.difficulty),
+    "length": ("Query length", difficulty.query_length),
+    "kinds": ("Kinds", differences.kinds),
 }
 
 
-def choose(tidy: pd.DataFrame) -> tuple[topics_parts.Chosen, str]:
+def choose(tidy: pd.DataFrame) -> tuple[Chosen, str]:
     """Draw the choices above the chart; return what is looked at, and the chosen kind of topic."""
     systems = list(dict.fromkeys(tidy["system"]))
     labels = opened.labels | {topic_tables.MEDIAN: "median system"}
@@ -51,10 +53,10 @@ def choose(tidy: pd.DataFrame) -> tuple[topics_parts.Chosen, str]:
     of_b = topic_tables.median_system(values) if b == topic_tables.MEDIAN else values.get(b)
     table = tables.differences(values[a], of_b, content.topics)
     table = table[table["kind"] == kind].reset_index(drop=True) if kind else table
-    return topics_parts.Chosen(opened, content, measure, values, a, b, float(tie), table, labels), kind
+    return Chosen(opened, content, measure, values, a, b, float(tie), table, labels), kind
 
 
-def verdict(chosen: topics_parts.Chosen) -> str:
+def verdict(chosen: Chosen) -> str:
     """Say how the two systems compare over these topics."""
     label_a, label_b = chosen.labels[chosen.a], chosen.labels.get(chosen.b, "")
     if not chosen.b:
@@ -66,7 +68,7 @@ def verdict(chosen: topics_parts.Chosen) -> str:
     return tables.verdict(label_a, label_b, chosen.measure, found)
 
 
-def choose_topic(chosen: topics_parts.Chosen) -> None:
+def choose_topic(chosen: Chosen) -> None:
     """Draw the select box that opens a topic without a click on the chart."""
     queries = dict(zip(chosen.table["topic"], chosen.table["query"], strict=True))
     topic = st.selectbox(
@@ -77,7 +79,7 @@ def choose_topic(chosen: topics_parts.Chosen) -> None:
         placeholder="choose one, or click a mark of the chart",
     )
     if topic:
-        topics_parts.open_topic(topic)
+        open_topic(topic)
 
 
 opened: data.Opened = st.session_state["opened"]
@@ -93,6 +95,6 @@ view = state.choose_view("View", views, "chart")
 # A key of its own for each view: no click of an earlier one stays selected in it.
 key = " ".join([view, chosen.a, chosen.b, chosen.measure, kind, str(chosen.tie)])
 VIEWS[view][1](chosen, key)
-topics_parts.figures_origin(opened, measure=chosen.measure, systems=list(chosen.values))
+figures_origin(opened, measure=chosen.measure, systems=list(chosen.values))
 choose_topic(chosen)
 terms.explain_terms(terms.NDCG, terms.JUDGED, terms.MEDIAN, terms.PARTS, terms.RBO)

@@ -10,6 +10,7 @@ from core.artifacts import ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "dashboard"))
 from made_up import HOSTILE_TITLE  # noqa: E402
+from test_accessibility import serious  # noqa: E402
 from test_report import evil_report  # noqa: E402
 
 pytestmark = pytest.mark.browser
@@ -39,11 +40,12 @@ def test_the_report_opens_from_the_disk_with_charts_and_lists(
     expect(report.locator(".js-plotly-plot .main-svg").first).to_be_visible()
     expect(report.locator(".js-plotly-plot")).to_have_count(2)
     expect(report.get_by_role("heading", name="Topic 02: masks")).to_be_visible()
-    expect(report.locator(".hits")).to_have_count(4)
-    assert report.locator(".hits strong", has_text="onerror").first.inner_text() == HOSTILE_TITLE
+    expect(report.locator(".rs-list")).to_have_count(4)
+    assert report.locator(".rs-list strong", has_text="onerror").first.inner_text() == HOSTILE_TITLE
     assert report.evaluate("window.hacked") is None
     assert report.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert wrong == []
+    assert serious(report) == []
     report.context.close()
 
 

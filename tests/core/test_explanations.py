@@ -10,7 +10,7 @@ from core.bm25 import Bm25Index
 from core.collection import Document
 from core.errors import UserError
 from core.index import ExactIndex
-from core.matches import matched_spans
+from core.matches import term_finder
 from core.profile import AnalyzerSettings, Bm25Settings, SystemSettings
 from core.systems import Bm25System, DenseSystem
 
@@ -42,9 +42,9 @@ def test_term_weights_are_what_scoring_every_document_gives(engine: str, fields:
 def test_marks_follow_the_analyzer() -> None:
     analyzer = Analyzer(AnalyzerSettings())
     text = "The vaccine: SARS-CoV-2 (2019-nCoV) Vaccinating; covid19, Über-Impfung of the"
-    found = [text[begin:end] for begin, end in matched_spans(analyzer, text, "vaccines of sarscov2 or COVID, über")]
+    found = [text[begin:end] for begin, end in term_finder(analyzer, "vaccines of sarscov2 or COVID, über")(text)]
     assert found == ["vaccine", "SARS-CoV-2", "2019-nCoV", "Vaccinating", "covid19", "Über"]
-    assert matched_spans(analyzer, text, "the of") == [], "stop words match nothing"
+    assert term_finder(analyzer, "the of")(text) == [], "stop words match nothing"
 
 
 def encoder(tiny_bert: object, pooling: str, normalise: bool) -> SentenceTransformer:

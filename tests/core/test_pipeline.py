@@ -17,11 +17,11 @@ from core.build import build
 from core.collection import read_built_collection
 from core.encode import load_vectors
 from core.errors import UserError
-from core.evaluate import built_run, evaluate_systems
+from core.evaluate import evaluate_systems
 from core.expansions import read_expansions, write_expansions
 from core.import_runs import import_runs
 from core.profile import Profile
-from core.runs import ranked
+from core.runs import built_run, ranked
 from core.systems import find_settings, open_system
 
 SYSTEMS = ["bm25", "cosine", "dot"]

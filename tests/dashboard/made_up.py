@@ -1,4 +1,4 @@
-"""A small made-up collection with hostile texts, built by the real stages: what the page tests look at."""
+"""What the page tests look at: every page, and a small made-up collection with hostile texts, built by real stages."""
 
 import json
 from collections.abc import Callable
@@ -14,6 +14,20 @@ from core.expansions import write_expansions
 from core.profile import CollectionSettings, Profile, SystemSettings
 from core.systems import find_settings
 
+PAGES = {
+    "overview": "Overview",
+    "topics": "Topics",
+    "topic": "Topic",
+    "search": "Search",
+    "documents": "Documents",
+    "ann": "Exact vs ANN",
+    "expansion": "doc2query",
+    "training": "Training",
+    "runs": "Runs",
+    "artifacts": "Artifacts",
+    "report": "Report",
+}
+"""Every page of the dashboard, by the name of its file, and its title; the address of the first is the root."""
 Open = Callable[..., AppTest]
 """The fixture `open_page`: name of the page, parameters of the URL."""
 

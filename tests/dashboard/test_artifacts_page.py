@@ -1,8 +1,13 @@
 """The Artifacts page."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from made_up import Open
+
+from core.artifacts import ROOT
 
 
 def test_every_artifact_stands_there_with_its_state_and_command(open_page: Open, made_up: Path) -> None:
@@ -25,3 +30,16 @@ def test_a_missing_artifact_has_no_manifest_to_show(open_page: Open, made_up: Pa
     app.selectbox(key="choice artifact").select("measures").run()
     assert app.query_params["artifact"] == "measures"
     assert "measures.csv" in list(app.dataframe[1].value["file"])
+
+
+def test_the_page_needs_no_library_of_training(made_up: Path) -> None:
+    program = (
+        "import sys; from core.inventory import inventory; from dashboard import data; "
+        "opened = data.open_collection('made-up'); assert inventory(opened.profile, opened.folder); "
+        "print(sorted({'torch', 'transformers', 'datasets', 'sentence_transformers'} & set(sys.modules)))"
+    )
+    environment = os.environ | {"RANKSCOPE_ARTIFACTS": str(made_up.parent)}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "[]"

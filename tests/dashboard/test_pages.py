@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up import DOCUMENTS, HOSTILE_QUERY, Open
+from made_up import DOCUMENTS, HOSTILE_QUERY, PAGES, Open
 from streamlit.testing.v1 import AppTest
 
 from core.artifacts import ARTIFACTS
@@ -15,19 +15,6 @@ from core.measures import mean
 from core.runs import ranked, read_run
 from dashboard import data
 
-PAGES = {
-    "overview": "Overview",
-    "topics": "Topics",
-    "topic": "Topic",
-    "search": "Search",
-    "documents": "Documents",
-    "ann": "Exact vs ANN",
-    "expansion": "doc2query",
-    "training": "Training",
-    "runs": "Runs",
-    "artifacts": "Artifacts",
-    "report": "Report",
-}
 BUILT_HERE = sorted({"sample"} | {path.parent.parent.name for path in ARTIFACTS.glob("*/collection/manifest.json")})
 
 

@@ -10,7 +10,7 @@ import pytest
 from made_up import Open
 
 from core.collection import Document
-from dashboard.hits import Hit
+from dashboard.ranked_lists import Hit, grade_badge
 from dashboard.report import Report
 
 EVIL = '</script></title><script>window.hacked=1</script><img src="http://127.0.0.1:9/x" onerror="window.hacked=1">'
@@ -27,7 +27,9 @@ def evil_report() -> str:
     report.chart(go.Figure(go.Bar(x=[EVIL], y=[1], name=EVIL, customdata=[EVIL])))
     report.chart(go.Figure(go.Bar(x=["a"], y=[2])))
     document = Document(EVIL, EVIL, EVIL)
-    report.lists([(EVIL, [Hit(EVIL, 1.0, document, EVIL, EVIL, [(EVIL, 1.0)], [EVIL]), Hit(EVIL, 0.5, None)])])
+    badge = grade_badge(None, 2)
+    hits = [Hit(EVIL, document, 1, badge, 1.0, EVIL, [(EVIL, 1.0)], [EVIL]), Hit(EVIL, None, 2, badge, 0.5)]
+    report.lists([(EVIL, hits)], lambda text: [(1, 8)] if text else [])
     return report.html()
 
 

@@ -1,6 +1,7 @@
 """The Runs page: runs from elsewhere come in, are compared, and go again."""
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from filelock import FileLock
 from made_up import Open
 from streamlit.testing.v1 import AppTest
 
-from dashboard.uploads import saved
+from core.errors import UserError
+from dashboard.uploads import LARGEST_UNPACKED, saved
 
 GOOD = "1 Q0 d2 1 3 t\n1 Q0 d1 2 2 t\n02 Q0 d4 1 1 t\nNA Q0 d3 1 1 t\n"
 
@@ -129,3 +131,32 @@ def test_an_upload_lands_in_its_folder_under_a_harmless_name(tmp_path: Path, nam
 
 def test_gzip_is_known_by_its_beginning(tmp_path: Path) -> None:
     assert saved("a.run", gzip.compress(b"x"), tmp_path).name == "a.run.gz"
+
+
+@pytest.fixture(scope="module")
+def bomb() -> bytes:
+    """A .gz of zeros that unpacks to more than the limit: many members, as gzip allows, so that it is made quickly."""
+    member = gzip.compress(bytes(10_000_000))
+    return member * (LARGEST_UNPACKED // 10_000_000 + 1)
+
+
+def test_a_decompression_bomb_is_a_sentence_and_is_never_unpacked_whole(bomb: bytes, tmp_path: Path) -> None:
+    assert len(bomb) < 1_000_000
+    tracemalloc.start()
+    with pytest.raises(UserError, match="zeros.run unpacks to more than 500 MB"):
+        saved("zeros.run", bomb, tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bomb_on_the_page_is_a_sentence(open_page: Open, made_up: Path, bomb: bytes) -> None:
+    app = give(open_page("runs"), ("zeros.run.gz", bomb), ("a.run", GOOD))
+    assert "zeros.run.gz unpacks to more than 500 MB; give it in smaller parts" in errors(app)
+    assert app.button(key="import").disabled
+
+
+def test_a_damaged_gz_is_told_by_its_reader(open_page: Open, made_up: Path) -> None:
+    app = give(open_page("runs"), ("cut.run.gz", gzip.compress(GOOD.encode())[:-12]))
+    assert "cut.run.gz: damaged or cut short" in errors(app)

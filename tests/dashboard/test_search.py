@@ -17,16 +17,16 @@ from core.runs import ranked, read_run
 from core.systems import Answer
 from dashboard import data, judging
 from dashboard.answers import as_they_come
-from dashboard.hits import Hit, hits_html
+from dashboard.ranked_lists import Hit, grade_badge, ranked_list
 
 
 def lists(app: AppTest) -> list[str]:
-    """The HTML of each column's list."""
-    return [element.value for element in app.get("html")]
+    """The HTML of each column's list, without the marks of the query's terms."""
+    return [re.sub("</?mark>", "", element.value) for element in app.get("html")]
 
 
 def documents(html: str) -> list[str]:
-    return re.findall(r'class="document">document ([^<]*)<', html)
+    return re.findall(r">document ([^<]*)<", html)
 
 
 def texts(app: AppTest) -> str:
@@ -261,8 +261,12 @@ def test_hostile_texts_are_escaped_in_every_part_of_a_hit(open_page: Open, made_
     app = open_page("search", query=HOSTILE_QUERY)
     assert escape(HOSTILE_TITLE) in texts(app)
     assert escape(HOSTILE_TEXT) in texts(app)
+    assert "<mark>fever</mark>" in app.get("html")[0].value
     evil = '"><script>x</script>&'
     document = data.Document(evil, evil, evil)
-    html = hits_html([Hit(evil, 1.0, document, evil, evil, [(evil, 1.0)], [evil]), Hit(evil, 1.0, None, evil, evil)])
+    badge = grade_badge(2, 2)
+    hits = [Hit(evil, document, 1, badge, 1.0, evil, [(evil, 1.0)], [evil]), Hit(evil, None, 2, badge, 1.0, evil)]
+    html = ranked_list(hits, lambda text: [(0, 2)] if text else [], evil, evil, snippets=True)
     assert "<script" not in html
-    assert html.count(escape(evil)) == 11
+    plain = re.sub("</?mark>", "", html)
+    assert plain.count(escape(evil)) == 11, "name, facts; title, snippet, note, terms, text, id, query; id, note"

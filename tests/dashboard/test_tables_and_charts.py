@@ -5,7 +5,8 @@ import pytest
 
 from core.collection import Topic
 from dashboard import charts, tables
-from dashboard.card import grade_text, matched_terms
+from dashboard.grades import grade_text
+from dashboard.ranked_lists import matched_terms
 
 TOPICS = {
     name: Topic(name, f"query {name}", f"question {name}", "", kind) for name, kind in zip("123", "xxy", strict=True)

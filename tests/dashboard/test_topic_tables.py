@@ -9,7 +9,7 @@ from core.artifacts import ROOT
 from core.collection import Document, Topic
 from core.ndcg_difference import split_difference
 from core.profile import tomllib
-from dashboard import charts, ranked_lists, tables, topic_charts, topic_tables
+from dashboard import charts, grades, ranked_lists, tables, topic_charts, topic_tables
 
 VALUES = {
     "a": {"1": 0.5, "2": 0.25, "3": 0.0},
@@ -158,9 +158,9 @@ def test_split_bars_hatch_what_speaks_for_the_other() -> None:
 
 
 def test_a_grade_is_a_word_of_its_own_for_unjudged() -> None:
-    words = [topic_charts.grade_words(grade, 2) for grade in (None, pd.NA, -1, 0, 1, 2)]
+    words = [grades.grade_words(grade, 2) for grade in (None, pd.NA, -1, 0, 1, 2)]
     assert words == ["unjudged", "unjudged", "not relevant", "not relevant", "partly relevant", "relevant"]
-    assert topic_charts.grade_words(1, 1) == "relevant"
+    assert grades.grade_words(1, 1) == "relevant"
 
 
 def test_a_list_marks_terms_and_escapes_everything() -> None:
@@ -169,9 +169,8 @@ def test_a_list_marks_terms_and_escapes_everything() -> None:
     def spans(text: str) -> list[tuple[int, int]]:
         return [match.span() for match in re.finditer("fever", text, re.IGNORECASE)]
 
-    html = ranked_lists.ranked_list(
-        "<i>BM25</i>", "<u>", [ranked_lists.Hit(1, "d<1>", None)], {"d<1>": document}, spans, 2
-    )
+    hit = ranked_lists.Hit("d<1>", document, 1, ranked_lists.grade_badge(None, 2))
+    html = ranked_lists.ranked_list([hit], spans, "<i>BM25</i>", "<u>")
     body = html.removeprefix(ranked_lists.STYLE)
     assert "&lt;b&gt;<mark>Fever</mark>&lt;/b&gt;" in body
     assert "a <mark>fever</mark> &amp; &lt;script&gt;" in body

@@ -15,6 +15,7 @@ from core.artifacts import writing
 from core.runs import ranked, read_run
 from core.systems import Answer, open_system
 from dashboard import data
+from dashboard.comparison import export
 from dashboard.ranked_lists import STYLE
 
 TOPICS_VIEWS = ["differences", "contrasts", "heat", "difficulty", "length", "kinds"]
@@ -67,6 +68,31 @@ def test_every_view_has_its_table_or_its_links(open_page: Open, made_up: Path, v
     if view == "heat":
         expected = measured(made_up, "expanded", "AP")
         assert rows.set_index("topic")["BM25 + <b>queries</b>"].to_dict() == pytest.approx(expected.to_dict())
+
+
+def test_tables_are_exported_as_csv_latex_and_markdown(
+    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {}
+    monkeypatch.setattr(
+        "dashboard.topics.chosen.downloads",
+        lambda raw, texts, name, caption: given.update({name: (raw, export.latex(texts, caption))}),
+    )
+    open_page("topics", chart="differences", a="expanded", b="bm25", measure="AP")
+    open_page("topics", chart="difficulty", measure="AP")
+    assert list(given) == ["made-up-differences", "made-up-wins-ties-losses", "made-up-difficulty"]
+    raw, latex = given["made-up-differences"]
+    difference = measured(made_up, "expanded", "AP") - measured(made_up, "bm25", "AP")
+    assert raw["difference"].to_dict() == pytest.approx(difference.to_dict())
+    assert latex.count(r" \\") == 1 + len(difference), "a row a topic, under the heads"
+    assert "\\toprule" in latex
+    counts = [line for line in given["made-up-difficulty"][1].splitlines() if line.startswith("02 &")]
+    assert " & 1 & 1 " in counts[0], "one relevant of one judged, in whole numbers"
+
+
+def test_every_table_has_its_three_buttons(open_page: Open, made_up: Path) -> None:
+    app = open_page("topics", chart="differences", a="expanded", b="bm25")
+    assert [button.proto.label for button in app.get("download_button")] == ["CSV", "LaTeX", "Markdown"] * 2
 
 
 def test_a_tie_threshold_turns_wins_into_ties(open_page: Open, made_up: Path) -> None:

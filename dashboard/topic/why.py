@@ -9,11 +9,10 @@ import streamlit as st
 from core.collection import Document
 from core.errors import UserError
 from core.profile import SystemSettings
-from dashboard import data, state, topic_tables
+from dashboard import data, predicted_queries, state, topic_tables
 from dashboard.ranked_lists import Hit, marked, ranked_list, shaded_words
 from dashboard.text import escape_markdown, show_error
-from dashboard.topic_parts import Shown, marks
-from dashboard.topics_parts import titles_of
+from dashboard.topic.shown import Shown
 
 if TYPE_CHECKING:
     from core.systems import DenseSystem
@@ -30,13 +29,9 @@ def why(shown: Shown) -> None:
     if not names:
         st.info("No list holds a document for this topic.")
         return
-    titles = titles_of(shown.content, names)
-    identity = state.choose("Document", names, "document", names[0], titles)
+    identity = state.choose("Document", names, "document", names[0], shown.titles(names))
     document = shown.content.documents.get(identity)
-    grade = shown.judgments.get(identity)
-    hit = Hit(None, identity, grade)
-    body = ranked_list("", "", [hit], shown.content.documents, marks(shown), shown.content.highest_grade)
-    st.html(body)
+    st.html(ranked_list([Hit(identity, document, badge=shown.badge(identity))], shown.spans))
     settings = {system.name: system for system in shown.opened.profile.system}
     columns = dict(zip(shown.systems, st.columns(len(shown.systems)), strict=True))
     for system, column in columns.items():
@@ -81,7 +76,7 @@ def explanation(shown: Shown, settings: SystemSettings, document: Document) -> N
     else:
         draw_shares(table, "weight", f"Terms of the query that {document.id} has")
     if settings.expanded:
-        predicted(shown, document)
+        predicted(shown, settings, document)
 
 
 def draw_shares(table: pd.DataFrame, column: str, alt: str, rest: Sequence[tuple[str, float]] = ()) -> None:
@@ -112,12 +107,13 @@ def words(shown: Shown, shares: Sequence[tuple[str, float]]) -> None:
         st.caption("The darker, the larger the share; dotted: below 0. Only what the model read is here.")
 
 
-def predicted(shown: Shown, document: Document) -> None:
-    """Draw the predicted queries that share a term with the query, their matches marked."""
-    spans = marks(shown)
-    queries = dict.fromkeys(data.expansions(shown.opened).get(document.id, []))
-    matching = [text for text in queries if spans(text)]
+def predicted(shown: Shown, settings: SystemSettings, document: Document) -> None:
+    """Draw the predicted queries that share a term with the query, their matches marked; all of them on demand."""
+    queries = dict.fromkeys(predicted_queries.searched(shown.opened, settings).get(document.id, []))
+    matching = [text for text in queries if shown.spans(text)]
     st.caption(f"{len(matching)} of {len(queries)} predicted queries have a term of this query:")
     if matching:
-        items = "".join(f"<li>{marked(text, spans(text))}</li>" for text in matching)
+        items = "".join(f"<li>{marked(text, shown.spans)}</li>" for text in matching)
         st.html(f'<div class="rs-list"><ol>{items}</ol></div>')
+    with st.expander("All predicted queries"):
+        predicted_queries.panel(shown.opened, settings, document)

@@ -1,0 +1,87 @@
+"""What the Topics page looks at, and what its views share: a chart with its table, and the way to a topic."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import data, topic_charts, topic_tables
+from dashboard.comparison.export import downloads, picture_button
+from dashboard.comparison.provenance import command, provenance
+from dashboard.comparison.tables import texts
+from dashboard.text import escape_markdown, shortened
+
+PAGE = "views/topic.py"
+FOUR = st.column_config.NumberColumn(format="%.4f")
+SIGNED = st.column_config.NumberColumn(format="%+.4f")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the Topics page looks at: system a against b ("" where only one has run), one measure, some topics."""
+
+    opened: data.Opened
+    content: data.Content
+    measure: str
+    values: topic_tables.Values
+    """Of the systems that ran, without the median."""
+    a: str
+    b: str
+    tie: float
+    table: pd.DataFrame
+    """From `tables.differences`."""
+    labels: Mapping[str, str]
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics that are looked at, the largest difference first."""
+        return list(self.table["topic"])
+
+    @property
+    def difference(self) -> str:
+        """What is drawn, in words."""
+        return f"{self.measure}: a − b" if self.b else self.measure
+
+
+def open_topic(topic: str) -> None:
+    """Go to the page of a topic, every other choice as it is."""
+    st.switch_page(PAGE, query_params={**st.query_params.to_dict(), "topic": topic})
+
+
+def link(topic: str, query: str) -> None:
+    """Draw a link to a topic's page."""
+    label = escape_markdown(f"{topic} · {shortened(query, 40)}")
+    st.page_link(PAGE, label=label, query_params={**st.query_params.to_dict(), "topic": topic})
+
+
+def chart(figure: object, key: str, alt: str) -> None:
+    """Draw a chart whose marks are topics; a click on one opens its topic."""
+    event = st.plotly_chart(
+        figure, key=key, config=picture_button(key), on_select="rerun", selection_mode="points", alt=alt
+    )
+    topic = topic_charts.clicked(event.selection.points)
+    if topic:
+        open_topic(topic)
+
+
+def table_of(chosen: Chosen, table: pd.DataFrame, name: str, config: Mapping[str, Any]) -> None:
+    """Draw the table of a chart, closed at first, with its downloads; its first column names the rows."""
+    with st.expander("Table of this chart"):
+        st.dataframe(table, hide_index=True, column_config=dict(config), alt=f"Table of {name}")
+        table_downloads(chosen, table.set_index(table.columns[0]), name)
+
+
+def table_downloads(chosen: Chosen, table: pd.DataFrame, name: str) -> None:
+    """Draw the downloads of a table, which its index names the rows of."""
+    about = f"{chosen.opened.folder.name}, {chosen.measure}: {name.replace('-', ' ')}"
+    downloads(table, texts(table), f"{chosen.opened.folder.name}-{name}", about)
+
+
+def figures_origin(opened: data.Opened, measure: str, systems: Sequence[str]) -> None:
+    """Draw the button that says where the figures of the page come from."""
+    option = f'--measures "{measure}" --per-topic'
+    commands = {system: command(opened, "evaluate", [system], option) for system in systems}
+    about = "values by topic, paired by topic id; a judged topic that a run lacks counts 0"
+    provenance(opened, "topics", measure, commands, about)

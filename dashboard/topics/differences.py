@@ -1,0 +1,85 @@
+"""Two systems over all topics: the difference of each, the topics picked for the reader, and the mean by kind."""
+
+import streamlit as st
+
+from core.ndcg_difference import split_difference
+from core.overlap import rank_biased_overlap
+from core.runs import Scores, ranked
+from dashboard import charts, data, state, tables, topic_charts, topic_tables
+from dashboard.comparison.export import picture_button
+from dashboard.text import escape_markdown
+from dashboard.topics.chosen import FOUR, SIGNED, Chosen, chart, link, table_downloads, table_of
+
+PICKED = 3
+
+
+def differences(chosen: Chosen, key: str) -> None:
+    """Draw the difference of every topic, and who wins how often."""
+    label_a, label_b = chosen.labels[chosen.a], chosen.labels.get(chosen.b, "")
+    figure = charts.difference_bars(chosen.table, label_a, label_b, chosen.measure, state.read("topic"), chosen.tie)
+    chart(figure, key, "Bars of the difference for each topic, the largest first; a click opens the topic")
+    shown = chosen.table.drop(columns=["a", "b"])
+    if chosen.b:
+        shown = chosen.table.rename(columns={"a": label_a, "b": label_b})
+    table_of(chosen, shown, "differences", {label_a: FOUR, label_b: FOUR, "difference": SIGNED})
+    if not chosen.b:
+        return
+    values = {**chosen.values, topic_tables.MEDIAN: topic_tables.median_system(chosen.values)}
+    tallies = topic_tables.tallies(values, chosen.b, chosen.topics, chosen.tie)
+    st.markdown(f"**Wins, ties and losses against {escape_markdown(label_b)}**")
+    shown = tallies.rename(index=chosen.labels).rename_axis("system")
+    about = f"Wins, ties and losses of every system against {label_b}"
+    st.dataframe(shown, column_config={"difference": SIGNED}, alt=about)
+    table_downloads(chosen, shown, "wins-ties-losses")
+
+
+def contrasts(chosen: Chosen, key: str) -> None:
+    """Draw the topics to look at first, with what changed in each."""
+    label_a, label_b = chosen.labels[chosen.a], chosen.labels.get(chosen.b, "")
+    runs = {s: data.run_scores(chosen.opened, s) for s in (chosen.a, chosen.b) if s in chosen.values}
+    rankings = {topic: [documents(run, topic) for run in runs.values()] for topic in chosen.topics}
+    both = len(runs) == 2
+    overlaps = {topic: rank_biased_overlap(a, b) for topic, (a, b) in rankings.items()} if both else {}
+    picked = topic_tables.contrasts(chosen.table, overlaps, chosen.tie, PICKED)
+    headings = {
+        "a": f"{label_a} furthest ahead",
+        "b": f"{label_b} furthest ahead",
+        "apart": "Tied, with other documents",
+    }
+    rows = chosen.table.set_index("topic")
+    texts = data.content(chosen.opened).documents if both else {}
+    k = topic_tables.split_cutoff(chosen.measure)
+    for column, (name, heading) in zip(st.columns(3), headings.items(), strict=True):
+        with column:
+            st.markdown(f"**{escape_markdown(heading)}**")
+            if not picked[name]:
+                st.caption("No such topic.")
+            for topic in picked[name]:
+                with st.container(border=True, gap="xsmall"):
+                    link(topic, str(rows["query"][topic]))
+                    overlap = f", overlap (RBO) {overlaps[topic]:.2f}" if both else ""
+                    st.caption(f"{chosen.measure} {rows['difference'][topic]:+.4f}{overlap}")
+                    if both:
+                        judgments = chosen.content.qrels.get(topic, {})
+                        parts = split_difference(rankings[topic][0], rankings[topic][1], judgments, k)
+                        titles = topic_tables.titles_of(texts, [part.document for part in parts])
+                        sentence = topic_tables.change_sentence(parts, label_a, label_b, k, titles)
+                        st.caption(escape_markdown(sentence))
+
+
+def documents(run: Scores, topic: str) -> list[str]:
+    """Return what a run retrieved for a topic, best first."""
+    return [name for name, _ in ranked(run.get(topic, {}))]
+
+
+def kinds(chosen: Chosen, key: str) -> None:
+    """Draw the mean difference by kind of topic."""
+    kept = set(chosen.topics)
+    groups = chosen.table[chosen.table["kind"] != ""].groupby("kind", sort=False)["difference"]
+    table = groups.agg(["size", "mean"]).set_axis(["topics", "difference"], axis=1)
+    figure = topic_charts.kind_bars(table, f"mean of {chosen.difference}")
+    st.plotly_chart(figure, key=key, config=picture_button(key), alt="Mean difference by kind of topic")
+    values = {s: {t: v for t, v in by.items() if t in kept} for s, by in chosen.values.items()}
+    shown = tables.by_kind(values, chosen.content.topics).join(table["difference"])
+    config = {label: FOUR for label in chosen.labels.values()} | {"difference": SIGNED}
+    table_of(chosen, shown.rename(columns=dict(chosen.labels)).reset_index(), "kinds", config)
