@@ -72,15 +72,16 @@ def run(profile: Profile, folder: Path, triples_file: Path | None = None, device
                 set_seed(seed)
                 model = build_model(changed, base, device)
                 row: dict[str, Any] = {"variant": name, "seed": seed}
-                row |= {
-                    f"{key} before": value for key, value in _figures(model, evaluator, collection, profile, changed)
-                }
+                # Nothing in an untrained model is drawn at random: another seed of the variant had the same figures.
+                known = next((row for row in rows if row["variant"] == name), None)
+                before = known or _figures(model, evaluator, collection, profile, changed, " before")
+                row |= {key: value for key, value in before.items() if key.endswith(" before")}
                 limited = triples[: settings.rows] if settings.rows else triples
                 training, validation = training_rows(changed, folder, limited, held_out, model)
                 checkpoints = partial / "checkpoints"
                 history = fit(model, training, validation, changed, checkpoints)
                 artifacts.remove_tree(checkpoints)
-                row |= dict(_figures(model, evaluator, collection, profile, changed))
+                row |= _figures(model, evaluator, collection, profile, changed)
                 row |= {"rows": len(training), "seconds": round(history[-1]["train_runtime"], 1)}
                 rows.append(row)
                 artifacts.write_text(progress, "".join(json.dumps(row) + "\n" for row in rows))
@@ -107,8 +108,9 @@ def _figures(
     collection: Collection,
     profile: Profile,
     settings: FinetuneSettings,
-) -> list[tuple[str, float]]:
-    """Return MRR@10 on the held-out queries and nDCG@10 on the collection."""
+    when: str = "",
+) -> dict[str, float]:
+    """Return MRR@10 on the held-out queries and nDCG@10 on the collection, `when` after their names."""
     names = [document.id for document in collection.documents]
     index = ExactIndex(settings.similarity)
     index.build(encode_texts(model, [document.full_text for document in collection.documents], "document"))
@@ -119,7 +121,8 @@ def _figures(
         for topic, own, of_own in zip(collection.topics, positions, scores, strict=True)
     }
     ndcg = mean(evaluate(found, collection.qrels, ["nDCG@10"])["nDCG@10"])
-    return [("MRR@10", round(evaluator(model)[evaluator.primary_metric], 4)), ("nDCG@10", round(ndcg, 4))]
+    mrr = evaluator(model)[evaluator.primary_metric]
+    return {f"MRR@10{when}": round(mrr, 4), f"nDCG@10{when}": round(ndcg, 4)}
 
 
 def main(arguments: list[str] | None = None) -> None:
