@@ -397,7 +397,7 @@ def held_out_evaluator(
     relevant: dict[str, set[str]] = {}
     for triple in held_out:
         relevant.setdefault(triple.query, set()).add(ids[triple.relevant])
-    return InformationRetrievalEvaluator(
+    evaluator = InformationRetrievalEvaluator(
         queries={query: query for query in relevant},
         corpus={number: passage for passage, number in ids.items()},
         relevant_docs=relevant,
@@ -408,6 +408,8 @@ def held_out_evaluator(
         write_csv=False,
         name="held-out",
     )
+    evaluator.primary_metric = f"held-out_{similarity}_mrr@10"  # the library's own choice is nDCG
+    return evaluator
 
 
 def main(arguments: list[str] | None = None) -> None:

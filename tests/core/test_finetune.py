@@ -88,6 +88,22 @@ def test_the_evaluator_ranks_relevant_passages_among_all():
     assert relevant == {"q1": {"a", "c"}, "q2": {"b"}}
 
 
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_the_evaluators_figure_is_mrr_by_hand(tiny_bert, words, similarity):
+    triples = [Triple(words[n], words[n + 40], words[n + 41]) for n in range(0, 30, 3)]
+    triples += [Triple(words[0], words[90], words[91])]  # two relevant ones: here MRR and nDCG part
+    evaluator = held_out_evaluator(triples, similarity)
+    model = build_model(FinetuneSettings(max_tokens=8), tiny_bert, "cpu")
+    figure = evaluator(model)[evaluator.primary_metric]
+    reciprocal = []
+    vectors = model.encode(evaluator.corpus, normalize_embeddings=similarity == "cosine")
+    for query in evaluator.queries_ids:
+        best = np.argsort(-(vectors @ model.encode(query)))[:10]
+        hits = [evaluator.corpus_ids[i] in evaluator.relevant_docs[query] for i in best]
+        reciprocal.append(1 / (1 + hits.index(True)) if any(hits) else 0)
+    assert 0 < figure < 1 and figure == pytest.approx(np.mean(reciprocal))
+
+
 def fitted(tiny_bert, triples, folder, validation=None, **settings):
     """Return a model trained on triples, and the history."""
     settings = FinetuneSettings(**{"batch": 25, "learning_rate": 2e-3, "max_tokens": 16, "epochs": 4} | settings)
