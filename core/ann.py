@@ -11,6 +11,7 @@ drift of the machine hits all alike. Indexes that are built stay on disk until t
 import argparse
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tqdm import tqdm
 from core import cli
 from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, write_text, writing
 from core.collection import QRELS, TOPICS, Collection, Topic, collection_digests, read_built_collection
-from core.encode import encode_texts, load_encoder, load_vectors
+from core.encode import encode_texts, load_encoder_of, load_vectors
 from core.errors import UserError
 from core.index import ExactIndex, VectorIndex
 from core.index_kinds import make_index
@@ -37,10 +38,12 @@ OWN_GRAPH = "hnsw"
 """The index that stays in the artifact."""
 
 
-def topic_vectors(profile: Profile, system: SystemSettings, topics: list[Topic], device: str = "auto") -> np.ndarray:
-    """Encode topics, float32 [n_topics, dimension]."""
+def topic_vectors(
+    profile: Profile, system: SystemSettings, topics: list[Topic], folder: Path, device: str = "auto"
+) -> np.ndarray:
+    """Encode topics with the model that made the system's vectors under `folder`, float32 [n_topics, dimension]."""
     texts = [system.query_prefix + topic.text(profile.collection.topic_field) for topic in topics]
-    return encode_texts(load_encoder(system, device), texts, "query")
+    return encode_texts(load_encoder_of(folder, system, device), texts, "query")
 
 
 def sweep(profile: Profile, system: SystemSettings, folder: Path, device: str = "auto", size: int = 0) -> Path:
@@ -57,7 +60,7 @@ def sweep(profile: Profile, system: SystemSettings, folder: Path, device: str = 
     with writing(target, "ann", settings, inputs, facts, resume=True) as partial:
         stored, ids = load_vectors(folder, system.name)
         collection = read_built_collection(folder)
-        queries = topic_vectors(profile, system, collection.topics, device)
+        queries = topic_vectors(profile, system, collection.topics, folder, device)
         vectors = simulate(np.array(stored), size, profile.ann.seed) if size else np.array(stored)
         rows = _measure(vectors, queries, system.similarity, profile, partial)
         if not size:
@@ -126,9 +129,10 @@ def _built(
     path, seconds_path = partial / f"index-{place}", partial / f"index-{place}.seconds"
     if settings.kind == OWN_GRAPH:
         path, seconds_path = partial / f"index-{OWN_GRAPH}", partial / f"index-{OWN_GRAPH}.seconds"
-    if seconds_path.exists():
-        index.load(path, vectors)
-        return index, float(seconds_path.read_text()), path.stat().st_size
+    if seconds_path.exists() and path.exists():
+        with suppress(UserError):  # one that an interruption has cut is built anew
+            index.load(path, vectors)
+            return index, float(seconds_path.read_text()), path.stat().st_size
     if settings.kind == OWN_GRAPH:  # compiled code is read from disk before the clock starts
         make_index(OWN_GRAPH, similarity).build(vectors[:50])
     started = time.perf_counter()

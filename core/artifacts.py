@@ -2,9 +2,10 @@
 
 An artifact is one folder. Its files are written under a temporary name beside it and the folder is renamed when it is
 complete, so that a reader finds a whole artifact or none. `manifest.json` inside names the stage, its settings, the
-digests of its inputs and of every file, versions, seconds and host. Freshness is a comparison of manifests.
+digests of its inputs, of every file and of itself, versions, seconds and host. Freshness is a comparison of manifests.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -24,6 +25,8 @@ from filelock import FileLock, Timeout
 from core.errors import UserError
 
 MANIFEST = "manifest.json"
+OWN_DIGEST = "sha256"
+"""In a manifest and in a saved profile: the digest of all the rest of it."""
 PROFILE = "profile.json"
 """Beside a collection's artifacts: the profile that they were built with."""
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,17 +96,31 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+        return _checked(json.loads(path.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{shown(folder)} is missing; rebuild it with {rebuild_command(folder)}") from None
-    except (ValueError, TypeError) as error:
-        raise UserError(
-            f"{shown(path)} is damaged ({error}); rebuild it with {rebuild_command(folder)} --force"
-        ) from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{shown(path)} is damaged ({error}); rebuild it with {rebuild_command(folder)}") from None
+
+
+def _checked(table: Any) -> Manifest:
+    """Return the manifest that a table holds; one of an earlier version has no digest of its own to compare."""
+    if not isinstance(table, dict):
+        raise ValueError("it is no JSON object")
+    recorded = table.pop(OWN_DIGEST, None)
+    if recorded is not None and recorded != value_digest(table):
+        raise ValueError(f"its {OWN_DIGEST} is not that of what it holds")
+    manifest = Manifest(**table)
+    if not all({"bytes", "sha256"} <= set(entry) for entry in dict(manifest.files).values()):
+        raise ValueError("a file without size or SHA-256")
+    return manifest
 
 
 def open_artifact(folder: Path, *files: str) -> Manifest:
     """Check every file of an artifact against its manifest and return the manifest.
+
+    Contents are read once a process and again when a file's size or modification time is another, so that asking
+    before each use costs next to nothing and notices a change at once.
 
     Args:
         files: the names of those that are to be read; none means all.
@@ -114,15 +131,25 @@ def open_artifact(folder: Path, *files: str) -> Manifest:
     manifest = read_manifest(folder)
     problem = damage(folder, manifest, *files)
     if problem:
-        raise UserError(f"{problem}; rebuild it with {rebuild_command(folder)} --force")
+        raise UserError(f"{problem}; rebuild it with {rebuild_command(folder)}")
     return manifest
+
+
+def is_whole(folder: Path) -> bool:
+    """Say whether there is an artifact at `folder`, with nothing lost, cut or changed."""
+    try:
+        open_artifact(folder)
+    except UserError:
+        return False
+    return True
 
 
 def damage(folder: Path, manifest: Manifest, *files: str) -> str | None:
     """Return what is wrong with an artifact's files (all, or those named) as the beginning of a sentence, or None."""
     for name in files or manifest.files:
-        entry = manifest.files[name]
-        path = folder / name
+        entry, path = manifest.files.get(name), folder / name
+        if entry is None:
+            return f"{shown(folder / MANIFEST)} lists no {name}"
         if not path.is_file():
             return f"{shown(path)} is missing"
         if path.stat().st_size != entry["bytes"]:
@@ -169,24 +196,45 @@ def writing(
     With `resume`, what an interrupted run of the same settings and inputs left there is still in the folder, and an
     interruption leaves it for the next run. `facts` are figures about the result (counts, speeds) that the block may
     fill in; they go into the manifest.
+
+    Raises:
+        UserError: another process is writing the same artifact, or the disk is full.
     """
     facts = {} if facts is None else facts
-    partial = folder.with_name(f".{folder.name}.partial")
+    partial, old = (folder.with_name(f".{folder.name}.{ending}") for ending in ("partial", "old"))
     key = value_digest([stage, dict(settings), dict(inputs)])
-    key_file = partial / ".key"
-    if partial.exists() and not (resume and key_file.is_file() and key_file.read_text() == key):
-        shutil.rmtree(partial)
-    partial.mkdir(parents=True, exist_ok=True)
-    key_file.write_text(key)
-    started = time.perf_counter()
-    try:
-        yield partial
-    except BaseException:
-        if not resume:
-            shutil.rmtree(partial, ignore_errors=True)
-        raise
-    key_file.unlink()
-    _seal(partial, folder, stage, settings, inputs, facts, time.perf_counter() - started)
+    key_file = partial / KEY
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(folder.with_name(f".{folder.name}.lock"), f"another process is writing {shown(folder)}"):
+        if old.exists() and not folder.exists():  # killed between the two renames of a seal
+            old.rename(folder)
+        started = time.perf_counter()
+        try:
+            if partial.exists() and not (resume and key_file.is_file() and key_file.read_text() == key):
+                shutil.rmtree(partial)
+            partial.mkdir(exist_ok=True)
+            write_text(key_file, key)
+            yield partial
+            _seal(partial, folder, stage, settings, inputs, facts, started)
+        except BaseException as error:
+            full = _disk_is_full(error, folder.parent)
+            if not resume:
+                shutil.rmtree(partial, ignore_errors=True)
+            if full:
+                raise UserError(
+                    f"the disk is full: {shown(folder)} could not be written; make room and run the same command again"
+                ) from error
+            raise
+
+
+KEY = ".key"
+
+
+def _disk_is_full(error: BaseException, folder: Path) -> bool:
+    """Say whether an error is for want of space: libraries have errors of their own for it, or none that says so."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, Exception) and not isinstance(error, UserError) and shutil.disk_usage(folder).free < 2**20
 
 
 def _seal(
@@ -196,12 +244,16 @@ def _seal(
     settings: Mapping[str, Any],
     inputs: Mapping[str, str],
     facts: dict[str, Any],
-    seconds: float,
+    started: float,
 ) -> None:
+    # What is hidden is the key, and what an interruption left of `write_text`.
+    for path in partial.rglob(".*"):
+        if path.name != KEY and path.is_file():
+            path.unlink()
     files = {
         path.relative_to(partial).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
         for path in sorted(partial.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path not in (partial / MANIFEST, partial / KEY)
     }
     manifest = Manifest(
         stage=stage,
@@ -211,17 +263,24 @@ def _seal(
         files=files,
         facts=facts,
         versions=versions(),
-        seconds=round(seconds, 3),
+        seconds=round(time.perf_counter() - started, 3),
         host=host(),
         finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
-    write_text(partial / MANIFEST, json.dumps(manifest.__dict__, indent=1, ensure_ascii=False) + "\n")
+    write_text(partial / MANIFEST, with_own_digest(manifest.__dict__))
+    (partial / KEY).unlink()  # as late as can be: without it nothing is resumed
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
     partial.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def with_own_digest(table: Mapping[str, Any]) -> str:
+    """Return a table as the text of a JSON file that holds its own digest, too."""
+    table = json.loads(json.dumps(table))
+    return json.dumps(table | {OWN_DIGEST: value_digest(table)}, indent=1, ensure_ascii=False) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -242,11 +301,18 @@ def building(folder: Path) -> Iterator[None]:
         UserError: another build holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    with _alone(folder / ".lock", f"another build is writing {shown(folder)}"):
+        yield
+
+
+@contextmanager
+def _alone(path: Path, otherwise: str) -> Iterator[None]:
+    """Hold a lock; the system frees that of a process that was killed."""
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserError(f"another build is writing {shown(folder)}; wait until it ends") from None
+        raise UserError(f"{otherwise}; wait until it ends") from None
     try:
         yield
     finally:
@@ -277,8 +343,25 @@ def rebuild_command(folder: Path) -> str:
         return "python -m core.ablations --profile ablations"
     if parts[1] == "quality":
         return "python -m core.doc2query quality"
+    if given := _given_once(parts[1], parts[2:]):
+        return given
     profile = parts[1] if parts[1] == "sample" else f"artifacts/{parts[1]}/{PROFILE}"
     return f"python scripts/build.py --profile {profile}"
+
+
+def _given_once(collection: str, place: tuple[str, ...]) -> str | None:
+    """Return the command that brings in again what no build makes: imported runs, and judgments given once."""
+    try:
+        saved = json.loads((ARTIFACTS / collection / PROFILE).read_text(encoding="utf-8"))
+        source = saved["collection"]["source"]
+        imported = {("runs", system["name"]) for system in saved["system"] if system["kind"] == "run"}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if place == ("collection",) and source == "derived":
+        return f"python -m core.derive SOURCE --qrels FILE --name {collection}"
+    if place == ("collection",) and source == "imported":
+        return f"python -m core.import_runs RUN --name {collection} --qrels FILE"
+    return f"python -m core.import_runs RUN --name {collection}" if place in imported else None
 
 
 def versions() -> dict[str, str]:

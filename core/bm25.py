@@ -276,10 +276,12 @@ def load_index(profile: Profile, system: SystemSettings, folder: Path) -> Bm25In
         documents, predicted = read_built_collection(folder).documents, searched_queries(system, folder)
         return Bm25Index.build(documents, profile.bm25, profile.analyzer, predicted, system.expansion)
     target = folder / "bm25" / system.name
-    open_artifact(target)
+    names = {name.split("/")[0] for name in open_artifact(target).files}
     ids = json.loads((target / "document_ids.json").read_text(encoding="utf-8"))
     fields = [
-        Field("bm25s", bm25s.BM25.load(path, mmap=True, show_progress=False)) for path in sorted(target.glob("field-*"))
+        Field("bm25s", bm25s.BM25.load(target / name, mmap=True, show_progress=False))
+        for name in sorted(names)
+        if name.startswith("field-")
     ]
     return Bm25Index(ids, fields, Analyzer(profile.analyzer))
 

@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from core import artifacts, cli
-from core.artifacts import PROFILE, building, file_digest, read_manifest, shown, writing
+from core.artifacts import PROFILE, building, file_digest, is_whole, read_manifest, shown, writing
 from core.collection import CORPUS, QRELS, TOPICS, read_built_collection, write_topics
 from core.errors import UserError
 from core.evaluate import evaluate_systems
@@ -35,8 +35,6 @@ def derive(source: str, name: str, qrels: Path, residual: bool = False) -> Path:
     if not re.match(SAFE_NAME, name):
         raise UserError(f"{name!r} cannot be a collection's name: letters, digits, '.', '_', '+' and '-' can")
     original, folder = artifacts.ARTIFACTS / source, artifacts.ARTIFACTS / name
-    if folder.exists():
-        raise UserError(f"there is a collection {name} already; give another name")
     profile = read_profile(str(original / PROFILE)) if (original / PROFILE).is_file() else read_profile(source)
     collection = read_built_collection(original)
     judgments = {topic: by for topic, by in read_qrels(qrels).items() if topic in {t.id for t in collection.topics}}
@@ -52,6 +50,8 @@ def derive(source: str, name: str, qrels: Path, residual: bool = False) -> Path:
         "judgments": sum(map(len, judgments.values())),
     }
     with building(folder):
+        if (folder / PROFILE).is_file() and is_whole(folder / "collection"):
+            raise UserError(f"there is a collection {name} already; give another name")
         settings = {"derived_from": source, "residual": residual}
         with writing(folder / "collection", "import_runs", settings, inputs, facts) as partial:
             if collection.documents:

@@ -5,6 +5,7 @@ Documents go through in shards of similar length; each finished shard is on disk
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +14,9 @@ import numpy as np
 from tqdm import tqdm
 
 from core import cli
-from core.artifacts import open_artifact, write_text, writing
+from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, write_text, writing
 from core.collection import CORPUS, collection_digests, read_built_collection
+from core.errors import UserError
 from core.models import digest_if_here, locate_model, model_digest, pick_device, shown_model
 from core.profile import Profile, SystemSettings
 
@@ -52,6 +54,18 @@ def encode_texts(encoder: Any, texts: list[str], role: Literal["query", "documen
     return encode(texts, batch_size=batch, show_progress_bar=False).astype(np.float32)
 
 
+def new_rows(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    """Return a new .npy file of float32 as a memory map, with its space on disk taken.
+
+    A page of a map that finds the disk full ends the process by a signal; the space taken beforehand, it is an error.
+    """
+    rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
+    return rows
+
+
 def encode_to_file(
     encoder: Any, texts: list[str], role: Literal["query", "document"], path: Path, description: str
 ) -> float | None:
@@ -67,7 +81,7 @@ def encode_to_file(
     done = int(progress.read_text()) if progress.exists() else 0
     shape = (len(texts), encoder.get_embedding_dimension())
     write_text(progress, str(done))
-    rows = np.lib.format.open_memmap(path, mode="r+" if done else "w+", dtype=np.float32, shape=shape)
+    rows = np.lib.format.open_memmap(path, mode="r+") if done else new_rows(path, shape)
     started = time.perf_counter()
     with tqdm(total=len(texts), initial=done, desc=description, unit=role) as bar:
         for begin in range(done, len(order), SHARD):
@@ -84,6 +98,7 @@ def encode_collection(profile: Profile, system: SystemSettings, folder: Path, de
     """Encode the built collection under `folder` as the artifact `vectors/<system>`."""
     target = folder / "vectors" / system.name
     facts: dict[str, Any] = {}
+    locate_model(system.model)  # before its digest is taken: one that is yet to be downloaded has none
     with writing(
         target, "encode", vectors_settings(system), vectors_inputs(system, folder), facts, resume=True
     ) as partial:
@@ -110,6 +125,22 @@ def vectors_settings(system: SystemSettings) -> dict[str, Any]:
 def vectors_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
     """Return the digests of collection and model; the model's is "" where it is not on this machine."""
     return collection_digests(folder, CORPUS) | {"model": digest_if_here(system.model)}
+
+
+def load_encoder_of(folder: Path, system: SystemSettings, device: str = "auto") -> Any:
+    """Return the encoder that made the vectors of a system under `folder`, ready to encode queries.
+
+    Raises:
+        UserError: the model is not to be had, or is another one than made the vectors.
+    """
+    vectors = folder / "vectors" / system.name
+    made_by = read_manifest(vectors).inputs.get("model", "")
+    if made_by and model_digest(locate_model(system.model)) != made_by:
+        raise UserError(
+            f"the files of the model {shown_model(system.model)} are not those that made {shown(vectors)}; put the "
+            f"right ones in their place, or encode anew with {rebuild_command(vectors)}"
+        )
+    return load_encoder(system, device)
 
 
 def load_vectors(folder: Path, system: str) -> tuple[np.ndarray, list[str]]:

@@ -15,7 +15,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
 
 from core import artifacts, cli
-from core.artifacts import PROFILE, building, file_digest, remove_tree, shown, writing
+from core.artifacts import PROFILE, building, file_digest, is_whole, open_artifact, remove_tree, shown, writing
 from core.collection import QRELS, Topic, read_topics, write_topics
 from core.errors import UserError
 from core.evaluate import evaluate_systems
@@ -108,8 +108,11 @@ def import_runs(
     with building(folder):
         if (folder / PROFILE).is_file():
             profile = read_profile(str(folder / PROFILE))
+            if qrels and profile.collection.source == "imported" and not is_whole(folder / "collection"):
+                _new_collection(folder, qrels, topics)
         else:
             profile = _new_collection(folder, qrels, topics)
+        open_artifact(folder / "collection", QRELS)
         judged = read_qrels(folder / "collection" / QRELS).keys()
         for run in read:
             if not judged & run.scores.keys():

@@ -6,7 +6,7 @@ import pickle
 import shutil
 from pathlib import Path
 
-from core.artifacts import ARTIFACTS, ROOT, file_digest, shown, value_digest
+from core.artifacts import ARTIFACTS, MANIFEST, ROOT, file_digest, open_artifact, shown, value_digest
 from core.errors import UserError
 
 MODELS_VARIABLE = "RANKSCOPE_MODELS"
@@ -39,9 +39,12 @@ def locate_model(name: str) -> Path:
     """Return the folder of a model, downloading it from the hub where it is not on this machine.
 
     Raises:
-        UserError: it is neither here nor to be had; the message names the folder to provide.
+        UserError: it is neither here nor to be had, and the message names the folder to provide; or it was trained here
+            and is damaged.
     """
     if folder := find_model(name):
+        if (folder / MANIFEST).is_file() and shown(folder).startswith("artifacts/models/"):
+            open_artifact(folder)
         return folder
     if name.startswith("artifacts/"):
         raise UserError(f"the model {name} is not there; make it with {_training_command(name)}")

@@ -22,7 +22,7 @@ from core import cli
 from core.artifacts import open_artifact, read_manifest, writing
 from core.bm25 import load_index
 from core.collection import CORPUS, collection_digests, read_built_collection
-from core.encode import encode_to_file, load_encoder, load_vectors
+from core.encode import encode_to_file, load_encoder_of, load_vectors, new_rows
 from core.errors import UserError
 from core.expansions import read_expansions
 from core.index import unit_rows
@@ -71,12 +71,7 @@ def label(profile: Profile, folder: Path, device: str = "auto") -> Path:
         batches = list(_batches(usable, teacher.vectors, lengths, [d.id for d in documents], settings))
         if not any(not held_out for _, held_out in batches):
             raise UserError(f"{len(usable)} documents with predicted queries make no batch of {settings.batch}")
-        scores = np.lib.format.open_memmap(
-            partial / SCORES,
-            mode="w+",
-            dtype=np.float32,
-            shape=(len(batches), settings.batch, settings.queries, settings.batch),
-        )
+        scores = new_rows(partial / SCORES, (len(batches), settings.batch, settings.queries, settings.batch))
         with (partial / BATCHES).open("w", encoding="utf-8", newline="\n") as file:
             for number, (members, held_out) in enumerate(tqdm(batches, desc="pseudo-labels", unit="batch")):
                 for row, member in enumerate(members):
@@ -123,7 +118,7 @@ class Teacher:
         of_queries: list[np.ndarray] = []
         for system, file in zip(dense, self._files, strict=True):
             texts = [system.query_prefix + query for query in queries]
-            encode_to_file(load_encoder(system, device), texts, "query", file, f"queries, {system.name}")
+            encode_to_file(load_encoder_of(folder, system, device), texts, "query", file, f"queries, {system.name}")
             for rows, parts in ((load_vectors(folder, system.name)[0], of_documents), (np.load(file), of_queries)):
                 parts.append(unit_rows(rows) if system.similarity == "cosine" else np.array(rows))
                 parts[-1] *= np.float32(weights[system.name] ** 0.5)

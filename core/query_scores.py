@@ -14,10 +14,10 @@ import numpy as np
 from tqdm import tqdm
 
 from core.artifacts import read_manifest, writing
-from core.encode import encode_texts, load_encoder, load_vectors
+from core.encode import encode_texts, load_encoder_of, load_vectors
 from core.expansions import SCORES_FILE, SCORES_FOLDER, read_expansions, read_progress, write_by_document
 from core.index import unit_rows
-from core.models import digest_if_here
+from core.models import digest_if_here, locate_model
 from core.profile import Profile, SystemSettings
 from core.systems import find_settings
 
@@ -34,6 +34,7 @@ def score(profile: Profile, folder: Path, device: str = "auto") -> Path:
         UserError: queries, vectors or the scorer's model are missing or damaged.
     """
     facts: dict[str, Any] = {}
+    locate_model(find_settings(profile, profile.doc2query.scorer).model)  # before its digest is taken
     settings, inputs = scores_settings(profile), scores_inputs(profile, folder)
     with writing(folder / SCORES_FOLDER, "doc2query score", settings, inputs, facts, resume=True) as partial:
         system = find_settings(profile, profile.doc2query.scorer)
@@ -42,7 +43,7 @@ def score(profile: Profile, folder: Path, device: str = "auto") -> Path:
         progress = partial / "progress.jsonl"
         done = read_progress(progress)
         left = [(row, name) for row, name in enumerate(ids) if name not in done]
-        encoder = load_encoder(system, device)
+        encoder = load_encoder_of(folder, system, device)
         started, scored = time.perf_counter(), 0
         with (
             progress.open("a", encoding="utf-8", newline="\n") as file,

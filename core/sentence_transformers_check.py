@@ -12,7 +12,7 @@ from sentence_transformers.sentence_transformer.evaluation import InformationRet
 from sentence_transformers.util import cos_sim, dot_score
 
 from core.collection import Collection
-from core.encode import load_encoder, load_vectors
+from core.encode import load_encoder_of, load_vectors
 from core.profile import Profile
 from core.systems import find_settings
 
@@ -28,7 +28,7 @@ def evaluator_figures(profile: Profile, system: str, collection: Collection, fol
     """
     settings = find_settings(profile, system)
     vectors, document_ids = load_vectors(folder, system)
-    encoder = load_encoder(settings)
+    encoder = load_encoder_of(folder, settings)
     relevant = {
         topic: {document for document, grade in judgments.items() if grade > 0}
         for topic, judgments in collection.qrels.items()

@@ -97,7 +97,8 @@ def main(arguments: list[str] | None = None) -> None:
     for system in profile.system:
         if system.kind == "dense":
             vectors, _ = load_vectors(folder, system.name)
-            real, simulated = likeness(np.array(vectors), topic_vectors(profile, system, topics, options.device))
+            queries = topic_vectors(profile, system, topics, folder, options.device)
+            real, simulated = likeness(np.array(vectors), queries)
             print(f"{system.name}: all {len(vectors)} vectors, and half of them simulated to that size")
             for name in real:
                 print(f"  {name:<24}{real[name]:8.3f}{simulated[name]:8.3f}")

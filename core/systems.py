@@ -10,7 +10,7 @@ import numpy as np
 
 from core.bm25 import Bm25Index, load_index
 from core.collection import Document
-from core.encode import encode_texts, load_encoder, load_vectors
+from core.encode import encode_texts, load_encoder_of, load_vectors
 from core.errors import UserError
 from core.index import ExactIndex
 from core.profile import Profile, SystemSettings
@@ -118,7 +118,7 @@ def open_system(profile: Profile, settings: SystemSettings, folder: Path, device
     vectors, document_ids = load_vectors(folder, settings.name)
     index = ExactIndex(settings.similarity)
     index.build(vectors)
-    return DenseSystem(settings, lambda: load_encoder(settings, device), index, document_ids)
+    return DenseSystem(settings, lambda: load_encoder_of(folder, settings, device), index, document_ids)
 
 
 def find_settings(profile: Profile, name: str) -> SystemSettings:

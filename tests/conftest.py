@@ -12,6 +12,11 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models of the tests are tiny: more threads wait for each other
 sys.path.insert(0, str(ROOT))  # before tests/, whose folders are named like the packages that they test
 
+sys.path.append(str(ROOT / "tests"))
+
+import tiny_models  # noqa: E402
+from tiny_models import WORDS  # noqa: E402
+
 from core import cli  # noqa: E402
 
 settings.register_profile(
@@ -109,66 +114,25 @@ def beir_folder(tmp_path: Path):
     return write
 
 
-WORDS = [first + vowel + last for first in "bdfgklmnprst" for vowel in "aeiou" for last in "nrsl"]
-"""The words that `tiny_bert` knows."""
-
-
-@pytest.fixture(scope="session")
-def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a BERT of two layers and random weights that knows WORDS."""
-    import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("models") / "tiny-bert"
-    folder.mkdir()
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    torch.manual_seed(1)
-    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
-    BertModel(BertConfig(vocab_size=len(vocabulary), hidden_dropout_prob=0.0, **sizes)).save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="session")
 def words() -> list[str]:
     """Return the words that `tiny_bert` knows."""
     return WORDS
 
 
-T5_WORDS = ["which", "masks", "slow", "the", "spread", "of", "bats", "and", "fruit"]
-"""The words that `tiny_t5` knows."""
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a BERT of two layers and random weights that knows WORDS."""
+    return tiny_models.make_bert(tmp_path_factory.mktemp("models") / "tiny-bert")
 
 
 @pytest.fixture(scope="session")
 def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a T5 of one layer and random weights that knows T5_WORDS."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
-
-    folder = tmp_path_factory.mktemp("models") / "tiny-t5"
-    words = ["<pad>", "</s>", "<unk>", *T5_WORDS]
-    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
-    ).save_pretrained(folder)
-    torch.manual_seed(1)
-    configuration = T5Config(
-        vocab_size=len(words), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, decoder_start_token_id=0
-    )
-    T5ForConditionalGeneration(configuration).save_pretrained(folder)
-    return folder
+    return tiny_models.make_t5(tmp_path_factory.mktemp("models") / "tiny-t5")
 
 
 @pytest.fixture(scope="session")
 def encoder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a bi-encoder with mean pooling, made of the tiny BERT."""
-    from core.finetune import build_model
-    from core.profile import FinetuneSettings
-
-    folder = tmp_path_factory.mktemp("models") / "tiny-encoder"
-    build_model(FinetuneSettings(max_tokens=32), tiny_bert, "cpu").save(str(folder))
-    return folder
+    return tiny_models.make_encoder(tmp_path_factory.mktemp("models") / "tiny-encoder", tiny_bert)

@@ -167,7 +167,7 @@ def test_a_run_may_be_given_a_name_and_removed_again(files, project, command):
     assert "mine,other,1,RR,0.5\n" in measures_csv(project)
     remove_run("mine", "other")
     assert measures_csv(project) == before
-    assert sorted(path.name for path in (folder / "runs").iterdir()) == ["a"]
+    assert sorted(path.name for path in (folder / "runs").glob("[!.]*")) == ["a"]
     with pytest.raises(UserError, match="no imported run 'other'"):
         remove_run("mine", "other")
 

@@ -1,0 +1,54 @@
+"""Models of a few kilobytes with random weights, made in a second: for the tests, and for what ends builds in the middle."""
+
+from pathlib import Path
+
+WORDS = [first + vowel + last for first in "bdfgklmnprst" for vowel in "aeiou" for last in "nrsl"]
+"""The words that `make_bert`'s model knows."""
+T5_WORDS = ["which", "masks", "slow", "the", "spread", "of", "bats", "and", "fruit"]
+"""The words that `make_t5`'s model knows if it is given no others."""
+
+
+def make_bert(folder: Path) -> Path:
+    """Write a BERT of two layers that knows WORDS, and return its folder."""
+    import torch
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder.mkdir()
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+    BertModel(BertConfig(vocab_size=len(vocabulary), hidden_dropout_prob=0.0, **sizes)).save_pretrained(folder)
+    return folder
+
+
+def make_t5(folder: Path, words: list[str] = T5_WORDS) -> Path:
+    """Write a T5 of one layer that knows some words, and return its folder."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+
+    vocabulary = ["<pad>", "</s>", "<unk>", *words]
+    numbers = {word: number for number, word in enumerate(vocabulary)}
+    tokenizer = Tokenizer(models.WordLevel(numbers, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    ).save_pretrained(folder)
+    torch.manual_seed(1)
+    configuration = T5Config(
+        vocab_size=len(vocabulary), d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, decoder_start_token_id=0
+    )
+    T5ForConditionalGeneration(configuration).save_pretrained(folder)
+    return folder
+
+
+def make_encoder(folder: Path, bert: Path) -> Path:
+    """Write a bi-encoder with mean pooling over a BERT, and return its folder."""
+    from core.finetune import build_model
+    from core.profile import FinetuneSettings
+
+    build_model(FinetuneSettings(max_tokens=32), bert, "cpu").save(str(folder))
+    return folder
