@@ -1,14 +1,13 @@
 """What the command lines of all stages share: options, the profile and its folder, and errors as one sentence."""
 
 import argparse
-import json
 import os
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from core.artifacts import ARTIFACTS, PROFILE, ROOT, write_text
+from core.artifacts import ARTIFACTS, PROFILE, ROOT, with_own_digest, write_text
 from core.errors import UserError
 from core.models import MODELS_VARIABLE
 from core.profile import SAFE_NAME, Profile, read_profile
@@ -70,7 +69,7 @@ def save_profile(profile: Profile, folder: Path) -> None:
     for section, key in [*sections, *((system, "model") for system in table["system"])]:
         if Path(section[key]).is_absolute():  # no path of this machine goes into an artifact
             section[key] = Path(os.path.relpath(section[key], ROOT)).as_posix()
-    write_text(folder / PROFILE, json.dumps(table, indent=1) + "\n")
+    write_text(folder / PROFILE, with_own_digest(table))
 
 
 def run(main: Callable[[], None]) -> None:

@@ -30,6 +30,8 @@ BEIR_URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{
 BEIR_MD5 = {"trec-covid": "ce62140cb23feb9becf6270d0d1fe6d1", "scifact": "5f7d1de60b170fc8027bb7898e2efca1"}
 BEIR_BYTES = {"trec-covid": 73_876_720}
 CORPUS, TOPICS, QRELS = "corpus.jsonl", "queries.jsonl", "qrels/test.tsv"
+LARGEST_RATIO = 100
+"""Of the size of an archive's contents to its own; text has one of 3 to 10."""
 EMBEDDED = ARTIFACTS / "sample" / "collection"
 
 
@@ -236,6 +238,9 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
     try:
         with zipfile.ZipFile(archive) as file:
             members = file.namelist()
+            unpacked = sum(member.file_size for member in file.infolist())
+            if unpacked > LARGEST_RATIO * archive.stat().st_size:
+                raise UserError(f"{archive}: it would unpack to {unpacked:,} bytes, which no text does; fetch it again")
             wanted = [f"{name}/corpus.jsonl", f"{name}/queries.jsonl"]
             wanted += [m for m in members if m.startswith(f"{name}/qrels/") and m.endswith(".tsv") and ".." not in m]
             for member in wanted:

@@ -22,7 +22,7 @@ from core.artifacts import ROOT, file_digest, writing
 from core.collection import CORPUS, Document, collection_digests, read_built_collection
 from core.errors import UserError
 from core.expansions import read_progress, write_expansions
-from core.models import digest_if_here, locate_model, model_digest, pick_device, shown_model
+from core.models import digest_if_here, locate_model, model_digest, pick_device, shown_model, unloadable
 from core.profile import Doc2querySettings, Profile
 from core.training_history import last_checkpoint
 from core.triples import Triple, locate_triples, read_triples, split_by_query
@@ -50,10 +50,11 @@ def train(profile: Profile, triples_file: Path | None = None, device: str = "aut
         AutoTokenizer,
         DataCollatorForSeq2Seq,
         EarlyStoppingCallback,
-        Seq2SeqTrainer,
         Seq2SeqTrainingArguments,
         set_seed,
     )
+
+    from core.length_batches import TrainerByLength
 
     settings = profile.doc2query
     triples_file = triples_file or locate_triples(profile.triples.source, ROOT / "artifacts" / "downloads")
@@ -80,8 +81,6 @@ def train(profile: Profile, triples_file: Path | None = None, device: str = "aut
             learning_rate=settings.learning_rate,
             lr_scheduler_type=settings.schedule,
             warmup_steps=int(steps * settings.warmup),
-            train_sampling_strategy="group_by_length",
-            length_column_name="length",
             eval_strategy="steps",
             eval_steps=every,
             save_steps=every,
@@ -96,7 +95,7 @@ def train(profile: Profile, triples_file: Path | None = None, device: str = "aut
             use_cpu=pick_device(device) == "cpu",
             dataloader_pin_memory=False,
         )
-        trainer = Seq2SeqTrainer(
+        trainer = TrainerByLength(
             model=model,
             args=arguments,
             train_dataset=training_pairs,
@@ -151,9 +150,12 @@ class QueryPredictor:
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
         self.settings, self.device = settings, pick_device(device)
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
         dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[settings.precision]
-        model = AutoModelForSeq2SeqLM.from_pretrained(folder, use_safetensors=True, dtype=dtype)
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(folder)
+            model = AutoModelForSeq2SeqLM.from_pretrained(folder, use_safetensors=True, dtype=dtype)
+        except Exception as error:  # as in `load_encoder`
+            raise unloadable(settings.model, error) from None
         if model.config.model_type not in ("t5", "mt5"):
             raise UserError(f"doc2query.model {folder.name} is a {model.config.model_type}; a T5 is expected")
         self.model = model.to(self.device).eval()

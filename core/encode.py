@@ -17,7 +17,7 @@ from core import cli
 from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, write_text, writing
 from core.collection import CORPUS, collection_digests, read_built_collection
 from core.errors import UserError
-from core.models import digest_if_here, locate_model, model_digest, pick_device, shown_model
+from core.models import digest_if_here, locate_model, model_digest, pick_device, shown_model, unloadable
 from core.profile import Profile, SystemSettings
 
 SHARD = 512
@@ -30,7 +30,7 @@ def load_encoder(system: SystemSettings, device: str = "auto") -> Any:
     """Return the system's `SentenceTransformer` in its precision, ready to encode.
 
     Raises:
-        UserError: the model is not to be had.
+        UserError: the model is not to be had, or cannot be loaded.
     """
     folder = locate_model(system.model)
     model_digest(folder)  # refuses a folder without .safetensors weights
@@ -38,9 +38,12 @@ def load_encoder(system: SystemSettings, device: str = "auto") -> Any:
     from sentence_transformers import SentenceTransformer
 
     dtype = torch.bfloat16 if system.precision == "bf16" else torch.float32
-    encoder = SentenceTransformer(
-        str(folder), device=pick_device(device), model_kwargs={"use_safetensors": True, "dtype": dtype}
-    )
+    try:
+        encoder = SentenceTransformer(
+            str(folder), device=pick_device(device), model_kwargs={"use_safetensors": True, "dtype": dtype}
+        )
+    except Exception as error:  # the libraries raise a dozen kinds, all meaning that its files are no such model
+        raise unloadable(system.model, error) from None
     if system.max_tokens:
         encoder.max_seq_length = system.max_tokens
     return encoder

@@ -133,6 +133,12 @@ def shown_model(name: str) -> str:
     return shown(Path(name)) if Path(name).is_absolute() else name
 
 
+def unloadable(name: str, error: Exception) -> UserError:
+    """Return the sentence on a model whose files a library could not load."""
+    why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return UserError(f"the model {shown_model(name)} cannot be loaded ({why}); put whole files in its folder")
+
+
 def pick_device(wanted: str = "auto") -> str:
     """Return "cuda", "mps" or "cpu": the one asked for, or the best one here for "auto"."""
     import torch  # two seconds that a command without a model need not wait

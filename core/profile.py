@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from core.artifacts import OWN_DIGEST, value_digest
 from core.errors import UserError
 from core.measures import parse_measure
 
@@ -303,8 +304,13 @@ def read_profile(name_or_path: str) -> Profile:
         table = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"no profile {name_or_path!r}: give one of {', '.join(names())}, or a TOML file") from None
-    except ValueError as error:  # of TOML, of JSON, of UTF-8
+    except (ValueError, RecursionError) as error:  # of TOML, of JSON, of UTF-8; or brackets in a thousand brackets
         raise UserError(f"{path.name}: not a profile ({error})") from None
+    recorded = table.pop(OWN_DIGEST, None) if path.suffix == ".json" and isinstance(table, dict) else None
+    if recorded is not None and recorded != value_digest(table):
+        raise UserError(
+            f'{path.name}: damaged, or changed by hand since a build saved it (then take its line "{OWN_DIGEST}" out)'
+        )
     try:
         # A saved profile may be of an older version: what it does not share with this one shows as stale artifacts.
         return Profile.model_validate(table, extra="ignore" if path.suffix == ".json" else "forbid")

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.ann import OWN_GRAPH
-from core.artifacts import open_artifact, read_manifest
+from core.artifacts import open_artifact
 from core.encode import load_vectors
 from core.errors import UserError
 from core.index import VectorIndex
@@ -60,7 +60,7 @@ def panel(opened: data.Opened, system: str) -> None:
     ready = data.open_system(opened, settings)
     if not isinstance(ready.system, DenseSystem):
         raise UserError(f"{system} does not search vectors")
-    digest = read_manifest(opened.folder / "vectors" / system).digest
+    digest = open_artifact(opened.folder / "vectors" / system).digest
     index = _index(opened.folder, system, kind, settings.similarity, dict(kinds[kind].build), digest)
     with ready.lock:
         vector = ready.system.encode(query)

@@ -1,6 +1,7 @@
 """What the pages read: cached loaders of artifacts.
 
-Every cached loader takes the digest of the artifact's manifest, so that one that was built again is read again.
+Every cached loader takes the digest of the artifact's manifest, so that one that was built again is read again; and
+`open_artifact` gives it, so that one that was damaged since is noticed, too.
 """
 
 import os
@@ -17,7 +18,7 @@ import streamlit as st
 
 from core import artifacts
 from core.artifacts import MANIFEST, PROFILE, Manifest, open_artifact, read_manifest, rebuild_command, shown
-from core.collection import Document, Topic, read_built_collection, read_built_topics
+from core.collection import QRELS, TOPICS, Document, Topic, read_built_collection, read_built_topics
 from core.errors import UserError
 from core.expansions import read_expansions
 from core.measures import evaluate
@@ -109,7 +110,7 @@ def content(opened: Opened) -> Content:
     Raises:
         UserError: the collection is missing or damaged.
     """
-    return _content(opened.folder, read_manifest(opened.folder / "collection").digest)
+    return _content(opened.folder, open_artifact(opened.folder / "collection").digest)
 
 
 @st.cache_resource(max_entries=3, show_spinner="Reading the collection …")
@@ -124,7 +125,16 @@ def judged_topics(opened: Opened) -> Content:
     Raises:
         UserError: they are missing or damaged.
     """
-    return _judged_topics(opened.folder, read_manifest(opened.folder / "collection").digest)
+    return _judged_topics(opened.folder, judgments_digest(opened))
+
+
+def judgments_digest(opened: Opened) -> str:
+    """Return the digest of the collection, of which topics and judgments are checked, and not the documents.
+
+    Raises:
+        UserError: they are missing or damaged.
+    """
+    return open_artifact(opened.folder / "collection", TOPICS, QRELS).digest
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -144,10 +154,10 @@ def values(opened: Opened, measure: str) -> dict[str, dict[str, float]]:
     tidy = measures(opened)
     if measure in set(tidy["measure"]):
         return tables.per_topic(tidy, measure)
-    judgments = read_manifest(opened.folder / "collection").digest
+    judgments = judgments_digest(opened)
     return {
         system: _values(
-            opened.folder, system, measure, read_manifest(opened.folder / "runs" / system).digest, judgments
+            opened.folder, system, measure, open_artifact(opened.folder / "runs" / system).digest, judgments
         )
         for system in dict.fromkeys(tidy["system"])
     }
@@ -165,7 +175,7 @@ def measures(opened: Opened) -> pd.DataFrame:
     Raises:
         UserError: it is missing or damaged.
     """
-    return _measures_file(opened.folder, "measures.csv", read_manifest(opened.folder / "measures").digest)
+    return _measures_file(opened.folder, "measures.csv", open_artifact(opened.folder / "measures").digest)
 
 
 def agreement(opened: Opened) -> pd.DataFrame:
@@ -174,7 +184,7 @@ def agreement(opened: Opened) -> pd.DataFrame:
     Raises:
         UserError: it is missing or damaged.
     """
-    return _measures_file(opened.folder, "sentence_transformers.csv", read_manifest(opened.folder / "measures").digest)
+    return _measures_file(opened.folder, "sentence_transformers.csv", open_artifact(opened.folder / "measures").digest)
 
 
 @st.cache_data(max_entries=20, show_spinner=False)
@@ -190,7 +200,7 @@ def run_scores(opened: Opened, system: str) -> Scores:
     Raises:
         UserError: it is missing or damaged.
     """
-    return _run_scores(opened.folder, system, read_manifest(opened.folder / "runs" / system).digest)
+    return _run_scores(opened.folder, system, open_artifact(opened.folder / "runs" / system).digest)
 
 
 @st.cache_resource(max_entries=20, show_spinner=False)
@@ -204,8 +214,8 @@ def missing_topics(opened: Opened, system: str) -> int:
     Raises:
         UserError: its run is missing or damaged.
     """
-    judgments = read_manifest(opened.folder / "collection").digest
-    return _missing_topics(opened.folder, system, read_manifest(opened.folder / "runs" / system).digest, judgments)
+    judgments = judgments_digest(opened)
+    return _missing_topics(opened.folder, system, open_artifact(opened.folder / "runs" / system).digest, judgments)
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
@@ -259,7 +269,7 @@ def open_system(opened: Opened, settings: SystemSettings) -> Ready:
     digest = ""
     if settings.kind != "run":
         stage = "bm25" if settings.kind == "bm25" else "vectors"
-        digest = read_manifest(opened.folder / stage / settings.name).digest
+        digest = open_artifact(opened.folder / stage / settings.name).digest
     return _open_system(opened.folder, opened.profile.model_dump_json(), settings.name, digest)
 
 
@@ -286,7 +296,7 @@ def expansions(opened: Opened) -> dict[str, list[str]]:
     Raises:
         UserError: they are missing or damaged.
     """
-    return _expansions(opened.folder, read_manifest(opened.folder / "doc2query").digest)
+    return _expansions(opened.folder, open_artifact(opened.folder / "doc2query").digest)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.artifacts import read_manifest
+from core.artifacts import open_artifact
 from core.encode import load_vectors
 from core.projection import project
 from core.systems import find_settings
@@ -40,7 +40,7 @@ def points(opened: data.Opened, system: str) -> tuple[pd.DataFrame, tuple[float,
     Raises:
         UserError: its vectors are missing or damaged.
     """
-    digest = read_manifest(opened.folder / "vectors" / system).digest
+    digest = open_artifact(opened.folder / "vectors" / system).digest
     return _points(opened.folder, system, find_settings(opened.profile, system).similarity, digest)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from core.analyzer import Analyzer
-from core.artifacts import read_manifest
+from core.artifacts import open_artifact
 from core.bm25 import origins, read_predicted
 from core.collection import Document
 from core.errors import UserError
@@ -49,7 +49,7 @@ def written(opened: data.Opened, system: SystemSettings) -> Written:
     """
     scores = {}
     if (opened.folder / SCORES_FOLDER / "manifest.json").is_file():
-        scores = _scores(opened.folder, read_manifest(opened.folder / SCORES_FOLDER).digest)
+        scores = _scores(opened.folder, open_artifact(opened.folder / SCORES_FOLDER).digest)
     lowest = threshold(scores, system.expansion) if scores and system.expansion.keep < 1 else None
     return Written(data.expansions(opened), scores, searched(opened, system), lowest)
 
@@ -60,7 +60,7 @@ def searched(opened: data.Opened, system: SystemSettings) -> dict[str, list[str]
     Raises:
         UserError: its index is missing or damaged.
     """
-    return _kept(opened.folder, system.name, read_manifest(opened.folder / "bm25" / system.name).digest)
+    return _kept(opened.folder, system.name, open_artifact(opened.folder / "bm25" / system.name).digest)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)

@@ -11,7 +11,8 @@ an older artifact is in the place of the one that is made. Afterwards
 
 - the artifact is absent, or the older one and whole, or the new one and whole,
 - the next build ends without an error, and
-- all files are, byte for byte, those of a build that nobody interrupted (but for timings), and none is left over.
+- all files are, byte for byte, those of a build that nobody interrupted, and none is left over. But for timings, and
+  the training loss in histories: it is the mean since the last entry, or since training went on.
 
 Two builds, and two processes of one stage, at the same time: one of them ends with a sentence, and all files are right.
 """
@@ -84,9 +85,7 @@ def stages(profile: Profile) -> list[Stage]:
         Stage("doc2query-model", models / "doc2query", lambda: doc2query.train(profile, None, "cpu")),
         Stage("doc2query", FOLDER / "doc2query", lambda: doc2query.generate(profile, FOLDER, "cpu")),
         Stage("finetune", models / "fine-tuned", lambda: finetune.train(profile, FOLDER, None, "cpu")),
-        Stage(
-            "encode", FOLDER / "vectors" / SYSTEM, lambda: encode.encode_collection(profile, tiny, FOLDER, "cpu")
-        ),
+        Stage("encode", FOLDER / "vectors" / SYSTEM, lambda: encode.encode_collection(profile, tiny, FOLDER, "cpu")),
         Stage("query-scores", FOLDER / "doc2query-scores", lambda: query_scores.score(profile, FOLDER, "cpu")),
         Stage("bm25", FOLDER / "bm25" / "expanded", lambda: bm25.build_index(profile, expanded, FOLDER)),
         Stage("pseudo-labels", FOLDER / "pseudo-labels", lambda: pseudo_labels.label(profile, FOLDER, "cpu")),
@@ -187,18 +186,19 @@ def figures(path: Path) -> Any:
         table = pd.read_csv(path)
         return table[[name for name in table if not name.endswith(TIMES)]].to_csv()
     if path.name == "history.json":
-        return without_times(json.loads(path.read_text()))
+        return [entry for entry in without_times(json.loads(path.read_text())) if "loss" not in entry]
     if path.name != MANIFEST:
         return path.read_bytes()
     manifest = json.loads(path.read_text())
     for name in ("sweep.csv", "history.json"):  # their times differ, and so do their digests
         manifest["files"].pop(name, None)
+    manifest["inputs"].pop("model", None)  # the history is among a model's files
     return without_times(manifest)
 
 
 def listing(folder: Path) -> dict[str, Any]:
     """Return all files below a folder but locks, by their place, with what must be the same in every build."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".lock")
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.endswith(".lock"))
     return {path.relative_to(folder).as_posix(): figures(path) for path in files}
 
 
@@ -378,7 +378,7 @@ def main() -> None:
         print(f"{stage.name:<24}{own[0]!s:>14}{own[1]!s:>16}{own[2] if len(own) > 2 else '-'!s:>14}", flush=True)
         counts += own
     if not options.no_two_at_once:
-        for name, count in at_once(profile, expected, 5).items():
+        for name, count in at_once(profile, expected, 3).items():
             print(f"{name:<24}{count!s:>14}", flush=True)
             counts.append(count)
     total = Count(sum(count.made for count in counts), sum(count.survived for count in counts))

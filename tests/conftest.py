@@ -22,7 +22,7 @@ from core import cli  # noqa: E402
 settings.register_profile(
     "rankscope",
     deadline=None,
-    max_examples=60,
+    max_examples=int(os.environ.get("RANKSCOPE_EXAMPLES", "60")),  # a campaign: some thousands
     database=None,
     derandomize=bool(os.environ.get("CI")),
     suppress_health_check=[HealthCheck.too_slow],

@@ -1,4 +1,4 @@
-"""Models of a few kilobytes with random weights, made in a second: for the tests, and for what ends builds in the middle."""
+"""Models of a few kilobytes with random weights, for the tests and for the scripts that end and damage builds."""
 
 from pathlib import Path
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import read_manifest
+from core.artifacts import open_artifact
 from core.unjudged import figures
 from dashboard import data
 from dashboard.comparison import charts, export
@@ -24,8 +24,8 @@ WORDS = """
 
 def draw(view: View) -> None:
     """Draw the ranges of nDCG and of the differences to the baseline."""
-    digests = [read_manifest(view.opened.folder / "runs" / system).digest for system in view.systems]
-    digests.append(read_manifest(view.opened.folder / "collection").digest)
+    digests = [open_artifact(view.opened.folder / "runs" / system).digest for system in view.systems]
+    digests.append(data.judgments_digest(view.opened))
     table = _ranges(view.opened, view.systems, view.baseline, view.cutoff, tuple(digests))
     measure = f"nDCG@{view.cutoff}"
     name = f"{view.opened.folder.name}-{measure}-unjudged"

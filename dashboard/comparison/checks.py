@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import read_manifest
+from core.artifacts import open_artifact
 from core.measures import mean, parse_measure
 from core.second_opinion import checkable, ir_measures_values, sklearn_ndcg
 from dashboard import data, state
@@ -39,8 +39,8 @@ def draw(view: View) -> None:
 
 def _second_library(view: View) -> None:
     measures = checkable(dict.fromkeys([view.measure, *view.tidy["measure"]]))
-    digests = [read_manifest(view.opened.folder / "runs" / system).digest for system in view.systems]
-    digests += [read_manifest(view.opened.folder / place).digest for place in ("collection", "measures")]
+    digests = [open_artifact(view.opened.folder / "runs" / system).digest for system in view.systems]
+    digests += [data.judgments_digest(view.opened), open_artifact(view.opened.folder / "measures").digest]
     table = check(view.opened, view.systems, measures, tuple(digests))
     largest = table["largest difference in a topic"].max()
     words = f"{len(table)} figures, {len(view.content.qrels)} topics each: "

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import read_manifest
+from core.artifacts import open_artifact
 from core.measures import interpolated_precision, mean
 from dashboard import data
 from dashboard.comparison import charts, export
@@ -15,8 +15,8 @@ from dashboard.comparison.view import View
 def draw(view: View) -> None:
     """Draw the curve of each system and its table."""
     relevance = view.parsed.relevance
-    digests = [read_manifest(view.opened.folder / "runs" / system).digest for system in view.systems]
-    digests.append(read_manifest(view.opened.folder / "collection").digest)
+    digests = [open_artifact(view.opened.folder / "runs" / system).digest for system in view.systems]
+    digests.append(data.judgments_digest(view.opened))
     table = _curves(view.opened, view.systems, relevance, tuple(digests))
     name = f"{view.opened.folder.name}-precision-recall"
     export.chart(charts.precision_recall(table, view.labels), name, "Interpolated precision at eleven recall levels")

@@ -1,0 +1,364 @@
+#!/usr/bin/env python3
+"""Damage every kind of artifact in every way, and see that stages and pages say so and show nothing that is wrong.
+
+    python scripts/damage_test.py                        # the sample and a small build of all stages, models included
+    python scripts/damage_test.py --each 1 --no-pages    # fewer, and stages only
+
+On copies. A file has a bit flipped, is cut, deleted, lengthened, or changes places with another one. Then
+
+- everything in `core` that reads it, and
+- every page of the dashboard that reads it, in a session that saw it whole and goes on with what it remembers,
+
+must name the file, its artifact or the command that mends it, or give what it gives on the undamaged artifact: what
+does not depend on the file, or was read before. Nothing else passes, no traceback and no other figure.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = Path(tempfile.mkdtemp(prefix="rankscope-damage-"))
+if __name__ == "__main__":
+    os.environ |= {"RANKSCOPE_ARTIFACTS": str(WORK / "artifacts"), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import numpy as np  # noqa: E402
+from small_build import NAME, prepare  # noqa: E402
+from streamlit.testing.v1 import AppTest  # noqa: E402
+
+from core import (  # noqa: E402
+    ann,
+    artifacts,
+    bm25,
+    cli,
+    collection,
+    doc2query,
+    encode,
+    evaluate,
+    expansions,
+    finetune,
+    pseudo_labels,
+    training_history,
+)
+from core.artifacts import MANIFEST, PROFILE  # noqa: E402
+from core.build import build, steps  # noqa: E402
+from core.errors import UserError  # noqa: E402
+from core.models import locate_model  # noqa: E402
+from core.profile import Profile, read_profile  # noqa: E402
+from core.systems import open_system  # noqa: E402
+
+PAGES = ("overview", "topics", "topic", "search", "documents", "ann")
+PAGES += ("expansion", "training", "runs", "artifacts", "report")
+WAYS = ("flip", "cut", "delete", "append", "swap")
+COMMAND = re.compile(r"python (?:-m core\.|scripts/)\w+|put the right ones in|import it again|build it again")
+
+
+# Damages
+
+
+def damage(path: Path, way: str, other: Path | None, generator: random.Random) -> bool:
+    """Damage a file; return whether that changes anything."""
+    content = path.read_bytes()
+    if way == "delete":
+        path.unlink()
+        return True
+    if way == "swap":
+        if other is None or other.read_bytes() == content:
+            return False
+        path.write_bytes(other.read_bytes())
+        other.write_bytes(content)
+        return True
+    if way == "cut":
+        changed = content[: generator.randrange(len(content))] if content else content
+    elif way == "append":
+        changed = content + bytes([generator.randrange(33, 127)])
+    else:
+        changed = bytearray(content)
+        if content:
+            changed[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
+    path.write_bytes(changed)
+    return bool(changed != content and not same_json(path, content, bytes(changed)))
+
+
+def same_json(path: Path, before: bytes, after: bytes) -> bool:
+    """Say whether both say the same in JSON: what changed is a space between two values."""
+    try:
+        return path.name in (MANIFEST, PROFILE) and json.loads(before) == json.loads(after)
+    except ValueError:
+        return False
+
+
+# What reads
+
+
+def readers(name: str, profile: Profile) -> dict[str, Callable[[], Any]]:
+    """Return everything in `core` that reads artifacts of a collection, by name."""
+    folder = artifacts.ARTIFACTS / name
+    dense = [system for system in profile.system if system.kind == "dense"]
+    lexical = [system for system in profile.system if system.kind == "bm25"]
+    found: dict[str, Callable[[], Any]] = {
+        "profile": lambda: read_profile(str(folder / PROFILE)).model_dump(),
+        "collection": lambda: collection.read_built_collection(folder),
+        "topics": lambda: collection.read_built_topics(folder),
+        "expansions": lambda: expansions.read_expansions(folder),
+    }
+    for system in profile.system:
+        found[f"run {system.name}"] = lambda system=system: evaluate.built_run(folder, system.name).scores
+        found[f"system {system.name}"] = lambda system=system: hits(profile, system, folder)
+    for system in lexical:
+        found[f"index {system.name}"] = lambda system=system: bm25.load_index(profile, system, folder).search("bat", 5)
+        if system.expanded:
+            found[f"predicted {system.name}"] = lambda system=system: bm25.read_predicted(folder, system.name)
+    for system in dense:
+        found[f"sweep {system.name}"] = lambda system=system: ann.read_sweep(folder, system.name).to_csv()
+        found[f"growth {system.name}"] = lambda system=system: ann.read_growth(folder, system.name).to_csv()
+        found[f"vectors {system.name}"] = lambda system=system: _vectors(folder, system.name)
+    if name == NAME:
+        found |= {
+            "scores": lambda: expansions.read_scores(folder),
+            "pseudo-labels": lambda: [batch.scores.tolist() for batch in pseudo_labels.read_batches(folder)],
+            "training rows": lambda: finetune.pseudo_label_rows(folder)[0].to_list(),
+            "history": lambda: training_history.read_training("fine-tuned").history.to_csv(),
+            "T5": lambda: locate_model(profile.doc2query.model).name,
+        }
+    return found
+
+
+def hits(profile: Profile, system: Any, folder: Path) -> Any:
+    """Return what a system answers, opened anew."""
+    answer = open_system(profile, system, folder, "cpu").search("bat men test", 5)
+    return [(document, round(score, 4)) for document, score in answer.hits]
+
+
+def _vectors(folder: Path, system: str) -> Any:
+    vectors, names = encode.load_vectors(folder, system)
+    return np.array(vectors).tolist(), names
+
+
+def plan(name: str, profile: Profile) -> list[str | None]:
+    """Return why each step of the build is stale."""
+    return [step.stale() for step in steps(profile, artifacts.ARTIFACTS / name, "cpu")]
+
+
+# Pages
+
+
+def open_page(page: str, name: str) -> AppTest:
+    """Return a page of a collection, drawn."""
+    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=300)
+    app.query_params["collection"] = name
+    if page in ("search", "ann"):
+        app.query_params["query"] = "bat men test"
+    app.run()
+    if page != "overview":
+        app.switch_page(f"views/{page}.py").run()
+    return app
+
+
+def drawn(app: AppTest) -> list[str]:
+    """Return all that a page shows, without times."""
+    shown = []
+    for element in app.main:
+        shown.append(re.sub(r"[\d.,]+ (?=m?s\b|ms)", "", f"{element.type}: {said(element)}"))
+    return shown
+
+
+# Judging
+
+
+@dataclass
+class Count:
+    """Damages of one kind: made, and found out by everything that reads the file."""
+
+    made: int = 0
+    detected: int = 0
+
+
+def names_it(message: str, path: Path) -> bool:
+    """Say whether a message names the file or its artifact, and what mends it."""
+    message = re.sub(r"[\\`\u2060]", "", message)
+    places = {path.name, artifacts.shown(path.parent), path.parent.name, artifacts.shown(path.parent.parent)}
+    return any(place in message for place in places) and bool(COMMAND.search(message))
+
+
+def problem_of(read: Callable[[], Any], expected: Any, paths: list[Path]) -> str:
+    """Say what is wrong with how something reads damaged artifacts, "" where nothing is."""
+    try:
+        found = read()
+    except UserError as error:
+        return "" if any(names_it(str(error), path) for path in paths) else f"an unclear sentence: {error}"
+    except Exception as error:
+        return f"a traceback: {type(error).__name__}: {error}"
+    return "" if found == expected else "another result, without a word"
+
+
+def problem_of_page(app: AppTest, expected: list[str], paths: list[Path]) -> str:
+    """Say what is wrong with a page of damaged artifacts, "" where nothing is."""
+    if app.exception:
+        return f"a traceback: {app.exception[0].message}"
+    found = drawn(app)
+    if found == expected or any(names_it(text, path) for text in map(said, app.main) for path in paths):
+        return ""
+    changed = [text[:150] for text in found if text not in expected]
+    return f"another page, without a word: {changed[:3]}"
+
+
+def said(element: Any) -> str:
+    """Return the text of an element, of a table with all its cells."""
+    try:
+        value = element.value
+    except (AttributeError, ValueError, KeyError, TypeError):
+        return ""
+    return value.to_csv() if hasattr(value, "to_csv") else str(value)
+
+
+def opened_files(work: Callable[[], Any]) -> set[Path]:
+    """Return which artifacts' files some work opens or asks the size of; what is remembered is forgotten before."""
+    import streamlit as st
+
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    artifacts._file_digest.cache_clear()
+    seen: set[Path] = set()
+    _WATCHING.append(seen)
+    try:
+        work()
+    finally:
+        _WATCHING.remove(seen)
+    return seen
+
+
+_WATCHING: list[set[Path]] = []
+
+
+def _watch(event: str, values: tuple[Any, ...]) -> None:
+    if event == "open" and _WATCHING and str(values[0]).startswith(str(artifacts.ARTIFACTS)):
+        _WATCHING[-1].add(Path(str(values[0])))
+
+
+def partners(files: list[Path]) -> dict[Path, Path]:
+    """Return a file to change places with for each: the next one of the same name, or of the same artifact."""
+    of_name: dict[str, list[Path]] = defaultdict(list)
+    for path in files:
+        of_name[path.name].append(path)
+    found = {}
+    for path in files:
+        alike = of_name[path.name] if len(of_name[path.name]) > 1 else [p for p in files if p.parent == path.parent]
+        found[path] = alike[(alike.index(path) + 1) % len(alike)]
+    return {path: other for path, other in found.items() if other != path}
+
+
+def kind_of(path: Path) -> str:
+    """Return the kind of artifact that a file is of: its stage's folder, and the file."""
+    parts = path.relative_to(artifacts.ARTIFACTS).parts[1:]
+    if parts[-1] in (MANIFEST, PROFILE):
+        return parts[-1]
+    return f"{parts[0]}/{parts[-1]}" if len(parts) > 1 else parts[0]
+
+
+def campaign(name: str, profile: Profile, each: int, pages: bool, generator: random.Random) -> dict[str, Count]:
+    """Damage the files of a collection's artifacts and of the models, and count by kind of file."""
+    folder = artifacts.ARTIFACTS / name
+    of_build = [*folder.rglob("*"), *((artifacts.ARTIFACTS / "models").rglob("*") if name == NAME else [])]
+    hidden = re.compile(r"/\.|LICENSE|/ann-simulated/")
+    files = sorted(path for path in of_build if path.is_file() and not hidden.search(str(path)))
+    reading = readers(name, profile)
+    reads = {what: opened_files(read) for what, read in reading.items()}
+    expected = {what: read() for what, read in reading.items()}
+    apps = {page: [open_page(page, name)] for page in PAGES} if pages else {}
+    of_page = {page: opened_files(lambda page=page: open_page(page, name)) for page in apps}
+    looks = {page: drawn(open_page(page, name)) for page in apps}
+    planned, other_of = plan(name, profile), partners(files)
+    counts: dict[str, Count] = defaultdict(Count)
+    for path in files:
+        for way in WAYS:
+            for _ in range(each):
+                other = other_of.get(path) if way == "swap" else None
+                paths = [path, *([other] if other else [])]
+                before = {p: p.read_bytes() for p in paths}
+                try:
+                    if not damage(path, way, other, generator):
+                        continue
+                    problems = {
+                        what: problem_of(read, expected[what], paths)
+                        for what, read in reading.items()
+                        if any(p in reads[what] for p in paths)
+                    }
+                    if path.name != PROFILE and plan(name, profile) == planned and is_planned(path, profile, folder):
+                        problems["plan"] = "the build takes it for fresh"
+                    for page in apps:
+                        if any(p in of_page[page] for p in paths):
+                            app = open_page(page, name)
+                            problems[f"page {page}"] = problem_of_page(app, looks[page], paths)
+                finally:
+                    for p, content in before.items():
+                        p.write_bytes(content)
+                count = counts[kind_of(path)]
+                count.made += 1
+                count.detected += not any(problems.values())
+                for what, problem in problems.items():
+                    if problem:
+                        print(f"  FAULT {way} {artifacts.shown(path)}: {what}: {problem}", flush=True)
+    return counts
+
+
+def is_planned(path: Path, profile: Profile, folder: Path) -> bool:
+    """Say whether a file belongs to an artifact that the build's plan looks at."""
+    return any(path.is_relative_to(step.target) for step in steps(profile, folder, "cpu"))
+
+
+def make_small() -> Profile:
+    """Make the small build with all its stages."""
+    profile = prepare(WORK / "source", artifacts.ARTIFACTS)
+    folder = artifacts.ARTIFACTS / NAME
+    doc2query.train(profile, None, "cpu")
+    build(profile, folder, "cpu", say=lambda _: None)
+    pseudo_labels.label(profile, folder, "cpu")
+    cli.save_profile(profile, folder)
+    return profile
+
+
+def main() -> None:
+    """Make the copies, damage them, print the counts."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--each", type=int, default=1, help="damages of each file in each way")
+    parser.add_argument("--no-pages", action="store_true", help="stages only")
+    parser.add_argument("--only", choices=("sample", NAME), help="one of the two builds")
+    parser.add_argument("--seed", type=int, default=13)
+    options = parser.parse_args()
+    sys.addaudithook(_watch)
+    artifacts.ARTIFACTS.mkdir()
+    builds = {}
+    if options.only != NAME:
+        ignored = shutil.ignore_patterns(".*")
+        shutil.copytree(ROOT / "artifacts" / "sample", artifacts.ARTIFACTS / "sample", ignore=ignored)
+        builds["sample"] = read_profile("sample")
+    if options.only != "sample":
+        builds[NAME] = make_small()
+    total = Count()
+    for name, profile in builds.items():
+        generator = random.Random(options.seed)
+        counts = campaign(name, profile, options.each, not options.no_pages, generator)
+        for kind, count in sorted(counts.items()):
+            print(f"{name:<8}{kind:<44}{count.detected:>5} of {count.made} detected", flush=True)
+            total.made, total.detected = total.made + count.made, total.detected + count.detected
+    print(f"all: {total.detected} of {total.made} damages detected")
+    sys.exit(total.detected != total.made)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        shutil.rmtree(WORK, ignore_errors=True)
