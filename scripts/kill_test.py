@@ -175,7 +175,9 @@ def without_times(value: Any) -> Any:
     if isinstance(value, dict):
         kept = {k: v for k, v in value.items() if not k.endswith(TIMES) and not k.startswith("train_")}
         return {k: without_times(v) for k, v in kept.items() if k not in ("finished", OWN_DIGEST, "step_time")}
-    return [without_times(entry) for entry in value] if isinstance(value, list) else value
+    if isinstance(value, list):  # but the training losses of a history
+        return [without_times(e) for e in value if not (isinstance(e, dict) and {"loss", "step"} <= set(e))]
+    return value
 
 
 def figures(path: Path) -> Any:
@@ -186,7 +188,7 @@ def figures(path: Path) -> Any:
         table = pd.read_csv(path)
         return table[[name for name in table if not name.endswith(TIMES)]].to_csv()
     if path.name == "history.json":
-        return [entry for entry in without_times(json.loads(path.read_text())) if "loss" not in entry]
+        return without_times(json.loads(path.read_text()))
     if path.name != MANIFEST:
         return path.read_bytes()
     manifest = json.loads(path.read_text())

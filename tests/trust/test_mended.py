@@ -1,0 +1,295 @@
+"""Faults that ending, damaging and filling found, each with the test that keeps it away."""
+
+import errno
+import json
+import multiprocessing
+import shutil
+import zipfile
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from small_build import prepare
+
+from core import ann, artifacts, encode
+from core.artifacts import is_whole, open_artifact, read_manifest, rebuild_command, stale_reason, write_text, writing
+from core.build import build
+from core.cli import save_profile
+from core.derive import derive
+from core.doc2query import ByLength
+from core.encode import encode_collection, new_rows
+from core.errors import UserError
+from core.import_runs import import_runs
+from core.index import ExactIndex
+from core.profile import IndexSettings, Profile, read_profile
+from core.systems import find_settings, open_system
+
+
+def make(folder, content="content", **options):
+    with writing(folder, "a stage", {}, {}, **options) as partial:
+        (partial / "file.txt").write_text(content)
+    return folder
+
+
+# Ended in the middle
+
+
+def test_what_was_killed_while_it_was_sealed_goes_on_and_is_whole(tmp_path):
+    with pytest.raises(KeyboardInterrupt), writing(tmp_path / "a", "a stage", {}, {}, resume=True) as partial:
+        (partial / "file.txt").write_text("content")
+        write_text(partial / "manifest.json", "{}")
+        (partial / ".manifest.json.tmp").write_text("{")
+        raise KeyboardInterrupt
+    make(tmp_path / "a", resume=True)
+    assert set(open_artifact(tmp_path / "a").files) == {"file.txt"}
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"file.txt", "manifest.json"}
+
+
+def test_what_was_killed_between_two_renames_is_still_there(tmp_path):
+    make(tmp_path / "a", "old")
+    (tmp_path / "a").rename(tmp_path / ".a.old")
+    with pytest.raises(ValueError), writing(tmp_path / "a", "a stage", {}, {}):
+        raise ValueError
+    assert (tmp_path / "a" / "file.txt").read_text() == "old"
+    assert is_whole(tmp_path / "a")
+
+
+def write_while_another_does(folder, answers):
+    try:
+        make(folder)
+        answers.put("made")
+    except UserError as error:
+        answers.put(str(error))
+
+
+def test_two_processes_do_not_write_one_artifact(tmp_path):
+    context = multiprocessing.get_context("fork")
+    answers = context.Queue()
+    with writing(tmp_path / "a", "a stage", {}, {}) as partial:
+        (partial / "file.txt").write_text("ours")
+        other = context.Process(target=write_while_another_does, args=(tmp_path / "a", answers))
+        other.start()
+        assert answers.get(timeout=30) == "another process is writing a; wait until it ends"
+        other.join()
+    assert (tmp_path / "a" / "file.txt").read_text() == "ours"
+
+
+def test_batches_of_an_epoch_do_not_depend_on_the_epochs_before():
+    lengths = [1, 7, 3, 9, 2, 8, 4, 6] * 8
+    through, resumed = ByLength(4, lengths, 13), ByLength(4, lengths, 13)
+    first = list(through)
+    through.set_epoch(1)
+    resumed.set_epoch(1)
+    second = list(through)
+    assert second == list(resumed)
+    assert sorted(first) == sorted(second) == list(range(64))
+    assert first != second
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "hnswlib", "faiss-sq8"])
+@pytest.mark.parametrize("left", ["cut", "without its file", "without what stands beside it"])
+def test_an_index_that_an_interruption_left_in_part_is_built_anew(kind, left, tmp_path):
+    vectors = np.random.default_rng(1).normal(size=(60, 8)).astype(np.float32)
+    settings = IndexSettings(kind=kind)
+    ann._built(settings, "cosine", vectors, 13, tmp_path)
+    path = tmp_path / f"index-{kind}"
+    if left == "cut":
+        path.write_bytes(path.read_bytes()[:-40])
+    elif left == "without its file":
+        path.unlink()
+    else:
+        path.with_name(f"{path.name}.json").unlink(missing_ok=True)
+    index, _, _ = ann._built(settings, "cosine", vectors, 13, tmp_path)
+    exact = ExactIndex("cosine")
+    exact.build(vectors)
+    assert np.array_equal(index.search(vectors[:5], 1)[0], exact.search(vectors[:5], 1)[0])
+
+
+# A full disk
+
+
+def test_a_full_disk_is_a_sentence_whatever_the_library_says(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="the disk is full: a could not be written; make room"):
+        with writing(tmp_path / "a", "a stage", {}, {}):
+            raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(RuntimeError), writing(tmp_path / "a", "a stage", {}, {}):
+        raise RuntimeError("a fault of ours")
+    monkeypatch.setattr("core.artifacts.shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    with pytest.raises(UserError, match="the disk is full"), writing(tmp_path / "a", "a stage", {}, {}):
+        raise RuntimeError("write failed")
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_space_of_vectors_is_taken_before_they_are_written(tmp_path):
+    rows = new_rows(tmp_path / "vectors.npy", (1000, 100))
+    assert rows.shape == (1000, 100)
+    status = (tmp_path / "vectors.npy").stat()
+    assert status.st_size >= 400_000
+    if hasattr(status, "st_blocks"):
+        assert 512 * status.st_blocks >= 400_000
+
+
+# Damaged
+
+
+@pytest.mark.parametrize(
+    "change", [('"documents": 777', '"documents": 377'), ('"k1": 1.5', '"k1": 1.4'), ('"b"', '"c"')]
+)
+def test_a_figure_changed_in_a_manifest_is_found_out(change, tmp_path):
+    with writing(tmp_path / "a", "a stage", {"k1": 1.5}, {"corpus": "b"}, {"documents": 777}) as partial:
+        (partial / "file").write_text("x")
+    path = tmp_path / "a" / "manifest.json"
+    text = path.read_text()
+    assert change[0] in text
+    path.write_text(text.replace(*change))
+    with pytest.raises(UserError, match=r"manifest\.json is damaged"):
+        open_artifact(tmp_path / "a")
+    assert stale_reason(tmp_path / "a", {"k1": 1.5}, {"corpus": "b"}) == "its manifest is damaged"
+
+
+def test_a_manifest_of_an_earlier_version_is_read(tmp_path):
+    path = make(tmp_path / "a") / "manifest.json"
+    table = json.loads(path.read_text())
+    del table["sha256"]
+    path.write_text(json.dumps(table))
+    assert is_whole(tmp_path / "a")
+    with pytest.raises(UserError, match=r"lists no other\.txt"):
+        open_artifact(tmp_path / "a", "other.txt")
+
+
+def test_a_saved_profile_that_was_changed_is_found_out(tmp_path):
+    save_profile(Profile.model_validate({"collection": {"name": "a"}, "system": []}), tmp_path)
+    path = tmp_path / "profile.json"
+    assert read_profile(str(path)).depth == 1000
+    path.write_text(path.read_text().replace('"depth": 1000', '"depth": 1001'))
+    with pytest.raises(UserError, match=r"profile\.json: damaged, or changed by hand"):
+        read_profile(str(path))
+
+
+@pytest.fixture
+def dense(encoder, beir_folder, project):
+    """A profile with a dense system whose model is in the project, and its vectors."""
+    model = shutil.copytree(encoder, project / "artifacts" / "models" / "mine")
+    profile = Profile.model_validate(
+        {
+            "collection": {"name": "tiny", "source": str(beir_folder())},
+            "system": [{"name": "dense", "kind": "dense", "model": "artifacts/models/mine"}],
+            "ann": {"index": []},
+        }
+    )
+    folder = project / "artifacts" / "tiny"
+    build(profile, folder, "cpu", say=lambda _: None)
+    return profile, folder, model
+
+
+def test_a_query_is_not_answered_by_another_model_than_made_the_vectors(dense):
+    profile, folder, model = dense
+    system = find_settings(profile, "dense")
+    assert open_system(profile, system, folder, "cpu").search("masks", 2).hits
+    weights = next(model.rglob("*.safetensors"))
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(UserError, match=r"models/mine are not those that made artifacts/tiny/vectors/dense.*build\.py"):
+        open_system(profile, system, folder, "cpu").search("masks", 2)
+
+
+def test_a_trained_model_that_is_damaged_is_named_with_its_training(dense, project):
+    profile, folder, model = dense
+    with writing(project / "artifacts" / "models" / "sealed", "finetune", {}, {}) as partial:
+        shutil.copytree(model, partial, dirs_exist_ok=True)
+    sealed = project / "artifacts" / "models" / "sealed"
+    (sealed / "config_sentence_transformers.json").write_text("{}")
+    system = find_settings(profile, "dense").model_copy(update={"model": "artifacts/models/sealed"})
+    with pytest.raises(UserError, match=r"sealed/config_sentence.*damaged.*python -m core\.finetune$"):
+        encode.load_encoder(system, "cpu")
+
+
+def test_the_digest_of_a_model_is_taken_when_it_was_fetched(dense, monkeypatch):
+    profile, folder, model = dense
+    system = find_settings(profile, "dense")
+    kept = model.rename(model.with_name("elsewhere"))
+    fetched = encode.locate_model
+
+    def fetch(name):
+        if not model.exists():
+            kept.rename(model)
+        return fetched(name)
+
+    monkeypatch.setattr(encode, "locate_model", fetch)
+    encode_collection(profile, system, folder, "cpu")
+    assert read_manifest(folder / "vectors" / "dense").inputs["model"] == encode.model_digest(model)
+
+
+def test_commands_that_mend_are_commands_that_there_are(project):
+    folder = project / "artifacts"
+    damaged = make(folder / "models" / "fine-tuned")
+    (damaged / "file.txt").write_text("CONTENT")
+    with pytest.raises(UserError, match=r"python -m core\.finetune$"):  # which knows no --force
+        open_artifact(damaged)
+    assert "--force" not in rebuild_command(folder / "trec-covid" / "bm25")
+
+
+@pytest.fixture
+def imported(project, tmp_path):
+    """A collection of one imported run, the run and its qrels."""
+    run, qrels = tmp_path / "a.run", tmp_path / "qrels.txt"
+    run.write_text("1 Q0 d1 1 2.0 t\n1 Q0 d2 2 1.0 t\n")
+    qrels.write_text("1 0 d1 0\n1 0 d2 1\n")
+    return import_runs("mine", [run], qrels), run, qrels
+
+
+def test_imported_judgments_that_are_damaged_come_in_again(imported):
+    folder, run, qrels = imported
+    path = folder / "collection" / "qrels" / "test.tsv"
+    path.write_text(path.read_text().replace("d2\t1", "d2\t2"))
+    with pytest.raises(UserError, match=r"test\.tsv is damaged .*import_runs RUN --name mine --qrels FILE"):
+        import_runs("mine", [run])
+    import_runs("mine", [run], qrels)
+    assert is_whole(folder / "collection")
+    (folder / "runs" / "a" / "run.trec").unlink()
+    with pytest.raises(UserError, match=r"run\.trec is missing.*import_runs RUN --name mine$"):
+        open_artifact(folder / "runs" / "a")
+
+
+def test_a_derivation_that_was_killed_can_be_made_again(imported, tmp_path):
+    _, _, qrels = imported
+    folder = derive("mine", "again", qrels)
+    (folder / "profile.json").unlink()  # it is written when the collection and the runs are
+    derive("mine", "again", qrels)
+    with pytest.raises(UserError, match="there is a collection again already"):
+        derive("mine", "again", qrels)
+
+
+# The small build of the campaigns
+
+
+def test_no_manifest_names_a_place_or_a_person(project, tmp_path):
+    import getpass
+    import re
+
+    profile = prepare(tmp_path / "source", project / "artifacts", documents=20)
+    plain = profile.model_copy(
+        update={"system": [system for system in profile.system if system.name in ("bm25", "tiny")]}
+    )
+    folder = project / "artifacts" / "small"
+    outcomes = build(plain, folder, "cpu", say=lambda _: None)
+    assert {outcome.result for outcome in outcomes} == {"made"}
+    committed = (artifacts.Path(__file__).resolve().parents[2] / "artifacts").rglob("manifest.json")
+    found = [*folder.rglob("manifest.json"), *committed]
+    assert len(found) > 15
+    for path in found:
+        text = path.read_text()
+        assert not re.search(r'"(/|[A-Za-z]:\\\\|~/|file:)', text), path
+        assert str(tmp_path) not in text
+        assert "token" not in json.loads(text)["host"]
+        assert not re.search(rf"\b{re.escape(getpass.getuser())}\b", text), path
+
+
+def test_an_upload_of_a_zip_is_refused_as_a_run(tmp_path):
+    from core.runs import read_run
+
+    with zipfile.ZipFile(tmp_path / "a.run", "w") as file:
+        file.writestr("x", "1 Q0 d1 1 1 t\n")
+    with pytest.raises(UserError, match=r"a\.run"):
+        read_run(tmp_path / "a.run")
