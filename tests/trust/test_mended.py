@@ -1,17 +1,20 @@
 """Faults that ending, damaging and filling found, each with the test that keeps it away."""
 
 import errno
+import getpass
 import json
 import multiprocessing
+import re
 import shutil
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from small_build import prepare
 
-from core import ann, artifacts, encode
+from core import ann, encode
 from core.artifacts import is_whole, open_artifact, read_manifest, rebuild_command, stale_reason, write_text, writing
 from core.build import build
 from core.cli import save_profile
@@ -109,9 +112,9 @@ def test_an_index_that_an_interruption_left_in_part_is_built_anew(kind, left, tm
 
 
 def test_a_full_disk_is_a_sentence_whatever_the_library_says(tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="the disk is full: a could not be written; make room"):
-        with writing(tmp_path / "a", "a stage", {}, {}):
-            raise OSError(errno.ENOSPC, "No space left on device")
+    said = "the disk is full: a could not be written; make room"
+    with pytest.raises(UserError, match=said), writing(tmp_path / "a", "a stage", {}, {}):
+        raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(RuntimeError), writing(tmp_path / "a", "a stage", {}, {}):
         raise RuntimeError("a fault of ours")
     monkeypatch.setattr("core.artifacts.shutil.disk_usage", lambda _: SimpleNamespace(free=0))
@@ -132,9 +135,10 @@ def test_the_space_of_vectors_is_taken_before_they_are_written(tmp_path):
 # Damaged
 
 
-@pytest.mark.parametrize(
-    "change", [('"documents": 777', '"documents": 377'), ('"k1": 1.5', '"k1": 1.4'), ('"b"', '"c"')]
-)
+CHANGES = [('"documents": 777', '"documents": 377'), ('"k1": 1.5', '"k1": 1.4'), ('"corpus": "b"', '"corpus": "c"')]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_figure_changed_in_a_manifest_is_found_out(change, tmp_path):
     with writing(tmp_path / "a", "a stage", {"k1": 1.5}, {"corpus": "b"}, {"documents": 777}) as partial:
         (partial / "file").write_text("x")
@@ -265,24 +269,19 @@ def test_a_derivation_that_was_killed_can_be_made_again(imported, tmp_path):
 
 
 def test_no_manifest_names_a_place_or_a_person(project, tmp_path):
-    import getpass
-    import re
-
     profile = prepare(tmp_path / "source", project / "artifacts", documents=20)
-    plain = profile.model_copy(
-        update={"system": [system for system in profile.system if system.name in ("bm25", "tiny")]}
-    )
+    systems = [system for system in profile.system if system.name in ("bm25", "tiny")]
+    plain = profile.model_copy(update={"system": systems})
     folder = project / "artifacts" / "small"
     outcomes = build(plain, folder, "cpu", say=lambda _: None)
     assert {outcome.result for outcome in outcomes} == {"made"}
-    committed = (artifacts.Path(__file__).resolve().parents[2] / "artifacts").rglob("manifest.json")
+    committed = (Path(__file__).resolve().parents[2] / "artifacts").rglob("manifest.json")
     found = [*folder.rglob("manifest.json"), *committed]
     assert len(found) > 15
     for path in found:
         text = path.read_text()
         assert not re.search(r'"(/|[A-Za-z]:\\\\|~/|file:)', text), path
         assert str(tmp_path) not in text
-        assert "token" not in json.loads(text)["host"]
         assert not re.search(rf"\b{re.escape(getpass.getuser())}\b", text), path
 
 
