@@ -10,8 +10,9 @@ from made_up import EXPANSIONS, HOSTILE_QUERY, HOSTILE_TEXT, HOSTILE_TITLE, Open
 from streamlit.testing.v1 import AppTest
 
 from core.artifacts import writing
+from core.cli import save_profile
 from core.fusion import reciprocal_rank_fusion
-from core.profile import SystemSettings
+from core.profile import SystemSettings, read_profile
 from core.qrels import read_qrels
 from core.runs import ranked, read_run
 from core.systems import Answer
@@ -175,8 +176,9 @@ def test_earlier_queries_of_the_session_are_asked_again(open_page: Open, made_up
 
 
 def test_imported_runs_are_not_asked(open_page: Open, made_up: Path) -> None:
-    path = made_up / "profile.json"
-    path.write_text(path.read_text().replace('"system": [', '"system": [{"name": "foreign", "kind": "run"},', 1))
+    profile = read_profile(str(made_up / "profile.json"))
+    foreign = SystemSettings(name="foreign", kind="run")
+    save_profile(profile.model_copy(update={"system": [foreign, *profile.system]}), made_up)
     assert open_page("search", query="masks").multiselect[0].options == ["BM25", "BM25 + <b>queries</b>", "Dense"]
 
 
