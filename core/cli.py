@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from core.artifacts import ARTIFACTS, PROFILE, ROOT, with_own_digest, write_text
+from core.artifacts import ARTIFACTS, PROFILE, RESERVED, ROOT, with_own_digest, write_text
 from core.errors import UserError
 from core.models import MODELS_VARIABLE
 from core.profile import SAFE_NAME, Profile, read_profile
@@ -41,7 +41,7 @@ def with_collection(profile: Profile, given: str) -> Profile:
     name = folder.resolve().name if folder.is_dir() else folder.name
     if name == "sample":
         raise UserError('--collection: a folder named "sample" would take the embedded sample\'s place; rename it')
-    if not re.match(SAFE_NAME, name):
+    if not re.match(SAFE_NAME, name) or name in RESERVED:
         raise UserError(
             f"--collection: {name!r} cannot be a collection's name: letters, digits, . _ + - can; rename it"
         )

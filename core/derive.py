@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from core import artifacts, cli
-from core.artifacts import PROFILE, building, file_digest, is_whole, read_manifest, shown, writing
+from core.artifacts import PROFILE, RESERVED, building, file_digest, is_whole, read_manifest, shown, writing
 from core.collection import CORPUS, QRELS, TOPICS, read_built_collection, write_topics
 from core.errors import UserError
 from core.evaluate import evaluate_systems
@@ -32,7 +32,7 @@ def derive(source: str, name: str, qrels: Path, residual: bool = False) -> Path:
         UserError: the name cannot be used, the source is not built, or the qrels cannot be read or share no topic with
             it.
     """
-    if not re.match(SAFE_NAME, name):
+    if not re.match(SAFE_NAME, name) or name in RESERVED:
         raise UserError(f"{name!r} cannot be a collection's name: letters, digits, '.', '_', '+' and '-' can")
     original, folder = artifacts.ARTIFACTS / source, artifacts.ARTIFACTS / name
     profile = read_profile(str(original / PROFILE)) if (original / PROFILE).is_file() else read_profile(source)

@@ -15,7 +15,17 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
 
 from core import artifacts, cli
-from core.artifacts import PROFILE, building, file_digest, is_whole, open_artifact, remove_tree, shown, writing
+from core.artifacts import (
+    PROFILE,
+    RESERVED,
+    building,
+    file_digest,
+    is_whole,
+    open_artifact,
+    remove_tree,
+    shown,
+    writing,
+)
 from core.collection import QRELS, Topic, read_topics, write_topics
 from core.errors import UserError
 from core.evaluate import evaluate_systems
@@ -98,7 +108,7 @@ def import_runs(
     Raises:
         UserError: a file is not as expected, or a name is taken by a system that is no imported run.
     """
-    if not re.match(SAFE_NAME, name):
+    if not re.match(SAFE_NAME, name) or name in RESERVED:
         raise UserError(f"{name!r} cannot be a collection's name: letters, digits, '.', '_', '+' and '-' can")
     folder = artifacts.ARTIFACTS / name
     read = [read_run(path, "rank" if by_rank else "score") for path in runs]

@@ -134,7 +134,7 @@ def test_a_new_name_needs_qrels(files, project, command):
     assert command(main, files / "a.run", "--name", "mine").refused_with("--qrels", "mine")
 
 
-@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b"])
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b", "models"])
 def test_a_name_that_is_no_folder_name_is_refused(name, files, project, command):
     outcome = command(main, files / "a.run", f"--name={name}", "--qrels", files / "qrels.txt")
     assert outcome.refused_with("collection's name")
