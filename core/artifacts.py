@@ -281,8 +281,8 @@ def _seal(
 
 def with_own_digest(table: Mapping[str, Any]) -> str:
     """Return a table as the text of a JSON file that holds its own digest, too."""
-    table = json.loads(json.dumps(table))
-    return json.dumps(table | {OWN_DIGEST: value_digest(table)}, indent=1, ensure_ascii=False) + "\n"
+    plain: dict[str, Any] = json.loads(json.dumps(table))
+    return json.dumps(plain | {OWN_DIGEST: value_digest(plain)}, indent=1, ensure_ascii=False) + "\n"
 
 
 def write_text(path: Path, text: str) -> None:

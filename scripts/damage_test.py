@@ -24,6 +24,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ from core.artifacts import MANIFEST, PROFILE  # noqa: E402
 from core.build import build, steps  # noqa: E402
 from core.errors import UserError  # noqa: E402
 from core.models import locate_model  # noqa: E402
-from core.profile import Profile, read_profile  # noqa: E402
+from core.profile import Profile, SystemSettings, read_profile  # noqa: E402
 from core.systems import open_system  # noqa: E402
 
 PAGES = ("overview", "topics", "topic", "search", "documents", "ann")
@@ -79,14 +80,13 @@ def damage(path: Path, way: str, other: Path | None, generator: random.Random) -
         path.write_bytes(other.read_bytes())
         other.write_bytes(content)
         return True
-    if way == "cut":
-        changed = content[: generator.randrange(len(content))] if content else content
-    elif way == "append":
-        changed = content + bytes([generator.randrange(33, 127)])
-    else:
-        changed = bytearray(content)
-        if content:
-            changed[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
+    changed = bytearray(content)
+    if way == "append":
+        changed.append(generator.randrange(33, 127))
+    elif way == "cut" and content:
+        del changed[generator.randrange(len(content)) :]
+    elif way == "flip" and content:
+        changed[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
     path.write_bytes(changed)
     return bool(changed != content and not same_json(path, content, bytes(changed)))
 
@@ -114,16 +114,16 @@ def readers(name: str, profile: Profile) -> dict[str, Callable[[], Any]]:
         "expansions": lambda: expansions.read_expansions(folder),
     }
     for system in profile.system:
-        found[f"run {system.name}"] = lambda system=system: evaluate.built_run(folder, system.name).scores
-        found[f"system {system.name}"] = lambda system=system: hits(profile, system, folder)
+        found[f"run {system.name}"] = partial(evaluate.built_run, folder, system.name)
+        found[f"system {system.name}"] = partial(hits, profile, system, folder)
     for system in lexical:
-        found[f"index {system.name}"] = lambda system=system: bm25.load_index(profile, system, folder).search("bat", 5)
+        found[f"index {system.name}"] = partial(_ranking, profile, system, folder)
         if system.expanded:
-            found[f"predicted {system.name}"] = lambda system=system: bm25.read_predicted(folder, system.name)
+            found[f"predicted {system.name}"] = partial(bm25.read_predicted, folder, system.name)
     for system in dense:
-        found[f"sweep {system.name}"] = lambda system=system: ann.read_sweep(folder, system.name).to_csv()
-        found[f"growth {system.name}"] = lambda system=system: ann.read_growth(folder, system.name).to_csv()
-        found[f"vectors {system.name}"] = lambda system=system: _vectors(folder, system.name)
+        found[f"sweep {system.name}"] = partial(_as_text, ann.read_sweep, folder, system.name)
+        found[f"growth {system.name}"] = partial(_as_text, ann.read_growth, folder, system.name)
+        found[f"vectors {system.name}"] = partial(_vectors, folder, system.name)
     if name == NAME:
         found |= {
             "scores": lambda: expansions.read_scores(folder),
@@ -135,10 +135,18 @@ def readers(name: str, profile: Profile) -> dict[str, Callable[[], Any]]:
     return found
 
 
-def hits(profile: Profile, system: Any, folder: Path) -> Any:
+def hits(profile: Profile, system: SystemSettings, folder: Path) -> Any:
     """Return what a system answers, opened anew."""
     answer = open_system(profile, system, folder, "cpu").search("bat men test", 5)
     return [(document, round(score, 4)) for document, score in answer.hits]
+
+
+def _ranking(profile: Profile, system: SystemSettings, folder: Path) -> Any:
+    return bm25.load_index(profile, system, folder).search("bat men test", 5)
+
+
+def _as_text(read: Callable[[Path, str], Any], folder: Path, system: str) -> str:
+    return read(folder, system).to_csv()
 
 
 def _vectors(folder: Path, system: str) -> Any:
@@ -188,6 +196,8 @@ class Count:
 def names_it(message: str, path: Path) -> bool:
     """Say whether a message names the file or its artifact, and what mends it."""
     message = re.sub(r"[\\`\u2060]", "", message)
+    if path.name == PROFILE:  # a profile that is read by its file: what mends it depends on where it came from
+        return PROFILE in message
     places = {path.name, artifacts.shown(path.parent), path.parent.name, artifacts.shown(path.parent.parent)}
     return any(place in message for place in places) and bool(COMMAND.search(message))
 
@@ -277,7 +287,7 @@ def campaign(name: str, profile: Profile, each: int, pages: bool, generator: ran
     reads = {what: opened_files(read) for what, read in reading.items()}
     expected = {what: read() for what, read in reading.items()}
     apps = {page: [open_page(page, name)] for page in PAGES} if pages else {}
-    of_page = {page: opened_files(lambda page=page: open_page(page, name)) for page in apps}
+    of_page = {page: opened_files(partial(open_page, page, name)) for page in apps}
     looks = {page: drawn(open_page(page, name)) for page in apps}
     planned, other_of = plan(name, profile), partners(files)
     counts: dict[str, Count] = defaultdict(Count)
