@@ -9,12 +9,12 @@ from streamlit.testing.v1 import AppTest
 from core.artifacts import ROOT
 
 DAMAGES = {
-    "a run": ("topics", "runs/bm25/run.trec"),
+    "a run": ("topic", "runs/bm25/run.trec"),
     "measures": ("overview", "measures/measures.csv"),
     "judgments": ("overview", "collection/qrels/test.tsv"),
     "documents": ("search", "collection/corpus.jsonl"),
     "an index": ("search", "bm25/bm25/field-0/data.csc.index.npy"),
-    "predicted queries": ("expansion", "doc2query/expansions.jsonl"),
+    "predicted queries": ("search", "doc2query/expansions.jsonl"),
 }
 
 
@@ -22,13 +22,14 @@ DAMAGES = {
 @pytest.mark.parametrize("way", ["changed", "cut"])
 def test_a_file_damaged_after_it_was_read(open_page: Open, made_up: Path, name: str, way: str) -> None:
     page, place = DAMAGES[name]
-    before = open_page(page, collection="made-up", query="fever")
+    parameters = {"collection": "made-up", "query": "fever", "topic": "1"}
+    before = open_page(page, **parameters)
     path = made_up / place
     assert path.name not in warnings(before)
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]) if way == "changed" else content[:-9])
     app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=60)
-    app.query_params.update({"collection": "made-up", "query": "fever"})
+    app.query_params.update(parameters)
     app.run()
     if page != "overview":
         app.switch_page(f"views/{page}.py").run()
