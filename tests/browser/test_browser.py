@@ -86,6 +86,16 @@ def test_hostile_texts_do_nothing_and_are_shown_as_they_are(page: Page, address:
     assert HOSTILE_TEXT in shown
 
 
+def test_no_other_page_interprets_them_either(page: Page, address: str) -> None:
+    others = ["", "topics", "documents", "ann", "expansion", "runs", "artifacts", "report"]
+    for path in others:
+        page.goto(f"{address}/{path}?{MADE_UP}&topic=1&document=d1&query=fever")
+        settle(page)
+        assert page.evaluate("window.hacked") is None, path
+        inside = page.get_by_role("main").locator("a[href*=javascript], a[href*='www.example'], .katex, img[src='x']")
+        assert inside.count() == 0, path
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 def test_no_page_scrolls_sideways(page: Page, address: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
