@@ -277,7 +277,9 @@ def kind_of(path: Path) -> str:
     return f"{parts[0]}/{parts[-1]}" if len(parts) > 1 else parts[0]
 
 
-def campaign(name: str, profile: Profile, each: int, pages: bool, generator: random.Random) -> dict[str, Count]:
+def campaign(
+    name: str, profile: Profile, each: int, pages: bool, pattern: str, generator: random.Random
+) -> dict[str, Count]:
     """Damage the files of a collection's artifacts and of the models, and count by kind of file."""
     folder = artifacts.ARTIFACTS / name
     of_build = [*folder.rglob("*"), *((artifacts.ARTIFACTS / "models").rglob("*") if name == NAME else [])]
@@ -292,7 +294,7 @@ def campaign(name: str, profile: Profile, each: int, pages: bool, generator: ran
     planned, other_of = plan(name, profile), partners(files)
     counts: dict[str, Count] = defaultdict(Count)
     for path in files:
-        for way in WAYS:
+        for way in WAYS if re.search(pattern, str(path)) else ():
             for _ in range(each):
                 other = other_of.get(path) if way == "swap" else None
                 paths = [path, *([other] if other else [])]
@@ -345,6 +347,7 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=1, help="damages of each file in each way")
     parser.add_argument("--no-pages", action="store_true", help="stages only")
     parser.add_argument("--only", choices=("sample", NAME), help="one of the two builds")
+    parser.add_argument("--files", default="", metavar="PATTERN", help="only files whose path holds this pattern")
     parser.add_argument("--seed", type=int, default=13)
     options = parser.parse_args()
     sys.addaudithook(_watch)
@@ -359,7 +362,7 @@ def main() -> None:
     total = Count()
     for name, profile in builds.items():
         generator = random.Random(options.seed)
-        counts = campaign(name, profile, options.each, not options.no_pages, generator)
+        counts = campaign(name, profile, options.each, not options.no_pages, options.files, generator)
         for kind, count in sorted(counts.items()):
             print(f"{name:<8}{kind:<44}{count.detected:>5} of {count.made} detected", flush=True)
             total.made, total.detected = total.made + count.made, total.detected + count.detected
