@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from core import cli
-from core.artifacts import ARTIFACTS, file_digest, open_artifact, read_manifest, value_digest, writing
+from core.artifacts import ARTIFACTS, file_digest, open_artifact, value_digest, writing
 from core.download import fetch
 from core.errors import UserError
 from core.lines import read_lines
@@ -346,7 +346,7 @@ def collection_digests(folder: Path, *files: str) -> dict[str, str]:
 
     A stage names what it reads, so that a new judgment does not make vectors stale.
     """
-    recorded = read_manifest(folder / "collection").files
+    recorded = open_artifact(folder / "collection", *files).files
     return {name: recorded[name]["sha256"] for name in files}
 
 

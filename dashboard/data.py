@@ -125,16 +125,16 @@ def judged_topics(opened: Opened) -> Content:
     Raises:
         UserError: they are missing or damaged.
     """
-    return _judged_topics(opened.folder, judgments_digest(opened))
+    return _judged_topics(opened.folder, collection_manifest(opened).digest)
 
 
-def judgments_digest(opened: Opened) -> str:
-    """Return the digest of the collection, of which topics and judgments are checked, and not the documents.
+def collection_manifest(opened: Opened) -> Manifest:
+    """Return the manifest of the collection, of which topics and judgments are checked, and not the documents.
 
     Raises:
         UserError: they are missing or damaged.
     """
-    return open_artifact(opened.folder / "collection", TOPICS, QRELS).digest
+    return open_artifact(opened.folder / "collection", TOPICS, QRELS)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -154,7 +154,7 @@ def values(opened: Opened, measure: str) -> dict[str, dict[str, float]]:
     tidy = measures(opened)
     if measure in set(tidy["measure"]):
         return tables.per_topic(tidy, measure)
-    judgments = judgments_digest(opened)
+    judgments = collection_manifest(opened).digest
     return {
         system: _values(
             opened.folder, system, measure, open_artifact(opened.folder / "runs" / system).digest, judgments
@@ -214,7 +214,7 @@ def missing_topics(opened: Opened, system: str) -> int:
     Raises:
         UserError: its run is missing or damaged.
     """
-    judgments = judgments_digest(opened)
+    judgments = collection_manifest(opened).digest
     return _missing_topics(opened.folder, system, open_artifact(opened.folder / "runs" / system).digest, judgments)
 
 

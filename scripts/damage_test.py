@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WORK = Path(tempfile.mkdtemp(prefix="rankscope-damage-"))
 if __name__ == "__main__":
     os.environ |= {"RANKSCOPE_ARTIFACTS": str(WORK / "artifacts"), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+    os.environ["STREAMLIT_LOGGER_LEVEL"] = "error"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import numpy as np  # noqa: E402
@@ -213,6 +214,17 @@ def problem_of(read: Callable[[], Any], expected: Any, paths: list[Path]) -> str
     return "" if found == expected else "another result, without a word"
 
 
+def problem_of_plan(name: str, profile: Profile, planned: list[str | None], path: Path) -> str:
+    """Say what is wrong with the build's plan when a file is damaged, "" where nothing is."""
+    folder = artifacts.ARTIFACTS / name
+    try:
+        if plan(name, profile) == planned and is_planned(path, profile, folder):
+            return "the build takes it for fresh"
+    except Exception as error:
+        return f"a traceback: {type(error).__name__}: {error}"
+    return ""
+
+
 def problem_of_page(app: AppTest, expected: list[str], paths: list[Path]) -> str:
     """Say what is wrong with a page of damaged artifacts, "" where nothing is."""
     if app.exception:
@@ -307,8 +319,8 @@ def campaign(
                         for what, read in reading.items()
                         if any(p in reads[what] for p in paths)
                     }
-                    if path.name != PROFILE and plan(name, profile) == planned and is_planned(path, profile, folder):
-                        problems["plan"] = "the build takes it for fresh"
+                    if path.name != PROFILE:
+                        problems["plan"] = problem_of_plan(name, profile, planned, path)
                     for page in apps:
                         if any(p in of_page[page] for p in paths):
                             app = open_page(page, name)

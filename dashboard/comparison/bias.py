@@ -25,7 +25,7 @@ WORDS = """
 def draw(view: View) -> None:
     """Draw the ranges of nDCG and of the differences to the baseline."""
     digests = [open_artifact(view.opened.folder / "runs" / system).digest for system in view.systems]
-    digests.append(data.judgments_digest(view.opened))
+    digests.append(data.collection_manifest(view.opened).digest)
     table = _ranges(view.opened, view.systems, view.baseline, view.cutoff, tuple(digests))
     measure = f"nDCG@{view.cutoff}"
     name = f"{view.opened.folder.name}-{measure}-unjudged"

@@ -40,7 +40,7 @@ def draw(view: View) -> None:
 def _second_library(view: View) -> None:
     measures = checkable(dict.fromkeys([view.measure, *view.tidy["measure"]]))
     digests = [open_artifact(view.opened.folder / "runs" / system).digest for system in view.systems]
-    digests += [data.judgments_digest(view.opened), open_artifact(view.opened.folder / "measures").digest]
+    digests += [data.collection_manifest(view.opened).digest, open_artifact(view.opened.folder / "measures").digest]
     table = check(view.opened, view.systems, measures, tuple(digests))
     largest = table["largest difference in a topic"].max()
     words = f"{len(table)} figures, {len(view.content.qrels)} topics each: "

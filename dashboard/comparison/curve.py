@@ -16,7 +16,7 @@ def draw(view: View) -> None:
     """Draw the curve of each system and its table."""
     relevance = view.parsed.relevance
     digests = [open_artifact(view.opened.folder / "runs" / system).digest for system in view.systems]
-    digests.append(data.judgments_digest(view.opened))
+    digests.append(data.collection_manifest(view.opened).digest)
     table = _curves(view.opened, view.systems, relevance, tuple(digests))
     name = f"{view.opened.folder.name}-precision-recall"
     export.chart(charts.precision_recall(table, view.labels), name, "Interpolated precision at eleven recall levels")

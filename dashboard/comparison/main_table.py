@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import Manifest, read_manifest
+from core.artifacts import Manifest
 from core.reference import Published, published_figures
 from core.significance import Test
 from dashboard import data, state, tables
@@ -28,7 +28,7 @@ def draw(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, Manifest]
     shown = means if cells == "means" else _texts(tidy, measures, cells, test)
     milliseconds = [_fact(manifests, f"runs/{system}", "median_milliseconds") for system in means.index]
     shown = shown.assign(**{"median ms": milliseconds})
-    known = published_figures(read_manifest(opened.folder / "collection").facts)
+    known = published_figures(data.collection_manifest(opened).facts)
     published = own.published_rows(known, measures)
     shown = shown.rename(index=opened.labels).rename_axis("system")
     if not published.empty:

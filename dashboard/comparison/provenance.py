@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from core.artifacts import read_manifest, shown
+from core.artifacts import open_artifact, shown
 from core.collection import QRELS
 from core.runs import FILE
 from dashboard import data
@@ -26,11 +26,11 @@ def provenance(opened: data.Opened, name: str, measures: str, commands: Mapping[
         about: what else shapes the figure, in a sentence.
     """
     with st.popover("Provenance", type="tertiary", icon=":material/fingerprint:", key=f"provenance {name}"):
-        collection = read_manifest(opened.folder / "collection")
+        collection = data.collection_manifest(opened)
         lines = [f"measure: {measures}", f"topics: {collection.facts.get('topics')}, all that are judged", about]
         lines.append(f"judgments: SHA-256 {collection.files[QRELS]['sha256']}")
         for system in commands:
-            digest = read_manifest(opened.folder / "runs" / system).files[FILE]["sha256"]
+            digest = open_artifact(opened.folder / "runs" / system).files[FILE]["sha256"]
             lines.append(f"run of {opened.labels[system]}: SHA-256 {digest}")
         st.text("\n".join(lines))
         st.code("\n".join(commands.values()), language=None, wrap_lines=True)

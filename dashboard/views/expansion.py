@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import read_manifest
+from core.artifacts import open_artifact
 from core.collection import Document
 from core.errors import UserError
 from core.expansion_effects import Move, effects, moves
@@ -25,7 +25,7 @@ score each query against its document and drops the worse ones.
 
 def about() -> None:
     """Say what was predicted, and at what cost."""
-    manifest = read_manifest(opened.folder / "doc2query")
+    manifest = open_artifact(opened.folder / "doc2query")
     facts, settings = manifest.facts, manifest.settings
     speed = f" at {facts['documents_per_second']} documents a second" if "documents_per_second" in facts else ""
     st.write(

@@ -5,7 +5,6 @@ import json
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import read_manifest
 from core.errors import UserError
 from dashboard import data, parts, state
 from dashboard.comparison import baseline, bias, checks, conclusion, cost, curve, main_table
@@ -41,7 +40,7 @@ if opened.is_sample:
         "(CC0), not medical evidence. For the real TREC-COVID run `python scripts/build.py --profile trec-covid`, "
         "then `python3 scripts/start.py --profile trec-covid`."
     )
-facts = read_manifest(opened.folder / "collection").facts
+facts = data.collection_manifest(opened).facts
 documents = "imported runs without texts" if opened.is_imported else f"{facts.get('documents', 0):,} documents"
 st.write(
     f"{escape_markdown(opened.folder.name)}: {documents}, {facts.get('topics', 0):,} topics, "

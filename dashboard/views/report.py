@@ -6,7 +6,6 @@ import pandas as pd
 import streamlit as st
 
 from core.analyzer import Analyzer
-from core.artifacts import read_manifest
 from core.matches import term_finder
 from core.runs import ranked
 from dashboard import charts, data, parts, state, tables
@@ -55,7 +54,7 @@ def hits(system: str, topic: str) -> list[Hit]:
 
 def make() -> str:
     """Put the report together."""
-    facts = read_manifest(opened.folder / "collection").facts
+    facts = data.collection_manifest(opened).facts
     report = Report(f"RankScope: {opened.folder.name}")
     report.paragraph(
         f"{facts.get('documents', 0):,} documents, {facts.get('topics', 0):,} topics, {facts.get('judgments', 0):,} "

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import read_manifest
+from core.artifacts import open_artifact
 from core.derive import derive
 from core.errors import UserError
 from core.import_runs import import_runs, remove_run
@@ -50,7 +50,7 @@ def imported_runs() -> None:
     for name in names:
         row = {"run": opened.labels[name], "state": "evaluated" if name in measured else "not evaluated"}
         try:
-            manifest = read_manifest(opened.folder / "runs" / name)
+            manifest = open_artifact(opened.folder / "runs" / name)
             row |= {"imported": manifest.finished, "what is odd": "; ".join(manifest.facts.get("notices", []))}
         except UserError as error:
             row["state"] = str(error)
@@ -87,7 +87,7 @@ def bring_runs() -> None:
     label = "Run files: topic Q0 document rank score tag; plain or .gz"
     uploads = st.file_uploader(label, accept_multiple_files=True, key=f"run files {st.session_state.get(ROUND, 0)}")
     order = st.radio("Read them", list(ORDERS), format_func=ORDERS.__getitem__, horizontal=True)
-    digest = read_manifest(opened.folder / "collection").digest
+    digest = data.collection_manifest(opened).digest
     chosen: dict[str, tuple[str, bytes]] = {}
     ready = bool(uploads)
     for number, upload in enumerate(uploads):

@@ -18,6 +18,7 @@ from core import ann, encode
 from core.artifacts import is_whole, open_artifact, read_manifest, rebuild_command, stale_reason, write_text, writing
 from core.build import build
 from core.cli import save_profile
+from core.collection import collection_digests
 from core.derive import derive
 from core.doc2query import ByLength
 from core.encode import encode_collection, new_rows
@@ -159,6 +160,13 @@ def test_a_manifest_of_an_earlier_version_is_read(tmp_path):
     assert is_whole(tmp_path / "a")
     with pytest.raises(UserError, match=r"lists no other\.txt"):
         open_artifact(tmp_path / "a", "other.txt")
+
+
+def test_a_manifest_of_another_artifact_is_a_sentence(dense):
+    _, folder, _ = dense
+    shutil.copy(folder / "measures" / "manifest.json", folder / "collection" / "manifest.json")
+    with pytest.raises(UserError, match=r"collection/manifest\.json lists no corpus\.jsonl"):
+        collection_digests(folder, "corpus.jsonl")
 
 
 def test_a_saved_profile_that_was_changed_is_found_out(tmp_path):
