@@ -146,6 +146,12 @@ def is_whole(folder: Path) -> bool:
     return True
 
 
+def has_its_files(folder: Path, manifest: Manifest) -> bool:
+    """Say whether the files are there in the sizes that the manifest has; contents, which may be large, are not read."""
+    paths = {folder / name: entry["bytes"] for name, entry in manifest.files.items()}
+    return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
+
+
 def damage(folder: Path, manifest: Manifest, *files: str) -> str | None:
     """Return what is wrong with an artifact's files (all, or those named) as the beginning of a sentence, or None."""
     for name in files or manifest.files:

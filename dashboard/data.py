@@ -17,7 +17,16 @@ import pandas as pd
 import streamlit as st
 
 from core import artifacts
-from core.artifacts import MANIFEST, PROFILE, Manifest, open_artifact, read_manifest, rebuild_command, shown
+from core.artifacts import (
+    MANIFEST,
+    PROFILE,
+    Manifest,
+    has_its_files,
+    open_artifact,
+    read_manifest,
+    rebuild_command,
+    shown,
+)
 from core.collection import QRELS, TOPICS, Document, Topic, read_built_collection, read_built_topics
 from core.errors import UserError
 from core.expansions import read_expansions
@@ -246,9 +255,11 @@ def manifests(opened: Opened) -> dict[str, Manifest]:
         if any(part.startswith(".") for part in place.parts):
             continue  # an artifact that is being made
         try:
-            found[place.as_posix()] = read_manifest(path.parent)
+            manifest = read_manifest(path.parent)
         except UserError:
             continue  # the part of a page that needs it says what is wrong
+        if has_its_files(path.parent, manifest):
+            found[place.as_posix()] = manifest
     return found
 
 
