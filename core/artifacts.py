@@ -147,7 +147,7 @@ def is_whole(folder: Path) -> bool:
 
 
 def has_its_files(folder: Path, manifest: Manifest) -> bool:
-    """Say whether the files are there in the sizes that the manifest has; contents, which may be large, are not read."""
+    """Say whether the files are there, in the sizes that the manifest has; their contents are not read."""
     paths = {folder / name: entry["bytes"] for name, entry in manifest.files.items()}
     return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
 
