@@ -20,11 +20,11 @@ from core.build import build
 from core.cli import save_profile
 from core.collection import collection_digests
 from core.derive import derive
-from core.doc2query import ByLength
 from core.encode import encode_collection, new_rows
 from core.errors import UserError
 from core.import_runs import import_runs
 from core.index import ExactIndex
+from core.length_batches import ByLength
 from core.profile import IndexSettings, Profile, read_profile
 from core.systems import find_settings, open_system
 
