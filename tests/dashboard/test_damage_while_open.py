@@ -14,7 +14,7 @@ DAMAGES = {
     "judgments": ("overview", "collection/qrels/test.tsv"),
     "documents": ("search", "collection/corpus.jsonl"),
     "an index": ("search", "bm25/bm25/field-0/data.csc.index.npy"),
-    "predicted queries": ("search", "doc2query/expansions.jsonl"),
+    "predicted queries": ("search", "bm25/expanded/predicted.jsonl"),
 }
 
 
