@@ -1,5 +1,7 @@
 """Training batches of similar length that do not depend on whether the training was interrupted."""
 
+from typing import Any
+
 import torch
 from datasets import Dataset
 from transformers import Seq2SeqTrainer
@@ -27,5 +29,5 @@ class TrainerByLength(Seq2SeqTrainer):
     """The library's trainer with batches of `ByLength`; the training set has a column "length"."""
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> ByLength:
-        dataset = self.train_dataset if train_dataset is None else train_dataset
+        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
         return ByLength(self.args.train_batch_size, list(dataset["length"]), self.args.seed)

@@ -60,8 +60,8 @@ from core.models import locate_model  # noqa: E402
 from core.profile import Profile, SystemSettings, read_profile  # noqa: E402
 from core.systems import open_system  # noqa: E402
 
-PAGES = ("overview", "topics", "topic", "search", "documents", "ann")
-PAGES += ("expansion", "training", "runs", "artifacts", "report")
+PAGES = ["overview", "topics", "topic", "search", "documents", "ann"]
+PAGES += ["expansion", "training", "runs", "artifacts", "report"]
 WAYS = ("flip", "cut", "delete", "append", "swap")
 COMMAND = re.compile(r"python (?:-m core\.|scripts/)\w+|put the right ones in|import it again|build it again")
 

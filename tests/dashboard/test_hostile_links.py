@@ -22,7 +22,6 @@ NAMES = [
     "hits",
     "fused",
     "judge",
-    "page",
     "model",
     "index",
     "dial",
