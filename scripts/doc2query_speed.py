@@ -11,6 +11,7 @@ top-k sampling) in batches of documents as they come.
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from core import cli
 from core.collection import read_built_collection
 from core.doc2query import CPU_SAMPLES, GPU_SAMPLES, QueryPredictor
 from core.models import locate_model
+
+Predict = Callable[[list[str], list[list[int]]], object]
+"""Writes the queries of the documents of one batch, by their identifiers and tokens."""
 
 
 def library_predict(predictor: QueryPredictor, names: list[str], tokens: list[list[int]]) -> None:
@@ -41,7 +45,7 @@ def library_predict(predictor: QueryPredictor, names: list[str], tokens: list[li
     predictor.written += int((output != predictor.model.config.pad_token_id).sum())
 
 
-def write_all(predict: partial, tokens: list[list[int]], names: list[str], batch: int, by_length: bool) -> None:
+def write_all(predict: Predict, tokens: list[list[int]], names: list[str], batch: int, by_length: bool) -> None:
     """Write queries for every document, `batch` documents at a time."""
     order = sorted(range(len(tokens)), key=lambda i: len(tokens[i])) if by_length else list(range(len(tokens)))
     for begin in range(0, len(order), batch):
@@ -69,7 +73,7 @@ def main() -> None:
     library = partial(library_predict, fp32)
     most = CPU_SAMPLES if fp32.device == "cpu" else GPU_SAMPLES
     batch = max(1, most // options.queries)
-    variants = {
+    variants: dict[str, tuple[QueryPredictor, Predict, int, bool]] = {
         "transformers' generate, documents as they come": (fp32, library, 8, False),
         "transformers' generate, batches by length": (fp32, library, 8, True),
         "our sampling, documents as they come": (fp32, fp32.predict, 8, False),
