@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import UserError
-from core.runs import Entry, notices, read_entries, run_name
+from core.runs import TopicLines, add_entry, notices, read_entries, run_name
 
 MOST_FAULTS = 20
 
@@ -32,14 +32,14 @@ def check_run(
         documents: the ids of its documents; empty where they are not known.
         order: whether the run will be read by score or by rank (see `core.runs.read_run`).
     """
-    by_topic: dict[str, list[Entry]] = {}
+    by_topic: dict[str, TopicLines] = {}
     faults: list[str] = []
     try:
         for entry in read_entries(path):
             if isinstance(entry, str):
                 faults.append(entry)
             else:
-                by_topic.setdefault(entry.topic, []).append(entry)
+                add_entry(by_topic, entry)
     except UserError as error:
         faults.append(str(error))
     if not faults and not by_topic:
@@ -49,27 +49,32 @@ def check_run(
     if len(faults) > MOST_FAULTS:
         faults = [*faults[:MOST_FAULTS], f"{path.name}: {len(faults) - MOST_FAULTS} more lines are wrong"]
     odd = _unknown(by_topic, judged, documents) + notices(by_topic, order)
-    return RunCheck(run_name(path), len(by_topic), sum(map(len, by_topic.values())), faults, odd)
+    return RunCheck(run_name(path), len(by_topic), sum(len(lines.numbers) for lines in by_topic.values()), faults, odd)
 
 
-def _unknown(by_topic: dict[str, list[Entry]], judged: Collection[str], documents: Collection[str]) -> list[str]:
+def _unknown(by_topic: dict[str, TopicLines], judged: Collection[str], documents: Collection[str]) -> list[str]:
     found = []
     if missing := sorted(set(judged) - by_topic.keys()):
         found.append(f"no documents for {len(missing)} of {len(judged)} judged topics, which count 0: {_few(missing)}")
     if unknown := [topic for topic in by_topic if topic not in judged]:
-        line = min(by_topic[topic][0].line for topic in unknown)
+        line = min(by_topic[topic].numbers[0] for topic in unknown)
         found.append(
             f"{len(unknown)} topics are not among the collection's and are left out of the measures, first on line "
             f"{line}: {_few(unknown)}"
         )
     if not documents:
         return [*found, "whether its documents exist cannot be said: the collection was made of runs, without texts"]
-    strange = [e for entries in by_topic.values() for e in entries if e.document not in documents]
+    strange = [
+        (number, document)
+        for lines in by_topic.values()
+        for number, document in zip(lines.numbers, lines.scores, strict=True)
+        if document not in documents
+    ]
     if strange:
-        first = min(strange)
+        line, first = min(strange)
         found.append(
-            f"{len(strange)} lines retrieve documents that the collection does not hold, first {first.document} on "
-            f"line {first.line}; they are shown by their ids, and count as unjudged where no judgment names them"
+            f"{len(strange)} lines retrieve documents that the collection does not hold, first {first} on "
+            f"line {line}; they are shown by their ids, and count as unjudged where no judgment names them"
         )
     return found
 

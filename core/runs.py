@@ -1,8 +1,10 @@
 """Runs in the TREC format: topic Q0 document rank score tag, one line a retrieved document."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -45,14 +47,16 @@ def run_name(path: Path) -> str:
     return name
 
 
-class Entry(NamedTuple):
-    """One line of a run."""
+Entry = tuple[int, str, str, float, float]
+"""One line of a run: its number, topic, document, rank and score. A plain tuple: a run has many thousands."""
 
-    line: int
-    topic: str
-    document: str
-    rank: float
-    score: float
+
+class TopicLines(NamedTuple):
+    """The lines of a run for one topic, a column each, in the file's order: numbers, ranks, document -> score."""
+
+    numbers: list[int]
+    ranks: list[float]
+    scores: dict[str, float]
 
 
 def read_entries(path: Path) -> Iterator[Entry | str]:
@@ -64,24 +68,42 @@ def read_entries(path: Path) -> Iterator[Entry | str]:
     Raises:
         UserError: the file itself cannot be read; see `core.lines.read_lines`.
     """
-    seen: dict[str, dict[str, int]] = {}
+    seen: defaultdict[str, dict[str, int]] = defaultdict(dict)
     for number, line in read_lines(path):
         columns = line.split()
         if not columns:
             continue
-        where = f"{path.name}, line {number}"
         if len(columns) != 6:
-            yield f"{where}: {len(columns)} columns, expected topic, Q0, document, rank, score, tag"
+            yield (
+                f"{path.name}, line {number}: {len(columns)} columns, expected topic, Q0, document, rank, score, tag"
+            )
             continue
-        topic, _, document, rank, score, _ = columns
-        entry = Entry(number, topic, document, _number(rank), _number(score))
-        if not math.isfinite(entry.rank) or not math.isfinite(entry.score):
-            column, value = ("score", score) if math.isfinite(entry.rank) else ("rank", rank)
-            yield f"{where}: the {column} {value!r} is not a finite number"
-        elif (first := seen.setdefault(topic, {}).setdefault(document, number)) != number:
-            yield f"{where}: document {document} was retrieved for topic {topic} before, on line {first}"
+        topic, _, document, rank_text, score_text, _ = columns
+        try:
+            rank, score = float(rank_text), float(score_text)
+        except ValueError:
+            rank, score = _number(rank_text), _number(score_text)
+        if not math.isfinite(rank) or not math.isfinite(score):
+            column, value = ("score", score_text) if math.isfinite(rank) else ("rank", rank_text)
+            yield f"{path.name}, line {number}: the {column} {value!r} is not a finite number"
+        elif (first := seen[topic].setdefault(document, number)) != number:
+            yield (
+                f"{path.name}, line {number}: document {document} was retrieved for topic {topic} before, on line "
+                f"{first}"
+            )
         else:
-            yield entry
+            yield number, topic, document, rank, score
+
+
+def add_entry(by_topic: dict[str, TopicLines], entry: Entry) -> None:
+    """Add a line of a run to the lines of its topic."""
+    number, topic, document, rank, score = entry
+    lines = by_topic.get(topic)
+    if lines is None:
+        lines = by_topic[topic] = TopicLines([], [], {})
+    lines.numbers.append(number)
+    lines.ranks.append(rank)
+    lines.scores[document] = score
 
 
 def read_run(path: Path, order: Literal["score", "rank"] = "score") -> Run:
@@ -95,19 +117,24 @@ def read_run(path: Path, order: Literal["score", "rank"] = "score") -> Run:
         UserError: with the line, when one is wrong (see `read_entries`); also when the file is missing, cut short or
             empty.
     """
-    by_topic: dict[str, list[Entry]] = {}
+    by_topic: dict[str, TopicLines] = {}
     for entry in read_entries(path):
         if isinstance(entry, str):
             raise UserError(entry)
-        by_topic.setdefault(entry.topic, []).append(entry)
+        add_entry(by_topic, entry)
     if not by_topic:
         raise UserError(f"{path.name}: the run is empty")
     return Run(run_name(path), as_scores(by_topic, order), notices(by_topic, order))
 
 
-def as_scores(by_topic: Mapping[str, list[Entry]], order: Literal["score", "rank"]) -> Scores:
+def as_scores(by_topic: Mapping[str, TopicLines], order: Literal["score", "rank"]) -> Scores:
     """Return the scores of a run's lines: as they stand, or minus the rank."""
-    return {t: {e.document: e.score if order == "score" else -e.rank for e in es} for t, es in by_topic.items()}
+    if order == "score":
+        return {topic: lines.scores for topic, lines in by_topic.items()}
+    return {
+        topic: {document: -rank for document, rank in zip(lines.scores, lines.ranks, strict=True)}
+        for topic, lines in by_topic.items()
+    }
 
 
 def run_topics(path: Path) -> set[str]:
@@ -126,16 +153,16 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def notices(by_topic: Mapping[str, list[Entry]], order: Literal["score", "rank"]) -> list[str]:
+def notices(by_topic: Mapping[str, TopicLines], order: Literal["score", "rank"]) -> list[str]:
     """Say, with the first line of each, where ranks disagree with scores and where scores or ranks are tied."""
     disagreeing, tied, same_rank = [], [], []
-    for entries in by_topic.values():
-        by_rank = sorted(entries, key=lambda entry: entry.rank)
-        scores = np.array([entry.score for entry in by_rank], dtype=np.float32).tolist()
-        pairs = zip(by_rank[1:], scores, scores[1:], strict=False)
-        disagreeing += [entry.line for entry, before, after in pairs if after > before][:1]
-        tied += _first_repeated(by_rank, scores)
-        same_rank += _first_repeated(by_rank, [entry.rank for entry in by_rank])
+    for lines in by_topic.values():
+        by_rank = np.argsort(lines.ranks, kind="stable")
+        numbers, ranks = np.array(lines.numbers)[by_rank], np.array(lines.ranks)[by_rank]
+        scores = np.array(list(lines.scores.values()), dtype=np.float32)[by_rank]
+        disagreeing += numbers[1:][scores[1:] > scores[:-1]][:1].tolist()
+        tied += _first_repeated(numbers, scores)
+        same_rank += _first_repeated(numbers, ranks)
     if order == "rank":
         return [f"ranks are given twice in {_where(same_rank, by_topic)}"] if same_rank else []
     found = []
@@ -152,17 +179,14 @@ def notices(by_topic: Mapping[str, list[Entry]], order: Literal["score", "rank"]
     return found
 
 
-def _first_repeated(entries: Sequence[Entry], values: Sequence[float]) -> list[int]:
-    """Return a list of one: the line of the first entry whose value an earlier one has; or an empty list."""
-    seen: set[float] = set()
-    for entry, value in zip(entries, values, strict=True):
-        if value in seen:
-            return [entry.line]
-        seen.add(value)
-    return []
+def _first_repeated(numbers: np.ndarray, values: np.ndarray) -> list[int]:
+    """Return a list of one: the line of the first value that an earlier line has; or an empty list."""
+    first = np.zeros(len(values), dtype=bool)
+    first[np.unique(values, return_index=True)[1]] = True
+    return numbers[~first][:1].tolist()
 
 
-def _where(lines: list[int], by_topic: Mapping[str, list[Entry]]) -> str:
+def _where(lines: list[int], by_topic: Mapping[str, TopicLines]) -> str:
     return f"{len(lines)} of {len(by_topic)} topics, first on line {min(lines)}"
 
 
@@ -174,6 +198,15 @@ def ranked(by_document: Mapping[str, float]) -> list[tuple[str, float]]:
     scores = np.array(list(by_document.values()), dtype=np.float32).tolist()
     order = sorted(zip(scores, by_document.items(), strict=True), key=lambda row: (row[0], row[1][0]), reverse=True)
     return [item for _, item in order]
+
+
+def first_ranked(by_document: Mapping[str, float], k: int) -> list[str]:
+    """Return the first k documents of `ranked`, without putting the others in order."""
+    if 0 < k < len(by_document):
+        scores = np.array(list(by_document.values()), dtype=np.float32)
+        reaches = scores >= np.partition(scores, -k)[-k]
+        by_document = {d: by_document[d] for d in compress(by_document, reaches)}
+    return [document for document, _ in ranked(by_document)[:k]]
 
 
 def write_run(path: Path, tag: str, rankings: Mapping[str, list[tuple[str, float]]]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.errors import UserError
-from core.runs import ranked, read_run, run_name, write_run
+from core.runs import first_ranked, ranked, read_run, run_name, write_run
 
 BAD = {
     "five columns": ("1 Q0 d1 1 0.5\n", "line 1"),
@@ -92,6 +92,38 @@ def test_ranked_is_the_order_of_trec_eval(scores):
     qrels = {document: {document: 1} for document in order}
     found = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank"}).evaluate(dict.fromkeys(order, by_document))
     assert [round(1 / found[document]["recip_rank"]) for document in order] == list(range(1, len(order) + 1))
+
+
+@given(scores=scores_of_a_topic | st.lists(near_ties, min_size=1, max_size=30), k=st.integers(0, 35))
+def test_the_first_ranked_are_the_beginning_of_trec_evals_order(scores, k):
+    by_document = {f"d{number}": score for number, score in enumerate(scores)}
+    order = sorted(by_document, key=lambda name: (np.float32(by_document[name]), name), reverse=True)
+    assert first_ranked(by_document, k) == order[:k]
+
+
+columns_of_a_run = st.lists(
+    st.tuples(st.sampled_from("12"), st.integers(0, 5), st.sampled_from([0.5, 0.25, 0.1, 1e-46])),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(rows=columns_of_a_run)
+def test_the_first_odd_line_of_each_topic_is_told(rows, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "odd.run"
+    path.write_text("".join(f"{topic} Q0 d{i} {rank} {score} t\n" for i, (topic, rank, score) in enumerate(rows)))
+    tied, disagreeing = [], []
+    for topic in {topic for topic, _, _ in rows}:
+        lines = [(rank, np.float32(score), n) for n, (of, rank, score) in enumerate(rows, 1) if of == topic]
+        lines.sort(key=lambda line: line[0])
+        tied += [lines[i][2] for i in range(len(lines)) if lines[i][1] in [score for _, score, _ in lines[:i]]][:1]
+        disagreeing += [lines[i][2] for i in range(1, len(lines)) if lines[i][1] > lines[i - 1][1]][:1]
+    told = read_run(path).notices
+    for lines, word in ((tied, "tied"), (disagreeing, "disagrees")):
+        about = [notice for notice in told if word in notice]
+        assert len(about) == bool(lines)
+        assert not lines or f"{len(lines)} of " in about[0]
+        assert not lines or f"first on line {min(lines)}" in about[0]
 
 
 def test_ties_are_told(tmp_path):
