@@ -18,7 +18,7 @@ from core import cli
 from core.artifacts import open_artifact, read_manifest, writing
 from core.collection import QRELS, TOPICS, Collection, collection_digests, read_built_collection
 from core.errors import UserError
-from core.measures import PerTopic, evaluate, interpolated_precision, mean
+from core.measures import Evaluator, PerTopic, evaluate, interpolated_precision, mean
 from core.models import find_model
 from core.profile import Profile
 from core.qrels import read_qrels
@@ -40,12 +40,13 @@ def evaluate_systems(profile: Profile, folder: Path, keep_agreement: bool = Fals
     kept = _kept_agreement(folder / "measures", inputs) if keep_agreement else {}
     with writing(folder / "measures", "evaluate", settings, inputs, facts) as partial:
         collection = read_built_collection(folder)
+        evaluator = Evaluator(collection.qrels, profile.measures)
         rows, agreement = [], []
         for system in profile.system:
             if system.name not in inputs:
                 continue
             run = built_run(folder, system.name)
-            values = evaluate(run.scores, collection.qrels, profile.measures)
+            values = evaluator.evaluate(run.scores)
             facts[system.name] = {measure: round(mean(by_topic), 4) for measure, by_topic in values.items()}
             rows += tidy(collection.name, system.name, values)
             if system.kind == "dense":
@@ -145,6 +146,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise UserError("--qrels is needed to evaluate runs")
     qrels = read_qrels(options.qrels)
     measures = [name.strip() for name in options.measures.split(",")] if options.measures else profile.measures
+    evaluator = Evaluator(qrels, measures)
     figures: dict[str, Any] = {}
     for path in options.runs:
         run = read_run(path, "rank" if options.by_rank else "score")
@@ -153,7 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
         if options.curve:
             values = interpolated_precision(run.scores, qrels, options.curve)
         else:
-            values = evaluate(run.scores, qrels, measures)
+            values = evaluator.evaluate(run.scores)
         figures[run.name] = {measure: mean(by_topic) for measure, by_topic in values.items()}
         if options.per_topic:
             figures[run.name]["topics"] = {t: {m: values[m][t] for m in values} for t in qrels}

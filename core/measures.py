@@ -13,7 +13,7 @@ import pytrec_eval
 
 from core.errors import UserError
 from core.qrels import Qrels
-from core.runs import Scores, ranked
+from core.runs import Scores, first_ranked
 
 PerTopic = dict[str, dict[str, float]]
 """measure -> topic -> value."""
@@ -92,27 +92,51 @@ def measure_name(name: str, cutoff: int = 0, relevance: int = 1) -> str:
     return f"{name}{level}" + (f"@{cutoff}" if family.with_cutoff else "")
 
 
+class Evaluator:
+    """Measures runs against the same qrels: what trec_eval makes of those is made once for all runs."""
+
+    def __init__(self, qrels: Qrels, measures: Iterable[str]):
+        """Take the names of the measures.
+
+        Raises:
+            UserError: a measure is unknown.
+        """
+        self.qrels = qrels
+        self.measures = {name: parse_measure(name) for name in measures}
+        self._of_trec_eval: list[tuple[TrecEval, dict[str, str]]] = []
+        for level in sorted({measure.relevance for measure in self.measures.values()}):
+            keys = {
+                name: f"{family.trec_eval}.{cutoff}" if family.with_cutoff else family.trec_eval
+                for name, (family, _, cutoff, relevance) in self.measures.items()
+                if family.trec_eval and relevance == level
+            }
+            found_as = {name: key.replace(".", "_") for name, key in keys.items()}
+            self._of_trec_eval.append((TrecEval(qrels, set(keys.values()), level), found_as))
+
+    def evaluate(self, scores: Scores) -> PerTopic:
+        """Return every measure's value for every judged topic.
+
+        Raises:
+            UserError: the run has no judged topic.
+        """
+        result: PerTopic = {}
+        for trec_eval, found_as in self._of_trec_eval:
+            values = trec_eval.evaluate(scores)
+            for name, key in found_as.items():
+                result[name] = {topic: values[topic][key] if topic in values else 0.0 for topic in self.qrels}
+        for name, (family, _, cutoff, _) in self.measures.items():
+            if not family.trec_eval:
+                result[name] = judged_share(scores, self.qrels, cutoff)
+        return {name: result[name] for name in self.measures}
+
+
 def evaluate(scores: Scores, qrels: Qrels, measures: Iterable[str]) -> PerTopic:
-    """Return every measure's value for every judged topic.
+    """Return every measure's value for every judged topic; for many runs, an `Evaluator` does it faster.
 
     Raises:
         UserError: a measure is unknown, or the run has no judged topic.
     """
-    wanted = {name: parse_measure(name) for name in measures}
-    result: PerTopic = {}
-    for level in sorted({measure.relevance for measure in wanted.values()}):
-        by_trec_eval = {
-            name: f"{family.trec_eval}.{cutoff}" if family.with_cutoff else family.trec_eval
-            for name, (family, _, cutoff, relevance) in wanted.items()
-            if family.trec_eval and relevance == level
-        }
-        values = _trec_eval(scores, qrels, set(by_trec_eval.values()), level)
-        for name, key in by_trec_eval.items():
-            result[name] = {t: float(values.get(t, {}).get(key.replace(".", "_"), 0.0)) for t in qrels}
-    for name, (family, _, cutoff, _) in wanted.items():
-        if not family.trec_eval:
-            result[name] = judged_share(scores, qrels, cutoff)
-    return {name: result[name] for name in wanted}
+    return Evaluator(qrels, measures).evaluate(scores)
 
 
 def interpolated_precision(scores: Scores, qrels: Qrels, relevance: int = 1) -> PerTopic:
@@ -127,27 +151,39 @@ def interpolated_precision(scores: Scores, qrels: Qrels, relevance: int = 1) -> 
     Raises:
         UserError: the run has no judged topic.
     """
-    values = _trec_eval(scores, qrels, {"iprec_at_recall"}, relevance)
+    values = TrecEval(qrels, {"iprec_at_recall"}, relevance).evaluate(scores)
     return {
         level: {topic: float(values.get(topic, {}).get(f"iprec_at_recall_{level}0", 0.0)) for topic in qrels}
         for level in RECALL_LEVELS
     }
 
 
-def _trec_eval(scores: Scores, qrels: Qrels, measures: set[str], relevance: int) -> dict[str, dict[str, float]]:
-    if not qrels.keys() & scores.keys():
-        raise UserError("the run and the qrels have no topic in common")
-    # A topic whose grades are all negative has nothing to find, and pytrec_eval writes out of bounds on it; as it does,
-    # now and then, where nothing was retrieved. Both count 0.
-    judged = {topic: judgments for topic, judgments in qrels.items() if max(judgments.values()) >= 0}
-    answered = {topic: by_document for topic, by_document in scores.items() if by_document}
-    return pytrec_eval.RelevanceEvaluator(judged, measures, relevance_level=relevance).evaluate(answered)
+class TrecEval:
+    """pytrec_eval, and what it must not be asked."""
+
+    def __init__(self, qrels: Qrels, measures: set[str], relevance: int):
+        """Take trec_eval's names of measures, and the lowest grade that is relevant."""
+        self.topics = qrels.keys()
+        # A topic whose grades are all negative has nothing to find, and pytrec_eval writes out of bounds on it; as it
+        # does, now and then, where nothing was retrieved. Both count 0.
+        judged = {topic: judgments for topic, judgments in qrels.items() if max(judgments.values()) >= 0}
+        self._evaluator = pytrec_eval.RelevanceEvaluator(judged, measures, relevance_level=relevance)
+
+    def evaluate(self, scores: Scores) -> dict[str, dict[str, float]]:
+        """Return topic -> trec_eval's name of a measure -> value; a topic without a document is left out.
+
+        Raises:
+            UserError: the run has no judged topic.
+        """
+        if not self.topics & scores.keys():
+            raise UserError("the run and the qrels have no topic in common")
+        return self._evaluator.evaluate({topic: by_document for topic, by_document in scores.items() if by_document})
 
 
 def judged_share(scores: Scores, qrels: Qrels, k: int) -> dict[str, float]:
     """Return, for every judged topic, the share of the first k ranks that hold a judged document."""
     return {
-        topic: sum(document in judgments for document, _ in ranked(scores.get(topic, {}))[:k]) / k
+        topic: sum(document in judgments for document in first_ranked(scores.get(topic, {}), k)) / k
         for topic, judgments in qrels.items()
     }
 

@@ -16,7 +16,7 @@ import numpy as np
 from core import cli
 from core.measures import evaluate, mean
 from core.qrels import Qrels, read_qrels
-from core.runs import Scores, ranked, read_run
+from core.runs import Scores, first_ranked, read_run
 
 Range = tuple[float, float]
 """Lowest, highest."""
@@ -51,7 +51,7 @@ def ndcg_range(a: Scores, b: Scores, qrels: Qrels, k: int, highest: int) -> dict
     for topic, judgments in qrels.items():
         weights: dict[str, float] = {}
         for sign, scores in ((1.0, a), (-1.0, b)):
-            first = [document for document, _ in ranked(scores.get(topic, {}))[:k]]
+            first = first_ranked(scores.get(topic, {}), k)
             for document, discount in zip(first, sign / np.log2(depth), strict=False):
                 weights[document] = weights.get(document, 0.0) + float(discount)
         gains = np.array([max(grade, 0) for grade in judgments.values()])

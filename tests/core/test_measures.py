@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from core.errors import UserError
 from core.evaluate import main
-from core.measures import evaluate, interpolated_precision, mean, measure_name, parse_measure
+from core.measures import Evaluator, evaluate, interpolated_precision, mean, measure_name, parse_measure
 from core.qrels import read_qrels
 from core.runs import read_run
 
@@ -82,6 +82,19 @@ def test_every_topic_is_as_ir_measures_has_it(run, qrels):
     for found in ir_measures.iter_calc([ir_measures.parse_measure(name) for name in MEASURES], qrels, answered):
         theirs[str(found.measure)][found.query_id] = found.value
     assert ours == {name: pytest.approx(by_topic, abs=1e-9) for name, by_topic in theirs.items()}
+
+
+@given(several=st.lists(runs, min_size=2, max_size=4), qrels=qrels_with_negative_grades)
+def test_one_evaluator_gives_each_of_many_runs_what_ir_measures_gives_it(several, qrels):
+    assume(all(run.keys() & qrels.keys() for run in several))
+    evaluator = Evaluator(qrels, MEASURES)
+    for run in [*several, several[0]]:
+        theirs = {name: dict.fromkeys(qrels, 0.0) for name in MEASURES}
+        answered = {topic: by_document for topic, by_document in run.items() if by_document}
+        for found in ir_measures.iter_calc([ir_measures.parse_measure(name) for name in MEASURES], qrels, answered):
+            theirs[str(found.measure)][found.query_id] = found.value
+        ours = evaluator.evaluate(run)
+        assert ours == {name: pytest.approx(by_topic, abs=1e-9) for name, by_topic in theirs.items()}
 
 
 @given(run=runs, qrels=qrels_without_negative_grades)
