@@ -128,13 +128,15 @@ class Bm25Index:
     def scores(self, query: str) -> np.ndarray:
         """Return the score of every document for a query, float32 [n_documents]."""
         tokens = self.analyzer.tokens(query)
-        return np.sum([field.scores(tokens) for field in self.fields], axis=0)
+        first, *others = (field.scores(tokens) for field in self.fields)
+        return sum(others, first)
 
     def search(self, query: str, k: int) -> list[tuple[str, float]]:
         """Return the k best (document, score) for a query, best first; documents without any match are left out."""
         scores = self.scores(query)
-        best = top_k(scores, k)
-        return [(self.document_ids[i], float(scores[i])) for i in best if scores[i] > 0]
+        best = top_k(scores, k, above=0)
+        documents = [self.document_ids[i] for i in best.tolist()]
+        return list(zip(documents, scores[best].tolist(), strict=True))
 
 
 def field_texts(

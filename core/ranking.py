@@ -2,24 +2,42 @@
 
 import numpy as np
 
+BLOCKS = 4
+"""Blocks of scores for each document that is wanted; fewer give a lower bound that more scores reach."""
+NARROWEST = 16
+"""Scores of a block; the maxima of narrower ones are not worth their time."""
 
-def top_k(scores: np.ndarray, k: int) -> np.ndarray:
+
+def top_k(scores: np.ndarray, k: int, above: float | None = None) -> np.ndarray:
     """Return the positions of the k highest scores, best first, ties by position.
 
     Args:
         scores: float [n], no NaN.
         k: how many; all n when there are fewer.
+        above: what a score must exceed; None for nothing.
 
     Returns:
-        int64 [min(k, n)].
+        int64 [k], or fewer where fewer are above.
     """
     if k == 0:
         return np.empty(0, dtype=np.int64)
-    if k < len(scores):
+    floor = _floor(scores, k)
+    candidates = np.flatnonzero(scores >= floor if above is None or floor > above else scores > above)
+    found = scores[candidates]
+    if k < len(found):
         # All that reach the k-th best score, so that ties at the border are settled by position too.
-        threshold = np.partition(scores, len(scores) - k)[len(scores) - k]
-        candidates = np.flatnonzero(scores >= threshold)
-    else:
-        candidates = np.arange(len(scores))
-    order = np.argsort(-scores[candidates], kind="stable")
-    return candidates[order[:k]]
+        reaches = found >= np.partition(found, -k)[-k]
+        candidates, found = candidates[reaches], found[reaches]
+    return candidates[np.argsort(-found, kind="stable")[:k]]
+
+
+def _floor(scores: np.ndarray, k: int) -> float:
+    """Return a score that at least k scores reach, -inf where none is found fast.
+
+    The k-th highest of the maxima of blocks is one, and near the k-th highest score.
+    """
+    width = len(scores) // (BLOCKS * k)
+    if width < NARROWEST:
+        return -np.inf
+    maxima = scores[: len(scores) // width * width].reshape(-1, width).max(axis=1)
+    return float(np.partition(maxima, -k)[-k])
