@@ -7,10 +7,10 @@ python scripts/exact_speed.py --documents 1000000 --threads 1
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from core import cli
 from core.index import ExactIndex
+from scripts.benchmarks.measuring import in_turns
 
 GEMM = 3072
 """Rows and columns of the square matrices whose product is the peak."""
@@ -33,17 +34,6 @@ def read_all(values: np.ndarray) -> float:
     for i in numba.prange(len(values)):
         total += values[i]
     return float(total)
-
-
-def medians(tasks: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Return the median seconds of each task, all in turns, so that drift of the machine hits all alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in tasks}
-    for _ in range(repeats + 1):
-        for name, task in tasks.items():
-            started = time.perf_counter()
-            task()
-            seconds[name].append(time.perf_counter() - started)
-    return {name: float(np.median(of_task[1:])) for name, of_task in seconds.items()}  # the first warms up
 
 
 def main() -> None:
@@ -71,7 +61,7 @@ def main() -> None:
         **{str(batch): partial(index.search, queries[:batch], 10) for batch in BATCHES},
     }
     with threadpool_limits(limits=threads):
-        seconds = medians(tasks, options.repeats)
+        seconds = {name: median(values) for name, values in in_turns(tasks, options.repeats).items()}
     bandwidth, used = vectors.nbytes / seconds["read"], vectors.nbytes / seconds["one"]
     peak = 2 * GEMM**3 / seconds["square"]
     print(f"{options.documents:,} x {options.dimension}, threads: {threads}, medians of {options.repeats} in turns")

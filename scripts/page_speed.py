@@ -14,12 +14,8 @@ Chrome. A time runs in the browser, from the navigation or the key until the pag
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from urllib.parse import urlencode
@@ -30,7 +26,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from environment import ROOT, find_browser
-from start import answers, free_port
+from serving import server
 
 sys.path.insert(0, str(ROOT))
 
@@ -46,6 +42,7 @@ PAGES = {
     "Topic": ("topic", FRESH + ".rs-list li"),
 }
 ELSEWHERE = "Runs"
+PORT = 8720
 PATIENCE_MILLISECONDS = 120_000
 SEEN = """([title, selector]) => {
   const element = document.querySelector(selector);
@@ -72,7 +69,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
         times = {"Overview, cold": [cold(chromium, options.collection) for _ in range(options.times)]}
-        with server() as address:
+        with server(PORT) as address:
             for name in PAGES:
                 times |= warm(chromium, address, options.collection, name, options.times)
             times["query"] = queries(chromium, address, options.collection, options.queries, options.systems)
@@ -87,23 +84,6 @@ def main() -> None:
         options.json.write_text(json.dumps(about | {"milliseconds": times}, indent=1) + "\n", encoding="utf-8")
 
 
-@contextmanager
-def server() -> Iterator[str]:
-    """Start a dashboard, yield its address once it answers, and end it."""
-    port = free_port(8720)
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py"), "--server.headless=true"]
-    process = subprocess.Popen([*command, f"--server.port={port}"], cwd=ROOT, env=os.environ, stdout=subprocess.DEVNULL)
-    try:
-        while not answers(port):
-            if process.poll() is not None:
-                sys.exit("the dashboard did not start")
-            time.sleep(0.1)
-        yield f"http://localhost:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def seen(page: Page, name: str) -> float:
     """Wait until a page's own part is drawn; return the milliseconds since the navigation or the click."""
     drawn = page.wait_for_function(SEEN, arg=[name, PAGES[name][1]], polling="raf", timeout=PATIENCE_MILLISECONDS)
@@ -112,7 +92,7 @@ def seen(page: Page, name: str) -> float:
 
 def cold(chromium: Browser, collection: str) -> float:
     """Return how long the Overview takes on a new server."""
-    with server() as address:
+    with server(PORT) as address:
         page = chromium.new_page()
         page.goto(f"{address}/?{urlencode({'collection': collection})}", wait_until="commit")
         found = seen(page, "Overview")

@@ -1,0 +1,126 @@
+"""BM25: index and query, beside rank_bm25, bm25s, and Lucene where pyserini and Java are there."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import bm25s
+import numpy as np
+import Stemmer
+from rank_bm25 import BM25Okapi
+
+from core.artifacts import PROFILE
+from core.bm25 import Bm25Index, Field
+from core.collection import read_built_collection
+from core.profile import Bm25Settings, read_profile
+from scripts.benchmarks.measuring import Comparison, Scale, in_turns, shared
+
+SECTION = "bm25"
+WITHIN = 1 / 1.2
+"""The least ratio of a library's time to ours where ours may be 1.2 times as long."""
+SAME = 0.95
+"""The same where ours may take no longer: ours is bm25s' own build, and two runs of that differ by as much."""
+Search = Callable[[str, int], object]
+
+
+def measure(folder: Path, scale: Scale) -> Iterator[Comparison | str]:
+    """Index the collection under `folder` and answer its topics one by one, all with the tokens of our analyzer.
+
+    Ours gives document ids and scores, the libraries give what they give: bm25s and Lucene positions.
+    """
+    profile, collection = read_profile(str(folder / PROFILE)), read_built_collection(folder)
+    settings, analyzer = Bm25Settings(k1=profile.bm25.k1, b=profile.bm25.b), profile.analyzer
+    documents = list(collection.documents)[: scale.documents]
+    queries = [topic.text(profile.collection.topic_field) for topic in collection.topics]
+    ours = Bm25Index.build(documents, settings, analyzer)
+    words = ours.analyzer.tokens
+    tokens, texts = [words(document.full_text) for document in documents], [d.full_text for d in documents]
+
+    def by_bm25s(backend: str, csc: str = "numpy") -> Any:
+        index = bm25s.BM25(method="lucene", k1=settings.k1, b=settings.b, backend=backend, csc_backend=csc)
+        index.index(tokens, show_progress=False)
+        return index
+
+    fast, plain = by_bm25s("numba"), by_bm25s("numpy")
+    slow = BM25Okapi(tokens, k1=settings.k1, b=settings.b)
+    positions = np.arange(len(documents))
+    builds: dict[str, Callable[[], object]] = {
+        "RankScope": lambda: Field.build(tokens, settings),
+        "bm25s": lambda: by_bm25s("numpy"),
+        "bm25s (numba, scipy)": lambda: by_bm25s("numba", "scipy"),
+        "rank_bm25": lambda: BM25Okapi(tokens, k1=settings.k1, b=settings.b),
+    }
+    searches: dict[str, Search] = {
+        "RankScope": ours.search,
+        "bm25s": lambda query, k: plain.retrieve([words(query)], k=k, show_progress=False),
+        "bm25s (numba)": lambda query, k: fast.retrieve([words(query)], k=k, show_progress=False),
+        "rank_bm25": lambda query, k: slow.get_top_n(words(query), positions, n=k),
+    }
+    with tempfile.TemporaryDirectory() as place:
+        lucene = open_lucene(Path(place), settings)
+        if isinstance(lucene, str):
+            yield lucene
+        else:
+            builds["Lucene (pyserini)"] = partial(lucene.index, tokens)
+            searches["Lucene (pyserini)"] = lambda query, k: lucene.search(words(query), k)
+        found = in_turns(builds, scale.rounds, scale.seconds)
+        task = f"index {len(documents):,} documents, from tokens"
+        yield Comparison(SECTION, task, "", "RankScope", found, {"bm25s": SAME, "bm25s (numba, scipy)": SAME})
+        from_texts = {
+            "RankScope": lambda: Bm25Index.build(documents, settings, analyzer),
+            "bm25s": lambda: _tokenized_by_bm25s(texts),
+        }
+        found = in_turns(from_texts, scale.rounds, scale.seconds)
+        task = f"index {len(documents):,} documents, from texts"
+        yield Comparison(SECTION, task, "", "RankScope", found)
+        targets = {"bm25s": WITHIN, "bm25s (numba)": WITHIN, "rank_bm25": 50}
+        for k in dict.fromkeys(min(k, len(documents)) for k in (10, 1000)):
+            rounds = {name: _round(search, queries, k) for name, search in searches.items()}
+            found = shared(in_turns(rounds, scale.rounds, scale.seconds), len(queries))
+            yield Comparison(SECTION, f"the best {k:,} for a query", "query", "RankScope", found, targets)
+
+
+def _round(search: Search, queries: list[str], k: int) -> Callable[[], object]:
+    return lambda: [search(query, k) for query in queries]
+
+
+def _tokenized_by_bm25s(texts: list[str]) -> None:
+    tokens = bm25s.tokenize(texts, stopwords="en", stemmer=Stemmer.Stemmer("english"), show_progress=False)
+    bm25s.BM25(method="lucene").index(tokens, show_progress=False)
+
+
+class Lucene:
+    """Lucene through pyserini, over tokens as they are; its indexes are folders under `place`."""
+
+    def __init__(self, place: Path, settings: Bm25Settings):
+        from pyserini.analysis import JWhiteSpaceAnalyzer
+        from pyserini.index.lucene import LuceneIndexer
+        from pyserini.search.lucene import LuceneSearcher
+
+        self.place, self.settings = place, settings
+        self._indexer, self._searcher, self._analyzer = LuceneIndexer, LuceneSearcher, JWhiteSpaceAnalyzer
+
+    def index(self, tokens: list[list[str]]) -> None:
+        """Index the documents' tokens, and search in these from now on."""
+        folder = tempfile.mkdtemp(dir=self.place)
+        indexer = self._indexer(args=["-index", folder, "-pretokenized"], threads=1)
+        for number, words in enumerate(tokens):
+            indexer.add_doc_dict({"id": str(number), "contents": " ".join(words)})
+        indexer.close()
+        self._opened = self._searcher(folder)
+        self._opened.set_analyzer(self._analyzer())
+        self._opened.set_bm25(self.settings.k1, self.settings.b)
+
+    def search(self, words: list[str], k: int) -> list[int]:
+        """Return the positions of the k best documents."""
+        return [int(hit.docid) for hit in self._opened.search(" ".join(words), k)]
+
+
+def open_lucene(place: Path, settings: Bm25Settings) -> Lucene | str:
+    """Return Lucene, or a sentence on why there is none."""
+    try:
+        return Lucene(place, settings)
+    except Exception as error:  # no pyserini, no Java, another Java: a dozen kinds
+        return f"Lucene: absent (pyserini does not load here: {type(error).__name__})"

@@ -1,0 +1,40 @@
+"""What a measuring ran on, without the machine's name or anything of its user."""
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from core.artifacts import host, versions
+
+FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "sve", "bf16", "i8mm")
+"""Instructions that decide how fast matrices are multiplied, as Linux names them."""
+COMPARED = ("numba", "ir_measures", "ranx", "pyserini", "streamlit", "scikit-learn", "onnxruntime", "openvino")
+"""Libraries beside those that manifests record."""
+
+
+def machine() -> dict[str, Any]:
+    """Return the kind of machine: processor, cores that may be used, instructions, memory in GiB."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    flags = set((told.get("flags") or told.get("Features") or "").split())
+    found = host() | {"processor": told.get("model name") or platform.processor() or "unknown"}
+    found["features"] = [name for name in FEATURES if name in flags]
+    if hasattr(os, "sched_getaffinity"):
+        found["cores"] = len(os.sched_getaffinity(0))
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        found["memory_gib"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
+    return found
+
+
+def all_versions() -> dict[str, str]:
+    """Return the versions of Python and of all libraries that were measured, those that are installed."""
+    found = versions()
+    for name in COMPARED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

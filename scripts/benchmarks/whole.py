@@ -1,0 +1,103 @@
+"""What a user waits for: the dashboard's cold start, a live query by system and stage, the pipeline on the sample."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlparse
+
+from websockets.asyncio.client import connect
+
+from core.artifacts import MANIFEST, PROFILE, ROOT
+from core.collection import read_built_collection
+from core.errors import UserError
+from core.profile import read_profile
+from core.systems import System, open_system
+from scripts.benchmarks.measuring import Comparison, Scale
+from scripts.load_test import LARGEST_MESSAGE, draw
+from scripts.serving import server
+
+PORT = 8731
+HITS = 10
+GIVEN = ("collection", "doc2query")
+"""Of the sample's artifacts: what is not made anew; its queries were predicted by a model that is not embedded."""
+
+
+def cold(folder: Path, scale: Scale) -> Iterator[Comparison]:
+    """Start the dashboard again and again, until it answers and until its first page is drawn."""
+    healthy, drawn = [], []
+    for _ in range(scale.starts):
+        started = time.perf_counter()
+        with server(PORT) as address:
+            healthy.append(time.perf_counter() - started)
+            asyncio.run(_first_page(urlparse(address).netloc, folder.name))
+            drawn.append(time.perf_counter() - started)
+    yield Comparison("cold", "start of the dashboard, until it answers", "", "RankScope", {"RankScope": healthy})
+    yield Comparison("cold", "start of the dashboard, until Overview is made", "", "RankScope", {"RankScope": drawn})
+
+
+async def _first_page(place: str, collection: str) -> None:
+    """Ask for the Overview as a browser's tab does, and wait until the server has made it."""
+    address = f"ws://{place}/_stcore/stream"
+    async with connect(address, subprotocols=["streamlit"], max_size=LARGEST_MESSAGE) as tab:  # type: ignore
+        _, errors = await draw(tab, "", {"collection": collection})
+    if errors:
+        raise UserError(f"the Overview shows an error: {errors[0]}")
+
+
+def live(folder: Path, scale: Scale) -> Iterator[Comparison | str]:
+    """Ask every system of the collection its topics, in turns, as the Search page does."""
+    profile, topics = read_profile(str(folder / PROFILE)), read_built_collection(folder).topics
+    systems: dict[str, System] = {}
+    for settings in profile.system:
+        if settings.kind == "run":
+            continue
+        try:
+            systems[settings.name] = open_system(profile, settings, folder)
+            systems[settings.name].search("the first query loads the model", HITS)
+        except UserError as error:
+            systems.pop(settings.name, None)
+            yield f"live: {settings.name} is left out: {error}"
+    seconds: dict[str, dict[str, list[float]]] = {name: {} for name in systems}
+    until = time.perf_counter() + scale.seconds
+    for number, topic in enumerate(topics):
+        if number and time.perf_counter() > until:
+            break
+        for name, system in systems.items():
+            by_stage = system.search(topic.text(profile.collection.topic_field), HITS).seconds
+            total = {"all": sum(by_stage.values())} if len(by_stage) > 1 else {}
+            for stage, value in (by_stage | total).items():
+                seconds[name].setdefault(stage, []).append(value)
+    for name, by_stage_of in seconds.items():
+        for stage, values in by_stage_of.items():
+            yield Comparison("live", f"{name}, {stage}", "query", "RankScope", {"RankScope": values})
+
+
+def pipeline() -> Iterator[Comparison]:
+    """Build the embedded sample from its texts and predicted queries, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        artifacts = Path(place) / "artifacts"
+        for given in GIVEN:
+            shutil.copytree(ROOT / "artifacts" / "sample" / given, artifacts / "sample" / given)
+        command = [sys.executable, str(ROOT / "scripts" / "build.py"), "--profile", "sample"]
+        environment = os.environ | {"RANKSCOPE_ARTIFACTS": str(artifacts)}
+        started = time.perf_counter()
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        everything = time.perf_counter() - started
+        if done.returncode:
+            raise UserError(f"the sample was not built: {' '.join((done.stdout + done.stderr).splitlines()[-1:])}")
+        stages: dict[str, float] = {}
+        for path in sorted(artifacts.rglob(MANIFEST)):
+            if path.parent.name not in GIVEN:
+                manifest = json.loads(path.read_text(encoding="utf-8"))
+                stages[manifest["stage"]] = stages.get(manifest["stage"], 0.0) + manifest["seconds"]
+    for stage, seconds in stages.items():
+        yield Comparison("pipeline", f"sample, {stage}", "", "RankScope", {"RankScope": [seconds]})
+    task = "sample, all stages, with Python's start and the libraries'"
+    yield Comparison("pipeline", task, "", "RankScope", {"RankScope": [everything]})
