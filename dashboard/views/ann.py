@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.ann import read_sweep
 from core.errors import UserError
-from dashboard import ann_live, ann_parts, data, state
+from dashboard import ann_live, ann_parts, data, results, state
 from dashboard.text import show_error
 
 WORDS = """
@@ -28,7 +28,7 @@ opened: data.Opened = st.session_state["opened"]
 dense = [system.name for system in opened.profile.system if system.kind == "dense"]
 if not dense:
     raise UserError(f"{opened.folder.name} has no dense system; this page compares searches over vectors")
-manifests = data.manifests(opened)
+manifests = results.manifests(opened)
 measured = [name for name in dense if f"ann/{name}" in manifests]
 system = state.choose("Dense system", dense, "system", (measured or dense)[0], opened.labels)
 sweep = read_sweep(opened.folder, system)
@@ -46,7 +46,7 @@ for title, draw in {
     "Relevant documents lost": lambda: ann_parts.lost(sweep),
     "Cosine against dot product": lambda: ann_parts.similarities(opened, manifests),
 }.items():
-    st.subheader(title)
+    st.header(title)
     try:
         draw()
     except UserError as error:

@@ -113,11 +113,11 @@ st.markdown("How a bi-encoder was fine-tuned, and whether that helped.")
 try:
     training = choose_model()
     course()
-    st.subheader(f"Won and lost against its base on {escape_markdown(opened.folder.name)}")
+    st.header(f"Won and lost against its base on {escape_markdown(opened.folder.name)}")
     against_its_base()
 except UserError as error:
     show_error(error)
-st.subheader("What each choice is worth")
+st.header("What each choice is worth")
 try:
     ablations()
 except UserError as error:
