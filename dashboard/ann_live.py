@@ -14,7 +14,7 @@ from core.errors import UserError
 from core.index import VectorIndex
 from core.index_kinds import KINDS, LABELS, make_index
 from core.systems import DenseSystem
-from dashboard import data, state
+from dashboard import data, live, state
 from dashboard.text import escape_markdown, shortened
 
 DEPTH = 10
@@ -57,7 +57,7 @@ def panel(opened: data.Opened, system: str) -> None:
     if not query.strip():
         st.caption("Type a query: it is answered by exact and by approximate search, and what was missed is marked.")
         return
-    ready = data.open_system(opened, settings)
+    ready = live.open_system(opened, settings)
     if not isinstance(ready.system, DenseSystem):
         raise UserError(f"{system} does not search vectors")
     digest = open_artifact(opened.folder / "vectors" / system).digest

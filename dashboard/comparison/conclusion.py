@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.measures import measure_name, parse_measure
 from core.robustness import Winner, leave_one_out, winner
-from dashboard import data
+from dashboard import results
 from dashboard.comparison import export
 from dashboard.comparison import tables as own
 from dashboard.comparison.provenance import command, provenance
@@ -38,7 +38,7 @@ def table(view: View) -> pd.DataFrame:
     """Return one row a variation: what is varied, measure, winner, lead over the second, second, whether it holds."""
     first = winner(view.values)
     rows = [
-        (varied, measure, *_row(view, winner(data.values(view.opened, measure)), first))
+        (varied, measure, *_row(view, winner(results.values(view.opened, measure)), first))
         for varied, measure in variations(view)
     ]
     columns = ["varied", "measure", "winner", "lead", "second", "holds"]

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import UserError
-from dashboard import data, parts, state
+from dashboard import data, parts, results, state
 from dashboard.comparison import baseline, bias, checks, conclusion, cost, curve, main_table
 from dashboard.comparison.section import section
 from dashboard.comparison.view import choose
@@ -33,7 +33,7 @@ def artifacts() -> None:
 
 
 opened: data.Opened = st.session_state["opened"]
-manifests = data.manifests(opened)
+manifests = results.manifests(opened)
 if opened.is_sample:
     st.info(
         "This is the embedded sample: documents, topics and judgments written for this project for demonstration "
@@ -48,14 +48,14 @@ st.write(
 )
 tidy = parts.evaluated(opened)
 main_table.draw(opened, tidy, manifests)
-st.subheader("Against a baseline")
+st.header("Against a baseline")
 view = choose(opened, tidy)
 for draw in (baseline.draw, baseline.kinds):
     try:
         draw(view)
     except UserError as error:
         show_error(error)
-st.subheader("A closer look")
+st.header("A closer look")
 section("Does the conclusion hold?", "conclusion", lambda: conclusion.draw(view))
 section("Precision and recall", "curve", lambda: curve.draw(view))
 section("Unjudged documents", "unjudged", lambda: bias.draw(view))

@@ -8,7 +8,7 @@ import streamlit as st
 from core.analyzer import Analyzer
 from core.matches import term_finder
 from core.runs import ranked
-from dashboard import charts, data, parts, state, tables
+from dashboard import charts, data, parts, results, state, tables
 from dashboard.comparison import tables as own
 from dashboard.comparison.baseline import WORDS
 from dashboard.comparison.view import choose
@@ -48,7 +48,7 @@ def hits(system: str, topic: str) -> list[Hit]:
             grade_badge(judgments.get(identity), content.highest_grade),
             score,
         )
-        for rank, (identity, score) in enumerate(ranked(data.run_scores(opened, system).get(topic, {}))[:DEPTH], 1)
+        for rank, (identity, score) in enumerate(ranked(results.run_scores(opened, system).get(topic, {}))[:DEPTH], 1)
     ]
 
 
@@ -93,7 +93,7 @@ def make() -> str:
     report.heading("What the figures were made from")
     rows = {
         place: {"SHA-256": manifest.digest, "made": manifest.finished, "command": manifest.command}
-        for place, manifest in data.manifests(opened).items()
+        for place, manifest in results.manifests(opened).items()
         if place in ("collection", "measures") or place.removeprefix("runs/") in systems
     }
     report.table(pd.DataFrame.from_dict(rows, orient="index"))

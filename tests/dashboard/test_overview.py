@@ -17,7 +17,7 @@ from core.measures import mean
 from core.reference import Published
 from core.runs import read_run
 from core.significance import compare, main
-from dashboard import data
+from dashboard import data, results
 from dashboard.comparison import charts, export, tables
 from dashboard.comparison.provenance import command as command_for
 
@@ -86,7 +86,7 @@ def test_nothing_heavy_is_computed_before_it_is_asked_for(
 
     data.st.cache_data.clear()
     monkeypatch.setattr("dashboard.data.read_built_collection", refuse)
-    monkeypatch.setattr("dashboard.data.built_run", refuse)
+    monkeypatch.setattr("dashboard.results.built_run", refuse)
     monkeypatch.setattr("dashboard.comparison.conclusion.draw", refuse)
     assert frame(open_page("overview"), "topics")["topics"].sum() == len(QRELS)
 
@@ -141,7 +141,7 @@ def test_a_topic_that_a_run_lacks_is_said_and_counts_0(open_page: Open, made_up:
     app = open_page("overview", open="checks", check="yes", measure="RR")
     assert "BM25 has no document for 1 of 3 topics: they count 0" in texts(app)
     assert "all agree" in texts(app)
-    values = data.values(data.open_collection("made-up"), "RR")
+    values = results.values(data.open_collection("made-up"), "RR")
     assert values["bm25"]["02"] == 0
     assert frame(app, "mean", "difference")["mean"]["BM25"] == pytest.approx(mean(values["bm25"]))
 

@@ -16,7 +16,7 @@ from core.profile import SystemSettings, read_profile
 from core.qrels import read_qrels
 from core.runs import ranked, read_run
 from core.systems import Answer
-from dashboard import data, judging
+from dashboard import data, judging, live
 from dashboard.answers import as_they_come
 from dashboard.ranked_lists import Hit, grade_badge, ranked_list
 
@@ -135,8 +135,8 @@ class Fake:
 
 def test_systems_answer_at_the_same_time_and_the_fast_one_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     slow, fast = Fake(threading.Event()), Fake(threading.Event())
-    ready = {"slow": data.Ready(slow, threading.Lock()), "fast": data.Ready(fast, threading.Lock())}
-    monkeypatch.setattr(data, "open_system", lambda opened, settings: ready[settings.name])
+    ready = {"slow": live.Ready(slow, threading.Lock()), "fast": live.Ready(fast, threading.Lock())}
+    monkeypatch.setattr(live, "open_system", lambda opened, settings: ready[settings.name])
     systems = [SystemSettings(name=name, kind="dense", model="m") for name in ready]
     coming = as_they_come(None, systems, "q", 1, 0)
     threading.Thread(target=lambda: slow.asked.wait(10) and fast.ready.set()).start()  # both must have been asked
