@@ -212,25 +212,30 @@ def read_sweep(folder: Path, system: str) -> pd.DataFrame:
     Raises:
         UserError: it is missing or damaged, or of an older version.
     """
-    target = folder / "ann" / system
-    open_artifact(target)
-    table = pd.read_csv(target / SWEEP)
-    if "dial" not in table:
-        raise UserError(f"{shown(target)} is of an older version; rebuild it with {rebuild_command(target)}")
-    return table
+    return _read(folder / "ann" / system)
 
 
 def read_growth(folder: Path, system: str) -> pd.DataFrame:
     """Return the sweeps of a system at all sizes that were measured, with the column "documents".
 
     Raises:
-        UserError: one is damaged, or the one of the collection itself is missing.
+        UserError: one is damaged or of an older version, or the one of the collection itself is missing.
     """
-    tables = []
-    for target in [folder / "ann" / system, *sorted(folder.glob(f"ann-simulated/{system}-*"))]:
-        documents = open_artifact(target).facts["documents"]
-        tables.append(pd.read_csv(target / SWEEP).assign(documents=documents))
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat([_read(target) for target in sweeps_of(folder, system)], ignore_index=True)
+
+
+def sweeps_of(folder: Path, system: str) -> list[Path]:
+    """Return the artifacts of a system's sweeps: of the collection itself first, then of simulated sizes, ascending."""
+    simulated = {path.name.removeprefix(f"{system}-"): path for path in folder.glob("ann-simulated/*")}
+    return [folder / "ann" / system, *(simulated[size] for size in sorted(filter(str.isdecimal, simulated), key=int))]
+
+
+def _read(target: Path) -> pd.DataFrame:
+    documents = open_artifact(target).facts.get("documents")
+    table = pd.read_csv(target / SWEEP)
+    if "dial" not in table:
+        raise UserError(f"{shown(target)} is of an older version; rebuild it with {rebuild_command(target)}")
+    return table.assign(documents=documents)
 
 
 def main(arguments: list[str] | None = None) -> None:

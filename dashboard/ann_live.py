@@ -42,7 +42,7 @@ def panel(opened: data.Opened, system: str) -> None:
     columns = st.columns([3, 2, 2])
     with columns[0]:
         key = "live query"
-        st.session_state.setdefault(key, state.read("query"))
+        st.session_state[key] = state.read("query")
         query = st.text_input("Query", key=key, on_change=lambda: state.write("query", st.session_state[key]))
     with columns[1]:
         kind = state.choose(
@@ -53,7 +53,7 @@ def panel(opened: data.Opened, system: str) -> None:
     with columns[2]:
         if values:
             texts = [str(value) for value in values]
-            value = int(state.choose(f"Its dial: {KINDS[kind].dial}", texts, "dial", texts[0]))
+            value = int(state.slide(f"Its dial: {KINDS[kind].dial}", texts, "dial", texts[0]))
     if not query.strip():
         st.caption("Type a query: it is answered by exact and by approximate search, and what was missed is marked.")
         return

@@ -20,9 +20,9 @@ def values(opened: data.Opened, measure: str) -> dict[str, dict[str, float]]:
     Raises:
         UserError: an artifact is missing or damaged.
     """
+    if evaluated := _evaluated(opened.folder, measure, open_artifact(opened.folder / "measures").digest):
+        return evaluated
     tidy = measures(opened)
-    if measure in set(tidy["measure"]):
-        return tables.per_topic(tidy, measure)
     judgments = data.collection_manifest(opened).digest
     return {
         system: _values(
@@ -30,6 +30,11 @@ def values(opened: data.Opened, measure: str) -> dict[str, dict[str, float]]:
         )
         for system in dict.fromkeys(tidy["system"])
     }
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def _evaluated(folder: Path, measure: str, digest: str) -> dict[str, dict[str, float]]:
+    return tables.per_topic(_measures_file(folder, "measures.csv", digest), measure)
 
 
 @st.cache_data(max_entries=400, show_spinner=False)
@@ -84,12 +89,16 @@ def missing_topics(opened: data.Opened, system: str) -> int:
         UserError: its run is missing or damaged.
     """
     judgments = data.collection_manifest(opened).digest
-    return _missing_topics(opened.folder, system, open_artifact(opened.folder / "runs" / system).digest, judgments)
+    run, evaluated = (open_artifact(opened.folder / place).digest for place in (f"runs/{system}", "measures"))
+    return _missing_topics(opened.folder, system, run, judgments, evaluated)
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
-def _missing_topics(folder: Path, system: str, run: str, collection: str) -> int:
+def _missing_topics(folder: Path, system: str, run: str, collection: str, evaluated: str) -> int:
     open_artifact(folder / "runs" / system)
+    tidy = _measures_file(folder, "measures.csv", evaluated)
+    if (tidy[tidy["system"] == system].groupby("topic")["value"].max() > 0).all():
+        return 0  # a topic that a run lacks is 0 by every measure, so the run need not be read
     return len(data.read_judged_topics(folder, collection).qrels.keys() - run_topics(folder / "runs" / system / FILE))
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 import pandas as pd
-from scipy import stats
 
 from core.collection import Topic
 from core.qrels import Qrels
@@ -80,6 +79,8 @@ def rank_correlation(x: pd.Series, y: pd.Series) -> tuple[float, float] | None:
     """Return Spearman's rank correlation and its p value; None where one of the two does not vary."""
     if len(x) < 3 or x.nunique() < 2 or y.nunique() < 2:
         return None
+    from scipy import stats  # half a second, for this one view
+
     found = stats.spearmanr(x, y)
     return float(found.statistic), float(found.pvalue)
 

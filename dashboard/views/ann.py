@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from core.ann import read_sweep
+from core.ann import read_growth, sweeps_of
 from core.errors import UserError
-from dashboard import ann_live, ann_parts, data, results, state
+from dashboard import ann_live, ann_parts, ann_sizes, data, results, state
 from dashboard.text import show_error
 
 WORDS = """
@@ -31,7 +31,8 @@ if not dense:
 manifests = results.manifests(opened)
 measured = [name for name in dense if f"ann/{name}" in manifests]
 system = state.choose("Dense system", dense, "system", (measured or dense)[0], opened.labels)
-sweep = read_sweep(opened.folder, system)
+sweeps = read_growth(opened.folder, system)
+own = sweeps[sweeps["documents"] == sweeps["documents"].iloc[0]]
 facts = manifests[f"ann/{system}"].facts
 dimension = facts.get("intrinsic_dimension")
 st.write(
@@ -39,12 +40,13 @@ st.write(
     + (f" that locally fill about {dimension:.0f}" if dimension else "")
     + f", {facts['queries']} topics as queries."
 )
-ann_parts.comparison(opened, system, sweep)
+recall = ann_parts.comparison(opened, system, sweeps)
 for title, draw in {
     "Try it": lambda: ann_live.panel(opened, system),
-    "How it grows with the collection": lambda: ann_parts.sizes(opened, system),
-    "Relevant documents lost": lambda: ann_parts.lost(sweep),
+    "How it grows with the collection": lambda: ann_sizes.sizes(opened, system, sweeps, recall),
+    "Relevant documents lost": lambda: ann_parts.lost(opened, own),
     "Cosine against dot product": lambda: ann_parts.similarities(opened, manifests),
+    "What was measured": lambda: ann_sizes.origin(sweeps_of(opened.folder, system), system),
 }.items():
     st.header(title)
     try:

@@ -10,7 +10,10 @@ from core.expansion_effects import Move, effects, moves
 from core.profile import SystemSettings
 from core.significance import compare
 from dashboard import data, expansion_tables, parts, predicted_queries, results, state, tables
+from dashboard.comparison import export
+from dashboard.comparison.tables import texts
 from dashboard.text import escape_markdown, shortened, show_error
+from dashboard.topics.chosen import figures_origin
 
 SIGNED = st.column_config.NumberColumn(format="%+.4f")
 DEPTHS = ["10", "20", "100"]
@@ -76,6 +79,9 @@ def overall() -> pd.DataFrame:
         column_config={f"{measure} gained": SIGNED},
         alt="Effect of expansion by topic",
     )
+    by_topic = table.set_index("topic")
+    export.downloads(by_topic, texts(by_topic), f"{opened.folder.name}-expansion", "Effect of expansion by topic")
+    figures_origin(opened, measure, [system.name, plain])
     st.caption(f"In and out: documents that came into the first {depth} ranks with expansion, and that left them.")
     return table
 

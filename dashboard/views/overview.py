@@ -1,36 +1,13 @@
 """Overview: all systems, all measures; one measure against a baseline; whether the conclusion holds."""
 
-import json
-
-import pandas as pd
 import streamlit as st
 
 from core.errors import UserError
-from dashboard import data, parts, results, state
+from dashboard import data, parts, results, state, terms
 from dashboard.comparison import baseline, bias, checks, conclusion, cost, curve, main_table
 from dashboard.comparison.section import section
 from dashboard.comparison.view import choose
 from dashboard.text import escape_markdown, show_error
-
-
-def artifacts() -> None:
-    """Draw what made each artifact."""
-    rows = [
-        {
-            "artifact": place,
-            "digest": manifest.digest[:12],
-            "seconds": manifest.seconds,
-            "finished": manifest.finished,
-            "command": manifest.command,
-            "settings": json.dumps(manifest.settings),
-            "versions": json.dumps(manifest.versions),
-        }
-        for place, manifest in manifests.items()
-    ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="What made each artifact")
-    place = st.selectbox("Whole manifest of", list(manifests))
-    st.json({**vars(manifests[place]), "digest": manifests[place].digest}, expanded=1)
-
 
 opened: data.Opened = st.session_state["opened"]
 manifests = results.manifests(opened)
@@ -61,5 +38,11 @@ section("Precision and recall", "curve", lambda: curve.draw(view))
 section("Unjudged documents", "unjudged", lambda: bias.draw(view))
 section("Cost beside quality", "cost", lambda: cost.draw(view, manifests))
 section("Checked by other libraries", "checks", lambda: checks.draw(view))
-section("What made each artifact", "artifacts", artifacts)
 state.choose("Pictures are saved as", ["svg", "png"], "picture", "svg", {"svg": "SVG", "png": "PNG"}, width=200)
+st.page_link(
+    "views/artifacts.py",
+    label="What all of this was made from",
+    icon=":material/inventory_2:",
+    query_params=st.query_params.to_dict(),
+)
+terms.explain_terms(terms.NDCG, terms.JUDGED)

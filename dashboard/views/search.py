@@ -9,6 +9,7 @@ from dashboard import data, judging, state
 from dashboard.answer_columns import EXPLAINED_WORDS, answer
 from dashboard.asking import find_topic, query_form
 from dashboard.text import escape_markdown, show_error
+from dashboard.topics.chosen import link
 
 LONGEST = 10_000
 
@@ -17,6 +18,7 @@ def notes(query: str, topic: Topic | None) -> None:
     """Say what is special about the query."""
     if topic:
         st.info(f"This is topic {escape_markdown(topic.id)} of the collection: judged. Its grades are shown.")
+        link(topic.id, topic.query)
     if not state.read("query"):
         st.caption("The query is too long for a link: the address of this page does not hold it.")
     if len(query) > LONGEST:

@@ -21,7 +21,7 @@ from dashboard import data, results
 from dashboard.comparison import charts, export, tables
 from dashboard.comparison.provenance import command as command_for
 
-SECTIONS = "conclusion,curve,unjudged,cost,checks,artifacts"
+SECTIONS = "conclusion,curve,unjudged,cost,checks"
 A = {"1": 0.5, "2": 0.25, "3": 0.0}
 B = {"3": 0.0, "2": 0.5, "1": 0.125}
 
@@ -93,7 +93,7 @@ def test_nothing_heavy_is_computed_before_it_is_asked_for(
 
 def test_every_part_opens_by_the_url_and_every_chart_has_a_table(open_page: Open, made_up: Path) -> None:
     app = open_page("overview", open=SECTIONS)
-    for columns in (("varied", "winner"), ("condensed nDCG@10", "highest"), ("index MB", "median ms"), ("artifact",)):
+    for columns in (("varied", "winner"), ("condensed nDCG@10", "highest"), ("index MB", "median ms")):
         assert len(frame(app, *columns))
     curve = next(t.value for t in app.dataframe if t.value.index.name == "recall")
     assert list(curve.columns) == ["BM25", "BM25 + <b>queries</b>"]
