@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.ann import read_growth, sweeps_of
+from core.ann import read_growth, read_sweep, sweeps_of
 from core.errors import UserError
 from dashboard import ann_live, ann_parts, ann_sizes, data, results, state
 from dashboard.text import show_error
@@ -31,8 +31,12 @@ if not dense:
 manifests = results.manifests(opened)
 measured = [name for name in dense if f"ann/{name}" in manifests]
 system = state.choose("Dense system", dense, "system", (measured or dense)[0], opened.labels)
-sweeps = read_growth(opened.folder, system)
-own = sweeps[sweeps["documents"] == sweeps["documents"].iloc[0]]
+own = read_sweep(opened.folder, system)
+try:
+    sweeps = read_growth(opened.folder, system)
+except UserError as error:
+    show_error(error)
+    sweeps = own
 facts = manifests[f"ann/{system}"].facts
 dimension = facts.get("intrinsic_dimension")
 st.write(

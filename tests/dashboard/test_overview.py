@@ -101,6 +101,23 @@ def test_every_part_opens_by_the_url_and_every_chart_has_a_table(open_page: Open
     assert open_page("overview", open="conclusion").query_params["open"] == "conclusion"
 
 
+def test_topics_that_decide_the_winner_are_rows_of_the_table(open_page: Open, made_up: Path) -> None:
+    def rows(measure: str) -> pd.DataFrame:
+        return frame(open_page("overview", open="conclusion", measure=measure), "varied", "holds").set_index("varied")
+
+    values = results.values(data.open_collection("made-up"), "RR")
+    table = rows("RR")
+    for topic in QRELS:
+        rest = {s: mean({t: v for t, v in by.items() if t != topic}) for s, by in values.items()}
+        every = {s: mean(by) for s, by in values.items()}
+        best = {system for system, value in rest.items() if value == pytest.approx(max(rest.values()))}
+        assert (f"without topic {topic}" in table.index) == (
+            best != {system for system, value in every.items() if value == pytest.approx(max(every.values()))}
+        )
+    closest = [name for name in rows("Judged@10").index if name.startswith("closest call: without topic")]
+    assert len(closest) == 1
+
+
 def test_a_system_alone_is_shown_without_a_comparison(open_page: Open, made_up: Path) -> None:
     shutil.rmtree(made_up / "runs" / "expanded")
     evaluate_systems(data.open_collection("made-up").profile, made_up)

@@ -48,6 +48,8 @@ def test_search_answers_as_the_run_does(open_page: Open, made_up: Path) -> None:
     assert documents(lists(app)[0]) == ranking(made_up, "bm25", "02")
     assert "This is topic 02" in app.info[0].value
     assert "matched" in texts(app)
+    link = next(link.proto for link in app.get("page_link") if link.proto.label.startswith("02"))
+    assert "topic=02" in link.query_string
 
 
 def test_search_shows_why_a_system_cannot_answer_and_the_others_do(open_page: Open, made_up: Path) -> None:
