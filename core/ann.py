@@ -1,8 +1,8 @@
 """Approximate against exact search: recall, latency, throughput, memory, and what nDCG loses, for every dense system.
 
 Writes the artifact `ann/<system>`: `sweep.csv`, a row an index and a value of its dial, and the graph of our own HNSW
-for the live panel. With --size N the system's vectors are simulated to N documents (see `core.simulate`) and the
-artifact is `ann-simulated/<system>-N`.
+for the live panel. With --size N the system's vectors are simulated to N documents, or N of them drawn where there
+are more (see `core.simulate`), and the artifact is `ann-simulated/<system>-N`.
 
 Timings are of one thread. Single queries are timed after a warm-up round, all indexes in turns, query by query, so that
 drift of the machine hits all alike. Indexes that are built stay on disk until the end: an interrupted sweep goes on.
@@ -243,7 +243,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m core.ann", description=__doc__)
     cli.add_profile_options(parser)
     parser.add_argument("--system", help="only this system")
-    parser.add_argument("--size", type=int, default=0, help="simulate the vectors to this number of documents")
+    parser.add_argument("--size", type=int, default=0, help="simulate this number of documents, or draw so few of them")
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
     for system in profile.system:

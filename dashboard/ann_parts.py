@@ -50,6 +50,13 @@ def readable(table: pd.DataFrame, exact_ndcg: float | None) -> pd.DataFrame:
     return table
 
 
+def kind_of(size: int, own: int) -> str:
+    """Say what the vectors of a size are, in a collection of `own` documents."""
+    if size == own:
+        return "all real"
+    return "simulated" if size > own else "a random part"
+
+
 def comparison(opened: data.Opened, system: str, sweeps: pd.DataFrame) -> float:
     """Draw recall against cost, and the indexes at one recall, at one size; return the recall that was chosen."""
     every = [str(size) for size in dict.fromkeys(sweeps["documents"])]
@@ -62,7 +69,7 @@ def comparison(opened: data.Opened, system: str, sweeps: pd.DataFrame) -> float:
         recall = float(state.choose("Compared at recall@10 of at least", values, "recall", "0.95"))
     if len(every) > 1:
         with columns[2]:
-            labels = {size: f"{int(size):,}, simulated" for size in every} | {every[0]: f"{int(every[0]):,}"}
+            labels = {size: f"{int(size):,}, {kind_of(int(size), int(every[0]))}" for size in every}
             size = state.choose("Documents", every, "size", every[0], labels)
     # What was not measured at this size, as nDCG is where documents are simulated, is no column.
     sweep = sweeps[sweeps["documents"] == int(size)].dropna(axis="columns", how="all")

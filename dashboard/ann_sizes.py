@@ -10,6 +10,7 @@ from core.ann_tables import crossings, growth, speed_ups
 from core.artifacts import read_manifest, shown
 from core.index_kinds import LABELS
 from dashboard import ann_charts, data
+from dashboard.ann_parts import kind_of
 from dashboard.comparison import export
 from dashboard.comparison.tables import texts
 
@@ -54,7 +55,11 @@ def pays(size: float) -> str:
     """Say from which size on an index is faster than exact search; `size` as in `core.ann_tables.crossings`."""
     if size == 0:
         return "at every size measured"
-    return "not yet at the largest size measured" if math.isinf(size) else f"from about {size:,.0f} documents on"
+    return (
+        "not yet at the largest size measured"
+        if math.isinf(size)
+        else f"from about {float(f'{size:.2g}'):,.0f} documents on"
+    )
 
 
 def origin(sweeps: list[Path], system: str) -> None:
@@ -64,21 +69,22 @@ def origin(sweeps: list[Path], system: str) -> None:
         sweeps: the artifacts, from `core.ann.sweeps_of`.
     """
     manifests = {shown(folder): read_manifest(folder) for folder in sweeps}
+    own = next(iter(manifests.values())).facts["documents"]
     rows = [
         {
             "documents": manifest.facts["documents"],
-            "vectors": "simulated" if number else "real",
+            "vectors": kind_of(manifest.facts["documents"], own),
             "intrinsic dimension": manifest.facts.get("intrinsic_dimension"),
             "queries": manifest.facts["queries"],
             "made": manifest.finished,
         }
-        for number, manifest in enumerate(manifests.values())
+        for manifest in manifests.values()
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder=export.MISSING, alt="The sizes that were measured")
     st.caption(
-        "Intrinsic dimension: how many directions the vectors locally fill; it decides how hard a search is. Simulated "
-        "vectors are real ones and new ones between their neighbours. How alike half a collection, simulated to its "
-        "full size, and the whole are: `python -m core.simulate`. Another size: "
+        "Intrinsic dimension: how many directions the vectors locally fill; the more, the harder a search is. "
+        "Simulated: the real vectors, and new ones between neighbours of them. `python -m core.simulate` compares half "
+        "of the collection, simulated to full size, with the whole. Another size, larger or smaller: "
         f"`python -m core.ann --system {system} --size 171332`."
     )
     with st.popover("Provenance", type="tertiary", icon=":material/fingerprint:", key="provenance ann"):

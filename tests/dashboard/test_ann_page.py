@@ -117,7 +117,10 @@ def test_every_size_is_compared_and_the_crossing_is_said(open_page: Open, made_u
     assert speed_up.loc["HNSW, our own", columns].to_list() == pytest.approx(expected)
     assert speed_up.loc["HNSW, our own", ["5 at 0.99", "500 at 0.99"]].isna().all()
     assert "HNSW, our own: at every size measured" in text(app)
-    assert next(f.value for f in app.dataframe if "vectors" in f.value)["vectors"].to_list() == ["real", "simulated"]
+    assert next(f.value for f in app.dataframe if "vectors" in f.value)["vectors"].to_list() == [
+        "all real",
+        "simulated",
+    ]
     app = open_page("ann", collection="made-up", system="dense", size="500")
     matched = app.dataframe[0].value.set_index("index")
     assert matched.loc["HNSW, our own", "speed-up"] == pytest.approx(200)
