@@ -7,13 +7,14 @@ MATCHED = (0.90, 0.95, 0.99)
 """The values of recall@10 at which indexes are compared."""
 
 
-def frontier(sweep: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows that no other row beats in both recall@10 and median latency, the fastest first.
+def frontier(sweep: pd.DataFrame, speed: str = "p50_ms") -> pd.DataFrame:
+    """Return the rows that no other row beats in both recall@10 and speed, the fastest first.
 
     Args:
-        sweep: rows of one collection size; columns recall@10 and p50_ms.
+        sweep: rows of one collection size; columns recall@10 and `speed`.
+        speed: p50_ms, where less is faster, or queries_per_second, where more is.
     """
-    ordered = sweep.sort_values(["p50_ms", "recall@10"], ascending=[True, False], ignore_index=True)
+    ordered = sweep.sort_values([speed, "recall@10"], ascending=[speed == "p50_ms", False], ignore_index=True)
     best_before = ordered["recall@10"].cummax().shift(fill_value=-np.inf)
     return ordered[ordered["recall@10"] > best_before].reset_index(drop=True)
 

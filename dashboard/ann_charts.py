@@ -25,24 +25,23 @@ COSTS = {
 
 
 def recall_against(sweep: pd.DataFrame, cost: str) -> go.Figure:
-    """Draw recall@10 against a cost, a line an index, and the frontier of latency as a band behind.
+    """Draw recall@10 against a cost, a line an index, and the frontier as a band behind.
 
     Args:
         sweep: rows of one collection size.
         cost: a key of COSTS.
     """
     figure = go.Figure()
-    if cost == "p50_ms":
-        best = frontier(sweep)
-        figure.add_scatter(
-            x=best[cost],
-            y=best["recall@10"],
-            mode="lines",
-            line={"color": DARK_GREY, "width": 10, "shape": "hv"},
-            opacity=0.25,
-            name="frontier",
-            hoverinfo="skip",
-        )
+    best = frontier(sweep, cost)
+    figure.add_scatter(
+        x=best[cost],
+        y=best["recall@10"],
+        mode="lines",
+        line={"color": DARK_GREY, "width": 10, "shape": "hv"},
+        opacity=0.25,
+        name="frontier",
+        hoverinfo="skip",
+    )
     for kind, rows in sweep.groupby("index", sort=False):
         colour, symbol = STYLES[str(kind)]
         dial = rows["dial"].fillna("").iloc[0]

@@ -77,6 +77,11 @@ def comparison(opened: data.Opened, system: str, sweeps: pd.DataFrame) -> float:
     name = f"{opened.folder.name}-{system}-ann-{size}"
     figure = ann_charts.recall_against(sweep, cost)
     export.chart(figure, f"{name}-{cost}", "Recall at 10 against cost, a line an index")
+    better = "left" if cost == "p50_ms" else "right"
+    st.caption(
+        f"One mark a setting of the dial; better is up and to the {better}. Frontier: the settings that none beats in "
+        "both; the others cost time for nothing."
+    )
     matched = readable(at_recall(sweep, recall), exact_ndcg)
     _draw(matched, MATCHED_COLUMNS, "Each index at the recall chosen")
     st.caption(

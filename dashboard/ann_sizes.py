@@ -55,11 +55,9 @@ def pays(size: float) -> str:
     """Say from which size on an index is faster than exact search; `size` as in `core.ann_tables.crossings`."""
     if size == 0:
         return "at every size measured"
-    return (
-        "not yet at the largest size measured"
-        if math.isinf(size)
-        else f"from about {float(f'{size:.2g}'):,.0f} documents on"
-    )
+    if math.isinf(size):
+        return "not yet at the largest size measured"
+    return f"from about {float(f'{size:.2g}'):,.0f} documents on"
 
 
 def origin(sweeps: list[Path], system: str) -> None:
