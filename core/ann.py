@@ -1,8 +1,8 @@
 """Approximate against exact search: recall, latency, throughput, memory, and what nDCG loses, for every dense system.
 
 Writes the artifact `ann/<system>`: `sweep.csv`, a row an index and a value of its dial, and the graph of our own HNSW
-for the live panel. With --size N the system's vectors are simulated to N documents (see `core.simulate`) and the
-artifact is `ann-simulated/<system>-N`.
+for the live panel. With --size N the system's vectors are simulated to N documents, or N of them drawn where there
+are more (see `core.simulate`), and the artifact is `ann-simulated/<system>-N`.
 
 Timings are of one thread. Single queries are timed after a warm-up round, all indexes in turns, query by query, so that
 drift of the machine hits all alike. Indexes that are built stay on disk until the end: an interrupted sweep goes on.
@@ -212,25 +212,30 @@ def read_sweep(folder: Path, system: str) -> pd.DataFrame:
     Raises:
         UserError: it is missing or damaged, or of an older version.
     """
-    target = folder / "ann" / system
-    open_artifact(target)
-    table = pd.read_csv(target / SWEEP)
-    if "dial" not in table:
-        raise UserError(f"{shown(target)} is of an older version; rebuild it with {rebuild_command(target)}")
-    return table
+    return _read(folder / "ann" / system)
 
 
 def read_growth(folder: Path, system: str) -> pd.DataFrame:
     """Return the sweeps of a system at all sizes that were measured, with the column "documents".
 
     Raises:
-        UserError: one is damaged, or the one of the collection itself is missing.
+        UserError: one is damaged or of an older version, or the one of the collection itself is missing.
     """
-    tables = []
-    for target in [folder / "ann" / system, *sorted(folder.glob(f"ann-simulated/{system}-*"))]:
-        documents = open_artifact(target).facts["documents"]
-        tables.append(pd.read_csv(target / SWEEP).assign(documents=documents))
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat([_read(target) for target in sweeps_of(folder, system)], ignore_index=True)
+
+
+def sweeps_of(folder: Path, system: str) -> list[Path]:
+    """Return the artifacts of a system's sweeps: of the collection itself first, then of simulated sizes, ascending."""
+    simulated = {path.name.removeprefix(f"{system}-"): path for path in folder.glob("ann-simulated/*")}
+    return [folder / "ann" / system, *(simulated[size] for size in sorted(filter(str.isdecimal, simulated), key=int))]
+
+
+def _read(target: Path) -> pd.DataFrame:
+    documents = open_artifact(target).facts.get("documents")
+    table = pd.read_csv(target / SWEEP)
+    if "dial" not in table:
+        raise UserError(f"{shown(target)} is of an older version; rebuild it with {rebuild_command(target)}")
+    return table.assign(documents=documents)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -238,7 +243,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m core.ann", description=__doc__)
     cli.add_profile_options(parser)
     parser.add_argument("--system", help="only this system")
-    parser.add_argument("--size", type=int, default=0, help="simulate the vectors to this number of documents")
+    parser.add_argument("--size", type=int, default=0, help="simulate this number of documents, or draw so few of them")
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
     for system in profile.system:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from scipy import special, stats
+from scipy import special  # scipy.stats takes half a second to import, and a page would wait for it
 
 from core import cli
 from core.errors import UserError
@@ -52,7 +52,7 @@ def mean_interval(values: Iterable[float]) -> tuple[float, float, float]:
     array = np.array(list(values))
     if len(array) < 2:
         raise UserError("at least two topics are needed to compare systems")
-    half = stats.t.ppf(0.975, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array))
+    half = special.stdtrit(len(array) - 1, 0.975) * array.std(ddof=1) / np.sqrt(len(array))
     return float(array.mean()), float(array.mean() - half), float(array.mean() + half)
 
 
@@ -67,11 +67,9 @@ def bootstrap_intervals(values: Values) -> dict[str, tuple[float, float, float]]
     """
     topics = same_topics(values)
     array = np.array([[by_topic[topic] for topic in topics] for by_topic in values.values()])
-    generator = np.random.default_rng(SEED)
-    found = stats.bootstrap(
-        (array,), np.mean, n_resamples=RESAMPLES, batch=1_000, axis=-1, method="percentile", rng=generator
-    ).confidence_interval
-    ends = zip(values, array.mean(axis=1), found.low, found.high, strict=True)
+    draws = np.random.default_rng(SEED).integers(0, len(topics), (RESAMPLES, len(topics)))
+    lows, highs = np.percentile([row[draws].mean(axis=1) for row in array], [2.5, 97.5], axis=1)
+    ends = zip(values, array.mean(axis=1), lows, highs, strict=True)
     return {system: (float(mean), float(low), float(high)) for system, mean, low, high in ends}
 
 
@@ -133,7 +131,8 @@ def p_values(differences: np.ndarray, test: Test) -> np.ndarray:
     if test == "t-test":
         varying = differences.std(axis=0) > 0
         p = (observed == 0).astype(float)  # differences that are all the same have no t
-        p[varying] = stats.ttest_1samp(differences[:, varying], 0).pvalue
+        error = differences[:, varying].std(axis=0, ddof=1) / np.sqrt(len(differences))
+        p[varying] = 2 * special.stdtr(len(differences) - 1, -np.abs(observed[varying] / error))
         return p
     signs = np.random.default_rng(SEED).choice([-1.0, 1.0], size=(RESAMPLES, len(differences)))
     resampled = np.abs(signs @ differences) / len(differences)
@@ -167,7 +166,7 @@ def smallest_detectable(deviation: float, topics: int) -> float:
         deviation: standard deviation of the paired differences, with n - 1 below.
         topics: n, at least 2.
     """
-    critical = stats.t.ppf(1 - ALPHA / 2, topics - 1)
+    critical = special.stdtrit(topics - 1, 1 - ALPHA / 2)
     return float(special.nctdtrinc(topics - 1, 1 - POWER, critical)) * deviation / float(np.sqrt(topics))
 
 

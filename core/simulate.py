@@ -29,9 +29,14 @@ BATCH = 4096
 def simulate(vectors: np.ndarray, size: int, seed: int) -> np.ndarray:
     """Return `size` vectors of unit length, float32 [size, dimension]: the given ones first, then simulated ones.
 
+    Of more vectors than wanted some are returned, drawn at random and in their order.
+
     Raises:
-        UserError: there are too few vectors to simulate from, or more of them than wanted.
+        UserError: there are too few vectors to simulate from.
     """
+    if 0 < size < len(vectors):
+        drawn = np.random.default_rng(seed).choice(len(vectors), size, replace=False)
+        return unit_rows(vectors[np.sort(drawn)])
     if not NEIGHBOURS < len(vectors) <= size:
         raise UserError(f"{size} vectors cannot be simulated from {len(vectors)}")
     rows = np.empty((size, vectors.shape[1]), np.float32)

@@ -25,24 +25,23 @@ COSTS = {
 
 
 def recall_against(sweep: pd.DataFrame, cost: str) -> go.Figure:
-    """Draw recall@10 against a cost, a line an index, and the frontier of latency as a band behind.
+    """Draw recall@10 against a cost, a line an index, and the frontier as a band behind.
 
     Args:
         sweep: rows of one collection size.
         cost: a key of COSTS.
     """
     figure = go.Figure()
-    if cost == "p50_ms":
-        best = frontier(sweep)
-        figure.add_scatter(
-            x=best[cost],
-            y=best["recall@10"],
-            mode="lines",
-            line={"color": DARK_GREY, "width": 10, "shape": "hv"},
-            opacity=0.25,
-            name="frontier",
-            hoverinfo="skip",
-        )
+    best = frontier(sweep, cost)
+    figure.add_scatter(
+        x=best[cost],
+        y=best["recall@10"],
+        mode="lines",
+        line={"color": DARK_GREY, "width": 10, "shape": "hv"},
+        opacity=0.25,
+        name="frontier",
+        hoverinfo="skip",
+    )
     for kind, rows in sweep.groupby("index", sort=False):
         colour, symbol = STYLES[str(kind)]
         dial = rows["dial"].fillna("").iloc[0]
@@ -62,11 +61,12 @@ def recall_against(sweep: pd.DataFrame, cost: str) -> go.Figure:
     return finish(figure, 460)
 
 
-def growth(grown: pd.DataFrame) -> go.Figure:
+def growth(grown: pd.DataFrame, crossings: pd.DataFrame) -> go.Figure:
     """Draw the median latency of each index against the size of the collection, both axes logarithmic.
 
     Args:
         grown: the table of `core.ann_tables.growth`.
+        crossings: the table of `core.ann_tables.crossings`; each is a ring on the line of exact search.
     """
     figure = go.Figure()
     for kind, rows in grown.groupby("index", sort=False):
@@ -76,11 +76,23 @@ def growth(grown: pd.DataFrame) -> go.Figure:
             x=rows["documents"],
             y=rows["p50_ms"],
             mode="lines+markers",
-            line={"color": colour},
-            marker={"symbol": symbol, "size": 9},
+            line={"color": colour, "width": 4 if kind == "exact" else 2},
+            marker={"symbol": symbol, "size": 14 if kind == "exact" else 9},
             name=LABELS[str(kind)],
             hovertemplate="%{x:,} documents: %{y:.3f} ms<extra>%{fullData.name}</extra>",
         )
-    figure.update_xaxes(title="documents", type="log")
-    figure.update_yaxes(title=COSTS["p50_ms"], type="log")
-    return finish(figure, 400)
+    marks = crossings.dropna()
+    if len(marks):
+        colours = [STYLES[str(kind)][0] for kind in marks.index]
+        figure.add_scatter(
+            x=marks["documents"],
+            y=marks["p50_ms"],
+            mode="markers",
+            marker={"symbol": "circle-open", "size": 20, "color": colours, "line": {"width": 3}},
+            name="crossing point",
+            hovertext=[LABELS[str(kind)] for kind in marks.index],
+            hovertemplate="%{hovertext} is faster from about %{x:,.0f} documents<extra></extra>",
+        )
+    figure.update_xaxes(title="documents", type="log", dtick=1)
+    figure.update_yaxes(title=COSTS["p50_ms"], type="log", dtick=1)
+    return finish(figure, 460)

@@ -14,7 +14,7 @@ from core.errors import UserError
 from core.index import VectorIndex
 from core.index_kinds import KINDS, LABELS, make_index
 from core.systems import DenseSystem
-from dashboard import data, state
+from dashboard import data, live, state
 from dashboard.text import escape_markdown, shortened
 
 DEPTH = 10
@@ -42,7 +42,7 @@ def panel(opened: data.Opened, system: str) -> None:
     columns = st.columns([3, 2, 2])
     with columns[0]:
         key = "live query"
-        st.session_state.setdefault(key, state.read("query"))
+        st.session_state[key] = state.read("query")
         query = st.text_input("Query", key=key, on_change=lambda: state.write("query", st.session_state[key]))
     with columns[1]:
         kind = state.choose(
@@ -53,11 +53,11 @@ def panel(opened: data.Opened, system: str) -> None:
     with columns[2]:
         if values:
             texts = [str(value) for value in values]
-            value = int(state.choose(f"Its dial: {KINDS[kind].dial}", texts, "dial", texts[0]))
+            value = int(state.slide(f"Its dial: {KINDS[kind].dial}", texts, "dial", texts[0]))
     if not query.strip():
         st.caption("Type a query: it is answered by exact and by approximate search, and what was missed is marked.")
         return
-    ready = data.open_system(opened, settings)
+    ready = live.open_system(opened, settings)
     if not isinstance(ready.system, DenseSystem):
         raise UserError(f"{system} does not search vectors")
     digest = open_artifact(opened.folder / "vectors" / system).digest

@@ -1,4 +1,4 @@
-"""Parts of the Exact vs ANN page: what a sweep says, drawn."""
+"""Parts of the Exact vs ANN page: what the sweep at one size says, drawn."""
 
 import json
 from collections.abc import Mapping
@@ -6,11 +6,12 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from core.ann import read_growth
-from core.ann_tables import MATCHED, at_recall, crossing, growth
+from core.ann_tables import MATCHED, at_recall
 from core.artifacts import Manifest
 from core.index_kinds import LABELS
-from dashboard import ann_charts, charts, data, state
+from dashboard import ann_charts, data, state
+from dashboard.comparison import export
+from dashboard.comparison.tables import texts
 from dashboard.text import escape_markdown
 
 COLUMNS = {
@@ -28,12 +29,17 @@ COLUMNS = {
     "build_seconds": st.column_config.NumberColumn("build s", format="%.2f"),
 }
 
-
 MATCHED_COLUMNS = "index dial value recall@10 speed-up p50_ms batch_speed-up nDCG@10_kept megabytes build_seconds"
 ALL_COLUMNS = (
     "index parameters dial value recall@10 recall@100 nDCG@10 nDCG@10_kept p50_ms p95_ms p99_ms queries_per_second "
     "megabytes disk_bytes build_seconds"
 )
+WORDS_OF_LOSS = """
+Why no setting mends it. **SQ8** and **binary** keep each number of a vector in few bits: documents whose similarities
+lie closer together than that rounding change places, and one at rank 10 falls out. In a **graph** a search only goes on
+from documents that are among the best so far: one whose neighbours are all farther from the query than those is never
+reached. A larger ef makes that rarer, not impossible. **IVF** never sees what lies in a cell beyond the last probe.
+"""
 
 
 def readable(table: pd.DataFrame, exact_ndcg: float | None) -> pd.DataFrame:
@@ -44,27 +50,50 @@ def readable(table: pd.DataFrame, exact_ndcg: float | None) -> pd.DataFrame:
     return table
 
 
-def comparison(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
-    """Draw recall against cost, and the indexes at one recall."""
-    exact_ndcg = sweep["nDCG@10"].iloc[0] if "nDCG@10" in sweep else None
-    left, right = st.columns(2)
-    with left:
+def kind_of(size: int, own: int) -> str:
+    """Say what the vectors of a size are, in a collection of `own` documents."""
+    if size == own:
+        return "all real"
+    return "simulated" if size > own else "a random part"
+
+
+def comparison(opened: data.Opened, system: str, sweeps: pd.DataFrame) -> float:
+    """Draw recall against cost, and the indexes at one recall, at one size; return the recall that was chosen."""
+    every = [str(size) for size in dict.fromkeys(sweeps["documents"])]
+    size = every[0]
+    columns = st.columns(3 if len(every) > 1 else 2)
+    with columns[0]:
         cost = state.choose("Recall against", list(ann_charts.COSTS), "cost", "p50_ms", ann_charts.COSTS)
-    with right:
+    with columns[1]:
         values = [f"{recall:.2f}" for recall in MATCHED]
-        recall = float(state.choose("Table at recall@10 of at least", values, "recall", "0.95"))
+        recall = float(state.choose("Compared at recall@10 of at least", values, "recall", "0.95"))
+    if len(every) > 1:
+        with columns[2]:
+            labels = {size: f"{int(size):,}, {kind_of(int(size), int(every[0]))}" for size in every}
+            size = state.choose("Documents", every, "size", every[0], labels)
+    # What was not measured at this size, as nDCG is where documents are simulated, is no column.
+    sweep = sweeps[sweeps["documents"] == int(size)].dropna(axis="columns", how="all")
+    exact_ndcg = sweep["nDCG@10"].iloc[0] if "nDCG@10" in sweep else None
+    name = f"{opened.folder.name}-{system}-ann-{size}"
     figure = ann_charts.recall_against(sweep, cost)
-    st.plotly_chart(figure, config=charts.CONFIG, alt="Recall at 10 against cost, a line an index")
+    export.chart(figure, f"{name}-{cost}", "Recall at 10 against cost, a line an index")
+    better = "left" if cost == "p50_ms" else "right"
+    st.caption(
+        f"One mark a setting of the dial; better is up and to the {better}. Frontier: the settings that none beats in "
+        "both; the others cost time for nothing."
+    )
     matched = readable(at_recall(sweep, recall), exact_ndcg)
     _draw(matched, MATCHED_COLUMNS, "Each index at the recall chosen")
     st.caption(
         "Each index at its fastest setting that reaches the recall; – where none does. Speed-up over exact search: "
-        "single queries, one thread, timed in turns."
+        "single queries, one thread, timed in turns. nDCG@10 kept: what users still get of exact search's nDCG@10."
     )
+    shown = matched[[column for column in MATCHED_COLUMNS.split() if column in matched]].set_index("index")
+    export.downloads(shown, texts(shown), f"{name}-at-{recall:.2f}", f"{name}: at recall@10 of at least {recall:.2f}")
     with st.expander("All that was measured"):
         _draw(readable(sweep, exact_ndcg), ALL_COLUMNS, "The whole sweep")
-        name = f"{opened.folder.name}-{system}-ann.csv"
-        st.download_button("Table as CSV", sweep.to_csv(index=False), name, "text/csv")
+        st.download_button("Table as CSV", sweep.to_csv(index=False), f"{name}.csv", "text/csv")
+    return recall
 
 
 def _draw(table: pd.DataFrame, columns: str, alt: str) -> None:
@@ -72,48 +101,33 @@ def _draw(table: pd.DataFrame, columns: str, alt: str) -> None:
     st.dataframe(table[shown], hide_index=True, column_config=COLUMNS, placeholder="–", alt=alt)
 
 
-def sizes(opened: data.Opened, system: str) -> None:
-    """Draw how latency grows with the collection."""
-    sweeps = read_growth(opened.folder, system)
-    if sweeps["documents"].nunique() < 2:
-        st.write(f"Measured at one size so far. Another: `python -m core.ann --system {system} --size 171332`.")
-        return
-    grown = growth(sweeps, 0.95)
-    st.plotly_chart(ann_charts.growth(grown), config=charts.CONFIG, alt="Latency against the number of documents")
-    for kind in ("hnsw", "faiss-ivf"):
-        size = crossing(grown, kind)
-        if size:
-            st.write(
-                f"{LABELS[kind]} is faster than exact search, at recall@10 of 0.95, from about {size:,.0f} documents."
-            )
-    st.caption(
-        "At recall@10 of at least 0.95. Sizes above the collection's own are simulated (see `core/simulate.py`)."
-    )
-    table = grown.pivot_table(index="index", columns="documents", values="p50_ms", sort=False).rename(index=LABELS)
-    table.columns = [f"{size:,} documents" for size in table.columns]
-    with st.expander("The figures of this chart"):
-        st.dataframe(table, placeholder="–", alt="Median milliseconds by index and number of documents")
-
-
-def lost(sweep: pd.DataFrame) -> None:
+def lost(opened: data.Opened, sweep: pd.DataFrame) -> None:
     """Draw which relevant documents each setting loses from the exact first ten, topic by topic."""
+    topics = data.judged_topics(opened).topics
     rows = [
-        {"index": LABELS[row["index"]], "dial": row["value"], "topic": topic, "lost": ", ".join(documents)}
+        {
+            "index": LABELS[row["index"]],
+            "dial": row["value"],
+            "topic": topic,
+            "query": topics[topic].query if topic in topics else "",
+            "lost": ", ".join(documents),
+        }
         for row in sweep.to_dict("records")
         for topic, documents in json.loads(row["lost"]).items()
     ]
-    widest = sweep.groupby("index", sort=False).tail(1)
-    unmended = {r["index"]: json.loads(r["lost"]) for r in widest.to_dict("records") if json.loads(r["lost"])}
+    widest = {row["index"]: json.loads(row["lost"]) for row in sweep.to_dict("records")}  # the last of an index stays
+    unmended = {kind: by_topic for kind, by_topic in widest.items() if by_topic}
     if unmended:
-        texts = [f"{LABELS[kind]}: topics {', '.join(topics)}" for kind, topics in unmended.items()]
-        st.write(escape_markdown("Lost even with the dial at its end: " + "; ".join(texts) + "."))
-        st.caption(
-            "SQ8 and binary codes cannot tell apart what differs by less than their step; a walk through a graph ends "
-            "early where a document lies among others that are all farther from the query than what was found so far."
-        )
+        said = [f"{LABELS[kind]}: topics {', '.join(by_topic)}" for kind, by_topic in unmended.items()]
+        st.write(escape_markdown("Lost even with the dial at its end: " + "; ".join(said) + "."))
+        st.caption(WORDS_OF_LOSS)
     else:
         st.write("With the dial at its end no index loses a relevant document of the exact first ten, on any topic.")
-    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Relevant documents lost, by index, dial and topic")
+    if rows:
+        table = pd.DataFrame(rows)
+        st.dataframe(table, hide_index=True, placeholder="–", alt="Relevant documents lost, by index, dial and topic")
+        name = f"{opened.folder.name}-lost.csv"
+        st.download_button("Table as CSV", table.to_csv(index=False), name, "text/csv", key="lost", on_click="ignore")
 
 
 def similarities(opened: data.Opened, manifests: Mapping[str, Manifest]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from core.errors import UserError
 from core.fusion import reciprocal_rank_fusion
 from core.profile import SystemSettings
-from dashboard import data
+from dashboard import data, live
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def answer(opened: data.Opened, settings: SystemSettings, query: str, depth: int
     Raises:
         UserError: the system cannot load.
     """
-    ready = data.open_system(opened, settings)
+    ready = live.open_system(opened, settings)
     with ready.lock:
         found = ready.system.search(query, depth)
         parts = {document: ready.system.explain(query, document) for document, _ in found.hits[:explained]}

@@ -1,6 +1,7 @@
 """Charts: pure functions, a table in, a Plotly figure out. Colours hold apart for the colour-blind (Okabe & Ito)."""
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -19,6 +20,27 @@ def finish(figure: go.Figure, height: int) -> go.Figure:
     figure.update_xaxes(fixedrange=True, automargin=True)
     figure.update_yaxes(fixedrange=True, automargin=True)
     return figure
+
+
+def wrapped(label: str) -> str:
+    """Return a system's label in short lines: lists stand side by side on a telephone, too."""
+    return "<br>".join(escape_plotly(line) for line in textwrap.wrap(label, 12, max_lines=3, placeholder=" …"))
+
+
+def clickable(figure: go.Figure) -> go.Figure:
+    """Let a click choose a mark, which then looks as before, as do the others."""
+    plain = {"marker": {"opacity": 1}}
+    figure.update_traces(selected=plain, unselected=plain)
+    figure.update_layout(clickmode="event+select")
+    return figure
+
+
+def clicked(points: Sequence[Mapping]) -> str:
+    """Return the custom data of the mark that was clicked, "" where none was."""
+    if not points:
+        return ""
+    data = points[0].get("customdata", "")
+    return str(data[0] if isinstance(data, list) else data)
 
 
 def mean_bars(table: pd.DataFrame, labels: Mapping[str, str], measure: str, baseline: str) -> go.Figure:
@@ -88,12 +110,11 @@ def difference_bars(
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=order, title="topic", tickangle=-90)
     figure.update_yaxes(title=f"{measure}: a − b" if label_b else measure, zeroline=True)
     # With hovermode "x" the whole column of a bar takes the click, however short the bar is.
-    figure.update_layout(hovermode="x", clickmode="event+select", bargap=0.15, showlegend=True)
-    return finish(figure, 380)
+    figure.update_layout(hovermode="x", bargap=0.15, showlegend=True)
+    return finish(clickable(figure), 380)
 
 
 def _marks(rows: pd.DataFrame, name: str) -> dict:
-    plain = {"marker": {"opacity": 1}}
     texts = [escape_plotly(f"topic {t}: {shortened(q, 60)}") for t, q in zip(rows["topic"], rows["query"], strict=True)]
     return {
         "x": [escape_plotly(topic) for topic in rows["topic"]],
@@ -102,6 +123,4 @@ def _marks(rows: pd.DataFrame, name: str) -> dict:
         "customdata": rows["topic"],
         "hovertext": texts,
         "hovertemplate": "%{hovertext}<br>%{y:+.4f}<extra></extra>",
-        "selected": plain,
-        "unselected": plain,
     }

@@ -9,7 +9,7 @@ import streamlit as st
 from core.artifacts import rebuild_command
 from core.errors import UserError
 from core.measures import measure_name, parse_measure
-from dashboard import data, state, tables
+from dashboard import data, results, state, tables
 from dashboard.text import escape_markdown, show_error
 
 
@@ -19,11 +19,11 @@ def evaluated(opened: data.Opened) -> pd.DataFrame:
     Raises:
         UserError: the table is missing or damaged, or no system is in it.
     """
-    tidy = data.measures(opened)
+    tidy = results.measures(opened)
     if tidy.empty:
         command = rebuild_command(opened.folder / "measures")
         raise UserError(f"no system of {opened.folder.name} is evaluated yet; run {command}")
-    reasons = data.unavailable(opened, set(tidy["system"]))
+    reasons = results.unavailable(opened, set(tidy["system"]))
     if reasons:
         names = escape_markdown(", ".join(opened.labels[name] for name in reasons))
         with st.expander(f"Without results: {names}", icon=":material/build:"):

@@ -3,89 +3,21 @@
 Any page draws it with one call of `panel`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
 import pandas as pd
 import streamlit as st
 
 from core.analyzer import Analyzer
-from core.artifacts import open_artifact
-from core.bm25 import origins, read_predicted
+from core.bm25 import origins
 from core.collection import Document
 from core.errors import UserError
 from core.expansion_effects import new_terms
-from core.expansions import SCORES_FOLDER, read_scores, threshold
 from core.profile import SystemSettings
 from core.systems import Bm25System
-from dashboard import data
+from dashboard import data, live
 from dashboard.text import escape_markdown, show_error
+from dashboard.written_queries import Written, queries_table, written
 
 TERMS = 30
-
-
-@dataclass(frozen=True)
-class Written:
-    """The predicted queries of a collection as one system has them.
-
-    Attributes:
-        all: the queries of each document, and `scores` of each; no scores where they were not made.
-        kept: those that the system searches.
-        lowest: the score that they reach, None where nothing is filtered.
-    """
-
-    all: dict[str, list[str]]
-    scores: dict[str, list[float]]
-    kept: dict[str, list[str]]
-    lowest: float | None
-
-
-def written(opened: data.Opened, system: SystemSettings) -> Written:
-    """Return the predicted queries as the system has them.
-
-    Raises:
-        UserError: queries or index are missing or damaged.
-    """
-    scores = {}
-    if (opened.folder / SCORES_FOLDER / "manifest.json").is_file():
-        scores = _scores(opened.folder, open_artifact(opened.folder / SCORES_FOLDER).digest)
-    lowest = threshold(scores, system.expansion) if scores and system.expansion.keep < 1 else None
-    return Written(data.expansions(opened), scores, searched(opened, system), lowest)
-
-
-def searched(opened: data.Opened, system: SystemSettings) -> dict[str, list[str]]:
-    """Return the predicted queries that a system searches, by document.
-
-    Raises:
-        UserError: its index is missing or damaged.
-    """
-    return _kept(opened.folder, system.name, open_artifact(opened.folder / "bm25" / system.name).digest)
-
-
-@st.cache_resource(max_entries=3, show_spinner=False)
-def _scores(folder: Path, digest: str) -> dict[str, list[float]]:
-    return read_scores(folder)
-
-
-@st.cache_resource(max_entries=3, show_spinner=False)
-def _kept(folder: Path, system: str, digest: str) -> dict[str, list[str]]:
-    return read_predicted(folder, system)
-
-
-def queries_table(found: Written, document: str) -> pd.DataFrame:
-    """Return a document's predicted queries, the best first where they are scored: query, score, searched."""
-    queries = found.all.get(document, [])
-    scores: Sequence[float | None] = found.scores.get(document) or [None] * len(queries)
-    left = list(found.kept.get(document, []))
-    rows = []
-    for query, score in zip(queries, scores, strict=False):
-        searched = query in left
-        if searched:
-            left.remove(query)
-        rows.append({"predicted query": query, "score": score, "searched": searched})
-    table = pd.DataFrame(rows, columns=["predicted query", "score", "searched"])
-    return table.sort_values(["searched", "score"], ascending=False, kind="stable", ignore_index=True)
 
 
 def panel(opened: data.Opened, system: SystemSettings, document: Document, query: str = "") -> None:
@@ -122,7 +54,7 @@ def panel(opened: data.Opened, system: SystemSettings, document: Document, query
 
 def _matches(opened: data.Opened, system: SystemSettings, document: Document, query: str, kept: list[str]) -> None:
     """Draw what each term of the query adds to the score, by where it stands."""
-    ready = data.open_system(opened, system)
+    ready = live.open_system(opened, system)
     if not isinstance(ready.system, Bm25System):
         return
     with ready.lock:

@@ -44,6 +44,13 @@ def choose(
     )
 
 
+def slide(label: str, options: Sequence[str], name: str, default: str) -> str:
+    """Draw a slider over ordered options whose place is the parameter `name`, as with `choose`."""
+    key = f"slider {name}"
+    st.session_state[key] = read(name) if read(name) in options else default
+    return st.select_slider(label, options, key=key, on_change=lambda: write(name, st.session_state[key]))
+
+
 def choose_several(label: str, options: Sequence[str], name: str, labels: Mapping[str, str]) -> list[str]:
     """Draw a box of several choices, kept in the parameter `name` with commas between them; none given means all."""
     key = f"choice {name}"

@@ -5,6 +5,7 @@ python scripts/ann_table.py --collection trec-covid-subset/ --system all-MiniLM-
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pandas as pd
 
 from core import cli
 from core.ann import read_growth
-from core.ann_tables import MATCHED, at_recall, crossing, growth
+from core.ann_tables import MATCHED, at_recall, crossings, growth
 from core.index_kinds import LABELS
 
 COLUMNS = ["index", *(f"{recall:.2f}" for recall in MATCHED), "best recall@10", "build, s", "MB"]
@@ -46,9 +47,8 @@ def main() -> None:
     for size, sweep in sweeps.groupby("documents"):
         print(f"\n{size:,} documents\n\n{_markdown(matched(sweep))}")
     for recall in MATCHED:
-        grown = growth(sweeps, recall)
-        sizes = {LABELS[str(kind)]: crossing(grown, str(kind)) for kind in dict.fromkeys(grown["index"])}
-        found = [f"{label} {size:,.0f}" for label, size in sizes.items() if size]
+        sizes = crossings(growth(sweeps, recall))["documents"]
+        found = [f"{LABELS[kind]} {size:,.0f}" for kind, size in sizes.items() if 0 < size < math.inf]
         print(
             f"\nFaster than exact search at recall@10 {recall} from (documents): {', '.join(found) or 'none crosses'}"
         )

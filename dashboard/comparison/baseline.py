@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.measures import mean
 from core.significance import RESAMPLES, SEED, Comparison, Values
-from dashboard import charts, data, tables
+from dashboard import charts, results, tables
 from dashboard.comparison import export
 from dashboard.comparison import tables as own
 from dashboard.comparison.main_table import FOUR
@@ -42,7 +42,7 @@ def draw(view: View) -> None:
     readable = own.readable(table)
     if view.parsed.name == "nDCG":
         judged = f"Judged@{view.cutoff}"
-        shares = data.values(view.opened, judged)
+        shares = results.values(view.opened, judged)
         readable.insert(2, judged, [mean(dict(shares[system])) for system in readable.index])
     readable = readable.rename(index=view.labels)
     config = {column: FOUR for column in readable.columns if column in ("mean", "difference") or column[:6] == "Judged"}
@@ -66,7 +66,7 @@ def _against(values: Values, baseline: str) -> tuple[pd.DataFrame, Mapping[str, 
 
 def missing(view: View) -> None:
     """Say which systems have nothing for some topics."""
-    counts = {view.labels[system]: data.missing_topics(view.opened, system) for system in view.systems}
+    counts = {view.labels[system]: results.missing_topics(view.opened, system) for system in view.systems}
     topics = len(view.content.qrels)
     for label, count in counts.items():
         if count:

@@ -5,7 +5,7 @@ import streamlit as st
 
 from core.artifacts import open_artifact
 from core.unjudged import figures
-from dashboard import data
+from dashboard import data, results
 from dashboard.comparison import charts, export
 from dashboard.comparison import tables as own
 from dashboard.comparison.main_table import FOUR
@@ -45,7 +45,7 @@ def draw(view: View) -> None:
 @st.cache_data(max_entries=20, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
 def _ranges(opened: data.Opened, systems: list[str], baseline: str, k: int, digests: tuple[str, ...]) -> pd.DataFrame:
     qrels = data.judged_topics(opened).qrels
-    runs = {system: data.run_scores(opened, system) for system in systems}
+    runs = {system: results.run_scores(opened, system) for system in systems}
     rows = {system: figures(scores, runs[baseline], qrels, k) for system, scores in runs.items()}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("system")
     turns = (table["difference lowest"] < 0) & (table["difference highest"] > 0)

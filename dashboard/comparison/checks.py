@@ -6,7 +6,7 @@ import streamlit as st
 from core.artifacts import open_artifact
 from core.measures import mean, parse_measure
 from core.second_opinion import checkable, ir_measures_values, sklearn_ndcg
-from dashboard import data, state
+from dashboard import data, results, state
 from dashboard.comparison import export
 from dashboard.comparison import tables as own
 from dashboard.comparison.view import View
@@ -24,7 +24,7 @@ def draw(view: View) -> None:
         st.write("Compute every figure of this page's first table again with ir_measures, and nDCG with scikit-learn.")
         st.button("Check now", on_click=state.write, args=("check", "yes"))
     st.markdown("**sentence-transformers' evaluator**")
-    table = data.agreement(view.opened)
+    table = results.agreement(view.opened)
     if table.empty:
         st.write("No dense system is evaluated yet.")
         return
@@ -64,8 +64,8 @@ def check(opened: data.Opened, systems: list[str], measures: list[str], digests:
     qrels = data.judged_topics(opened).qrels
     rows = []
     for system in systems:
-        scores = data.run_scores(opened, system)
-        ours = {measure: data.values(opened, measure)[system] for measure in measures}
+        scores = results.run_scores(opened, system)
+        ours = {measure: results.values(opened, measure)[system] for measure in measures}
         by_library = {"ir_measures": ir_measures_values(scores, qrels, measures)}
         ndcgs = {m: parse_measure(m).cutoff for m in measures if parse_measure(m).name == "nDCG"}
         by_library["scikit-learn"] = {measure: sklearn_ndcg(scores, qrels, k) for measure, k in ndcgs.items()}

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.measures import measure_name, parse_measure
 from core.robustness import Winner, leave_one_out, winner
-from dashboard import data
+from dashboard import results
 from dashboard.comparison import export
 from dashboard.comparison import tables as own
 from dashboard.comparison.provenance import command, provenance
@@ -15,6 +15,7 @@ from dashboard.comparison.view import View
 from dashboard.text import escape_markdown
 
 CUTOFFS = (1, 3, 5, 10, 20, 50, 100)
+COLUMNS = ["varied", "measure", "winner", "lead", "second", "holds"]
 
 
 def variations(view: View) -> Iterator[tuple[str, str]]:
@@ -38,11 +39,20 @@ def table(view: View) -> pd.DataFrame:
     """Return one row a variation: what is varied, measure, winner, lead over the second, second, whether it holds."""
     first = winner(view.values)
     rows = [
-        (varied, measure, *_row(view, winner(data.values(view.opened, measure)), first))
+        (varied, measure, *_row(view, winner(results.values(view.opened, measure)), first))
         for varied, measure in variations(view)
     ]
-    columns = ["varied", "measure", "winner", "lead", "second", "holds"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def one_topic_left_out(view: View) -> pd.DataFrame:
+    """Return, as `table`, a row for each topic without which another wins; where there is none, the closest call."""
+    first, without = winner(view.values), leave_one_out(view.values)
+    changed = {f"without topic {topic}": one for topic, one in without.items() if one.systems != first.systems}
+    closest = min(without, key=lambda topic: without[topic].lead)
+    shown = changed or {f"closest call: without topic {closest}": without[closest]}
+    rows = [(varied, view.measure, *_row(view, one, first)) for varied, one in shown.items()]
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _row(view: View, found: Winner, first: Winner) -> tuple[str, float, str, str]:
@@ -54,19 +64,20 @@ def draw(view: View) -> None:
     """Draw the table and say how often another system wins."""
     found = table(view)
     first = winner(view.values)
-    without = leave_one_out(view.values)
-    changed = {topic: one for topic, one in without.items() if one.systems != first.systems}
+    without = one_topic_left_out(view)
+    changed = without.loc[without["holds"] == "no", "varied"].str.removeprefix("without topic ")
     others = found[found["holds"] == "no"]
     names = " = ".join(view.labels[system] for system in first.systems)
     sentence = f"{names} has the highest mean {view.measure}. "
     sentence += f"It does not under {len(others)} of {len(found) - 1} other measures, cut-offs and thresholds. "
-    sentence += f"Leaving one topic out changes the winner for {len(changed)} of {len(without)} topics"
-    sentence += f": {', '.join(changed)}." if changed else "."
+    sentence += f"Leaving one topic out changes the winner for {len(changed)} of {len(view.content.qrels)} topics"
+    sentence += f": {', '.join(changed)}." if len(changed) else "."
     st.write(escape_markdown(sentence))
     config = {"lead": st.column_config.NumberColumn(format="%.4f")}
-    st.dataframe(found, hide_index=True, column_config=config, height="content", alt="The winner under other measures")
+    shown = pd.concat([found, without])
+    st.dataframe(shown, hide_index=True, column_config=config, height="content", alt="The winner under other measures")
     with st.container(horizontal=True, vertical_alignment="center"):
-        indexed = found.set_index("varied")
+        indexed = shown.set_index("varied")
         name = f"{view.opened.folder.name}-conclusion"
         export.downloads(indexed, own.texts(indexed), name, f"The winner by {view.measure} and under variations")
         measures = ",".join(found["measure"])

@@ -5,7 +5,7 @@ import streamlit as st
 
 from core.artifacts import open_artifact
 from core.measures import interpolated_precision, mean
-from dashboard import data
+from dashboard import data, results
 from dashboard.comparison import charts, export
 from dashboard.comparison import tables as own
 from dashboard.comparison.provenance import command, provenance
@@ -38,6 +38,6 @@ def _curves(opened: data.Opened, systems: list[str], relevance: int, digests: tu
     qrels = data.judged_topics(opened).qrels
     columns = {}
     for system in systems:
-        curve = interpolated_precision(data.run_scores(opened, system), qrels, relevance)
+        curve = interpolated_precision(results.run_scores(opened, system), qrels, relevance)
         columns[system] = {level: mean(by_topic) for level, by_topic in curve.items()}
     return pd.DataFrame(columns).rename_axis("recall")

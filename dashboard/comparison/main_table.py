@@ -18,7 +18,8 @@ FOUR = st.column_config.NumberColumn(format="%.4f")
 
 def draw(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, Manifest]) -> None:
     """Draw the table with its exports and provenance."""
-    measures = [m for m in tables.measure_order(opened.profile.measures) if m in set(tidy["measure"])]
+    evaluated = set(tidy["measure"])
+    measures = [measure for measure in tables.measure_order(opened.profile.measures) if measure in evaluated]
     with st.container(horizontal=True):
         cells = state.choose("Cells", list(CELLS), "cells", "means", CELLS, width=260)
         test: Test = "randomisation"

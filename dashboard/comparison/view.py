@@ -10,7 +10,7 @@ import streamlit as st
 from core.errors import UserError
 from core.measures import FAMILIES, Measure, measure_name, parse_measure
 from core.significance import Values
-from dashboard import data, parts, state, tables
+from dashboard import data, parts, results, state, tables
 
 CUTOFFS = (1, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 CUTOFF = 10
@@ -49,7 +49,7 @@ class View:
     @cached_property
     def values(self) -> Values:
         """The chosen measure, system -> topic -> value."""
-        return data.values(self.opened, self.measure)
+        return results.values(self.opened, self.measure)
 
     @property
     def content(self) -> data.Content:

@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from dashboard import state, topic_charts, topic_tables
+from dashboard import state
+from dashboard.charts import clicked
 from dashboard.comparison.export import picture_button
 from dashboard.text import escape_markdown
+from dashboard.topic import charts, tables
 from dashboard.topic.shown import Shown
 from dashboard.topics.chosen import SIGNED
 
@@ -14,12 +16,12 @@ def difference(shown: Shown) -> None:
     label_a, label_b = list(shown.labels.values())[:2]
     k = shown.cutoff
     parts = shown.parts()
-    table = topic_tables.split_table(parts, shown.titles([part.document for part in parts]))
+    table = tables.split_table(parts, shown.titles([part.document for part in parts]))
     drawn = table[table["part"] != 0].reset_index(drop=True)
     if drawn.empty:
         st.info("No document gains or loses anything between the two lists.")
     else:
-        open_clicked(topic_charts.split_bars(drawn, label_a, label_b, k), "split", "What each document adds")
+        open_clicked(charts.split_bars(drawn, label_a, label_b, k), "split", "What each document adds")
     st.caption(
         f"All parts add up to {table['part'].sum():+.4f}, the difference in nDCG@{k} of {escape_markdown(label_a)} "
         f"minus {escape_markdown(label_b)}. A document that is not relevant has no part of its own: it shows in the "
@@ -41,24 +43,24 @@ def open_clicked(figure: object, key: str, alt: str) -> None:
         f"{key} {state.read('topic')} {state.read('a')} {state.read('b')} {state.read('more')} {state.read('document')}"
     )
 
-    def clicked() -> None:
-        document = topic_charts.clicked(st.session_state[key].selection.points)
+    def ask_why() -> None:
+        document = clicked(st.session_state[key].selection.points)
         if document:
             state.write("document", document)
             state.write("view", "why")
 
-    st.plotly_chart(figure, key=key, config=picture_button(key), on_select=clicked, selection_mode="points", alt=alt)
+    st.plotly_chart(figure, key=key, config=picture_button(key), on_select=ask_why, selection_mode="points", alt=alt)
 
 
 def positions(shown: Shown) -> None:
     """Draw where each document stands in each list, and how much the lists overlap."""
     depth = shown.depth
-    names = topic_tables.shown_documents(shown.rankings, depth)
-    table = topic_tables.positions(shown.rankings, names, shown.judgments)
+    names = tables.shown_documents(shown.rankings, depth)
+    table = tables.positions(shown.rankings, names, shown.judgments)
     titles = shown.titles(names)
     table.insert(0, "title", [titles[name] for name in names])
     highest = shown.content.highest_grade
-    figure = topic_charts.position_lines(table, shown.labels, depth, highest)
+    figure = charts.position_lines(table, shown.labels, depth, highest)
     open_clicked(figure, "positions", "Lines from list to list, one a document, at its rank")
     st.caption(
         f"Every document that is among the first {depth} of a list, and where it stands in the others: below the line "
@@ -70,6 +72,6 @@ def positions(shown: Shown) -> None:
     if len(shown.systems) < 2:
         return
     st.markdown("**Overlap of the lists**")
-    overlap = topic_tables.overlaps(shown.rankings, depth).replace({"a": shown.labels, "b": shown.labels})
+    overlap = tables.overlaps(shown.rankings, depth).replace({"a": shown.labels, "b": shown.labels})
     config = dict.fromkeys(["RBO", f"Jaccard@{depth}"], st.column_config.NumberColumn(format="%.3f"))
     st.dataframe(overlap, hide_index=True, column_config=config, alt="Overlap of every two lists")

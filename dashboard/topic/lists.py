@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from dashboard import data, topic_tables
+from dashboard import results
 from dashboard.ranked_lists import Hit, ranked_list
 from dashboard.text import escape_markdown
+from dashboard.topic import tables
 from dashboard.topic.shown import Shown
 
 
@@ -19,7 +20,7 @@ def lists(shown: Shown) -> None:
         about = shown.content.documents.get(document)
         return Hit(document, about, rank, shown.badge(document), score, " · ".join(others))
 
-    values = data.values(shown.opened, shown.measure)
+    values = results.values(shown.opened, shown.measure)
     st.caption("After a score: the document's rank in the other lists, – where a run does not hold it.")
     columns = st.columns(len(shown.systems) + 1)
     for column, system in zip(columns, shown.systems, strict=False):
@@ -38,8 +39,8 @@ def lists(shown: Shown) -> None:
 def missed(shown: Shown) -> None:
     """Draw the relevant documents that a list does not show, with their true ranks."""
     depth = shown.depth
-    table = topic_tables.missed(shown.rankings, shown.ideal, depth)
-    counts = topic_tables.missed_counts(table, shown.rankings, depth)
+    table = tables.missed(shown.rankings, shown.ideal, depth)
+    counts = tables.missed_counts(table, shown.rankings, depth)
     for system, row in counts.iterrows():
         st.markdown(
             escape_markdown(

@@ -11,9 +11,10 @@ from core.analyzer import Analyzer
 from core.collection import Topic
 from core.matches import term_finder
 from core.ndcg_difference import Part, ideal_ranking, split_difference
-from dashboard import data, tables, topic_tables
+from dashboard import data, results, tables
 from dashboard.ranked_lists import Spans, grade_badge
 from dashboard.text import escape_markdown, shortened
+from dashboard.topic import tables as own
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Shown:
     @property
     def cutoff(self) -> int:
         """The cut-off of the nDCG that is split by document."""
-        return topic_tables.split_cutoff(self.measure)
+        return own.split_cutoff(self.measure)
 
     @cached_property
     def spans(self) -> Spans:
@@ -75,7 +76,7 @@ class Shown:
 
     def titles(self, documents: Sequence[str]) -> dict[str, str]:
         """Return what each document is called."""
-        return topic_tables.titles_of(self.content.documents, documents)
+        return own.titles_of(self.content.documents, documents)
 
     def parts(self) -> list[Part]:
         """Split the difference of a and b in nDCG by document."""
@@ -86,7 +87,7 @@ class Shown:
 def about(shown: Shown) -> None:
     """Draw the topic: query, question, narrative."""
     topic = shown.topic
-    st.subheader(f"Topic {escape_markdown(topic.id)}: {escape_markdown(topic.query)}")
+    st.header(f"Topic {escape_markdown(topic.id)}: {escape_markdown(topic.query)}")
     if topic.question != topic.query:
         st.text(topic.question)
     if topic.narrative:
@@ -107,11 +108,11 @@ def sentence(shown: Shown) -> None:
     label_a, label_b = list(shown.labels.values())[:2]
     parts = shown.parts()
     titles = shown.titles([part.document for part in parts])
-    st.write(escape_markdown(topic_tables.change_sentence(parts, label_a, label_b, shown.cutoff, titles)))
+    st.write(escape_markdown(own.change_sentence(parts, label_a, label_b, shown.cutoff, titles)))
 
 
 def topic_order(opened: data.Opened, measure: str, a: str, b: str, kind: str) -> pd.DataFrame:
     """Return the topics in the order of the Topics page."""
-    values = data.values(opened, measure)
+    values = results.values(opened, measure)
     table = tables.differences(values[a], values.get(b), data.judged_topics(opened).topics)
     return table[table["kind"] == kind] if kind else table

@@ -9,10 +9,11 @@ import streamlit as st
 from core.collection import Document
 from core.errors import UserError
 from core.profile import SystemSettings
-from dashboard import data, predicted_queries, state, topic_tables
+from dashboard import live, predicted_queries, state, written_queries
 from dashboard.ranked_lists import Hit, marked, ranked_list, shaded_words
 from dashboard.text import escape_markdown, show_error
 from dashboard.topic.shown import Shown
+from dashboard.topic.tables import shown_documents
 
 if TYPE_CHECKING:
     from core.systems import DenseSystem
@@ -22,7 +23,7 @@ WORDS = 15
 
 def why(shown: Shown) -> None:
     """Draw the choice of a document, and what each system's score of it is made of."""
-    names = topic_tables.shown_documents(shown.rankings, shown.depth)
+    names = shown_documents(shown.rankings, shown.depth)
     names += [name for name, _ in shown.ideal if name not in set(names)]
     if state.read("document") in shown.content.documents and state.read("document") not in names:
         names.append(state.read("document"))
@@ -58,7 +59,7 @@ def explanation(shown: Shown, settings: SystemSettings, document: Document) -> N
         UserError: the system cannot be opened, or its model cannot be explained.
     """
     with st.spinner("explaining …"):
-        ready = data.open_system(shown.opened, settings)
+        ready = live.open_system(shown.opened, settings)
         with ready.lock:
             if settings.kind == "dense":
                 shares = cast("DenseSystem", ready.system).explain_words(shown.query, document)
@@ -109,7 +110,7 @@ def words(shown: Shown, shares: Sequence[tuple[str, float]]) -> None:
 
 def predicted(shown: Shown, settings: SystemSettings, document: Document) -> None:
     """Draw the predicted queries that share a term with the query, their matches marked; all of them on demand."""
-    queries = dict.fromkeys(predicted_queries.searched(shown.opened, settings).get(document.id, []))
+    queries = dict.fromkeys(written_queries.searched(shown.opened, settings).get(document.id, []))
     matching = [text for text in queries if shown.spans(text)]
     st.caption(f"{len(matching)} of {len(queries)} predicted queries have a term of this query:")
     if matching:

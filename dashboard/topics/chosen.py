@@ -7,11 +7,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import data, topic_charts, topic_tables
+from dashboard import data
+from dashboard.charts import clicked
 from dashboard.comparison.export import downloads, picture_button
 from dashboard.comparison.provenance import command, provenance
 from dashboard.comparison.tables import texts
 from dashboard.text import escape_markdown, shortened
+from dashboard.topics.tables import Values
 
 PAGE = "views/topic.py"
 FOUR = st.column_config.NumberColumn(format="%.4f")
@@ -25,7 +27,7 @@ class Chosen:
     opened: data.Opened
     content: data.Content
     measure: str
-    values: topic_tables.Values
+    values: Values
     """Of the systems that ran, without the median."""
     a: str
     b: str
@@ -61,7 +63,7 @@ def chart(figure: object, key: str, alt: str) -> None:
     event = st.plotly_chart(
         figure, key=key, config=picture_button(key), on_select="rerun", selection_mode="points", alt=alt
     )
-    topic = topic_charts.clicked(event.selection.points)
+    topic = clicked(event.selection.points)
     if topic:
         open_topic(topic)
 

@@ -5,9 +5,12 @@ import streamlit as st
 from core.ndcg_difference import split_difference
 from core.overlap import rank_biased_overlap
 from core.runs import Scores, ranked
-from dashboard import charts, data, state, tables, topic_charts, topic_tables
+from dashboard import charts, data, results, state, tables
 from dashboard.comparison.export import picture_button
 from dashboard.text import escape_markdown
+from dashboard.topic.tables import change_sentence, split_cutoff, titles_of
+from dashboard.topics import tables as own
+from dashboard.topics.charts import kind_bars
 from dashboard.topics.chosen import FOUR, SIGNED, Chosen, chart, link, table_downloads, table_of
 
 PICKED = 3
@@ -24,8 +27,8 @@ def differences(chosen: Chosen, key: str) -> None:
     table_of(chosen, shown, "differences", {label_a: FOUR, label_b: FOUR, "difference": SIGNED})
     if not chosen.b:
         return
-    values = {**chosen.values, topic_tables.MEDIAN: topic_tables.median_system(chosen.values)}
-    tallies = topic_tables.tallies(values, chosen.b, chosen.topics, chosen.tie)
+    values = {**chosen.values, own.MEDIAN: own.median_system(chosen.values)}
+    tallies = own.tallies(values, chosen.b, chosen.topics, chosen.tie)
     st.markdown(f"**Wins, ties and losses against {escape_markdown(label_b)}**")
     shown = tallies.rename(index=chosen.labels).rename_axis("system")
     about = f"Wins, ties and losses of every system against {label_b}"
@@ -36,11 +39,11 @@ def differences(chosen: Chosen, key: str) -> None:
 def contrasts(chosen: Chosen, key: str) -> None:
     """Draw the topics to look at first, with what changed in each."""
     label_a, label_b = chosen.labels[chosen.a], chosen.labels.get(chosen.b, "")
-    runs = {s: data.run_scores(chosen.opened, s) for s in (chosen.a, chosen.b) if s in chosen.values}
+    runs = {s: results.run_scores(chosen.opened, s) for s in (chosen.a, chosen.b) if s in chosen.values}
     rankings = {topic: [documents(run, topic) for run in runs.values()] for topic in chosen.topics}
     both = len(runs) == 2
     overlaps = {topic: rank_biased_overlap(a, b) for topic, (a, b) in rankings.items()} if both else {}
-    picked = topic_tables.contrasts(chosen.table, overlaps, chosen.tie, PICKED)
+    picked = own.contrasts(chosen.table, overlaps, chosen.tie, PICKED)
     headings = {
         "a": f"{label_a} furthest ahead",
         "b": f"{label_b} furthest ahead",
@@ -48,7 +51,7 @@ def contrasts(chosen: Chosen, key: str) -> None:
     }
     rows = chosen.table.set_index("topic")
     texts = data.content(chosen.opened).documents if both else {}
-    k = topic_tables.split_cutoff(chosen.measure)
+    k = split_cutoff(chosen.measure)
     for column, (name, heading) in zip(st.columns(3), headings.items(), strict=True):
         with column:
             st.markdown(f"**{escape_markdown(heading)}**")
@@ -62,8 +65,8 @@ def contrasts(chosen: Chosen, key: str) -> None:
                     if both:
                         judgments = chosen.content.qrels.get(topic, {})
                         parts = split_difference(rankings[topic][0], rankings[topic][1], judgments, k)
-                        titles = topic_tables.titles_of(texts, [part.document for part in parts])
-                        sentence = topic_tables.change_sentence(parts, label_a, label_b, k, titles)
+                        titles = titles_of(texts, [part.document for part in parts])
+                        sentence = change_sentence(parts, label_a, label_b, k, titles)
                         st.caption(escape_markdown(sentence))
 
 
@@ -77,7 +80,7 @@ def kinds(chosen: Chosen, key: str) -> None:
     kept = set(chosen.topics)
     groups = chosen.table[chosen.table["kind"] != ""].groupby("kind", sort=False)["difference"]
     table = groups.agg(["size", "mean"]).set_axis(["topics", "difference"], axis=1)
-    figure = topic_charts.kind_bars(table, f"mean of {chosen.difference}")
+    figure = kind_bars(table, f"mean of {chosen.difference}")
     st.plotly_chart(figure, key=key, config=picture_button(key), alt="Mean difference by kind of topic")
     values = {s: {t: v for t, v in by.items() if t in kept} for s, by in chosen.values.items()}
     shown = tables.by_kind(values, chosen.content.topics).join(table["difference"])

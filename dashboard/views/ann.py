@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from core.ann import read_sweep
+from core.ann import read_growth, read_sweep, sweeps_of
 from core.errors import UserError
-from dashboard import ann_live, ann_parts, data, state
+from dashboard import ann_live, ann_parts, ann_sizes, data, results, state
 from dashboard.text import show_error
 
 WORDS = """
@@ -28,10 +28,15 @@ opened: data.Opened = st.session_state["opened"]
 dense = [system.name for system in opened.profile.system if system.kind == "dense"]
 if not dense:
     raise UserError(f"{opened.folder.name} has no dense system; this page compares searches over vectors")
-manifests = data.manifests(opened)
+manifests = results.manifests(opened)
 measured = [name for name in dense if f"ann/{name}" in manifests]
 system = state.choose("Dense system", dense, "system", (measured or dense)[0], opened.labels)
-sweep = read_sweep(opened.folder, system)
+own = read_sweep(opened.folder, system)
+try:
+    sweeps = read_growth(opened.folder, system)
+except UserError as error:
+    show_error(error)
+    sweeps = own
 facts = manifests[f"ann/{system}"].facts
 dimension = facts.get("intrinsic_dimension")
 st.write(
@@ -39,14 +44,15 @@ st.write(
     + (f" that locally fill about {dimension:.0f}" if dimension else "")
     + f", {facts['queries']} topics as queries."
 )
-ann_parts.comparison(opened, system, sweep)
+recall = ann_parts.comparison(opened, system, sweeps)
 for title, draw in {
     "Try it": lambda: ann_live.panel(opened, system),
-    "How it grows with the collection": lambda: ann_parts.sizes(opened, system),
-    "Relevant documents lost": lambda: ann_parts.lost(sweep),
+    "How it grows with the collection": lambda: ann_sizes.sizes(opened, system, sweeps, recall),
+    "Relevant documents lost": lambda: ann_parts.lost(opened, own),
     "Cosine against dot product": lambda: ann_parts.similarities(opened, manifests),
+    "What was measured": lambda: ann_sizes.origin(sweeps_of(opened.folder, system), system),
 }.items():
-    st.subheader(title)
+    st.header(title)
     try:
         draw()
     except UserError as error:

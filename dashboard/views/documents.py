@@ -5,7 +5,8 @@ import streamlit as st
 
 from core.errors import UserError
 from core.runs import ranked
-from dashboard import data, document_map, state
+from dashboard import data, document_map, results, state
+from dashboard.charts import clicked
 from dashboard.grades import grade_text
 from dashboard.text import escape_markdown, shortened
 
@@ -22,7 +23,7 @@ def ranks() -> dict[str, dict[str, int]]:
     found = {}
     for name in systems if topic else []:
         try:
-            hits = ranked(data.run_scores(opened, name).get(topic, {}))
+            hits = ranked(results.run_scores(opened, name).get(topic, {}))
         except UserError:
             continue  # the Overview says which systems have no run, and why
         found[name] = {document: rank for rank, (document, _) in enumerate(hits, 1)}
@@ -31,10 +32,9 @@ def ranks() -> dict[str, dict[str, int]]:
 
 def open_clicked(key: str) -> None:
     """Write the document of the clicked point to the URL."""
-    clicked = st.session_state[key].selection.points
-    if clicked:
-        document = clicked[0]["customdata"]
-        state.write("document", document[0] if isinstance(document, list) else str(document))
+    document = clicked(st.session_state[key].selection.points)
+    if document:
+        state.write("document", document)
 
 
 def open_row(key: str, documents: list[str]) -> None:

@@ -9,8 +9,11 @@ from core.errors import UserError
 from core.expansion_effects import Move, effects, moves
 from core.profile import SystemSettings
 from core.significance import compare
-from dashboard import data, expansion_tables, parts, predicted_queries, state, tables
+from dashboard import data, expansion_tables, parts, predicted_queries, results, state, tables
+from dashboard.comparison import export
+from dashboard.comparison.tables import texts
 from dashboard.text import escape_markdown, shortened, show_error
+from dashboard.topics.chosen import figures_origin
 
 SIGNED = st.column_config.NumberColumn(format="%+.4f")
 DEPTHS = ["10", "20", "100"]
@@ -66,7 +69,7 @@ def overall() -> pd.DataFrame:
     st.write(escape_markdown(tables.verdict(opened.labels[system.name], opened.labels[plain], measure, found)))
     with right:
         depth = int(state.choose("First ranks", DEPTHS, "depth", "10"))
-    measured = effects(data.run_scores(opened, plain), data.run_scores(opened, system.name), content.qrels, depth)
+    measured = effects(results.run_scores(opened, plain), results.run_scores(opened, system.name), content.qrels, depth)
     gained = {topic: value - values[plain][topic] for topic, value in values[system.name].items()}
     table = expansion_tables.topics_table(measured, gained, measure, content.topics)
     st.dataframe(
@@ -76,6 +79,9 @@ def overall() -> pd.DataFrame:
         column_config={f"{measure} gained": SIGNED},
         alt="Effect of expansion by topic",
     )
+    by_topic = table.set_index("topic")
+    export.downloads(by_topic, texts(by_topic), f"{opened.folder.name}-expansion", "Effect of expansion by topic")
+    figures_origin(opened, measure, [system.name, plain])
     st.caption(f"In and out: documents that came into the first {depth} ranks with expansion, and that left them.")
     return table
 
@@ -83,7 +89,7 @@ def overall() -> pd.DataFrame:
 def topic_moves(topic: str) -> list[Move]:
     """Draw which documents moved for a topic, in three lists; return all of them."""
     depth = int(state.read("depth") if state.read("depth") in DEPTHS else DEPTHS[0])
-    before, after = (data.run_scores(opened, name).get(topic, {}) for name in (plain, system.name))
+    before, after = (results.run_scores(opened, name).get(topic, {}) for name in (plain, system.name))
     found = moves(before, after, content.qrels.get(topic, {}), depth)
     lists = {
         "Helped: relevant documents brought up": [m for m in found if m.relevant and m.places > 0],
@@ -133,7 +139,7 @@ topics = list(table["topic"])
 names = {name: f"{name} · {shortened(query, 80)}" for name, query in zip(topics, table["query"], strict=True)}
 topic = state.choose("Topic", ["", *topics], "topic", "", names | {"": "choose one to see which documents moved"})
 if topic:
-    st.subheader(f"Topic {escape_markdown(topic)}: {escape_markdown(content.topics[topic].query)}")
+    st.header(f"Topic {escape_markdown(topic)}: {escape_markdown(content.topics[topic].query)}")
     st.text(content.topics[topic].text(opened.profile.collection.topic_field))
     try:
         document_panel(topic_moves(topic), topic)

@@ -8,7 +8,7 @@ import streamlit as st
 from core.analyzer import Analyzer
 from core.matches import term_finder
 from core.runs import ranked
-from dashboard import charts, data, parts, state, tables
+from dashboard import charts, data, parts, results, state, tables
 from dashboard.comparison import tables as own
 from dashboard.comparison.baseline import WORDS
 from dashboard.comparison.view import choose
@@ -48,7 +48,7 @@ def hits(system: str, topic: str) -> list[Hit]:
             grade_badge(judgments.get(identity), content.highest_grade),
             score,
         )
-        for rank, (identity, score) in enumerate(ranked(data.run_scores(opened, system).get(topic, {}))[:DEPTH], 1)
+        for rank, (identity, score) in enumerate(ranked(results.run_scores(opened, system).get(topic, {}))[:DEPTH], 1)
     ]
 
 
@@ -63,7 +63,8 @@ def make() -> str:
     if opened.is_sample:
         report.paragraph("This is the embedded sample: written for demonstration, not medical evidence.")
     report.heading("Measures")
-    known = tables.measure_order([name for name in opened.profile.measures if name in set(tidy["measure"])])
+    evaluated = set(tidy["measure"])
+    known = tables.measure_order([name for name in opened.profile.measures if name in evaluated])
     report.table(tables.means(tidy[tidy["system"].isin(systems)], known).rename(index=opened.labels))
     report.heading(f"{measure} against {opened.labels[baseline]}")
     report.chart(charts.mean_bars(against, opened.labels, measure, baseline))
@@ -93,7 +94,7 @@ def make() -> str:
     report.heading("What the figures were made from")
     rows = {
         place: {"SHA-256": manifest.digest, "made": manifest.finished, "command": manifest.command}
-        for place, manifest in data.manifests(opened).items()
+        for place, manifest in results.manifests(opened).items()
         if place in ("collection", "measures") or place.removeprefix("runs/") in systems
     }
     report.table(pd.DataFrame.from_dict(rows, orient="index"))

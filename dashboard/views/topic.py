@@ -6,7 +6,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import UserError
 from core.runs import ranked
-from dashboard import data, parts, state, terms
+from dashboard import data, parts, results, state, terms
 from dashboard.text import escape_markdown, shortened
 from dashboard.topic import difference, lists, shown, why
 from dashboard.topics.chosen import figures_origin
@@ -91,7 +91,7 @@ looked_at = shown.Shown(
     content.topics[topic],
     measure,
     systems,
-    {system: ranked(data.run_scores(opened, system).get(topic, {})) for system in systems},
+    {system: ranked(results.run_scores(opened, system).get(topic, {})) for system in systems},
     depth,
 )
 shown.about(looked_at)

@@ -4,10 +4,11 @@ import pandas as pd
 import streamlit as st
 
 from core.significance import compare
-from dashboard import data, parts, state, tables, terms, topic_tables
+from dashboard import data, parts, results, state, tables, terms
 from dashboard.text import escape_markdown, shortened
 from dashboard.topics import differences, difficulty
 from dashboard.topics.chosen import Chosen, figures_origin, open_topic
+from dashboard.topics.tables import MEDIAN, median_system
 
 TIES = {
     "0": "exactly equal",
@@ -29,7 +30,7 @@ VIEWS = {
 def choose(tidy: pd.DataFrame) -> tuple[Chosen, str]:
     """Draw the choices above the chart; return what is looked at, and the chosen kind of topic."""
     systems = list(dict.fromkeys(tidy["system"]))
-    labels = opened.labels | {topic_tables.MEDIAN: "median system"}
+    labels = opened.labels | {MEDIAN: "median system"}
     found = {topic.kind for topic in content.topics.values() if topic.kind}
     left, middle, right, ties, *more = st.columns(5 if found else 4)
     baseline = parts.first_baseline(opened, systems)
@@ -38,7 +39,7 @@ def choose(tidy: pd.DataFrame) -> tuple[Chosen, str]:
         a = state.choose("System a", systems, "a", others[0] if others else baseline, labels)
     b = ""
     if len(systems) > 1:
-        rest = [system for system in systems if system != a] + [topic_tables.MEDIAN]
+        rest = [system for system in systems if system != a] + [MEDIAN]
         with middle:
             b = state.choose("minus system b", rest, "b", baseline if baseline in rest else rest[0], labels)
     with right:
@@ -49,8 +50,8 @@ def choose(tidy: pd.DataFrame) -> tuple[Chosen, str]:
     if found:
         with more[0]:
             kind = state.choose("Kind of topic", ["", *sorted(found)], "kind", "", {"": "all"})
-    values = data.values(opened, measure)
-    of_b = topic_tables.median_system(values) if b == topic_tables.MEDIAN else values.get(b)
+    values = results.values(opened, measure)
+    of_b = median_system(values) if b == MEDIAN else values.get(b)
     table = tables.differences(values[a], of_b, content.topics)
     table = table[table["kind"] == kind].reset_index(drop=True) if kind else table
     return Chosen(opened, content, measure, values, a, b, float(tie), table, labels), kind

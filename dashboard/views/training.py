@@ -10,7 +10,10 @@ from core.errors import UserError
 from core.significance import compare
 from core.training_history import Training, read_training, trained_models
 from dashboard import charts, data, parts, state, tables, training_charts
+from dashboard.comparison import export
+from dashboard.comparison.tables import texts
 from dashboard.text import escape_markdown, show_error
+from dashboard.topics.chosen import figures_origin
 
 FOUR = st.column_config.NumberColumn(format="%.4f")
 WORDS = """
@@ -46,13 +49,14 @@ def course() -> None:
         f"MARCO queries among {facts.get('held_out_passages', 0):,} passages: {mrr.get('before', 0):.4f} before, "
         f"{mrr.get('after', 0):.4f} after."
     )
+    name = training.folder.name
     left, right = st.columns(2)
     with left:
         figure = training_charts.curves(training.history, ["loss", "held-out loss"], "loss")
-        st.plotly_chart(figure, config=charts.CONFIG, alt="Training loss and held-out loss over the steps")
+        export.chart(figure, f"{name}-loss", "Training loss and held-out loss over the steps")
     with right:
         figure = training_charts.curves(training.history, ["held-out MRR@10"], "held-out MRR@10")
-        st.plotly_chart(figure, config=charts.CONFIG, alt="Held-out MRR at 10 over the steps")
+        export.chart(figure, f"{name}-mrr", "Held-out MRR at 10 over the steps")
     with st.expander("The figures of these charts"):
         st.dataframe(training.history, hide_index=True, placeholder="–", alt="Losses and held-out MRR for each step")
     with st.expander("Settings of this model"):
@@ -75,10 +79,14 @@ def against_its_base() -> None:
     st.write(escape_markdown(tables.verdict(labels[own], labels[base], measure, compare(values[own], values[base]))))
     table = tables.differences(values[own], values[base], data.content(opened).topics)
     figure = charts.difference_bars(table, labels[own], labels[base], measure, "")
-    st.plotly_chart(figure, config=charts.CONFIG, alt=f"Difference of {measure} for each topic")
+    name = f"{opened.folder.name}-{own}-{base}"
+    export.chart(figure, name, f"Difference of {measure} for each topic")
     with st.expander("The figures of this chart"):
         columns = {"a": FOUR, "b": FOUR, "difference": FOUR}
         st.dataframe(table, hide_index=True, column_config=columns, alt="Difference for each topic")
+        about = f"{measure} by topic: a {labels[own]}, b {labels[base]}"
+        export.downloads(table.set_index("topic"), texts(table.set_index("topic")), name, about)
+    figures_origin(opened, measure, [own, base])
 
 
 def ablations() -> None:
@@ -95,13 +103,11 @@ def ablations() -> None:
     table, manifest = read_ablations(base)
     means = summary(table)
     where = f"{manifest.settings['collection']['name']}, split {manifest.settings['collection']['split']}"
-    st.plotly_chart(
-        training_charts.gains(means, measure),
-        config=charts.CONFIG,
-        alt=f"Mean {measure} of each variant with its spread",
-    )
+    figure = training_charts.gains(means, measure)
+    export.chart(figure, f"ablations-{base}-{measure}", f"Mean {measure} of each variant with its spread")
     figures = [name for name in means if name not in ("seeds", "rows", "seconds")]
     st.dataframe(means, column_config=dict.fromkeys(figures, FOUR), placeholder="–", alt="Ablations, one row a variant")
+    export.downloads(means, texts(means), f"ablations-{base}", f"What each setting is worth, on {where}")
     st.caption(
         f"One setting changed at a time. nDCG@10 on {escape_markdown(where)}; MRR@10 on held-out MS MARCO queries. "
         f"Spread: standard deviation over seeds. Made by `{manifest.command}`."
@@ -113,11 +119,11 @@ st.markdown("How a bi-encoder was fine-tuned, and whether that helped.")
 try:
     training = choose_model()
     course()
-    st.subheader(f"Won and lost against its base on {escape_markdown(opened.folder.name)}")
+    st.header(f"Won and lost against its base on {escape_markdown(opened.folder.name)}")
     against_its_base()
 except UserError as error:
     show_error(error)
-st.subheader("What each choice is worth")
+st.header("What each choice is worth")
 try:
     ablations()
 except UserError as error:

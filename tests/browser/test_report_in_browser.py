@@ -10,7 +10,7 @@ from core.artifacts import ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "dashboard"))
 from made_up import HOSTILE_TITLE  # noqa: E402
-from test_accessibility import serious  # noqa: E402
+from test_accessibility import barriers  # noqa: E402
 from test_report import evil_report  # noqa: E402
 
 pytestmark = pytest.mark.browser
@@ -45,7 +45,7 @@ def test_the_report_opens_from_the_disk_with_charts_and_lists(
     assert report.evaluate("window.hacked") is None
     assert report.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert wrong == []
-    assert serious(report) == []
+    assert barriers(report) == []
     report.context.close()
 
 

@@ -12,6 +12,7 @@ from core.hnswlib_index import HnswlibIndex
 from core.index import ExactIndex, unit_rows
 from core.index_kinds import KINDS, LABELS, make_index
 from core.recall import recall_at_k
+from core.simulate import simulate
 
 SIMILARITIES = ["cosine", "dot"]
 GRAPHS = [HnswIndex, HnswlibIndex]
@@ -298,3 +299,10 @@ def test_kinds_have_labels_and_unknown_ones_are_refused():
         make_index("annoy", "cosine")
     with pytest.raises(UserError, match="exact does not have the parameters ef"):
         make_index("exact", "cosine", ef=3)
+
+
+def test_fewer_documents_than_there_are_are_drawn_from_them_in_their_order():
+    rows = [tuple(row) for row in unit_rows(random_vectors(100)).tolist()]
+    drawn = [tuple(row) for row in simulate(random_vectors(100), 20, seed=3).tolist()]
+    places = [rows.index(row) for row in drawn]
+    assert len(places) == 20 and places == sorted(set(places))

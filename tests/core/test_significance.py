@@ -10,6 +10,8 @@ from scipy import stats
 
 from core.errors import UserError
 from core.significance import (
+    RESAMPLES,
+    SEED,
     beaten,
     bootstrap_intervals,
     compare,
@@ -165,6 +167,17 @@ def test_the_bootstrap_interval_is_near_the_t_interval_on_many_topics():
     expected = stats.ttest_1samp(list(values.values()), 0).confidence_interval(0.95)
     assert mean == pytest.approx(np.mean(list(values.values())))
     assert (low, high) == pytest.approx((expected.low, expected.high), abs=0.003)
+
+
+@pytest.mark.parametrize("topics", [2, 7, 50])
+def test_the_bootstrap_interval_is_scipys_on_the_same_draws(topics):
+    a, b = tables(random_pairs(topics, seed=topics))
+    array = np.array([[by_topic[topic] for topic in sorted(a)] for by_topic in (a, b)])
+    generator = np.random.default_rng(SEED)
+    found = stats.bootstrap((array,), np.mean, n_resamples=RESAMPLES, axis=-1, method="percentile", rng=generator)
+    expected = np.transpose(found.confidence_interval)
+    ours = bootstrap_intervals({"a": a, "b": b}).values()
+    assert [interval[1:] for interval in ours] == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_bootstrap_interval_of_two_topics_is_their_range():

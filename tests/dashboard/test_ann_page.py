@@ -9,7 +9,7 @@ from made_up import Open, add_sweep
 
 from core import artifacts
 from core.ann import OWN_GRAPH
-from core.ann_tables import at_recall, crossing, frontier, growth
+from core.ann_tables import at_recall, crossings, frontier, growth, speed_ups
 from core.artifacts import writing
 from core.hnsw import HnswIndex
 from dashboard import ann_charts
@@ -40,17 +40,38 @@ def test_indexes_are_compared_at_the_fastest_setting_that_reaches_the_recall():
     assert table.loc["exact", "speed-up"] == 1
 
 
+def of_sizes(**latencies: list[float]) -> pd.DataFrame:
+    """Sweeps of 100 and 10,000 documents, with these median milliseconds of each index."""
+    rows = [(kind, 0.95, by[place], 1.0, 100 ** (place + 1)) for kind, by in latencies.items() for place in (0, 1)]
+    return pd.DataFrame(rows, columns=["index", "recall@10", "p50_ms", "queries_per_second", "documents"])
+
+
 def test_the_crossing_lies_where_the_lines_meet():
-    sweeps = pd.concat(
-        [
-            SWEEP.assign(documents=100, p50_ms=[1.0, 2.0, 2.0, 2.0, 9.0]),
-            SWEEP.assign(documents=10_000, p50_ms=[4.0, 2.0, 2.0, 2.0, 9.0]),
-        ]
-    )
-    grown = growth(sweeps, 0.95)
-    assert crossing(grown, "hnsw") == pytest.approx(1000)  # twice as slow at 1e2, twice as fast at 1e4
-    assert crossing(grown, "faiss-ivf") is None
-    assert crossing(grown[grown["documents"] == 100], "hnsw") is None
+    sweeps = of_sizes(exact=[1.0, 4.0], late=[2.0, 2.0], always=[0.5, 1.0], never=[2.0, 5.0])
+    found = crossings(growth(sweeps, 0.95))
+    # twice as slow at 1e2, twice as fast at 1e4: half way between their logarithms, where exact search takes 2 ms
+    assert found.loc["late"].to_list() == pytest.approx([1000, 2.0])
+    assert found.loc["always", "documents"] == 0
+    assert found.loc["never", "documents"] == float("inf")
+    assert found.loc[["always", "never"], "p50_ms"].isna().all()
+    assert crossings(growth(sweeps[sweeps["documents"] == 100], 0.95)).empty, "one size says nothing of growth"
+
+
+def test_an_index_that_is_faster_at_first_pays_from_where_it_stays_so():
+    sweeps = of_sizes(exact=[1.0, 4.0], graph=[0.5, 2.0])
+    between = pd.DataFrame([("exact", 0.95, 2.0, 1.0, 1000), ("graph", 0.95, 4.0, 1.0, 1000)], columns=sweeps.columns)
+    found = crossings(growth(pd.concat([sweeps, between]), 0.95))
+    assert found.loc["graph"].to_list() == pytest.approx([10**3.5, 2 * 2**0.5])
+
+
+def test_speed_ups_at_each_size_and_recall_with_none_where_the_recall_is_not_reached():
+    sweeps = pd.concat([SWEEP.assign(documents=100), SWEEP.assign(documents=5_000, p50_ms=[20.0, 1.0, 2.0, 4.0, 2.0])])
+    table = speed_ups(sweeps)
+    assert table.index.to_list() == ["hnsw", "faiss-ivf"]
+    expected = [4, 2.5, 1.25, 20, 10, 5]  # 2 ms over 0.5, 0.8, 1.6; 20 ms over 1, 2, 4
+    columns = [(size, recall) for size in (100, 5_000) for recall in (0.90, 0.95, 0.99)]
+    assert table.loc["hnsw", columns].to_list() == pytest.approx(expected)
+    assert table.loc["faiss-ivf"].isna().all()
 
 
 def test_charts_carry_every_index_and_what_its_dial_was():
@@ -58,7 +79,8 @@ def test_charts_carry_every_index_and_what_its_dial_was():
     by_name = {trace.name: trace for trace in figure.data}
     assert list(by_name["HNSW, our own"].customdata) == ["ef 10", "ef 20", "ef 40"]
     assert list(by_name["frontier"].x) == [0.5, 0.8, 1.6, 2.0]
-    assert "frontier" not in {trace.name for trace in ann_charts.recall_against(SWEEP, "queries_per_second").data}
+    frontier = next(t for t in ann_charts.recall_against(SWEEP, "queries_per_second").data if t.name == "frontier")
+    assert list(frontier.x) == [900, 400, 300, 150, 100], "the most queries a second first"
     assert set(ann_charts.STYLES) == set(ann_charts.LABELS)
 
 
@@ -84,6 +106,42 @@ def test_the_page_shows_the_sweep_or_its_command(open_page: Open, made_up: Path)
     ]
     similarities = next(f.value for f in app.dataframe if "nDCG@10 by dot" in f.value)
     assert similarities.loc["Dense", "nDCG@10 by dot"] == 0.25
+
+
+def test_every_size_is_compared_and_the_crossing_is_said(open_page: Open, made_up: Path) -> None:
+    add_sweep(made_up)
+    app = open_page("ann", collection="made-up", system="dense")
+    speed_up = next(f.value for f in app.dataframe if "500 at 0.95" in f.value)
+    # exact search: 2 ms and 200 ms; the graph at 0.9: 0.5 and 0.6 ms, at 0.95: 0.8 and 1 ms; never 0.99
+    expected = [4, 2.5, 200 / 0.6, 200]
+    columns = ["5 at 0.90", "5 at 0.95", "500 at 0.90", "500 at 0.95"]
+    assert speed_up.loc["HNSW, our own", columns].to_list() == pytest.approx(expected)
+    assert speed_up.loc["HNSW, our own", ["5 at 0.99", "500 at 0.99"]].isna().all()
+    assert "HNSW, our own: at every size measured" in text(app)
+    assert next(f.value for f in app.dataframe if "vectors" in f.value)["vectors"].to_list() == [
+        "all real",
+        "simulated",
+    ]
+    app = open_page("ann", collection="made-up", system="dense", size="500")
+    matched = app.dataframe[0].value.set_index("index")
+    assert matched.loc["HNSW, our own", "speed-up"] == pytest.approx(200)
+    assert "nDCG@10_kept" not in matched, "simulated documents have no judgments"
+
+
+def test_a_damaged_size_leaves_the_others(open_page: Open, made_up: Path) -> None:
+    add_sweep(made_up)
+    (made_up / "ann-simulated" / "dense-500" / "sweep.csv").write_text("index\n")
+    app = open_page("ann", collection="made-up")
+    assert "dense\\-500" in app.warning[0].value
+    assert app.dataframe[0].value["index"].to_list() == ["Exact", "HNSW, our own"]
+
+
+def test_the_dial_is_a_slider_in_the_url(open_page: Open, made_up: Path) -> None:
+    add_sweep(made_up)
+    app = open_page("ann", collection="made-up", dial="40")
+    assert app.select_slider[0].value == "40"
+    app.select_slider[0].set_value("80").run()
+    assert app.query_params["dial"] == "80"
 
 
 def test_a_sweep_of_an_older_version_is_a_sentence(open_page: Open, made_up: Path) -> None:

@@ -19,7 +19,7 @@ SCORES = {"d5": [0.9, 0.2], "d4": [0.6]}
 
 
 def texts(app: AppTest) -> str:
-    parts = [app.title, app.subheader, app.markdown, app.caption, app.text, app.info, app.warning]
+    parts = [app.title, app.header, app.subheader, app.markdown, app.caption, app.text, app.info, app.warning]
     return "\n".join(str(element.value) for elements in parts for element in elements).replace("\\", "")
 
 

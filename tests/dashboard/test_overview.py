@@ -17,11 +17,11 @@ from core.measures import mean
 from core.reference import Published
 from core.runs import read_run
 from core.significance import compare, main
-from dashboard import data
+from dashboard import data, results
 from dashboard.comparison import charts, export, tables
 from dashboard.comparison.provenance import command as command_for
 
-SECTIONS = "conclusion,curve,unjudged,cost,checks,artifacts"
+SECTIONS = "conclusion,curve,unjudged,cost,checks"
 A = {"1": 0.5, "2": 0.25, "3": 0.0}
 B = {"3": 0.0, "2": 0.5, "1": 0.125}
 
@@ -86,19 +86,36 @@ def test_nothing_heavy_is_computed_before_it_is_asked_for(
 
     data.st.cache_data.clear()
     monkeypatch.setattr("dashboard.data.read_built_collection", refuse)
-    monkeypatch.setattr("dashboard.data.built_run", refuse)
+    monkeypatch.setattr("dashboard.results.built_run", refuse)
     monkeypatch.setattr("dashboard.comparison.conclusion.draw", refuse)
     assert frame(open_page("overview"), "topics")["topics"].sum() == len(QRELS)
 
 
 def test_every_part_opens_by_the_url_and_every_chart_has_a_table(open_page: Open, made_up: Path) -> None:
     app = open_page("overview", open=SECTIONS)
-    for columns in (("varied", "winner"), ("condensed nDCG@10", "highest"), ("index MB", "median ms"), ("artifact",)):
+    for columns in (("varied", "winner"), ("condensed nDCG@10", "highest"), ("index MB", "median ms")):
         assert len(frame(app, *columns))
     curve = next(t.value for t in app.dataframe if t.value.index.name == "recall")
     assert list(curve.columns) == ["BM25", "BM25 + <b>queries</b>"]
     assert len(curve) == 11
     assert open_page("overview", open="conclusion").query_params["open"] == "conclusion"
+
+
+def test_topics_that_decide_the_winner_are_rows_of_the_table(open_page: Open, made_up: Path) -> None:
+    def rows(measure: str) -> pd.DataFrame:
+        return frame(open_page("overview", open="conclusion", measure=measure), "varied", "holds").set_index("varied")
+
+    values = results.values(data.open_collection("made-up"), "RR")
+    table = rows("RR")
+    for topic in QRELS:
+        rest = {s: mean({t: v for t, v in by.items() if t != topic}) for s, by in values.items()}
+        every = {s: mean(by) for s, by in values.items()}
+        best = {system for system, value in rest.items() if value == pytest.approx(max(rest.values()))}
+        assert (f"without topic {topic}" in table.index) == (
+            best != {system for system, value in every.items() if value == pytest.approx(max(every.values()))}
+        )
+    closest = [name for name in rows("Judged@10").index if name.startswith("closest call: without topic")]
+    assert len(closest) == 1
 
 
 def test_a_system_alone_is_shown_without_a_comparison(open_page: Open, made_up: Path) -> None:
@@ -141,7 +158,7 @@ def test_a_topic_that_a_run_lacks_is_said_and_counts_0(open_page: Open, made_up:
     app = open_page("overview", open="checks", check="yes", measure="RR")
     assert "BM25 has no document for 1 of 3 topics: they count 0" in texts(app)
     assert "all agree" in texts(app)
-    values = data.values(data.open_collection("made-up"), "RR")
+    values = results.values(data.open_collection("made-up"), "RR")
     assert values["bm25"]["02"] == 0
     assert frame(app, "mean", "difference")["mean"]["BM25"] == pytest.approx(mean(values["bm25"]))
 

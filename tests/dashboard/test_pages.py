@@ -20,7 +20,8 @@ BUILT_HERE = sorted({"sample"} | {path.parent.parent.name for path in ARTIFACTS.
 
 def texts(app: AppTest) -> str:
     """Everything that a page shows, in one text."""
-    parts = [app.title, app.subheader, app.markdown, app.caption, app.text, app.info, app.warning, app.error]
+    parts = [app.title, app.header, app.subheader, app.markdown, app.caption, app.text, app.info, app.warning]
+    parts += [app.error]
     return "\n".join(str(element.value) for elements in parts for element in elements)
 
 
@@ -126,7 +127,7 @@ def test_hostile_texts_are_never_markdown(open_page: Open, made_up: Path) -> Non
     pages = [open_page("topics"), open_page("topic", topic="1"), open_page("search", query=HOSTILE_QUERY)]
     for app in pages:
         assert not any(element.allow_html for element in [*app.markdown, *app.caption])
-        for element in [*app.markdown, *app.caption, *app.info, *app.warning, *app.subheader]:
+        for element in [*app.markdown, *app.caption, *app.info, *app.warning, *app.header, *app.subheader]:
             assert not re.search(r"(?<!\\)(<img|<script|<b>|\$x|\]\(|:smile)", element.value)
 
 

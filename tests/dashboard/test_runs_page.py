@@ -90,6 +90,14 @@ def test_several_runs_come_in_at_once_under_names_of_their_own(open_page: Open, 
     assert list(app.dataframe[0].value["run"]) == ["a", "b"]
 
 
+def test_a_whole_folder_comes_in_at_once(open_page: Open, made_up: Path) -> None:
+    app = open_page("runs")
+    app.toggle[0].set_value(True).run()
+    assert app.get("file_uploader")[0].proto.accept_directory
+    app = bring(app, ("team/one.run", GOOD), ("team/two.txt", GOOD))
+    assert list(app.dataframe[0].value["run"]) == ["one", "two"]
+
+
 def test_another_build_at_work_is_a_sentence(open_page: Open, made_up: Path) -> None:
     app = give(open_page("runs"), ("a.run", GOOD))
     with FileLock(made_up / ".lock"):

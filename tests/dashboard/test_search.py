@@ -16,7 +16,7 @@ from core.profile import SystemSettings, read_profile
 from core.qrels import read_qrels
 from core.runs import ranked, read_run
 from core.systems import Answer
-from dashboard import data, judging
+from dashboard import data, judging, live
 from dashboard.answers import as_they_come
 from dashboard.ranked_lists import Hit, grade_badge, ranked_list
 
@@ -48,6 +48,8 @@ def test_search_answers_as_the_run_does(open_page: Open, made_up: Path) -> None:
     assert documents(lists(app)[0]) == ranking(made_up, "bm25", "02")
     assert "This is topic 02" in app.info[0].value
     assert "matched" in texts(app)
+    link = next(link.proto for link in app.get("page_link") if link.proto.label.startswith("02"))
+    assert "topic=02" in link.query_string
 
 
 def test_search_shows_why_a_system_cannot_answer_and_the_others_do(open_page: Open, made_up: Path) -> None:
@@ -135,8 +137,8 @@ class Fake:
 
 def test_systems_answer_at_the_same_time_and_the_fast_one_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     slow, fast = Fake(threading.Event()), Fake(threading.Event())
-    ready = {"slow": data.Ready(slow, threading.Lock()), "fast": data.Ready(fast, threading.Lock())}
-    monkeypatch.setattr(data, "open_system", lambda opened, settings: ready[settings.name])
+    ready = {"slow": live.Ready(slow, threading.Lock()), "fast": live.Ready(fast, threading.Lock())}
+    monkeypatch.setattr(live, "open_system", lambda opened, settings: ready[settings.name])
     systems = [SystemSettings(name=name, kind="dense", model="m") for name in ready]
     coming = as_they_come(None, systems, "q", 1, 0)
     threading.Thread(target=lambda: slow.asked.wait(10) and fast.ready.set()).start()  # both must have been asked

@@ -47,6 +47,6 @@ def test_every_topic_opens(open_page: Open, page: str) -> None:
         app.run()
         assert not app.exception, f"topic {name}: {app.exception[0].message}"
         if page.startswith("topic,"):
-            assert app.subheader[0].value.startswith(f"Topic {name}: ")
+            assert app.header[0].value.startswith(f"Topic {name}: ")
         if page == "search":
             assert f"This is topic {name} of" in app.info[0].value

@@ -9,7 +9,11 @@ from core.artifacts import ROOT
 from core.collection import Document, Topic
 from core.ndcg_difference import split_difference
 from core.profile import tomllib
-from dashboard import charts, grades, ranked_lists, tables, topic_charts, topic_tables
+from dashboard import charts, grades, ranked_lists, tables
+from dashboard.topic import charts as topic_charts
+from dashboard.topic import tables as topic_tables
+from dashboard.topics import charts as topics_charts
+from dashboard.topics import tables as topics_tables
 
 VALUES = {
     "a": {"1": 0.5, "2": 0.25, "3": 0.0},
@@ -23,19 +27,19 @@ JUDGMENTS = {"d": 2, "g": 1, "x": 1, "f": 0}
 
 
 def test_the_median_is_over_the_systems_that_have_the_topic() -> None:
-    assert topic_tables.median_system(VALUES) == {"1": 0.3, "2": 0.3, "3": 0.025}
+    assert topics_tables.median_system(VALUES) == {"1": 0.3, "2": 0.3, "3": 0.025}
 
 
 def test_wins_ties_and_losses_pair_by_topic_and_heed_the_threshold() -> None:
-    exact = topic_tables.tallies(VALUES, "b", ["1", "2", "3"], 0.0)
+    exact = topics_tables.tallies(VALUES, "b", ["1", "2", "3"], 0.0)
     assert exact.loc["a"].to_list() == [3, pytest.approx(0.075 / 3), 1, 0, 2]
     assert exact.loc["c"].to_list() == [2, pytest.approx(-0.025 / 2), 1, 0, 1], "a topic that c lacks is not counted"
-    assert topic_tables.tallies(VALUES, "b", ["1", "2", "3"], 0.05).loc["a", "wins":].to_list() == [1, 1, 1]
-    assert topic_tables.tallies(VALUES, "b", ["3"], 0.0).index.to_list() == ["a"]
+    assert topics_tables.tallies(VALUES, "b", ["1", "2", "3"], 0.05).loc["a", "wins":].to_list() == [1, 1, 1]
+    assert topics_tables.tallies(VALUES, "b", ["3"], 0.0).index.to_list() == ["a"]
 
 
 def test_the_hardest_topic_is_first() -> None:
-    table = topic_tables.difficulty(VALUES, TOPICS, QRELS, ["1", "2", "3"])
+    table = topics_tables.difficulty(VALUES, TOPICS, QRELS, ["1", "2", "3"])
     assert list(table["topic"]) == ["3", "1", "2"]
     assert table.iloc[1][["lowest", "highest", "best", "relevant", "judged"]].to_list() == [0.125, 0.5, "a", 1, 2]
     assert table["mean"].iloc[0] == pytest.approx(0.025)
@@ -44,27 +48,27 @@ def test_the_hardest_topic_is_first() -> None:
 
 def test_words_of_the_searched_field_are_counted() -> None:
     table = tables.differences(VALUES["a"], VALUES["b"], TOPICS)
-    by_question = topic_tables.with_lengths(table, TOPICS, "question")
+    by_question = topics_tables.with_lengths(table, TOPICS, "question")
     assert dict(zip(by_question["topic"], by_question["words"], strict=True)) == {"1": 6, "2": 7, "3": 8}
-    assert set(topic_tables.with_lengths(table, TOPICS, "query")["words"]) == {2}
+    assert set(topics_tables.with_lengths(table, TOPICS, "query")["words"]) == {2}
 
 
 def test_rank_correlation_by_hand() -> None:
     rising, falling = pd.Series([1, 2, 3, 4]), pd.Series([9, 7, 5, 1])
-    found = topic_tables.rank_correlation(rising, falling)
+    found = topics_tables.rank_correlation(rising, falling)
     assert found
     assert found[0] == pytest.approx(-1)
-    swapped = topic_tables.rank_correlation(rising, pd.Series([1, 2, 4, 3]))
+    swapped = topics_tables.rank_correlation(rising, pd.Series([1, 2, 4, 3]))
     assert swapped
     assert swapped[0] == pytest.approx(1 - 6 * 2 / (4 * 15))
-    assert topic_tables.rank_correlation(rising, pd.Series([1, 1, 1, 1])) is None
+    assert topics_tables.rank_correlation(rising, pd.Series([1, 1, 1, 1])) is None
 
 
 def test_contrasts_are_the_ends_and_ties_with_other_documents() -> None:
     rows = [("1", 0.4), ("2", 0.2), ("3", 0.01), ("4", 0.0), ("5", 0.0), ("6", -0.3), ("7", -0.5)]
     table = pd.DataFrame(rows, columns=["topic", "difference"])
     overlaps = {"3": 0.2, "4": 1.0, "5": 0.1}
-    picked = topic_tables.contrasts(table, overlaps, 0.05, 2)
+    picked = topics_tables.contrasts(table, overlaps, 0.05, 2)
     assert picked == {"a": ["1", "2"], "b": ["7", "6"], "apart": ["5", "3"]}
 
 
@@ -119,16 +123,16 @@ def test_ties_within_the_threshold_are_diamonds() -> None:
 
 
 def test_every_mark_of_the_charts_of_topics_is_its_topic() -> None:
-    hard = topic_tables.difficulty(VALUES, TOPICS, QRELS, ["1", "2", "3"])
-    cells = topic_charts.heat_map(hard, {"a": "<b>A</b>", "b": "B"}, "AP").data
+    hard = topics_tables.difficulty(VALUES, TOPICS, QRELS, ["1", "2", "3"])
+    cells = topics_charts.heat_map(hard, {"a": "<b>A</b>", "b": "B"}, "AP").data
     assert [list(bar.customdata) for bar in cells] == [["3", "1", "2"]] * 2
     assert list(cells[0].marker.color) == [0.0, 0.5, 0.25]
     assert [list(bar.base) for bar in cells] == [[0] * 3, [1] * 3]
-    (bars,) = topic_charts.difficulty_bars(hard, "AP").data
+    (bars,) = topics_charts.difficulty_bars(hard, "AP").data
     assert list(bars.customdata) == ["3", "1", "2"]
     assert list(bars.y - bars.error_y.arrayminus) == pytest.approx([0.0, 0.125, 0.25])
     table = tables.differences(VALUES["a"], VALUES["b"], TOPICS)
-    (dots,) = topic_charts.length_scatter(topic_tables.with_lengths(table, TOPICS, "question"), "AP").data
+    (dots,) = topics_charts.length_scatter(topics_tables.with_lengths(table, TOPICS, "question"), "AP").data
     assert list(zip(dots.customdata, dots.x, strict=True)) == [("1", 6), ("3", 8), ("2", 7)]
 
 

@@ -23,7 +23,8 @@ TOPIC_VIEWS = ["lists", "difference", "positions", "missed", "why"]
 
 
 def texts(app: AppTest) -> str:
-    parts = [app.title, app.subheader, app.markdown, app.caption, app.text, app.info, app.warning, app.error]
+    parts = [app.title, app.header, app.subheader, app.markdown, app.caption, app.text, app.info, app.warning]
+    parts += [app.error]
     return "\n".join(str(element.value) for elements in parts for element in elements).replace("\\", "")
 
 
@@ -287,7 +288,7 @@ def test_hostile_texts_are_shown_as_they_are(open_page: Open, made_up: Path) -> 
         app = open_page("topic", topic="1", view=view, document="d1")
         for markup in pieces(app):
             assert not re.search(r"<(img|script|b|i|u|a)\b", markup)
-        for element in [*app.markdown, *app.caption, *app.info, *app.warning, *app.subheader]:
+        for element in [*app.markdown, *app.caption, *app.info, *app.warning, *app.header, *app.subheader]:
             assert not re.search(r"(?<!\\)(<img|<script|<b>|\$x|\]\(|:smile)", element.value)
         assert not any(element.allow_html for element in [*app.markdown, *app.caption])
     shown = plain("".join(pieces(open_page("topic", topic="1"))))

@@ -1,0 +1,105 @@
+"""Runs that are brought through the Runs page: looked through, named, imported."""
+
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import streamlit as st
+
+from core.errors import UserError
+from core.import_runs import import_runs
+from core.profile import SAFE_NAME
+from core.run_check import RunCheck, check_run
+from core.runs import run_name
+from dashboard import data
+from dashboard.text import error_markdown, show_error
+from dashboard.uploads import saved
+
+LONGEST_NAME = 60
+ORDERS = {"score": "by score, as trec_eval does", "rank": "by the rank column"}
+SAID = "runs said"
+ROUND = "runs round"  # in the uploaders' keys, so that they are empty again after each import
+
+
+def do(work: Callable[[], Any], said: str) -> None:
+    """Do what a button asks for; then draw the page anew with a sentence on what was done, or say why it was not."""
+    try:
+        with st.spinner("evaluating …"):
+            work()
+    except UserError as error:
+        show_error(error)
+        return
+    st.session_state[SAID] = said
+    st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
+    st.rerun()
+
+
+@st.cache_data(max_entries=50, show_spinner="Looking through the run …")
+def looked_through(name: str, content: bytes, order: str, folder: Path, digest: str) -> RunCheck:
+    """Check an uploaded run against the collection under `folder`, which has that digest."""
+    known = data.content(data.open_collection(folder.name))
+    with tempfile.TemporaryDirectory() as temporary:
+        path = saved(name, content, Path(temporary))
+        return check_run(path, known.topics.keys(), known.documents.keys(), "rank" if order == "rank" else "score")
+
+
+def name_problem(opened: data.Opened, name: str) -> str:
+    """Return what is wrong with a name for a new run, "" where nothing is."""
+    if not re.match(SAFE_NAME, name) or len(name) > LONGEST_NAME:
+        return f"a name is of letters, digits, '.', '_', '+' and '-', and at most {LONGEST_NAME} long"
+    return f"a system is named {name} already; give another name" if name in opened.labels else ""
+
+
+def bring_runs(opened: data.Opened) -> None:
+    """Draw the upload of runs, what is wrong or odd about each, its name, and the button that imports them."""
+    label = "Run files: topic Q0 document rank score tag; plain or .gz"
+    several: Literal["directory", True] = "directory" if st.toggle("A whole folder of them") else True
+    key = f"run files {several} {st.session_state.get(ROUND, 0)}"
+    uploads = st.file_uploader(label, accept_multiple_files=several, key=key)
+    order = st.radio("Read them", list(ORDERS), format_func=ORDERS.__getitem__, horizontal=True)
+    digest = data.collection_manifest(opened).digest
+    chosen: dict[str, tuple[str, bytes]] = {}
+    ready = bool(uploads)
+    for number, upload in enumerate(uploads):
+        content = upload.getvalue()
+        try:
+            check = looked_through(upload.name, content, order, opened.folder, digest)
+        except UserError as error:
+            st.error(error_markdown(str(error)))
+            ready = False
+            continue
+        with st.container(border=True):
+            st.text(f"{upload.name}: topics {check.topics}, lines {check.lines:,}")
+            for fault in check.faults:
+                st.error(error_markdown(fault))
+            if check.faults:
+                ready = False
+                continue
+            for notice in check.notices:
+                st.warning(error_markdown(notice))
+            suggested = re.sub(r"[^A-Za-z0-9._+-]", "-", run_name(Path(upload.name)))[:LONGEST_NAME].lstrip("._+-")
+            name = st.text_input("Name", suggested or f"run-{number + 1}", key=f"name {upload.file_id}").strip()
+            problem = "two of these runs have this name" if name in chosen else name_problem(opened, name)
+            if problem:
+                st.error(error_markdown(problem))
+                ready = False
+            chosen[name] = (upload.name, content)
+    count = f" {len(chosen)} runs" if len(chosen) > 1 else ""
+    if st.button(f"Import{count}", key="import", type="primary", disabled=not ready):
+        do(
+            lambda: bring(opened, chosen, order == "rank"),
+            f"Imported: {', '.join(chosen)}. Compare them on the Overview page.",
+        )
+
+
+def bring(opened: data.Opened, chosen: dict[str, tuple[str, bytes]], by_rank: bool) -> None:
+    """Import runs, name -> (file's name, content)."""
+    with tempfile.TemporaryDirectory() as temporary:
+        paths = []
+        for number, (file, content) in enumerate(chosen.values()):
+            folder = Path(temporary) / str(number)
+            folder.mkdir()
+            paths.append(saved(file, content, folder))
+        import_runs(opened.folder.name, paths, by_rank=by_rank, names=list(chosen))

@@ -1,0 +1,57 @@
+"""Systems that are ready to answer, opened once for all sessions."""
+
+import threading
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.artifacts import open_artifact, rebuild_command
+from core.errors import UserError
+from core.profile import Profile, SystemSettings
+from dashboard import data
+
+if TYPE_CHECKING:
+    from core.systems import System
+
+_OPENING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An opened system; tokenizers are not for two threads at once, so one query after the other."""
+
+    system: "System"
+    lock: threading.Lock
+
+
+def open_system(opened: data.Opened, settings: SystemSettings) -> Ready:
+    """Return a system ready to answer, opened once for all sessions.
+
+    Raises:
+        UserError: it cannot load; the message names the reason and the command that mends it.
+    """
+    digest = ""
+    if settings.kind != "run":
+        stage = "bm25" if settings.kind == "bm25" else "vectors"
+        digest = open_artifact(opened.folder / stage / settings.name).digest
+    return _open_system(opened.folder, opened.profile.model_dump_json(), settings.name, digest)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _open_system(folder: Path, profile_json: str, name: str, digest: str) -> Ready:
+    from core.models import find_model
+    from core.systems import find_settings, open_system
+
+    profile = Profile.model_validate_json(profile_json)
+    settings = find_settings(profile, name)
+    if settings.kind == "dense" and find_model(settings.model) is None:  # a page never waits for a download
+        command = rebuild_command(folder / "vectors" / name)
+        raise UserError(f"the model {settings.model} is not on this machine; get it with {command}")
+    # transformers imports its parts late, and not safely in two threads at once; BM25 need not wait for that.
+    with _OPENING if settings.kind == "dense" else nullcontext():
+        system = open_system(profile, settings, folder)
+        system.search("the first query waits for what loads late", 1)
+    return Ready(system, threading.Lock())

@@ -1,0 +1,132 @@
+"""What the stages found of a collection: runs, measures, and the manifests of all that was made."""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from core.artifacts import MANIFEST, Manifest, has_its_files, open_artifact, read_manifest
+from core.errors import UserError
+from core.measures import evaluate
+from core.runs import FILE, Scores, built_run, run_topics
+from dashboard import data, tables
+
+
+def values(opened: data.Opened, measure: str) -> dict[str, dict[str, float]]:
+    """Return any measure's values, system -> topic -> value, of every evaluated system.
+
+    What the artifact does not hold is computed from runs and judgments, once.
+
+    Raises:
+        UserError: an artifact is missing or damaged.
+    """
+    if evaluated := _evaluated(opened.folder, measure, open_artifact(opened.folder / "measures").digest):
+        return evaluated
+    tidy = measures(opened)
+    judgments = data.collection_manifest(opened).digest
+    return {
+        system: _values(
+            opened.folder, system, measure, open_artifact(opened.folder / "runs" / system).digest, judgments
+        )
+        for system in dict.fromkeys(tidy["system"])
+    }
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def _evaluated(folder: Path, measure: str, digest: str) -> dict[str, dict[str, float]]:
+    return tables.per_topic(_measures_file(folder, "measures.csv", digest), measure)
+
+
+@st.cache_data(max_entries=400, show_spinner=False)
+def _values(folder: Path, system: str, measure: str, run: str, collection: str) -> dict[str, float]:
+    qrels = data.read_judged_topics(folder, collection).qrels
+    return evaluate(_run_scores(folder, system, run), qrels, [measure])[measure]
+
+
+def measures(opened: data.Opened) -> pd.DataFrame:
+    """Return the tidy table of measures: collection, system, topic, measure, value.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    return _measures_file(opened.folder, "measures.csv", open_artifact(opened.folder / "measures").digest)
+
+
+def agreement(opened: data.Opened) -> pd.DataFrame:
+    """Return our figures beside those of sentence-transformers: system, measure, ours, sentence_transformers.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    return _measures_file(opened.folder, "sentence_transformers.csv", open_artifact(opened.folder / "measures").digest)
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _measures_file(folder: Path, name: str, digest: str) -> pd.DataFrame:
+    open_artifact(folder / "measures")
+    # Topic "NA" is a topic, and topic "007" is not topic 7.
+    return pd.read_csv(folder / "measures" / name, dtype={"topic": str, "system": str}, keep_default_na=False)
+
+
+def run_scores(opened: data.Opened, system: str) -> Scores:
+    """Return a system's run, topic -> document -> score.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    return _run_scores(opened.folder, system, open_artifact(opened.folder / "runs" / system).digest)
+
+
+@st.cache_resource(max_entries=20, show_spinner=False)
+def _run_scores(folder: Path, system: str, digest: str) -> Scores:
+    return built_run(folder, system).scores
+
+
+def missing_topics(opened: data.Opened, system: str) -> int:
+    """Return for how many judged topics a system's run has no document; they count 0.
+
+    Raises:
+        UserError: its run is missing or damaged.
+    """
+    judgments = data.collection_manifest(opened).digest
+    run, evaluated = (open_artifact(opened.folder / place).digest for place in (f"runs/{system}", "measures"))
+    return _missing_topics(opened.folder, system, run, judgments, evaluated)
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def _missing_topics(folder: Path, system: str, run: str, collection: str, evaluated: str) -> int:
+    open_artifact(folder / "runs" / system)
+    tidy = _measures_file(folder, "measures.csv", evaluated)
+    if (tidy[tidy["system"] == system].groupby("topic")["value"].max() > 0).all():
+        return 0  # a topic that a run lacks is 0 by every measure, so the run need not be read
+    return len(data.read_judged_topics(folder, collection).qrels.keys() - run_topics(folder / "runs" / system / FILE))
+
+
+def unavailable(opened: data.Opened, evaluated: set[str]) -> dict[str, str]:
+    """Return the reason, with the command that mends it, for each system that has no measures."""
+    reasons = {}
+    for name in opened.labels:
+        if name in evaluated:
+            continue
+        try:
+            read_manifest(opened.folder / "runs" / name)
+            reasons[name] = f"its run is not evaluated yet; run {read_manifest(opened.folder / 'measures').command}"
+        except UserError as error:
+            reasons[name] = str(error)
+    return reasons
+
+
+def manifests(opened: data.Opened) -> dict[str, Manifest]:
+    """Return the manifest of every artifact of the collection that has a readable one, by the artifact's place."""
+    found = {}
+    for path in sorted([*opened.folder.glob(f"*/{MANIFEST}"), *opened.folder.glob(f"*/*/{MANIFEST}")]):
+        place = path.parent.relative_to(opened.folder)
+        if any(part.startswith(".") for part in place.parts):
+            continue  # an artifact that is being made
+        try:
+            manifest = read_manifest(path.parent)
+        except UserError:
+            continue  # the part of a page that needs it says what is wrong
+        if has_its_files(path.parent, manifest):
+            found[place.as_posix()] = manifest
+    return found
