@@ -1,7 +1,7 @@
 """Runs in the TREC format: topic Q0 document rank score tag, one line a retrieved document."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -176,14 +176,14 @@ def ranked(by_document: Mapping[str, float]) -> list[tuple[str, float]]:
     return [item for _, item in order]
 
 
-def write_run(path: Path, tag: str, rankings: Mapping[str, list[tuple[str, float]]]) -> None:
-    """Write rankings (topic -> (document, score), best first) as a TREC run.
+def write_run(path: Path, tag: str, rankings: Iterable[tuple[str, list[tuple[str, float]]]]) -> None:
+    """Write rankings, (topic, [(document, score)] best first), as a TREC run, each when it is there.
 
     Scores are written so that they read back as the same order: where a score does not fall from one rank to the next
     (a tie that the system settled), the next lower float32 stands in for it: trec_eval keeps scores as float32.
     """
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for topic, ranking in rankings.items():
+        for topic, ranking in rankings:
             previous = np.float32(np.inf)
             for rank, (document, score) in enumerate(ranking, 1):
                 previous = min(np.float32(score), np.nextafter(previous, np.float32(-np.inf)))

@@ -187,7 +187,7 @@ def test_a_built_collection_is_the_one_that_was_read(beir_folder, tmp_path):
     build_collection(profile, tmp_path / "tiny-built")
     built = read_built_collection(tmp_path / "tiny-built")
     source = read_collection(folder, profile.collection)
-    assert (built.documents, built.topics, built.qrels) == (source.documents, source.topics, source.qrels)
+    assert (list(built.documents), built.topics, built.qrels) == (source.documents, source.topics, source.qrels)
 
 
 def test_a_built_collection_that_was_cut_is_refused(beir_folder, tmp_path):
