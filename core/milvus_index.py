@@ -17,8 +17,9 @@ import logging
 import os
 import tarfile
 import tempfile
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -177,12 +178,24 @@ class MilvusIndex:
             from pymilvus import MilvusClient
 
             self._client = MilvusClient(uri=uri, token=os.environ.get(TOKEN, ""), timeout=SECONDS)
+        weakref.finalize(self, _close, self._client, self._folder, uri)
 
     @property
     def bytes(self) -> int:
         """See `VectorIndex`: vectors and the expected links of the graph, as hnswlib has them; Milvus does not say."""
         bottom = 4 * self.dimension + 4 * (2 * self.connections + 1) + 8
         return int(self.documents * (bottom + (4 * self.connections + 4) / (self.connections - 1)))
+
+
+def _close(client: Any, folder: tempfile.TemporaryDirectory[str] | None, uri: str | None) -> None:
+    with suppress(Exception):  # a server that is gone needs no goodbye
+        client.close()
+    if folder is not None:
+        with suppress(Exception):
+            from milvus_lite.server_manager import server_manager_instance
+
+            server_manager_instance.release_server(uri)
+        folder.cleanup()
 
 
 @contextmanager
