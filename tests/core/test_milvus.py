@@ -6,11 +6,16 @@ import sys
 import numpy as np
 import pytest
 
+from core.ann import read_sweep
+from core.build import build
 from core.errors import UserError
 from core.index import ExactIndex
 from core.index_kinds import make_index
 from core.milvus_index import TOKEN, URI, MilvusIndex
+from core.profile import Profile
 from core.recall import recall_at_k
+from core.runs import read_run
+from core.systems import open_system
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +107,25 @@ def test_a_served_index_is_found_again_until_its_server_is_gone(tmp_path, monkey
     monkeypatch.delenv(URI)
     with pytest.raises(UserError, match="on a Milvus server; name it in RANKSCOPE_MILVUS_URI"):
         again.load(tmp_path / "index", vectors)
+
+
+def test_a_dense_system_may_be_served_and_measured_by_milvus(encoder, beir_folder, tmp_path):
+    pytest.importorskip("milvus_lite")
+    systems = [{"name": name, "kind": "dense", "model": str(encoder), "engine": name} for name in ("exact", "milvus")]
+    profile = Profile(
+        collection={"name": "tiny", "source": str(beir_folder())},
+        system=systems,
+        baseline="exact",
+        ann={"index": [{"kind": "milvus", "values": [50]}], "repeats": 1},
+    )
+    folder = tmp_path / "tiny"
+    outcomes = build(profile, folder, "cpu", say=lambda line: None)
+    assert [outcome.step.stage for outcome in outcomes if outcome.result == "failed"] == []
+    exact, served = (read_run(folder / "runs" / name / "run.trec").scores for name in ("exact", "milvus"))
+    assert {topic: list(found) for topic, found in served.items()} == {t: list(found) for t, found in exact.items()}
+    system = open_system(profile, profile.system[1], folder, "cpu")
+    hits = system.search("do masks help?", 3).hits
+    assert len(hits) == 3
+    assert system.explain("do masks help?", hits[0][0])[0][1] == pytest.approx(hits[0][1], abs=1e-5)
+    assert read_sweep(folder, "exact")["recall@10"].tolist() == [1.0, 1.0]
+    assert all(outcome.result == "fresh" for outcome in build(profile, folder, "cpu", say=lambda line: None))
