@@ -153,8 +153,7 @@ def _connected(engine: Engine) -> Any:
     own = {"include_dashboard": False, "object_store_memory": STORE_BYTES} if address == "local" else {}
     try:
         ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level="ERROR", **own)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"no Ray cluster is reached at {address} ({type(error).__name__}); start one, or leave out --address"
-        ) from None
+    except Exception as error:  # Ray raises a dozen kinds, a bare Exception among them
+        what = "Ray does not start on this machine" if address == "local" else f"no Ray cluster is reached at {address}"
+        raise UserError(f"{what} ({type(error).__name__}); see that it runs, or leave out --engine") from None
     return ray
