@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from core import cli, engines
-from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, writing
+from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, write_text, writing
 from core.collection import collection_digests, read_built_collection
 from core.documents import CORPUS, read_ids, shards, write_ids
 from core.engines import HERE, Engine, over_shards
@@ -103,6 +103,7 @@ def encode_to_file(
     if path.exists() and not progress.exists():
         return {}
     done = read_done(progress)
+    write_text(progress, "".join(f"{number}\n" for number in sorted(done)))  # without a line that was cut short
     left = (
         ((number, positions), list(map(text, members)))
         for number, positions, members in shards(items, lambda item: len(text(item)), SHARD)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core import documents
 from core.collection import build_collection, read_built_collection, read_collection, source_digest
 from core.documents import Document, corpus_files, read_ids, shards, stored_documents, write_documents, write_ids
-from core.encode import encode_collection, load_vectors
+from core.encode import encode_collection, encode_to_file, load_vectors
 from core.errors import UserError
 from core.profile import CollectionSettings, Profile
 
@@ -150,3 +150,25 @@ def test_memory_stays_flat_while_a_collection_is_built_and_encoded(tmp_path, mon
     monkeypatch.setattr("core.encode.SHARD", 64)
     small, large = (peak_of(size, tmp_path, monkeypatch) for size in (1_000, 5_000))
     assert (large - small) / 4_000 < 64, "bytes a document: where it begins and its id's hash; its text has a thousand"
+
+
+def test_encoding_goes_on_from_a_progress_file_that_was_cut_short(tmp_path, monkeypatch):
+    monkeypatch.setattr("core.encode.SHARD", 2)
+    texts, path, calls = [f"{i:09}" for i in range(30)], tmp_path / "a.npy", []
+
+    class Counting(StubEncoder):
+        def __call__(self, texts):
+            calls.append(texts)
+            if len(calls) == 13:
+                raise KeyboardInterrupt
+            return super().__call__(texts)
+
+    with pytest.raises(KeyboardInterrupt):
+        encode_to_file(Counting, texts, str, path, "a")
+    progress = tmp_path / "a.npy.progress"
+    assert progress.read_text().split() == [str(number) for number in range(12)]
+    progress.write_bytes(progress.read_bytes()[:-2])  # "11" without its end reads as 1
+    encode_to_file(Counting, texts, str, path, "a")
+    assert len(calls) == 13 + 4, "the shards 11 to 14"
+    assert np.array_equal(np.load(path), StubEncoder()(texts)[0])
+    assert not progress.exists()
