@@ -8,6 +8,8 @@ Every machine of a cluster has this project, with requirements-scale.txt, at the
 
 import argparse
 import os
+import re
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -23,6 +25,8 @@ RETRIES = 3
 """Times that a shard is done again where its worker is lost, before it is given up."""
 IN_FLIGHT = 2
 """Shards that a worker is given at a time: while one is worked on, the next is there."""
+SECONDS = 5.0
+"""How long a cluster's address may take to answer."""
 STORE_BYTES = 2**28
 """Of a cluster on this machine, for shards on their way."""
 
@@ -152,6 +156,8 @@ def _connected(engine: Engine) -> Any:
     environment = {"env_vars": passed_on | {"PYTHONPATH": str(ROOT)}}
     own = {"include_dashboard": False, "object_store_memory": STORE_BYTES} if address == "local" else {}
     try:
+        if server := re.fullmatch(r"(?:ray://)?(.+):(\d+)", address):  # Ray itself tries for minutes
+            socket.create_connection((server[1], int(server[2])), SECONDS).close()
         ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level="ERROR", **own)
     except Exception as error:  # Ray raises a dozen kinds, a bare Exception among them
         what = "Ray does not start on this machine" if address == "local" else f"no Ray cluster is reached at {address}"

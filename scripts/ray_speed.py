@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -19,7 +20,7 @@ import numpy as np
 from core import cli, engines
 from core.collection import read_built_collection
 from core.encode import SHARD, Encoder, encode_to_file
-from core.engines import HERE
+from core.engines import HERE, Engine
 from core.profile import SystemSettings
 from core.systems import find_settings
 
@@ -56,7 +57,7 @@ def main() -> None:
         mark = Path(place) / "lost"
         half = max(1, len(documents) // SHARD // engine.workers // 2)
         whole = functools.partial(Encoder, system, "document", options.device)
-        tries = {
+        tries: dict[str, tuple[Callable[[], Encoder], Engine]] = {
             "this process": (whole, HERE),
             f"Ray, {engine.workers} workers": (whole, engine),
             "the same, one lost half-way": (functools.partial(Lost, system, options.device, mark, half), engine),
