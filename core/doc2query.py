@@ -170,11 +170,11 @@ class QueryPredictor:
         texts = [document.full_text for document in documents]
         return self.tokenizer(texts, truncation=True, max_length=self.settings.max_document_tokens)["input_ids"]
 
-    def __call__(self, documents: list[Document]) -> tuple[dict[str, list[str]], dict[str, Any], int]:
-        """Return each document's queries, what wrote them, and how many tokens that were."""
+    def __call__(self, documents: list[Document]) -> tuple[dict[str, list[str]], int]:
+        """Return each document's queries, and how many tokens that were."""
         names, before = [document.id for document in documents], self.written
         queries = self.predict(names, self.tokens(documents))
-        return dict(zip(names, queries, strict=True)), {"device": self.device}, self.written - before
+        return dict(zip(names, queries, strict=True)), self.written - before
 
     def predict(self, document_ids: list[str], tokens: list[list[int]]) -> list[list[str]]:
         """Write `settings.queries` queries for each document of one batch."""
@@ -212,7 +212,8 @@ def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 
     facts: dict[str, Any] = {}
     recorded, inputs = generate_settings(settings), generate_inputs(profile, folder)
     with writing(folder / "doc2query", "doc2query generate", recorded, inputs, facts, resume=True) as partial:
-        at_once = CPU_SAMPLES if engine.device(device) == "cpu" else GPU_SAMPLES
+        of_workers = engine.device(device)
+        at_once = CPU_SAMPLES if of_workers == "cpu" else GPU_SAMPLES
         progress = partial / "progress.jsonl"
         done = read_progress(progress)
         left = (
@@ -228,17 +229,17 @@ def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 
             tqdm(total=len(documents), initial=len(done), desc="doc2query", unit="document") as bar,
         ):
             open_worker = functools.partial(open_predictor, settings, device)
-            for _, (queries, about, tokens) in over_shards(engine, open_worker, left):
+            for _, (queries, tokens) in over_shards(engine, open_worker, left):
                 # One line a batch: an interruption loses a whole batch or nothing, so batches stay what they were.
                 file.write(json.dumps(queries, ensure_ascii=False) + "\n")
                 file.flush()
                 bar.update(len(queries))
                 finished, written, seconds = finished + len(queries), written + tokens, time.perf_counter() - started
-                facts |= about
         if finished:
             facts |= {"documents_per_second": round(finished / seconds, 2)}
             facts |= {"tokens_per_second": round(written / seconds, 1)}
-        facts |= {"documents": len(documents), "model": shown_model(settings.model), "engine": engine.name}
+        facts |= {"documents": len(documents), "device": of_workers, "model": shown_model(settings.model)}
+        facts |= {"engine": engine.name}
         predicted = read_progress(progress)
         write_expansions(partial, {document.id: predicted[document.id] for document in documents})
         progress.unlink()

@@ -148,8 +148,9 @@ def encode_collection(
     ) as partial:
         documents = read_built_collection(folder).documents
         path = partial / "vectors.npy"
+        open_encoder = functools.partial(Encoder, functools.partial(load_encoder, system, device), "document")
         made = encode_to_file(
-            functools.partial(Encoder, functools.partial(load_encoder, system, device), "document"),
+            open_encoder,
             documents,
             lambda document: system.document_prefix + document.full_text,
             path,
@@ -159,7 +160,8 @@ def encode_collection(
         if "per_second" in made:
             facts["documents_per_second"] = round(made.pop("per_second"), 2)
         facts |= {"documents": len(documents), "dimension": np.load(path, mmap_mode="r").shape[1]}
-        facts |= made | {"model": shown_model(system.model), "engine": engine.name}
+        facts |= made or open_encoder().about
+        facts |= {"model": shown_model(system.model), "engine": engine.name}
         write_ids(partial / "document_ids.json", (document.id for document in documents))
     return target
 

@@ -80,7 +80,7 @@ def over_shards(
         on_gpu: each worker has a GPU to itself, where the cluster has any.
 
     Raises:
-        UserError: of the worker itself; also where Ray is not installed or not reached, or a shard's worker was lost
+        UserError, OSError: of the worker itself; also where Ray is not installed or not reached, or a shard's worker was lost
             again and again.
     """
     if engine.name == "ray":
@@ -122,7 +122,7 @@ def _on_ray(
         try:
             result: tuple[K, R] = pool.get_next_unordered()
         except ray.exceptions.RayTaskError as error:
-            raise (error.cause if isinstance(error.cause, UserError) else error) from None
+            raise (error.cause if isinstance(error.cause, UserError | OSError) else error) from None
         except ray.exceptions.RayActorError:
             raise UserError(
                 f"a worker of Ray was lost {RETRIES + 1} times over one shard (out of memory?); what is finished is "

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -19,17 +20,16 @@ import numpy as np
 
 from core import cli, engines
 from core.collection import read_built_collection
-from core.encode import SHARD, Encoder, encode_to_file
+from core.encode import SHARD, Encoder, encode_to_file, load_encoder
 from core.engines import HERE, Engine
-from core.profile import SystemSettings
 from core.systems import find_settings
 
 
 class Lost(Encoder):
     """An encoder whose process is killed with its `last` shard, the first time that this happens to any."""
 
-    def __init__(self, system: SystemSettings, device: str, mark: Path, last: int):
-        super().__init__(system, "document", device)
+    def __init__(self, load: Callable[[], Any], mark: Path, last: int):
+        super().__init__(load, "document")
         self.mark, self.left = mark, last
 
     def __call__(self, texts: list[str]) -> tuple[np.ndarray, dict[str, object]]:
@@ -56,11 +56,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         mark = Path(place) / "lost"
         half = max(1, len(documents) // SHARD // engine.workers // 2)
-        whole = functools.partial(Encoder, system, "document", options.device)
+        load = functools.partial(load_encoder, system, options.device)
+        whole = functools.partial(Encoder, load, "document")
         tries: dict[str, tuple[Callable[[], Encoder], Engine]] = {
             "this process": (whole, HERE),
             f"Ray, {engine.workers} workers": (whole, engine),
-            "the same, one lost half-way": (functools.partial(Lost, system, options.device, mark, half), engine),
+            "the same, one lost half-way": (functools.partial(Lost, load, mark, half), engine),
         }
         reference, first_speed = None, 0.0
         for name, (open_encoder, where) in tries.items():

@@ -145,6 +145,7 @@ def peak_of(size, folder, monkeypatch):
 
 
 def test_memory_stays_flat_while_a_collection_is_built_and_encoded(tmp_path, monkeypatch):
+    monkeypatch.setattr("core.encode.locate_model", lambda name: tmp_path)
     monkeypatch.setattr("core.encode.Encoder", StubEncoder)
     monkeypatch.setattr(documents, "WINDOW", 256)
     monkeypatch.setattr("core.encode.SHARD", 64)

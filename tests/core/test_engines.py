@@ -1,5 +1,6 @@
 """Work over shards: in this process, and by the workers of a Ray cluster on this machine."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.encode import Encoder, encode_to_file
+from core.encode import Encoder, encode_to_file, load_encoder
 from core.engines import HERE, Engine, over_shards
 from core.errors import UserError
 from core.profile import SystemSettings
@@ -75,8 +76,9 @@ def test_two_workers_give_the_vectors_of_one_process(encoder, words, tmp_path, m
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().__call__(texts)
 
-    encode_to_file(lambda: Encoder(settings, "document", "cpu"), texts, str, tmp_path / "here.npy", "here")
-    made = encode_to_file(lambda: Dying(settings, "document", "cpu"), texts, str, tmp_path / "ray.npy", "ray", RAY)
+    load = functools.partial(load_encoder, settings, "cpu")
+    encode_to_file(lambda: Encoder(load, "document"), texts, str, tmp_path / "here.npy", "here")
+    made = encode_to_file(lambda: Dying(load, "document"), texts, str, tmp_path / "ray.npy", "ray", RAY)
     assert (tmp_path / "killed").exists(), "a worker was lost"
     assert not (tmp_path / "ray.npy.progress").exists()
     assert made["device"] == "cpu"
