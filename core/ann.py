@@ -94,12 +94,11 @@ def _build_by_workers(vectors: np.ndarray, similarity: str, profile: Profile, pa
 
     They are measured afterwards, by this process, all in turns.
     """
-    place = partial / "vectors.npy"
+    place = partial / "index-vectors.npy"  # named like what the sweep removes in the end
     np.save(place, vectors)
     open_builder = functools.partial(IndexBuilder, place, similarity, profile.ann.seed, partial)
     for _ in over_shards(engine, open_builder, ((i.kind, i) for i in profile.ann.index), on_gpu=False):
         pass
-    place.unlink()
 
 
 class IndexBuilder:

@@ -22,10 +22,10 @@ from core.artifacts import ARTIFACTS, file_digest, open_artifact, value_digest, 
 from core.documents import (
     CORPUS,
     Document,
+    StoredDocuments,
     corpus_files,
     metadata_of,
     read_documents,
-    stored_documents,
     text_of,
     write_documents,
 )
@@ -288,7 +288,7 @@ def read_built_collection(folder: Path) -> Collection:
     """
     built = folder / "collection"
     open_artifact(built)
-    documents = stored_documents(built / CORPUS) if (built / CORPUS).is_file() else []
+    documents = StoredDocuments(built / CORPUS) if (built / CORPUS).is_file() else []
     return Collection(folder.name, documents, *read_built_topics(folder))
 
 

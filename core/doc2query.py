@@ -208,6 +208,7 @@ def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 
         batch: documents at a time; 0 for as many as make `CPU_SAMPLES` or `GPU_SAMPLES` queries.
     """
     settings = profile.doc2query
+    locate_model(settings.model)  # before its digest is taken
     documents = read_built_collection(folder).documents
     facts: dict[str, Any] = {}
     recorded, inputs = generate_settings(settings), generate_inputs(profile, folder)

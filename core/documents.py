@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from core.errors import UserError
 from core.lines import read_json_lines
@@ -112,43 +112,40 @@ def write_documents(path: Path, documents: Iterable[Document]) -> None:
 # A built corpus
 
 
-class StoredLines(Sequence[T], Generic[T]):
-    """The lines of a file as a sequence: in memory is where each begins, eight bytes a line."""
+class StoredDocuments(Sequence[Document]):
+    """The documents of a file that `write_documents` wrote: in memory is where each begins, eight bytes a document."""
 
-    def __init__(self, path: Path, parse: Callable[[bytes], T]):
-        """Take the function that makes an element of a line; empty lines are none."""
-        self.path, self.parse = path, parse
-        self._begins = _line_begins(path)
+    def __init__(self, path: Path):
+        self.path, self._begins = path, _line_begins(path)
 
     def __len__(self) -> int:
         return len(self._begins)
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Iterator[Document]:
         return self._from(0)
 
     @overload
-    def __getitem__(self, at: int) -> T: ...
+    def __getitem__(self, at: int) -> Document: ...
     @overload
-    def __getitem__(self, at: slice) -> list[T]: ...
-    def __getitem__(self, at: int | slice) -> T | list[T]:
+    def __getitem__(self, at: slice) -> list[Document]: ...
+    def __getitem__(self, at: int | slice) -> Document | list[Document]:
         if isinstance(at, slice):
             begin, end, step = at.indices(len(self))
             return list(islice(self._from(begin), 0, max(0, end - begin), step))
         return next(self._from(range(len(self))[at]))
 
-    def _from(self, begin: int) -> Iterator[T]:
+    def _from(self, begin: int) -> Iterator[Document]:
         with self.path.open("rb") as file:
             if begin < len(self):
                 file.seek(self._begins[begin])
-                yield from (self.parse(line) for line in file if not line.isspace())
+                yield from map(_stored_document, file)
 
 
 def _line_begins(path: Path) -> "array[int]":
     begins, position = array("q"), 0
     with path.open("rb") as file:
         for line in file:
-            if not line.isspace():
-                begins.append(position)
+            begins.append(position)
             position += len(line)
     return begins
 
@@ -156,11 +153,6 @@ def _line_begins(path: Path) -> "array[int]":
 def _stored_document(line: bytes) -> Document:
     entry = json.loads(line)
     return Document(str(entry["_id"]), entry.get("title") or "", entry.get("text") or "", entry.get("metadata") or {})
-
-
-def stored_documents(path: Path) -> StoredLines[Document]:
-    """Return the documents of a corpus file that `write_documents` wrote."""
-    return StoredLines(path, _stored_document)
 
 
 def shards(items: Sequence[T], length: Callable[[T], int], size: int) -> Iterator[tuple[int, list[int], list[T]]]:

@@ -80,8 +80,9 @@ def over_shards(
         on_gpu: each worker has a GPU to itself, where the cluster has any.
 
     Raises:
-        UserError, OSError: of the worker itself; also where Ray is not installed or not reached, or a shard's worker was lost
+        UserError: of the worker itself; also where Ray is not installed or not reached, or a shard's worker was lost
             again and again.
+        OSError: of the worker itself, such as one whose disk is full.
     """
     if engine.name == "ray":
         yield from _on_ray(engine, open_worker, shards, on_gpu)
@@ -154,6 +155,7 @@ def _connected(engine: Engine) -> Any:
         name: os.environ[name] for name in (models.MODELS_VARIABLE, "RANKSCOPE_ARTIFACTS") if name in os.environ
     }
     environment = {"env_vars": passed_on | {"PYTHONPATH": str(ROOT)}}
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports to its makers unless it is told not to
     own = {"include_dashboard": False, "object_store_memory": STORE_BYTES} if address == "local" else {}
     try:
         if server := re.fullmatch(r"(?:ray://)?(.+):(\d+)", address):  # Ray itself tries for minutes

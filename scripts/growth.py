@@ -26,7 +26,7 @@ from plotly.subplots import make_subplots
 from core import cli
 from core.artifacts import ARTIFACTS, ROOT, remove_tree
 from core.errors import UserError
-from core.profile import AnnSettings, Profile, read_profile
+from core.profile import AnnSettings, IndexSettings, Profile, read_profile
 
 SIZES = "10000,30000,100000,300000,1000000"
 PANELS = {"seconds": "seconds", "peak_gigabytes": "peak memory (GB)", "disk_gigabytes": "on disk (GB)"}
@@ -35,8 +35,8 @@ PANELS = {"seconds": "seconds", "peak_gigabytes": "peak memory (GB)", "disk_giga
 def profiles(options: argparse.Namespace, name: str, folder: Path) -> dict[str, str]:
     """Write a profile for BM25 and one for the dense system on the collection `name`; return their paths."""
     base = read_profile(options.profile)
-    known = AnnSettings().index
-    indexes = [index for index in known if index.kind in options.indexes.split(",")]
+    known = {index.kind: index for index in AnnSettings().index}
+    indexes = [known.get(kind) or IndexSettings(kind=kind) for kind in options.indexes.split(",")]
     paths = {}
     for kind, system in (("bm25", "bm25"), ("dense", options.system)):
         chosen = [s for s in base.system if s.name == system]
@@ -63,10 +63,7 @@ def stages(
         return ["-m", "core.evaluate", str(folder / "runs" / run / "run.trec"), "--qrels", qrels, "--json"]
 
     return {
-        "make documents": (
-            [*synthetic, "documents", name, "--size", str(size), *shared],
-            source,
-        ),
+        "make documents": ([*synthetic, "documents", name, "--size", str(size), *shared], source),
         "collection": (["-m", "core.collection", "--profile", paths["bm25"]], folder / "collection"),
         "make vectors": ([*synthetic, "vectors", name, *shared], folder / "vectors" / system),
         "bm25": (["-m", "core.bm25", "--profile", paths["bm25"]], folder / "bm25" / "bm25"),

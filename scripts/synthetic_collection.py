@@ -26,8 +26,8 @@ from tqdm import tqdm
 from core import cli
 from core.artifacts import ARTIFACTS, writing
 from core.collection import QRELS, TOPICS, read_built_collection
-from core.documents import CORPUS, Document, stored_documents, write_ids
-from core.encode import load_vectors, vectors_inputs, vectors_settings
+from core.documents import CORPUS, Document, StoredDocuments, write_ids
+from core.encode import load_vectors, new_rows, vectors_inputs, vectors_settings
 from core.profile import read_profile
 from core.simulate import simulate
 from core.systems import find_settings
@@ -66,13 +66,11 @@ def write_collection(base: Path, folder: Path, size: int, words: int, seed: int)
 def write_vectors(base: Path, folder: Path, profile: str, system: str, seed: int) -> Path:
     """Write the artifact `vectors/<system>` of the built collection under `folder`, simulated from that of `base`."""
     settings = find_settings(read_profile(profile), system)
-    stored = stored_documents(folder / "collection" / CORPUS)
+    stored = StoredDocuments(folder / "collection" / CORPUS)
     target = folder / "vectors" / system
     with writing(target, "synthetic", vectors_settings(settings), vectors_inputs(settings, folder)) as partial:
         real, _ = load_vectors(base, system)
-        rows = np.lib.format.open_memmap(
-            partial / "vectors.npy", mode="w+", dtype=np.float32, shape=(len(stored), real.shape[1])
-        )
+        rows = new_rows(partial / "vectors.npy", (len(stored), real.shape[1]))
         simulate(np.array(real), len(stored), seed, rows)
         rows.flush()
         write_ids(partial / "document_ids.json", (document.id for document in stored))

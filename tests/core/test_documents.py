@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import documents
+from core.artifacts import read_manifest
 from core.collection import build_collection, read_built_collection, read_collection, source_digest
-from core.documents import Document, corpus_files, read_ids, shards, stored_documents, write_documents, write_ids
+from core.documents import Document, StoredDocuments, corpus_files, read_ids, shards, write_documents, write_ids
 from core.encode import encode_collection, encode_to_file, load_vectors
 from core.errors import UserError
 from core.profile import CollectionSettings, Profile
@@ -80,7 +81,7 @@ written = st.lists(st.builds(Document, st.just("d"), st.text(), st.text(), st.ju
 def test_stored_documents_are_the_sequence_that_was_written(tmp_path_factory, listed, begin, end, step):
     path = tmp_path_factory.mktemp("stored") / "corpus.jsonl"
     write_documents(path, listed)
-    stored = stored_documents(path)
+    stored = StoredDocuments(path)
     assert list(stored) == listed
     assert len(stored) == len(listed)
     assert stored[begin:end:step] == listed[begin:end:step]
@@ -111,12 +112,13 @@ def test_ids_come_back_as_written(ids, tmp_path):
 class StubEncoder:
     """Stands for a model: a text's vector is its length and its last characters."""
 
+    about = {"device": "cpu", "max_tokens": 7}
+
     def __init__(self, *_):
         pass
 
     def __call__(self, texts):
-        rows = np.array([[len(text), *map(ord, text[-7:])] for text in texts], np.float32)
-        return rows, {"device": "cpu", "max_tokens": 7}
+        return np.array([[len(text), *map(ord, text[-7:].rjust(7))] for text in texts], np.float32), self.about
 
 
 def peak_of(size, folder, monkeypatch):
@@ -173,3 +175,21 @@ def test_encoding_goes_on_from_a_progress_file_that_was_cut_short(tmp_path, monk
     assert len(calls) == 13 + 4, "the shards 11 to 14"
     assert np.array_equal(np.load(path), StubEncoder()(texts)[0])
     assert not progress.exists()
+
+
+def test_vectors_say_what_made_them_where_only_their_ids_were_left_to_write(beir_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("core.encode.locate_model", lambda name: tmp_path)
+    monkeypatch.setattr("core.encode.Encoder", StubEncoder)
+    dense = {"name": "stub", "kind": "dense", "model": "stub"}
+    profile = Profile(collection={"name": "c", "source": str(beir_folder())}, system=[dense], baseline="stub")
+    build_collection(profile, tmp_path / "c")
+    with monkeypatch.context() as patched:
+        patched.setattr("core.encode.write_ids", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            encode_collection(profile, profile.system[0], tmp_path / "c")
+    facts = read_manifest(encode_collection(profile, profile.system[0], tmp_path / "c")).facts
+    assert facts == StubEncoder.about | {"documents": 3, "dimension": 8, "model": "stub", "engine": "here"}
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt

@@ -1,5 +1,6 @@
 """Work over shards: in this process, and by the workers of a Ray cluster on this machine."""
 
+import errno
 import functools
 import os
 import signal
@@ -93,6 +94,12 @@ def test_what_goes_wrong_on_ray_is_one_sentence(tmp_path):
     def no_model():
         raise UserError("the model is not there")
 
+    def full():
+        def work(shard):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        return work
+
     def deadly():
         return lambda shard: os.kill(os.getpid(), signal.SIGKILL)
 
@@ -100,5 +107,8 @@ def test_what_goes_wrong_on_ray_is_one_sentence(tmp_path):
         list(over_shards(RAY, no_model, [(0, 1), (1, 2)]))
     with pytest.raises(UserError, match="lost 4 times over one shard"):
         list(over_shards(RAY, deadly, [(0, 1)]))
+    with pytest.raises(OSError) as told:
+        list(over_shards(RAY, full, [(0, 1)]))
+    assert told.value.errno == errno.ENOSPC, "which the artifact that is being made tells as a full disk"
     with pytest.raises(UserError, match="no Ray cluster is reached at 127.0.0.1:9"):
         list(over_shards(Engine("ray", "127.0.0.1:9"), doubled, [(0, [1])]))
