@@ -6,9 +6,11 @@ are more (see `core.simulate`), and the artifact is `ann-simulated/<system>-N`.
 
 Timings are of one thread. Single queries are timed after a warm-up round, all indexes in turns, query by query, so that
 drift of the machine hits all alike. Indexes that are built stay on disk until the end: an interrupted sweep goes on.
+With --engine ray the workers build them side by side, which their build times show, on machines that share this folder.
 """
 
 import argparse
+import functools
 import json
 import time
 from contextlib import suppress
@@ -20,10 +22,11 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from core import cli
+from core import cli, engines
 from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, write_text, writing
 from core.collection import QRELS, TOPICS, Collection, Topic, collection_digests, read_built_collection
 from core.encode import encode_texts, load_encoder_of, load_vectors
+from core.engines import HERE, Engine, over_shards
 from core.errors import UserError
 from core.index import ExactIndex, VectorIndex
 from core.index_kinds import make_index
@@ -46,7 +49,14 @@ def topic_vectors(
     return encode_texts(load_encoder_of(folder, system, device), texts, "query")
 
 
-def sweep(profile: Profile, system: SystemSettings, folder: Path, device: str = "auto", size: int = 0) -> Path:
+def sweep(
+    profile: Profile,
+    system: SystemSettings,
+    folder: Path,
+    device: str = "auto",
+    size: int = 0,
+    engine: Engine = HERE,
+) -> Path:
     """Measure the profile's indexes on the system's vectors, or on `size` simulated ones, and write the artifact.
 
     Raises:
@@ -62,6 +72,8 @@ def sweep(profile: Profile, system: SystemSettings, folder: Path, device: str = 
         collection = read_built_collection(folder)
         queries = topic_vectors(profile, system, collection.topics, folder, device)
         vectors = simulate(np.array(stored), size, profile.ann.seed) if size else np.array(stored)
+        if engine.name != "here":
+            _build_by_workers(vectors, system.similarity, profile, partial, engine)
         rows = _measure(vectors, queries, system.similarity, profile, partial)
         if not size:
             _add_ndcg(rows, collection, ids)
@@ -69,11 +81,37 @@ def sweep(profile: Profile, system: SystemSettings, folder: Path, device: str = 
         table = pd.DataFrame([{k: v for k, v in row.items() if k != "found"} for row in rows])
         table.to_csv(partial / SWEEP, index=False, lineterminator="\n", float_format="%.6g")
         facts |= {"documents": len(vectors), "dimension": vectors.shape[1], "queries": len(queries)}
+        facts |= {"built": engine.name}
         if len(vectors) > 100 and system.similarity == "cosine":
             facts["intrinsic_dimension"] = round(intrinsic_dimension(vectors), 2)
         for path in [p for p in partial.glob("index-*") if p.name != f"index-{OWN_GRAPH}"]:
             path.unlink()
     return target
+
+
+def _build_by_workers(vectors: np.ndarray, similarity: str, profile: Profile, partial: Path, engine: Engine) -> None:
+    """Have the workers build the profile's indexes, one each at a time, into the folder that they share with us.
+
+    They are measured afterwards, by this process, all in turns.
+    """
+    place = partial / "index-vectors.npy"  # named like what the sweep removes in the end
+    np.save(place, vectors)
+    open_builder = functools.partial(IndexBuilder, place, similarity, profile.ann.seed, partial)
+    for _ in over_shards(engine, open_builder, ((i.kind, i) for i in profile.ann.index), on_gpu=False):
+        pass
+
+
+class IndexBuilder:
+    """What a worker does: it builds indexes of the vectors in a file, and leaves them where the sweep finds them."""
+
+    def __init__(self, place: Path, similarity: str, seed: int, partial: Path):
+        self.vectors = np.load(place)
+        self.similarity, self.seed, self.partial = similarity, seed, partial
+
+    def __call__(self, settings: IndexSettings) -> None:
+        """Build one, unless it is there."""
+        with threadpool_limits(limits=1):
+            _built(settings, self.similarity, self.vectors, self.seed, self.partial)
 
 
 def _measure(
@@ -244,11 +282,12 @@ def main(arguments: list[str] | None = None) -> None:
     cli.add_profile_options(parser)
     parser.add_argument("--system", help="only this system")
     parser.add_argument("--size", type=int, default=0, help="simulate this number of documents, or draw so few of them")
+    engines.add_options(parser)
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
     for system in profile.system:
         if system.kind == "dense" and options.system in (None, system.name):
-            print(sweep(profile, system, folder, options.device, options.size))
+            print(sweep(profile, system, folder, options.device, options.size, engines.chosen(options)))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ OWN_DIGEST = "sha256"
 """In a manifest and in a saved profile: the digest of all the rest of it."""
 PROFILE = "profile.json"
 """Beside a collection's artifacts: the profile that they were built with."""
-RESERVED = ("models", "downloads", "ablations", "quality")
+RESERVED = ("models", "downloads", "ablations", "quality", "growth")
 """What else lies beside the collections: no collection may be called so."""
 ROOT = Path(__file__).resolve().parent.parent
 ARTIFACTS = Path(os.environ.get("RANKSCOPE_ARTIFACTS", ROOT / "artifacts")).resolve()
@@ -42,6 +42,9 @@ RECORDED_VERSIONS = (
     "hnswlib",
     "chroma-hnswlib",
     "faiss-cpu",
+    "pymilvus",
+    "milvus-lite",
+    "ray",
     "pytrec-eval-terrier",
     "numpy",
     "pandas",

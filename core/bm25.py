@@ -7,9 +7,9 @@ Searched with bm25s (Lù, 2024); rank_bm25 is the reference engine, slower and w
 """
 
 import argparse
-import json
+from array import array
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from rank_bm25 import BM25Okapi
 from core import cli
 from core.analyzer import Analyzer
 from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, writing
-from core.collection import CORPUS, Document, collection_digests, read_built_collection
+from core.collection import collection_digests, read_built_collection
+from core.documents import CORPUS, Document, read_ids, write_ids
 from core.errors import UserError
 from core.expansions import (
     SCORES_FOLDER,
@@ -52,16 +53,21 @@ class Field:
         self.engine, self.index = engine, index
 
     @classmethod
-    def build(cls, tokens: list[list[str]], settings: Bm25Settings, weight: float = 1.0) -> "Field":
+    def build(cls, tokens: Iterable[list[str]], settings: Bm25Settings, weight: float = 1.0) -> "Field":
         """Index the tokens of every document's field; its scores are multiplied by `weight`."""
-        if not any(tokens):  # both engines want one token at least; no query has this one
-            tokens = [*tokens[:-1], ["\0"]]
+        nothing = "\0"  # both engines want one token at least; no query has this one
         if settings.engine == "rank_bm25":
-            engine = RankBm25Engine(tokens, k1=settings.k1, b=settings.b)
+            lists = list(tokens)
+            engine = RankBm25Engine(lists if any(lists) else [*lists[:-1], [nothing]], k1=settings.k1, b=settings.b)
             engine.idf = {term: weight * idf for term, idf in engine.idf.items()}
             return cls("rank_bm25", engine)
+        # Four bytes a token: the words of ten million documents would fill a memory.
+        vocabulary: dict[str, int] = {}
+        numbers = [array("i", [vocabulary.setdefault(token, len(vocabulary)) for token in own]) for own in tokens]
+        if not vocabulary:
+            vocabulary, numbers[-1] = {nothing: 0}, array("i", [0])
         index = bm25s.BM25(method="lucene", k1=settings.k1, b=settings.b)
-        index.index(tokens, show_progress=False)
+        index.index((numbers, vocabulary), show_progress=False)
         if weight != 1.0:
             index.scores["data"] = index.scores["data"] * np.float32(weight)
         return cls("bm25s", index)
@@ -102,13 +108,13 @@ class Bm25Index:
     @classmethod
     def build(
         cls,
-        documents: list[Document],
+        documents: Sequence[Document],
         settings: Bm25Settings,
         analyzer_settings: AnalyzerSettings,
         predicted: Mapping[str, list[str]] | None = None,
         expansion: ExpansionSettings | None = None,
     ) -> "Bm25Index":
-        """Index documents.
+        """Index documents; they are read once for each field.
 
         Args:
             predicted: queries of each document; appended to its (last) field, or the last field of all.
@@ -116,12 +122,13 @@ class Bm25Index:
         """
         analyzer, expansion = Analyzer(analyzer_settings), expansion or ExpansionSettings()
         appended = predicted if expansion.field == "appended" else None
+        count = 1 if settings.fields == "one" else 2
         fields = [
-            Field.build([analyzer.tokens(text) for text in texts], settings)
-            for texts in field_texts(documents, settings, appended)
+            Field.build((analyzer.tokens(field_texts(d, settings, appended)[number]) for d in documents), settings)
+            for number in range(count)
         ]
         if predicted is not None and expansion.field == "own":
-            tokens = [analyzer.tokens(" ".join(predicted.get(document.id, []))) for document in documents]
+            tokens = (analyzer.tokens(" ".join(predicted.get(document.id, []))) for document in documents)
             fields.append(Field.build(tokens, settings, expansion.weight))
         return cls([document.id for document in documents], fields, analyzer)
 
@@ -140,15 +147,13 @@ class Bm25Index:
 
 
 def field_texts(
-    documents: list[Document], settings: Bm25Settings, appended: Mapping[str, list[str]] | None = None
-) -> list[list[str]]:
-    """Return the text of each document for each field, queries appended to the last one: [n_fields][n_documents]."""
-    bodies = [document.full_text if settings.fields == "one" else document.text for document in documents]
+    document: Document, settings: Bm25Settings, appended: Mapping[str, list[str]] | None = None
+) -> list[str]:
+    """Return a document's text for each field, its queries appended to the last one."""
+    texts = [document.full_text] if settings.fields == "one" else [document.title, document.text]
     if appended is not None:
-        bodies = [" ".join([body, *appended.get(d.id, [])]) for body, d in zip(bodies, documents, strict=True)]
-    if settings.fields == "one":
-        return [bodies]
-    return [[document.title for document in documents], bodies]
+        texts[-1] = " ".join([texts[-1], *appended.get(document.id, [])])
+    return texts
 
 
 # Where a match comes from
@@ -183,7 +188,7 @@ def origins(
     """
     tokens = index.analyzer.tokens
     position = index.document_ids.index(document.id)
-    own = [Counter(tokens(texts[0])) for texts in field_texts([document], settings)]
+    own = [Counter(tokens(text)) for text in field_texts(document, settings)]
     of_queries = [(text, set(tokens(text))) for text in predicted]
     said = Counter(token for text in predicted for token in tokens(text))
     found = []
@@ -218,7 +223,7 @@ def build_index(profile: Profile, system: SystemSettings, folder: Path) -> Path:
             facts["predicted_queries"] = sum(map(len, predicted.values()))
         for number, field in enumerate(index.fields):
             field.index.save(partial / f"field-{number}", show_progress=False)
-        (partial / "document_ids.json").write_text(json.dumps(index.document_ids), encoding="utf-8")
+        write_ids(partial / "document_ids.json", index.document_ids)
         facts |= {"documents": len(index.document_ids), "terms": len(index.fields[-1].index.vocab_dict)}
     return target
 
@@ -279,7 +284,7 @@ def load_index(profile: Profile, system: SystemSettings, folder: Path) -> Bm25In
         return Bm25Index.build(documents, profile.bm25, profile.analyzer, predicted, system.expansion)
     target = folder / "bm25" / system.name
     names = {name.split("/")[0] for name in open_artifact(target).files}
-    ids = json.loads((target / "document_ids.json").read_text(encoding="utf-8"))
+    ids = read_ids(target / "document_ids.json")
     fields = [
         Field("bm25s", bm25s.BM25.load(target / name, mmap=True, show_progress=False))
         for name in sorted(names)

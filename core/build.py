@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core import ann, bm25, cli, collection, doc2query, encode, evaluate, query_scores, search
+from core import ann, bm25, cli, collection, doc2query, encode, evaluate, milvus_index, query_scores, search
 from core.artifacts import ROOT, building, read_manifest, shown, stale_reason
 from core.errors import UserError
 from core.expansions import SCORES_FOLDER
@@ -18,7 +18,7 @@ from core.models import find_model
 from core.profile import Profile, SystemSettings
 
 STAGES = (
-    *("collection", "finetune", "doc2query-model", "doc2query", "encode", "query-scores", "bm25"),
+    *("collection", "finetune", "doc2query-model", "doc2query", "encode", "milvus", "query-scores", "bm25"),
     *("search", "evaluate", "ann"),
 )
 MODEL_STAGES = ("finetune", "doc2query-model")
@@ -73,6 +73,8 @@ def steps(profile: Profile, folder: Path, device: str, triples: Path | None = No
         )
     for system in dense:
         yield _encode_step(profile, system, folder, device)
+        if system.engine == "milvus":
+            yield _milvus_step(profile, system, folder)
     if any(system.expanded and system.expansion.keep < 1 for system in lexical):
         yield Step(
             "query-scores",
@@ -125,6 +127,15 @@ def _encode_step(profile: Profile, system: SystemSettings, folder: Path, device:
         folder / "vectors" / system.name,
         lambda: (encode.vectors_settings(system), encode.vectors_inputs(system, folder)),
         lambda: encode.encode_collection(profile, system, folder, device),
+    )
+
+
+def _milvus_step(profile: Profile, system: SystemSettings, folder: Path) -> Step:
+    return Step(
+        "milvus",
+        folder / "milvus" / system.name,
+        lambda: (milvus_index.served_settings(system), milvus_index.served_inputs(system, folder)),
+        lambda: milvus_index.serve(profile, system, folder),
     )
 
 

@@ -1,6 +1,6 @@
 """Collections: documents, topics and qrels, in the BEIR layout (Thakur et al., 2021).
 
-    corpus.jsonl       {"_id", "title", "text", "metadata"} a line
+    corpus.jsonl       {"_id", "title", "text", "metadata"} a line; or many files, corpus-*.jsonl or corpus/*.jsonl
     queries.jsonl      {"_id", "text", "metadata"} a line; TREC topics keep "query" and "narrative" in the metadata
     qrels/test.tsv     query-id TAB corpus-id TAB score, with that header
 
@@ -9,45 +9,39 @@ Each file plain or .gz. A built collection is the same layout under `artifacts/<
 
 import argparse
 import json
-import re
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core import cli
 from core.artifacts import ARTIFACTS, file_digest, open_artifact, value_digest, writing
+from core.documents import (
+    CORPUS,
+    Document,
+    StoredDocuments,
+    corpus_files,
+    metadata_of,
+    read_documents,
+    text_of,
+    write_documents,
+)
 from core.download import fetch
 from core.errors import UserError
-from core.lines import read_lines
+from core.lines import read_json_lines
 from core.profile import CollectionSettings, Profile
 from core.qrels import Qrels, read_qrels, write_qrels
 
 BEIR_URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
 BEIR_MD5 = {"trec-covid": "ce62140cb23feb9becf6270d0d1fe6d1", "scifact": "5f7d1de60b170fc8027bb7898e2efca1"}
 BEIR_BYTES = {"trec-covid": 73_876_720}
-CORPUS, TOPICS, QRELS = "corpus.jsonl", "queries.jsonl", "qrels/test.tsv"
+TOPICS, QRELS = "queries.jsonl", "qrels/test.tsv"
 LARGEST_RATIO = 100
 """Of the size of an archive's contents to its own; text has one of 3 to 10."""
 EMBEDDED = ARTIFACTS / "sample" / "collection"
-
-
-@dataclass(frozen=True)
-class Document:
-    """One document; `metadata` is whatever else the corpus says of it."""
-
-    id: str
-    title: str
-    text: str
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def full_text(self) -> str:
-        """Title and text in one, as BEIR's dense baselines are given it."""
-        return f"{self.title} {self.text}".strip()
 
 
 @dataclass(frozen=True)
@@ -69,10 +63,10 @@ class Topic:
 
 @dataclass(frozen=True)
 class Collection:
-    """Documents and topics in file order, and the judgments."""
+    """Documents and topics in file order, and the judgments; those of a built collection stay on disk."""
 
     name: str
-    documents: list[Document]
+    documents: Sequence[Document]
     topics: list[Topic]
     qrels: Qrels
 
@@ -92,67 +86,6 @@ def find_file(folder: Path, name: str) -> Path:
     raise UserError(f"{folder}: no {name} or {name}.gz in this folder, as the BEIR layout has it")
 
 
-def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line number, object) of a JSON Lines file whose objects each have an `_id` of their own.
-
-    Raises:
-        UserError: a line is not a JSON object, has no `_id` or one that was there before, or the file is cut short.
-    """
-    first_line: dict[str, int] = {}
-    for number, line in read_lines(path):
-        if not line.strip():
-            continue
-        where = f"{path.name}, line {number}"
-        try:
-            entry = json.loads(line)
-            if "\\u" in line:
-                json.dumps(entry, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise UserError(f"{where}: half of a surrogate pair, which is no character") from None
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{where}: not JSON ({error})") from None
-        if not isinstance(entry, dict):
-            raise UserError(f"{where}: a JSON object is expected")
-        name = entry.get("_id")
-        if isinstance(name, bool) or not isinstance(name, str | int) or not re.match(r"^\S+$", str(name)):
-            raise UserError(f'{where}: no "_id" (a text without spaces) in this object')
-        name = entry["_id"] = str(name)
-        if name in first_line:
-            raise UserError(f"{where}: the id {name} was on line {first_line[name]} already")
-        first_line[name] = number
-        yield number, entry
-
-
-def _text(table: dict[str, Any], key: str, where: str) -> str:
-    text = table.get(key) or ""
-    if not isinstance(text, str):
-        raise UserError(f'{where}: "{key}" must be a text')
-    return text
-
-
-def _metadata(entry: dict[str, Any], where: str) -> dict[str, Any]:
-    metadata = entry.get("metadata") or {}
-    if not isinstance(metadata, dict):
-        raise UserError(f'{where}: "metadata" must be an object')
-    return metadata
-
-
-def read_documents(path: Path) -> list[Document]:
-    """Read a corpus file.
-
-    Raises:
-        UserError: see `read_json_lines`; also when a document's title or text is not a text, or there is none.
-    """
-    documents = []
-    for number, entry in read_json_lines(path):
-        where = f"{path.name}, line {number}"
-        title, text = _text(entry, "title", where), _text(entry, "text", where)
-        documents.append(Document(entry["_id"], title, text, _metadata(entry, where)))
-    if not documents:
-        raise UserError(f"{path.name}: the collection is empty, at least one document is expected")
-    return documents
-
-
 def read_topics(path: Path, judged: set[str], judged_elsewhere: set[str], drop_unjudged: bool) -> list[Topic]:
     """Read the topics that have judgments.
 
@@ -165,9 +98,8 @@ def read_topics(path: Path, judged: set[str], judged_elsewhere: set[str], drop_u
         UserError: see `read_json_lines`; also for a topic without text or judgments, and when none is left.
     """
     topics = []
-    for number, entry in read_json_lines(path):
-        name, where = entry["_id"], f"{path.name}, line {number}"
-        text, metadata = _text(entry, "text", where), _metadata(entry, where)
+    for where, entry in read_json_lines(path):
+        name, text, metadata = entry["_id"], text_of(entry, "text", where), metadata_of(entry, where)
         if not text.strip():
             raise UserError(f'{where}: topic {name} has no "text"')
         if name not in judged:
@@ -177,37 +109,66 @@ def read_topics(path: Path, judged: set[str], judged_elsewhere: set[str], drop_u
                 f"{where}: topic {name} has no judgments; "
                 'remove it, or set unjudged_topics = "drop" under [collection] to leave such topics out'
             )
-        query, narrative, kind = (_text(metadata, key, where) for key in ("query", "narrative", "kind"))
+        query, narrative, kind = (text_of(metadata, key, where) for key in ("query", "narrative", "kind"))
         topics.append(Topic(name, query or text, text, narrative, kind))
     if not topics:
         raise UserError(f"{path.name}: no topic of this file is judged")
     return topics
 
 
-def read_collection(folder: Path, settings: CollectionSettings) -> Collection:
-    """Read and check a folder in the BEIR layout.
+def read_judged_topics(folder: Path, settings: CollectionSettings) -> tuple[list[Topic], Qrels]:
+    """Read and check topics and judgments of a folder in the BEIR layout.
 
     Raises:
-        UserError: with file and line, when anything in it is not as expected.
+        UserError: with file and line, when anything in them is not as expected.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder; a collection in the BEIR layout is expected")
-    documents = read_documents(find_file(folder, "corpus.jsonl"))
     qrels = read_qrels(find_file(folder / "qrels", f"{settings.split}.tsv"))
     elsewhere: set[str] = set()
     for path in (folder / "qrels").glob("*.tsv*"):
         if path.name.split(".")[0] != settings.split:
             elsewhere |= set(read_qrels(path))
     drop = settings.unjudged_topics == "drop"
-    topics = read_topics(find_file(folder, "queries.jsonl"), set(qrels), elsewhere, drop)
+    topics = read_topics(find_file(folder, TOPICS), set(qrels), elsewhere, drop)
     known = {topic.id for topic in topics}
-    qrels = {name: judgments for name, judgments in qrels.items() if name in known}
-    if settings.judged_only:
-        judged = {document for judgments in qrels.values() for document in judgments}
-        documents = [document for document in documents if document.id in judged]
-        if not documents:
-            raise UserError(f"{folder}: judged_only leaves no document, the qrels judge none of this corpus")
-    return Collection(settings.name, documents, topics, qrels)
+    return topics, {name: judgments for name, judgments in qrels.items() if name in known}
+
+
+def stream_documents(folder: Path, settings: CollectionSettings, qrels: Qrels) -> Iterator[Document]:
+    """Yield the documents of a folder in the BEIR layout, with `judged_only` those that the qrels judge.
+
+    Raises:
+        UserError: with file and line, when anything in them is not as expected.
+    """
+    judged = {document for judgments in qrels.values() for document in judgments}
+    empty = True
+    for document in read_documents(*corpus_files(folder)):
+        if not settings.judged_only or document.id in judged:
+            empty = False
+            yield document
+    if empty:
+        raise UserError(f"{folder}: judged_only leaves no document, the qrels judge none of this corpus")
+
+
+def read_collection(folder: Path, settings: CollectionSettings) -> Collection:
+    """Read and check a folder in the BEIR layout, its documents into memory.
+
+    Raises:
+        UserError: with file and line, when anything in it is not as expected.
+    """
+    check_folder(folder)
+    topics, qrels = read_judged_topics(folder, settings)
+    return Collection(settings.name, list(stream_documents(folder, settings, qrels)), topics, qrels)
+
+
+def check_folder(folder: Path) -> None:
+    """Check that a folder in the BEIR layout holds a corpus.
+
+    Raises:
+        UserError: there is no such folder, or no corpus in it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder; a collection in the BEIR layout is expected")
+    corpus_files(folder)
 
 
 # The stage
@@ -258,9 +219,10 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
 
 def source_digest(folder: Path) -> str:
     """Return one digest of the files of a collection's folder, "" when it is not there."""
-    wanted = [folder / "corpus.jsonl", folder / "queries.jsonl", *sorted((folder / "qrels").glob("*.tsv*"))]
-    wanted += [folder / "corpus.jsonl.gz", folder / "queries.jsonl.gz"]
-    digests = {path.relative_to(folder).as_posix(): file_digest(path) for path in wanted if path.is_file()}
+    names = ("corpus.jsonl", "corpus-*.jsonl", "corpus/*.jsonl", "queries.jsonl")
+    patterns = [*names, *(f"{name}.gz" for name in names), "qrels/*.tsv*"]
+    files = [path for pattern in patterns for path in folder.glob(pattern) if path.is_file()]
+    digests = {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
     return value_digest(digests) if digests else ""
 
 
@@ -268,27 +230,29 @@ def build_collection(profile: Profile, folder: Path) -> Path:
     """Read the profile's source, check it, and write it as the artifact `collection` under `folder`."""
     settings = profile.collection
     source = obtain_source(settings)
-    collection = read_collection(source, settings)
-    known = {document.id for document in collection.documents}
-    judgments = [document for by_document in collection.qrels.values() for document in by_document]
-    facts = {
-        "documents": len(collection.documents),
-        "topics": len(collection.topics),
-        "judgments": len(judgments),
-        "judged_documents_not_in_the_corpus": sum(document not in known for document in judgments),
-    }
-    if missing := facts["judged_documents_not_in_the_corpus"]:
-        cli.note(f"{missing} of {len(judgments)} judgments are on documents that the corpus does not hold")
+    check_folder(source)
+    topics, qrels = read_judged_topics(source, settings)
+    judged = {document for by_document in qrels.values() for document in by_document}
+    judgments = sum(map(len, qrels.values()))
+    facts = {"documents": 0, "topics": len(topics), "judgments": judgments}
     target = folder / "collection"
     recorded = collection_settings(settings)
+
+    def counted() -> Iterator[Document]:
+        for document in stream_documents(source, settings, qrels):
+            facts["documents"] += 1
+            judged.discard(document.id)
+            yield document
+
     with writing(target, "collection", recorded, collection_inputs(settings), facts) as partial:
-        with (partial / "corpus.jsonl").open("w", encoding="utf-8", newline="\n") as file:
-            for document in collection.documents:
-                entry = {"_id": document.id, "title": document.title, "text": document.text}
-                file.write(json.dumps(entry | {"metadata": document.metadata}, ensure_ascii=False) + "\n")
-        write_topics(partial / "queries.jsonl", collection.topics)
+        write_documents(partial / CORPUS, counted())
+        missing = sum(document in judged for by_document in qrels.values() for document in by_document)
+        facts["judged_documents_not_in_the_corpus"] = missing
+        write_topics(partial / TOPICS, topics)
         (partial / "qrels").mkdir()
-        write_qrels(partial / "qrels" / "test.tsv", collection.qrels)
+        write_qrels(partial / QRELS, qrels)
+    if missing:
+        cli.note(f"{missing} of {judgments} judgments are on documents that the corpus does not hold")
     return target
 
 
@@ -323,10 +287,9 @@ def read_built_collection(folder: Path) -> Collection:
     another has that one's.
     """
     built = folder / "collection"
-    if open_artifact(built).stage == "import_runs":
-        documents = read_documents(built / CORPUS) if (built / CORPUS).is_file() else []
-        return Collection(folder.name, documents, *read_built_topics(folder))
-    return read_collection(built, CollectionSettings(name=folder.name, source=str(built)))
+    open_artifact(built)
+    documents = StoredDocuments(built / CORPUS) if (built / CORPUS).is_file() else []
+    return Collection(folder.name, documents, *read_built_topics(folder))
 
 
 def read_built_topics(folder: Path) -> tuple[list[Topic], Qrels]:

@@ -80,7 +80,7 @@ def _with_runs(profile: Profile, original: Path, folder: Path, earlier: Qrels) -
             continue  # a system that did not run is absent, not zero
         scores: Scores = _unjudged(run.scores, earlier)
         with writing(folder / "runs" / system.name, "import_runs", {}, {"run": digest}) as partial:
-            write_run(partial / FILE, system.name, {topic: ranked(by) for topic, by in scores.items()})
+            write_run(partial / FILE, system.name, ((topic, ranked(by)) for topic, by in scores.items()))
         systems.append(SystemSettings(name=system.name, kind="run", label=system.label))
     collection = CollectionSettings(name=folder.name, source="derived")
     return profile.model_copy(update={"collection": collection, "system": systems})

@@ -10,6 +10,7 @@ for every document of a collection by top-k sampling.
 """
 
 import argparse
+import functools
 import json
 import time
 from pathlib import Path
@@ -17,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from core import artifacts, cli
+from core import artifacts, cli, engines
 from core.artifacts import ROOT, file_digest, writing
-from core.collection import CORPUS, Document, collection_digests, read_built_collection
+from core.collection import collection_digests, read_built_collection
+from core.documents import CORPUS, Document, shards
+from core.engines import HERE, Engine, over_shards
 from core.errors import UserError
 from core.expansions import read_progress, write_expansions
 from core.models import digest_if_here, locate_model, model_digest, pick_device, shown_model, unloadable
@@ -167,6 +170,12 @@ class QueryPredictor:
         texts = [document.full_text for document in documents]
         return self.tokenizer(texts, truncation=True, max_length=self.settings.max_document_tokens)["input_ids"]
 
+    def __call__(self, documents: list[Document]) -> tuple[dict[str, list[str]], int]:
+        """Return each document's queries, and how many tokens that were."""
+        names, before = [document.id for document in documents], self.written
+        queries = self.predict(names, self.tokens(documents))
+        return dict(zip(names, queries, strict=True)), self.written - before
+
     def predict(self, document_ids: list[str], tokens: list[list[int]]) -> list[list[str]]:
         """Write `settings.queries` queries for each document of one batch."""
         from core.sampling import sample, sample_keys
@@ -180,7 +189,16 @@ class QueryPredictor:
         return [[query.strip() for query in queries[i : i + samples]] for i in range(0, len(queries), samples)]
 
 
-def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 0) -> Path:
+def open_predictor(settings: Doc2querySettings, device: str = "auto") -> QueryPredictor:
+    """Load the T5 of a profile.
+
+    Raises:
+        UserError: it is not to be had, or no T5.
+    """
+    return QueryPredictor(locate_model(settings.model), settings, device)
+
+
+def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 0, engine: Engine = HERE) -> Path:
     """Write `expansions.jsonl` for the built collection under `folder`: one line a document, {"_id", "queries"}.
 
     Documents go through in batches of similar length, and every finished batch is on disk: an interrupted generation
@@ -189,45 +207,42 @@ def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 
     Args:
         batch: documents at a time; 0 for as many as make `CPU_SAMPLES` or `GPU_SAMPLES` queries.
     """
-    model_folder = locate_model(profile.doc2query.model)
-    collection = read_built_collection(folder)
+    settings = profile.doc2query
+    locate_model(settings.model)  # before its digest is taken
+    documents = read_built_collection(folder).documents
     facts: dict[str, Any] = {}
-    with writing(
-        folder / "doc2query",
-        "doc2query generate",
-        generate_settings(profile.doc2query),
-        generate_inputs(profile, folder),
-        facts,
-        resume=True,
-    ) as partial:
-        predictor = QueryPredictor(model_folder, profile.doc2query, device)
-        at_once = CPU_SAMPLES if predictor.device == "cpu" else GPU_SAMPLES
-        batch = batch or max(1, at_once // profile.doc2query.queries)
-        tokens = predictor.tokens(collection.documents)
+    recorded, inputs = generate_settings(settings), generate_inputs(profile, folder)
+    with writing(folder / "doc2query", "doc2query generate", recorded, inputs, facts, resume=True) as partial:
+        of_workers = engine.device(device)
+        at_once = CPU_SAMPLES if of_workers == "cpu" else GPU_SAMPLES
         progress = partial / "progress.jsonl"
         done = read_progress(progress)
-        order = sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), i))
-        left = [i for i in order if collection.documents[i].id not in done]
-        started = time.perf_counter()
+        left = (
+            (None, unwritten)
+            for _, _, members in shards(
+                documents, lambda d: len(d.full_text), batch or max(1, at_once // settings.queries)
+            )
+            if (unwritten := [document for document in members if document.id not in done])
+        )
+        started, seconds, finished, written = time.perf_counter(), 0.0, 0, 0
         with (
             progress.open("a", encoding="utf-8", newline="\n") as file,
-            tqdm(total=len(order), initial=len(done), desc="doc2query", unit="document") as bar,
+            tqdm(total=len(documents), initial=len(done), desc="doc2query", unit="document") as bar,
         ):
-            for begin in range(0, len(left), batch):
-                members = left[begin : begin + batch]
-                names = [collection.documents[i].id for i in members]
-                queries = predictor.predict(names, [tokens[i] for i in members])
+            open_worker = functools.partial(open_predictor, settings, device)
+            for _, (queries, tokens) in over_shards(engine, open_worker, left):
                 # One line a batch: an interruption loses a whole batch or nothing, so batches stay what they were.
-                file.write(json.dumps(dict(zip(names, queries, strict=True)), ensure_ascii=False) + "\n")
+                file.write(json.dumps(queries, ensure_ascii=False) + "\n")
                 file.flush()
-                bar.update(len(members))
-        if left:
-            seconds = time.perf_counter() - started
-            facts |= {"documents_per_second": round(len(left) / seconds, 2)}
-            facts |= {"tokens_per_second": round(predictor.written / seconds, 1)}
-        facts |= {"documents": len(order), "device": predictor.device, "model": shown_model(profile.doc2query.model)}
+                bar.update(len(queries))
+                finished, written, seconds = finished + len(queries), written + tokens, time.perf_counter() - started
+        if finished:
+            facts |= {"documents_per_second": round(finished / seconds, 2)}
+            facts |= {"tokens_per_second": round(written / seconds, 1)}
+        facts |= {"documents": len(documents), "device": of_workers, "model": shown_model(settings.model)}
+        facts |= {"engine": engine.name}
         predicted = read_progress(progress)
-        write_expansions(partial, {document.id: predicted[document.id] for document in collection.documents})
+        write_expansions(partial, {document.id: predicted[document.id] for document in documents})
         progress.unlink()
     return folder / "doc2query"
 
@@ -250,12 +265,13 @@ def main(arguments: list[str] | None = None) -> None:
     cli.add_profile_options(parser)
     parser.add_argument("--triples", type=Path, help="file of triples for train and quality (default: the profile's)")
     parser.add_argument("--batch", type=int, default=0, help="documents at a time in generation")
+    engines.add_options(parser)
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
     if options.verb == "train":
         print(train(profile, options.triples, options.device))
     elif options.verb == "generate":
-        print(generate(profile, folder, options.device, options.batch))
+        print(generate(profile, folder, options.device, options.batch, engines.chosen(options)))
     elif options.verb == "score":
         from core.query_scores import score
 

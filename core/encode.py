@@ -4,22 +4,26 @@ Documents go through in shards of similar length; each finished shard is on disk
 """
 
 import argparse
-import json
+import functools
 import os
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from tqdm import tqdm
 
-from core import cli
+from core import cli, engines
 from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, write_text, writing
-from core.collection import CORPUS, collection_digests, read_built_collection
+from core.collection import collection_digests, read_built_collection
+from core.documents import CORPUS, read_ids, shards, write_ids
+from core.engines import HERE, Engine, over_shards
 from core.errors import UserError
 from core.models import digest_if_here, locate_model, model_digest, pick_device, shown_model, unloadable
 from core.profile import Profile, SystemSettings
 
+T = TypeVar("T")
 SHARD = 512
 CPU_BATCH, CPU_QUERY_BATCH, GPU_BATCH = 8, 64, 128
 """Batches of 8 documents stay in the cache of a desktop core: 1.4 times faster there than batches of 32; of queries,
@@ -69,35 +73,72 @@ def new_rows(path: Path, shape: tuple[int, ...]) -> np.memmap:
     return rows
 
 
-def encode_to_file(
-    encoder: Any, texts: list[str], role: Literal["query", "document"], path: Path, description: str
-) -> float | None:
-    """Encode texts into a .npy file, float32 [n_texts, dimension], shards of similar length one after the other.
+class Encoder:
+    """What a worker does: it holds a model, and makes vectors of shards of texts."""
 
-    A file `<path>.progress` beside it says how much is done, so an interrupted call goes on; it is removed at the end.
-    Returns the texts encoded a second by this call, None where there was nothing left to do.
+    def __init__(self, load: Callable[[], Any], role: Literal["query", "document"]):
+        """Load the model by `load_encoder` or `load_encoder_of`."""
+        self.model, self.role = load(), role
+        self.about = {"device": self.model.device.type, "max_tokens": self.model.max_seq_length}
+
+    def __call__(self, texts: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return vectors, float32 [n_texts, dimension], and what made them."""
+        return encode_texts(self.model, texts, self.role), self.about
+
+
+def encode_to_file(
+    open_encoder: Callable[[], Encoder],
+    items: Sequence[T],
+    text: Callable[[T], str],
+    path: Path,
+    description: str,
+    engine: Engine = HERE,
+) -> dict[str, Any]:
+    """Encode the texts of items into a .npy file, float32 [n_items, dimension], shard by shard.
+
+    A file `<path>.progress` beside it names the shards that are done, so an interrupted call goes on; it is removed at
+    the end. Returns what made them, and how many a second by this call; nothing where there was nothing left to do.
     """
-    order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
     progress = path.with_name(f"{path.name}.progress")
     if path.exists() and not progress.exists():
-        return None
-    done = int(progress.read_text()) if progress.exists() else 0
-    shape = (len(texts), encoder.get_embedding_dimension())
-    write_text(progress, str(done))
-    rows = np.lib.format.open_memmap(path, mode="r+") if done else new_rows(path, shape)
-    started = time.perf_counter()
-    with tqdm(total=len(texts), initial=done, desc=description, unit=role) as bar:
-        for begin in range(done, len(order), SHARD):
-            members = order[begin : begin + SHARD]
-            rows[members] = encode_texts(encoder, [texts[i] for i in members], role)
+        return {}
+    done = read_done(progress)
+    write_text(progress, "".join(f"{number}\n" for number in sorted(done)))  # without a line that was cut short
+    left = (
+        ((number, positions), list(map(text, members)))
+        for number, positions, members in shards(items, lambda item: len(text(item)), SHARD)
+        if number not in done
+    )
+    facts: dict[str, Any] = {}
+    rows, encoded, started = None, 0, time.perf_counter()
+    with (
+        progress.open("a", encoding="utf-8") as finished,
+        tqdm(total=len(items), initial=min(len(items), len(done) * SHARD), desc=description) as bar,
+    ):
+        for (number, positions), (vectors, about) in over_shards(engine, open_encoder, left):
+            if rows is None:
+                shape = (len(items), vectors.shape[1])
+                rows = np.lib.format.open_memmap(path, mode="r+") if done else new_rows(path, shape)
+            rows[positions] = vectors
             rows.flush()
-            write_text(progress, str(begin + len(members)))
-            bar.update(len(members))
+            finished.write(f"{number}\n")
+            finished.flush()
+            encoded += len(positions)
+            facts = about | {"per_second": encoded / (time.perf_counter() - started)}
+            bar.update(len(positions))
     progress.unlink()
-    return (len(texts) - done) / (time.perf_counter() - started)
+    return facts
 
 
-def encode_collection(profile: Profile, system: SystemSettings, folder: Path, device: str = "auto") -> Path:
+def read_done(progress: Path) -> set[int]:
+    """Return the numbers of the shards that a progress file names; one that was cut short while written is not done."""
+    text = progress.read_text(encoding="utf-8") if progress.exists() else ""
+    return {int(line) for line in text.splitlines(keepends=True) if line.endswith("\n")}
+
+
+def encode_collection(
+    profile: Profile, system: SystemSettings, folder: Path, device: str = "auto", engine: Engine = HERE
+) -> Path:
     """Encode the built collection under `folder` as the artifact `vectors/<system>`."""
     target = folder / "vectors" / system.name
     facts: dict[str, Any] = {}
@@ -106,15 +147,22 @@ def encode_collection(profile: Profile, system: SystemSettings, folder: Path, de
         target, "encode", vectors_settings(system), vectors_inputs(system, folder), facts, resume=True
     ) as partial:
         documents = read_built_collection(folder).documents
-        encoder = load_encoder(system, device)
-        texts = [system.document_prefix + document.full_text for document in documents]
-        speed = encode_to_file(encoder, texts, "document", partial / "vectors.npy", f"encode {system.name}")
-        if speed:
-            facts["documents_per_second"] = round(speed, 2)
-        facts |= {"documents": len(texts), "dimension": encoder.get_embedding_dimension()}
-        facts |= {"device": encoder.device.type, "model": shown_model(system.model)}
-        facts |= {"max_tokens": encoder.max_seq_length}
-        (partial / "document_ids.json").write_text(json.dumps([document.id for document in documents]))
+        path = partial / "vectors.npy"
+        open_encoder = functools.partial(Encoder, functools.partial(load_encoder, system, device), "document")
+        made = encode_to_file(
+            open_encoder,
+            documents,
+            lambda document: system.document_prefix + document.full_text,
+            path,
+            f"encode {system.name}",
+            engine,
+        )
+        if "per_second" in made:
+            facts["documents_per_second"] = round(made.pop("per_second"), 2)
+        facts |= {"documents": len(documents), "dimension": np.load(path, mmap_mode="r").shape[1]}
+        facts |= made or open_encoder().about
+        facts |= {"model": shown_model(system.model), "engine": engine.name}
+        write_ids(partial / "document_ids.json", (document.id for document in documents))
     return target
 
 
@@ -154,7 +202,7 @@ def load_vectors(folder: Path, system: str) -> tuple[np.ndarray, list[str]]:
     """
     target = folder / "vectors" / system
     open_artifact(target)
-    ids = json.loads((target / "document_ids.json").read_text(encoding="utf-8"))
+    ids = read_ids(target / "document_ids.json")
     return np.load(target / "vectors.npy", mmap_mode="r", allow_pickle=False), ids
 
 
@@ -162,11 +210,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.encode`: encode the built collection with every dense system of the profile."""
     parser = argparse.ArgumentParser(prog="python -m core.encode", description=__doc__)
     cli.add_profile_options(parser)
+    engines.add_options(parser)
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
     for system in profile.system:
         if system.kind == "dense":
-            print(encode_collection(profile, system, folder, options.device))
+            print(encode_collection(profile, system, folder, options.device, engines.chosen(options)))
 
 
 if __name__ == "__main__":

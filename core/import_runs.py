@@ -176,7 +176,7 @@ def _add(profile: Profile, folder: Path, run: Run, digest: str, by_rank: bool) -
         raise UserError(f"{run.name!r} cannot be a run's name: letters, digits, '.', '_', '+' and '-' can; rename it")
     facts = {"notices": run.notices}
     with writing(folder / "runs" / run.name, "import_runs", {"by_rank": by_rank}, {"file": digest}, facts) as partial:
-        write_run(partial / FILE, run.name, {topic: ranked(scores) for topic, scores in run.scores.items()})
+        write_run(partial / FILE, run.name, ((topic, ranked(scores)) for topic, scores in run.scores.items()))
     return profile.model_copy(update={"system": [*others, SystemSettings(name=run.name, kind="run")]})
 
 

@@ -7,6 +7,7 @@ from core.errors import UserError
 from core.hnsw import HnswIndex
 from core.hnswlib_index import HnswlibIndex
 from core.index import ExactIndex, VectorIndex
+from core.milvus_index import MilvusIndex
 
 KINDS: dict[str, Any] = {
     "exact": ExactIndex,
@@ -17,6 +18,7 @@ KINDS: dict[str, Any] = {
     "faiss-ivf-pq": faiss_indexes.FaissIvfPqIndex,
     "faiss-sq8": faiss_indexes.FaissScalarIndex,
     "faiss-binary": faiss_indexes.FaissBinaryIndex,
+    "milvus": MilvusIndex,
 }
 LABELS = {
     "exact": "Exact",
@@ -27,6 +29,7 @@ LABELS = {
     "faiss-ivf-pq": "IVF-PQ rescored, faiss",
     "faiss-sq8": "SQ8, faiss",
     "faiss-binary": "Binary rescored, faiss",
+    "milvus": "HNSW, Milvus",
 }
 
 

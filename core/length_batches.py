@@ -29,5 +29,5 @@ class TrainerByLength(Seq2SeqTrainer):
     """The library's trainer with batches of `ByLength`; the training set has a column "length"."""
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> ByLength:
-        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
-        return ByLength(self.args.train_batch_size, list(dataset["length"]), self.args.seed)
+        whole: Any = self.train_dataset  # the given one has lost the columns that the model does not take
+        return ByLength(self.args.train_batch_size, list(whole["length"]), self.args.seed)

@@ -192,6 +192,8 @@ class SystemSettings(Section):
     expansion: ExpansionSettings = ExpansionSettings()
     model: str = ""
     similarity: Literal["cosine", "dot"] = "cosine"
+    engine: Literal["exact", "milvus"] = "exact"
+    """What searches a dense system's vectors: exact search, or the HNSW graph of Milvus (see core/milvus_index.py)."""
     max_tokens: int = Field(0, ge=0)
     """Longest input in tokens; 0 leaves the model's own limit."""
     precision: Literal["fp32", "bf16"] = "fp32"

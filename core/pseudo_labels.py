@@ -9,6 +9,7 @@ batch is made of groups of near neighbours: the other documents of a query's gro
 """
 
 import argparse
+import functools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from core import cli
 from core.artifacts import open_artifact, read_manifest, writing
 from core.bm25 import load_index
 from core.collection import CORPUS, collection_digests, read_built_collection
-from core.encode import encode_to_file, load_encoder_of, load_vectors, new_rows
+from core.encode import Encoder, encode_to_file, load_encoder_of, load_vectors, new_rows
 from core.errors import UserError
 from core.expansions import read_expansions
 from core.index import unit_rows
@@ -62,7 +63,7 @@ def label(profile: Profile, folder: Path, device: str = "auto") -> Path:
     facts: dict[str, Any] = {}
     inputs = label_inputs(profile, folder)
     with writing(target, "pseudo_labels", settings.model_dump(), inputs, facts, resume=True) as partial:
-        documents = read_built_collection(folder).documents
+        documents = list(read_built_collection(folder).documents)
         expansions = read_expansions(folder)
         usable = [i for i, document in enumerate(documents) if any(expansions.get(document.id, []))]
         queries = {i: _first_queries(expansions[documents[i].id], settings.queries) for i in usable}
@@ -118,7 +119,10 @@ class Teacher:
         of_queries: list[np.ndarray] = []
         for system, file in zip(dense, self._files, strict=True):
             texts = [system.query_prefix + query for query in queries]
-            encode_to_file(load_encoder_of(folder, system, device), texts, "query", file, f"queries, {system.name}")
+            open_encoder = functools.partial(
+                Encoder, functools.partial(load_encoder_of, folder, system, device), "query"
+            )
+            encode_to_file(open_encoder, texts, str, file, f"queries, {system.name}")
             for rows, parts in ((load_vectors(folder, system.name)[0], of_documents), (np.load(file), of_queries)):
                 parts.append(unit_rows(rows) if system.similarity == "cosine" else np.array(rows))
                 parts[-1] *= np.float32(weights[system.name] ** 0.5)

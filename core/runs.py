@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
@@ -209,14 +209,14 @@ def first_ranked(by_document: Mapping[str, float], k: int) -> list[str]:
     return [document for document, _ in ranked(by_document)[:k]]
 
 
-def write_run(path: Path, tag: str, rankings: Mapping[str, list[tuple[str, float]]]) -> None:
-    """Write rankings (topic -> (document, score), best first) as a TREC run.
+def write_run(path: Path, tag: str, rankings: Iterable[tuple[str, list[tuple[str, float]]]]) -> None:
+    """Write rankings, (topic, [(document, score)] best first), as a TREC run, each when it is there.
 
     Scores are written so that they read back as the same order: where a score does not fall from one rank to the next
     (a tie that the system settled), the next lower float32 stands in for it: trec_eval keeps scores as float32.
     """
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for topic, ranking in rankings.items():
+        for topic, ranking in rankings:
             previous = np.float32(np.inf)
             for rank, (document, score) in enumerate(ranking, 1):
                 previous = min(np.float32(score), np.nextafter(previous, np.float32(-np.inf)))

@@ -2,6 +2,7 @@
 
 import argparse
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from tqdm import tqdm
 from core import cli
 from core.artifacts import read_manifest, writing
 from core.bm25 import index_settings
-from core.collection import TOPICS, collection_digests, read_built_collection
+from core.collection import TOPICS, collection_digests, read_built_topics
 from core.profile import Profile, SystemSettings
 from core.runs import FILE, write_run
 from core.systems import open_system
@@ -22,15 +23,18 @@ def search_topics(profile: Profile, settings: SystemSettings, folder: Path, devi
     facts: dict[str, Any] = {}
     with writing(target, "search", run_settings(profile, settings), run_inputs(settings, folder), facts) as partial:
         system = open_system(profile, settings, folder, device)
-        collection = read_built_collection(folder)
+        topics, _ = read_built_topics(folder)
         system.search("the first query waits for what loads late", 1)
-        rankings, milliseconds = {}, []
-        for topic in tqdm(collection.topics, desc=f"search {settings.name}", unit="topic"):
-            answer = system.search(topic.text(profile.collection.topic_field), profile.depth)
-            rankings[topic.id] = answer.hits
-            milliseconds.append(1000 * sum(answer.seconds.values()))
-        write_run(partial / FILE, settings.name, rankings)
-        facts |= {"topics": len(rankings), "median_milliseconds": round(statistics.median(milliseconds), 2)}
+        milliseconds = []
+
+        def rankings() -> Iterator[tuple[str, list[tuple[str, float]]]]:
+            for topic in tqdm(topics, desc=f"search {settings.name}", unit="topic"):
+                answer = system.search(topic.text(profile.collection.topic_field), profile.depth)
+                milliseconds.append(1000 * sum(answer.seconds.values()))
+                yield topic.id, answer.hits
+
+        write_run(partial / FILE, settings.name, rankings())
+        facts |= {"topics": len(topics), "median_milliseconds": round(statistics.median(milliseconds), 2)}
     return target
 
 
@@ -39,13 +43,17 @@ def run_settings(profile: Profile, settings: SystemSettings) -> dict[str, Any]:
     shared = {"depth": profile.depth, "topic_field": profile.collection.topic_field}
     if settings.kind == "bm25":
         return shared | {"engine": profile.bm25.engine} | index_settings(profile, settings)
-    return shared | {"similarity": settings.similarity, "query_prefix": settings.query_prefix}
+    engine = {} if settings.engine == "exact" else {"engine": settings.engine}
+    return shared | {"similarity": settings.similarity, "query_prefix": settings.query_prefix} | engine
 
 
 def run_inputs(settings: SystemSettings, folder: Path) -> dict[str, str]:
     """Return the digests of the topics and of the system's index or vectors."""
-    stage = "bm25" if settings.kind == "bm25" else "vectors"
-    return collection_digests(folder, TOPICS) | {stage: read_manifest(folder / stage / settings.name).digest}
+    stages = ["bm25"] if settings.kind == "bm25" else ["vectors"]
+    if settings.kind == "dense" and settings.engine == "milvus":
+        stages.append("milvus")
+    made_from = {stage: read_manifest(folder / stage / settings.name).digest for stage in stages}
+    return collection_digests(folder, TOPICS) | made_from
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -26,10 +26,13 @@ SPREAD = 1.7
 BATCH = 4096
 
 
-def simulate(vectors: np.ndarray, size: int, seed: int) -> np.ndarray:
+def simulate(vectors: np.ndarray, size: int, seed: int, rows: np.ndarray | None = None) -> np.ndarray:
     """Return `size` vectors of unit length, float32 [size, dimension]: the given ones first, then simulated ones.
 
     Of more vectors than wanted some are returned, drawn at random and in their order.
+
+    Args:
+        rows: where they are written, such as a file mapped into memory; None makes an array.
 
     Raises:
         UserError: there are too few vectors to simulate from.
@@ -39,7 +42,7 @@ def simulate(vectors: np.ndarray, size: int, seed: int) -> np.ndarray:
         return unit_rows(vectors[np.sort(drawn)])
     if not NEIGHBOURS < len(vectors) <= size:
         raise UserError(f"{size} vectors cannot be simulated from {len(vectors)}")
-    rows = np.empty((size, vectors.shape[1]), np.float32)
+    rows = np.empty((size, vectors.shape[1]), np.float32) if rows is None else rows
     rows[: len(vectors)] = real = unit_rows(vectors)
     exact = ExactIndex("cosine")
     exact.build(real)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from core.collection import Document
 from core.encode import encode_texts, load_encoder_of, load_vectors
 from core.errors import UserError
 from core.index import ExactIndex
+from core.milvus_index import MilvusIndex, open_served
 from core.profile import Profile, SystemSettings
 from core.token_similarity import token_shares
 
@@ -42,7 +44,10 @@ class Bm25System:
 
     def __init__(self, settings: SystemSettings, index: Bm25Index):
         self.settings, self.index = settings, index
-        self._position = {name: i for i, name in enumerate(index.document_ids)}
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.index.document_ids)}
 
     def search(self, query: str, k: int) -> Answer:
         """See `System`; a query without a word that the collection holds has no hits."""
@@ -61,16 +66,23 @@ class Bm25System:
 
 
 class DenseSystem:
-    """A bi-encoder with exact search over its vectors."""
+    """A bi-encoder with a search in its vectors, exact or by another engine."""
 
     def __init__(
-        self, settings: SystemSettings, encoder: Callable[[], Any], index: ExactIndex, document_ids: list[str]
+        self,
+        settings: SystemSettings,
+        encoder: Callable[[], Any],
+        index: ExactIndex | MilvusIndex,
+        document_ids: list[str],
     ):
         """Take a function that loads the encoder: it is called with the first query, not before."""
         self.settings, self.index, self.document_ids = settings, index, document_ids
         self._load_encoder = encoder
         self._encoder: Any = None
-        self._position = {name: i for i, name in enumerate(document_ids)}
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.document_ids)}
 
     def encode(self, query: str) -> np.ndarray:
         """Return the query's vector, float32 [1, dimension]."""
@@ -84,7 +96,8 @@ class DenseSystem:
         vector = self.encode(query)
         encoded = time.perf_counter()
         positions, similarities = self.index.search(vector, min(k, len(self.document_ids)))
-        hits = [(self.document_ids[i], float(s)) for i, s in zip(positions[0], similarities[0], strict=True)]
+        found = zip(positions[0], similarities[0], strict=True)
+        hits = [(self.document_ids[i], float(similarity)) for i, similarity in found if i >= 0]
         return Answer(hits, {"encode": encoded - started, "search": time.perf_counter() - encoded})
 
     def explain(self, query: str, document: str) -> list[tuple[str, float]]:
@@ -116,8 +129,12 @@ def open_system(profile: Profile, settings: SystemSettings, folder: Path, device
     if settings.kind == "bm25":
         return Bm25System(settings, load_index(profile, settings, folder))
     vectors, document_ids = load_vectors(folder, settings.name)
-    index = ExactIndex(settings.similarity)
-    index.build(vectors)
+    index: ExactIndex | MilvusIndex
+    if settings.engine == "milvus":
+        index = open_served(settings, folder, vectors)
+    else:
+        index = ExactIndex(settings.similarity)
+        index.build(vectors)
     return DenseSystem(settings, lambda: load_encoder_of(folder, settings, device), index, document_ids)
 
 

@@ -17,6 +17,7 @@ STYLES = {
     "faiss-ivf-pq": ("#E69F00", "triangle-down"),
     "faiss-sq8": ("#56B4E9", "cross"),
     "faiss-binary": ("#8A6D3B", "x"),
+    "milvus": ("#B5A400", "hexagon"),
 }
 COSTS = {
     "p50_ms": "median latency of one query (ms)",

@@ -62,11 +62,14 @@ def panel(opened: data.Opened, system: str) -> None:
         raise UserError(f"{system} does not search vectors")
     digest = open_artifact(opened.folder / "vectors" / system).digest
     index = _index(opened.folder, system, kind, settings.similarity, dict(kinds[kind].build), digest)
+    exact_index: VectorIndex = ready.system.index
+    if settings.engine != "exact":
+        exact_index = _index(opened.folder, system, "exact", settings.similarity, {}, digest)
     with ready.lock:
         vector = ready.system.encode(query)
         if value is not None:
             setattr(index, index.dial, value)
-        answers = [_timed(ready.system.index, vector), _timed(index, vector)]
+        answers = [_timed(exact_index, vector), _timed(index, vector)]
     (exact, of_exact, exact_ms), (found, of_found, found_ms) = answers
     missed = [i for i in exact if i not in set(found)]
     recall = 1 - len(missed) / max(1, len(exact))

@@ -105,7 +105,7 @@ def measure(scale: Scale) -> Iterator[Comparison | str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.run"
         rankings = {topic: list(by_document.items()) for topic, by_document in runs[0].items()}
-        write_run(path, "tag", rankings)
+        write_run(path, "tag", rankings.items())
         tasks = {name: _of_path(read, path) for name, read in readers().items()}
         found = in_turns(tasks, 2 * scale.rounds, scale.seconds)
     task = f"read a run of {TOPICS * DEPTH:,} lines"

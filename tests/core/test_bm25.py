@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.bm25 import Bm25Index, origins
-from core.collection import Document, read_documents
+from core.documents import Document, read_documents
 from core.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, SystemSettings
 from core.systems import Bm25System
 
@@ -202,7 +202,7 @@ def test_variants_of_the_virus_find_each_other_and_not_the_older_virus_first():
 @pytest.mark.data
 @pytest.mark.parametrize("fields", ["one", "two"])
 def test_both_engines_rank_real_documents_alike(fields, data_folder):
-    documents = read_documents(data_folder / "scifact" / "corpus.jsonl.gz")[:200]
+    documents = list(read_documents(data_folder / "scifact" / "corpus.jsonl.gz"))[:200]
     with (data_folder / "scifact" / "queries.jsonl").open(encoding="utf-8") as file:
         queries = [json.loads(line)["text"] for line in file][:100]
     analyzer = AnalyzerSettings()

@@ -91,7 +91,7 @@ def test_settings_are_tried_on_the_training_topics(built, beir_folder):
     profile, folder, predicted = built
     training = training_topics(profile, folder)
     assert {topic.id for topic in training.topics} == {"3", "4"}
-    assert training.documents == read_built_collection(folder).documents
+    assert training.documents == list(read_built_collection(folder).documents)
     tried = list(candidates(MOST))
     assert len({expansion.model_dump_json() for expansion in tried}) == len(tried)
     found = table(profile, training, predicted, iter(tried[:3]))

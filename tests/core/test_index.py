@@ -263,6 +263,8 @@ def test_an_index_with_its_dial_at_the_end_is_exact(rows, dimension, k, kind, si
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_index_gives_sorted_results_without_repetition(kind):
+    if kind == "milvus":
+        pytest.importorskip("milvus_lite")
     vectors = np.vstack([np.repeat(random_vectors(60), 4, axis=0), np.zeros((5, 16), np.float32)])
     index = make_index(kind, "cosine", **({"segments": 4} if kind == "faiss-ivf-pq" else {}))
     index.build(vectors)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.collection import read_documents, read_topics, write_topics
+from core.collection import read_topics, write_topics
+from core.documents import read_documents
 from core.errors import UserError
 from core.import_runs import read_trec_topics
 from core.profile import read_profile
@@ -16,7 +17,7 @@ from core.runs import read_run
 from core.triples import read_triples
 
 READERS = {
-    "corpus.jsonl": read_documents,
+    "corpus.jsonl": lambda path: list(read_documents(path)),
     "queries.jsonl": lambda path: read_topics(path, {"1", "a"}, set(), True),
     "qrels.tsv": read_qrels,
     "triples.tsv": read_triples,

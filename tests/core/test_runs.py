@@ -66,7 +66,7 @@ def test_trec_eval_ranks_a_written_run_as_the_system_did(scores, seed, tmp_path_
     ranking = list(zip(names, sorted(scores, reverse=True), strict=True))
     path = tmp_path_factory.getbasetemp() / "written.run"
     # one topic a rank: there the document at that rank alone is relevant, so trec_eval tells where it stands
-    write_run(path, "tag", {f"rank{rank}": ranking for rank in range(1, len(ranking) + 1)})
+    write_run(path, "tag", [(f"rank{rank}", ranking) for rank in range(1, len(ranking) + 1)])
     run = read_run(path)
     qrels = {f"rank{rank}": {document: 1} for rank, (document, _) in enumerate(ranking, 1)}
     found = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank"}).evaluate(run.scores)
@@ -80,7 +80,7 @@ def test_trec_eval_ranks_a_written_run_as_the_system_did(scores, seed, tmp_path_
 def test_written_scores_stay_within_a_hair_of_the_systems(scores, tmp_path_factory):
     ranking = [(f"d{number}", score) for number, score in enumerate(sorted(scores, reverse=True))]
     path = tmp_path_factory.getbasetemp() / "written.run"
-    write_run(path, "tag", {"1": ranking})
+    write_run(path, "tag", [("1", ranking)])
     read = read_run(path).scores["1"]
     assert [read[name] for name, _ in ranking] == pytest.approx([s for _, s in ranking], rel=2e-6, abs=1e-37)
 
