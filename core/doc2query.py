@@ -215,13 +215,12 @@ def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 
     with writing(folder / "doc2query", "doc2query generate", recorded, inputs, facts, resume=True) as partial:
         of_workers = engine.device(device)
         at_once = CPU_SAMPLES if of_workers == "cpu" else GPU_SAMPLES
+        size = batch or max(1, at_once // settings.queries)
         progress = partial / "progress.jsonl"
         done = read_progress(progress)
         left = (
             (None, unwritten)
-            for _, _, members in shards(
-                documents, lambda d: len(d.full_text), batch or max(1, at_once // settings.queries)
-            )
+            for _, _, members in shards(documents, lambda document: len(document.full_text), size)
             if (unwritten := [document for document in members if document.id not in done])
         )
         started, seconds, finished, written = time.perf_counter(), 0.0, 0, 0

@@ -62,8 +62,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     profile, folder = cli.profile_and_folder(options)
-    documents = read_built_collection(folder).documents
-    documents = [documents[i] for i in np.linspace(0, len(documents) - 1, options.documents).astype(int)]
+    whole = read_built_collection(folder).documents
+    documents = [whole[i] for i in np.linspace(0, len(whole) - 1, options.documents).astype(int)]
     settings = profile.doc2query.model_copy(update={"queries": options.queries})
     model = locate_model(settings.model)
     fp32, bf16 = (

@@ -28,6 +28,7 @@ from core.artifacts import ARTIFACTS, writing
 from core.collection import QRELS, TOPICS, read_built_collection
 from core.documents import CORPUS, Document, StoredDocuments, write_ids
 from core.encode import load_vectors, new_rows, vectors_inputs, vectors_settings
+from core.errors import UserError
 from core.profile import read_profile
 from core.simulate import simulate
 from core.systems import find_settings
@@ -48,13 +49,20 @@ def documents(real: list[Document], size: int, words: int, seed: int) -> Iterato
 
 
 def write_collection(base: Path, folder: Path, size: int, words: int, seed: int) -> None:
-    """Write a collection of `size` documents in the BEIR layout, made from the built collection under `base`."""
+    """Write a collection of `size` documents in the BEIR layout, made from the built collection under `base`.
+
+    Raises:
+        UserError: that one alone has more.
+    """
+    real = list(read_built_collection(base).documents)
+    if size < len(real):
+        raise UserError(f"--size {size}: {base.name} alone has {len(real)} documents; give that number or more")
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "corpus").mkdir(parents=True)
     (folder / "qrels").mkdir()
     for name in (TOPICS, QRELS):
         shutil.copyfile(base / "collection" / name, folder / name)
-    made = documents(list(read_built_collection(base).documents), size, words, seed)
+    made = documents(real, size, words, seed)
     for part in tqdm(range(-(-size // FILE)), desc="documents", unit="file"):
         place = folder / "corpus" / f"part-{part:05}.jsonl.gz"
         with gzip.open(place, "wt", encoding="utf-8", compresslevel=1, newline="\n") as file:
