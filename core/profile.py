@@ -92,6 +92,9 @@ class Doc2querySettings(Section):
     batch, so that one query in ten is another one where documents are batched otherwise. fp32's are the same."""
     scorer: str = "all-MiniLM-L6-v2"
     """The dense system of the profile that scores predicted queries against their documents."""
+    score_by: Literal["similarity", "margin"] = "similarity"
+    """A query's similarity to its document; or how far that is above the one to the nearest other document, so that
+    what fits many documents alike scores low (after the round-trip filter of Alberti et al., 2019)."""
     seed: int = 13
 
 

@@ -1,7 +1,8 @@
 """Score predicted queries against their documents, to keep the relevant ones (doc2query--, Gospodinov et al., 2023).
 
-A T5 also writes queries that its document does not answer. A dense system of the profile says how near each query is
-to the document it was predicted for: the artifact `doc2query-scores`. Neither topics nor judgments are read. Which
+A T5 also writes queries that its document does not answer, or that a hundred others answer as well. A dense system of
+the profile says how near each query is to the document it was predicted for, alone or compared with the nearest other
+document: the artifact `doc2query-scores`. Neither topics nor judgments are read. Which
 share is kept is a setting of the system that searches them (`ExpansionSettings`).
 """
 
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from core.artifacts import read_manifest, writing
 from core.encode import encode_texts, load_encoder_of, load_vectors
 from core.expansions import SCORES_FILE, SCORES_FOLDER, read_expansions, read_progress, write_by_document
-from core.index import unit_rows
+from core.index import ExactIndex, nothing_found, unit_rows
 from core.models import digest_if_here, locate_model
 from core.profile import Profile, SystemSettings
 from core.systems import find_settings
@@ -44,6 +45,9 @@ def score(profile: Profile, folder: Path, device: str = "auto") -> Path:
         done = read_progress(progress)
         left = [(row, name) for row, name in enumerate(ids) if name not in done]
         encoder = load_encoder_of(folder, system, device)
+        others = ExactIndex(system.similarity) if profile.doc2query.score_by == "margin" else None
+        if others:
+            others.build(vectors)
         started, scored = time.perf_counter(), 0
         with (
             progress.open("a", encoding="utf-8", newline="\n") as file,
@@ -52,7 +56,7 @@ def score(profile: Profile, folder: Path, device: str = "auto") -> Path:
             for begin in range(0, len(left), SHARD):
                 members = left[begin : begin + SHARD]
                 own = [queries.get(name, []) for _, name in members]
-                found = similarities(encoder, system, own, np.asarray(vectors[[row for row, _ in members]]))
+                found = scores_of(encoder, system, own, [row for row, _ in members], vectors, others)
                 file.write(json.dumps({name: values for (_, name), values in zip(members, found, strict=True)}) + "\n")
                 file.flush()
                 scored += sum(map(len, own))
@@ -70,31 +74,45 @@ def score(profile: Profile, folder: Path, device: str = "auto") -> Path:
     return folder / SCORES_FOLDER
 
 
-def similarities(
-    encoder: Any, system: SystemSettings, queries: list[list[str]], vectors: np.ndarray
+def scores_of(
+    encoder: Any,
+    system: SystemSettings,
+    queries: list[list[str]],
+    rows: list[int],
+    vectors: np.ndarray,
+    others: ExactIndex | None,
 ) -> list[list[float]]:
-    """Return the similarity of each document's queries to the document, [n_documents][n_queries].
+    """Return the similarity of each of some documents' queries to the document, [len(rows)][n_queries].
 
     Args:
-        vectors: of the documents, float32 [n_documents, dimension].
+        rows: which documents those are.
+        vectors: of all documents, float32 [n_documents, dimension].
+        others: the index of `vectors`: the similarity to the nearest other document is taken off; None takes off none.
     """
     texts = sorted({query for own in queries for query in own})
     if not texts:
         return [[] for _ in queries]
     encoded = encode_texts(encoder, [system.query_prefix + text for text in texts], "query")
+    positions, nearest = others.search(encoded, 2) if others else nothing_found(len(texts), 2)
+    nearest[positions < 0] = 0  # no other document
+    own_vectors = np.asarray(vectors[rows])
     if system.similarity == "cosine":
-        encoded, vectors = unit_rows(encoded), unit_rows(vectors)
-    row = {text: i for i, text in enumerate(texts)}
+        encoded, own_vectors = unit_rows(encoded), unit_rows(own_vectors)
+    number = {text: i for i, text in enumerate(texts)}
     return [
-        [round(float(encoded[row[query]] @ vector), DECIMALS) for query in own]
-        for own, vector in zip(queries, vectors, strict=True)
+        [
+            round(float(encoded[i] @ vector - nearest[i, int(positions[i, 0] == row)]), DECIMALS)
+            for i in map(number.__getitem__, own)
+        ]
+        for own, row, vector in zip(queries, rows, own_vectors, strict=True)
     ]
 
 
 def scores_settings(profile: Profile) -> dict[str, Any]:
     """Return the settings that shape the scores, for their manifest."""
     system = find_settings(profile, profile.doc2query.scorer)
-    return {"scorer": system.name, "similarity": system.similarity, "query_prefix": system.query_prefix}
+    settings = {"scorer": system.name, "similarity": system.similarity, "query_prefix": system.query_prefix}
+    return settings | ({"score_by": "margin"} if profile.doc2query.score_by == "margin" else {})
 
 
 def scores_inputs(profile: Profile, folder: Path) -> dict[str, str]:

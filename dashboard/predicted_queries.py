@@ -84,5 +84,6 @@ def _filter_in_words(opened: data.Opened, system: SystemSettings, found: Written
             f"{int(table['searched'].sum())} of {len(table)} are searched: those that score {found.lowest:.3f} or "
             f"more, the best {system.expansion.keep:.0%} of the collection by {scorer}."
         )
-    scored = f" Scores: similarity to the document by {scorer}." if found.scores else ""
+    margin = " less that to the nearest other document" if opened.profile.doc2query.score_by == "margin" else ""
+    scored = f" Scores: similarity to the document by {scorer}{margin}." if found.scores else ""
     return f"{int(table['searched'].sum())} of {len(table)} are searched; nothing is filtered.{scored}"

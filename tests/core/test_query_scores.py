@@ -89,25 +89,41 @@ def test_scores_are_the_similarities_of_sentence_transformers(built, encoder):
         assert found[document.id] == pytest.approx(expected.tolist(), abs=2e-5)
 
 
+def test_a_margin_is_the_distance_to_the_nearest_other_document(built, encoder):
+    profile, folder, queries = built
+    quiet_build(profile, folder)
+    profile = profile.model_copy(update={"doc2query": profile.doc2query.model_copy(update={"score_by": "margin"})})
+    query_scores.score(profile, folder, "cpu")
+    found = read_scores(folder)
+    model = SentenceTransformer(str(encoder), device="cpu")
+    documents = read_built_collection(folder).documents
+    vectors = model.encode([document.full_text for document in documents])
+    for row, document in enumerate(documents):
+        similarities = model.encode([f"ban {q}" for q in queries[document.id]]) @ vectors.T
+        expected = similarities[:, row] - np.delete(similarities, row, axis=1).max(axis=1)
+        assert found[document.id] == pytest.approx(expected.tolist(), abs=2e-5)
+    assert min(map(min, found.values())) < 0 < max(map(max, found.values()))
+
+
 def test_an_interrupted_scoring_goes_on_and_ends_the_same(built, monkeypatch):
     profile, folder, _ = built
     quiet_build(profile, folder)
     expected = (folder / "doc2query-scores" / "scores.jsonl").read_bytes()
-    similarities, calls = query_scores.similarities, []
+    scores_of, calls = query_scores.scores_of, []
 
     def interrupted(*arguments):
         if len(calls) == 2:
             raise KeyboardInterrupt
         calls.append(1)
-        return similarities(*arguments)
+        return scores_of(*arguments)
 
     monkeypatch.setattr(query_scores, "SHARD", 6)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(query_scores, "similarities", interrupted)
+        patched.setattr(query_scores, "scores_of", interrupted)
         query_scores.score(profile, folder, "cpu")
     with (folder / ".doc2query-scores.partial" / "progress.jsonl").open("a") as file:
         file.write('{"d12": [0.1')  # what a computer that stopped in the middle of a line leaves
-    monkeypatch.setattr(query_scores, "similarities", lambda *a: calls.append(1) or similarities(*a))
+    monkeypatch.setattr(query_scores, "scores_of", lambda *a: calls.append(1) or scores_of(*a))
     query_scores.score(profile, folder, "cpu")
     assert len(calls) == 4, "of four shards, two are done once more"
     assert (folder / "doc2query-scores" / "scores.jsonl").read_bytes() == expected
