@@ -59,7 +59,7 @@ def recall_against(sweep: pd.DataFrame, cost: str) -> go.Figure:
         )
     figure.update_xaxes(title=COSTS[cost], type="log")
     figure.update_yaxes(title="recall@10 against exact search")
-    return finish(figure, 460)
+    return finish(figure, 520)
 
 
 def growth(grown: pd.DataFrame, crossings: pd.DataFrame) -> go.Figure:
@@ -96,4 +96,4 @@ def growth(grown: pd.DataFrame, crossings: pd.DataFrame) -> go.Figure:
         )
     figure.update_xaxes(title="documents", type="log", dtick=1)
     figure.update_yaxes(title=COSTS["p50_ms"], type="log", dtick=1)
-    return finish(figure, 460)
+    return finish(figure, 520)

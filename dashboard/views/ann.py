@@ -7,17 +7,18 @@ from core.errors import UserError
 from dashboard import ann_live, ann_parts, ann_sizes, data, results, state
 from dashboard.text import show_error
 
-WORDS = """
+INTRODUCTION = """
 An exact search compares the query's vector with every document's: always right, and slower with every document more.
 An approximate one looks at a small part of them, and may miss some of the true nearest: **recall@10** is the share of
 the exact ten nearest that it finds.
-
+"""
+WORDS = """
 - **HNSW** (Malkov & Yashunin, 2018) is a graph: each document is linked to near ones, and a search walks from link to
   link towards the query. **M** (connections): how many links a document keeps; more find more and need more memory.
   **ef_construction**: how many candidates are weighed while the graph is built. **ef**: how many a search keeps in
   view; a larger one finds more and takes longer.
-- **IVF** sorts the documents into cells around centres, and a search looks into the
-  nearest cells. **probes**: how many.
+- **IVF** sorts the documents into cells around centres, and a search looks into the nearest cells. **probes**: how
+  many.
 - **PQ** (Jégou et al., 2011) keeps a byte for each of some segments of a vector, in place of four bytes a dimension;
   **SQ8** keeps one byte a dimension, **binary** one bit. What is found with such short codes is scored again with the
   whole vectors; **rescore**: how many times ten.
@@ -25,6 +26,7 @@ the exact ten nearest that it finds.
   what its length lacks, and the query a zero there: the products are the same (Bachrach et al., 2014).
 """
 opened: data.Opened = st.session_state["opened"]
+st.markdown(INTRODUCTION)
 dense = [system.name for system in opened.profile.system if system.kind == "dense"]
 if not dense:
     raise UserError(f"{opened.folder.name} has no dense system; this page compares searches over vectors")
@@ -57,4 +59,5 @@ for title, draw in {
         draw()
     except UserError as error:
         show_error(error)
+st.header("What the indexes and their parameters are")
 st.markdown(WORDS)

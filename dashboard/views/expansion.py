@@ -79,10 +79,10 @@ def overall() -> pd.DataFrame:
         column_config={f"{measure} gained": SIGNED},
         alt="Effect of expansion by topic",
     )
+    st.caption(f"In and out: documents that came into the first {depth} ranks with expansion, and that left them.")
     by_topic = table.set_index("topic")
     export.downloads(by_topic, texts(by_topic), f"{opened.folder.name}-expansion", "Effect of expansion by topic")
     figures_origin(opened, measure, [system.name, plain])
-    st.caption(f"In and out: documents that came into the first {depth} ranks with expansion, and that left them.")
     return table
 
 
