@@ -4,9 +4,10 @@ Writes the artifact `ann/<system>`: `sweep.csv`, a row an index and a value of i
 for the live panel. With --size N the system's vectors are simulated to N documents, or N of them drawn where there
 are more (see `core.simulate`), and the artifact is `ann-simulated/<system>-N`.
 
-Timings are of one thread. Single queries are timed after a warm-up round, all indexes in turns, query by query, so that
-drift of the machine hits all alike. Indexes that are built stay on disk until the end: an interrupted sweep goes on.
-With --engine ray the workers build them side by side, which their build times show, on machines that share this folder.
+Timings are of one thread. Single queries are timed after a warm-up round, all indexes in turns and in a new order for
+each query, so that drift of the machine and what the processor's cache holds hit all alike. Indexes that are built
+stay on disk until the end: an interrupted sweep goes on. With --engine ray the workers build them side by side, which
+their build times show, on machines that share this folder.
 """
 
 import argparse
@@ -140,13 +141,14 @@ def _measure(
                 rows.append(row)
         for (index, value), row in zip(tqdm(points, desc="recall", unit="point"), rows, strict=True):
             _turn(index, value)
-            started = time.perf_counter()
             found = index.search(queries, 10)
+            started = time.perf_counter()
+            index.search(queries, 10)  # the first one read the index into memory
             row["queries_per_second"] = len(queries) / (time.perf_counter() - started)
             row["recall@10"] = recall_at_k(found[0], truth[:, :10])
             row[f"recall@{deep}"] = recall_at_k(index.search(queries, deep)[0], truth)
             row["found"] = found
-        for row, milliseconds in zip(rows, _latencies(points, queries, settings.repeats), strict=True):
+        for row, milliseconds in zip(rows, _latencies(points, queries, settings.repeats, settings.seed), strict=True):
             quantiles = np.percentile(milliseconds, [50, 95, 99])
             row |= dict(zip(("p50_ms", "p95_ms", "p99_ms"), quantiles, strict=True))
     return rows
@@ -181,12 +183,18 @@ def _built(
     return index, seconds, path.stat().st_size
 
 
-def _latencies(points: list[tuple[VectorIndex, int | None]], queries: np.ndarray, repeats: int) -> list[list[float]]:
+def _latencies(
+    points: list[tuple[VectorIndex, int | None]], queries: np.ndarray, repeats: int, seed: int
+) -> list[list[float]]:
     """Return the milliseconds of every single query of each point: [n_points][n_queries * repeats]."""
     times: list[list[float]] = [[] for _ in points]
+    order = np.random.default_rng(seed)
     for repeat in tqdm(range(repeats + 1), desc="latency", unit="round"):  # the first round warms up
         for query in queries:
-            for number, (index, value) in enumerate(points):
+            # In a new order each time: a search right after one of the same query in the same index finds its path in
+            # the processor's cache, one right after exact search finds nothing there.
+            for number in order.permutation(len(points)):
+                index, value = points[number]
                 _turn(index, value)
                 started = time.perf_counter()
                 index.search(query[None], 10)
