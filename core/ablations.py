@@ -23,6 +23,7 @@ from core.index import ExactIndex
 from core.measures import evaluate, mean
 from core.models import locate_model, model_digest, pick_device
 from core.profile import FinetuneSettings, Profile
+from core.runs import run_of
 from core.triples import locate_triples, read_triples, split_by_query
 
 RECIPE = "recipe"
@@ -116,10 +117,7 @@ def _figures(
     index.build(encode_texts(model, [document.full_text for document in collection.documents], "document"))
     texts = [topic.text(profile.collection.topic_field) for topic in collection.topics]
     positions, scores = index.search(encode_texts(model, texts, "query"), 10)
-    found = {
-        topic.id: {names[i]: float(score) for i, score in zip(own, of_own, strict=True)}
-        for topic, own, of_own in zip(collection.topics, positions, scores, strict=True)
-    }
+    found = run_of([topic.id for topic in collection.topics], names, positions, scores)
     ndcg = mean(evaluate(found, collection.qrels, ["nDCG@10"])["nDCG@10"])
     mrr = evaluator(model)[evaluator.primary_metric]
     return {f"MRR@10{when}": round(mrr, 4), f"nDCG@10{when}": round(ndcg, 4)}

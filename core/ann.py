@@ -31,10 +31,10 @@ from core.engines import HERE, Engine, over_shards
 from core.errors import UserError
 from core.index import ExactIndex, VectorIndex
 from core.index_kinds import make_index
-from core.measures import evaluate, mean
+from core.measures import Evaluator, evaluate, mean
 from core.profile import IndexSettings, Profile, SystemSettings
 from core.recall import recall_at_k
-from core.runs import Scores
+from core.runs import run_of
 from core.simulate import intrinsic_dimension, simulate
 
 SWEEP = "sweep.csv"
@@ -203,20 +203,13 @@ def _latencies(
     return times
 
 
-def _run(collection: Collection, ids: list[str], positions: np.ndarray, scores: np.ndarray) -> Scores:
-    """Return what a search found as a run, topic -> document -> score."""
-    return {
-        topic.id: {ids[i]: float(score) for i, score in zip(own, of_own, strict=True) if i >= 0}
-        for topic, own, of_own in zip(collection.topics, positions, scores, strict=True)
-    }
-
-
 def _add_ndcg(rows: list[dict[str, Any]], collection: Collection, ids: list[str]) -> None:
     """Add nDCG@10 with each index in place of exact search, and the relevant documents that it lost, topic by topic."""
     lost_from: dict[str, set[str]] = {}
+    evaluator = Evaluator(collection.qrels, ["nDCG@10"])
     for row in rows:
-        run = _run(collection, ids, *row["found"])
-        row["nDCG@10"] = mean(evaluate(run, collection.qrels, ["nDCG@10"])["nDCG@10"])
+        run = run_of([topic.id for topic in collection.topics], ids, *row["found"])
+        row["nDCG@10"] = mean(evaluator.evaluate(run)["nDCG@10"])
         relevant = {
             topic: {d for d in found if collection.qrels.get(topic, {}).get(d, 0) > 0} for topic, found in run.items()
         }
@@ -233,7 +226,7 @@ def _similarities(collection: Collection, vectors: np.ndarray, queries: np.ndarr
         exact.build(vectors)
         positions, scores = exact.search(queries, 10)
         first_ten.append(positions)
-        run = _run(collection, ids, positions, scores)
+        run = run_of([topic.id for topic in collection.topics], ids, positions, scores)
         figures[f"nDCG@10 by {similarity}"] = mean(evaluate(run, collection.qrels, ["nDCG@10"])["nDCG@10"])
     lengths = np.linalg.norm(vectors, axis=1)
     figures["first ten in common"] = recall_at_k(first_ten[1], first_ten[0])

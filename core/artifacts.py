@@ -27,6 +27,8 @@ from core.errors import UserError
 MANIFEST = "manifest.json"
 OWN_DIGEST = "sha256"
 """In a manifest and in a saved profile: the digest of all the rest of it."""
+KEY = ".key"
+"""In an artifact that is being written: the digest of what it is made of."""
 PROFILE = "profile.json"
 """Beside a collection's artifacts: the profile that they were built with."""
 RESERVED = ("models", "downloads", "ablations", "quality", "growth")
@@ -112,8 +114,7 @@ def _checked(table: Any) -> Manifest:
     """Return the manifest that a table holds; one of an earlier version has no digest of its own to compare."""
     if not isinstance(table, dict):
         raise ValueError("it is no JSON object")
-    recorded = table.pop(OWN_DIGEST, None)
-    if recorded is not None and recorded != value_digest(table):
+    if not fits_own_digest(table):
         raise ValueError(f"its {OWN_DIGEST} is not that of what it holds")
     manifest = Manifest(**table)
     if not all({"bytes", "sha256"} <= set(entry) for entry in dict(manifest.files).values()):
@@ -226,7 +227,7 @@ def writing(
             partial.mkdir(exist_ok=True)
             write_text(key_file, key)
             yield partial
-            _seal(partial, folder, stage, settings, inputs, facts, started)
+            _seal(partial, folder, old, stage, settings, inputs, facts, started)
         except BaseException as error:
             full = _disk_is_full(error, folder.parent)
             if not resume:
@@ -236,9 +237,6 @@ def writing(
                     f"the disk is full: {shown(folder)} could not be written; make room and run the same command again"
                 ) from error
             raise
-
-
-KEY = ".key"
 
 
 def _disk_is_full(error: BaseException, folder: Path) -> bool:
@@ -251,6 +249,7 @@ def _disk_is_full(error: BaseException, folder: Path) -> bool:
 def _seal(
     partial: Path,
     folder: Path,
+    old: Path,
     stage: str,
     settings: Mapping[str, Any],
     inputs: Mapping[str, str],
@@ -266,9 +265,12 @@ def _seal(
         for path in sorted(partial.rglob("*"))
         if path.is_file() and path not in (partial / MANIFEST, partial / KEY)
     }
+    command, place = rebuild_command(folder), Path(shown(folder)).parts[1:]
+    if stage == "import_runs" and place:  # the profile that says so is saved when all is there
+        command = import_command(place[0], place[1:], settings.get("derived_from", ""))
     manifest = Manifest(
         stage=stage,
-        command=rebuild_command(folder),
+        command=command,
         settings=dict(settings),
         inputs=dict(inputs),
         files=files,
@@ -280,7 +282,6 @@ def _seal(
     )
     write_text(partial / MANIFEST, with_own_digest(manifest.__dict__))
     (partial / KEY).unlink()  # as late as can be: without it nothing is resumed
-    old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
@@ -292,6 +293,12 @@ def with_own_digest(table: Mapping[str, Any]) -> str:
     """Return a table as the text of a JSON file that holds its own digest, too."""
     plain: dict[str, Any] = json.loads(json.dumps(table))
     return json.dumps(plain | {OWN_DIGEST: value_digest(plain)}, indent=1, ensure_ascii=False) + "\n"
+
+
+def fits_own_digest(table: dict[str, Any]) -> bool:
+    """Take from a table what `with_own_digest` added, and say whether it was right; earlier versions added none."""
+    recorded = table.pop(OWN_DIGEST, None)
+    return recorded is None or recorded == value_digest(table)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -368,17 +375,29 @@ def _given_once(collection: str, place: tuple[str, ...]) -> str | None:
         imported = {("runs", system["name"]) for system in saved["system"] if system["kind"] == "run"}
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if place == ("collection",) and source == "derived":
-        return f"python -m core.derive SOURCE --qrels FILE --name {collection}"
-    if place == ("collection",) and source == "imported":
-        return f"python -m core.import_runs RUN --name {collection} --qrels FILE"
-    return f"python -m core.import_runs RUN --name {collection}" if place in imported else None
+    if place in imported or (place == ("collection",) and source in ("derived", "imported")):
+        return import_command(collection, place, "SOURCE" if source == "derived" else "")
+    return None
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that shape results, those that are installed."""
+def import_command(collection: str, place: tuple[str, ...], derived_from: str = "") -> str:
+    """Return the command that brings an imported run, or judgments given once, in again.
+
+    Args:
+        place: of the artifact in its collection: ("runs", NAME) or ("collection",).
+        derived_from: the collection whose documents and runs the judgments were given for.
+    """
+    if place[0] == "runs":
+        return f"python -m core.import_runs RUN --name {collection}"
+    if derived_from:
+        return f"python -m core.derive {derived_from} --qrels FILE --name {collection}"
+    return f"python -m core.import_runs RUN --name {collection} --qrels FILE"
+
+
+def versions(*more: str) -> dict[str, str]:
+    """Return the versions of Python, of the libraries that shape results and of `more`, those that are installed."""
     found = {"python": platform.python_version()}
-    for name in RECORDED_VERSIONS:
+    for name in (*RECORDED_VERSIONS, *more):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

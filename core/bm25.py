@@ -114,7 +114,7 @@ class Bm25Index:
         predicted: Mapping[str, list[str]] | None = None,
         expansion: ExpansionSettings | None = None,
     ) -> "Bm25Index":
-        """Index documents; they are read once for each field.
+        """Index documents; they are read once for each field, and once for their ids.
 
         Args:
             predicted: queries of each document; appended to its (last) field, or the last field of all.

@@ -2,15 +2,14 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from core.artifacts import ARTIFACTS, PROFILE, RESERVED, ROOT, with_own_digest, write_text
+from core.artifacts import ARTIFACTS, PROFILE, ROOT, with_own_digest, write_text
 from core.errors import UserError
 from core.models import MODELS_VARIABLE
-from core.profile import SAFE_NAME, Profile, read_profile
+from core.profile import Profile, collection_name_problem, read_profile
 
 
 def add_profile_options(parser: argparse.ArgumentParser) -> None:
@@ -41,10 +40,8 @@ def with_collection(profile: Profile, given: str) -> Profile:
     name = folder.resolve().name if folder.is_dir() else folder.name
     if name == "sample":
         raise UserError('--collection: a folder named "sample" would take the embedded sample\'s place; rename it')
-    if not re.match(SAFE_NAME, name) or name in RESERVED:
-        raise UserError(
-            f"--collection: {name!r} cannot be a collection's name: letters, digits, . _ + - can; rename it"
-        )
+    if problem := collection_name_problem(name):
+        raise UserError(f"--collection: {problem}; rename it")
     settings = profile.collection.model_copy(update={"name": name, "source": source})
     return profile.model_copy(update={"collection": settings})
 

@@ -21,6 +21,7 @@ from core import cli
 from core.artifacts import ARTIFACTS, file_digest, open_artifact, value_digest, writing
 from core.documents import (
     CORPUS,
+    CORPUS_FILES,
     Document,
     StoredDocuments,
     corpus_files,
@@ -219,7 +220,7 @@ def unpack(archive: Path, folder: Path, name: str) -> None:
 
 def source_digest(folder: Path) -> str:
     """Return one digest of the files of a collection's folder, "" when it is not there."""
-    names = ("corpus.jsonl", "corpus-*.jsonl", "corpus/*.jsonl", "queries.jsonl")
+    names = (*CORPUS_FILES, TOPICS)
     patterns = [*names, *(f"{name}.gz" for name in names), "qrels/*.tsv*"]
     files = [path for pattern in patterns for path in folder.glob(pattern) if path.is_file()]
     digests = {path.relative_to(folder).as_posix(): file_digest(path) for path in files}

@@ -7,16 +7,15 @@ come along as imported ones: to search anew, there is the collection that they c
 """
 
 import argparse
-import re
 import shutil
 from pathlib import Path
 
 from core import artifacts, cli
-from core.artifacts import PROFILE, RESERVED, building, file_digest, is_whole, read_manifest, shown, writing
+from core.artifacts import PROFILE, building, file_digest, is_whole, read_manifest, shown, writing
 from core.collection import CORPUS, QRELS, TOPICS, read_built_collection, write_topics
 from core.errors import UserError
 from core.evaluate import evaluate_systems
-from core.profile import SAFE_NAME, CollectionSettings, Profile, SystemSettings, read_profile
+from core.profile import CollectionSettings, Profile, SystemSettings, collection_name_problem, read_profile
 from core.qrels import Qrels, read_qrels, write_qrels
 from core.runs import FILE, Scores, built_run, ranked, write_run
 
@@ -32,8 +31,8 @@ def derive(source: str, name: str, qrels: Path, residual: bool = False) -> Path:
         UserError: the name cannot be used, the source is not built, or the qrels cannot be read or share no topic with
             it.
     """
-    if not re.match(SAFE_NAME, name) or name in RESERVED:
-        raise UserError(f"{name!r} cannot be a collection's name: letters, digits, '.', '_', '+' and '-' can")
+    if problem := collection_name_problem(name):
+        raise UserError(problem)
     original, folder = artifacts.ARTIFACTS / source, artifacts.ARTIFACTS / name
     profile = read_profile(str(original / PROFILE)) if (original / PROFILE).is_file() else read_profile(source)
     collection = read_built_collection(original)

@@ -4,6 +4,7 @@ import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, overload
@@ -12,6 +13,8 @@ from core.errors import UserError
 from core.lines import read_json_lines
 
 CORPUS = "corpus.jsonl"
+CORPUS_FILES = (CORPUS, "corpus-*.jsonl", "corpus/*.jsonl")
+"""What the files of a corpus may be called, each also with .gz."""
 WINDOW = 16_384
 """Documents that are sorted by length at a time: enough for shards of similar length, few enough for any memory."""
 
@@ -45,7 +48,7 @@ def corpus_files(folder: Path) -> list[Path]:
         UserError: there is none, or more than one of the three.
     """
     found = []
-    for pattern in (CORPUS, "corpus-*.jsonl", "corpus/*.jsonl"):
+    for pattern in CORPUS_FILES:
         packed = {path.name.removesuffix(".gz"): path for path in folder.glob(f"{pattern}.gz") if path.is_file()}
         by_name = packed | {path.name: path for path in folder.glob(pattern) if path.is_file()}
         if by_name:
@@ -116,13 +119,19 @@ class StoredDocuments(Sequence[Document]):
     """The documents of a file that `write_documents` wrote: in memory is where each begins, eight bytes a document."""
 
     def __init__(self, path: Path):
-        self.path, self._begins = path, _line_begins(path)
+        self.path = path
+
+    @cached_property
+    def _begins(self) -> "array[int]":
+        """Where each begins: looked for when one is asked for by its position, or how many there are."""
+        return _line_begins(self.path)
 
     def __len__(self) -> int:
         return len(self._begins)
 
     def __iter__(self) -> Iterator[Document]:
-        return self._from(0)
+        with self.path.open("rb") as file:
+            yield from map(_stored_document, file)
 
     @overload
     def __getitem__(self, at: int) -> Document: ...

@@ -70,10 +70,15 @@ class HnswlibIndex:
 
     @property
     def bytes(self) -> int:
-        """See `VectorIndex`: vectors, labels and links, of which the upper layers' are an expectation.
+        """See `VectorIndex`."""
+        return graph_bytes(self._index.get_current_count(), self._index.dim, self.connections)
 
-        An element has 2M links in the bottom layer, and M in each upper one: of these it is in 1 / (M - 1) on average.
-        """
-        bottom = 4 * self._index.dim + 4 * (2 * self.connections + 1) + 8
-        upper = (4 * self.connections + 4) / (self.connections - 1)
-        return int(self._index.get_current_count() * (bottom + upper))
+
+def graph_bytes(documents: int, dimension: int, connections: int) -> int:
+    """Return the bytes of vectors, labels and links, of which the upper layers' are an expectation.
+
+    An element has 2M links in the bottom layer, and M in each upper one: of these it is in 1 / (M - 1) on average.
+    """
+    bottom = 4 * dimension + 4 * (2 * connections + 1) + 8
+    upper = (4 * connections + 4) / (connections - 1)
+    return int(documents * (bottom + upper))

@@ -17,7 +17,6 @@ from defusedxml.ElementTree import parse
 from core import artifacts, cli
 from core.artifacts import (
     PROFILE,
-    RESERVED,
     building,
     file_digest,
     is_whole,
@@ -29,7 +28,14 @@ from core.artifacts import (
 from core.collection import QRELS, Topic, read_topics, write_topics
 from core.errors import UserError
 from core.evaluate import evaluate_systems
-from core.profile import SAFE_NAME, CollectionSettings, Profile, SystemSettings, read_profile
+from core.profile import (
+    SAFE_NAME,
+    CollectionSettings,
+    Profile,
+    SystemSettings,
+    collection_name_problem,
+    read_profile,
+)
 from core.qrels import Qrels, read_qrels, write_qrels
 from core.runs import FILE, Run, ranked, read_run, write_run
 
@@ -108,8 +114,8 @@ def import_runs(
     Raises:
         UserError: a file is not as expected, or a name is taken by a system that is no imported run.
     """
-    if not re.match(SAFE_NAME, name) or name in RESERVED:
-        raise UserError(f"{name!r} cannot be a collection's name: letters, digits, '.', '_', '+' and '-' can")
+    if problem := collection_name_problem(name):
+        raise UserError(problem)
     folder = artifacts.ARTIFACTS / name
     read = [read_run(path, "rank" if by_rank else "score") for path in runs]
     if names:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.artifacts import MANIFEST, ROOT, Manifest, damage, read_manifest, rebuild_command, shown
+from core.artifacts import MANIFEST, ROOT, Manifest, damage, import_command, read_manifest, rebuild_command, shown
 from core.build import steps
 from core.errors import UserError
 from core.profile import Profile
@@ -68,9 +68,8 @@ def _other(path: Path, names: set[str] | None, profile: Profile) -> Entry:
         state, reason = "not of this build", "no system of the profile uses it; its folder may be deleted"
     command = rebuild_command(path)
     if manifest and manifest.stage == "import_runs":
-        command = f"python -m core.import_runs FILE --name {profile.collection.name}"
-        if "derived_from" in manifest.settings:
-            command = f"python -m core.derive {manifest.settings['derived_from']} --qrels FILE --name NAME"
+        place = Path(shown(path)).parts[2:]  # after artifacts/COLLECTION
+        command = import_command(profile.collection.name, place, manifest.settings.get("derived_from", ""))
     return Entry(shown(path), manifest.stage if manifest else "", state, reason or "", _size(path), command, manifest)
 
 

@@ -29,6 +29,7 @@ from core import cli
 from core.artifacts import open_artifact, read_manifest, value_digest, writing
 from core.encode import load_vectors
 from core.errors import UserError
+from core.hnswlib_index import graph_bytes
 from core.index import as_queries, check_beside, nothing_found, of_one_length, write_beside
 from core.profile import Profile, SystemSettings
 
@@ -182,9 +183,8 @@ class MilvusIndex:
 
     @property
     def bytes(self) -> int:
-        """See `VectorIndex`: vectors and the expected links of the graph, as hnswlib has them; Milvus does not say."""
-        bottom = 4 * self.dimension + 4 * (2 * self.connections + 1) + 8
-        return int(self.documents * (bottom + (4 * self.connections + 4) / (self.connections - 1)))
+        """See `VectorIndex`: as of hnswlib's graph; Milvus does not say."""
+        return graph_bytes(self.documents, self.dimension, self.connections)
 
 
 def _close(client: Any, folder: tempfile.TemporaryDirectory[str] | None, uri: str | None) -> None:

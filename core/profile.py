@@ -1,13 +1,14 @@
 """Profiles: one TOML file holds every setting of a build, from the collection to the list of systems."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from core.artifacts import OWN_DIGEST, value_digest
+from core.artifacts import OWN_DIGEST, RESERVED, fits_own_digest
 from core.errors import UserError
 from core.measures import parse_measure
 
@@ -20,6 +21,15 @@ PROFILES = Path(__file__).parent / "profiles"
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 
 
+def collection_name_problem(name: str) -> str:
+    """Say why a collection cannot have this name, "" where it can."""
+    if not re.match(SAFE_NAME, name):
+        return f"{name!r} cannot be a collection's name: letters, digits, '.', '_', '+' and '-' can"
+    if name in RESERVED:
+        return f"{name!r} cannot be a collection's name: artifacts/{name} holds something else"
+    return ""
+
+
 class Section(BaseModel):
     """A table of the profile; a key that it does not know is an error."""
 
@@ -29,13 +39,20 @@ class Section(BaseModel):
 class CollectionSettings(Section):
     """Where documents, topics and qrels come from."""
 
-    name: str = Field(pattern=SAFE_NAME)
+    name: str
     source: str = "embedded"
     """"embedded", a BEIR data set as "beir:trec-covid", or a folder in the BEIR layout."""
     split: str = Field("test", pattern=SAFE_NAME)
     judged_only: bool = False
     unjudged_topics: Literal["error", "drop"] = "error"
     topic_field: Literal["query", "question", "narrative"] = "question"
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, name: str) -> str:
+        if problem := collection_name_problem(name):
+            raise ValueError(problem)
+        return name
 
 
 class AnalyzerSettings(Section):
@@ -311,8 +328,7 @@ def read_profile(name_or_path: str) -> Profile:
         raise UserError(f"no profile {name_or_path!r}: give one of {', '.join(names())}, or a TOML file") from None
     except (ValueError, RecursionError) as error:  # of TOML, of JSON, of UTF-8; or brackets in a thousand brackets
         raise UserError(f"{path.name}: not a profile ({error})") from None
-    recorded = table.pop(OWN_DIGEST, None) if path.suffix == ".json" and isinstance(table, dict) else None
-    if recorded is not None and recorded != value_digest(table):
+    if path.suffix == ".json" and isinstance(table, dict) and not fits_own_digest(table):
         raise UserError(
             f'{path.name}: damaged, or changed by hand since a build saved it (then take its line "{OWN_DIGEST}" out)'
         )

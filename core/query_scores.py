@@ -2,8 +2,8 @@
 
 A T5 also writes queries that its document does not answer, or that a hundred others answer as well. A dense system of
 the profile says how near each query is to the document it was predicted for, alone or compared with the nearest other
-document: the artifact `doc2query-scores`. Neither topics nor judgments are read. Which
-share is kept is a setting of the system that searches them (`ExpansionSettings`).
+document: the artifact `doc2query-scores`. Neither topics nor judgments are read. Which share is kept is a setting of
+the system that searches them (`ExpansionSettings`).
 """
 
 import json
@@ -35,10 +35,10 @@ def score(profile: Profile, folder: Path, device: str = "auto") -> Path:
         UserError: queries, vectors or the scorer's model are missing or damaged.
     """
     facts: dict[str, Any] = {}
-    locate_model(find_settings(profile, profile.doc2query.scorer).model)  # before its digest is taken
+    system = find_settings(profile, profile.doc2query.scorer)
+    locate_model(system.model)  # before its digest is taken
     settings, inputs = scores_settings(profile), scores_inputs(profile, folder)
     with writing(folder / SCORES_FOLDER, "doc2query score", settings, inputs, facts, resume=True) as partial:
-        system = find_settings(profile, profile.doc2query.scorer)
         queries = read_expansions(folder)
         vectors, ids = load_vectors(folder, system.name)
         progress = partial / "progress.jsonl"

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
@@ -207,6 +207,20 @@ def first_ranked(by_document: Mapping[str, float], k: int) -> list[str]:
         reaches = scores >= np.partition(scores, -k)[-k]
         by_document = {d: by_document[d] for d in compress(by_document, reaches)}
     return [document for document, _ in ranked(by_document)[:k]]
+
+
+def run_of(topics: Iterable[str], documents: Sequence[str], positions: np.ndarray, scores: np.ndarray) -> Scores:
+    """Return what an index found as a run, topic -> document -> score.
+
+    Args:
+        documents: their ids, in the index's order.
+        positions: int64 [n_topics, k], -1 where there was no k-th document.
+        scores: float32 [n_topics, k].
+    """
+    return {
+        topic: {documents[i]: float(score) for i, score in zip(own, of_own, strict=True) if i >= 0}
+        for topic, own, of_own in zip(topics, positions, scores, strict=True)
+    }
 
 
 def write_run(path: Path, tag: str, rankings: Iterable[tuple[str, list[tuple[str, float]]]]) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 import pandas as pd
 
 from core import artifacts
-from core.artifacts import MANIFEST, Manifest, damage, read_manifest, rebuild_command, remove_tree, shown
-from core.errors import UserError
+from core.artifacts import MANIFEST, Manifest, open_artifact, remove_tree
 
 FILE = "history.json"
 
@@ -40,11 +39,7 @@ def read_training(name: str) -> Training:
         UserError: it is missing or damaged.
     """
     folder = artifacts.ARTIFACTS / "models" / name
-    manifest = read_manifest(folder)
-    history_alone = Manifest(**{**vars(manifest), "files": {k: v for k, v in manifest.files.items() if k == FILE}})
-    problem = damage(folder, history_alone) or ("" if history_alone.files else f"{shown(folder)} has no history")
-    if problem:
-        raise UserError(f"{problem}; train it again with {rebuild_command(folder)}")
+    manifest = open_artifact(folder, FILE)
     return Training(folder, manifest, as_table(json.loads((folder / FILE).read_text(encoding="utf-8"))))
 
 

@@ -44,8 +44,8 @@ def measured(section: str, folder: Path, system: str, scale: Scale, whole: bool)
     elif section in ("encode", "exact"):
         from scripts.benchmarks import vectors
 
-        yield from vectors.encode(folder, system, scale, whole) if section == "encode" else ()
-        yield from vectors.exact(folder, system, scale) if section == "exact" else ()
+        encoding = section == "encode"
+        yield from vectors.encode(folder, system, scale, whole) if encoding else vectors.exact(folder, system, scale)
     elif section == "evaluation":
         from scripts.benchmarks import evaluation
 

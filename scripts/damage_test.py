@@ -14,6 +14,7 @@ does not depend on the file, or was read before. Nothing else passes, no traceba
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -43,7 +44,6 @@ from core import (  # noqa: E402
     ann,
     artifacts,
     bm25,
-    cli,
     collection,
     doc2query,
     encode,
@@ -300,40 +300,39 @@ def campaign(
     reading = readers(name, profile)
     reads = {what: opened_files(read) for what, read in reading.items()}
     expected = {what: read() for what, read in reading.items()}
-    apps = {page: [open_page(page, name)] for page in PAGES} if pages else {}
-    of_page = {page: opened_files(partial(open_page, page, name)) for page in apps}
-    looks = {page: drawn(open_page(page, name)) for page in apps}
+    shown = PAGES if pages else ()
+    of_page = {page: opened_files(partial(open_page, page, name)) for page in shown}
+    looks = {page: drawn(open_page(page, name)) for page in shown}
     planned, other_of = plan(name, profile), partners(files)
     counts: dict[str, Count] = defaultdict(Count)
-    for path in files:
-        for way in WAYS if re.search(pattern, str(path)) else ():
-            for _ in range(each):
-                other = other_of.get(path) if way == "swap" else None
-                paths = [path, *([other] if other else [])]
-                before = {p: p.read_bytes() for p in paths}
-                try:
-                    if not damage(path, way, other, generator):
-                        continue
-                    problems = {
-                        what: problem_of(read, expected[what], paths)
-                        for what, read in reading.items()
-                        if any(p in reads[what] for p in paths)
-                    }
-                    if path.name != PROFILE:
-                        problems["plan"] = problem_of_plan(name, profile, planned, path)
-                    for page in apps:
-                        if any(p in of_page[page] for p in paths):
-                            app = open_page(page, name)
-                            problems[f"page {page}"] = problem_of_page(app, looks[page], paths)
-                finally:
-                    for p, content in before.items():
-                        p.write_bytes(content)
-                count = counts[kind_of(path)]
-                count.made += 1
-                count.detected += not any(problems.values())
-                for what, problem in problems.items():
-                    if problem:
-                        print(f"  FAULT {way} {artifacts.shown(path)}: {what}: {problem}", flush=True)
+    chosen = [path for path in files if re.search(pattern, str(path))]
+    for path, way, _ in itertools.product(chosen, WAYS, range(each)):
+        other = other_of.get(path) if way == "swap" else None
+        paths = [path, *([other] if other else [])]
+        before = {p: p.read_bytes() for p in paths}
+        try:
+            if not damage(path, way, other, generator):
+                continue
+            problems = {
+                what: problem_of(read, expected[what], paths)
+                for what, read in reading.items()
+                if any(p in reads[what] for p in paths)
+            }
+            if path.name != PROFILE:
+                problems["plan"] = problem_of_plan(name, profile, planned, path)
+            for page in shown:
+                if any(p in of_page[page] for p in paths):
+                    app = open_page(page, name)
+                    problems[f"page {page}"] = problem_of_page(app, looks[page], paths)
+        finally:
+            for p, content in before.items():
+                p.write_bytes(content)
+        count = counts[kind_of(path)]
+        count.made += 1
+        count.detected += not any(problems.values())
+        for what, problem in problems.items():
+            if problem:
+                print(f"  FAULT {way} {artifacts.shown(path)}: {what}: {problem}", flush=True)
     return counts
 
 
@@ -349,7 +348,6 @@ def make_small() -> Profile:
     doc2query.train(profile, None, "cpu")
     build(profile, folder, "cpu", say=lambda _: None)
     pseudo_labels.label(profile, folder, "cpu")
-    cli.save_profile(profile, folder)
     return profile
 
 

@@ -97,15 +97,18 @@ def stages(profile: Profile) -> list[Stage]:
 
 def build_all(profile: Profile, force: bool = False) -> None:
     """Make everything that is missing or stale, with the stages that `core.build` does not know."""
-    for stage in stages(profile):
-        if stage.name == "doc2query-model" and not is_whole(stage.target):
-            stage.make()
+    make_missing(profile, "doc2query-model")
     outcomes = build(profile, FOLDER, "cpu", force=force)
     if failed := [outcome for outcome in outcomes if outcome.result == "failed"]:
         raise SystemExit(f"failed: {failed}")
-    for stage in stages(profile):
-        if stage.name == "pseudo-labels" and not is_whole(stage.target):
-            stage.make()
+    make_missing(profile, "pseudo-labels")
+
+
+def make_missing(profile: Profile, name: str) -> None:
+    """Make one stage's artifact unless it is there."""
+    stage = next(stage for stage in stages(profile) if stage.name == name)
+    if not is_whole(stage.target):
+        stage.make()
 
 
 # Processes
@@ -161,9 +164,9 @@ def wait(number: int) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(status), said
 
 
-def done(work: Callable[[], Any]) -> None:
-    """Do some work in a process of its own that must end well."""
-    status, said = wait(start(work))
+def done(work: Callable[[], Any], count_to: Path | None = None) -> None:
+    """Do some work in a process of its own that must end well; `count_to` as of `start`."""
+    status, said = wait(start(work, count_to=count_to))
     assert status == 0, f"status {status}: {said[-3000:]}"
 
 
@@ -276,11 +279,8 @@ def kill(stage: Stage, profile: Profile, expected: dict[str, Any], kills: int, g
     """Kill a stage at random moments, and at random operations."""
     counter = WORK / "operations"
     restore(without=stage)
-    status, said = wait(start(stage.make, count_to=counter))
-    assert status == 0, said[-3000:]
-    restore(without=stage)
     started = time.perf_counter()
-    done(stage.make)
+    done(stage.make, counter)
     duration, operations = time.perf_counter() - started, int(counter.read_text())
     at_moments, at_operations = Count(), Count()
     chosen = [(generator.random() * duration, 0) for _ in range(kills)]

@@ -12,7 +12,6 @@ looks at each page for a moment before it asks for the next. What a browser then
 import argparse
 import asyncio
 import json
-import os
 import random
 import re
 import socket
@@ -21,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +29,11 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
-ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from environment import ROOT
+from start import answers
+
 QUERIES = (
     "loss of smell",
     "do masks slow the spread",
@@ -50,10 +52,11 @@ class Tally:
     seconds: dict[str, list[float]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
-    @property
-    def all(self) -> list[float]:
-        """The seconds of all pages."""
-        return [value for values in self.seconds.values() for value in values]
+
+def open_tab(address: str) -> connect:
+    """Return the connection, to be entered, that a browser's tab makes to the dashboard at an address."""
+    stream = f"ws{address.removeprefix('http')}/_stcore/stream"
+    return connect(stream, subprotocols=["streamlit"], max_size=LARGEST_MESSAGE)  # type: ignore
 
 
 async def draw(tab: ClientConnection, page: str, parameters: dict[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -90,9 +93,8 @@ async def draw(tab: ClientConnection, page: str, parameters: dict[str, str]) -> 
 async def session(port: int, number: int, until: float, think: float, tally: Tally) -> None:
     """Browse until the time is over."""
     generator = random.Random(number)
-    address = f"ws://localhost:{port}/_stcore/stream"
     try:
-        async with connect(address, subprotocols=["streamlit"], max_size=LARGEST_MESSAGE) as tab:  # type: ignore
+        async with open_tab(f"http://localhost:{port}") as tab:
             pages, name = {"overview": ""}, "overview"
             while time.monotonic() < until:
                 parameters = {"collection": "sample"}
@@ -133,34 +135,34 @@ def start_server(port: int, log: Path) -> subprocess.Popen[bytes]:
     """Start a dashboard on localhost and wait until it answers."""
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
     with log.open("wb") as output:
-        server = subprocess.Popen(command, cwd=ROOT, env=os.environ.copy(), stdout=output, stderr=output)
+        server = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
     for _ in range(600):
-        try:
-            urllib.request.urlopen(f"http://localhost:{port}/_stcore/health", timeout=1).close()
+        if answers(port):
             return server
-        except OSError:
-            time.sleep(0.2)
+        time.sleep(0.2)
         if server.poll() is not None:
             break
     server.terminate()
     sys.exit(f"the dashboard did not start: {log.read_text()[-2000:]}")
 
 
+def p95(seconds: list[float]) -> float:
+    """Return the 95th percentile, to the millisecond."""
+    return round(sorted(seconds)[int(0.95 * (len(seconds) - 1))], 3)
+
+
 def summary(tally: Tally, memory: list[int], sessions: int, log: str) -> dict[str, Any]:
     """Return the figures of a load, times in seconds, memory in MiB."""
-    times = sorted(tally.all)
-    third = max(1, len(memory) // 10)
-    parts = {"start": memory[:third], "middle": memory[len(memory) // 2 :][:third], "end": memory[-third:]}
+    times = [value for values in tally.seconds.values() for value in values]
+    tenth = max(1, len(memory) // 10)
+    parts = {"start": memory[:tenth], "middle": memory[len(memory) // 2 :][:tenth], "end": memory[-tenth:]}
     return {
         "sessions": sessions,
         "pages drawn": len(times),
         "errors": len(tally.errors) + log.count("Traceback"),
         "median": round(statistics.median(times), 3) if times else None,
-        "p95": round(times[int(0.95 * (len(times) - 1))], 3) if times else None,
-        "p95 by page": {
-            name: round(sorted(values)[int(0.95 * (len(values) - 1))], 3)
-            for name, values in sorted(tally.seconds.items())
-        },
+        "p95": p95(times) if times else None,
+        "p95 by page": {name: p95(values) for name, values in sorted(tally.seconds.items())},
         "memory": {name: round(statistics.median(part) / 2**20) for name, part in parts.items() if part},
     }
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from core import cli, engines
+from core import cli
 from core.collection import read_built_collection
 from core.encode import SHARD, Encoder, encode_to_file, load_encoder
 from core.engines import HERE, Engine
@@ -45,17 +45,18 @@ def main() -> None:
     """Encode three times and print a line each."""
     parser = argparse.ArgumentParser(description=__doc__)
     cli.add_profile_options(parser)
-    engines.add_options(parser)
-    parser.set_defaults(engine="ray", workers=2)
+    parser.add_argument("--address", default="", help="a Ray cluster's (default: RAY_ADDRESS, or one on this machine)")
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--system", default="all-MiniLM-L6-v2")
     parser.add_argument("--documents", type=int, default=0, help="only so many; 0 (default) for all")
     options = parser.parse_args()
     profile, folder = cli.profile_and_folder(options)
-    system, engine = find_settings(profile, options.system), engines.chosen(options)
+    system, engine = find_settings(profile, options.system), Engine("ray", options.address, max(1, options.workers))
     documents = read_built_collection(folder).documents[: options.documents or None]
+    texts = [system.document_prefix + document.full_text for document in documents]
     with tempfile.TemporaryDirectory() as place:
         mark = Path(place) / "lost"
-        half = max(1, len(documents) // SHARD // engine.workers // 2)
+        half = max(1, len(texts) // SHARD // engine.workers // 2)
         load = functools.partial(load_encoder, system, options.device)
         whole = functools.partial(Encoder, load, "document")
         tries: dict[str, tuple[Callable[[], Encoder], Engine]] = {
@@ -66,7 +67,6 @@ def main() -> None:
         reference, first_speed = None, 0.0
         for name, (open_encoder, where) in tries.items():
             path = Path(place) / f"{name}.npy"
-            texts = [system.document_prefix + document.full_text for document in documents]
             speed = encode_to_file(open_encoder, texts, str, path, name, where)["per_second"]
             vectors = np.load(path)
             reference, first_speed = (vectors, speed) if reference is None else (reference, first_speed)

@@ -7,10 +7,7 @@ Needs the test command's environment (playwright) and a Chromium or Chrome.
 """
 
 import argparse
-import os
-import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -18,8 +15,8 @@ from playwright.sync_api import Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from environment import ROOT, find_browser
-from start import answers, free_port
+from environment import find_browser
+from serving import server
 
 PAGES = {
     "overview": ("", {}),
@@ -38,6 +35,7 @@ PAGES = {
     "report": ("report", {}),
 }
 WIDTHS = {"desktop": 1440, "mobile": 390}
+PORT = 8700
 PATIENCE_MILLISECONDS = 60_000
 
 
@@ -51,28 +49,17 @@ def main() -> None:
     browser = find_browser()
     if browser is None:
         sys.exit("no Chromium or Chrome is found")
-    port = free_port(8700)
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py"), "--server.headless=true"]
-    server = subprocess.Popen([*command, f"--server.port={port}"], cwd=ROOT, env=os.environ, stdout=subprocess.DEVNULL)
-    try:
-        while not answers(port):
-            if server.poll() is not None:
-                sys.exit("the dashboard did not start")
-            time.sleep(0.1)
-        with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
-            for theme in ("light", "dark"):
-                for device, width in WIDTHS.items():
-                    page = chromium.new_page(color_scheme=theme)
-                    for name, (path, parameters) in PAGES.items():
-                        query = urlencode({"collection": options.collection, **parameters})
-                        picture(page, f"http://localhost:{port}/{path}?{query}", width)
-                        page.screenshot(path=options.folder / f"{name}-{device}-{theme}.png")
-                    page.close()
-            chromium.close()
-    finally:
-        server.terminate()
-        server.wait()
+    with server(PORT) as address, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        for theme in ("light", "dark"):
+            for device, width in WIDTHS.items():
+                page = chromium.new_page(color_scheme=theme)
+                for name, (path, parameters) in PAGES.items():
+                    query = urlencode({"collection": options.collection, **parameters})
+                    picture(page, f"{address}/{path}?{query}", width)
+                    page.screenshot(path=options.folder / f"{name}-{device}-{theme}.png")
+                page.close()
+        chromium.close()
 
 
 def picture(page: Page, address: str, width: int) -> None:

@@ -16,6 +16,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -66,7 +67,7 @@ def write_collection(base: Path, folder: Path, size: int, words: int, seed: int)
     for part in tqdm(range(-(-size // FILE)), desc="documents", unit="file"):
         place = folder / "corpus" / f"part-{part:05}.jsonl.gz"
         with gzip.open(place, "wt", encoding="utf-8", compresslevel=1, newline="\n") as file:
-            for _, document in zip(range(min(FILE, size - part * FILE)), made, strict=False):
+            for document in islice(made, FILE):
                 entry = {"_id": document.id, "title": document.title, "text": document.text}
                 file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 

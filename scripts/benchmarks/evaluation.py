@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytrec_eval
 from core.measures import Evaluator
 from core.qrels import Qrels
 from core.runs import Scores, read_run, write_run
-from scripts.benchmarks.measuring import Comparison, Scale, in_turns, shared
+from scripts.benchmarks.measuring import WITHIN, Comparison, Scale, in_turns, shared
 
 MEASURES = {
     "nDCG@10": ("ndcg_cut.10", "ndcg@10"),
@@ -28,7 +29,6 @@ TOPICS, DEPTH, JUDGED, DOCUMENTS = 50, 1000, 1400, 171_332
 """Of the made-up runs and judgments: as in TREC-COVID."""
 DIFFERENT_RUNS = 10
 """They are measured again and again: a hundred different ones would fill a small memory."""
-WITHIN = 1 / 1.2
 READ_WITHIN_SECONDS = 0.1
 
 
@@ -106,7 +106,7 @@ def measure(scale: Scale) -> Iterator[Comparison | str]:
         path = Path(folder) / "a.run"
         rankings = {topic: list(by_document.items()) for topic, by_document in runs[0].items()}
         write_run(path, "tag", rankings.items())
-        tasks = {name: _of_path(read, path) for name, read in readers().items()}
+        tasks = {name: partial(read, path) for name, read in readers().items()}
         found = in_turns(tasks, 2 * scale.rounds, scale.seconds)
     task = f"read a run of {TOPICS * DEPTH:,} lines"
     yield Comparison("evaluation", task, "", "RankScope", found, limit=READ_WITHIN_SECONDS)
@@ -114,7 +114,3 @@ def measure(scale: Scale) -> Iterator[Comparison | str]:
 
 def _of_all(evaluate: Callable[[Scores], Any], runs: list[Scores], count: int) -> Callable[[], object]:
     return lambda: [evaluate(runs[number % len(runs)]) for number in range(count)]
-
-
-def _of_path(read: Callable[[Path], Any], path: Path) -> Callable[[], object]:
-    return lambda: read(path)

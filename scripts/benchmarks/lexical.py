@@ -15,11 +15,9 @@ from core.artifacts import PROFILE
 from core.bm25 import Bm25Index, Field
 from core.collection import read_built_collection
 from core.profile import Bm25Settings, read_profile
-from scripts.benchmarks.measuring import Comparison, Scale, in_turns, shared
+from scripts.benchmarks.measuring import WITHIN, Comparison, Scale, in_turns, shared
 
 SECTION = "bm25"
-WITHIN = 1 / 1.2
-"""The least ratio of a library's time to ours where ours may be 1.2 times as long."""
 SAME = 0.95
 """The same where ours may take no longer: ours is bm25s' own build, and two runs of that differ by as much."""
 Search = Callable[[str, int], object]

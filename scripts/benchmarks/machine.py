@@ -2,7 +2,6 @@
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +30,4 @@ def machine() -> dict[str, Any]:
 
 def all_versions() -> dict[str, str]:
     """Return the versions of Python and of all libraries that were measured, those that are installed."""
-    found = versions()
-    for name in COMPARED:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    return versions(*COMPARED)

@@ -28,6 +28,8 @@ class Scale:
     """After these no new round of a comparison begins."""
 
 
+WITHIN = 1 / 1.2
+"""The least ratio of a library's time to ours where ours may be 1.2 times as long."""
 TOY = Scale(rounds=2, documents=100, texts=8, vectors=1500, runs=2, starts=1, seconds=5)
 
 
@@ -132,7 +134,9 @@ def _comparison_rows(same: list[dict[str, Any]]) -> list[str]:
         wanted = first["targets"].get(name)
         target = "" if wanted is None else _verdict(f"at least {wanted:.3g}", median(found) >= wanted)
         theirs = _times(_pooled(c["seconds"][name] for c in having), per)
-        rows.append(f"{begin} {name} | {theirs} | **{median(found):.3g}** ({_range(found, '{:.3g}')}) | {target} |")
+        rows.append(
+            f"{begin} {name} | {theirs} | **{median(found):.3g}** ({min(found):.3g} to {max(found):.3g}) | {target} |"
+        )
     return rows
 
 
@@ -144,10 +148,6 @@ def _pooled(of_files: Iterable[list[float]]) -> list[float]:
 
 def _verdict(target: str, met: bool) -> str:
     return f"{target}: {'met' if met else '**missed**'}"
-
-
-def _range(values: list[float], form: str) -> str:
-    return f"{form.format(min(values))} to {form.format(max(values))}"
 
 
 def _times(seconds: list[float], per: str) -> str:

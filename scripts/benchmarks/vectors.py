@@ -18,13 +18,14 @@ from core.index import ExactIndex, unit_rows
 from core.measures import evaluate, mean
 from core.models import locate_model, pick_device
 from core.profile import SystemSettings, read_profile
+from core.runs import run_of
 from core.simulate import simulate
 from core.systems import find_settings
 from scripts.benchmarks.measuring import Comparison, Figure, Scale, in_turns, shared
 
 PLAIN = "SentenceTransformer.encode"
-VARIANTS: dict[str, dict[str, str]] = {"fp32": {"precision": "fp32"}, "bf16": {"precision": "bf16"}}
-"""Ways in which we encode: name -> the settings of a system that make it."""
+PRECISIONS = ("fp32", "bf16")
+"""In which we encode."""
 NDCG_WITHIN = 0.002
 SEED = 13
 
@@ -39,8 +40,8 @@ def encode(folder: Path, system: str, scale: Scale, whole: bool) -> Iterator[Com
         plain.max_seq_length = settings.max_tokens
     encoders: dict[str, Callable[[list[str]], np.ndarray]] = {PLAIN: partial(plain.encode, show_progress_bar=False)}
     models: dict[str, Any] = {PLAIN: plain}
-    for name, changes in VARIANTS.items():
-        models[name] = load_encoder(settings.model_copy(update=changes))
+    for name in PRECISIONS:
+        models[name] = load_encoder(settings.model_copy(update={"precision": name}))
         encoders[name] = partial(encode_texts, models[name], role="document")
     chosen = np.random.default_rng(SEED).permutation(len(texts))[: scale.texts]
     sample = [texts[i] for i in chosen]
@@ -48,9 +49,9 @@ def encode(folder: Path, system: str, scale: Scale, whole: bool) -> Iterator[Com
     for encoder in encoders.values():
         encoder(sample[:8])
     found = shared(in_turns(tasks, min(3, scale.rounds), 2 * scale.seconds, warm_up=False), len(sample))
-    for name in VARIANTS:
+    for name in PRECISIONS:
         seconds = {name: found[name], PLAIN: found[PLAIN]}
-        target = {PLAIN: 2.0} if name == list(VARIANTS)[-1] else {}
+        target = {PLAIN: 2.0} if name == "bf16" else {}
         yield Comparison("encode", f"{len(sample)} documents, {system}, {name}", "document", name, seconds, target)
     if not whole:
         return
@@ -69,10 +70,7 @@ def _ndcg(settings: SystemSettings, collection: Collection, model: Any, vectors:
     index.build(vectors)
     queries = encode_texts(model, [settings.query_prefix + t.text(topic_field) for t in collection.topics], "query")
     ids = [document.id for document in collection.documents]
-    run = {
-        topic.id: {ids[i]: float(score) for i, score in zip(positions, scores, strict=True)}
-        for topic, positions, scores in zip(collection.topics, *index.search(queries, 10), strict=True)
-    }
+    run = run_of([topic.id for topic in collection.topics], ids, *index.search(queries, 10))
     return mean(evaluate(run, collection.qrels, ["nDCG@10"])["nDCG@10"])
 
 

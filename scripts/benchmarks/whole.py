@@ -1,7 +1,6 @@
 """What a user waits for: the dashboard's cold start, a live query by system and stage, the pipeline on the sample."""
 
 import asyncio
-import json
 import os
 import shutil
 import subprocess
@@ -10,17 +9,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlparse
 
-from websockets.asyncio.client import connect
-
-from core.artifacts import MANIFEST, PROFILE, ROOT
+from core.artifacts import MANIFEST, PROFILE, ROOT, read_manifest
 from core.collection import read_built_collection
 from core.errors import UserError
 from core.profile import read_profile
 from core.systems import System, open_system
 from scripts.benchmarks.measuring import Comparison, Scale
-from scripts.load_test import LARGEST_MESSAGE, draw
+from scripts.load_test import draw, open_tab
 from scripts.serving import server
 
 PORT = 8731
@@ -36,16 +32,15 @@ def cold(folder: Path, scale: Scale) -> Iterator[Comparison]:
         started = time.perf_counter()
         with server(PORT) as address:
             healthy.append(time.perf_counter() - started)
-            asyncio.run(_first_page(urlparse(address).netloc, folder.name))
+            asyncio.run(_first_page(address, folder.name))
             drawn.append(time.perf_counter() - started)
     yield Comparison("cold", "start of the dashboard, until it answers", "", "RankScope", {"RankScope": healthy})
     yield Comparison("cold", "start of the dashboard, until Overview is made", "", "RankScope", {"RankScope": drawn})
 
 
-async def _first_page(place: str, collection: str) -> None:
+async def _first_page(address: str, collection: str) -> None:
     """Ask for the Overview as a browser's tab does, and wait until the server has made it."""
-    address = f"ws://{place}/_stcore/stream"
-    async with connect(address, subprotocols=["streamlit"], max_size=LARGEST_MESSAGE) as tab:  # type: ignore
+    async with open_tab(address) as tab:
         _, errors = await draw(tab, "", {"collection": collection})
     if errors:
         raise UserError(f"the Overview shows an error: {errors[0]}")
@@ -59,11 +54,12 @@ def live(folder: Path, scale: Scale) -> Iterator[Comparison | str]:
         if settings.kind == "run":
             continue
         try:
-            systems[settings.name] = open_system(profile, settings, folder)
-            systems[settings.name].search("the first query loads the model", HITS)
+            system = open_system(profile, settings, folder)
+            system.search("the first query loads the model", HITS)
         except UserError as error:
-            systems.pop(settings.name, None)
             yield f"live: {settings.name} is left out: {error}"
+            continue
+        systems[settings.name] = system
     seconds: dict[str, dict[str, list[float]]] = {name: {} for name in systems}
     until = time.perf_counter() + scale.seconds
     for number, topic in enumerate(topics):
@@ -95,8 +91,8 @@ def pipeline() -> Iterator[Comparison]:
         stages: dict[str, float] = {}
         for path in sorted(artifacts.rglob(MANIFEST)):
             if path.parent.name not in GIVEN:
-                manifest = json.loads(path.read_text(encoding="utf-8"))
-                stages[manifest["stage"]] = stages.get(manifest["stage"], 0.0) + manifest["seconds"]
+                manifest = read_manifest(path.parent)
+                stages[manifest.stage] = stages.get(manifest.stage, 0.0) + manifest.seconds
     for stage, seconds in stages.items():
         yield Comparison("pipeline", f"sample, {stage}", "", "RankScope", {"RankScope": [seconds]})
     task = "sample, all stages, with Python's start and the libraries'"

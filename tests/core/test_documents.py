@@ -121,7 +121,7 @@ class StubEncoder:
         return np.array([[len(text), *map(ord, text[-7:].rjust(7))] for text in texts], np.float32), self.about
 
 
-def peak_of(size, folder, monkeypatch):
+def peak_of(size, folder):
     """Return the most bytes that building and encoding a collection of `size` documents held at once."""
     source, built = folder / f"source-{size}", folder / f"built-{size}"
     (source / "corpus").mkdir(parents=True)
@@ -151,7 +151,7 @@ def test_memory_stays_flat_while_a_collection_is_built_and_encoded(tmp_path, mon
     monkeypatch.setattr("core.encode.Encoder", StubEncoder)
     monkeypatch.setattr(documents, "WINDOW", 256)
     monkeypatch.setattr("core.encode.SHARD", 64)
-    small, large = (peak_of(size, tmp_path, monkeypatch) for size in (1_000, 5_000))
+    small, large = (peak_of(size, tmp_path) for size in (1_000, 5_000))
     assert (large - small) / 4_000 < 64, "bytes a document: where it begins and its id's hash; its text has a thousand"
 
 

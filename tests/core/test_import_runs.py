@@ -56,7 +56,9 @@ def test_runs_are_imported_with_qrels_and_topics(files, project, command):
         ("1", "masks", "do masks help?", "Studies."),
         ("2", "bats", "bats", ""),
     ]
-    open_artifact(folder / "runs" / "a")
+    commands = [open_artifact(folder / place).command for place in ("collection", "runs/a")]
+    bring = "python -m core.import_runs RUN --name mine"
+    assert commands == [f"{bring} --qrels FILE", bring], "no build makes them"
     assert "mine,a,1,RR,0.5\n" in measures_csv(project)
     assert "mine,a,2,RR,1.0\n" in measures_csv(project)
     assert [system.name for system in read_profile(str(folder / "profile.json")).system] == ["a"]

@@ -63,7 +63,7 @@ def test_imported_runs_models_and_leftovers_are_there_too(profile, project, tmp_
     (folder / "bm25" / ".bm25.partial").mkdir()
     found = by_place(read_profile(str(folder / "profile.json")), project)
     assert found["tiny/runs/mine"].state == "fresh"
-    assert found["tiny/runs/mine"].command == "python -m core.import_runs FILE --name tiny"
+    assert found["tiny/runs/mine"].command == "python -m core.import_runs RUN --name tiny"
     assert found["models/some"].command == "python -m core.finetune"
     assert found["tiny/vectors/gone"].state == "not of this build"
     assert not any(".partial" in place for place in found)

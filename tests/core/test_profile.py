@@ -16,6 +16,10 @@ BAD = {
     "a dense system without a model": (HEAD + '[[system]]\nname = "a"\nkind = "dense"\n', "model"),
     "two systems of one name": (HEAD + BM25 + BM25, "two systems are named a"),
     "a name that leaves the folder": ('[collection]\nname = "../up"\n' + BM25, "collection.name"),
+    "a name of what is no collection": (
+        '[collection]\nname = "models"\n' + BM25,
+        "artifacts/models holds something else",
+    ),
     "no system": (HEAD, "system"),
     "no collection": (BM25, "collection"),
     "batches of no rows": (HEAD + BM25 + "[finetune]\nbatch = 0\n", "finetune.batch"),

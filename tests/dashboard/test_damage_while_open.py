@@ -6,8 +6,6 @@ import pytest
 from made_up import Open
 from streamlit.testing.v1 import AppTest
 
-from core.artifacts import ROOT
-
 DAMAGES = {
     "a run": ("topic", "runs/bm25/run.trec"),
     "measures": ("overview", "measures/measures.csv"),
@@ -28,12 +26,7 @@ def test_a_file_damaged_after_it_was_read(open_page: Open, made_up: Path, name: 
     assert path.name not in warnings(before)
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]) if way == "changed" else content[:-9])
-    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=60)
-    app.query_params.update(parameters)
-    app.run()
-    if page != "overview":
-        app.switch_page(f"views/{page}.py").run()
-    assert not app.exception
+    app = open_page(page, **parameters)  # what was read before is still remembered
     assert path.name in warnings(app)
     assert "build.py" in warnings(app)
 
