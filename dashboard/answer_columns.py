@@ -41,9 +41,10 @@ def answer(
         return grade_badge(content.qrels.get(topic.id, {}).get(document), content.highest_grade) if topic else ""
 
     labels = {system.name: opened.labels[system.name] for system in systems} | ({FUSED: "Fused"} if fused else {})
+    columns = dict(zip(labels, st.columns(len(labels)), strict=True))
     slots = {}
-    for column, (name, label) in zip(st.columns(len(labels)), labels.items(), strict=True):
-        column.markdown(f"**{escape_markdown(label)}**")
+    for name, column in columns.items():
+        column.markdown(f"**{escape_markdown(labels[name])}**")
         slots[name] = column.empty()
         slots[name].caption("searching …")
     spans = term_finder(Analyzer(opened.profile.analyzer), query)
@@ -51,16 +52,18 @@ def answer(
     explained = hits if len(query.split()) <= EXPLAINED_WORDS else 0
     answers: dict[str, Found] = {}
     for name, found in as_they_come(opened, systems, query, max(hits, FUSED_DEPTH if fused else 0), explained):
-        with slots[name].container():
-            if isinstance(found, UserError):
+        if isinstance(found, UserError):
+            with slots[name]:
                 show_error(found)
-                continue
-            answers[name] = found
+            continue
+        answers[name] = found
+        with columns[name]:
             predicted = _queries_of(opened, expanded[name]) if name in expanded else {}
+        with slots[name]:
             _draw(content, found, hits, badge, spans, predicted)
     answers = {name: answers[name] for name in labels if name in answers}
     if fused:
-        with slots[FUSED].container():
+        with slots[FUSED]:
             _draw(content, fuse(answers, labels), hits, badge, spans, predicted={})
     return answers
 
@@ -73,16 +76,12 @@ def _draw(
     spans: Spans,
     predicted: Mapping[str, list[str]],
 ) -> None:
-    """Draw the first hits of one list, and the time that each step took.
+    """Draw the first hits of one list, and the time that each step took, as one element: that is drawn soonest.
 
     Args:
         badge: makes a document's badge.
         predicted: the queries that the system searches as part of each document.
     """
-    split = ", ".join(f"{step} {1000 * seconds:.1f} ms" for step, seconds in found.seconds.items())
-    if len(found.seconds) > 1:
-        split = f"{1000 * sum(found.seconds.values()):.1f} ms: {split}"
-    st.caption(split or f"1 / ({K} + rank), summed over the first {FUSED_DEPTH} of every system")
     if not found.hits:
         st.info("No document has a word of this query. Fewer or other words may find some.")
         return
@@ -99,7 +98,11 @@ def _draw(
         )
         for rank, (identity, score) in enumerate(found.hits[:hits], 1)
     ]
-    st.html(ranked_list(shown, spans, snippets=True))
+    split = ", ".join(f"{step} {1000 * seconds:.1f} ms" for step, seconds in found.seconds.items())
+    if len(found.seconds) > 1:
+        split = f"{1000 * sum(found.seconds.values()):.1f} ms: {split}"
+    facts = split or f"1 / ({K} + rank), summed over the first {FUSED_DEPTH} of every system"
+    st.html(ranked_list(shown, spans, facts=facts, snippets=True))
 
 
 def _queries_of(opened: data.Opened, system: SystemSettings) -> Mapping[str, list[str]]:

@@ -12,6 +12,7 @@ import streamlit as st  # noqa: E402
 
 from core.errors import UserError  # noqa: E402
 from dashboard import data, state  # noqa: E402
+from dashboard.ranked_lists import STYLE  # noqa: E402
 from dashboard.text import show_error  # noqa: E402
 
 VIEWS = Path(__file__).resolve().parent / "views"
@@ -36,6 +37,7 @@ def choose_collection() -> data.Opened:
 
 
 st.set_page_config("RankScope", str(Path(__file__).with_name("icon.svg")), layout="wide")
+st.html(STYLE)
 pages = [
     (st.Page(VIEWS / "overview.py", title="Overview", default=True), ":material/leaderboard:"),
     (st.Page(VIEWS / "topics.py", title="Topics"), ":material/difference:"),

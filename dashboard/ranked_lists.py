@@ -2,7 +2,8 @@
 
 The same markup stands on the pages and in the report. Every text that is not ours passes through `html.escape` here,
 and st.html removes scripts on top. Grades differ by colour, by sign and in words; the colours are chosen for a contrast
-of at least 4.5 in both themes.
+of at least 4.5 in both themes. `STYLE` is written once a page, not with each list: a new style sheet has the browser go
+through the whole page again.
 """
 
 from collections.abc import Callable, Sequence
@@ -76,7 +77,7 @@ def grade_badge(grade: int | None, highest: int, by_hand: bool = False) -> str:
 
 
 def ranked_list(hits: Sequence[Hit], spans: Spans, name: str = "", facts: str = "", snippets: bool = False) -> str:
-    """Return a list as HTML with its style.
+    """Return a list as HTML.
 
     Args:
         spans: finds what is marked in a text.
@@ -84,9 +85,9 @@ def ranked_list(hits: Sequence[Hit], spans: Spans, name: str = "", facts: str = 
         facts: what is said of the list as a whole.
         snippets: show the beginning of each text; where lists are narrow, the title stands alone.
     """
-    head = f'<p class="rs-name">{escape(name)}</p><p class="rs-small">{escape(facts)}</p>' if name else ""
+    head = (f'<p class="rs-name">{escape(name)}</p>' if name else "") + _small(escape(facts))
     items = "".join(_item(hit, spans, snippets) for hit in hits) or '<li class="rs-small">Nothing here.</li>'
-    return f'{STYLE}<div class="rs-list">{head}<ol>{items}</ol></div>'
+    return f'<div class="rs-list">{head}<ol>{items}</ol></div>'
 
 
 def _item(hit: Hit, spans: Spans, snippets: bool) -> str:
@@ -132,4 +133,4 @@ def shaded_words(shares: Sequence[tuple[str, float]]) -> str:
         line = "; text-decoration: underline dotted" if share < 0 else ""
         style = f"background: rgba(47, 134, 201, {alpha:.2f}){line}"
         words.append(f'<span style="{style}" title="{share:+.4f}">{escape(word)}</span>')
-    return f'{STYLE}<div class="rs-list"><p>{" ".join(words)}</p></div>'
+    return f'<div class="rs-list"><p>{" ".join(words)}</p></div>'

@@ -9,6 +9,7 @@ from html import escape
 import pandas as pd
 import plotly.graph_objects as go
 
+from dashboard import ranked_lists
 from dashboard.ranked_lists import Hit, Spans, ranked_list
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
@@ -74,7 +75,7 @@ class Report:
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<title>{escape(self._title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+            f"<title>{escape(self._title)}</title>\n<style>{STYLE}</style>\n{ranked_lists.STYLE}\n</head>\n<body>\n<main>\n"
             + "\n".join(self._pieces)
             + "\n</main>\n</body>\n</html>\n"
         )

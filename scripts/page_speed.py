@@ -49,6 +49,8 @@ SEEN = """([title, selector]) => {
   const there = document.querySelector("h1")?.textContent.trim() === title && element?.getBoundingClientRect().height;
   return there ? performance.now() - (window.clicked ?? 0) : false;
 }"""
+MARK = "document.querySelectorAll('.rs-list').forEach(list => list.classList.add('before'))"
+"""Lists of the query before: they stay in sight until the new ones are there."""
 ANSWERED = """([query, selector, columns]) =>
   new URLSearchParams(location.search).get("query") === query
     && document.querySelectorAll(selector).length === columns && performance.now() - window.clicked"""
@@ -144,9 +146,13 @@ def queries(chromium: Browser, address: str, collection: str, count: int, system
     for query in asked:
         page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=PATIENCE_MILLISECONDS)
         box.fill(query)
+        page.evaluate(MARK)
         box.press("Enter")
         done = page.wait_for_function(
-            ANSWERED, arg=[query, FRESH + ".rs-list", len(asked_of)], polling="raf", timeout=PATIENCE_MILLISECONDS
+            ANSWERED,
+            arg=[query, FRESH + ".rs-list:not(.before)", len(asked_of)],
+            polling="raf",
+            timeout=PATIENCE_MILLISECONDS,
         )
         found.append(float(done.json_value()))
     page.close()

@@ -18,12 +18,17 @@ from core.runs import ranked, read_run
 from core.systems import Answer
 from dashboard import data, judging, live
 from dashboard.answers import as_they_come
-from dashboard.ranked_lists import Hit, grade_badge, ranked_list
+from dashboard.ranked_lists import STYLE, Hit, grade_badge, ranked_list
 
 
 def lists(app: AppTest) -> list[str]:
     """The HTML of each column's list, without the marks of the query's terms."""
-    return [re.sub("</?mark>", "", element.value) for element in app.get("html")]
+    return [re.sub("</?mark>", "", html) for html in markup(app)]
+
+
+def markup(app: AppTest) -> list[str]:
+    """The HTML of each column's list; the page's style is HTML, too."""
+    return [element.value for element in app.get("html") if element.value != STYLE]
 
 
 def documents(html: str) -> list[str]:
@@ -265,7 +270,7 @@ def test_hostile_texts_are_escaped_in_every_part_of_a_hit(open_page: Open, made_
     app = open_page("search", query=HOSTILE_QUERY)
     assert escape(HOSTILE_TITLE) in texts(app)
     assert escape(HOSTILE_TEXT) in texts(app)
-    assert "<mark>fever</mark>" in app.get("html")[0].value
+    assert "<mark>fever</mark>" in markup(app)[0]
     evil = '"><script>x</script>&'
     document = data.Document(evil, evil, evil)
     badge = grade_badge(2, 2)

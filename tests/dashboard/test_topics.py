@@ -29,7 +29,7 @@ def texts(app: AppTest) -> str:
 
 
 def pieces(app: AppTest) -> list[str]:
-    return [element.proto.body.removeprefix(STYLE) for element in app.get("html")]
+    return [element.proto.body for element in app.get("html") if element.proto.body != STYLE]
 
 
 def plain(markup: str) -> str:
