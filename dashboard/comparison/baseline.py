@@ -25,7 +25,7 @@ p: seeded randomisation test, (b + 1) / (n + 1), and paired t-test; in brackets 
 
 def draw(view: View) -> None:
     """Draw the bars, the sentences, the table with its exports, and the means by kind of topic."""
-    table, found = _against(view.values, view.baseline)
+    table, found = compared(view.values, view.baseline)
     left, right = st.columns(2)
     with left:
         figure = charts.mean_bars(table, view.labels, view.measure, view.baseline)
@@ -60,7 +60,12 @@ def draw(view: View) -> None:
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
-def _against(values: Values, baseline: str) -> tuple[pd.DataFrame, Mapping[str, Comparison]]:
+def compared(values: Values, baseline: str) -> tuple[pd.DataFrame, Mapping[str, Comparison]]:
+    """Return `tables.against_baseline`, whose resampling is done once for all parts of the pages.
+
+    Raises:
+        UserError: the systems were evaluated on different topics, or on fewer than two.
+    """
     return own.against_baseline(values, baseline)
 
 

@@ -3,7 +3,6 @@
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import open_artifact
 from core.unjudged import figures
 from dashboard import data, results
 from dashboard.comparison import charts, export
@@ -24,9 +23,8 @@ WORDS = """
 
 def draw(view: View) -> None:
     """Draw the ranges of nDCG and of the differences to the baseline."""
-    digests = [open_artifact(view.opened.folder / "runs" / system).digest for system in view.systems]
-    digests.append(data.collection_manifest(view.opened).digest)
-    table = _ranges(view.opened, view.systems, view.baseline, view.cutoff, tuple(digests))
+    digests = results.digests(view.opened, view.systems)
+    table = _ranges(view.opened, view.systems, view.baseline, view.cutoff, digests)
     measure = f"nDCG@{view.cutoff}"
     name = f"{view.opened.folder.name}-{measure}-unjudged"
     export.chart(charts.ndcg_ranges(table, view.labels, measure), name, f"How far judging could move {measure}")

@@ -39,9 +39,9 @@ def draw(view: View) -> None:
 
 def _second_library(view: View) -> None:
     measures = checkable(dict.fromkeys([view.measure, *view.tidy["measure"]]))
-    digests = [open_artifact(view.opened.folder / "runs" / system).digest for system in view.systems]
-    digests += [data.collection_manifest(view.opened).digest, open_artifact(view.opened.folder / "measures").digest]
-    table = check(view.opened, view.systems, measures, tuple(digests))
+    evaluated = open_artifact(view.opened.folder / "measures").digest
+    digests = (*results.digests(view.opened, view.systems), evaluated)
+    table = check(view.opened, view.systems, measures, digests)
     largest = table["largest difference in a topic"].max()
     words = f"{len(table)} figures, {len(view.content.qrels)} topics each: "
     words += "all agree" if largest <= TOLERANCE else "they do not all agree"

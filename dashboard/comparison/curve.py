@@ -3,7 +3,6 @@
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import open_artifact
 from core.measures import interpolated_precision, mean
 from dashboard import data, results
 from dashboard.comparison import charts, export
@@ -15,9 +14,7 @@ from dashboard.comparison.view import View
 def draw(view: View) -> None:
     """Draw the curve of each system and its table."""
     relevance = view.parsed.relevance
-    digests = [open_artifact(view.opened.folder / "runs" / system).digest for system in view.systems]
-    digests.append(data.collection_manifest(view.opened).digest)
-    table = _curves(view.opened, view.systems, relevance, tuple(digests))
+    table = _curves(view.opened, view.systems, relevance, results.digests(view.opened, view.systems))
     name = f"{view.opened.folder.name}-precision-recall"
     export.chart(charts.precision_recall(table, view.labels), name, "Interpolated precision at eleven recall levels")
     table = table.rename(columns=dict(view.labels))

@@ -10,7 +10,7 @@ from core.matches import term_finder
 from core.runs import ranked
 from dashboard import charts, data, parts, results, state, tables
 from dashboard.comparison import tables as own
-from dashboard.comparison.baseline import WORDS
+from dashboard.comparison.baseline import WORDS, compared
 from dashboard.comparison.view import choose
 from dashboard.ranked_lists import Hit, grade_badge
 from dashboard.report import Report
@@ -116,7 +116,7 @@ if others:
     other = state.choose("Topic by topic against the baseline", others, "a", others[0], opened.labels)
 table = tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
 topics = choose_topics(table)
-against, comparisons = own.against_baseline(values, baseline)
+against, comparisons = compared(values, baseline)
 st.write(
     escape_markdown(
         f"One file with the measures of {len(systems)} systems, the comparison with {opened.labels[baseline]}, the "

@@ -9,7 +9,7 @@ from core.artifacts import shown
 from core.errors import UserError
 from core.significance import compare
 from core.training_history import Training, read_training, trained_models
-from dashboard import charts, data, parts, state, tables, training_charts
+from dashboard import charts, data, parts, results, state, tables, training_charts
 from dashboard.comparison import export
 from dashboard.comparison.tables import texts
 from dashboard.text import escape_markdown, show_error
@@ -74,10 +74,10 @@ def against_its_base() -> None:
         st.write("This collection has no runs of both this model and its base to compare.")
         return
     measure = parts.choose_measure(opened, tidy)
-    values = tables.per_topic(tidy, measure)
+    values = results.values(opened, measure)
     labels = opened.labels
     st.write(escape_markdown(tables.verdict(labels[own], labels[base], measure, compare(values[own], values[base]))))
-    table = tables.differences(values[own], values[base], data.content(opened).topics)
+    table = tables.differences(values[own], values[base], data.judged_topics(opened).topics)
     figure = charts.difference_bars(table, labels[own], labels[base], measure, "")
     name = f"{opened.folder.name}-{own}-{base}"
     export.chart(figure, name, f"Difference of {measure} for each topic")
