@@ -6,10 +6,9 @@ import streamlit as st
 from core.unjudged import figures
 from dashboard import data, results
 from dashboard.comparison import charts, export
-from dashboard.comparison import tables as own
-from dashboard.comparison.main_table import FOUR
 from dashboard.comparison.provenance import command, provenance
 from dashboard.comparison.view import View
+from dashboard.parts import FOUR
 
 WORDS = """
 - **Condensed list** (Sakai, 2007): the unjudged documents are taken out of the ranking and the others move up.
@@ -32,7 +31,7 @@ def draw(view: View) -> None:
     config = {column: FOUR for column in shown.columns if shown[column].dtype.kind == "f"}
     st.dataframe(shown, column_config=config, placeholder=export.MISSING, alt="nDCG and its bounds for each system")
     with st.container(horizontal=True, vertical_alignment="center"):
-        export.downloads(shown, own.texts(shown), name, f"{measure} and what the unjudged documents could make of it")
+        export.downloads(shown, name, f"{measure} and what the unjudged documents could make of it")
         option = f"--cutoff {view.cutoff}"
         commands = {s: command(view.opened, "unjudged", [s, view.baseline], option) for s in view.systems}
         about = "the bounds are exact, over all grades that the unjudged documents could be given"

@@ -8,7 +8,6 @@ from core.measures import mean, parse_measure
 from core.second_opinion import checkable, ir_measures_values, sklearn_ndcg
 from dashboard import data, results, state
 from dashboard.comparison import export
-from dashboard.comparison import tables as own
 from dashboard.comparison.view import View
 from dashboard.text import escape_markdown
 
@@ -50,7 +49,7 @@ def _second_library(view: View) -> None:
     shown = table.replace({"system": view.labels})
     st.dataframe(shown.style.format(form), hide_index=True, alt="Our figures and the other libraries'")
     indexed = shown.set_index("system")
-    export.downloads(indexed, own.texts(indexed), f"{view.opened.folder.name}-check", "Checked by other libraries")
+    export.downloads(indexed, f"{view.opened.folder.name}-check", "Checked by other libraries")
     st.caption(
         "ir_measures calls trec_eval as we do: it checks how runs, missing topics and thresholds are counted. "
         "scikit-learn's nDCG is a formula of its own. Judged@k is not among them: ir_measures divides it by the "

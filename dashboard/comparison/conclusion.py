@@ -10,7 +10,6 @@ from core.robustness import Winner, leave_one_out, winner
 from core.significance import Values
 from dashboard import results
 from dashboard.comparison import export
-from dashboard.comparison import tables as own
 from dashboard.comparison.provenance import command, provenance
 from dashboard.comparison.view import View
 from dashboard.text import escape_markdown
@@ -88,7 +87,7 @@ def draw(view: View) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         indexed = shown.set_index("varied")
         name = f"{view.opened.folder.name}-conclusion"
-        export.downloads(indexed, own.texts(indexed), name, f"The winner by {view.measure} and under variations")
+        export.downloads(indexed, name, f"The winner by {view.measure} and under variations")
         measures = ",".join(found["measure"])
         option = f'--measures "{measures}" --per-topic'
         commands = {system: command(view.opened, "evaluate", [system], option) for system in view.systems}

@@ -5,11 +5,10 @@ import streamlit as st
 
 from core.artifacts import Manifest
 from dashboard.comparison import charts, export
-from dashboard.comparison import tables as own
 from dashboard.comparison.baseline import compared
-from dashboard.comparison.main_table import FOUR
 from dashboard.comparison.provenance import command, provenance
 from dashboard.comparison.view import View
+from dashboard.parts import FOUR
 from dashboard.text import escape_markdown
 
 
@@ -39,7 +38,7 @@ def draw(view: View, manifests: dict[str, Manifest]) -> None:
     config = dict.fromkeys(["mean", "low", "high"], FOUR) | {"index MB": st.column_config.NumberColumn(format="%.2f")}
     st.dataframe(found, column_config=config, placeholder=export.MISSING, alt="Quality and cost of each system")
     with st.container(horizontal=True, vertical_alignment="center"):
-        export.downloads(found, own.texts(found), name, f"{view.measure} and cost")
+        export.downloads(found, name, f"{view.measure} and cost")
         option = f'--measures "{view.measure}"'
         commands = {system: command(view.opened, "evaluate", [system], option) for system in view.systems}
         builds = sorted({manifest.command for manifest in manifests.values()})

@@ -6,7 +6,6 @@ import streamlit as st
 from core.measures import interpolated_precision, mean
 from dashboard import data, results
 from dashboard.comparison import charts, export
-from dashboard.comparison import tables as own
 from dashboard.comparison.provenance import command, provenance
 from dashboard.comparison.view import View
 
@@ -20,7 +19,7 @@ def draw(view: View) -> None:
     table = table.rename(columns=dict(view.labels))
     st.dataframe(table.style.format("{:.4f}"), height="content", alt="Interpolated precision at eleven recall levels")
     with st.container(horizontal=True, vertical_alignment="center"):
-        export.downloads(table, own.texts(table), name, "Interpolated precision at eleven recall levels")
+        export.downloads(table, name, "Interpolated precision at eleven recall levels")
         option = f"--curve {relevance}"
         commands = {system: command(view.opened, "evaluate", [system], option) for system in view.systems}
         provenance(view.opened, "curve", "trec_eval's iprec_at_recall", commands, f"relevant from grade {relevance}")

@@ -7,11 +7,12 @@ from core.overlap import rank_biased_overlap
 from core.runs import Scores, ranked
 from dashboard import charts, data, results, state, tables
 from dashboard.comparison.export import picture_button
+from dashboard.parts import FOUR, SIGNED, topic_link
 from dashboard.text import escape_markdown
 from dashboard.topic.tables import change_sentence, split_cutoff, titles_of
 from dashboard.topics import tables as own
 from dashboard.topics.charts import kind_bars
-from dashboard.topics.chosen import FOUR, SIGNED, Chosen, chart, link, table_downloads, table_of
+from dashboard.topics.chosen import Chosen, chart, table_downloads, table_of
 
 PICKED = 3
 
@@ -60,7 +61,7 @@ def contrasts(chosen: Chosen, key: str) -> None:
                 st.caption("No such topic.")
             for topic in picked[name]:
                 with st.container(border=True, gap="xsmall"):
-                    link(topic, str(rows["query"][topic]))
+                    topic_link(topic, str(rows["query"][topic]))
                     overlap = f", overlap (RBO) {overlaps[topic]:.2f}" if both else ""
                     st.caption(f"{chosen.measure} {rows['difference'][topic]:+.4f}{overlap}")
                     if both:

@@ -11,11 +11,10 @@ from core.profile import SystemSettings
 from core.significance import compare
 from dashboard import data, expansion_tables, parts, predicted_queries, results, state, tables
 from dashboard.comparison import export
-from dashboard.comparison.tables import texts
+from dashboard.comparison.provenance import figures_origin
+from dashboard.parts import SIGNED
 from dashboard.text import escape_markdown, shortened, show_error
-from dashboard.topics.chosen import figures_origin
 
-SIGNED = st.column_config.NumberColumn(format="%+.4f")
 DEPTHS = ["10", "20", "100"]
 WORDS = """
 **doc2query** (Nogueira & Lin, 2019) lets a T5 read each document and write queries that it answers. BM25 searches them
@@ -81,7 +80,7 @@ def overall() -> pd.DataFrame:
     )
     st.caption(f"In and out: documents that came into the first {depth} ranks with expansion, and that left them.")
     by_topic = table.set_index("topic")
-    export.downloads(by_topic, texts(by_topic), f"{opened.folder.name}-expansion", "Effect of expansion by topic")
+    export.downloads(by_topic, f"{opened.folder.name}-expansion", "Effect of expansion by topic")
     figures_origin(opened, measure, [system.name, plain])
     return table
 

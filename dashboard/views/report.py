@@ -63,8 +63,7 @@ def make() -> str:
     if opened.is_sample:
         report.paragraph("This is the embedded sample: written for demonstration, not medical evidence.")
     report.heading("Measures")
-    evaluated = set(tidy["measure"])
-    known = tables.measure_order([name for name in opened.profile.measures if name in evaluated])
+    known = tables.evaluated_measures(tidy, opened.profile.measures)
     report.table(tables.means(tidy[tidy["system"].isin(systems)], known).rename(index=opened.labels))
     report.heading(f"{measure} against {opened.labels[baseline]}")
     report.chart(charts.mean_bars(against, opened.labels, measure, baseline))
