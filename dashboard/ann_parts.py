@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -11,7 +12,6 @@ from core.artifacts import Manifest
 from core.index_kinds import LABELS
 from dashboard import ann_charts, data, state
 from dashboard.comparison import export
-from dashboard.comparison.tables import texts
 from dashboard.text import escape_markdown
 
 COLUMNS = {
@@ -83,39 +83,46 @@ def comparison(opened: data.Opened, system: str, sweeps: pd.DataFrame) -> float:
         "both; the others cost time for nothing."
     )
     matched = readable(at_recall(sweep, recall), exact_ndcg)
-    _draw(matched, MATCHED_COLUMNS, "Each index at the recall chosen")
+    shown = _draw(matched, MATCHED_COLUMNS, "Each index at the recall chosen").set_index("index")
     st.caption(
         "Each index at its fastest setting that reaches the recall; – where none does. Speed-up over exact search: "
         "single queries, one thread, timed in turns. nDCG@10 kept: what users still get of exact search's nDCG@10."
     )
-    shown = matched[[column for column in MATCHED_COLUMNS.split() if column in matched]].set_index("index")
-    export.downloads(shown, texts(shown), f"{name}-at-{recall:.2f}", f"{name}: at recall@10 of at least {recall:.2f}")
+    export.downloads(shown, f"{name}-at-{recall:.2f}", f"{name}: at recall@10 of at least {recall:.2f}")
     with st.expander("All that was measured"):
         _draw(readable(sweep, exact_ndcg), ALL_COLUMNS, "The whole sweep")
-        st.download_button("Table as CSV", sweep.to_csv(index=False), f"{name}.csv", "text/csv")
+        _csv_button(sweep, name)
     return recall
 
 
-def _draw(table: pd.DataFrame, columns: str, alt: str) -> None:
-    shown = [name for name in columns.split() if name in table]
-    st.dataframe(table[shown], hide_index=True, column_config=COLUMNS, placeholder="–", alt=alt)
+def _draw(table: pd.DataFrame, columns: str, alt: str) -> pd.DataFrame:
+    """Draw those of the columns that the table has; return what is drawn."""
+    shown = table[[name for name in columns.split() if name in table]]
+    st.dataframe(shown, hide_index=True, column_config=COLUMNS, placeholder="–", alt=alt)
+    return shown
+
+
+def _csv_button(table: pd.DataFrame, name: str) -> None:
+    made = partial(table.to_csv, index=False)  # when it is asked for
+    st.download_button("Table as CSV", made, f"{name}.csv", "text/csv", key=f"download {name}", on_click="ignore")
 
 
 def lost(opened: data.Opened, sweep: pd.DataFrame) -> None:
     """Draw which relevant documents each setting loses from the exact first ten, topic by topic."""
     topics = data.judged_topics(opened).topics
+    found = [(row["index"], row["value"], json.loads(row["lost"])) for row in sweep.to_dict("records")]
     rows = [
         {
-            "index": LABELS[row["index"]],
-            "dial": row["value"],
+            "index": LABELS[kind],
+            "dial": value,
             "topic": topic,
             "query": topics[topic].query if topic in topics else "",
             "lost": ", ".join(documents),
         }
-        for row in sweep.to_dict("records")
-        for topic, documents in json.loads(row["lost"]).items()
+        for kind, value, by_topic in found
+        for topic, documents in by_topic.items()
     ]
-    widest = {row["index"]: json.loads(row["lost"]) for row in sweep.to_dict("records")}  # the last of an index stays
+    widest = {kind: by_topic for kind, _, by_topic in found}  # the last of an index stays
     unmended = {kind: by_topic for kind, by_topic in widest.items() if by_topic}
     if unmended:
         said = [f"{LABELS[kind]}: topics {', '.join(by_topic)}" for kind, by_topic in unmended.items()]
@@ -126,8 +133,7 @@ def lost(opened: data.Opened, sweep: pd.DataFrame) -> None:
     if rows:
         table = pd.DataFrame(rows)
         st.dataframe(table, hide_index=True, placeholder="–", alt="Relevant documents lost, by index, dial and topic")
-        name = f"{opened.folder.name}-lost.csv"
-        st.download_button("Table as CSV", table.to_csv(index=False), name, "text/csv", key="lost", on_click="ignore")
+        _csv_button(table, f"{opened.folder.name}-lost")
 
 
 def similarities(opened: data.Opened, manifests: Mapping[str, Manifest]) -> None:

@@ -12,7 +12,6 @@ from core.index_kinds import LABELS
 from dashboard import ann_charts, data
 from dashboard.ann_parts import kind_of
 from dashboard.comparison import export
-from dashboard.comparison.tables import texts
 
 WORDS = """
 Exact search reads every vector, so twice the documents take twice the time: a straight line on these axes. A graph's
@@ -39,16 +38,21 @@ def sizes(opened: data.Opened, system: str, sweeps: pd.DataFrame, recall: float)
         said = [f"- {LABELS[kind]}: {pays(size)}" for kind, size in found["documents"].items()]
         st.markdown("\n".join([f"**Faster than exact search**, at recall@10 of {recall:.2f}:", "", *said]))
     st.markdown("**Speed-up over exact search**")
-    table = speed_ups(sweeps).rename(index=LABELS).rename_axis("index")
+    table = _speed_ups(sweeps).rename(index=LABELS).rename_axis("index")
     table.columns = [f"{size:,} at {level:.2f}" for size, level in table.columns]
     config = dict.fromkeys(table.columns, st.column_config.NumberColumn(format="%.1f ×"))
     st.dataframe(table, column_config=config, placeholder=export.MISSING, alt="Speed-up by size and recall")
     about = "Median latency of exact search over that of each index, by documents and recall@10"
-    export.downloads(table, texts(table), f"{opened.folder.name}-{system}-speed-ups", about)
+    export.downloads(table, f"{opened.folder.name}-{system}-speed-ups", about)
     st.caption(
         "Columns: documents, and the recall@10 that is reached at least; – where no setting reaches it. All indexes of "
         "a size are measured in one run, query by query in turns."
     )
+
+
+@st.cache_data(max_entries=20, show_spinner=False)  # every size at every recall
+def _speed_ups(sweeps: pd.DataFrame) -> pd.DataFrame:
+    return speed_ups(sweeps)
 
 
 def pays(size: float) -> str:

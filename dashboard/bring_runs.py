@@ -36,12 +36,16 @@ def do(work: Callable[[], Any], said: str) -> None:
     st.rerun()
 
 
-@st.cache_data(max_entries=50, show_spinner="Looking through the run …")
-def looked_through(name: str, content: bytes, order: str, folder: Path, digest: str) -> RunCheck:
-    """Check an uploaded run against the collection under `folder`, which has that digest."""
+@st.cache_data(max_entries=1000, show_spinner="Looking through the run …")  # a whole folder, with every drawing
+def looked_through(upload: str, name: str, _content: bytes, order: str, folder: Path, digest: str) -> RunCheck:
+    """Check an uploaded run against the collection under `folder`, which has that digest.
+
+    Args:
+        upload: the id of this upload, which stands for its content: that would be hashed with every drawing.
+    """
     known = data.content(data.open_collection(folder.name))
     with tempfile.TemporaryDirectory() as temporary:
-        path = saved(name, content, Path(temporary))
+        path = saved(name, _content, Path(temporary))
         return check_run(path, known.topics.keys(), known.documents.keys(), "rank" if order == "rank" else "score")
 
 
@@ -65,7 +69,7 @@ def bring_runs(opened: data.Opened) -> None:
     for number, upload in enumerate(uploads):
         content = upload.getvalue()
         try:
-            check = looked_through(upload.name, content, order, opened.folder, digest)
+            check = looked_through(upload.file_id, upload.name, content, order, opened.folder, digest)
         except UserError as error:
             st.error(error_markdown(str(error)))
             ready = False

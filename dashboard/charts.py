@@ -9,7 +9,6 @@ import plotly.graph_objects as go
 from dashboard.text import escape_plotly, shortened
 
 BLUE, ORANGE, GREY, DARK_GREY = "#2F86C9", "#D55E00", "#8A94A0", "#6E7986"
-CONFIG = {"displayModeBar": False}
 
 
 def finish(figure: go.Figure, height: int) -> go.Figure:
@@ -114,13 +113,20 @@ def difference_bars(
     return finish(clickable(figure), 380)
 
 
+def topic_texts(table: pd.DataFrame) -> list[str]:
+    """Return what is said of each topic's mark under the pointer; columns topic, query."""
+    return [
+        escape_plotly(f"topic {topic}: {shortened(query, 60)}")
+        for topic, query in zip(table["topic"], table["query"], strict=True)
+    ]
+
+
 def _marks(rows: pd.DataFrame, name: str) -> dict:
-    texts = [escape_plotly(f"topic {t}: {shortened(q, 60)}") for t, q in zip(rows["topic"], rows["query"], strict=True)]
     return {
         "x": [escape_plotly(topic) for topic in rows["topic"]],
         "y": rows["difference"],
         "name": name,
         "customdata": rows["topic"],
-        "hovertext": texts,
+        "hovertext": topic_texts(rows),
         "hovertemplate": "%{hovertext}<br>%{y:+.4f}<extra></extra>",
     }

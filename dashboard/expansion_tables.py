@@ -3,10 +3,28 @@
 from collections.abc import Mapping
 
 import pandas as pd
+import streamlit as st
 
 from core.collection import Document, Topic
-from core.expansion_effects import Effect, Move
+from core.expansion_effects import Effect, Move, effects
+from dashboard import data, results
 from dashboard.grades import grade_text
+
+
+def effects_by_topic(opened: data.Opened, plain: str, expanded: str, depth: int) -> list[Effect]:
+    """Count for every judged topic which documents expansion brought into the first ranks and which left them.
+
+    Raises:
+        UserError: a run or the judgments are missing or damaged.
+    """
+    return _effects(opened, plain, expanded, depth, results.digests(opened, [plain, expanded]))
+
+
+# Both runs are sorted whole, for all topics.
+@st.cache_data(max_entries=20, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
+def _effects(opened: data.Opened, plain: str, expanded: str, depth: int, digests: tuple[str, ...]) -> list[Effect]:
+    before, after = (results.run_scores(opened, system) for system in (plain, expanded))
+    return effects(before, after, data.judged_topics(opened).qrels, depth)
 
 
 def topics_table(

@@ -10,7 +10,11 @@ from core.artifacts import rebuild_command
 from core.errors import UserError
 from core.measures import measure_name, parse_measure
 from dashboard import data, results, state, tables
-from dashboard.text import escape_markdown, show_error
+from dashboard.text import escape_markdown, shortened, show_error
+
+TOPIC_PAGE = "views/topic.py"
+FOUR = st.column_config.NumberColumn(format="%.4f")
+SIGNED = st.column_config.NumberColumn(format="%+.4f")
 
 
 def evaluated(opened: data.Opened) -> pd.DataFrame:
@@ -40,9 +44,14 @@ def first_baseline(opened: data.Opened, systems: Sequence[str]) -> str:
 
 def choose_measure(opened: data.Opened, tidy: pd.DataFrame, also: str = "") -> str:
     """Draw the choice among the measures that were evaluated, and one more where `also` names one."""
-    known = set(tidy["measure"])
-    measures = tables.measure_order([measure for measure in opened.profile.measures if measure in known])
+    measures = tables.evaluated_measures(tidy, opened.profile.measures)
     with suppress(UserError):
         wanted = parse_measure(also)
         measures = list(dict.fromkeys([*measures, measure_name(wanted.name, wanted.cutoff, wanted.relevance)]))
     return state.choose("Measure", measures, "measure", measures[0])
+
+
+def topic_link(topic: str, query: str) -> None:
+    """Draw a link to a topic's page."""
+    label = escape_markdown(f"{topic} · {shortened(query, 40)}")
+    st.page_link(TOPIC_PAGE, label=label, query_params={**st.query_params.to_dict(), "topic": topic})

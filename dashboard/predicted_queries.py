@@ -79,11 +79,10 @@ def _matches(opened: data.Opened, system: SystemSettings, document: Document, qu
 
 def _filter_in_words(opened: data.Opened, system: SystemSettings, found: Written, table: pd.DataFrame) -> str:
     scorer = escape_markdown(opened.profile.doc2query.scorer)
-    if found.lowest is not None:
-        return (
-            f"{int(table['searched'].sum())} of {len(table)} are searched: those that score {found.lowest:.3f} or "
-            f"more, the best {system.expansion.keep:.0%} of the collection by {scorer}."
-        )
     margin = " less that to the nearest other document" if opened.profile.doc2query.score_by == "margin" else ""
     scored = f" Scores: similarity to the document by {scorer}{margin}." if found.scores else ""
-    return f"{int(table['searched'].sum())} of {len(table)} are searched; nothing is filtered.{scored}"
+    searched = f"{int(table['searched'].sum())} of {len(table)} are searched"
+    if found.lowest is None:
+        return f"{searched}; nothing is filtered.{scored}"
+    best = f"those that score {found.lowest:.3f} or more, the best {system.expansion.keep:.0%} of the collection"
+    return f"{searched}: {best}.{scored}"

@@ -1,5 +1,6 @@
 """What the stages found of a collection: runs, measures, and the manifests of all that was made."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -77,6 +78,16 @@ def run_scores(opened: data.Opened, system: str) -> Scores:
     return _run_scores(opened.folder, system, open_artifact(opened.folder / "runs" / system).digest)
 
 
+def digests(opened: data.Opened, systems: Sequence[str]) -> tuple[str, ...]:
+    """Return what a figure that is computed from runs and judgments is kept by: the digests of all of them.
+
+    Raises:
+        UserError: one of them is missing or damaged.
+    """
+    runs = [open_artifact(opened.folder / "runs" / system).digest for system in systems]
+    return (*runs, data.collection_manifest(opened).digest)
+
+
 @st.cache_resource(max_entries=20, show_spinner=False)
 def _run_scores(folder: Path, system: str, digest: str) -> Scores:
     return built_run(folder, system).scores
@@ -97,7 +108,8 @@ def missing_topics(opened: data.Opened, system: str) -> int:
 def _missing_topics(folder: Path, system: str, run: str, collection: str, evaluated: str) -> int:
     open_artifact(folder / "runs" / system)
     tidy = _measures_file(folder, "measures.csv", evaluated)
-    if (tidy[tidy["system"] == system].groupby("topic")["value"].max() > 0).all():
+    best = tidy[tidy["system"] == system].groupby("topic")["value"].max()
+    if len(best) and (best > 0).all():
         return 0  # a topic that a run lacks is 0 by every measure, so the run need not be read
     return len(data.read_judged_topics(folder, collection).qrels.keys() - run_topics(folder / "runs" / system / FILE))
 

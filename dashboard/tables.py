@@ -18,6 +18,12 @@ def measure_order(measures: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(ordered))
 
 
+def evaluated_measures(tidy: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
+    """Return those of the measures that were evaluated, as `measure_order` has them."""
+    known = set(tidy["measure"])
+    return measure_order([measure for measure in wanted if measure in known])
+
+
 def per_topic(tidy: pd.DataFrame, measure: str) -> dict[str, dict[str, float]]:
     """Return a measure's values, system -> topic -> value; a system that was not evaluated is absent."""
     rows = tidy[tidy["measure"] == measure]

@@ -10,7 +10,7 @@ import streamlit as st
 from core.artifacts import open_artifact
 from core.bm25 import read_predicted
 from core.expansions import SCORES_FOLDER, read_expansions, read_scores, threshold
-from core.profile import SystemSettings
+from core.profile import ExpansionSettings, SystemSettings
 from dashboard import data
 
 
@@ -36,10 +36,13 @@ def written(opened: data.Opened, system: SystemSettings) -> Written:
     Raises:
         UserError: queries or index are missing or damaged.
     """
-    scores = {}
+    scores: dict[str, list[float]] = {}
+    lowest = None
     if (opened.folder / SCORES_FOLDER / "manifest.json").is_file():
-        scores = _scores(opened.folder, open_artifact(opened.folder / SCORES_FOLDER).digest)
-    lowest = threshold(scores, system.expansion) if scores and system.expansion.keep < 1 else None
+        digest = open_artifact(opened.folder / SCORES_FOLDER).digest
+        scores = _scores(opened.folder, digest)
+        if scores and system.expansion.keep < 1:
+            lowest = _lowest(opened.folder, system.expansion, digest)
     return Written(expansions(opened), scores, searched(opened, system), lowest)
 
 
@@ -69,6 +72,11 @@ def _expansions(folder: Path, digest: str) -> dict[str, list[str]]:
 @st.cache_resource(max_entries=3, show_spinner=False)
 def _scores(folder: Path, digest: str) -> dict[str, list[float]]:
     return read_scores(folder)
+
+
+@st.cache_data(max_entries=20, show_spinner=False, hash_funcs={ExpansionSettings: ExpansionSettings.model_dump_json})
+def _lowest(folder: Path, expansion: ExpansionSettings, digest: str) -> float:
+    return threshold(_scores(folder, digest), expansion)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)

@@ -10,9 +10,9 @@ from core.significance import RESAMPLES, SEED, Comparison, Values
 from dashboard import charts, results, tables
 from dashboard.comparison import export
 from dashboard.comparison import tables as own
-from dashboard.comparison.main_table import FOUR
 from dashboard.comparison.provenance import command, provenance
 from dashboard.comparison.view import View
+from dashboard.parts import FOUR
 from dashboard.text import escape_markdown
 
 WORDS = """
@@ -25,7 +25,7 @@ p: seeded randomisation test, (b + 1) / (n + 1), and paired t-test; in brackets 
 
 def draw(view: View) -> None:
     """Draw the bars, the sentences, the table with its exports, and the means by kind of topic."""
-    table, found = _against(view.values, view.baseline)
+    table, found = compared(view.values, view.baseline)
     left, right = st.columns(2)
     with left:
         figure = charts.mean_bars(table, view.labels, view.measure, view.baseline)
@@ -49,9 +49,8 @@ def draw(view: View) -> None:
     about = f"{view.measure} of each system against the baseline"
     st.dataframe(readable, column_config=config, placeholder=export.MISSING, alt=about)
     with st.container(horizontal=True, vertical_alignment="center"):
-        texts = own.texts(readable)
         about = f"{view.opened.folder.name}: {view.measure} against {view.labels[view.baseline]}"
-        export.downloads(table.rename(index=view.labels), texts, f"{name}-against-{view.baseline}", about)
+        export.downloads(table.rename(index=view.labels), f"{name}-against-{view.baseline}", about, printed=readable)
         option = f'--measure "{view.measure}"'
         commands = {s: command(view.opened, "significance", [s, view.baseline], option) for s in view.values}
         about = f"randomisation test and bootstrap: {RESAMPLES:,} resamples, seed {SEED}"
@@ -60,7 +59,12 @@ def draw(view: View) -> None:
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
-def _against(values: Values, baseline: str) -> tuple[pd.DataFrame, Mapping[str, Comparison]]:
+def compared(values: Values, baseline: str) -> tuple[pd.DataFrame, Mapping[str, Comparison]]:
+    """Return `tables.against_baseline`, whose resampling is done once for all parts of the pages.
+
+    Raises:
+        UserError: the systems were evaluated on different topics, or on fewer than two.
+    """
     return own.against_baseline(values, baseline)
 
 
@@ -82,4 +86,4 @@ def kinds(view: View) -> None:
     table = table.rename(columns=dict(view.labels))
     config = {label: FOUR for label in view.labels.values()}
     st.dataframe(table, column_config=config, alt=f"{view.measure} by kind of topic")
-    export.downloads(table, own.texts(table), f"{view.opened.folder.name}-{view.measure}-kinds", "By kind of topic")
+    export.downloads(table, f"{view.opened.folder.name}-{view.measure}-kinds", "By kind of topic")

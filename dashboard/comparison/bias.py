@@ -3,14 +3,12 @@
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import open_artifact
 from core.unjudged import figures
 from dashboard import data, results
 from dashboard.comparison import charts, export
-from dashboard.comparison import tables as own
-from dashboard.comparison.main_table import FOUR
 from dashboard.comparison.provenance import command, provenance
 from dashboard.comparison.view import View
+from dashboard.parts import FOUR
 
 WORDS = """
 - **Condensed list** (Sakai, 2007): the unjudged documents are taken out of the ranking and the others move up.
@@ -24,9 +22,8 @@ WORDS = """
 
 def draw(view: View) -> None:
     """Draw the ranges of nDCG and of the differences to the baseline."""
-    digests = [open_artifact(view.opened.folder / "runs" / system).digest for system in view.systems]
-    digests.append(data.collection_manifest(view.opened).digest)
-    table = _ranges(view.opened, view.systems, view.baseline, view.cutoff, tuple(digests))
+    digests = results.digests(view.opened, view.systems)
+    table = _ranges(view.opened, view.systems, view.baseline, view.cutoff, digests)
     measure = f"nDCG@{view.cutoff}"
     name = f"{view.opened.folder.name}-{measure}-unjudged"
     export.chart(charts.ndcg_ranges(table, view.labels, measure), name, f"How far judging could move {measure}")
@@ -34,7 +31,7 @@ def draw(view: View) -> None:
     config = {column: FOUR for column in shown.columns if shown[column].dtype.kind == "f"}
     st.dataframe(shown, column_config=config, placeholder=export.MISSING, alt="nDCG and its bounds for each system")
     with st.container(horizontal=True, vertical_alignment="center"):
-        export.downloads(shown, own.texts(shown), name, f"{measure} and what the unjudged documents could make of it")
+        export.downloads(shown, name, f"{measure} and what the unjudged documents could make of it")
         option = f"--cutoff {view.cutoff}"
         commands = {s: command(view.opened, "unjudged", [s, view.baseline], option) for s in view.systems}
         about = "the bounds are exact, over all grades that the unjudged documents could be given"

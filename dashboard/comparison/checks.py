@@ -8,7 +8,6 @@ from core.measures import mean, parse_measure
 from core.second_opinion import checkable, ir_measures_values, sklearn_ndcg
 from dashboard import data, results, state
 from dashboard.comparison import export
-from dashboard.comparison import tables as own
 from dashboard.comparison.view import View
 from dashboard.text import escape_markdown
 
@@ -39,9 +38,9 @@ def draw(view: View) -> None:
 
 def _second_library(view: View) -> None:
     measures = checkable(dict.fromkeys([view.measure, *view.tidy["measure"]]))
-    digests = [open_artifact(view.opened.folder / "runs" / system).digest for system in view.systems]
-    digests += [data.collection_manifest(view.opened).digest, open_artifact(view.opened.folder / "measures").digest]
-    table = check(view.opened, view.systems, measures, tuple(digests))
+    evaluated = open_artifact(view.opened.folder / "measures").digest
+    digests = (*results.digests(view.opened, view.systems), evaluated)
+    table = check(view.opened, view.systems, measures, digests)
     largest = table["largest difference in a topic"].max()
     words = f"{len(table)} figures, {len(view.content.qrels)} topics each: "
     words += "all agree" if largest <= TOLERANCE else "they do not all agree"
@@ -50,7 +49,7 @@ def _second_library(view: View) -> None:
     shown = table.replace({"system": view.labels})
     st.dataframe(shown.style.format(form), hide_index=True, alt="Our figures and the other libraries'")
     indexed = shown.set_index("system")
-    export.downloads(indexed, own.texts(indexed), f"{view.opened.folder.name}-check", "Checked by other libraries")
+    export.downloads(indexed, f"{view.opened.folder.name}-check", "Checked by other libraries")
     st.caption(
         "ir_measures calls trec_eval as we do: it checks how runs, missing topics and thresholds are counted. "
         "scikit-learn's nDCG is a formula of its own. Judged@k is not among them: ir_measures divides it by the "

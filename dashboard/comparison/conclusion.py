@@ -7,9 +7,9 @@ import streamlit as st
 
 from core.measures import measure_name, parse_measure
 from core.robustness import Winner, leave_one_out, winner
+from core.significance import Values
 from dashboard import results
 from dashboard.comparison import export
-from dashboard.comparison import tables as own
 from dashboard.comparison.provenance import command, provenance
 from dashboard.comparison.view import View
 from dashboard.text import escape_markdown
@@ -45,12 +45,21 @@ def table(view: View) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def one_topic_left_out(view: View) -> pd.DataFrame:
-    """Return, as `table`, a row for each topic without which another wins; where there is none, the closest call."""
-    first, without = winner(view.values), leave_one_out(view.values)
-    changed = {f"without topic {topic}": one for topic, one in without.items() if one.systems != first.systems}
+@st.cache_data(max_entries=50, show_spinner=False)  # for each of the topics all others are added up anew
+def _left_out(values: Values) -> dict[str, Winner]:
+    return leave_one_out(values)
+
+
+def one_topic_left_out(view: View, first: Winner, without: dict[str, Winner], changed: list[str]) -> pd.DataFrame:
+    """Return, as `table`, a row for each topic without which another wins; where there is none, the closest call.
+
+    Args:
+        without: topic -> the winner over all other topics.
+        changed: the topics without which another wins than `first`.
+    """
     closest = min(without, key=lambda topic: without[topic].lead)
-    shown = changed or {f"closest call: without topic {closest}": without[closest]}
+    shown = {f"without topic {topic}": without[topic] for topic in changed}
+    shown = shown or {f"closest call: without topic {closest}": without[closest]}
     rows = [(varied, view.measure, *_row(view, one, first)) for varied, one in shown.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -63,23 +72,22 @@ def _row(view: View, found: Winner, first: Winner) -> tuple[str, float, str, str
 def draw(view: View) -> None:
     """Draw the table and say how often another system wins."""
     found = table(view)
-    first = winner(view.values)
-    without = one_topic_left_out(view)
-    changed = without.loc[without["holds"] == "no", "varied"].str.removeprefix("without topic ")
+    first, without = winner(view.values), _left_out(view.values)
+    changed = [topic for topic, one in without.items() if one.systems != first.systems]
     others = found[found["holds"] == "no"]
     names = " = ".join(view.labels[system] for system in first.systems)
     sentence = f"{names} has the highest mean {view.measure}. "
     sentence += f"It does not under {len(others)} of {len(found) - 1} other measures, cut-offs and thresholds. "
-    sentence += f"Leaving one topic out changes the winner for {len(changed)} of {len(view.content.qrels)} topics"
-    sentence += f": {', '.join(changed)}." if len(changed) else "."
+    sentence += f"Leaving one topic out changes the winner for {len(changed)} of {len(without)} topics"
+    sentence += f": {', '.join(changed)}." if changed else "."
     st.write(escape_markdown(sentence))
     config = {"lead": st.column_config.NumberColumn(format="%.4f")}
-    shown = pd.concat([found, without])
+    shown = pd.concat([found, one_topic_left_out(view, first, without, changed)])
     st.dataframe(shown, hide_index=True, column_config=config, height="content", alt="The winner under other measures")
     with st.container(horizontal=True, vertical_alignment="center"):
         indexed = shown.set_index("varied")
         name = f"{view.opened.folder.name}-conclusion"
-        export.downloads(indexed, own.texts(indexed), name, f"The winner by {view.measure} and under variations")
+        export.downloads(indexed, name, f"The winner by {view.measure} and under variations")
         measures = ",".join(found["measure"])
         option = f'--measures "{measures}" --per-topic'
         commands = {system: command(view.opened, "evaluate", [system], option) for system in view.systems}

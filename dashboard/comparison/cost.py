@@ -4,30 +4,28 @@ import pandas as pd
 import streamlit as st
 
 from core.artifacts import Manifest
-from core.significance import bootstrap_intervals
 from dashboard.comparison import charts, export
-from dashboard.comparison import tables as own
-from dashboard.comparison.main_table import FOUR
+from dashboard.comparison.baseline import compared
 from dashboard.comparison.provenance import command, provenance
 from dashboard.comparison.view import View
+from dashboard.parts import FOUR
 from dashboard.text import escape_markdown
 
 
 def table(view: View, manifests: dict[str, Manifest]) -> pd.DataFrame:
     """Return one row a system: its mean with interval, and what a query and its index cost."""
+    means, _ = compared(view.values, view.baseline)
     rows = {}
-    for system, (mean, low, high) in bootstrap_intervals(view.values).items():
+    for system in view.values:
         run = manifests.get(f"runs/{system}")
         index = manifests.get(f"bm25/{system}") or manifests.get(f"vectors/{system}")
         rows[system] = {
-            "mean": mean,
-            "low": low,
-            "high": high,
             "median ms": run.facts.get("median_milliseconds") if run else None,
             "index MB": sum(file["bytes"] for file in index.files.values()) / 1e6 if index else None,
             "build seconds": index.seconds if index else None,
         }
-    return pd.DataFrame.from_dict(rows, orient="index", dtype=float).rename_axis("system")
+    costs = pd.DataFrame.from_dict(rows, orient="index", dtype=float)
+    return means[["mean", "low", "high"]].join(costs)
 
 
 def draw(view: View, manifests: dict[str, Manifest]) -> None:
@@ -40,7 +38,7 @@ def draw(view: View, manifests: dict[str, Manifest]) -> None:
     config = dict.fromkeys(["mean", "low", "high"], FOUR) | {"index MB": st.column_config.NumberColumn(format="%.2f")}
     st.dataframe(found, column_config=config, placeholder=export.MISSING, alt="Quality and cost of each system")
     with st.container(horizontal=True, vertical_alignment="center"):
-        export.downloads(found, own.texts(found), name, f"{view.measure} and cost")
+        export.downloads(found, name, f"{view.measure} and cost")
         option = f'--measures "{view.measure}"'
         commands = {system: command(view.opened, "evaluate", [system], option) for system in view.systems}
         builds = sorted({manifest.command for manifest in manifests.values()})

@@ -3,11 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import open_artifact
 from core.measures import interpolated_precision, mean
 from dashboard import data, results
 from dashboard.comparison import charts, export
-from dashboard.comparison import tables as own
 from dashboard.comparison.provenance import command, provenance
 from dashboard.comparison.view import View
 
@@ -15,15 +13,13 @@ from dashboard.comparison.view import View
 def draw(view: View) -> None:
     """Draw the curve of each system and its table."""
     relevance = view.parsed.relevance
-    digests = [open_artifact(view.opened.folder / "runs" / system).digest for system in view.systems]
-    digests.append(data.collection_manifest(view.opened).digest)
-    table = _curves(view.opened, view.systems, relevance, tuple(digests))
+    table = _curves(view.opened, view.systems, relevance, results.digests(view.opened, view.systems))
     name = f"{view.opened.folder.name}-precision-recall"
     export.chart(charts.precision_recall(table, view.labels), name, "Interpolated precision at eleven recall levels")
     table = table.rename(columns=dict(view.labels))
     st.dataframe(table.style.format("{:.4f}"), height="content", alt="Interpolated precision at eleven recall levels")
     with st.container(horizontal=True, vertical_alignment="center"):
-        export.downloads(table, own.texts(table), name, "Interpolated precision at eleven recall levels")
+        export.downloads(table, name, "Interpolated precision at eleven recall levels")
         option = f"--curve {relevance}"
         commands = {system: command(view.opened, "evaluate", [system], option) for system in view.systems}
         provenance(view.opened, "curve", "trec_eval's iprec_at_recall", commands, f"relevant from grade {relevance}")

@@ -1,6 +1,7 @@
 """Tables for a paper and charts as pictures: CSV, LaTeX with booktabs, Markdown; SVG or PNG from the chart itself."""
 
 import re
+from numbers import Integral
 from typing import Any
 
 import pandas as pd
@@ -49,18 +50,32 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join([head, ruler, *rows]) + "\n"
 
 
-def downloads(raw: pd.DataFrame, texts: pd.DataFrame, name: str, caption: str) -> None:
+def texts(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table of figures as texts: four decimals, counts whole, "–" where there is none."""
+
+    def text(value: object) -> str:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, Integral):
+            return str(value)
+        return MISSING if pd.isna(value) else f"{value:.4f}"
+
+    return table.map(text)
+
+
+def downloads(raw: pd.DataFrame, name: str, caption: str, printed: pd.DataFrame | None = None) -> None:
     """Draw the three buttons of a table.
 
     Args:
         raw: the figures in full precision, for CSV.
-        texts: the same as they are to be printed.
         name: of the files, without ending.
+        printed: the table for LaTeX and Markdown, where it is another.
     """
+    for_print = raw if printed is None else printed
     forms = {
         "CSV": ("csv", "text/csv", lambda: raw.to_csv()),
-        "LaTeX": ("tex", "text/x-tex", lambda: latex(texts, caption)),
-        "Markdown": ("md", "text/markdown", lambda: markdown(texts)),
+        "LaTeX": ("tex", "text/x-tex", lambda: latex(texts(for_print), caption)),
+        "Markdown": ("md", "text/markdown", lambda: markdown(texts(for_print))),
     }
     with st.container(horizontal=True, gap="small"):
         for label, (ending, kind, made) in forms.items():

@@ -10,10 +10,10 @@ from dashboard import data, state, tables
 from dashboard.comparison import export
 from dashboard.comparison import tables as own
 from dashboard.comparison.provenance import command, provenance
+from dashboard.parts import FOUR
 
 CELLS = {"means": "means", "intervals": "means and 95 % intervals", "letters": "means and significance"}
 TESTS = {"randomisation": "randomisation test", "t-test": "paired t-test"}
-FOUR = st.column_config.NumberColumn(format="%.4f")
 
 
 def draw(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, Manifest]) -> None:
@@ -33,14 +33,14 @@ def draw(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, Manifest]
     published = own.published_rows(known, measures)
     shown = shown.rename(index=opened.labels).rename_axis("system")
     if not published.empty:
-        shown = pd.concat([shown, published if cells == "means" else own.texts(published)]).rename_axis("system")
+        shown = pd.concat([shown, published if cells == "means" else export.texts(published)]).rename_axis("system")
     config = {name: FOUR for name in measures} if cells == "means" else {}
     st.dataframe(shown, column_config=config, placeholder=export.MISSING, alt="Each measure for each system")
     st.caption(f"Means over {tidy['topic'].nunique()} topics. " + _explained(cells, test, known))
     name = f"{opened.folder.name}-measures"
     with st.container(horizontal=True, vertical_alignment="center"):
         about = f"{opened.folder.name}: {CELLS[cells]}, {tidy['topic'].nunique()} topics"
-        export.downloads(shown, own.texts(shown), name, about)
+        export.downloads(shown, name, about)
         names = ",".join(measures)
         commands = {system: command(opened, "evaluate", [system], f'--measures "{names}"') for system in means.index}
         provenance(opened, "measures", names, commands, "means over topics; a topic that a run lacks counts 0")

@@ -1,6 +1,6 @@
 """Where a figure comes from: measure, topics, digests of judgments and runs, and the command that repeats it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
@@ -34,3 +34,11 @@ def provenance(opened: data.Opened, name: str, measures: str, commands: Mapping[
             lines.append(f"run of {opened.labels[system]}: SHA-256 {digest}")
         st.text("\n".join(lines))
         st.code("\n".join(commands.values()), language=None, wrap_lines=True)
+
+
+def figures_origin(opened: data.Opened, measure: str, systems: Sequence[str]) -> None:
+    """Draw the button that says where values by topic come from."""
+    option = f'--measures "{measure}" --per-topic'
+    commands = {system: command(opened, "evaluate", [system], option) for system in systems}
+    about = "values by topic, paired by topic id; a judged topic that a run lacks counts 0"
+    provenance(opened, "topics", measure, commands, about)

@@ -1,7 +1,6 @@
 """The tables of the Overview page, without Streamlit: figures in full precision, and the same as they are printed."""
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 
 import pandas as pd
 
@@ -51,19 +50,6 @@ def published_rows(published: Sequence[Published], columns: Sequence[str]) -> pd
     """Return published figures as rows of context, under names that say so; what was not published is empty."""
     rows = {f"published: {one.system}": one.measures for one in published}
     return pd.DataFrame.from_dict(rows, orient="index", dtype=float).reindex(columns=list(columns))
-
-
-def texts(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of figures as texts: four decimals, counts whole, "–" where there is none."""
-
-    def text(value: object) -> str:
-        if isinstance(value, str):
-            return value
-        if isinstance(value, Integral):
-            return str(value)
-        return MISSING if pd.isna(value) else f"{value:.4f}"
-
-    return table.map(text)
 
 
 def against_baseline(values: Values, baseline: str) -> tuple[pd.DataFrame, dict[str, Comparison]]:

@@ -5,10 +5,10 @@ import streamlit as st
 from dashboard import state
 from dashboard.charts import clicked
 from dashboard.comparison.export import picture_button
+from dashboard.parts import SIGNED
 from dashboard.text import escape_markdown
 from dashboard.topic import charts, tables
 from dashboard.topic.shown import Shown
-from dashboard.topics.chosen import SIGNED
 
 
 def difference(shown: Shown) -> None:

@@ -5,17 +5,10 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts import BLUE, DARK_GREY, ORANGE, clickable, finish, wrapped
-from dashboard.text import escape_plotly, shortened
+from dashboard.charts import BLUE, DARK_GREY, ORANGE, clickable, finish, topic_texts, wrapped
+from dashboard.text import escape_plotly
 
 SEQUENTIAL = "Cividis"
-
-
-def _topic_texts(table: pd.DataFrame) -> list[str]:
-    return [
-        escape_plotly(f"topic {topic}: {shortened(query, 60)}")
-        for topic, query in zip(table["topic"], table["query"], strict=True)
-    ]
 
 
 def heat_map(table: pd.DataFrame, systems: Mapping[str, str], measure: str) -> go.Figure:
@@ -28,7 +21,7 @@ def heat_map(table: pd.DataFrame, systems: Mapping[str, str], measure: str) -> g
         systems: name -> label, in the order of the columns.
     """
     figure = go.Figure()
-    texts = _topic_texts(table)
+    texts = topic_texts(table)
     names = [escape_plotly(topic) for topic in table["topic"]]
     for place, (system, label) in enumerate(systems.items()):
         values = table[system]
@@ -75,7 +68,7 @@ def difficulty_bars(table: pd.DataFrame, measure: str) -> go.Figure:
                 "width": 2,
             },
             customdata=table["topic"],
-            hovertext=_topic_texts(table),
+            hovertext=topic_texts(table),
             hovertemplate="%{hovertext}<br>mean %{y:.4f}<extra></extra>",
         )
     )
@@ -94,7 +87,7 @@ def length_scatter(table: pd.DataFrame, measure: str) -> go.Figure:
             mode="markers",
             marker={"color": BLUE, "size": 11, "opacity": 0.65, "line": {"color": DARK_GREY, "width": 1}},
             customdata=table["topic"],
-            hovertext=_topic_texts(table),
+            hovertext=topic_texts(table),
             hovertemplate="%{hovertext}<br>%{x} words, %{y:+.4f}<extra></extra>",
         )
     )

@@ -1,23 +1,17 @@
 """What the Topics page looks at, and what its views share: a chart with its table, and the way to a topic."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from core.significance import Values
 from dashboard import data
 from dashboard.charts import clicked
 from dashboard.comparison.export import downloads, picture_button
-from dashboard.comparison.provenance import command, provenance
-from dashboard.comparison.tables import texts
-from dashboard.text import escape_markdown, shortened
-from dashboard.topics.tables import Values
-
-PAGE = "views/topic.py"
-FOUR = st.column_config.NumberColumn(format="%.4f")
-SIGNED = st.column_config.NumberColumn(format="%+.4f")
+from dashboard.parts import TOPIC_PAGE
 
 
 @dataclass(frozen=True)
@@ -49,13 +43,7 @@ class Chosen:
 
 def open_topic(topic: str) -> None:
     """Go to the page of a topic, every other choice as it is."""
-    st.switch_page(PAGE, query_params={**st.query_params.to_dict(), "topic": topic})
-
-
-def link(topic: str, query: str) -> None:
-    """Draw a link to a topic's page."""
-    label = escape_markdown(f"{topic} · {shortened(query, 40)}")
-    st.page_link(PAGE, label=label, query_params={**st.query_params.to_dict(), "topic": topic})
+    st.switch_page(TOPIC_PAGE, query_params={**st.query_params.to_dict(), "topic": topic})
 
 
 def chart(figure: object, key: str, alt: str) -> None:
@@ -78,12 +66,4 @@ def table_of(chosen: Chosen, table: pd.DataFrame, name: str, config: Mapping[str
 def table_downloads(chosen: Chosen, table: pd.DataFrame, name: str) -> None:
     """Draw the downloads of a table, which its index names the rows of."""
     about = f"{chosen.opened.folder.name}, {chosen.measure}: {name.replace('-', ' ')}"
-    downloads(table, texts(table), f"{chosen.opened.folder.name}-{name}", about)
-
-
-def figures_origin(opened: data.Opened, measure: str, systems: Sequence[str]) -> None:
-    """Draw the button that says where the figures of the page come from."""
-    option = f'--measures "{measure}" --per-topic'
-    commands = {system: command(opened, "evaluate", [system], option) for system in systems}
-    about = "values by topic, paired by topic id; a judged topic that a run lacks counts 0"
-    provenance(opened, "topics", measure, commands, about)
+    downloads(table, f"{chosen.opened.folder.name}-{name}", about)

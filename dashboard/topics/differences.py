@@ -7,11 +7,12 @@ from core.overlap import rank_biased_overlap
 from core.runs import Scores, ranked
 from dashboard import charts, data, results, state, tables
 from dashboard.comparison.export import picture_button
+from dashboard.parts import FOUR, SIGNED, topic_link
 from dashboard.text import escape_markdown
 from dashboard.topic.tables import change_sentence, split_cutoff, titles_of
 from dashboard.topics import tables as own
 from dashboard.topics.charts import kind_bars
-from dashboard.topics.chosen import FOUR, SIGNED, Chosen, chart, link, table_downloads, table_of
+from dashboard.topics.chosen import Chosen, chart, table_downloads, table_of
 
 PICKED = 3
 
@@ -39,10 +40,11 @@ def differences(chosen: Chosen, key: str) -> None:
 def contrasts(chosen: Chosen, key: str) -> None:
     """Draw the topics to look at first, with what changed in each."""
     label_a, label_b = chosen.labels[chosen.a], chosen.labels.get(chosen.b, "")
-    runs = {s: results.run_scores(chosen.opened, s) for s in (chosen.a, chosen.b) if s in chosen.values}
-    rankings = {topic: [documents(run, topic) for run in runs.values()] for topic in chosen.topics}
-    both = len(runs) == 2
-    overlaps = {topic: rank_biased_overlap(a, b) for topic, (a, b) in rankings.items()} if both else {}
+    both = chosen.b in chosen.values  # the median has no list
+    overlaps: dict[str, float] = {}
+    if both:
+        digests = results.digests(chosen.opened, [chosen.a, chosen.b])
+        overlaps = _overlaps(chosen.opened, chosen.a, chosen.b, chosen.topics, digests)
     picked = own.contrasts(chosen.table, overlaps, chosen.tie, PICKED)
     headings = {
         "a": f"{label_a} furthest ahead",
@@ -59,15 +61,24 @@ def contrasts(chosen: Chosen, key: str) -> None:
                 st.caption("No such topic.")
             for topic in picked[name]:
                 with st.container(border=True, gap="xsmall"):
-                    link(topic, str(rows["query"][topic]))
+                    topic_link(topic, str(rows["query"][topic]))
                     overlap = f", overlap (RBO) {overlaps[topic]:.2f}" if both else ""
                     st.caption(f"{chosen.measure} {rows['difference'][topic]:+.4f}{overlap}")
                     if both:
                         judgments = chosen.content.qrels.get(topic, {})
-                        parts = split_difference(rankings[topic][0], rankings[topic][1], judgments, k)
+                        runs = (results.run_scores(chosen.opened, system) for system in (chosen.a, chosen.b))
+                        of_a, of_b = (documents(run, topic) for run in runs)
+                        parts = split_difference(of_a, of_b, judgments, k)
                         titles = titles_of(texts, [part.document for part in parts])
                         sentence = change_sentence(parts, label_a, label_b, k, titles)
                         st.caption(escape_markdown(sentence))
+
+
+# Both runs are sorted whole, for all topics.
+@st.cache_data(max_entries=20, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
+def _overlaps(opened: data.Opened, a: str, b: str, topics: list[str], digests: tuple[str, ...]) -> dict[str, float]:
+    of_a, of_b = (results.run_scores(opened, system) for system in (a, b))
+    return {topic: rank_biased_overlap(documents(of_a, topic), documents(of_b, topic)) for topic in topics}
 
 
 def documents(run: Scores, topic: str) -> list[str]:

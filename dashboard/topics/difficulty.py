@@ -3,8 +3,9 @@
 import pandas as pd
 import streamlit as st
 
+from dashboard.parts import FOUR, SIGNED
 from dashboard.topics import charts, tables
-from dashboard.topics.chosen import FOUR, SIGNED, Chosen, chart, table_of
+from dashboard.topics.chosen import Chosen, chart, table_of
 
 
 def heat_map(chosen: Chosen, key: str) -> None:

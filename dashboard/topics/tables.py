@@ -7,12 +7,10 @@ import pandas as pd
 
 from core.collection import Topic
 from core.qrels import Qrels
+from core.significance import Values
 
 MEDIAN = "-median"
 """Stands for the median system where a system is named; no system can have this name."""
-
-Values = Mapping[str, Mapping[str, float]]
-"""system -> topic -> value of one measure."""
 
 
 def median_system(values: Values) -> dict[str, float]:

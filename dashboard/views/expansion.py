@@ -6,16 +6,15 @@ import streamlit as st
 from core.artifacts import open_artifact
 from core.collection import Document
 from core.errors import UserError
-from core.expansion_effects import Move, effects, moves
+from core.expansion_effects import Move, moves
 from core.profile import SystemSettings
 from core.significance import compare
 from dashboard import data, expansion_tables, parts, predicted_queries, results, state, tables
 from dashboard.comparison import export
-from dashboard.comparison.tables import texts
+from dashboard.comparison.provenance import figures_origin
+from dashboard.parts import SIGNED
 from dashboard.text import escape_markdown, shortened, show_error
-from dashboard.topics.chosen import figures_origin
 
-SIGNED = st.column_config.NumberColumn(format="%+.4f")
 DEPTHS = ["10", "20", "100"]
 WORDS = """
 **doc2query** (Nogueira & Lin, 2019) lets a T5 read each document and write queries that it answers. BM25 searches them
@@ -61,7 +60,7 @@ def overall() -> pd.DataFrame:
     left, right = st.columns(2)
     with left:
         measure = parts.choose_measure(opened, tidy)
-    values = tables.per_topic(tidy, measure)
+    values = results.values(opened, measure)
     for name in (system.name, plain):
         if name not in values:
             raise UserError(f"{opened.labels[name]} is not evaluated yet")
@@ -69,7 +68,7 @@ def overall() -> pd.DataFrame:
     st.write(escape_markdown(tables.verdict(opened.labels[system.name], opened.labels[plain], measure, found)))
     with right:
         depth = int(state.choose("First ranks", DEPTHS, "depth", "10"))
-    measured = effects(results.run_scores(opened, plain), results.run_scores(opened, system.name), content.qrels, depth)
+    measured = expansion_tables.effects_by_topic(opened, plain, system.name, depth)
     gained = {topic: value - values[plain][topic] for topic, value in values[system.name].items()}
     table = expansion_tables.topics_table(measured, gained, measure, content.topics)
     st.dataframe(
@@ -81,7 +80,7 @@ def overall() -> pd.DataFrame:
     )
     st.caption(f"In and out: documents that came into the first {depth} ranks with expansion, and that left them.")
     by_topic = table.set_index("topic")
-    export.downloads(by_topic, texts(by_topic), f"{opened.folder.name}-expansion", "Effect of expansion by topic")
+    export.downloads(by_topic, f"{opened.folder.name}-expansion", "Effect of expansion by topic")
     figures_origin(opened, measure, [system.name, plain])
     return table
 

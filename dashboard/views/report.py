@@ -10,7 +10,7 @@ from core.matches import term_finder
 from core.runs import ranked
 from dashboard import charts, data, parts, results, state, tables
 from dashboard.comparison import tables as own
-from dashboard.comparison.baseline import WORDS
+from dashboard.comparison.baseline import WORDS, compared
 from dashboard.comparison.view import choose
 from dashboard.ranked_lists import Hit, grade_badge
 from dashboard.report import Report
@@ -63,8 +63,7 @@ def make() -> str:
     if opened.is_sample:
         report.paragraph("This is the embedded sample: written for demonstration, not medical evidence.")
     report.heading("Measures")
-    evaluated = set(tidy["measure"])
-    known = tables.measure_order([name for name in opened.profile.measures if name in evaluated])
+    known = tables.evaluated_measures(tidy, opened.profile.measures)
     report.table(tables.means(tidy[tidy["system"].isin(systems)], known).rename(index=opened.labels))
     report.heading(f"{measure} against {opened.labels[baseline]}")
     report.chart(charts.mean_bars(against, opened.labels, measure, baseline))
@@ -116,7 +115,7 @@ if others:
     other = state.choose("Topic by topic against the baseline", others, "a", others[0], opened.labels)
 table = tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
 topics = choose_topics(table)
-against, comparisons = own.against_baseline(values, baseline)
+against, comparisons = compared(values, baseline)
 st.write(
     escape_markdown(
         f"One file with the measures of {len(systems)} systems, the comparison with {opened.labels[baseline]}, the "

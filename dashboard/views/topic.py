@@ -7,9 +7,9 @@ from streamlit.delta_generator import DeltaGenerator
 from core.errors import UserError
 from core.runs import ranked
 from dashboard import data, parts, results, state, terms
+from dashboard.comparison.provenance import figures_origin
 from dashboard.text import escape_markdown, shortened
 from dashboard.topic import difference, lists, shown, why
-from dashboard.topics.chosen import figures_origin
 
 MOST = 4
 VIEWS = {

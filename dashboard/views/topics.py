@@ -5,9 +5,10 @@ import streamlit as st
 
 from core.significance import compare
 from dashboard import data, parts, results, state, tables, terms
+from dashboard.comparison.provenance import figures_origin
 from dashboard.text import escape_markdown, shortened
 from dashboard.topics import differences, difficulty
-from dashboard.topics.chosen import Chosen, figures_origin, open_topic
+from dashboard.topics.chosen import Chosen, open_topic
 from dashboard.topics.tables import MEDIAN, median_system
 
 TIES = {

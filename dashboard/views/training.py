@@ -9,13 +9,12 @@ from core.artifacts import shown
 from core.errors import UserError
 from core.significance import compare
 from core.training_history import Training, read_training, trained_models
-from dashboard import charts, data, parts, state, tables, training_charts
+from dashboard import charts, data, parts, results, state, tables, training_charts
 from dashboard.comparison import export
-from dashboard.comparison.tables import texts
+from dashboard.comparison.provenance import figures_origin
+from dashboard.parts import FOUR
 from dashboard.text import escape_markdown, show_error
-from dashboard.topics.chosen import figures_origin
 
-FOUR = st.column_config.NumberColumn(format="%.4f")
 WORDS = """
 - **Pooling**: a bi-encoder makes one vector of a text, the mean of its tokens' vectors or that of the first, [CLS].
 - **In-batch cross-entropy**: each query of a batch must be nearer to its own passage than to the others' passages.
@@ -74,10 +73,10 @@ def against_its_base() -> None:
         st.write("This collection has no runs of both this model and its base to compare.")
         return
     measure = parts.choose_measure(opened, tidy)
-    values = tables.per_topic(tidy, measure)
+    values = results.values(opened, measure)
     labels = opened.labels
     st.write(escape_markdown(tables.verdict(labels[own], labels[base], measure, compare(values[own], values[base]))))
-    table = tables.differences(values[own], values[base], data.content(opened).topics)
+    table = tables.differences(values[own], values[base], data.judged_topics(opened).topics)
     figure = charts.difference_bars(table, labels[own], labels[base], measure, "")
     name = f"{opened.folder.name}-{own}-{base}"
     export.chart(figure, name, f"Difference of {measure} for each topic")
@@ -85,7 +84,7 @@ def against_its_base() -> None:
         columns = {"a": FOUR, "b": FOUR, "difference": FOUR}
         st.dataframe(table, hide_index=True, column_config=columns, alt="Difference for each topic")
         about = f"{measure} by topic: a {labels[own]}, b {labels[base]}"
-        export.downloads(table.set_index("topic"), texts(table.set_index("topic")), name, about)
+        export.downloads(table.set_index("topic"), name, about)
     figures_origin(opened, measure, [own, base])
 
 
@@ -107,7 +106,7 @@ def ablations() -> None:
     export.chart(figure, f"ablations-{base}-{measure}", f"Mean {measure} of each variant with its spread")
     figures = [name for name in means if name not in ("seeds", "rows", "seconds")]
     st.dataframe(means, column_config=dict.fromkeys(figures, FOUR), placeholder="–", alt="Ablations, one row a variant")
-    export.downloads(means, texts(means), f"ablations-{base}", f"What each setting is worth, on {where}")
+    export.downloads(means, f"ablations-{base}", f"What each setting is worth, on {where}")
     st.caption(
         f"One setting changed at a time. nDCG@10 on {escape_markdown(where)}; MRR@10 on held-out MS MARCO queries. "
         f"Spread: standard deviation over seeds. Made by `{manifest.command}`."

@@ -12,7 +12,7 @@ from core.artifacts import writing
 from core.bm25 import load_index
 from core.cli import save_profile
 from core.expansions import SCORES_FILE, SCORES_FOLDER, write_by_document
-from core.profile import ExpansionSettings, read_profile
+from core.profile import Doc2querySettings, ExpansionSettings, read_profile
 from core.runs import ranked, read_run
 
 SCORES = {"d5": [0.9, 0.2], "d4": [0.6]}
@@ -89,6 +89,15 @@ def test_dropped_queries_are_shown_with_their_scores(open_page: Open, filtered: 
     assert list(queries["score"]) == SCORES["d5"]
     assert list(queries["searched"]) == [True, False]
     assert "1 of 2 are searched: those that score 0.600 or more, the best 50%" in texts(app)
+    assert "Scores: similarity to the document by" in texts(app)
+
+
+def test_scores_that_are_margins_are_said_to_be(open_page: Open, filtered: Path) -> None:
+    profile = read_profile(str(filtered / "profile.json"))
+    save_profile(profile.model_copy(update={"doc2query": Doc2querySettings(score_by="margin")}), filtered)
+    app = open_page("expansion", collection="made-up", topic="02", document="d5", depth="100")
+    assert "the best 50%" in texts(app)
+    assert "less that to the nearest other document." in texts(app)
 
 
 def test_without_an_expanded_system_the_page_says_what_to_do(open_page: Open, made_up: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from made_up import QRELS, Open
 from streamlit.testing.v1 import AppTest
 
+from core.artifacts import file_digest
 from core.evaluate import evaluate_systems
 from core.measures import mean
 from core.reference import Published
@@ -144,16 +145,19 @@ def test_a_disagreement_is_said(open_page: Open, made_up: Path, monkeypatch: pyt
     assert "do not all agree" in texts(open_page("overview", open="checks", check="yes"))
 
 
+def described_anew(path: Path) -> None:
+    """Let the manifest beside a file say what the file now is."""
+    manifest = json.loads((path.parent / "manifest.json").read_text())
+    del manifest["sha256"]
+    manifest["files"][path.name] = {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+    (path.parent / "manifest.json").write_text(json.dumps(manifest))
+
+
 def test_a_topic_that_a_run_lacks_is_said_and_counts_0(open_page: Open, made_up: Path) -> None:
     path = made_up / "runs" / "bm25" / "run.trec"
     kept = [line for line in path.read_text().splitlines(keepends=True) if not line.startswith("02 ")]
-    manifest = json.loads((path.parent / "manifest.json").read_text())
-    del manifest["sha256"]
     path.write_text("".join(kept))
-    from core.artifacts import file_digest
-
-    manifest["files"]["run.trec"] = {"bytes": path.stat().st_size, "sha256": file_digest(path)}
-    (path.parent / "manifest.json").write_text(json.dumps(manifest))
+    described_anew(path)
     evaluate_systems(data.open_collection("made-up").profile, made_up)
     app = open_page("overview", open="checks", check="yes", measure="RR")
     assert "BM25 has no document for 1 of 3 topics: they count 0" in texts(app)
@@ -161,6 +165,15 @@ def test_a_topic_that_a_run_lacks_is_said_and_counts_0(open_page: Open, made_up:
     values = results.values(data.open_collection("made-up"), "RR")
     assert values["bm25"]["02"] == 0
     assert frame(app, "mean", "difference")["mean"]["BM25"] == pytest.approx(mean(values["bm25"]))
+
+
+def test_of_a_system_without_measures_the_run_says_which_topics_it_lacks(made_up: Path) -> None:
+    opened = data.open_collection("made-up")
+    shutil.copytree(made_up / "runs" / "bm25", made_up / "runs" / "new")
+    path = made_up / "runs" / "new" / "run.trec"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith("02 ")))
+    described_anew(path)
+    assert results.missing_topics(opened, "new") == 1
 
 
 def test_the_command_of_a_figures_provenance_repeats_it(

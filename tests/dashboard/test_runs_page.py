@@ -10,6 +10,7 @@ from made_up import Open
 from streamlit.testing.v1 import AppTest
 
 from core.errors import UserError
+from core.run_check import check_run
 from dashboard.uploads import LARGEST_UNPACKED, saved
 
 GOOD = "1 Q0 d2 1 3 t\n1 Q0 d1 2 2 t\n02 Q0 d4 1 1 t\nNA Q0 d3 1 1 t\n"
@@ -64,6 +65,20 @@ def test_what_is_odd_is_told_and_does_not_hinder(open_page: Open, made_up: Path)
     app.button(key="import").click().run()
     assert "odd" in list(app.dataframe[0].value["run"])
     assert "tied in 1 of 3 topics, first on line 4" in app.dataframe[0].value["what is odd"][0]
+
+
+def test_each_run_of_a_large_folder_is_looked_through_once(
+    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(
+        "dashboard.bring_runs.check_run", lambda path, *arguments: seen.append(path.name) or check_run(path, *arguments)
+    )
+    app = give(open_page("runs"), *((f"r{number}.run", GOOD) for number in range(60)))
+    assert len(seen) == len(set(seen)) == 60
+    app.text_input[0].input("another").run()
+    assert app.text_input[0].value == "another"
+    assert len(seen) == 60
 
 
 def test_by_rank_the_ranks_count(open_page: Open, made_up: Path) -> None:

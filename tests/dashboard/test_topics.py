@@ -77,7 +77,7 @@ def test_tables_are_exported_as_csv_latex_and_markdown(
     given = {}
     monkeypatch.setattr(
         "dashboard.topics.chosen.downloads",
-        lambda raw, texts, name, caption: given.update({name: (raw, export.latex(texts, caption))}),
+        lambda raw, name, caption: given.update({name: (raw, export.latex(export.texts(raw), caption))}),
     )
     open_page("topics", chart="differences", a="expanded", b="bm25", measure="AP")
     open_page("topics", chart="difficulty", measure="AP")
