@@ -13,7 +13,7 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -217,9 +217,8 @@ def writing(
     key = value_digest([stage, dict(settings), dict(inputs)])
     key_file = partial / KEY
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder.with_name(f".{folder.name}.lock"), f"another process is writing {shown(folder)}"):
-        if old.exists() and not folder.exists():  # killed between the two renames of a seal
-            old.rename(folder)
+    with _writing_alone(folder):
+        _finish_seal(old, folder)
         started = time.perf_counter()
         try:
             if partial.exists() and not (resume and key_file.is_file() and key_file.read_text() == key):
@@ -244,6 +243,28 @@ def _disk_is_full(error: BaseException, folder: Path) -> bool:
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     return isinstance(error, Exception) and not isinstance(error, UserError) and shutil.disk_usage(folder).free < 2**20
+
+
+def finish_seals(under: Path) -> None:
+    """Finish, for all artifacts under a folder, what a process that was killed has left of putting a new one in place.
+
+    One that another process is writing is left to it.
+    """
+    for old in list(under.rglob(".*.old")):
+        folder = old.with_name(old.name.removeprefix(".").removesuffix(".old"))
+        with suppress(UserError), _writing_alone(folder):
+            _finish_seal(old, folder)
+
+
+def _finish_seal(old: Path, folder: Path) -> None:
+    if folder.exists():  # killed while it removed the old one
+        shutil.rmtree(old, ignore_errors=True)
+    elif old.exists():  # killed between the two renames
+        old.rename(folder)
+
+
+def _writing_alone(folder: Path) -> AbstractContextManager[None]:
+    return _alone(folder.with_name(f".{folder.name}.lock"), f"another process is writing {shown(folder)}")
 
 
 def _seal(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core import ann, bm25, cli, collection, doc2query, encode, evaluate, milvus_index, query_scores, search
-from core.artifacts import ROOT, building, read_manifest, shown, stale_reason
+from core.artifacts import ROOT, building, finish_seals, read_manifest, shown, stale_reason
 from core.errors import UserError
 from core.expansions import SCORES_FOLDER
 from core.models import find_model
@@ -199,6 +199,8 @@ def build(
     outcomes = []
     with building(folder):
         cli.save_profile(profile, folder)
+        finish_seals(folder)
+        finish_seals(folder.parent / "models")
         for step in chosen:
             # Asked again: an earlier step may have changed what this one is made from.
             if not _reason(step, only, force):

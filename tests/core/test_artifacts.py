@@ -9,8 +9,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from core.artifacts import building, open_artifact, read_manifest, rebuild_command, stale_reason, write_text, writing
+from core.artifacts import (
+    building,
+    finish_seals,
+    open_artifact,
+    read_manifest,
+    rebuild_command,
+    stale_reason,
+    write_text,
+    writing,
+)
 from core.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,6 +81,20 @@ def test_what_is_made_again_replaces_the_old_whole(tmp_path):
     open_artifact(folder)
     assert not (folder / "gone.txt").exists()
     assert seen(tmp_path) == ["a"]
+
+
+def test_what_a_killed_seal_left_is_put_in_order(tmp_path):
+    make(tmp_path / "vectors" / "new", "new")
+    make(tmp_path / "vectors" / ".new.old", "old")  # half removed: its manifest is gone
+    (tmp_path / "vectors" / ".new.old" / "manifest.json").unlink()
+    make(tmp_path / "vectors" / ".back.old", "old")
+    busy = make(tmp_path / "vectors" / ".busy.old", "old")
+    with writing(tmp_path / "vectors" / "else", "a stage", {}, {}), FileLock(tmp_path / "vectors" / ".busy.lock"):
+        finish_seals(tmp_path)
+        assert busy.exists(), "its writer is at work"
+    assert sorted(seen(tmp_path / "vectors")) == [".busy.old", "back", "else", "new"]
+    assert [(open_artifact(tmp_path / "vectors" / name).stage) for name in ("back", "new")] == ["a stage", "a stage"]
+    assert (tmp_path / "vectors" / "new" / "deep" / "file.txt").read_text() == "new"
 
 
 def test_an_interrupted_stage_goes_on_with_what_it_left(tmp_path):
