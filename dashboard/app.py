@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # however it wa
 import streamlit as st  # noqa: E402
 
 from core.errors import UserError  # noqa: E402
-from dashboard import data, state  # noqa: E402
+from dashboard import data, live, state  # noqa: E402
 from dashboard.ranked_lists import STYLE  # noqa: E402
 from dashboard.text import show_error  # noqa: E402
 
@@ -65,3 +65,4 @@ try:
     page.run()
 except UserError as error:
     show_error(error)
+live.warm_up()

@@ -1,7 +1,7 @@
 """Systems that are ready to answer, opened once for all sessions."""
 
 import threading
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from core.systems import System
 
 _OPENING = threading.Lock()
+WARM_UP_SECONDS = 3.0
+"""From the first page to the import of what it did not need: its browser is done by then."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,19 @@ class Ready:
 
     system: "System"
     lock: threading.Lock
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up() -> None:
+    """Import behind the first page what takes seconds of the first query: the libraries of dense systems."""
+    timer = threading.Timer(WARM_UP_SECONDS, _import_libraries)
+    timer.daemon = True
+    timer.start()
+
+
+def _import_libraries() -> None:
+    with _OPENING, suppress(ImportError):
+        import sentence_transformers  # noqa: F401
 
 
 def open_system(opened: data.Opened, settings: SystemSettings) -> Ready:
