@@ -46,8 +46,14 @@ def locate_model(name: str) -> Path:
         if (folder / MANIFEST).is_file() and shown(folder).startswith("artifacts/models/"):
             open_artifact(folder)
         return folder
-    if name.startswith("artifacts/"):
-        raise UserError(f"the model {name} is not there; make it with {_training_command(name)}")
+    place = shown_model(name)
+    if place.startswith("artifacts/"):
+        folder = ROOT / name
+        if (folder / MANIFEST).is_file():
+            open_artifact(folder)  # says what of it is not there
+        raise UserError(f"the model {place} is not there; make it with {_training_command(name)}")
+    if Path(name).is_absolute() or name.startswith("."):
+        raise UserError(f"there is no model in the folder {place}: its config.json or modules.json is expected")
     from huggingface_hub import snapshot_download
 
     short = name.split("/")[-1]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from core import artifacts
-from core.artifacts import MANIFEST, Manifest, open_artifact, remove_tree
+from core.artifacts import Manifest, open_artifact, read_manifest, remove_tree
+from core.errors import UserError
 
 FILE = "history.json"
 
@@ -28,8 +30,14 @@ class Training:
 
 def trained_models() -> list[str]:
     """Return the names of the fine-tuned models that left a history, by their folders under artifacts/models."""
-    folders = (path.parent for path in sorted((artifacts.ARTIFACTS / "models").glob(f"*/{FILE}")))
-    return [folder.name for folder in folders if not folder.name.startswith(".") and (folder / MANIFEST).is_file()]
+    folders = sorted(path for path in (artifacts.ARTIFACTS / "models").glob("[!.]*") if path.is_dir())
+    return [folder.name for folder in folders if (folder / FILE).is_file() or _lost_its_history(folder)]
+
+
+def _lost_its_history(folder: Path) -> bool:
+    with suppress(UserError):
+        return FILE in read_manifest(folder).files
+    return False
 
 
 def read_training(name: str) -> Training:

@@ -1,14 +1,12 @@
 """Parts of the Exact vs ANN page: what the sweep at one size says, drawn."""
 
 import json
-from collections.abc import Mapping
 from functools import partial
 
 import pandas as pd
 import streamlit as st
 
 from core.ann_tables import MATCHED, at_recall
-from core.artifacts import Manifest
 from core.index_kinds import LABELS
 from dashboard import ann_charts, data, state
 from dashboard.comparison import export
@@ -134,15 +132,3 @@ def lost(opened: data.Opened, sweep: pd.DataFrame) -> None:
         table = pd.DataFrame(rows)
         st.dataframe(table, hide_index=True, placeholder="–", alt="Relevant documents lost, by index, dial and topic")
         _csv_button(table, f"{opened.folder.name}-lost")
-
-
-def similarities(opened: data.Opened, manifests: Mapping[str, Manifest]) -> None:
-    """Draw cosine against dot product for every dense system that is measured."""
-    names = [name for name in opened.labels if f"ann/{name}" in manifests]
-    facts = {name: manifests[f"ann/{name}"].facts.get("similarities") for name in names}
-    table = pd.DataFrame({opened.labels[name]: found for name, found in facts.items() if found}).T
-    st.dataframe(table, alt="nDCG by cosine and by dot product, for each dense system")
-    st.caption(
-        "Vectors of one length rank alike by both. Where lengths differ and the model was trained by cosine, the "
-        "lengths carry no meaning, and dot product lets long vectors win."
-    )

@@ -32,7 +32,8 @@ def choose_collection() -> data.Opened:
         name = state.choose("Collection", names, "collection", first if first in names else names[0])
     wanted = state.read("collection") or first
     if wanted not in names:
-        show_error(UserError(f"the collection {wanted} is not built here; {name} is shown in its place"))
+        again = data.building_again(wanted)
+        show_error(UserError(f"the collection {wanted} is not built here{again}; {name} is shown in its place"))
     return data.open_collection(name)
 
 

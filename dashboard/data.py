@@ -14,7 +14,7 @@ from pathlib import Path
 import streamlit as st
 
 from core import artifacts
-from core.artifacts import MANIFEST, PROFILE, Manifest, open_artifact, shown
+from core.artifacts import MANIFEST, PROFILE, Manifest, open_artifact, rebuild_command, shown
 from core.collection import QRELS, TOPICS, Document, Topic, read_built_collection, read_built_topics
 from core.errors import UserError
 from core.profile import Profile, names, read_profile
@@ -49,6 +49,13 @@ class Opened:
 def collection_names() -> list[str]:
     """Return the names of the collections that were built."""
     return sorted(path.parent.parent.name for path in artifacts.ARTIFACTS.glob(f"*/collection/{MANIFEST}"))
+
+
+def building_again(name: str) -> str:
+    """Return, in brackets, the command that builds a collection of which only the profile is left; "" for others."""
+    if name not in {path.parent.name for path in artifacts.ARTIFACTS.glob(f"*/{PROFILE}")}:
+        return ""
+    return f" (build it again with {rebuild_command(artifacts.ARTIFACTS / name / 'collection')})"
 
 
 def first_collection() -> str:

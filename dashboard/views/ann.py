@@ -3,8 +3,9 @@
 import streamlit as st
 
 from core.ann import read_growth, read_sweep, sweeps_of
+from core.artifacts import read_manifest
 from core.errors import UserError
-from dashboard import ann_live, ann_parts, ann_sizes, data, results, state
+from dashboard import ann_live, ann_parts, ann_similarities, ann_sizes, data, state
 from dashboard.text import show_error
 
 INTRODUCTION = """
@@ -30,8 +31,7 @@ st.markdown(INTRODUCTION)
 dense = [system.name for system in opened.profile.system if system.kind == "dense"]
 if not dense:
     raise UserError(f"{opened.folder.name} has no dense system; this page compares searches over vectors")
-manifests = results.manifests(opened)
-measured = [name for name in dense if f"ann/{name}" in manifests]
+measured = [name for name in dense if (opened.folder / "ann" / name).is_dir()]
 system = state.choose("Dense system", dense, "system", (measured or dense)[0], opened.labels)
 own = read_sweep(opened.folder, system)
 try:
@@ -39,7 +39,7 @@ try:
 except UserError as error:
     show_error(error)
     sweeps = own
-facts = manifests[f"ann/{system}"].facts
+facts = read_manifest(opened.folder / "ann" / system).facts
 dimension = facts.get("intrinsic_dimension")
 st.write(
     f"{facts['documents']:,} vectors of dimension {facts['dimension']}"
@@ -51,7 +51,7 @@ for title, draw in {
     "Try it": lambda: ann_live.panel(opened, system),
     "How it grows with the collection": lambda: ann_sizes.sizes(opened, system, sweeps, recall),
     "Relevant documents lost": lambda: ann_parts.lost(opened, own),
-    "Cosine against dot product": lambda: ann_parts.similarities(opened, manifests),
+    "Cosine against dot product": lambda: ann_similarities.similarities(opened),
     "What was measured": lambda: ann_sizes.origin(sweeps_of(opened.folder, system), system),
 }.items():
     st.header(title)

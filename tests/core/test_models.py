@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import BertModel
 
-from core.artifacts import file_digest
+from core.artifacts import file_digest, writing
 from core.encode import load_encoder
 from core.errors import UserError
 from core.models import MODELS_VARIABLE, convert_pickle, find_model, locate_model, model_digest
@@ -88,6 +88,19 @@ def test_a_model_that_is_to_be_trained_is_named_with_its_command(project, monkey
         locate_model("artifacts/models/fine-tuned")
     with pytest.raises(UserError, match=r"python -m core\.doc2query train"):
         locate_model("artifacts/models/doc2query")
+
+
+def test_a_folder_is_not_asked_of_the_hub(project, monkeypatch, tmp_path):
+    monkeypatch.chdir(project)
+    folder = project / "artifacts" / "models" / "doc2query"
+    with writing(folder, "doc2query train", {}, {}) as partial:
+        (partial / "config.json").write_text("{}")
+    (folder / "config.json").unlink()
+    with pytest.raises(UserError, match=r"models/doc2query/config\.json is missing.*core\.doc2query train"):
+        locate_model(str(folder))
+    for place in (str(tmp_path / "none"), "../none"):
+        with pytest.raises(UserError, match=r"no model in the folder .*none: its config\.json"):
+            locate_model(place)
 
 
 def test_the_digest_is_of_what_shapes_the_output(tmp_path):

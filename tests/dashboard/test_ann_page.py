@@ -1,11 +1,13 @@
 """The Exact vs ANN page: what the sweeps say, and one query answered by both."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from made_up import Open, add_sweep
+from streamlit.testing.v1 import AppTest
 
 from core import artifacts
 from core.ann import OWN_GRAPH
@@ -126,6 +128,20 @@ def test_every_size_is_compared_and_the_crossing_is_said(open_page: Open, made_u
     matched = app.dataframe[0].value.set_index("index")
     assert matched.loc["HNSW, our own", "speed-up"] == pytest.approx(200)
     assert "nDCG@10_kept" not in matched, "simulated documents have no judgments"
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "sweep.csv"])
+def test_a_damaged_sweep_is_named_and_not_left_out(open_page: Open, made_up: Path, file: str) -> None:
+    add_sweep(made_up)
+    shutil.copytree(made_up / "ann" / "dense", made_up / "ann" / "bm25")  # stands for another dense system
+    (made_up / "ann" / "bm25" / file).unlink()
+    assert "ann/bm25" in warnings(open_page("ann", collection="made-up"))
+    (made_up / "ann" / "dense" / file).unlink()
+    assert "ann/dense" in warnings(open_page("ann", collection="made-up"))
+
+
+def warnings(app: AppTest) -> str:
+    return " ".join(element.value for element in app.warning).replace("\\", "")
 
 
 def test_a_damaged_size_leaves_the_others(open_page: Open, made_up: Path) -> None:

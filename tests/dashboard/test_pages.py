@@ -51,7 +51,11 @@ def test_no_collection_at_all_is_a_sentence_with_the_command(
 
 def test_unknown_collection_and_choices_in_a_link_fall_back(open_page: Open, made_up: Path) -> None:
     app = open_page("topics", collection="gone", measure="nDCG@zero", a="nobody", b="bm25", topic="77", kind="odd")
-    assert "gone is not built here" in warnings(app)
+    assert "gone is not built here; made" in warnings(app).replace("\\", "")
+    (made_up.parent / "lost").mkdir()
+    shutil.copy(made_up / "profile.json", made_up.parent / "lost")
+    again = "build it again with `python scripts/build.py --profile artifacts/lost/profile.json`"
+    assert again in warnings(open_page("topics", collection="lost")).replace("\\", "")
     assert app.selectbox(key="choice measure").value == "nDCG@10"
     assert app.selectbox(key="choice b").value == "bm25"
 

@@ -1,6 +1,7 @@
 """The Training page: curves of the history that a training left, and the ablations on record."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -73,3 +74,8 @@ def test_without_a_model_or_with_a_damaged_one_the_page_says_so(open_page: Open,
     (folder / "history.json").write_text("[]")
     page = open_page("training", collection="made-up")
     assert "history.json is damaged" in page.warning[0].value.replace("\\", "")
+    for lost in ("history.json", "manifest.json"):
+        shutil.rmtree(folder)
+        (add_model(made_up.parent) / lost).unlink()
+        page = open_page("training", collection="made-up")
+        assert "is missing; rebuild it with `python -m core.finetune`" in page.warning[0].value.replace("\\", "")
