@@ -207,8 +207,9 @@ def _add_ndcg(rows: list[dict[str, Any]], collection: Collection, ids: list[str]
     """Add nDCG@10 with each index in place of exact search, and the relevant documents that it lost, topic by topic."""
     lost_from: dict[str, set[str]] = {}
     evaluator = Evaluator(collection.qrels, ["nDCG@10"])
+    topics = [topic.id for topic in collection.topics]
     for row in rows:
-        run = run_of([topic.id for topic in collection.topics], ids, *row["found"])
+        run = run_of(topics, ids, *row["found"])
         row["nDCG@10"] = mean(evaluator.evaluate(run)["nDCG@10"])
         relevant = {
             topic: {d for d in found if collection.qrels.get(topic, {}).get(d, 0) > 0} for topic, found in run.items()

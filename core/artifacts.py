@@ -286,12 +286,9 @@ def _seal(
         for path in sorted(partial.rglob("*"))
         if path.is_file() and path not in (partial / MANIFEST, partial / KEY)
     }
-    command, place = rebuild_command(folder), Path(shown(folder)).parts[1:]
-    if stage == "import_runs" and place:  # the profile that says so is saved when all is there
-        command = import_command(place[0], place[1:], settings.get("derived_from", ""))
     manifest = Manifest(
         stage=stage,
-        command=command,
+        command=rebuild_command(folder, stage, settings),
         settings=dict(settings),
         inputs=dict(inputs),
         files=files,
@@ -371,11 +368,18 @@ def shown(path: Path) -> str:
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
 
 
-def rebuild_command(folder: Path) -> str:
-    """Return the command that makes the artifact at `folder` again."""
+def rebuild_command(folder: Path, stage: str = "", settings: Mapping[str, Any] | None = None) -> str:
+    """Return the command that makes the artifact at `folder` again.
+
+    Args:
+        stage, settings: of its manifest, where there is one to ask: else the collection's profile is asked whether a
+            build makes it, which is saved when all of an import is there.
+    """
     parts = Path(shown(folder)).parts
     if len(parts) < 3 or parts[0] != "artifacts":
         return "python scripts/build.py"
+    if stage == "import_runs":
+        return import_command(parts[1], parts[2:], (settings or {}).get("derived_from", ""))
     if parts[1] == "models":
         return f"python -m core.{'doc2query train' if parts[2].startswith('doc2query') else 'finetune'}"
     if parts[1] == "ablations":

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.artifacts import MANIFEST, ROOT, Manifest, damage, import_command, read_manifest, rebuild_command, shown
+from core.artifacts import MANIFEST, ROOT, Manifest, damage, read_manifest, rebuild_command, shown
 from core.build import steps
 from core.errors import UserError
 from core.profile import Profile
@@ -38,9 +38,7 @@ def inventory(profile: Profile, folder: Path) -> list[Entry]:
     known = {entry.place for entry in planned}
     models = sorted(path.parent for path in (ROOT / profile.finetune.model).parent.glob(f"*/{MANIFEST}"))
     names = {system.name for system in profile.system} | {"collection", "doc2query", "measures"}
-    others = [_other(path, names, profile) for path in _found(folder)] + [
-        _other(path, None, profile) for path in models
-    ]
+    others = [_other(path, names) for path in _found(folder)] + [_other(path, None) for path in models]
     return planned + [entry for entry in others if entry.place not in known]
 
 
@@ -55,7 +53,7 @@ def _planned(stage: str, target: Path, reason: str | None) -> Entry:
     return Entry(shown(target), stage, state, reason or "", _size(target), rebuild_command(target), _manifest(target))
 
 
-def _other(path: Path, names: set[str] | None, profile: Profile) -> Entry:
+def _other(path: Path, names: set[str] | None) -> Entry:
     """Describe what the build does not make: imported runs and judgments, models that are used as they are, leftovers.
 
     Args:
@@ -66,10 +64,7 @@ def _other(path: Path, names: set[str] | None, profile: Profile) -> Entry:
     state = "stale" if reason else FRESH
     if not reason and names is not None and path.name not in names:
         state, reason = "not of this build", "no system of the profile uses it; its folder may be deleted"
-    command = rebuild_command(path)
-    if manifest and manifest.stage == "import_runs":
-        place = Path(shown(path)).parts[2:]  # after artifacts/COLLECTION
-        command = import_command(profile.collection.name, place, manifest.settings.get("derived_from", ""))
+    command = rebuild_command(path, manifest.stage, manifest.settings) if manifest else rebuild_command(path)
     return Entry(shown(path), manifest.stage if manifest else "", state, reason or "", _size(path), command, manifest)
 
 

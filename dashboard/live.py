@@ -65,12 +65,12 @@ def _open_system(folder: Path, profile_json: str, name: str, digest: str) -> Rea
     if settings.kind == "dense" and find_model(settings.model) is None:  # a page never waits for a download
         command = rebuild_command(folder / "vectors" / name)
         raise UserError(f"the model {settings.model} is not on this machine; get it with {command}")
-    if settings.kind == "dense":
-        import torch
-
-        torch.set_num_threads(1)  # a query is short, and all systems encode it at the same time
     # transformers imports its parts late, and not safely in two threads at once; BM25 need not wait for that.
     with _OPENING if settings.kind == "dense" else nullcontext():
+        if settings.kind == "dense":
+            import torch
+
+            torch.set_num_threads(1)  # a query is short, and all systems encode it at the same time
         system = open_system(profile, settings, folder)
         system.search("the first query waits for what loads late", 1)
     return Ready(system, threading.Lock())

@@ -31,6 +31,7 @@ def made_up(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
     """Open a page by name, with the URL's parameters; no page may end with an exception."""
     monkeypatch.delenv("RANKSCOPE_PROFILE", raising=False)
+    monkeypatch.setattr("dashboard.live.warm_up", lambda: None)  # its thread would import while a test does
     st.cache_resource.clear()
 
     def opened(page: str, **parameters: str) -> AppTest:

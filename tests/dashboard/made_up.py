@@ -13,6 +13,7 @@ from core.cli import save_profile
 from core.expansions import write_expansions
 from core.profile import CollectionSettings, Profile, SystemSettings
 from core.systems import find_settings
+from dashboard.ranked_lists import STYLE
 
 PAGES = {
     "overview": "Overview",
@@ -101,3 +102,13 @@ def add_sweep(folder: Path) -> None:
     larger = table.drop(columns=["nDCG@10", "lost"]).assign(p50_ms=[200.0, 0.6, 1.0])
     with writing(folder / "ann-simulated" / "dense-500", "ann", {}, {}, facts | {"documents": 500}) as partial:
         larger.to_csv(partial / "sweep.csv", index=False)
+
+
+def warnings(app: AppTest) -> str:
+    """The page's warnings, as a reader sees them: without the backslashes that keep names from being Markdown."""
+    return "\n".join(warning.value for warning in app.warning).replace("\\", "")
+
+
+def lists(app: AppTest) -> list[str]:
+    """The HTML of each ranked list; the page's style is HTML, too."""
+    return [element.proto.body for element in app.get("html") if element.proto.body != STYLE]

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import Open, add_sweep
-from streamlit.testing.v1 import AppTest
+from made_up import Open, add_sweep, warnings
 
 from core import artifacts
 from core.ann import OWN_GRAPH
@@ -138,10 +137,6 @@ def test_a_damaged_sweep_is_named_and_not_left_out(open_page: Open, made_up: Pat
     assert "ann/bm25" in warnings(open_page("ann", collection="made-up"))
     (made_up / "ann" / "dense" / file).unlink()
     assert "ann/dense" in warnings(open_page("ann", collection="made-up"))
-
-
-def warnings(app: AppTest) -> str:
-    return " ".join(element.value for element in app.warning).replace("\\", "")
 
 
 def test_a_damaged_size_leaves_the_others(open_page: Open, made_up: Path) -> None:

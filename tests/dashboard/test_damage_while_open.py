@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-from made_up import Open
-from streamlit.testing.v1 import AppTest
+from made_up import Open, warnings
 
 DAMAGES = {
     "a run": ("topic", "runs/bm25/run.trec"),
@@ -29,7 +28,3 @@ def test_a_file_damaged_after_it_was_read(open_page: Open, made_up: Path, name: 
     app = open_page(page, **parameters)  # what was read before is still remembered
     assert path.name in warnings(app)
     assert "build.py" in warnings(app)
-
-
-def warnings(app: AppTest) -> str:
-    return " ".join(warning.value for warning in app.warning).replace("\\", "")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up import DOCUMENTS, HOSTILE_QUERY, PAGES, Open
+from made_up import DOCUMENTS, HOSTILE_QUERY, PAGES, Open, warnings
 from streamlit.testing.v1 import AppTest
 
 from core.artifacts import ARTIFACTS
@@ -23,10 +23,6 @@ def texts(app: AppTest) -> str:
     parts = [app.title, app.header, app.subheader, app.markdown, app.caption, app.text, app.info, app.warning]
     parts += [app.error]
     return "\n".join(str(element.value) for elements in parts for element in elements)
-
-
-def warnings(app: AppTest) -> str:
-    return "\n".join(warning.value for warning in app.warning)
 
 
 def ranking(folder: Path, system: str, topic: str) -> list[str]:
@@ -51,11 +47,11 @@ def test_no_collection_at_all_is_a_sentence_with_the_command(
 
 def test_unknown_collection_and_choices_in_a_link_fall_back(open_page: Open, made_up: Path) -> None:
     app = open_page("topics", collection="gone", measure="nDCG@zero", a="nobody", b="bm25", topic="77", kind="odd")
-    assert "gone is not built here; made" in warnings(app).replace("\\", "")
+    assert "gone is not built here; made" in warnings(app)
     (made_up.parent / "lost").mkdir()
     shutil.copy(made_up / "profile.json", made_up.parent / "lost")
     again = "build it again with `python scripts/build.py --profile artifacts/lost/profile.json`"
-    assert again in warnings(open_page("topics", collection="lost")).replace("\\", "")
+    assert again in warnings(open_page("topics", collection="lost"))
     assert app.selectbox(key="choice measure").value == "nDCG@10"
     assert app.selectbox(key="choice b").value == "bm25"
 
@@ -104,7 +100,7 @@ def test_an_artifact_that_was_built_again_is_seen(open_page: Open, made_up: Path
 def test_a_damaged_artifact_is_a_sentence(open_page: Open, made_up: Path) -> None:
     path = made_up / "measures" / "measures.csv"
     path.write_text(path.read_text()[:-20])
-    assert "measures\\.csv is damaged" in warnings(open_page("overview"))
+    assert "measures.csv is damaged" in warnings(open_page("overview"))
 
 
 # Imported runs

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from made_up import Open
+from made_up import Open, warnings
 from streamlit.testing.v1 import AppTest
 
 from core.errors import UserError
@@ -14,10 +14,6 @@ from core.run_check import check_run
 from dashboard.uploads import LARGEST_UNPACKED, saved
 
 GOOD = "1 Q0 d2 1 3 t\n1 Q0 d1 2 2 t\n02 Q0 d4 1 1 t\nNA Q0 d3 1 1 t\n"
-
-
-def warnings(app: AppTest) -> str:
-    return "\n".join(warning.value for warning in app.warning).replace("\\", "")
 
 
 def errors(app: AppTest) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from made_up import EXPANSIONS, HOSTILE_TEXT, HOSTILE_TITLE, Open
+from made_up import EXPANSIONS, HOSTILE_TEXT, HOSTILE_TITLE, Open, lists
 from streamlit.testing.v1 import AppTest
 
 from core.artifacts import writing
@@ -16,7 +16,6 @@ from core.runs import ranked, read_run
 from core.systems import Answer, open_system
 from dashboard import data
 from dashboard.comparison import export
-from dashboard.ranked_lists import STYLE
 
 TOPICS_VIEWS = ["differences", "contrasts", "heat", "difficulty", "length", "kinds"]
 TOPIC_VIEWS = ["lists", "difference", "positions", "missed", "why"]
@@ -26,10 +25,6 @@ def texts(app: AppTest) -> str:
     parts = [app.title, app.header, app.subheader, app.markdown, app.caption, app.text, app.info, app.warning]
     parts += [app.error]
     return "\n".join(str(element.value) for elements in parts for element in elements).replace("\\", "")
-
-
-def pieces(app: AppTest) -> list[str]:
-    return [element.proto.body for element in app.get("html") if element.proto.body != STYLE]
 
 
 def plain(markup: str) -> str:
@@ -146,7 +141,7 @@ def test_a_system_alone_is_drawn_by_itself(open_page: Open, made_up: Path) -> No
     evaluate_systems(data.open_collection("made-up").profile, made_up)
     assert "Only BM25 has run" in texts(open_page("topics", topic="02", chart="contrasts"))
     app = open_page("topic", topic="02", view="difference")
-    assert "d4" in identities(pieces(app)[0]), "without a second system there is no difference to show"
+    assert "d4" in identities(lists(app)[0]), "without a second system there is no difference to show"
 
 
 def test_choosing_a_topic_opens_its_page(open_page: Open, made_up: Path) -> None:
@@ -163,7 +158,7 @@ def test_choosing_a_topic_opens_its_page(open_page: Open, made_up: Path) -> None
 
 def test_a_link_opens_a_topic_with_its_lists_and_the_ideal_one(open_page: Open, made_up: Path) -> None:
     app = open_page("topic", a="expanded", b="bm25", topic="02")
-    expanded, bm25, ideal = pieces(app)
+    expanded, bm25, ideal = lists(app)
     for markup, system in ((expanded, "expanded"), (bm25, "bm25")):
         assert identities(markup) == [name for name, _ in ranking(made_up, system, "02")]
     assert identities(ideal) == ["d4"]
@@ -177,7 +172,7 @@ def test_a_link_opens_a_topic_with_its_lists_and_the_ideal_one(open_page: Open, 
 
 def test_unjudged_is_not_called_not_relevant(open_page: Open, made_up: Path) -> None:
     app = open_page("topic", a="bm25", b="expanded", topic="NA")
-    badges = re.findall(r'rs-grade (rs-[\w-]+)">([^<]*)<', "".join(pieces(app)))
+    badges = re.findall(r'rs-grade (rs-[\w-]+)">([^<]*)<', "".join(lists(app)))
     assert ("rs-not-relevant", "○ not relevant (0)") in badges
     assert ("rs-partly-relevant", "● partly relevant (1)") in badges
     assert all((name == "rs-unjudged") == ("unjudged" in words) for name, words in badges)
@@ -241,7 +236,7 @@ def test_the_terms_of_a_score_add_up_and_predicted_queries_are_told_apart(open_p
     assert where["school"] == "predicted queries only"
     assert where["mask"] == "text"
     assert "2 of 2 predicted queries" in texts(app)
-    assert plain(pieces(app)[-1]) == "".join(EXPANSIONS["d5"])
+    assert plain(lists(app)[-1]) == "".join(EXPANSIONS["d5"])
 
 
 def test_the_words_of_a_dense_score_add_up(open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +262,7 @@ def test_the_words_of_a_dense_score_add_up(open_page: Open, made_up: Path, monke
     table = next(element.value for element in app.dataframe if "word" in element.value)
     assert table.iloc[0].to_list() == ["masks", pytest.approx(0.4), 2]
     assert "They add up, with 0.0100 of stop words and signs, to 0.5000, the score." in texts(app)
-    assert any("&lt;on&gt;" in markup for markup in pieces(app))
+    assert any("&lt;on&gt;" in markup for markup in lists(app))
 
 
 def test_a_system_that_cannot_explain_says_why_and_the_others_do(open_page: Open, made_up: Path) -> None:
@@ -286,12 +281,12 @@ def test_an_unknown_topic_is_said_to_be_unknown(open_page: Open, made_up: Path) 
 def test_hostile_texts_are_shown_as_they_are(open_page: Open, made_up: Path) -> None:
     for view in TOPIC_VIEWS:
         app = open_page("topic", topic="1", view=view, document="d1")
-        for markup in pieces(app):
+        for markup in lists(app):
             assert not re.search(r"<(img|script|b|i|u|a)\b", markup)
         for element in [*app.markdown, *app.caption, *app.info, *app.warning, *app.header, *app.subheader]:
             assert not re.search(r"(?<!\\)(<img|<script|<b>|\$x|\]\(|:smile)", element.value)
         assert not any(element.allow_html for element in [*app.markdown, *app.caption])
-    shown = plain("".join(pieces(open_page("topic", topic="1"))))
+    shown = plain("".join(lists(open_page("topic", topic="1"))))
     assert HOSTILE_TITLE in shown
     assert HOSTILE_TEXT in shown
 
