@@ -2,7 +2,7 @@
 """Let many sessions browse and search a dashboard of this machine at once; count pages, errors, times and memory.
 
     python scripts/load_test.py                            # 20 sessions for 180 seconds
-    python scripts/load_test.py --sessions 3 --seconds 20
+    python scripts/load_test.py --sessions 3 --seconds 20 --collection my-collection
 
 Starts a server of its own on localhost and ends it. A session is what a browser's tab is to the server: a WebSocket
 that asks for a page with its parameters in the URL and gets what the page is drawn of, by Streamlit's own messages. It
@@ -29,10 +29,11 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from environment import ROOT
-from start import answers
+from core.artifacts import ARTIFACTS, ROOT
+from core.collection import read_built_collection
+from scripts.start import answers
 
 QUERIES = (
     "loss of smell",
@@ -96,18 +97,20 @@ async def draw(tab: ClientConnection, page: str, parameters: dict[str, str]) -> 
                 return pages, errors
 
 
-async def session(port: int, number: int, until: float, think: float, tally: Tally) -> None:
+async def session(
+    port: int, collection: str, topics: list[str], number: int, until: float, think: float, tally: Tally
+) -> None:
     """Browse until the time is over."""
     generator, begun = random.Random(number), time.perf_counter()
     try:
         async with open_tab(f"http://localhost:{port}") as tab:
             pages, name = {"overview": ""}, "overview"
             while time.monotonic() < until:
-                parameters = {"collection": "sample"}
+                parameters = {"collection": collection}
                 if name in ("search", "ann"):
                     parameters["query"] = f"{generator.choice(QUERIES)} {generator.randrange(1000)}"
                 if name in ("topic", "search"):
-                    parameters["topic"] = str(generator.randint(1, 48))
+                    parameters["topic"] = generator.choice(topics)
                 started = time.perf_counter()
                 known, errors = await draw(tab, pages[name], parameters)
                 seconds = time.perf_counter() - started
@@ -130,11 +133,15 @@ async def watch(process: int, until: float, memory: list[int]) -> None:
         await asyncio.sleep(1)
 
 
-async def load(port: int, process: int, sessions: int, seconds: float, think: float) -> tuple[Tally, list[int]]:
+async def load(port: int, process: int, options: argparse.Namespace) -> tuple[Tally, list[int]]:
     """Let the sessions browse, and return what happened and the server's memory over the time."""
     tally, memory = Tally(), list[int]()
-    until = time.monotonic() + seconds
-    tabs = [session(port, number, until, think, tally) for number in range(sessions)]
+    topics = [topic.id for topic in read_built_collection(ARTIFACTS / options.collection).topics]
+    until = time.monotonic() + options.seconds
+    tabs = [
+        session(port, options.collection, topics, number, until, options.think, tally)
+        for number in range(options.sessions)
+    ]
     await asyncio.gather(watch(process, until, memory), *tabs)
     return tally, memory
 
@@ -182,6 +189,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=180)
     parser.add_argument("--think", type=float, default=3.0, help="mean seconds between two pages of a session")
+    parser.add_argument("--collection", default="sample", help="a built one")
     parser.add_argument("--port", type=int, default=0, help="default: any that is free")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
@@ -194,7 +202,7 @@ def main() -> None:
         log = Path(folder) / "server.log"
         server = start_server(port, log)
         try:
-            tally, memory = asyncio.run(load(port, server.pid, options.sessions, options.seconds, options.think))
+            tally, memory = asyncio.run(load(port, server.pid, options))
         finally:
             server.terminate()
             server.wait(20)
