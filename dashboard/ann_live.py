@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from core.ann import OWN_GRAPH
@@ -20,7 +21,7 @@ from dashboard.text import escape_markdown, shortened
 DEPTH = 10
 
 
-@st.cache_resource(max_entries=4, show_spinner="Making the index …")
+@st.cache_resource(max_entries=4, show_spinner=False)
 def _index(
     folder: Path, system: str, kind: str, similarity: str, parameters: dict[str, int], digest: str
 ) -> VectorIndex:
@@ -35,8 +36,12 @@ def _index(
     return index
 
 
-def panel(opened: data.Opened, system: str) -> None:
-    """Draw the query box, the choice of the index, its dial, and both rankings."""
+def panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
+    """Draw the query box, the choice of the index, its dial, and both rankings.
+
+    Args:
+        sweep: of the system, see `core.ann.read_sweep`: how long an index takes to make.
+    """
     settings = next(s for s in opened.profile.system if s.name == system)
     kinds = {of_kind.kind: of_kind for of_kind in opened.profile.ann.index}
     columns = st.columns([3, 2, 2])
@@ -61,7 +66,9 @@ def panel(opened: data.Opened, system: str) -> None:
     if not isinstance(ready.system, DenseSystem):
         raise UserError(f"{system} does not search vectors")
     digest = open_artifact(opened.folder / "vectors" / system).digest
-    index = _index(opened.folder, system, kind, settings.similarity, dict(kinds[kind].build), digest)
+    seconds = 0 if kind == OWN_GRAPH else sweep.loc[sweep["index"] == kind, "build_seconds"].max()
+    with st.spinner("Making the index" + (f", which took {seconds:.0f} s in the sweep" if seconds >= 1 else "") + " …"):
+        index = _index(opened.folder, system, kind, settings.similarity, dict(kinds[kind].build), digest)
     exact_index: VectorIndex = ready.system.index
     if settings.engine != "exact":
         exact_index = _index(opened.folder, system, "exact", settings.similarity, {}, digest)

@@ -48,7 +48,7 @@ st.write(
 )
 recall = ann_parts.comparison(opened, system, sweeps)
 for title, draw in {
-    "Try it": lambda: ann_live.panel(opened, system),
+    "Try it": lambda: ann_live.panel(opened, system, own),
     "How it grows with the collection": lambda: ann_sizes.sizes(opened, system, sweeps, recall),
     "Relevant documents lost": lambda: ann_parts.lost(opened, own),
     "Cosine against dot product": lambda: ann_similarities.similarities(opened),
