@@ -26,6 +26,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ os.environ |= {"RANKSCOPE_ARTIFACTS": str(WORK / "artifacts"), "OMP_NUM_THREADS"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from small_build import NAME, prepare  # noqa: E402
+from tqdm import tqdm  # noqa: E402
 
 from core import (  # noqa: E402
     ann,
@@ -357,6 +359,8 @@ def main() -> None:
     options = parser.parse_args()
     # Small pieces, so that there is something to go on from.
     encode.SHARD, query_scores.SHARD, doc2query.CPU_SAMPLES = 16, 8, 24
+    # tqdm's own lock is shared by all that are forked: one that is killed while it holds it would stop the others.
+    tqdm.set_lock(threading.RLock())
     ARTIFACTS.mkdir()
     profile = prepare(WORK / "source", ARTIFACTS)
     done(lambda: build_all(profile))
