@@ -16,6 +16,7 @@ from typing import Any
 
 import bm25s
 import numpy as np
+from numba import njit
 from rank_bm25 import BM25Okapi
 
 from core import cli
@@ -80,10 +81,11 @@ class Field:
             # Okapi's numerator has the constant factor (k1 + 1), which Lucene leaves out.
             total = np.sum(by_term, axis=0) if by_term else np.zeros(self.index.corpus_size)
             return (total / (self.index.k1 + 1)).astype(np.float32)
-        known = [token for token in tokens if token in self.index.vocab_dict]
-        if not known:
-            return np.zeros(self.index.scores["num_docs"], dtype=np.float32)
-        return self.index.get_scores(known)
+        vocabulary, index = self.index.vocab_dict, self.index.scores
+        columns = np.array([vocabulary[token] for token in tokens if token in vocabulary], dtype=np.int64)
+        total = np.zeros(index["num_docs"], dtype=np.float32)
+        _add_postings(index["data"], index["indices"], index["indptr"], columns, total)
+        return total
 
     def weight(self, token: str, position: int) -> float:
         """Return what one occurrence of a token in the query adds to the score of the document at a position."""
@@ -97,6 +99,19 @@ class Field:
         begin, end = index["indptr"][column : column + 2]
         at = np.flatnonzero(index["indices"][begin:end] == position)
         return float(index["data"][begin:end][at].sum())
+
+
+@njit(cache=True, nogil=True)
+def _add_postings(
+    data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, columns: np.ndarray, total: np.ndarray
+) -> None:
+    """Add the scores of each column's postings to `total`, float32 [n_documents].
+
+    What bm25s' `get_scores` does, in a third of its time; its own numba scorer is compiled anew for every index.
+    """
+    for column in columns:
+        for posting in range(indptr[column], indptr[column + 1]):
+            total[indices[posting]] += data[posting]
 
 
 class Bm25Index:

@@ -28,16 +28,20 @@ def top_k(scores: np.ndarray, k: int, above: float | None = None) -> np.ndarray:
         # All that reach the k-th best score, so that ties at the border are settled by position too.
         reaches = found >= np.partition(found, -k)[-k]
         candidates, found = candidates[reaches], found[reaches]
-    return candidates[np.argsort(-found, kind="stable")[:k]]
+    # numpy's stable sort takes five times as long as its fast one and a sort of what is equal.
+    order = np.argsort(-found)
+    found = found[order]
+    place = np.cumsum(np.concatenate(([False], found[1:] != found[:-1])))
+    order = np.sort(place * len(candidates) + order) % len(candidates)
+    return candidates[order[:k]]
 
 
 def _floor(scores: np.ndarray, k: int) -> float:
-    """Return a score that at least k scores reach, -inf where none is found fast.
+    """Return a score that at least k scores reach, -inf where there are not so many.
 
-    The k-th highest of the maxima of blocks is one, and near the k-th highest score.
+    In long arrays the k-th highest of the maxima of blocks, which is found faster and near the k-th highest score.
     """
     width = len(scores) // (BLOCKS * k)
-    if width < NARROWEST:
-        return -np.inf
-    maxima = scores[: len(scores) // width * width].reshape(-1, width).max(axis=1)
-    return float(np.partition(maxima, -k)[-k])
+    if width >= NARROWEST:
+        scores = scores[: len(scores) // width * width].reshape(-1, width).max(axis=1)
+    return float(np.partition(scores, -k)[-k]) if k < len(scores) else -np.inf

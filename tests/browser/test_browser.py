@@ -17,6 +17,8 @@ def settle(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
     expect(page.locator("[data-stale=true]")).to_have_count(0)
+    # Where a chart or a table is not drawn yet, something of another height stands, and a click meets another button.
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
 
 
 def test_the_start_page_says_what_the_sample_is_and_leads_to_every_page(page: Page, address: str) -> None:

@@ -86,6 +86,14 @@ def test_the_parts_of_an_explanation_add_up_to_the_score(engine, documents, sett
         assert system.explain(query, document) == []
 
 
+@given(documents=corpora, query=texts)
+def test_postings_add_up_to_the_scores_that_bm25s_finds(documents, query):
+    field = build(documents).fields[0]
+    known = [word for word in query.split() if word in field.index.vocab_dict]
+    expected = field.index.get_scores(known).tolist() if known else [0.0] * len(documents)
+    assert field.scores(query.split()).tolist() == expected
+
+
 def test_an_explanation_names_terms_the_heaviest_first():
     system = Bm25System(SystemSettings(name="bm25", kind="bm25"), build(FRUIT))
     assert [term for term, _ in system.explain("banana apple grape", "d1")] == ["apple", "banana"]
