@@ -16,13 +16,13 @@ from typing import Any
 
 import bm25s
 import numpy as np
-from numba import njit
 from rank_bm25 import BM25Okapi
 
 from core import cli
 from core.analyzer import Analyzer
 from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, writing
 from core.collection import collection_digests, read_built_collection
+from core.compiled import compiled
 from core.documents import CORPUS, Document, read_ids, write_ids
 from core.errors import UserError
 from core.expansions import (
@@ -101,7 +101,7 @@ class Field:
         return float(index["data"][begin:end][at].sum())
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _add_postings(
     data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, columns: np.ndarray, total: np.ndarray
 ) -> None:

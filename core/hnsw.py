@@ -7,7 +7,7 @@ the query, and looks around there, in the bottom layer, with `ef` candidates in 
 Similarity is the inner product of vectors of one length (see `core.index.of_one_length`), so that a near node's
 neighbours are near as well.
 
-Compiled code is kept on disk, in `__pycache__`: only the first use on a machine waits for the compiler.
+Compiled code is kept on disk (see `core.compiled`): only the first use on a machine waits for the compiler.
 """
 
 import math
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from core.compiled import compiled
 from core.errors import UserError
 from core.index import as_queries, nothing_found, of_one_length
 
@@ -59,19 +59,19 @@ class Scratch(NamedTuple):
     ids: np.ndarray
 
 
-@njit(cache=True)
+@compiled()
 def _slot(graph: Graph, node: int, layer: int) -> int:
     return node if layer == 0 else graph.upper[node] + layer - 1
 
 
-@njit(cache=True)
+@compiled()
 def _start(graph: Graph, slot: int) -> int:
     """Return where the links of a slot begin."""
     nodes = len(graph.vectors)
     return (2 * slot if slot < nodes else nodes + slot) * graph.connections
 
 
-@njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _similarity(a: np.ndarray, b: np.ndarray) -> float:
     total = np.float32(0.0)
     for i in range(a.shape[0]):
@@ -79,7 +79,7 @@ def _similarity(a: np.ndarray, b: np.ndarray) -> float:
     return float(total)
 
 
-@njit(cache=True)
+@compiled()
 def _push(keys: np.ndarray, ids: np.ndarray, size: int, key: float, identity: int) -> int:
     """Add an entry to a heap of `size` entries, whose smallest key is at the top; return the new size."""
     place = size
@@ -93,7 +93,7 @@ def _push(keys: np.ndarray, ids: np.ndarray, size: int, key: float, identity: in
     return size + 1
 
 
-@njit(cache=True)
+@compiled()
 def _pop(keys: np.ndarray, ids: np.ndarray, size: int) -> int:
     """Remove the top; the caller has read it."""
     size -= 1
@@ -113,7 +113,7 @@ def _pop(keys: np.ndarray, ids: np.ndarray, size: int) -> int:
     return size
 
 
-@njit(cache=True)
+@compiled()
 def _greedy(graph: Graph, query: np.ndarray, node: int, layer: int) -> int:
     """Walk to the neighbour nearest to the query as long as one is nearer (algorithm 2 with ef = 1)."""
     best = _similarity(graph.vectors[node], query)
@@ -129,7 +129,7 @@ def _greedy(graph: Graph, query: np.ndarray, node: int, layer: int) -> int:
     return node
 
 
-@njit(cache=True)
+@compiled()
 def _search_layer(
     graph: Graph, query: np.ndarray, near: int, far: int, ef: int, layer: int, scratch: Scratch, stamp: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -172,7 +172,7 @@ def _search_layer(
     return found[:size], nearest[:size]
 
 
-@njit(cache=True)
+@compiled()
 def _select(graph: Graph, similarities: np.ndarray, candidates: np.ndarray, limit: int) -> np.ndarray:
     """Choose neighbours of a node among candidates (algorithm 4: SELECT-NEIGHBORS-HEURISTIC).
 
@@ -199,7 +199,7 @@ def _select(graph: Graph, similarities: np.ndarray, candidates: np.ndarray, limi
     return kept[:count]
 
 
-@njit(cache=True)
+@compiled()
 def _link(graph: Graph, node: int, neighbour: int, layer: int) -> None:
     """Add a link; where there is no room, choose anew among the links and the new one (algorithm 1, lines 11 to 16)."""
     slot = _slot(graph, node, layer)
@@ -217,7 +217,7 @@ def _link(graph: Graph, node: int, neighbour: int, layer: int) -> None:
     graph.counts[slot] = len(kept)
 
 
-@njit(cache=True)
+@compiled()
 def _insert(graph: Graph, node: int, entry: int, ef: int, scratch: Scratch, stamp: int) -> int:
     """Insert a node into the graph (algorithm 1: INSERT) and return the last stamp used."""
     query, top, near = graph.vectors[node], graph.layers[entry], entry
@@ -237,7 +237,7 @@ def _insert(graph: Graph, node: int, entry: int, ef: int, scratch: Scratch, stam
     return stamp
 
 
-@njit(cache=True)
+@compiled()
 def _build(graph: Graph, ef: int, scratch: Scratch) -> int:
     """Insert all nodes in their order; return the entry point, which is a node of the highest layer."""
     entry, stamp = 0, 0
@@ -248,7 +248,7 @@ def _build(graph: Graph, ef: int, scratch: Scratch) -> int:
     return entry
 
 
-@njit(cache=True)
+@compiled()
 def _reach(graph: Graph, node: int, reached: np.ndarray, stack: np.ndarray) -> None:
     """Mark what the links of the bottom layer lead to from a node."""
     stack[0], size = node, 1
@@ -264,7 +264,7 @@ def _reach(graph: Graph, node: int, reached: np.ndarray, stack: np.ndarray) -> N
                 size += 1
 
 
-@njit(cache=True)
+@compiled()
 def _connect(graph: Graph, entry: int) -> None:
     """Link every node that the entry point does not lead to from the nearest one that it does and that has room.
 
@@ -291,7 +291,7 @@ def _connect(graph: Graph, entry: int) -> None:
         _reach(graph, lost, reached, stack)
 
 
-@njit(cache=True)
+@compiled()
 def _search(
     graph: Graph, queries: np.ndarray, k: int, ef: int, entry: int, scratch: Scratch, stamp: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numba import njit
 
 from core.artifacts import file_digest
+from core.compiled import compiled
 from core.errors import UserError
 
 BLOCK = 1024
@@ -78,7 +78,7 @@ def nothing_found(queries: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     return np.full((queries, k), -1, dtype=np.int64), np.full((queries, k), -np.inf, dtype=np.float32)
 
 
-@njit(cache=True)
+@compiled()
 def _keep_best(products: np.ndarray, factors: np.ndarray, begin: int, positions: np.ndarray, best: np.ndarray) -> None:
     """Merge the scores of a block of documents into the best so far, sorted, ties by position.
 
