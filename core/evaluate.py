@@ -15,14 +15,15 @@ from typing import Any
 import pandas as pd
 
 from core import cli
-from core.artifacts import open_artifact, read_manifest, writing
+from core.artifacts import open_artifact, writing
 from core.collection import QRELS, TOPICS, Collection, collection_digests, read_built_collection
 from core.errors import UserError
+from core.given_runs import read_given_run
 from core.measures import Evaluator, PerTopic, evaluate, interpolated_precision, mean
 from core.models import find_model
 from core.profile import Profile
 from core.qrels import read_qrels
-from core.runs import Run, built_run, read_run
+from core.runs import Run, built_run
 from core.systems import find_settings
 
 AGREEMENT = {"nDCG@10": "ndcg@10", "P@10": "precision@10", "R@100": "recall@100", "AP": "map", "RR": "mrr"}
@@ -77,13 +78,13 @@ def measures_settings(profile: Profile) -> dict[str, Any]:
 
 
 def measures_inputs(profile: Profile, folder: Path) -> dict[str, str]:
-    """Return the digests of the collection and of the runs that are there."""
+    """Return the digests of the collection and of the runs that are there, whole."""
     inputs = collection_digests(folder, TOPICS, QRELS)
     for system in profile.system:
         try:
-            inputs[system.name] = read_manifest(folder / "runs" / system.name).digest
+            inputs[system.name] = open_artifact(folder / "runs" / system.name).digest
         except UserError:
-            continue  # a system that did not run is absent, not zero
+            continue  # a system that did not run is absent, not zero; so is one whose run is damaged
     return inputs
 
 
@@ -116,6 +117,8 @@ def _sentence_transformers_rows(
 
     binary = {t: {d: int(grade > 0) for d, grade in by.items()} for t, by in collection.qrels.items()}
     binary = {topic: judgments for topic, judgments in binary.items() if any(judgments.values())}
+    if not binary:
+        return []  # its evaluator leaves out topics without a relevant document, and fails where none is left
     ours = evaluate(run.scores, binary, AGREEMENT)
     try:
         theirs = evaluator_figures(profile, system, collection, folder)
@@ -149,7 +152,7 @@ def main(arguments: list[str] | None = None) -> None:
     evaluator = Evaluator(qrels, measures)
     figures: dict[str, Any] = {}
     for path in options.runs:
-        run = read_run(path, "rank" if options.by_rank else "score")
+        run = read_given_run(path, qrels, "rank" if options.by_rank else "score")
         if run.name in figures:
             raise UserError(f"two of the runs are named {run.name}; rename one file")
         if options.curve:
@@ -159,8 +162,6 @@ def main(arguments: list[str] | None = None) -> None:
         figures[run.name] = {measure: mean(by_topic) for measure, by_topic in values.items()}
         if options.per_topic:
             figures[run.name]["topics"] = {t: {m: values[m][t] for m in values} for t in qrels}
-        for notice in _coverage_notices(run, set(qrels)) + run.notices:
-            cli.note(f"{run.name}: {notice}")
     if options.json:
         print(json.dumps(figures))
         return
@@ -169,15 +170,6 @@ def main(arguments: list[str] | None = None) -> None:
         print(name, *(f"{measure}={value:.4f}" for measure, value in by_measure.items()))
         for topic, by_topic in topics.items():
             print(f"  {topic}", *(f"{measure}={value:.4f}" for measure, value in by_topic.items()))
-
-
-def _coverage_notices(run: Run, judged: set[str]) -> list[str]:
-    notices = []
-    if missing := judged - run.scores.keys():
-        notices.append(f"no documents for {len(missing)} of {len(judged)} judged topics, which count 0")
-    if unjudged := run.scores.keys() - judged:
-        notices.append(f"{len(unjudged)} topics have no judgments and are left out")
-    return notices
 
 
 if __name__ == "__main__":

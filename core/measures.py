@@ -114,11 +114,7 @@ class Evaluator:
             self._of_trec_eval.append((TrecEval(qrels, set(keys.values()), level), found_as))
 
     def evaluate(self, scores: Scores) -> PerTopic:
-        """Return every measure's value for every judged topic.
-
-        Raises:
-            UserError: the run has no judged topic.
-        """
+        """Return every measure's value for every judged topic; all are 0 for a run that retrieved nothing."""
         result: PerTopic = {}
         for trec_eval, found_as in self._of_trec_eval:
             values = trec_eval.evaluate(scores)
@@ -134,7 +130,7 @@ def evaluate(scores: Scores, qrels: Qrels, measures: Iterable[str]) -> PerTopic:
     """Return every measure's value for every judged topic; for many runs, an `Evaluator` does it faster.
 
     Raises:
-        UserError: a measure is unknown, or the run has no judged topic.
+        UserError: a measure is unknown.
     """
     return Evaluator(qrels, measures).evaluate(scores)
 
@@ -147,9 +143,6 @@ def interpolated_precision(scores: Scores, qrels: Qrels, relevance: int = 1) -> 
 
     Args:
         relevance: the lowest grade that is relevant.
-
-    Raises:
-        UserError: the run has no judged topic.
     """
     values = TrecEval(qrels, {"iprec_at_recall"}, relevance).evaluate(scores)
     return {
@@ -163,21 +156,24 @@ class TrecEval:
 
     def __init__(self, qrels: Qrels, measures: set[str], relevance: int):
         """Take trec_eval's names of measures, and the lowest grade that is relevant."""
-        self.topics = qrels.keys()
         # A topic whose grades are all negative has nothing to find, and pytrec_eval writes out of bounds on it; as it
         # does, now and then, where nothing was retrieved. Both count 0.
         judged = {topic: judgments for topic, judgments in qrels.items() if max(judgments.values()) >= 0}
         self._evaluator = pytrec_eval.RelevanceEvaluator(judged, measures, relevance_level=relevance)
 
     def evaluate(self, scores: Scores) -> dict[str, dict[str, float]]:
-        """Return topic -> trec_eval's name of a measure -> value; a topic without a document is left out.
-
-        Raises:
-            UserError: the run has no judged topic.
-        """
-        if not self.topics & scores.keys():
-            raise UserError("the run and the qrels have no topic in common")
+        """Return topic -> trec_eval's name of a measure -> value; a topic without a document is left out."""
         return self._evaluator.evaluate({topic: by_document for topic, by_document in scores.items() if by_document})
+
+
+def check_topics(run: str, scores: Scores, qrels: Qrels) -> None:
+    """Check that a run and the judgments given for it belong together; a run that retrieved nothing fits any.
+
+    Raises:
+        UserError: they have no topic in common.
+    """
+    if scores and not scores.keys() & qrels.keys():
+        raise UserError(f"{run}: the run and the judgments have no topic in common")
 
 
 def judged_share(scores: Scores, qrels: Qrels, k: int) -> dict[str, float]:

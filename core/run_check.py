@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import UserError
-from core.runs import TopicLines, add_entry, notices, read_entries, run_name
+from core.runs import EMPTY, TopicLines, add_entry, notices, read_entries, run_name
 
 MOST_FAULTS = 20
 
@@ -43,7 +43,7 @@ def check_run(
     except UserError as error:
         faults.append(str(error))
     if not faults and not by_topic:
-        faults.append(f"{path.name}: the run is empty")
+        faults.append(f"{path.name}: {EMPTY}")
     if not faults and not by_topic.keys() & set(judged):
         faults.append(f"{path.name}: the run and the judgments have no topic in common")
     if len(faults) > MOST_FAULTS:

@@ -20,6 +20,9 @@ FILE = "run.trec"
 """Of a run among the artifacts, in `runs/<system>`."""
 
 
+EMPTY = "the run is empty: not one line in the file, as after an export that failed; export it again"
+
+
 @dataclass(frozen=True)
 class Run:
     """A run: its name, the scores, and what is odd about the file it came from, one sentence each."""
@@ -32,11 +35,13 @@ class Run:
 def built_run(folder: Path, system: str) -> Run:
     """Read the run of a system of the collection under `folder`, checked against its manifest.
 
+    An empty file is a run that retrieved nothing: the digest in the manifest says that it is whole.
+
     Raises:
         UserError: it is missing or damaged.
     """
     open_artifact(folder / "runs" / system)
-    return Run(system, read_run(folder / "runs" / system / FILE).scores)
+    return Run(system, read_run(folder / "runs" / system / FILE, may_be_empty=True).scores)
 
 
 def run_name(path: Path) -> str:
@@ -106,24 +111,25 @@ def add_entry(by_topic: dict[str, TopicLines], entry: Entry) -> None:
     lines.scores[document] = score
 
 
-def read_run(path: Path, order: Literal["score", "rank"] = "score") -> Run:
+def read_run(path: Path, order: Literal["score", "rank"] = "score", may_be_empty: bool = False) -> Run:
     """Read a run, plain or .gz.
 
     Args:
         order: "score", as trec_eval has it: the rank column is not looked at; or "rank", for files whose scores were
             rounded: each document then scores minus its rank.
+        may_be_empty: take a file without lines for a run that retrieved nothing, with a notice.
 
     Raises:
-        UserError: with the line, when one is wrong (see `read_entries`); also when the file is missing, cut short or
-            empty.
+        UserError: with the line, when one is wrong (see `read_entries`); also when the file is missing or cut short,
+            or empty where it may not be.
     """
     by_topic: dict[str, TopicLines] = {}
     for entry in read_entries(path):
         if isinstance(entry, str):
             raise UserError(entry)
         add_entry(by_topic, entry)
-    if not by_topic:
-        raise UserError(f"{path.name}: the run is empty")
+    if not by_topic and not may_be_empty:
+        raise UserError(f"{path.name}: {EMPTY}")
     return Run(run_name(path), as_scores(by_topic, order), notices(by_topic, order))
 
 

@@ -16,9 +16,9 @@ from scipy import special  # scipy.stats takes half a second to import, and a pa
 
 from core import cli
 from core.errors import UserError
+from core.given_runs import read_given_run
 from core.measures import evaluate
 from core.qrels import read_qrels
-from core.runs import read_run
 
 RESAMPLES = 9_999
 SEED = 13
@@ -199,9 +199,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--measure", default="nDCG@10", help="e.g. nDCG@10 or P(rel=2)@20")
     options = parser.parse_args(arguments)
     qrels = read_qrels(options.qrels)
-    a, b = (
-        evaluate(read_run(path).scores, qrels, [options.measure])[options.measure] for path in (options.a, options.b)
-    )
+    runs = [read_given_run(path, qrels) for path in (options.a, options.b)]
+    a, b = (evaluate(run.scores, qrels, [options.measure])[options.measure] for run in runs)
     print(json.dumps(asdict(compare(a, b))))
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from core import cli
+from core.given_runs import read_given_run
 from core.measures import evaluate, mean
 from core.qrels import Qrels, read_qrels
-from core.runs import Scores, first_ranked, read_run
+from core.runs import Scores, first_ranked
 
 Range = tuple[float, float]
 """Lowest, highest."""
@@ -64,11 +65,7 @@ def ndcg_range(a: Scores, b: Scores, qrels: Qrels, k: int, highest: int) -> dict
 
 
 def figures(a: Scores, b: Scores, qrels: Qrels, k: int) -> dict[str, float]:
-    """Return the means over topics of what the unjudged documents do to nDCG@k of a, and to its difference to b.
-
-    Raises:
-        UserError: a run has no judged topic.
-    """
+    """Return the means over topics of what the unjudged documents do to nDCG@k of a, and to its difference to b."""
     measure, judged = f"nDCG@{k}", f"Judged@{k}"
     highest = max(1, max(grade for judgments in qrels.values() for grade in judgments.values()))
     of_a, of_b = (evaluate(scores, qrels, [measure, judged]) for scores in (a, b))
@@ -77,7 +74,7 @@ def figures(a: Scores, b: Scores, qrels: Qrels, k: int) -> dict[str, float]:
     return {
         judged: mean(of_a[judged]),
         "nDCG": mean(of_a[measure]),
-        "condensed": mean(evaluate(left, qrels, [measure])[measure]) if left else 0.0,
+        "condensed": mean(evaluate(left, qrels, [measure])[measure]),
         "lowest": sum(low for low, _ in own) / len(qrels),
         "highest": sum(high for _, high in own) / len(qrels),
         "difference": mean(of_a[measure]) - mean(of_b[measure]),
@@ -123,8 +120,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--qrels", type=Path, required=True, help="TREC or BEIR form, plain or .gz")
     parser.add_argument("--cutoff", type=int, default=10, help="k of nDCG@k")
     options = parser.parse_args(arguments)
-    a, b = (read_run(path).scores for path in (options.a, options.b))
-    print(json.dumps(figures(a, b, read_qrels(options.qrels), options.cutoff)))
+    qrels = read_qrels(options.qrels)
+    a, b = (read_given_run(path, qrels).scores for path in (options.a, options.b))
+    print(json.dumps(figures(a, b, qrels, options.cutoff)))
 
 
 if __name__ == "__main__":

@@ -73,7 +73,9 @@ def missing(view: View) -> None:
     counts = {view.labels[system]: results.missing_topics(view.opened, system) for system in view.systems}
     topics = len(view.content.qrels)
     for label, count in counts.items():
-        if count:
+        if count == topics:
+            st.caption(f"{escape_markdown(label)} retrieved nothing for any topic: every measure is 0.")
+        elif count:
             st.caption(f"{escape_markdown(label)} has no document for {count} of {topics} topics: they count 0.")
 
 

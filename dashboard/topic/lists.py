@@ -29,7 +29,8 @@ def lists(shown: Shown) -> None:
         relevant = sum(shown.judgments.get(name, 0) > 0 for name, _ in first)
         unjudged = sum(name not in shown.judgments for name, _ in first)
         facts = f"{shown.measure} {values[system][shown.topic.id]:.4f}; of {len(hits)} shown "
-        facts += f"{relevant} relevant, {unjudged} unjudged" if hits else "nothing: no document, which counts 0"
+        nothing = "nothing: no document was retrieved, which counts 0"
+        facts += f"{relevant} relevant, {unjudged} unjudged" if hits else nothing
         column.html(ranked_list(hits, shown.spans, f"{letters[system]}: {shown.labels[system]}", facts))
     best = [hit(name, rank, None, "") for rank, (name, _) in enumerate(shown.ideal[: shown.depth], 1)]
     facts = f"{len(shown.ideal)} relevant of {len(shown.judgments)} judged; the best order there is"

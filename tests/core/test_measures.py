@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from core.errors import UserError
 from core.evaluate import main
-from core.measures import Evaluator, evaluate, interpolated_precision, mean, measure_name, parse_measure
+from core.measures import Evaluator, check_topics, evaluate, interpolated_precision, mean, measure_name, parse_measure
 from core.qrels import read_qrels
 from core.runs import read_run
 
@@ -281,7 +281,8 @@ for size in list(range(1, 13)) * 100:
 
 def test_a_run_of_other_topics_is_refused():
     with pytest.raises(UserError, match="no topic in common"):
-        evaluate({"7": {"a": 1.0}}, {"1": {"a": 1}}, ["AP"])
+        check_topics("mine.run", {"7": {"a": 1.0}}, {"1": {"a": 1}})
+    check_topics("mine.run", {}, {"1": {"a": 1}})
 
 
 # Published figures
