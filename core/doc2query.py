@@ -25,7 +25,7 @@ from core.documents import CORPUS, Document, shards
 from core.engines import HERE, Engine, over_shards
 from core.errors import UserError
 from core.expansions import read_progress, write_expansions
-from core.models import digest_if_here, locate_model, model_digest, pick_device, shown_model, unloadable
+from core.models import check_finite, digest_if_here, load_t5, locate_model, model_digest, pick_device, shown_model
 from core.profile import Doc2querySettings, Profile
 from core.training_history import last_checkpoint
 from core.triples import Triple, locate_triples, read_triples, split_by_query
@@ -47,10 +47,7 @@ def train(profile: Profile, triples_file: Path | None = None, device: str = "aut
     The checkpoint of the lowest loss on held-out pairs is the one that is kept. An interrupted training goes on from
     the last checkpoint.
     """
-    import torch
     from transformers import (
-        AutoModelForSeq2SeqLM,
-        AutoTokenizer,
         DataCollatorForSeq2Seq,
         EarlyStoppingCallback,
         Seq2SeqTrainingArguments,
@@ -69,8 +66,7 @@ def train(profile: Profile, triples_file: Path | None = None, device: str = "aut
     facts: dict[str, Any] = {}
     with writing(folder, "doc2query train", recorded, inputs, facts, resume=True) as partial:
         set_seed(settings.seed)
-        tokenizer = AutoTokenizer.from_pretrained(base)
-        model = AutoModelForSeq2SeqLM.from_pretrained(base, use_safetensors=True, dtype=torch.float32)
+        model, tokenizer = load_t5(settings.base, base)
         checkpoints = partial / "checkpoints"
         training_pairs = _pairs(tokenizer, training, settings)
         held_out_pairs = _pairs(tokenizer, validation, settings)
@@ -115,7 +111,8 @@ def train(profile: Profile, triples_file: Path | None = None, device: str = "aut
             "best": {"step": trainer.state.best_global_step, "held_out_loss": trainer.state.best_metric},
             "history": trainer.state.log_history,
         }
-        model.half().save_pretrained(partial)
+        check_finite(settings.model, model.half())
+        model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
         artifacts.remove_tree(checkpoints)
     return folder
@@ -147,20 +144,10 @@ class QueryPredictor:
         """Load the model from a `from_pretrained` folder.
 
         Raises:
-            UserError: it is no T5.
+            UserError: it is no T5, or not whole.
         """
-        import torch
-        from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
-
         self.settings, self.device = settings, pick_device(device)
-        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[settings.precision]
-        try:
-            self.tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModelForSeq2SeqLM.from_pretrained(folder, use_safetensors=True, dtype=dtype)
-        except Exception as error:  # as in `load_encoder`
-            raise unloadable(settings.model, error) from None
-        if model.config.model_type not in ("t5", "mt5"):
-            raise UserError(f"doc2query.model {folder.name} is a {model.config.model_type}; a T5 is expected")
+        model, self.tokenizer = load_t5(settings.model, folder, settings.precision)
         self.model = model.to(self.device).eval()
         self.written = 0
         """Tokens that were predicted so far."""
@@ -242,6 +229,8 @@ def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 
         facts |= {"engine": engine.name}
         predicted = read_progress(progress)
         write_expansions(partial, {document.id: predicted[document.id] for document in documents})
+        if generate_inputs(profile, folder) != inputs:
+            raise UserError("collection or T5 changed while queries were predicted; predict them again")
         progress.unlink()
     return folder / "doc2query"
 

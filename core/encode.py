@@ -20,7 +20,14 @@ from core.collection import collection_digests, read_built_collection
 from core.documents import CORPUS, read_ids, shards, write_ids
 from core.engines import HERE, Engine, over_shards
 from core.errors import UserError
-from core.models import digest_if_here, locate_model, model_digest, pick_device, shown_model, unloadable
+from core.models import (
+    digest_if_here,
+    limit_tokens,
+    load_sentence_transformer,
+    locate_model,
+    model_digest,
+    shown_model,
+)
 from core.profile import Profile, SystemSettings
 
 T = TypeVar("T")
@@ -34,31 +41,31 @@ def load_encoder(system: SystemSettings, device: str = "auto") -> Any:
     """Return the system's `SentenceTransformer` in its precision, ready to encode.
 
     Raises:
-        UserError: the model is not to be had, or cannot be loaded.
+        UserError: the model is not to be had, cannot be loaded whole, or reads fewer tokens than the system's
+            `max_tokens`.
     """
-    folder = locate_model(system.model)
-    model_digest(folder)  # refuses a folder without .safetensors weights
-    import torch
-    from sentence_transformers import SentenceTransformer
-
-    dtype = torch.bfloat16 if system.precision == "bf16" else torch.float32
-    try:
-        encoder = SentenceTransformer(
-            str(folder), device=pick_device(device), model_kwargs={"use_safetensors": True, "dtype": dtype}
-        )
-    except Exception as error:  # the libraries raise a dozen kinds, all meaning that its files are no such model
-        raise unloadable(system.model, error) from None
-    if system.max_tokens:
-        encoder.max_seq_length = system.max_tokens
+    encoder = load_sentence_transformer(system.model, device, system.precision)
+    limit_tokens(encoder, system.max_tokens, f"max_tokens of {system.name}")
     return encoder
 
 
 def encode_texts(encoder: Any, texts: list[str], role: Literal["query", "document"]) -> np.ndarray:
-    """Encode texts, float32 [n_texts, dimension]; a model of two towers has one for each role."""
+    """Encode texts, float32 [n_texts, dimension]; a model of two towers has one for each role.
+
+    Raises:
+        UserError: a vector has values that are NaN or infinite.
+    """
     encode = encoder.encode_query if role == "query" else encoder.encode_document
     on_cpu = CPU_QUERY_BATCH if role == "query" else CPU_BATCH
     batch = on_cpu if encoder.device.type == "cpu" else GPU_BATCH
-    return encode(texts, batch_size=batch, show_progress_bar=False).astype(np.float32)
+    vectors: np.ndarray = encode(texts, batch_size=batch, show_progress_bar=False).astype(np.float32)
+    if not (finite := np.isfinite(vectors).all(axis=-1)).all():
+        text = " ".join(texts[int(np.argmin(finite))].split())[:60]
+        raise UserError(
+            f'the model makes a vector of NaN or infinite values of the {role} "{text}"; another precision or other '
+            "weights are needed"
+        )
+    return vectors
 
 
 def new_rows(path: Path, shape: tuple[int, ...]) -> np.memmap:
@@ -143,9 +150,8 @@ def encode_collection(
     target = folder / "vectors" / system.name
     facts: dict[str, Any] = {}
     locate_model(system.model)  # before its digest is taken: one that is yet to be downloaded has none
-    with writing(
-        target, "encode", vectors_settings(system), vectors_inputs(system, folder), facts, resume=True
-    ) as partial:
+    settings, inputs = vectors_settings(system), vectors_inputs(system, folder)
+    with writing(target, "encode", settings, inputs, facts, resume=True) as partial:
         documents = read_built_collection(folder).documents
         path = partial / "vectors.npy"
         open_encoder = functools.partial(Encoder, functools.partial(load_encoder, system, device), "document")
@@ -163,6 +169,8 @@ def encode_collection(
         facts |= made or open_encoder().about
         facts |= {"model": shown_model(system.model), "engine": engine.name}
         write_ids(partial / "document_ids.json", (document.id for document in documents))
+        if vectors_inputs(system, folder) != inputs:
+            raise UserError(f"collection or model of {system.name} changed while it was encoded; encode it again")
     return target
 
 
@@ -184,14 +192,21 @@ def load_encoder_of(folder: Path, system: SystemSettings, device: str = "auto") 
     Raises:
         UserError: the model is not to be had, or is another one than made the vectors.
     """
+    made_by = read_manifest(folder / "vectors" / system.name).inputs.get("model", "")
+    _check_model(folder, system, made_by)
+    encoder = load_encoder(system, device)
+    _check_model(folder, system, made_by)  # its files may have been exchanged meanwhile
+    return encoder
+
+
+def _check_model(folder: Path, system: SystemSettings, made_by: str) -> None:
+    if not made_by or model_digest(locate_model(system.model)) == made_by:
+        return
     vectors = folder / "vectors" / system.name
-    made_by = read_manifest(vectors).inputs.get("model", "")
-    if made_by and model_digest(locate_model(system.model)) != made_by:
-        raise UserError(
-            f"the files of the model {shown_model(system.model)} are not those that made {shown(vectors)}; put the "
-            f"right ones in their place, or encode anew with {rebuild_command(vectors)}"
-        )
-    return load_encoder(system, device)
+    raise UserError(
+        f"the files of the model {shown_model(system.model)} are not those that made {shown(vectors)}; put the "
+        f"right ones in their place, or encode anew with {rebuild_command(vectors)}"
+    )
 
 
 def load_vectors(folder: Path, system: str) -> tuple[np.ndarray, list[str]]:

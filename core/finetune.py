@@ -37,7 +37,16 @@ from core.artifacts import ROOT, file_digest, read_manifest, writing
 from core.collection import read_built_collection
 from core.encode import CPU_BATCH
 from core.errors import UserError
-from core.models import locate_model, model_digest, pick_device
+from core.models import (
+    check_finite,
+    check_weights,
+    limit_tokens,
+    load_sentence_transformer,
+    loading,
+    locate_model,
+    model_digest,
+    pick_device,
+)
 from core.profile import FinetuneSettings, Profile
 from core.pseudo_labels import read_batches
 from core.triples import Triple, locate_triples, read_triples, split_by_query
@@ -69,8 +78,11 @@ trained on it, inherit that.
 
 
 def build_model(settings: FinetuneSettings, base: Path, device: str) -> SentenceTransformer:
-    """Return a model in float32: the transformer in `base` with a fresh pooling layer, or two such towers."""
+    """Return a model in float32: the transformer in `base` with a fresh pooling layer, or two such towers.
 
+    Raises:
+        UserError: the base cannot be loaded whole, or reads fewer tokens than `max_tokens`.
+    """
     dropout = {}
     if settings.dropout is not None:
         dropout = {"hidden_dropout_prob": settings.dropout, "attention_probs_dropout_prob": settings.dropout}
@@ -79,14 +91,17 @@ def build_model(settings: FinetuneSettings, base: Path, device: str) -> Sentence
         transformer = Transformer(
             str(base),
             max_seq_length=settings.max_tokens,
-            model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+            model_kwargs={"use_safetensors": True, "dtype": torch.float32, "ignore_mismatched_sizes": True},
             config_kwargs=dropout,
         )
         return [transformer, Pooling(transformer.get_embedding_dimension(), pooling_mode=settings.pooling)]
 
-    if settings.towers == "one":
-        return SentenceTransformer(modules=tower(), device=device)
-    return SentenceTransformer(modules=[Router.for_query_document(tower(), tower())], device=device)
+    with loading(settings.base):
+        modules = tower() if settings.towers == "one" else [Router.for_query_document(tower(), tower())]
+    model = SentenceTransformer(modules=modules, device=device)
+    check_weights(settings.base, base, model)
+    limit_tokens(model, settings.max_tokens, "finetune.max_tokens")
+    return model
 
 
 @torch.no_grad()
@@ -275,7 +290,8 @@ def train(profile: Profile, folder: Path, triples_file: Path | None = None, devi
         (partial / training_history.FILE).write_text(
             json.dumps(history, indent=1) + "\n", encoding="utf-8", newline="\n"
         )
-        model.half().save(str(partial), create_model_card=False, safe_serialization=True)
+        check_finite(settings.model, model.half())
+        model.save(str(partial), create_model_card=False, safe_serialization=True)
         card = MODEL_CARD.format(
             base=settings.base,
             data=data_in_words(settings, len(training), folder),
@@ -314,7 +330,8 @@ def training_rows(
         raise UserError("finetune.teacher needs passages to tell apart: set use_negative or hard_negatives")
     teacher = None
     if settings.teacher:
-        teacher = SentenceTransformer(str(locate_model(settings.teacher)), device=str(model.device))
+        teacher = load_sentence_transformer(settings.teacher, str(model.device))
+        limit_tokens(teacher, 0, "")
     training = triple_rows(triples, settings.use_negative)
     if settings.hard_negatives:
         training = mined_rows(triples, teacher or model, settings.hard_negatives)

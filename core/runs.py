@@ -234,10 +234,15 @@ def write_run(path: Path, tag: str, rankings: Iterable[tuple[str, list[tuple[str
 
     Scores are written so that they read back as the same order: where a score does not fall from one rank to the next
     (a tie that the system settled), the next lower float32 stands in for it: trec_eval keeps scores as float32.
+
+    Raises:
+        UserError: a score is NaN or infinite.
     """
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for topic, ranking in rankings:
             previous = np.float32(np.inf)
             for rank, (document, score) in enumerate(ranking, 1):
+                if not math.isfinite(score):
+                    raise UserError(f"{tag}: the score of document {document} for topic {topic} is {score}")
                 previous = min(np.float32(score), np.nextafter(previous, np.float32(-np.inf)))
                 file.write(f"{topic} Q0 {document} {rank} {float(previous)!r} {tag}\n")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import UserError
+from core.index import unit_rows
 
 
 def token_shares(encoder: Any, query: np.ndarray, text: str, similarity: str) -> list[tuple[str, float]]:
@@ -34,11 +35,13 @@ def token_shares(encoder: Any, query: np.ndarray, text: str, similarity: str) ->
     vector = encoded["sentence_embedding"].float().cpu().numpy()
     mean = hidden.mean(axis=0)
     length = float(np.linalg.norm(vector))
-    factor = length / float(np.linalg.norm(mean))
+    length_of_mean = float(np.linalg.norm(mean))
+    factor = length / length_of_mean if length_of_mean else 1.0
     if not np.allclose(mean * factor, vector, atol=1e-4 * length):
         raise UserError("only a model that takes the mean of its tokens (mean pooling) can be explained word by word")
     if similarity == "cosine":
-        query, factor = query / np.linalg.norm(query), factor / length
+        # A vector of length 0 has no direction: its similarity counts as 0, and so does every word's share.
+        query, factor = unit_rows(query[None])[0], factor / length if length else 0.0
     values = hidden @ query * factor / len(hidden)
     batch = encoder.tokenizer(text, truncation=True, max_length=encoder.max_seq_length, return_offsets_mapping=True)
     ids = encoded["input_ids"].tolist()
