@@ -12,9 +12,10 @@ import json
 import shutil
 import zipfile
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from core import cli
@@ -25,41 +26,25 @@ from core.documents import (
     Document,
     StoredDocuments,
     corpus_files,
-    metadata_of,
     read_documents,
-    text_of,
     write_documents,
 )
 from core.download import fetch
 from core.errors import UserError
-from core.lines import read_json_lines
+from core.lines import is_clutter
 from core.profile import CollectionSettings, Profile
-from core.qrels import Qrels, read_qrels, write_qrels
+from core.qrels import Qrels, judged_topics, read_qrels, write_qrels
+from core.topics import Topic, read_topics
 
 BEIR_URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
 BEIR_MD5 = {"trec-covid": "ce62140cb23feb9becf6270d0d1fe6d1", "scifact": "5f7d1de60b170fc8027bb7898e2efca1"}
 BEIR_BYTES = {"trec-covid": 73_876_720}
 TOPICS, QRELS = "queries.jsonl", "qrels/test.tsv"
+TOPICS_FILES = (TOPICS, "queries.tsv")
+LAYOUT = ("corpus/*.jsonl", "corpus-*.jsonl", CORPUS, *TOPICS_FILES, "qrels/*.tsv")
 LARGEST_RATIO = 100
 """Of the size of an archive's contents to its own; text has one of 3 to 10."""
 EMBEDDED = ARTIFACTS / "sample" / "collection"
-
-
-@dataclass(frozen=True)
-class Topic:
-    """One topic in the TREC manner; a collection that has only one text a topic has it as question and query."""
-
-    id: str
-    query: str
-    question: str
-    narrative: str = ""
-    kind: str = ""
-
-    def text(self, topic_field: str) -> str:
-        """Return the field of the topic that is searched for: "query", "question" or "narrative"."""
-        return {"query": self.query, "question": self.question, "narrative": self.narrative}[
-            topic_field
-        ] or self.question
 
 
 @dataclass(frozen=True)
@@ -75,46 +60,42 @@ class Collection:
 # Reading
 
 
-def find_file(folder: Path, name: str) -> Path:
-    """Return `folder/name` or `folder/name.gz`, whichever is there.
+def topics_file(folder: Path) -> Path:
+    """Return the file of topics of a folder in the BEIR layout: `queries.jsonl` or `queries.tsv`, plain or .gz.
 
     Raises:
-        UserError: neither is.
+        UserError: there is none.
     """
-    for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
-            return path
-    raise UserError(f"{folder}: no {name} or {name}.gz in this folder, as the BEIR layout has it")
+    for name in TOPICS_FILES:
+        for path in (folder / name, folder / f"{name}.gz"):
+            if path.is_file():
+                return path
+    raise UserError(f"{folder}: no {TOPICS} in this folder, as the BEIR layout has it (or queries.tsv; each also .gz)")
 
 
-def read_topics(path: Path, judged: set[str], judged_elsewhere: set[str], drop_unjudged: bool) -> list[Topic]:
-    """Read the topics that have judgments.
+def qrels_files(folder: Path) -> dict[str, Path]:
+    """Return the judgments of a folder in the BEIR layout by their split; a plain file counts before its .gz.
 
-    Args:
-        judged: topics with judgments in the split that is read.
-        judged_elsewhere: topics with judgments in another split; they are left out.
-        drop_unjudged: leave out topics that no split judges, too, where else they are an error.
+    What lies beside them (hidden files, checksums, notes) is left out.
+    """
+    packed, plain = sorted((folder / "qrels").glob("*.tsv.gz")), sorted((folder / "qrels").glob("*.tsv"))
+    files = [path for path in packed + plain if path.is_file() and not is_clutter(Path(path.name))]
+    return {path.name.removesuffix(".gz").removesuffix(".tsv"): path for path in files}
+
+
+def qrels_file(folder: Path, split: str) -> Path:
+    """Return the judgments of a split of a folder in the BEIR layout.
 
     Raises:
-        UserError: see `read_json_lines`; also for a topic without text or judgments, and when none is left.
+        UserError: there are none; the splits that are there are named.
     """
-    topics = []
-    for where, entry in read_json_lines(path):
-        name, text, metadata = entry["_id"], text_of(entry, "text", where), metadata_of(entry, where)
-        if not text.strip():
-            raise UserError(f'{where}: topic {name} has no "text"')
-        if name not in judged:
-            if drop_unjudged or name in judged_elsewhere:
-                continue
-            raise UserError(
-                f"{where}: topic {name} has no judgments; "
-                'remove it, or set unjudged_topics = "drop" under [collection] to leave such topics out'
-            )
-        query, narrative, kind = (text_of(metadata, key, where) for key in ("query", "narrative", "kind"))
-        topics.append(Topic(name, query or text, text, narrative, kind))
-    if not topics:
-        raise UserError(f"{path.name}: no topic of this file is judged")
-    return topics
+    files = qrels_files(folder)
+    if split in files:
+        return files[split]
+    if not files:
+        raise UserError(f"{folder}: no qrels/{split}.tsv in this folder, as the BEIR layout has it (or .gz)")
+    choice = f"choose one with --split {next(iter(files))} (split under [collection])"
+    raise UserError(f"{folder}: no qrels/{split}.tsv; there are judgments of {', '.join(files)}: {choice}")
 
 
 def read_judged_topics(folder: Path, settings: CollectionSettings) -> tuple[list[Topic], Qrels]:
@@ -123,15 +104,24 @@ def read_judged_topics(folder: Path, settings: CollectionSettings) -> tuple[list
     Raises:
         UserError: with file and line, when anything in them is not as expected.
     """
-    qrels = read_qrels(find_file(folder / "qrels", f"{settings.split}.tsv"))
-    elsewhere: set[str] = set()
-    for path in (folder / "qrels").glob("*.tsv*"):
-        if path.name.split(".")[0] != settings.split:
-            elsewhere |= set(read_qrels(path))
+    qrels = read_qrels(qrels_file(folder, settings.split))
     drop = settings.unjudged_topics == "drop"
-    topics = read_topics(find_file(folder, TOPICS), set(qrels), elsewhere, drop)
+    elsewhere = set() if drop else _judged_in_other_splits(folder, settings.split)
+    topics = read_topics(topics_file(folder), set(qrels), elsewhere, drop)
     known = {topic.id for topic in topics}
     return topics, {name: judgments for name, judgments in qrels.items() if name in known}
+
+
+def _judged_in_other_splits(folder: Path, split: str) -> set[str]:
+    topics: set[str] = set()
+    for other, path in qrels_files(folder).items():
+        if other == split:
+            continue
+        try:
+            topics |= judged_topics(path)
+        except UserError as error:  # of a file that was not asked for
+            cli.note(f"{error}; the topics of the split {other} are not known")
+    return topics
 
 
 def stream_documents(folder: Path, settings: CollectionSettings, qrels: Qrels) -> Iterator[Document]:
@@ -176,53 +166,124 @@ def check_folder(folder: Path) -> None:
 
 
 def obtain_source(settings: CollectionSettings) -> Path:
-    """Return the folder that a profile's collection comes from, downloading a BEIR data set where it is named."""
-    if settings.source == "embedded":
-        return EMBEDDED
-    if not settings.source.startswith("beir:"):
-        return Path(settings.source)
-    name = settings.source.removeprefix("beir:")
-    downloads = ARTIFACTS / "downloads"
-    if not (downloads / name).is_dir():
-        url = BEIR_URL.format(name=name)
-        unpack(fetch(url, downloads / f"{name}.zip", BEIR_BYTES.get(name), BEIR_MD5.get(name)), downloads, name)
-    return downloads / name
-
-
-def unpack(archive: Path, folder: Path, name: str) -> None:
-    """Unpack the members of a BEIR zip that a collection consists of into `folder/name`, and no others.
+    """Return the folder that a profile's collection comes from: a BEIR data set is downloaded, a zip is unpacked.
 
     Raises:
-        UserError: the archive is damaged or lacks one of them.
+        UserError: the data set cannot be fetched, or the archive cannot be unpacked.
+    """
+    folder = source_folder(settings)
+    if folder.is_dir():
+        return folder
+    if settings.source.startswith("beir:"):
+        name, _, part = settings.source.removeprefix("beir:").partition("/")
+        archive = ARTIFACTS / "downloads" / f"{name}.zip"
+        fetch(BEIR_URL.format(name=name), archive, BEIR_BYTES.get(name), BEIR_MD5.get(name))
+        unpack(archive, folder.parent, folder.name, part)
+    elif zipped := archive_of(settings.source):
+        archive, part = zipped
+        if not zipfile.is_zipfile(archive):
+            raise UserError(f"{archive}: a folder in the BEIR layout, or a zip of one, is expected; unpack it first")
+        unpack(archive, folder.parent, folder.name, part)
+    return folder
+
+
+def source_folder(settings: CollectionSettings) -> Path:
+    """Return the folder that a profile's collection lies in, or will when it was downloaded or unpacked."""
+    downloads = ARTIFACTS / "downloads"
+    if settings.source == "embedded":
+        return EMBEDDED
+    if settings.source.startswith("beir:"):
+        return downloads / settings.source.removeprefix("beir:").replace("/", "-")
+    if zipped := archive_of(settings.source):
+        return downloads / f"{zipped[0].stem}-{value_digest([file_digest(zipped[0]), zipped[1]])[:12]}"
+    return Path(settings.source)
+
+
+def archive_of(source: str) -> tuple[Path, str] | None:
+    """Return the file that a path leads to or through, and the rest of the path; None where it leads to folders."""
+    path = Path(source)
+    for archive in (path, *path.parents):
+        if archive.is_file():
+            return archive, path.relative_to(archive).as_posix().removeprefix(".")
+    return None
+
+
+def unpack(archive: Path, folder: Path, name: str, part: str = "") -> None:
+    """Unpack the members of a BEIR zip that a collection consists of into `folder/name`, and no others.
+
+    The data set may lie at the archive's root or in a folder of it.
+
+    Args:
+        part: the folder of the data set, where the archive holds several (as CQADupStack's does).
+
+    Raises:
+        UserError: the archive is damaged, or holds no data set, or several and `part` names none of them.
     """
     partial = folder / f".{name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     try:
         with zipfile.ZipFile(archive) as file:
-            members = file.namelist()
             unpacked = sum(member.file_size for member in file.infolist())
             if unpacked > LARGEST_RATIO * archive.stat().st_size:
                 raise UserError(f"{archive}: it would unpack to {unpacked:,} bytes, which no text does; fetch it again")
-            wanted = [f"{name}/corpus.jsonl", f"{name}/queries.jsonl"]
-            wanted += [m for m in members if m.startswith(f"{name}/qrels/") and m.endswith(".tsv") and ".." not in m]
-            for member in wanted:
-                target = partial / member.removeprefix(f"{name}/")
+            root = _data_set(archive, file.namelist(), part)
+            for member in file.namelist():
+                at, inside = _place(member)
+                if at != root or not inside:
+                    continue
+                target = partial / inside
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with file.open(member) as source, target.open("wb") as copy:
                     shutil.copyfileobj(source, copy)
-    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, RuntimeError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, RuntimeError, OSError, ValueError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise UserError(
-            f"{archive}: cannot be unpacked as the BEIR archive of {name} ({error}); delete it and fetch it again"
+            f"{archive}: cannot be unpacked as a BEIR archive ({error}); delete it and fetch it again"
         ) from None
     partial.rename(folder / name)
 
 
+def _place(member: str) -> tuple[str, str]:
+    """Return the folder of the data set that a member of an archive belongs to, and its place there; "" for neither."""
+    path = PurePosixPath(member)
+    if path.is_absolute() or ".." in path.parts or is_clutter(path) or member.endswith("/"):
+        return "", ""
+    for pattern in LAYOUT:
+        if path.match(pattern) or path.match(f"{pattern}.gz"):
+            depth = pattern.count("/") + 1
+            return PurePosixPath(*path.parts[:-depth]).as_posix(), PurePosixPath(*path.parts[-depth:]).as_posix()
+    return "", ""
+
+
+def _data_set(archive: Path, members: list[str], part: str) -> str:
+    """Return the folder of an archive that holds a corpus and topics, "." for the archive's root."""
+    inside = defaultdict(set)
+    for root, place in map(_place, members):
+        inside[root].add(
+            "topics" if place.startswith("queries") else "qrels" if place.startswith("qrels") else "corpus"
+        )
+    inside.pop("", None)
+    roots = sorted(root for root, kinds in inside.items() if {"corpus", "topics"} <= kinds)
+    named_so = [root for root in roots if root == part or root.endswith(f"/{part}")] if part else roots
+    if len(named_so) == 1:
+        return named_so[0]
+    if not roots:
+        packed = [member for member in members if member.endswith((".zip", ".tar", ".gz", ".tgz", ".7z"))]
+        nested = f"; unpack {', '.join(packed[:5])} inside it, and give a folder" if packed else ""
+        raise UserError(f"{archive}: no folder of it has a corpus.jsonl and a queries.jsonl beside it{nested}")
+    names = [root.split("/")[-1] for root in roots]
+    if part:
+        raise UserError(f"{archive}: it has no data set {part}; it has {', '.join(names)}")
+    example = f"{archive.name.removesuffix('.zip')}/{names[0]}"
+    example = f"beir:{example}" if archive.parent == ARTIFACTS / "downloads" else f"{archive}/{names[0]}"
+    raise UserError(f"{archive}: it holds {len(names)} data sets, {', '.join(names)}; name one of them: {example}")
+
+
 def source_digest(folder: Path) -> str:
     """Return one digest of the files of a collection's folder, "" when it is not there."""
-    names = (*CORPUS_FILES, TOPICS)
-    patterns = [*names, *(f"{name}.gz" for name in names), "qrels/*.tsv*"]
+    patterns = [pattern + ending for pattern in (*CORPUS_FILES, *TOPICS_FILES, "qrels/*.tsv") for ending in ("", ".gz")]
     files = [path for pattern in patterns for path in folder.glob(pattern) if path.is_file()]
+    files = [path for path in files if not is_clutter(path.relative_to(folder))]
     digests = {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
     return value_digest(digests) if digests else ""
 
@@ -275,10 +336,9 @@ def collection_inputs(settings: CollectionSettings) -> dict[str, str]:
     """Return the digest of the source; the embedded sample is its own source and has none."""
     if settings.source == "embedded":
         return {}
-    folder = Path(settings.source)
-    if settings.source.startswith("beir:"):
-        folder = ARTIFACTS / "downloads" / settings.source.removeprefix("beir:")
-    return {"source": source_digest(folder)}
+    if zipped := archive_of(settings.source):
+        return {"source": value_digest([file_digest(zipped[0]), zipped[1]])}
+    return {"source": source_digest(source_folder(settings))}
 
 
 def read_built_collection(folder: Path) -> Collection:

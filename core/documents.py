@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from core.errors import UserError
-from core.lines import read_json_lines
+from core.lines import ID_KEYS, is_clutter, keys_of, read_json_lines
 
 CORPUS = "corpus.jsonl"
 CORPUS_FILES = (CORPUS, "corpus-*.jsonl", "corpus/*.jsonl")
 """What the files of a corpus may be called, each also with .gz."""
+TEXT_KEYS = ("text", "contents", "body", "passage")
+"""Names of the field that holds a document's text: BEIR's own, Anserini's, and others that are in use."""
 WINDOW = 16_384
 """Documents that are sorted by length at a time: enough for shards of similar length, few enough for any memory."""
 
@@ -42,26 +44,39 @@ class Document:
 def corpus_files(folder: Path) -> list[Path]:
     """Return the files of a corpus, plain or .gz, by name: `corpus.jsonl`, `corpus-*.jsonl`, or `corpus/*.jsonl`.
 
-    Of a file that is there both plain and as .gz, the plain one counts.
+    Of a file that is there both plain and as .gz, the plain one counts. Hidden files are left out.
 
     Raises:
         UserError: there is none, or more than one of the three.
     """
     found = []
     for pattern in CORPUS_FILES:
-        packed = {path.name.removesuffix(".gz"): path for path in folder.glob(f"{pattern}.gz") if path.is_file()}
-        by_name = packed | {path.name: path for path in folder.glob(pattern) if path.is_file()}
+        paths = [path for path in (*folder.glob(f"{pattern}.gz"), *folder.glob(pattern)) if path.is_file()]
+        by_name = {path.name.removesuffix(".gz"): path for path in paths if not is_clutter(Path(path.name))}
         if by_name:
             found.append([by_name[name] for name in sorted(by_name)])
     if not found:
         raise UserError(
             f"{folder}: no corpus.jsonl in this folder, as the BEIR layout has it; "
-            "many files may be named corpus-*.jsonl or corpus/*.jsonl, each plain or .gz"
+            f"many files may be named corpus-*.jsonl or corpus/*.jsonl, each plain or .gz{_instead(folder)}"
         )
     if len(found) > 1:
         both = " and ".join(files[0].relative_to(folder).as_posix() for files in found[:2])
         raise UserError(f"{folder}: two corpora, {both}; only one of them can be meant, remove the other")
     return found[0]
+
+
+def _instead(folder: Path) -> str:
+    """Return which folders inside a folder hold a corpus, or else what is in it, as the end of a sentence."""
+    inside = sorted(path for path in folder.iterdir() if not is_clutter(Path(path.name)))
+    if corpora := [path.name for path in inside if path.is_dir() and holds_corpus(path)]:
+        return f"; but in {', '.join(corpora)} inside it: name that folder"
+    return f"; it holds {', '.join(path.name for path in inside[:20])}" if inside else "; it is empty"
+
+
+def holds_corpus(folder: Path) -> bool:
+    """Say whether a folder has a file that is named like one of a corpus."""
+    return any(next(folder.glob(pattern + gz), None) for pattern in CORPUS_FILES for gz in ("", ".gz"))
 
 
 def text_of(table: dict[str, Any], key: str, where: str) -> str:
@@ -98,7 +113,10 @@ def read_documents(*paths: Path) -> Iterator[Document]:
     empty = True
     for where, entry in read_json_lines(*paths):
         empty = False
-        title, text = text_of(entry, "title", where), text_of(entry, "text", where)
+        title = text_of(entry, "title", where)
+        text = next(filter(None, (text_of(entry, key, where) for key in TEXT_KEYS)), "")
+        if not entry.keys() & {"title", *TEXT_KEYS} and entry.keys() - {"metadata", *ID_KEYS}:
+            raise UserError(f'{where}: no "text" and no "title" in this object{keys_of(entry)}')
         yield Document(entry["_id"], title, text, metadata_of(entry, where))
     if empty:
         raise UserError(f"{paths[0].name}: the collection is empty, at least one document is expected")

@@ -9,10 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import parse
 
 from core import artifacts, cli
 from core.artifacts import (
@@ -25,7 +21,7 @@ from core.artifacts import (
     shown,
     writing,
 )
-from core.collection import QRELS, Topic, read_topics, write_topics
+from core.collection import QRELS, write_topics
 from core.errors import UserError
 from core.evaluate import evaluate_systems
 from core.profile import (
@@ -38,6 +34,7 @@ from core.profile import (
 )
 from core.qrels import Qrels, read_qrels, write_qrels
 from core.runs import FILE, Run, ranked, read_run, write_run
+from core.topics import Topic, named, read_topics
 
 ENDINGS = (".run", ".run.gz", ".trec", ".trec.gz")
 
@@ -56,43 +53,14 @@ def find_runs(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def read_trec_topics(path: Path, judged: set[str]) -> list[Topic]:
-    """Read topics in TREC-COVID's XML; entities and external references are refused.
-
-    Raises:
-        UserError: the file is missing, not such XML, or a topic has no number or no question or query.
-    """
-    try:
-        root = parse(path).getroot()
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file of topics") from None
-    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        raise UserError(f"{path.name}: not TREC topics in XML ({error or type(error).__name__})") from None
-    topics: list[Topic] = []
-    seen: set[str] = set()
-    for number, node in enumerate(root.iter("topic"), 1):
-        texts = {name: (node.findtext(name) or "").strip() for name in ("query", "question", "narrative")}
-        identity, question = node.get("number", "").strip(), texts["question"] or texts["query"]
-        if not identity or not question:
-            raise UserError(f"{path.name}, topic {number}: a number and a question or query are expected")
-        if identity in seen:
-            raise UserError(f"{path.name}, topic {number}: the number {identity} was given before")
-        seen.add(identity)
-        if identity in judged:
-            topics.append(Topic(identity, texts["query"] or question, question, texts["narrative"]))
-    return topics
-
-
 def topics_for(qrels: Qrels, path: Path | None) -> list[Topic]:
-    """Return a topic for every judged one: from a file (BEIR JSON Lines or TREC XML), or with its number for a text."""
+    """Return a topic for every judged one: from a file (see `core.topics`), or with its number for a text."""
     if path is None:
         return [Topic(topic, topic, f"topic {topic}") for topic in qrels]
-    if path.name.endswith(".xml"):
-        topics = read_trec_topics(path, set(qrels))
-    else:
-        topics = read_topics(path, set(qrels), set(), drop_unjudged=True)
+    topics = read_topics(path, set(qrels), set(), drop_unjudged=True)
     if missing := sorted(qrels.keys() - {topic.id for topic in topics}):
-        raise UserError(f"{path.name}: it lacks topic {missing[0]}, which the qrels judge")
+        topics_missing = f"topic{'s' * (len(missing) > 1)} {named(missing)}"
+        raise UserError(f"{path.name}: it lacks {topics_missing}, which the qrels judge")
     return topics
 
 
@@ -192,7 +160,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run files, plain or .gz, or folders of them")
     parser.add_argument("--name", required=True, help="the collection they belong to, or a new name")
     parser.add_argument("--qrels", type=Path, help="judgments, TREC or BEIR form (for a new name)")
-    parser.add_argument("--topics", type=Path, help="texts of the topics, BEIR queries.jsonl or TREC XML")
+    parser.add_argument(
+        "--topics", type=Path, help="texts of the topics: BEIR's queries.jsonl, id TAB text, TREC XML or SGML"
+    )
     parser.add_argument("--by-rank", action="store_true", help="follow the rank column, not the scores")
     options = parser.parse_args(arguments)
     print(shown(import_runs(options.name, find_runs(options.runs), options.qrels, options.topics, options.by_rank)))

@@ -1,12 +1,13 @@
 """Lines of text files, plain or .gz, with one clear error for whatever is wrong with a file itself."""
 
+import csv
 import gzip
 import json
 import re
 import zlib
 from array import array
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,20 @@ from core.errors import UserError
 
 LONGEST_LINE = 1 << 26
 """Characters: a .gz of some megabytes may hold a line that no memory can."""
+ID_KEYS = ("_id", "id", "doc_id", "pid", "docid", "docno", "corpus-id", "query_id", "query-id", "qid")
+"""Names of the field that holds an id: BEIR's own, then those of other tools and of data sets on the web."""
+
+
+def is_clutter(path: PurePath) -> bool:
+    """Say whether a path, relative to a data set's folder, is nothing of the data set: hidden, or left by macOS.
+
+    macOS puts `__MACOSX` into archives, and `._NAME` beside NAME on disks of other systems.
+    """
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line number, line without its end), lines ending with "\\n" alone.
+    """Yield (line number, line without its end), lines ending with "\\n" alone; a byte order mark is left out.
 
     Raises:
         UserError: the file is missing, is not UTF-8, has a line without end, is a .gz that is damaged or cut short, or
@@ -27,7 +38,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     opener = gzip.open if path.suffix == ".gz" else open
     number = 0
     try:
-        with opener(path, "rt", encoding="utf-8", newline="\n") as file:
+        with opener(path, "rt", encoding="utf-8-sig", newline="\n") as file:
             for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), ""), 1):
                 if len(line) == LONGEST_LINE:
                     raise UserError(f"{path.name}, line {number}: it is longer than {LONGEST_LINE:,} characters")
@@ -36,12 +47,17 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, line.rstrip("\n")
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: there is no such file") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        problem = f"damaged, or not UTF-8, after line {number} ({error}); convert it to UTF-8 or fetch it again"
+        raise UserError(f"{path.name}: {problem}") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path.name}: damaged or cut short after line {number} ({error}); fetch it again") from None
 
 
 def read_json_lines(*paths: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (file and line as it is named to the user, object) of JSON Lines whose objects each have their own `_id`.
+
+    An id under another of the names in `ID_KEYS` is put under `_id`.
 
     That ids differ, across all files, is checked at the end: eight bytes a line are kept for it, no ids.
 
@@ -61,15 +77,38 @@ def read_json_lines(*paths: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             raise UserError(f"{where}: not JSON ({error})") from None
         if not isinstance(entry, dict):
             raise UserError(f"{where}: a JSON object is expected")
-        name = entry.get("_id")
+        name = _id_of(entry)
         if isinstance(name, bool) or not isinstance(name, str | int) or not re.match(r"^\S+$", str(name)):
-            raise UserError(f'{where}: no "_id" (a text without spaces) in this object')
+            raise UserError(f'{where}: no "_id" (a text without spaces) in this object{keys_of(entry)}')
         name = entry["_id"] = str(name)
         hashes.append(hash(name))
         yield where, entry
     ordered = np.sort(np.frombuffer(hashes, np.int64)) if hashes else np.empty(0, np.int64)
     if repeated := set(ordered[1:][ordered[1:] == ordered[:-1]].tolist()):
         _refuse_repeated(paths, repeated)
+
+
+def _id_of(entry: dict[str, Any]) -> Any:
+    return next((entry[key] for key in ID_KEYS if key in entry), None)
+
+
+def keys_of(entry: dict[str, Any]) -> str:
+    """Return the keys of an object as the end of a sentence on what it lacks."""
+    return f", which has {', '.join(map(repr, entry))[:200]}" if entry else ""
+
+
+def tab_fields(line: str) -> list[str]:
+    """Return the fields of a line of tab-separated text; those in double quotes without them, as CSV has it.
+
+    What is not CSV is taken as it is: a text may begin with a quotation, or hold a quote that nothing closes.
+    """
+    line = line.rstrip("\r")
+    if '"' in line:
+        try:
+            return next(csv.reader([line], delimiter="\t", strict=True))
+        except csv.Error:
+            pass
+    return line.split("\t")
 
 
 def _lines_of(paths: tuple[Path, ...]) -> Iterator[tuple[Path, int, str]]:
@@ -80,7 +119,7 @@ def _refuse_repeated(paths: tuple[Path, ...], hashes: set[int]) -> None:
     """Read once more for the ids of these hashes, and raise where one is there twice."""
     first: dict[str, tuple[Path, int]] = {}
     for path, number, line in _lines_of(paths):
-        name = str(json.loads(line)["_id"])
+        name = str(_id_of(json.loads(line)))
         if hash(name) not in hashes:
             continue
         if name in first:

@@ -68,22 +68,34 @@ def read_entries(path: Path) -> Iterator[Entry | str]:
     """Yield each line of a run, plain or .gz, that is not empty: what it says, or a sentence on what is wrong with it.
 
     Wrong is a line that has not six columns, a rank or score that is no finite number, or a document that its topic
-    had before.
+    had before. Three columns, as MS MARCO has them, are topic, document and rank: the score is minus the rank.
 
     Raises:
         UserError: the file itself cannot be read; see `core.lines.read_lines`.
     """
     seen: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    wanted = 0
     for number, line in read_lines(path):
         columns = line.split()
         if not columns:
             continue
-        if len(columns) != 6:
-            yield (
-                f"{path.name}, line {number}: {len(columns)} columns, expected topic, Q0, document, rank, score, tag"
-            )
+        wanted = wanted or (3 if len(columns) == 3 else 6)
+        if len(columns) != wanted:
+            expected = "topic, document, rank" if wanted == 3 else "topic, Q0, document, rank, score, tag"
+            yield f"{path.name}, line {number}: {len(columns)} columns, expected {expected}"
             continue
-        topic, _, document, rank_text, score_text, _ = columns
+        if wanted == 3:
+            topic, document, rank_text = columns
+            if topic not in seen and rank_text not in ("0", "1"):
+                yield (
+                    f"{path.name}, line {number}: three columns are read as topic, document, rank, and the first rank "
+                    f"of topic {topic} is {rank_text!r}, expected 1; scores need all of topic, Q0, document, rank, "
+                    "score, tag"
+                )
+                continue
+            score_text = f"-{rank_text}"
+        else:
+            topic, _, document, rank_text, score_text, _ = columns
         try:
             rank, score = float(rank_text), float(score_text)
         except ValueError:

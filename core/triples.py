@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core.download import fetch
 from core.errors import UserError
-from core.lines import read_lines
+from core.lines import read_lines, tab_fields
 
 MSMARCO_TINY_URL = "https://storage.googleapis.com/unicamp-dl/ia368dd_2023s1/msmarco/msmarco_triples.train.tiny.tsv"
 MSMARCO_TINY_BYTES = 8_076_179
@@ -38,7 +38,7 @@ def read_triples(path: Path) -> list[Triple]:
     """
     triples = []
     for number, line in read_lines(path):
-        columns = [column.strip() for column in line.split("\t")]
+        columns = [column.strip() for column in _fields(line)]
         if len(columns) != 3 or not all(columns):
             raise UserError(
                 f"{path.name}, line {number}: {len(columns)} columns where query, relevant and "
@@ -48,6 +48,12 @@ def read_triples(path: Path) -> list[Triple]:
     if not triples:
         raise UserError(f"{path.name}: the file holds no triples")
     return triples
+
+
+def _fields(line: str) -> list[str]:
+    """Return the fields of a line; in quotes are those of a file all of whose fields are, not quotations in a text."""
+    quoted = line.startswith('"') and line.rstrip("\r").endswith('"') and line.count('"\t"') == 2
+    return tab_fields(line) if quoted else line.split("\t")
 
 
 def split_by_query(triples: list[Triple], held_out: float) -> tuple[list[Triple], list[Triple]]:

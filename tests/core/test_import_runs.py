@@ -9,11 +9,12 @@ from core.artifacts import open_artifact
 from core.build import build
 from core.collection import read_built_collection
 from core.errors import UserError
-from core.import_runs import find_runs, import_runs, main, read_trec_topics, remove_run, topics_for
+from core.import_runs import find_runs, import_runs, main, remove_run, topics_for
 from core.measures import evaluate
 from core.profile import read_profile
 from core.qrels import read_qrels
 from core.runs import ranked, read_run
+from core.topics import read_all_topics
 
 RUN = "1 Q0 d1 1 2.0 t\n1 Q0 d2 2 1.0 t\n2 Q0 d2 1 1.0 t\n"
 QRELS = "1 0 d1 0\n1 0 d2 1\n2 0 d2 2\n"
@@ -127,7 +128,7 @@ def test_bad_input_is_refused_and_leaves_no_collection(name, files, project, com
 def test_entities_are_refused_before_they_are_read(content, tmp_path):
     (tmp_path / "topics.xml").write_text(content)
     with pytest.raises(UserError, match="topics.xml") as caught:
-        read_trec_topics(tmp_path / "topics.xml", {"1"})
+        list(read_all_topics(tmp_path / "topics.xml"))
     assert "haha" not in str(caught.value)
     assert "root:" not in str(caught.value)
 

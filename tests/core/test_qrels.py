@@ -1,8 +1,10 @@
 """Qrels in BEIR's and TREC's form."""
 
+import csv
 import gzip
 
 import pytest
+import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +23,79 @@ def test_both_forms_plain_and_gz_read_the_same(content, ending, tmp_path):
     path = tmp_path / f"qrels.{ending}"
     path.write_bytes(gzip.compress(content.encode()) if ending.endswith("gz") else content.encode())
     assert read_qrels(path) == JUDGMENTS
+
+
+HEADED = {
+    "other names": "qid\tdocid\trelevance\n1\td1\t2\n1\td2\t0\n2\td1\t-1\n",
+    "capitals and spaces": "Query_ID doc_id Label\n1 d1 2\n1 d2 0\n2 d1 -1\n",
+    "another order": "corpus-id\tscore\tquery-id\nd1\t2\t1\nd2\t0\t1\nd1\t-1\t2\n",
+    "TREC's columns": "topic iteration docno rel\n1 0 d1 2\n1 Q0 d2 0\n2 0 d1 -1\n",
+    "after a blank line": "\n" + BEIR,
+    "a byte order mark": "\ufeff" + BEIR,
+    "a mark and no header": "\ufeff" + TREC,
+    "grades with a point": BEIR.replace("\t2\n", "\t2.00\n").replace("\t0\n", "\t0.\n").replace("-1", "-1.0"),
+    "quoted": "".join("\t".join(f'"{field}"' for field in line.split("\t")) + "\r\n" for line in BEIR.splitlines()),
+    "quoted in part": BEIR.replace("d1", '"d1"'),
+}
+
+
+@pytest.mark.parametrize("name", HEADED)
+def test_qrels_as_other_tools_write_them_read_the_same(name, tmp_path):
+    path = tmp_path / "qrels.tsv"
+    path.write_bytes(HEADED[name].encode())
+    assert read_qrels(path) == JUDGMENTS
+
+
+words = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=8)
+tables = st.dictionaries(st.tuples(words, words), st.integers(-2, 4), min_size=1, max_size=12)
+
+
+@given(table=tables)
+def test_quoted_qrels_are_those_that_the_csv_module_wrote(table, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "quoted-qrels.tsv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL)
+        writer.writerows([["query-id", "corpus-id", "score"], *([*key, grade] for key, grade in table.items())])
+    read = read_qrels(path)
+    assert {(topic, document): grade for topic, by in read.items() for document, grade in by.items()} == table
+
+
+@given(table=tables)
+def test_trec_qrels_are_those_that_pytrec_eval_reads(table, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "trec-qrels.txt"
+    path.write_text("".join(f"{topic} 0 {document} {grade}\n" for (topic, document), grade in table.items()), "utf-8")
+    with path.open(encoding="utf-8") as file:
+        assert read_qrels(path) == pytrec_eval.parse_qrel(file)
+
+
+@given(table=tables)
+def test_qrels_of_any_ids_that_are_written_read_back_the_same(table, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / "any-qrels.tsv"
+    qrels: dict[str, dict[str, int]] = {}
+    for (topic, document), grade in table.items():
+        qrels.setdefault(topic, {})[document] = grade
+    write_qrels(path, qrels)
+    assert read_qrels(path) == qrels
+
+
+REFUSED = {
+    "a fraction": ("1 0 d1 0.5\n", "line 1: the grade '0.5' is not a whole number"),
+    "a grade that Python alone reads": ("1 0 d1 1_0\n", "line 1: the grade '1_0'"),
+    "a header that is not known": ("foo bar baz\n1 d1 2\n", "line 1: 3 columns, expected"),
+    "three columns without a header": ("1\td1\t2\n", "need the line query-id TAB corpus-id TAB score above them"),
+    "commas": ("query-id,corpus-id,score\n1,d1,2\n", "not by commas"),
+    "a short line under a header": (BEIR + "3 d1\n", "line 5: 2 columns under a header of 3"),
+    "a quoted id with a space": ('query-id\tcorpus-id\tscore\n"1"\t"d 1"\t"2"\n', "line 2: 4 columns"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_qrels_that_cannot_be_read_are_refused_with_what_to_do(name, tmp_path):
+    content, sentence = REFUSED[name]
+    (tmp_path / "qrels.tsv").write_text(content)
+    with pytest.raises(UserError) as caught:
+        read_qrels(tmp_path / "qrels.tsv")
+    assert sentence in str(caught.value)
 
 
 def test_a_judgment_said_twice_alike_counts_once(tmp_path):

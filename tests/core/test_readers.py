@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.collection import read_topics, write_topics
+from core.collection import write_topics
 from core.documents import read_documents
 from core.errors import UserError
-from core.import_runs import read_trec_topics
 from core.profile import read_profile
 from core.qrels import read_qrels
 from core.runs import read_run
+from core.topics import read_all_topics, read_topics
 from core.triples import read_triples
 
 READERS = {
@@ -24,9 +24,10 @@ READERS = {
     "a.run": read_run,
     "profile.toml": lambda path: read_profile(str(path)),
     "profile.json": lambda path: read_profile(str(path)),
-    "topics.xml": lambda path: read_trec_topics(path, {"1"}),
+    "topics.xml": lambda path: list(read_all_topics(path)),
+    "queries.tsv": lambda path: list(read_all_topics(path)),
 }
-PACKED = [name for name in READERS if not name.startswith(("profile", "topics"))]
+PACKED = [name for name in READERS if not name.startswith("profile")]
 columns = st.sampled_from(
     [
         "1",
@@ -64,6 +65,7 @@ json_lines = st.lists(entry.map(json.dumps), max_size=4).map("\n".join)
 marks = st.lists(
     st.sampled_from(
         ["<topics>", "</topics>", '<topic number="1">', "</topic>", "<query>", "</query>", "a", "&x;", "<!--"]
+        + ["<top>", "</top>", "<num> Number: 1", "<title>", "<topic/>", "<topic", "&#99999999;", "\n"]
     ),
     max_size=8,
 ).map("".join)
@@ -103,6 +105,10 @@ GOOD = {
     "corpus.jsonl": b"".join(b'{"_id": "d%d", "text": "the text of document %d"}\n' % (i, i * i) for i in range(60)),
     "queries.jsonl": b'{"_id": "1", "text": "a text of a topic"}\n' + b" \n" * 300,
     "qrels.tsv": b"".join(b"1 0 d%d %d\n" % (i, i % 3) for i in range(200)),
+    "topics.xml": b"<topics>"
+    + b"".join(b"<topic number='%d'>a%d</topic>" % (i, i * i) for i in range(60))
+    + b"</topics>",
+    "queries.tsv": b"".join(b"%d\ta text of %d\n" % (i, i * i) for i in range(60)),
     "triples.tsv": b"".join(b"q%d\ta%d\tb%d\n" % (i, i * i, i * 7) for i in range(100)),
     "a.run": b"".join(b"1 Q0 d%d %d %d t\n" % (i, i, 900 - i) for i in range(200)),
 }

@@ -162,3 +162,31 @@ def test_the_rounded_real_run_is_noticed(data_folder):
     run = read_run(data_folder / "trec-covid-runs" / "full" / "all-MiniLM-L6-v2.run.gz")
     assert len(run.scores) == 50
     assert any("tied in 50 of 50 topics" in notice for notice in run.notices)
+
+
+def test_ms_marcos_three_columns_are_ranked_as_they_say(tmp_path):
+    rows = [("7", "a", 1), ("7", "b", 2), ("7", "c", 3), ("8", "b", 1)]
+    (tmp_path / "dev.tsv").write_text("".join(f"{topic}\t{document}\t{rank}\n" for topic, document, rank in rows))
+    six = "".join(f"{topic} Q0 {document} {rank} {1 / rank} tag\n" for topic, document, rank in rows)
+    (tmp_path / "six.run").write_text(six)
+    qrels = {"7": {"b": 1, "c": 2}, "8": {"a": 1}}
+    with (tmp_path / "six.run").open() as file:
+        expected = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg", "recip_rank"}).evaluate(pytrec_eval.parse_run(file))
+    evaluator = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg", "recip_rank"})
+    assert evaluator.evaluate(read_run(tmp_path / "dev.tsv").scores) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("7 a 30\n7 b 20\n7 c 10\n", "line 1: three columns are read as topic, document, rank"),
+        ("7 a 0.9\n", "line 1: three columns are read as"),
+        ("7 a 1\n7 Q0 b 2 1.0 t\n", "line 2: 6 columns, expected topic, document, rank"),
+        ("7 Q0 b 2 1.0 t\n7 a 1\n", "line 2: 3 columns, expected topic, Q0"),
+        ("7 a 1\n7 b x\n", "line 2: the rank 'x'"),
+    ],
+)
+def test_three_columns_that_are_no_ranks_are_refused(content, sentence, tmp_path):
+    (tmp_path / "a.run").write_text(content)
+    with pytest.raises(UserError, match=sentence):
+        read_run(tmp_path / "a.run")
