@@ -5,7 +5,7 @@ collection -> [models] -> doc2query, vectors -> [doc2query-scores] -> bm25 -> ru
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,14 @@ class Step:
         return stale_reason(self.target, settings, inputs)
 
 
-def steps(profile: Profile, folder: Path, device: str, triples: Path | None = None) -> Iterator[Step]:
-    """Yield the steps of a build in the order of the data."""
+def steps(
+    profile: Profile, folder: Path, device: str, triples: Path | None = None, systems: Sequence[str] = ()
+) -> Iterator[Step]:
+    """Yield the steps of a build in the order of the data.
+
+    Args:
+        systems: the names of those that are built; none means all.
+    """
     if profile.collection.source not in ("imported", "derived"):  # those are made from files given once
         yield Step(
             "collection",
@@ -57,8 +63,11 @@ def steps(profile: Profile, folder: Path, device: str, triples: Path | None = No
             ),
             lambda: collection.build_collection(profile, folder),
         )
-    dense = [system for system in profile.system if system.kind == "dense"]
-    lexical = [system for system in profile.system if system.kind == "bm25"]
+    chosen = [system for system in profile.system if not systems or system.name in systems]
+    dense = [system for system in chosen if system.kind == "dense"]
+    lexical = [system for system in chosen if system.kind == "bm25"]
+    filtered = any(system.expanded and system.expansion.keep < 1 for system in lexical)
+    scorers = [s for s in profile.system if filtered and s.name == profile.doc2query.scorer and s not in chosen]
     if any(system.model == profile.finetune.model for system in dense):
         yield _model_step("finetune", profile.finetune.model, lambda: _finetune(profile, folder, triples, device))
     if any(system.expanded for system in lexical):
@@ -71,11 +80,12 @@ def steps(profile: Profile, folder: Path, device: str, triples: Path | None = No
             lambda: (doc2query.generate_settings(profile.doc2query), doc2query.generate_inputs(profile, folder)),
             lambda: doc2query.generate(profile, folder, device),
         )
-    for system in dense:
+    for system in [*dense, *scorers]:
         yield _encode_step(profile, system, folder, device)
+    for system in dense:
         if system.engine == "milvus":
             yield _milvus_step(profile, system, folder)
-    if any(system.expanded and system.expansion.keep < 1 for system in lexical):
+    if filtered:
         yield Step(
             "query-scores",
             folder / SCORES_FOLDER,
@@ -175,18 +185,36 @@ def build(
     force: bool = False,
     triples: Path | None = None,
     say: Callable[[str], None] = print,
+    systems: Sequence[str] = (),
+    without: Sequence[str] = (),
+    replace: bool = False,
 ) -> list[Outcome]:
     """Print the plan, make what is stale (with `force`, everything but trained models), return what came of it.
 
     A step that fails for want of something does not stop those that do not need it.
 
+    Args:
+        systems: the names of those that are built; none means all. All that have a run are evaluated.
+        without: stages that are left out.
+        replace: build even where the artifacts are those of a collection of another source, whose imported runs do
+            not stay.
+
     Raises:
-        UserError: `only` names no stage, another build is at work, or the collection itself cannot be built.
+        UserError: a stage or a system is not known, the artifacts are of another source's collection, another build is
+            at work, or the collection itself cannot be built.
     """
-    if only is not None and only not in STAGES:
-        raise UserError(f"there is no stage {only!r}; the stages are {', '.join(STAGES)}")
-    profile = cli.with_imported_runs(profile, folder)
-    chosen = [step for step in steps(profile, folder, device, triples) if only in (None, step.stage)]
+    for stage in [*([only] if only else []), *without]:
+        if stage not in STAGES:
+            raise UserError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}")
+    other = collection.other_source(profile.collection, folder)
+    if other and not replace:
+        raise UserError(other)
+    profile = profile if other else cli.with_imported_runs(profile, folder)
+    names = [system.name for system in profile.system]
+    if unknown := [name for name in systems if name not in names]:
+        raise UserError(f"the profile has no system {', '.join(unknown)}; it has {', '.join(names)}")
+    planned = steps(profile, folder, device, triples, systems)
+    chosen = [step for step in planned if only in (None, step.stage) and step.stage not in without]
     say(f"Plan for {shown(folder)}:")
     stale_before = False
     for step in chosen:

@@ -1,22 +1,34 @@
 """What the command lines of all stages share: options, the profile and its folder, and errors as one sentence."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from core.artifacts import ARTIFACTS, PROFILE, ROOT, with_own_digest, write_text
 from core.errors import UserError
 from core.models import MODELS_VARIABLE
-from core.profile import Profile, collection_name_problem, read_profile
+from core.profile import CollectionSettings, Profile, collection_name_problem, read_profile
 
 
 def add_profile_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name what is built: --profile, --collection, --models, --device."""
+    """Add the options that name what is built: the profile, its collection, models and device."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--profile", default="sample", help="name of a profile or a TOML file (default: sample)")
-    parser.add_argument("--collection", help="a folder in the BEIR layout or a BEIR name, in place of the profile's")
+    parser.add_argument(
+        "--collection", metavar="SOURCE", help="a folder in the BEIR layout, a zip of one, or a BEIR name, e.g. scifact"
+    )
+    parser.add_argument("--name", help="name of the collection in artifacts/ (default: the folder's or data set's)")
+    parser.add_argument("--split", help="judgments to use: qrels/SPLIT.tsv (default: the profile's, test)")
+    parser.add_argument(
+        "--unjudged",
+        choices=("error", "drop"),
+        help="what to do with topics without judgments (default: the profile's)",
+    )
     parser.add_argument("--models", type=Path, metavar="DIR", help="folder of models: DIR/NAME is used for NAME")
     parser.add_argument("--device", default="auto", help="cuda, mps, cpu or auto (default)")
 
@@ -28,22 +40,43 @@ def profile_and_folder(options: argparse.Namespace) -> tuple[Profile, Path]:
             raise UserError(f"--models {options.models}: there is no such folder")
         os.environ[MODELS_VARIABLE] = str(options.models.resolve())
     profile = read_profile(options.profile)
+    name, source = profile.collection.name, profile.collection.source
     if options.collection:
-        profile = with_collection(profile, options.collection)
-    return profile, ARTIFACTS / profile.collection.name
-
-
-def with_collection(profile: Profile, given: str) -> Profile:
-    """Return the profile with another collection: a folder, or a BEIR name where there is no such folder."""
-    folder = Path(given)
-    source = str(folder.resolve()) if folder.is_dir() or os.sep in given else f"beir:{given}"
-    name = folder.resolve().name if folder.is_dir() else folder.name
-    if name == "sample":
-        raise UserError('--collection: a folder named "sample" would take the embedded sample\'s place; rename it')
+        name, source = collection_name_and_source(options.collection)
+    name = options.name or name
+    if name == "sample" and source != "embedded":
+        raise UserError('a collection named "sample" would take the embedded sample\'s place; give another --name')
     if problem := collection_name_problem(name):
-        raise UserError(f"--collection: {problem}; rename it")
-    settings = profile.collection.model_copy(update={"name": name, "source": source})
-    return profile.model_copy(update={"collection": settings})
+        raise UserError(f"{problem}; give another --name")
+    changed = {"name": name, "source": source}
+    changed |= {"split": options.split} if options.split else {}
+    changed |= {"unjudged_topics": options.unjudged} if options.unjudged else {}
+    try:
+        collection = CollectionSettings.model_validate(profile.collection.model_dump() | changed)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = {"split": "--split"}.get(str(first["loc"][0]), "--collection")
+        raise UserError(f"{option}: {first['msg'].removeprefix('Value error, ')}") from None
+    return profile.model_copy(update={"collection": collection}), ARTIFACTS / name
+
+
+def collection_name_and_source(given: str) -> tuple[str, str]:
+    """Return the name and the source of a collection: a folder or a zip, or a BEIR name where there is neither.
+
+    What lies in a folder of a zip or of a BEIR data set is named after both.
+    """
+    path = Path(given)
+    if given.startswith("beir:") or not (path.exists() or os.sep in given):
+        beir = given.removeprefix("beir:")
+        return beir.replace("/", "-"), f"beir:{beir}"
+    path = path.resolve()
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"--collection {given}: the path is not UTF-8; rename the folder") from None
+    inside = next((number for number, part in enumerate(path.parts) if part.endswith(".zip")), -1)
+    parts = path.parts[inside:] if not path.is_dir() else path.parts[-1:]
+    return "-".join(part.removesuffix(".zip") for part in parts), str(path)
 
 
 def with_imported_runs(profile: Profile, folder: Path) -> Profile:
@@ -64,13 +97,18 @@ def save_profile(profile: Profile, folder: Path) -> None:
     sections = [(table["collection"], "source"), (table["triples"], "source")]
     sections += [(table[name], key) for name in ("doc2query", "finetune") for key in ("base", "model")]
     for section, key in [*sections, *((system, "model") for system in table["system"])]:
-        if Path(section[key]).is_absolute():  # no path of this machine goes into an artifact
-            section[key] = Path(os.path.relpath(section[key], ROOT)).as_posix()
+        section[key] = recorded_path(section[key])
     write_text(folder / PROFILE, with_own_digest(table))
+
+
+def recorded_path(path: str) -> str:
+    """Return a path as artifacts record it: relative to the project, so that no path of this machine goes into one."""
+    return Path(os.path.relpath(path, ROOT)).as_posix() if Path(path).is_absolute() else path
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a command line's main function; a user's mistake becomes one sentence and exit status 2."""
+    print_any_character()
     try:
         main()
     except UserError as error:
@@ -81,8 +119,16 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(_fail(f"error: {error.strerror or error}: {error.filename or 'writing an artifact'}", 2))
 
 
+def print_any_character() -> None:
+    """Let the console show as an escape what its encoding lacks (cp1252, ASCII), where Python would raise an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def note(message: str) -> None:
     """Tell the user something that is no error."""
+    print_any_character()  # the dashboard's process comes here without `run`
     print(f"note: {message}", file=sys.stderr)
 
 

@@ -19,7 +19,17 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from core import cli
-from core.artifacts import ARTIFACTS, file_digest, open_artifact, value_digest, writing
+from core.artifacts import (
+    ARTIFACTS,
+    PROFILE,
+    ROOT,
+    file_digest,
+    open_artifact,
+    read_manifest,
+    shown,
+    value_digest,
+    writing,
+)
 from core.documents import (
     CORPUS,
     CORPUS_FILES,
@@ -32,9 +42,9 @@ from core.documents import (
 from core.download import fetch
 from core.errors import UserError
 from core.lines import is_clutter
-from core.profile import CollectionSettings, Profile
+from core.profile import CollectionSettings, Profile, read_profile
 from core.qrels import Qrels, judged_topics, read_qrels, write_qrels
-from core.topics import Topic, read_topics
+from core.topics import Topic, named, read_topics
 
 BEIR_URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
 BEIR_MD5 = {"trec-covid": "ce62140cb23feb9becf6270d0d1fe6d1", "scifact": "5f7d1de60b170fc8027bb7898e2efca1"}
@@ -109,6 +119,8 @@ def read_judged_topics(folder: Path, settings: CollectionSettings) -> tuple[list
     elsewhere = set() if drop else _judged_in_other_splits(folder, settings.split)
     topics = read_topics(topics_file(folder), set(qrels), elsewhere, drop)
     known = {topic.id for topic in topics}
+    if textless := [name for name in qrels if name not in known]:
+        cli.note(f"{len(textless)} judged topics have no text and are left out: {named(textless)}")
     return topics, {name: judgments for name, judgments in qrels.items() if name in known}
 
 
@@ -158,7 +170,10 @@ def check_folder(folder: Path) -> None:
         UserError: there is no such folder, or no corpus in it.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder; a collection in the BEIR layout is expected")
+        raise UserError(
+            f"{folder}: there is no such folder; a collection in the BEIR layout is expected, a zip of one, or the "
+            "name of a BEIR data set as in beir:scifact"
+        )
     corpus_files(folder)
 
 
@@ -204,7 +219,8 @@ def archive_of(source: str) -> tuple[Path, str] | None:
     path = Path(source)
     for archive in (path, *path.parents):
         if archive.is_file():
-            return archive, path.relative_to(archive).as_posix().removeprefix(".")
+            rest = path.relative_to(archive).as_posix()
+            return archive, "" if rest == "." else rest
     return None
 
 
@@ -288,6 +304,33 @@ def source_digest(folder: Path) -> str:
     return value_digest(digests) if digests else ""
 
 
+def other_source(settings: CollectionSettings, folder: Path) -> str:
+    """Say that the collection built under `folder` comes from another source than that of the settings, "" if not.
+
+    The same files at another place are the same source, and so is a changed folder at the same place.
+    """
+    try:
+        manifest = read_manifest(folder / "collection")
+        recorded = manifest.facts.get("source") or read_profile(str(folder / PROFILE)).collection.source
+    except UserError:
+        return ""  # nothing is there that could be replaced, or nothing says where it is from
+    if _places(recorded) & _places(settings.source):
+        return ""
+    if (digest := manifest.inputs.get("source")) and digest == collection_inputs(settings).get("source"):
+        return ""
+    return (
+        f"{shown(folder)} is the collection of another source ({recorded}); give this one another name with "
+        "--name NAME, or replace that one with --replace"
+    )
+
+
+def _places(source: str) -> set[str]:
+    """Return what a source may stand for: recorded paths are relative to the project, others to the current folder."""
+    if source in ("embedded", "imported", "derived") or source.startswith("beir:"):
+        return {source}
+    return {str(Path(source).resolve()), str((ROOT / source).resolve())}
+
+
 def build_collection(profile: Profile, folder: Path) -> Path:
     """Read the profile's source, check it, and write it as the artifact `collection` under `folder`."""
     settings = profile.collection
@@ -296,7 +339,8 @@ def build_collection(profile: Profile, folder: Path) -> Path:
     topics, qrels = read_judged_topics(source, settings)
     judged = {document for by_document in qrels.values() for document in by_document}
     judgments = sum(map(len, qrels.values()))
-    facts = {"documents": 0, "topics": len(topics), "judgments": judgments}
+    facts: dict[str, Any] = {"documents": 0, "topics": len(topics), "judgments": judgments}
+    facts["source"] = cli.recorded_path(settings.source)
     target = folder / "collection"
     recorded = collection_settings(settings)
 
@@ -378,7 +422,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.collection`."""
     parser = argparse.ArgumentParser(prog="python -m core.collection", description=__doc__)
     cli.add_profile_options(parser)
-    profile, folder = cli.profile_and_folder(parser.parse_args(arguments))
+    parser.add_argument("--replace", action="store_true", help="replace a collection of the same name, other source")
+    options = parser.parse_args(arguments)
+    profile, folder = cli.profile_and_folder(options)
+    if not options.replace and (problem := other_source(profile.collection, folder)):
+        raise UserError(problem)
     print(build_collection(profile, folder))
 
 

@@ -4,6 +4,8 @@
 python scripts/build.py --profile sample
 python scripts/build.py --profile trec-covid
 python scripts/build.py --profile trec-covid --collection ../my-collection --only encode
+python scripts/build.py --collection beir:cqadupstack/android --systems bm25,all-MiniLM-L6-v2 --without ann
+python scripts/build.py --collection ../msmarco --name msmarco-dev --split dev --unjudged drop
 """
 
 import argparse
@@ -16,16 +18,34 @@ from core import cli
 from core.build import STAGES, build, peak_memory_gibibytes
 
 
+def names(given: str) -> list[str]:
+    """Return the names of a list that has commas between them."""
+    return [name.strip() for name in given.split(",") if name.strip()]
+
+
 def main() -> None:
     """Parse, build, and print what became of every stage."""
     parser = argparse.ArgumentParser(description=__doc__)
     cli.add_profile_options(parser)
     parser.add_argument("--only", metavar="STAGE", help=f"only this stage: {', '.join(STAGES)}")
+    parser.add_argument("--without", metavar="STAGES", type=names, default=[], help="not these stages, commas between")
+    parser.add_argument("--systems", metavar="NAMES", type=names, default=[], help="only these systems, commas between")
+    parser.add_argument("--replace", action="store_true", help="replace a collection of the same name, other source")
     parser.add_argument("--force", action="store_true", help="make fresh artifacts again, too (trained models stay)")
     parser.add_argument("--triples", type=Path, metavar="FILE", help="MS MARCO triples (default: the profile's)")
     options = parser.parse_args()
     profile, folder = cli.profile_and_folder(options)
-    outcomes = build(profile, folder, options.device, options.only, options.force, options.triples)
+    outcomes = build(
+        profile,
+        folder,
+        options.device,
+        options.only,
+        options.force,
+        options.triples,
+        systems=options.systems,
+        without=options.without,
+        replace=options.replace,
+    )
     print("\nResult:")
     for outcome in outcomes:
         print(f"  {outcome.result:<7}{outcome.seconds:9.1f} s  {outcome.step.stage:<16}{outcome.step.target.name}")

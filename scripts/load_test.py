@@ -158,7 +158,7 @@ def start_server(port: int, log: Path) -> subprocess.Popen[bytes]:
         if server.poll() is not None:
             break
     server.terminate()
-    sys.exit(f"the dashboard did not start: {log.read_text()[-2000:]}")
+    sys.exit(f"the dashboard did not start: {log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
 
 
 def p95(seconds: list[float]) -> float:

@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--mpnet", action="store_true", help="all-mpnet-base-v2, too")
     options = parser.parse_args()
     options.profile, options.collection = "scifact", str(options.data) if options.data else None
+    options.name = options.split = options.unjudged = None
     profile, folder = cli.profile_and_folder(options)
     systems = [s for s in profile.system if options.mpnet or s.name != "all-mpnet-base-v2"]
     profile = profile.model_copy(update={"system": systems, "depth": 6_000})

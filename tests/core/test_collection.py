@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import BEIR_FILES
 
 from core import collection
-from core.collection import Topic, build_collection, read_built_collection, read_collection
+from core.build import build
+from core.collection import Topic, build_collection, read_built_collection, read_collection, source_digest
 from core.errors import UserError
-from core.profile import CollectionSettings, Profile
+from core.import_runs import import_runs
+from core.profile import CollectionSettings, Profile, read_profile
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = CollectionSettings(name="tiny")
@@ -169,6 +172,151 @@ def test_topics_of_another_split_are_no_error(beir_folder):
     folder = beir_folder({"qrels/train.tsv": train, "qrels/test.tsv": test})
     assert [topic.id for topic in read_collection(folder, SETTINGS).topics] == ["1"]
     assert [topic.id for topic in read_collection(folder, CollectionSettings(name="t", split="train")).topics] == ["2"]
+
+
+CLUTTER = {
+    "corpus": {
+        "._corpus.jsonl": b"\0\5\x16\7",
+        ".DS_Store": b"\0\0\0\1Bud1",
+        "corpus.jsonl.md5": "0 corpus.jsonl",
+        "README": "x",
+    },
+    "topics": {"._queries.jsonl": b"\0\5\x16\7", "queries.jsonl.sha256": "0", "SHA256SUMS": "0  queries.jsonl\n"},
+    "judgments": {
+        "qrels/._test.tsv": b"\0\5\x16\7",
+        "qrels/.DS_Store": b"\0",
+        "qrels/test.tsv.md5": "0  test.tsv",
+        "qrels/test.tsv.gz.sha256": "0",
+        "qrels/test.tsv~": "1\t",
+        "qrels/notes.txt": "by hand",
+    },
+    "another split": {"qrels/train.tsv": "9\td1\t2\n8 d2\n", "qrels/dev.tsv.gz": b"cut short"},
+    "a whole folder": {"__MACOSX/corpus.jsonl": b"\0", "__MACOSX/qrels/._test.tsv": b"\0", "old/corpus.jsonl": "{"},
+}
+
+
+@pytest.mark.parametrize("name", CLUTTER)
+def test_what_lies_beside_a_collection_changes_nothing(name, beir_folder):
+    clean = read_collection(beir_folder(name="clean"), SETTINGS)
+    folder = beir_folder(CLUTTER[name])
+    assert read_collection(folder, SETTINGS) == clean
+    if name != "another split":
+        assert source_digest(folder) == source_digest(beir_folder(name="clean")), "nor does it make anything stale"
+
+
+def test_hidden_files_in_a_folder_of_parts_are_left_out(beir_folder):
+    parts = {"corpus/0.jsonl": BEIR_FILES["corpus.jsonl"], "corpus/._0.jsonl": b"\0\5\x16\7"}
+    folder = beir_folder({"corpus.jsonl": None} | parts)
+    assert read_collection(folder, SETTINGS) == read_collection(beir_folder(name="one"), SETTINGS)
+
+
+def test_topics_of_a_split_without_a_header_are_no_error(beir_folder, capsys):
+    qrels = {"qrels/test.tsv": "1 0 d1 2\n", "qrels/train.tsv": "2\td2\t1\n", "qrels/dev.tsv.gz": b"cut short"}
+    assert [topic.id for topic in read_collection(beir_folder(qrels), SETTINGS).topics] == ["1"]
+    assert "the topics of the split dev are not known" in capsys.readouterr().err
+
+
+def test_the_splits_that_are_there_are_named(beir_folder, project, command):
+    train = {"qrels/test.tsv": None, "qrels/train.tsv": "1 0 d1 1\n", "qrels/dev.tsv.gz": gzip.compress(b"2 0 d2 1\n")}
+    folder = beir_folder(train)
+    assert command(collection.main, "--collection", folder).refused_with("dev, train", "--split dev")
+    assert command(collection.main, "--collection", folder, "--split", "dev", "--unjudged", "drop").status == 0
+    built = read_built_collection(project / "artifacts" / "tiny")
+    assert built.qrels == {"2": {"d2": 1}}
+    for split in ("../test", "a/b", ""):
+        outcome = command(collection.main, "--collection", folder, f"--split={split}")
+        assert outcome.refused_with("--split") or not split, outcome
+
+
+def test_topics_may_be_tab_separated(beir_folder):
+    folder = beir_folder({"queries.jsonl": None, "queries.tsv": "1\tdo masks help?\n2\twho needs vaccines?\n"})
+    read = read_collection(folder, SETTINGS)
+    assert [(topic.id, topic.question) for topic in read.topics] == [
+        ("1", "do masks help?"),
+        ("2", "who needs vaccines?"),
+    ]
+    before = source_digest(folder)
+    (folder / "queries.tsv").write_text("1\ta\n2\tb\n")
+    assert source_digest(folder) != before
+
+
+def test_documents_under_other_field_names_read_the_same(beir_folder):
+    other = BEIR_FILES["corpus.jsonl"].replace('"_id"', '"docid"').replace('"text"', '"contents"')
+    topics = BEIR_FILES["queries.jsonl"].replace('"_id"', '"query_id"')
+    read = read_collection(beir_folder({"corpus.jsonl": other, "queries.jsonl": topics}), SETTINGS)
+    assert read == read_collection(beir_folder(name="plain"), SETTINGS)
+
+
+def test_documents_whose_text_is_under_an_unknown_name_are_not_taken_for_empty(beir_folder):
+    folder = beir_folder({"corpus.jsonl": '{"_id": "d1", "abstract": "Masks."}\n'})
+    with pytest.raises(
+        UserError, match="line 1: no \"text\" and no \"title\" in this object, which has '_id', 'abstract'"
+    ):
+        read_collection(folder, SETTINGS)
+
+
+def test_judged_topics_without_a_text_are_told(beir_folder, capsys):
+    read_collection(beir_folder({"qrels/test.tsv": "1 0 d1 1\n2 0 d2 1\n7 0 d1 1\n9 0 d1 1\n"}), SETTINGS)
+    assert "2 judged topics have no text and are left out: 7, 9" in capsys.readouterr().err
+
+
+def test_a_folder_of_collections_names_them(beir_folder, tmp_path, project, command):
+    for name in ("english", "android"):
+        beir_folder(name=f"forums/{name}")
+    outcome = command(collection.main, "--collection", tmp_path / "forums")
+    assert outcome.refused_with("in android, english inside it"), outcome
+
+
+# A name that is taken
+
+
+def test_another_source_does_not_take_the_place_of_a_collection_unasked(beir_folder, project, command):
+    first, second = (
+        beir_folder(name="a/news"),
+        beir_folder({"corpus.jsonl": '{"_id": "d1", "text": "x"}\n'}, name="b/news"),
+    )
+    assert command(collection.main, "--collection", first).status == 0
+    outcome = command(collection.main, "--collection", second)
+    assert outcome.refused_with("a/news", "--name", "--replace"), outcome
+    built = project / "artifacts" / "news"
+    assert len(read_built_collection(built).documents) == 3
+    assert command(collection.main, "--collection", second, "--name", "other-news").status == 0
+    assert len(read_built_collection(project / "artifacts" / "other-news").documents) == 1
+    assert command(collection.main, "--collection", second, "--replace").status == 0
+    assert len(read_built_collection(built).documents) == 1
+
+
+def test_a_changed_or_moved_source_is_the_same_collection(beir_folder, tmp_path, project, command):
+    folder = beir_folder(name="a/news")
+    command(collection.main, "--collection", folder)
+    moved = folder.rename(tmp_path / "news")
+    assert command(collection.main, "--collection", moved).status == 0, "the same files at another place"
+    with (moved / "corpus.jsonl").open("a") as file:
+        file.write('{"_id": "d4", "text": "more"}\n')
+    assert command(collection.main, "--collection", moved).status == 0, "other files at the same place"
+    assert len(read_built_collection(project / "artifacts" / "news").documents) == 4
+
+
+def test_a_build_refuses_before_it_changes_anything_and_keeps_no_run_of_what_it_replaced(
+    beir_folder, tmp_path, project
+):
+    run = tmp_path / "mine.run"
+    run.write_text("1 Q0 d1 1 1.0 t\n")
+    folder = import_runs("tiny", [run], qrels=beir_folder(name="judged") / "qrels" / "test.tsv")
+    profile = Profile(collection={"name": "tiny", "source": str(beir_folder())}, system=[], baseline="")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"another source \(imported\).*--name"):
+        build(profile, folder, say=lambda _: None)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    build(profile, folder, say=lambda _: None, replace=True)
+    assert read_profile(str(folder / "profile.json")).system == []
+    assert len(read_built_collection(folder).documents) == 3
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "models", "sample"])
+def test_a_name_must_be_one_that_a_collection_can_have(name, beir_folder, project, command):
+    outcome = command(collection.main, "--collection", beir_folder(), f"--name={name}")
+    assert outcome.refused_with("--name"), outcome
 
 
 def test_judged_only_keeps_judged_documents_in_their_order(beir_folder):

@@ -270,6 +270,68 @@ def test_an_archive_that_lacks_a_file_is_refused_and_leaves_nothing(missing, tmp
     assert files_under(tmp_path) == ["tiny.zip"]
 
 
+def without_folder(prefix):
+    return {prefix + name.removeprefix("tiny/"): text for name, text in MEMBERS.items()}
+
+
+@pytest.mark.parametrize("prefix", ["", "tiny-v2/", "data/sets/tiny/"])
+def test_a_data_set_is_found_wherever_it_lies_in_the_archive(prefix, tmp_path):
+    clutter = {f"__MACOSX/{prefix}._corpus.jsonl": "x", f"{prefix}.DS_Store": "x", f"{prefix}qrels/._test.tsv": "x"}
+    unpack(archive(tmp_path / "tiny.zip", without_folder(prefix) | clutter), tmp_path / "out", "tiny")
+    assert files_under(tmp_path / "out") == sorted(MEMBERS)
+
+
+def test_parts_and_packed_files_of_an_archive_are_unpacked(tmp_path):
+    members = {
+        "tiny/corpus/0.jsonl": "a",
+        "tiny/corpus-1.jsonl.gz": "b",
+        "tiny/queries.tsv": "c",
+        "tiny/qrels/dev.tsv.gz": "d",
+    }
+    unpack(archive(tmp_path / "tiny.zip", members), tmp_path / "out", "tiny")
+    assert files_under(tmp_path / "out") == sorted(members)
+
+
+FORUMS = without_folder("cqadupstack/android/") | without_folder("cqadupstack/english/")
+
+
+def test_an_archive_of_several_data_sets_names_them(server, tmp_path, project, monkeypatch, command):
+    english = {"cqadupstack/english/corpus.jsonl": '{"_id": "d1", "title": "English", "text": "a text"}\n'}
+    server.files["/cqadupstack.zip"] = archive(tmp_path / "cqadupstack.zip", FORUMS | english).read_bytes()
+    monkeypatch.setattr(collection, "BEIR_URL", server.url("/{name}.zip"))
+    outcome = command(collection.main, "--collection", "cqadupstack")
+    assert outcome.refused_with("android, english", "beir:cqadupstack/android"), outcome
+    outcome = command(collection.main, "--collection", "beir:cqadupstack/gis")
+    assert outcome.refused_with("no data set gis", "android, english"), outcome
+    assert command(collection.main, "--collection", "beir:cqadupstack/english").status == 0
+    built = collection.read_built_collection(project / "artifacts" / "cqadupstack-english")
+    assert [document.title for document in built.documents] == ["English"]
+    assert len(server.ranges) == 1, "the archive is fetched once for all of them"
+
+
+def test_a_zip_on_disk_is_a_collection_and_so_is_a_folder_of_it(tmp_path, project, command):
+    corpus = {"corpus.jsonl": '{"_id": "d1", "title": "T", "text": "a text"}\n'}
+    packed = archive(tmp_path / "mine.zip", without_folder("") | corpus)
+    assert command(collection.main, "--collection", packed).status == 0
+    built = project / "artifacts" / "mine"
+    assert [document.title for document in collection.read_built_collection(built).documents] == ["T"]
+    archive(packed, without_folder("") | {"corpus.jsonl": corpus["corpus.jsonl"].replace("T", "U")})
+    assert command(collection.main, "--collection", packed).status == 0
+    assert [document.title for document in collection.read_built_collection(built).documents] == ["U"], "it changed"
+    english = {"cqadupstack/english/corpus.jsonl": corpus["corpus.jsonl"]}
+    forums = archive(tmp_path / "forums.zip", FORUMS | english)
+    assert command(collection.main, "--collection", forums).refused_with("android, english", "forums.zip/android")
+    assert command(collection.main, "--collection", forums / "english").status == 0
+    assert (project / "artifacts" / "forums-english" / "collection").is_dir()
+
+
+def test_a_file_that_is_no_zip_and_an_archive_of_archives_are_refused_with_what_to_do(tmp_path, project, command):
+    (tmp_path / "mine.tar.gz").write_bytes(b"\x1f\x8b")
+    assert command(collection.main, "--collection", tmp_path / "mine.tar.gz").refused_with("unpack it first")
+    nested = archive(tmp_path / "nested.zip", {"android.zip": "x", "english.zip": "x"})
+    assert command(collection.main, "--collection", nested).refused_with("unpack android.zip, english.zip")
+
+
 def test_an_archive_cut_short_or_changed_anywhere_is_refused_or_read_right(tmp_path):
     whole = archive(tmp_path / "whole.zip").read_bytes()
     changed = [whole[:length] for length in range(0, len(whole), 60)]

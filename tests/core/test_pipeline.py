@@ -3,6 +3,7 @@
 import io
 import json
 import random
+from pathlib import Path
 
 import ir_measures
 import numpy as np
@@ -10,10 +11,10 @@ import pandas as pd
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from core import ann, encode
+from core import ann, artifacts, encode
 from core.ann import read_growth, read_sweep
 from core.artifacts import read_manifest, writing
-from core.build import build
+from core.build import build, steps
 from core.collection import read_built_collection
 from core.encode import load_vectors
 from core.errors import UserError
@@ -82,6 +83,47 @@ def test_a_changed_setting_makes_again_what_depends_on_it_and_no_more(profile, f
     again = quiet_build(changed(profile, "bm25", k1=2.0), folder)
     made = {name for name, result in again.items() if result == "made"}
     assert made == {"bm25/bm25", "search/bm25", "evaluate/measures"}
+
+
+def test_named_systems_are_built_alone_and_the_others_later(profile, folder):
+    first = quiet_build(profile, folder, systems=["bm25", "dot"], without=["ann"])
+    assert set(first) == {
+        "collection/collection",
+        "encode/dot",
+        "bm25/bm25",
+        "search/bm25",
+        "search/dot",
+        "evaluate/measures",
+    }
+    rest = quiet_build(profile, folder)
+    made = {name for name, result in rest.items() if result == "made"}
+    assert made == {"encode/cosine", "search/cosine", "evaluate/measures", "ann/cosine", "ann/dot"}
+
+
+def test_a_filtered_expansion_brings_its_scorers_vectors_along(profile):
+    expanded = {"name": "expanded", "kind": "bm25", "expanded": True, "expansion": {"keep": 0.5}}
+    wanted = profile.model_dump() | {"system": [expanded, *profile.model_dump()["system"]]}
+    wanted["doc2query"]["scorer"] = "dot"
+    planned = steps(Profile.model_validate(wanted), Path("nowhere"), "cpu", systems=["expanded"])
+    stages = [f"{step.stage}/{step.target.name}" for step in planned]
+    assert "encode/dot" in stages
+    assert not {"search/dot", "encode/cosine", "ann/dot", "search/bm25"} & set(stages)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"systems": ["bm25", "gone", "lost"]}, "no system gone, lost; it has bm25, cosine, dot"),
+        ({"without": ["an"]}, "no stage 'an'; the stages are collection, .*, ann"),
+        ({"only": "everything"}, "no stage 'everything'"),
+    ],
+)
+def test_systems_and_stages_that_there_are_not_are_refused_with_those_that_there_are(
+    options, sentence, profile, folder
+):
+    with pytest.raises(UserError, match=sentence):
+        quiet_build(profile, folder, **options)
+    assert not (folder / "collection").exists()
 
 
 def test_a_damaged_artifact_is_made_again(profile, folder):
@@ -276,7 +318,9 @@ def test_no_artifact_holds_an_absolute_path(profile, folder, tmp_path):
 
 def test_the_facts_of_a_manifest_are_those_of_the_collection(profile, folder):
     quiet_build(profile, folder)
-    assert read_manifest(folder / "collection").facts == {
+    facts = read_manifest(folder / "collection").facts
+    assert (Path(artifacts.ROOT) / facts.pop("source")).resolve() == Path(profile.collection.source).resolve()
+    assert facts == {
         "documents": 40,
         "topics": 6,
         "judgments": 72,

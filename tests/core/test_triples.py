@@ -1,5 +1,6 @@
 """MS MARCO triples."""
 
+import csv
 import gzip
 
 import pytest
@@ -48,6 +49,18 @@ def test_control_characters_do_not_end_a_line(tmp_path):
         Triple('what\x85is "it', "â\x80\x99 one\u2028two\x1cthree", "no\x0cthing"),
         Triple("q", "a", "b"),
     ]
+
+
+def test_triples_that_the_csv_module_quoted_read_the_same(tmp_path):
+    rows = [("what is it", 'he said "it"', "no"), ("q", "a\tb", '"')]
+    with (tmp_path / "quoted.tsv").open("w", newline="") as file:
+        csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL).writerows(rows)
+    assert read_triples(tmp_path / "quoted.tsv") == [Triple(*row) for row in rows]
+
+
+def test_quotations_in_passages_stay(tmp_path):
+    (tmp_path / "triples.tsv").write_text('"x" y\t"all of it"\tb"\n"q\t"a"\t"b\n')
+    assert read_triples(tmp_path / "triples.tsv") == [Triple('"x" y', '"all of it"', 'b"'), Triple('"q', '"a"', '"b')]
 
 
 @given(triples=triples_of_few_queries, held_out=st.floats(0.01, 0.99))
