@@ -35,6 +35,7 @@ from core.documents import (
     CORPUS_FILES,
     Document,
     StoredDocuments,
+    contents,
     corpus_files,
     read_documents,
     write_documents,
@@ -80,7 +81,8 @@ def topics_file(folder: Path) -> Path:
         for path in (folder / name, folder / f"{name}.gz"):
             if path.is_file():
                 return path
-    raise UserError(f"{folder}: no {TOPICS} in this folder, as the BEIR layout has it (or queries.tsv; each also .gz)")
+    layout = f"no {TOPICS} or queries.tsv (or .gz), as the BEIR layout has it"
+    raise UserError(f"{folder}: {layout}; {contents(folder)}")
 
 
 def qrels_files(folder: Path) -> dict[str, Path]:
@@ -103,7 +105,8 @@ def qrels_file(folder: Path, split: str) -> Path:
     if split in files:
         return files[split]
     if not files:
-        raise UserError(f"{folder}: no qrels/{split}.tsv in this folder, as the BEIR layout has it (or .gz)")
+        where = folder / "qrels" if (folder / "qrels").is_dir() else folder
+        raise UserError(f"{folder}: no qrels/{split}.tsv (or .gz), as the BEIR layout has it; {contents(where)}")
     choice = f"choose one with --split {next(iter(files))} (split under [collection])"
     raise UserError(f"{folder}: no qrels/{split}.tsv; there are judgments of {', '.join(files)}: {choice}")
 

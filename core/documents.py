@@ -68,10 +68,17 @@ def corpus_files(folder: Path) -> list[Path]:
 
 def _instead(folder: Path) -> str:
     """Return which folders inside a folder hold a corpus, or else what is in it, as the end of a sentence."""
-    inside = sorted(path for path in folder.iterdir() if not is_clutter(Path(path.name)))
-    if corpora := [path.name for path in inside if path.is_dir() and holds_corpus(path)]:
+    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not is_clutter(Path(path.name)))
+    if corpora := [path.name for path in inside if holds_corpus(path)]:
         return f"; but in {', '.join(corpora)} inside it: name that folder"
-    return f"; it holds {', '.join(path.name for path in inside[:20])}" if inside else "; it is empty"
+    return f"; {contents(folder)}"
+
+
+def contents(folder: Path) -> str:
+    """Return what is in a folder, for a sentence on what is not."""
+    names = sorted(path.name for path in folder.iterdir() if not is_clutter(Path(path.name)))
+    more = ", ..." if len(names) > 20 else ""
+    return f"{folder.name} holds {', '.join(names[:20])}{more}" if names else f"{folder.name} is empty"
 
 
 def holds_corpus(folder: Path) -> bool:
