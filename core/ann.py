@@ -287,9 +287,11 @@ def main(arguments: list[str] | None = None) -> None:
     engines.add_options(parser)
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
-    for system in profile.system:
-        if system.kind == "dense" and options.system in (None, system.name):
-            print(sweep(profile, system, folder, options.device, options.size, engines.chosen(options)))
+    engine = engines.chosen(options)
+    chosen = [s for s in profile.system if s.kind == "dense" and options.system in (None, s.name)]
+    cli.each(
+        (s.name, functools.partial(sweep, profile, s, folder, options.device, options.size, engine)) for s in chosen
+    )
 
 
 if __name__ == "__main__":

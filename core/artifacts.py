@@ -31,6 +31,8 @@ KEY = ".key"
 """In an artifact that is being written: the digest of what it is made of."""
 PROFILE = "profile.json"
 """Beside a collection's artifacts: the profile that they were built with."""
+FAILURES = "failures.json"
+"""Beside a collection's artifacts: what its last build could not make and why, artifact -> sentence."""
 RESERVED = ("models", "downloads", "ablations", "quality", "growth")
 """What else lies beside the collections: no collection may be called so."""
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,9 +107,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return _checked(json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{shown(folder)} is missing; rebuild it with {rebuild_command(folder)}") from None
+        raise UserError(f"{shown(folder)} is missing; {advice(folder)}") from None
     except (ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"{shown(path)} is damaged ({error}); rebuild it with {rebuild_command(folder)}") from None
+        raise UserError(f"{shown(path)} is damaged ({error}); {advice(folder)}") from None
 
 
 def _checked(table: Any) -> Manifest:
@@ -137,7 +139,7 @@ def open_artifact(folder: Path, *files: str) -> Manifest:
     manifest = read_manifest(folder)
     problem = damage(folder, manifest, *files)
     if problem:
-        raise UserError(f"{problem}; rebuild it with {rebuild_command(folder)}")
+        raise UserError(f"{problem}; {advice(folder)}")
     return manifest
 
 
@@ -366,6 +368,49 @@ def shown(path: Path) -> str:
     if path.is_relative_to(ARTIFACTS):
         return ("artifacts" / path.relative_to(ARTIFACTS)).as_posix()
     return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+
+
+def advice(folder: Path) -> str:
+    """Return what to do about an artifact that is missing or damaged, as the end of a sentence."""
+    command = rebuild_command(folder)
+    if failure := failure_of(folder):
+        return f"the last build could not make it: {failure}; when that is mended, run {command}"
+    return f"rebuild it with {command}"
+
+
+def failure_of(folder: Path, collection: Path | None = None) -> str | None:
+    """Return why the last build of its collection could not make the artifact at `folder`; None where it did not fail.
+
+    It may have been made since by another command: ask where it is missing or damaged.
+
+    Args:
+        collection: the collection's artifacts; None where the artifact is among them.
+    """
+    place = Path(shown(folder)).parts
+    if collection is None:
+        collection = ARTIFACTS / place[1] if len(place) > 2 and place[0] == "artifacts" else folder.parent
+    return _failures(collection).get(shown(folder))
+
+
+def record_failure(collection: Path, folder: Path, reason: str | None) -> None:
+    """Remember, beside a collection's artifacts, why one could not be made; with None, that it was."""
+    failures = _failures(collection)
+    if failures.get(shown(folder)) == reason:
+        return
+    kept = {place: why for place, why in failures.items() if place != shown(folder)}
+    with suppress(OSError):  # a full disk: the build itself says what failed
+        write_text(
+            collection / FAILURES,
+            json.dumps(kept | ({shown(folder): reason} if reason else {}), indent=1, ensure_ascii=False) + "\n",
+        )
+
+
+def _failures(collection: Path) -> dict[str, str]:
+    try:
+        table = json.loads((collection / FAILURES).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {str(place): str(why) for place, why in table.items()} if isinstance(table, dict) else {}
 
 
 def rebuild_command(folder: Path, stage: str = "", settings: Mapping[str, Any] | None = None) -> str:

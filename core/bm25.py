@@ -7,6 +7,7 @@ Searched with bm25s (Lù, 2024); rank_bm25 is the reference engine, slower and w
 """
 
 import argparse
+import functools
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -313,9 +314,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m core.bm25", description=__doc__)
     cli.add_profile_options(parser)
     profile, folder = cli.profile_and_folder(parser.parse_args(arguments))
-    for system in profile.system:
-        if system.kind == "bm25":
-            print(build_index(profile, system, folder))
+    cli.each((s.name, functools.partial(build_index, profile, s, folder)) for s in profile.system if s.kind == "bm25")
 
 
 if __name__ == "__main__":

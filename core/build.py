@@ -5,14 +5,23 @@ collection -> [models] -> doc2query, vectors -> [doc2query-scores] -> bm25 -> ru
 
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core import ann, bm25, cli, collection, doc2query, encode, evaluate, milvus_index, query_scores, search
-from core.artifacts import ROOT, building, finish_seals, read_manifest, shown, stale_reason
-from core.errors import UserError
+from core.artifacts import (
+    ROOT,
+    building,
+    finish_seals,
+    read_manifest,
+    record_failure,
+    shown,
+    stale_reason,
+)
+from core.errors import UserError, in_words
 from core.expansions import SCORES_FOLDER
 from core.models import find_model
 from core.profile import Profile, SystemSettings
@@ -22,25 +31,29 @@ STAGES = (
     *("search", "evaluate", "ann"),
 )
 MODEL_STAGES = ("finetune", "doc2query-model")
+ERRORS = "errors.log"
+"""Beside a collection's artifacts: the tracebacks of the last build's unexpected exceptions."""
 
 
 @dataclass(frozen=True)
 class Step:
     """One artifact of the plan.
 
-    `state` returns the settings and the digests of the inputs it would be made with now; `make` makes it.
+    `state` returns the settings and the digests of the inputs it would be made with now; `make` makes it; `needs` are
+    the targets of other steps of the plan without which it cannot be made.
     """
 
     stage: str
     target: Path
     state: Callable[[], tuple[dict[str, Any], dict[str, str]]]
     make: Callable[[], Path]
+    needs: tuple[Path, ...] = ()
 
     def stale(self) -> str | None:
         """Say why the artifact must be made again, or None."""
         try:
             settings, inputs = self.state()
-        except UserError:
+        except Exception:  # making it raises the same, which is told then
             return "an input is not there yet" if not self.target.exists() else "an input is missing"
         return stale_reason(self.target, settings, inputs)
 
@@ -68,17 +81,20 @@ def steps(
     lexical = [system for system in chosen if system.kind == "bm25"]
     filtered = any(system.expanded and system.expansion.keep < 1 for system in lexical)
     scorers = [s for s in profile.system if filtered and s.name == profile.doc2query.scorer and s not in chosen]
-    if any(system.model == profile.finetune.model for system in dense):
+    if any(system.model == profile.finetune.model for system in dense) and not _provided(profile.finetune.model):
         yield _model_step("finetune", profile.finetune.model, lambda: _finetune(profile, folder, triples, device))
     if any(system.expanded for system in lexical):
         model = profile.doc2query.model
-        if model.startswith("artifacts/") and not (folder / "doc2query").exists():
+        needs: tuple[Path, ...] = ()
+        if model.startswith("artifacts/") and not (folder / "doc2query").exists() and not _provided(model):
+            needs = (ROOT / model,)
             yield _model_step("doc2query-model", model, lambda: doc2query.train(profile, triples, device))
         yield Step(
             "doc2query",
             folder / "doc2query",
             lambda: (doc2query.generate_settings(profile.doc2query), doc2query.generate_inputs(profile, folder)),
             lambda: doc2query.generate(profile, folder, device),
+            needs,
         )
     for system in [*dense, *scorers]:
         yield _encode_step(profile, system, folder, device)
@@ -91,6 +107,7 @@ def steps(
             folder / SCORES_FOLDER,
             lambda: (query_scores.scores_settings(profile), query_scores.scores_inputs(profile, folder)),
             lambda: query_scores.score(profile, folder, device),
+            (folder / "doc2query", folder / "vectors" / profile.doc2query.scorer),
         )
     for system in lexical:
         yield _bm25_step(profile, system, folder)
@@ -104,6 +121,11 @@ def steps(
     )
     for system in dense:
         yield _ann_step(profile, system, folder, device)
+
+
+def _provided(model: str) -> bool:
+    """Say whether a model that a build could train is there from elsewhere, such as a folder of --models."""
+    return find_model(model) not in (None, ROOT / model)
 
 
 def _finetune(profile: Profile, folder: Path, triples: Path | None, device: str) -> Path:
@@ -123,11 +145,15 @@ def _model_step(stage: str, model: str, make: Callable[[], Path]) -> Step:
 
 
 def _bm25_step(profile: Profile, system: SystemSettings, folder: Path) -> Step:
+    needs = (folder / "doc2query",) if system.expanded else ()
+    if system.expanded and system.expansion.keep < 1:
+        needs = (*needs, folder / SCORES_FOLDER)
     return Step(
         "bm25",
         folder / "bm25" / system.name,
         lambda: (bm25.index_settings(profile, system), bm25.index_inputs(system, folder)),
         lambda: bm25.build_index(profile, system, folder),
+        needs,
     )
 
 
@@ -137,6 +163,7 @@ def _encode_step(profile: Profile, system: SystemSettings, folder: Path, device:
         folder / "vectors" / system.name,
         lambda: (encode.vectors_settings(system), encode.vectors_inputs(system, folder)),
         lambda: encode.encode_collection(profile, system, folder, device),
+        (ROOT / system.model,) if system.model == profile.finetune.model else (),
     )
 
 
@@ -146,15 +173,18 @@ def _milvus_step(profile: Profile, system: SystemSettings, folder: Path) -> Step
         folder / "milvus" / system.name,
         lambda: (milvus_index.served_settings(system), milvus_index.served_inputs(system, folder)),
         lambda: milvus_index.serve(profile, system, folder),
+        (folder / "vectors" / system.name,),
     )
 
 
 def _search_step(profile: Profile, system: SystemSettings, folder: Path, device: str) -> Step:
+    stages = search.searched_stages(system)
     return Step(
         "search",
         folder / "runs" / system.name,
         lambda: (search.run_settings(profile, system), search.run_inputs(system, folder)),
         lambda: search.search_topics(profile, system, folder, device),
+        tuple(folder / stage / system.name for stage in stages),
     )
 
 
@@ -164,12 +194,13 @@ def _ann_step(profile: Profile, system: SystemSettings, folder: Path, device: st
         folder / "ann" / system.name,
         lambda: (ann.ann_settings(profile, system), ann.ann_inputs(system, folder)),
         lambda: ann.sweep(profile, system, folder, device),
+        (folder / "vectors" / system.name,),
     )
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a step: "made", "fresh", or "failed" with the reason."""
+    """What became of a step: "made", "fresh", "failed" with the reason, or "skipped" with what failed before it."""
 
     step: Step
     result: str
@@ -191,7 +222,8 @@ def build(
 ) -> list[Outcome]:
     """Print the plan, make what is stale (with `force`, everything but trained models), return what came of it.
 
-    A step that fails for want of something does not stop those that do not need it.
+    A step that fails, whatever its exception, costs the steps that need its artifact, and no others. The traceback of
+    an exception that is no user error goes into the file `ERRORS` under `folder`.
 
     Args:
         systems: the names of those that are built; none means all. All that have a run are evaluated.
@@ -229,22 +261,53 @@ def build(
         cli.save_profile(profile, folder)
         finish_seals(folder)
         finish_seals(folder.parent / "models")
+        (folder / ERRORS).unlink(missing_ok=True)
+        causes: dict[Path, Outcome] = {}
         for step in chosen:
-            # Asked again: an earlier step may have changed what this one is made from.
-            if not _reason(step, only, force):
-                outcomes.append(Outcome(step, "fresh"))
-                continue
-            started = time.perf_counter()
-            try:
-                step.make()
-            except UserError as error:
-                if step.stage == "collection":
-                    raise
-                outcomes.append(Outcome(step, "failed", reason=str(error)))
-                say(f"  left out: {step.stage} {step.target.name}: {error}")
-                continue
-            outcomes.append(Outcome(step, "made", time.perf_counter() - started))
+            outcome = _run(step, causes, only, force, folder)
+            outcomes.append(outcome)
+            if outcome.result in ("failed", "skipped"):
+                say(f"  {outcome.result}  {step.stage} {step.target.name}: {outcome.reason}")
     return outcomes
+
+
+def _run(step: Step, causes: dict[Path, Outcome], only: str | None, force: bool, folder: Path) -> Outcome:
+    """Make a step's artifact where it is stale, and return what came of it.
+
+    Args:
+        causes: target -> the step that failed first, for the targets that are not made; one that is not is added.
+    """
+    # Asked now: an earlier step may have changed what this one is made from.
+    if not _reason(step, only, force):
+        record_failure(folder, step.target, None)
+        return Outcome(step, "fresh")
+    if cause := next((causes[target] for target in step.needs if target in causes), None):
+        causes[step.target] = cause
+        failed = f"{cause.step.stage} {cause.step.target.name}"
+        record_failure(folder, step.target, f"{failed} failed: {cause.reason}")
+        return Outcome(step, "skipped", reason=f"not made, because {failed} failed")
+    started = time.perf_counter()
+    try:
+        step.make()
+    except Exception as error:
+        if step.stage == "collection":
+            raise
+        reason = in_words(error) if isinstance(error, UserError) else _keep_traceback(step, error, folder)
+        causes[step.target] = outcome = Outcome(step, "failed", time.perf_counter() - started, reason)
+        record_failure(folder, step.target, reason)
+        return outcome
+    record_failure(folder, step.target, None)
+    return Outcome(step, "made", time.perf_counter() - started)
+
+
+def _keep_traceback(step: Step, error: Exception, folder: Path) -> str:
+    """Write the traceback of an unexpected exception, and return a sentence that says where it is."""
+    try:
+        with (folder / ERRORS).open("a", encoding="utf-8") as file:
+            file.write(f"{step.stage} {step.target.name}\n{''.join(traceback.format_exception(error))}\n")
+    except OSError:
+        return in_words(error)
+    return f"{in_words(error)} (traceback: {shown(folder / ERRORS)})"
 
 
 def _reason(step: Step, only: str | None, force: bool) -> str | None:

@@ -4,13 +4,14 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from core.artifacts import ARTIFACTS, PROFILE, ROOT, with_own_digest, write_text
-from core.errors import UserError
+from core.errors import UserError, in_words
 from core.models import MODELS_VARIABLE
 from core.profile import CollectionSettings, Profile, collection_name_problem, read_profile
 
@@ -124,6 +125,25 @@ def print_any_character() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def each(work: Iterable[tuple[str, Callable[[], object]]]) -> None:
+    """Do each piece of (name, work) and print what it returns; one that fails does not stop the others.
+
+    Exits with status 2 where any failed, after one sentence for each on standard error; an exception that is no user
+    error is printed with its traceback.
+    """
+    failed = False
+    for name, make in work:
+        try:
+            print(make())
+        except Exception as error:
+            if not isinstance(error, UserError):
+                traceback.print_exc()
+            print(f"error: {name}: {in_words(error)}", file=sys.stderr)
+            failed = True
+    if failed:
+        sys.exit(2)
 
 
 def note(message: str) -> None:

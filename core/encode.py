@@ -228,9 +228,8 @@ def main(arguments: list[str] | None = None) -> None:
     engines.add_options(parser)
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
-    for system in profile.system:
-        if system.kind == "dense":
-            print(encode_collection(profile, system, folder, options.device, engines.chosen(options)))
+    engine, dense = engines.chosen(options), [system for system in profile.system if system.kind == "dense"]
+    cli.each((s.name, functools.partial(encode_collection, profile, s, folder, options.device, engine)) for s in dense)
 
 
 if __name__ == "__main__":

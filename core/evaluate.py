@@ -15,9 +15,9 @@ from typing import Any
 import pandas as pd
 
 from core import cli
-from core.artifacts import open_artifact, writing
+from core.artifacts import open_artifact, record_failure, writing
 from core.collection import QRELS, TOPICS, Collection, collection_digests, read_built_collection
-from core.errors import UserError
+from core.errors import UserError, in_words
 from core.given_runs import read_given_run
 from core.measures import Evaluator, PerTopic, evaluate, interpolated_precision, mean
 from core.models import find_model
@@ -43,23 +43,34 @@ def evaluate_systems(profile: Profile, folder: Path, keep_agreement: bool = Fals
         collection = read_built_collection(folder)
         evaluator = Evaluator(collection.qrels, profile.measures)
         rows, agreement = [], []
+        failures: dict[str, str] = {}
         for system in profile.system:
             if system.name not in inputs:
                 continue
-            run = built_run(folder, system.name)
-            values = evaluator.evaluate(run.scores)
+            try:
+                run = built_run(folder, system.name)
+                values = evaluator.evaluate(run.scores)
+            except Exception as error:  # one system's run, whatever is wrong with it, takes no other system's measures
+                failures[system.name] = in_words(error)
+                cli.note(f"{system.name} is not evaluated: {in_words(error)}")
+                del inputs[system.name]  # so that the measures are stale, and this is tried again
+                continue
             facts[system.name] = {measure: round(mean(by_topic), 4) for measure, by_topic in values.items()}
             rows += tidy(collection.name, system.name, values)
             if system.kind == "dense":
                 agreement += kept.get(system.name) or _sentence_transformers_rows(
                     profile, system.name, collection, run, folder
                 )
+        if failures and not rows:
+            raise UserError(f"no system could be evaluated; {next(iter(failures))}: {next(iter(failures.values()))}")
         columns = ["collection", "system", "topic", "measure", "value"]
         pd.DataFrame(rows, columns=columns).to_csv(partial / "measures.csv", index=False, lineterminator="\n")
         columns = ["system", "measure", "ours", "sentence_transformers"]
         pd.DataFrame(agreement, columns=columns).to_csv(
             partial / "sentence_transformers.csv", index=False, lineterminator="\n"
         )
+    for system in profile.system:
+        record_failure(folder, folder / "measures" / system.name, failures.get(system.name))
     return folder / "measures"
 
 
@@ -124,6 +135,9 @@ def _sentence_transformers_rows(
         theirs = evaluator_figures(profile, system, collection, folder)
     except UserError:
         return []  # nor the vectors
+    except Exception as error:  # a fault of the second opinion takes no measure away
+        cli.note(f"{system} is not checked by sentence-transformers: {in_words(error)}")
+        return []
     return [(system, name, mean(ours[name]), theirs[their_name]) for name, their_name in AGREEMENT.items()]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.artifacts import MANIFEST, ROOT, Manifest, damage, read_manifest, rebuild_command, shown
+from core.artifacts import MANIFEST, ROOT, Manifest, damage, failure_of, read_manifest, rebuild_command, shown
 from core.build import steps
 from core.errors import UserError
 from core.profile import Profile
@@ -34,7 +34,7 @@ def inventory(profile: Profile, folder: Path) -> list[Entry]:
 
     Every file is read once and compared with its manifest's digest.
     """
-    planned = [_planned(step.stage, step.target, step.stale()) for step in steps(profile, folder, "auto")]
+    planned = [_planned(step.stage, step.target, step.stale(), folder) for step in steps(profile, folder, "auto")]
     known = {entry.place for entry in planned}
     models = sorted(path.parent for path in (ROOT / profile.finetune.model).parent.glob(f"*/{MANIFEST}"))
     names = {system.name for system in profile.system} | {"collection", "doc2query", "measures"}
@@ -48,8 +48,10 @@ def _found(folder: Path) -> Iterator[Path]:
             yield path.parent
 
 
-def _planned(stage: str, target: Path, reason: str | None) -> Entry:
+def _planned(stage: str, target: Path, reason: str | None, folder: Path) -> Entry:
     state = FRESH if reason is None else "missing" if not target.exists() else "stale"
+    if reason and (failure := failure_of(target, folder)):
+        reason = f"{reason}; the last build could not make it: {failure}"
     return Entry(shown(target), stage, state, reason or "", _size(target), rebuild_command(target), _manifest(target))
 
 

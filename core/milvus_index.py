@@ -10,6 +10,7 @@ As a command it makes the artifact `milvus/<system>` of every dense system of th
 """
 
 import argparse
+import functools
 import hashlib
 import importlib.util
 import json
@@ -266,9 +267,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m core.milvus_index", description=__doc__)
     cli.add_profile_options(parser)
     profile, folder = cli.profile_and_folder(parser.parse_args(arguments))
-    for system in profile.system:
-        if system.kind == "dense" and system.engine == "milvus":
-            print(serve(profile, system, folder))
+    served = [system for system in profile.system if system.kind == "dense" and system.engine == "milvus"]
+    cli.each((system.name, functools.partial(serve, profile, system, folder)) for system in served)
 
 
 if __name__ == "__main__":

@@ -64,12 +64,11 @@ def locate_model(name: str) -> Path:
         folder = ROOT / name
         if (folder / MANIFEST).is_file():
             open_artifact(folder)  # says what of it is not there
-        raise UserError(f"the model {place} is not there; make it with {_training_command(name)}")
+        raise UserError(f"the model {place} is not there; {how_to_provide(name)}")
     if Path(name).is_absolute() or name.startswith("."):
         raise UserError(f"there is no model in the folder {place}: its config.json or modules.json is expected")
     from huggingface_hub import snapshot_download
 
-    short = name.split("/")[-1]
     try:
         snapshot = Path(snapshot_download(name, allow_patterns=WANTED_FILES))
         if any(snapshot.rglob("*.safetensors")):
@@ -78,8 +77,7 @@ def locate_model(name: str) -> Path:
         snapshot = Path(snapshot_download(name, allow_patterns=[*WANTED_FILES, "pytorch_model.bin"]))
     except Exception as error:  # the hub client raises a dozen kinds, all meaning "not to be had"
         raise UserError(
-            f"the model {name} could not be fetched from the hub ({type(error).__name__}); "
-            f"put its files in a folder named {short} and pass the folder above it with --models"
+            f"the model {name} could not be fetched from the hub ({type(error).__name__}); {how_to_provide(name)}"
         ) from None
     return convert_pickle(snapshot, _converted(name))
 
@@ -115,8 +113,14 @@ def _converted(name: str) -> Path:
     return ARTIFACTS / "downloads" / name.replace("/", "--")
 
 
-def _training_command(name: str) -> str:
-    return "python -m core.doc2query train" if "doc2query" in name else "python -m core.finetune"
+def how_to_provide(name: str) -> str:
+    """Return what to do about a model that is not on this machine, as the end of a sentence."""
+    folder = f"put its files in a folder named {shown_model(name).rstrip('/').split('/')[-1]}"
+    folder += f" and pass the folder above it with --models (on pages: in {MODELS_VARIABLE})"
+    if not shown_model(name).startswith("artifacts/"):
+        return folder
+    stage = "core.doc2query train" if "doc2query" in name else "core.finetune"
+    return f"train it with python -m {stage}, or {folder}"
 
 
 def _cached_snapshot(name: str) -> Path | None:

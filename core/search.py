@@ -1,6 +1,7 @@
 """Search every topic of a collection with a system: the artifact `runs/<system>`, a TREC run."""
 
 import argparse
+import functools
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,11 +50,15 @@ def run_settings(profile: Profile, settings: SystemSettings) -> dict[str, Any]:
 
 def run_inputs(settings: SystemSettings, folder: Path) -> dict[str, str]:
     """Return the digests of the topics and of the system's index or vectors."""
-    stages = ["bm25"] if settings.kind == "bm25" else ["vectors"]
-    if settings.kind == "dense" and settings.engine == "milvus":
-        stages.append("milvus")
-    made_from = {stage: read_manifest(folder / stage / settings.name).digest for stage in stages}
+    made_from = {stage: read_manifest(folder / stage / settings.name).digest for stage in searched_stages(settings)}
     return collection_digests(folder, TOPICS) | made_from
+
+
+def searched_stages(settings: SystemSettings) -> list[str]:
+    """Return the stages whose artifacts a system searches."""
+    if settings.kind == "bm25":
+        return ["bm25"]
+    return ["vectors", "milvus"] if settings.engine == "milvus" else ["vectors"]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -62,10 +67,11 @@ def main(arguments: list[str] | None = None) -> None:
     cli.add_profile_options(parser)
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
-    for settings in profile.system:
-        if settings.kind == "run":
-            continue
-        print(search_topics(profile, settings, folder, options.device))
+    cli.each(
+        (s.name, functools.partial(search_topics, profile, s, folder, options.device))
+        for s in profile.system
+        if s.kind != "run"
+    )
 
 
 if __name__ == "__main__":

@@ -22,10 +22,17 @@ class Triple:
 
 
 def locate_triples(source: str, folder: Path) -> Path:
-    """Return the file of triples that a profile names, downloading "msmarco-tiny" into `folder`."""
+    """Return the file of triples that a profile names, downloading "msmarco-tiny" into `folder`.
+
+    Raises:
+        UserError: it cannot be downloaded.
+    """
     if source != "msmarco-tiny":
         return Path(source)
-    return fetch(MSMARCO_TINY_URL, folder / "msmarco_triples.train.tiny.tsv", size=MSMARCO_TINY_BYTES)
+    try:
+        return fetch(MSMARCO_TINY_URL, folder / "msmarco_triples.train.tiny.tsv", size=MSMARCO_TINY_BYTES)
+    except UserError as error:
+        raise UserError(f"{error}, or name another file of triples with --triples") from None
 
 
 def read_triples(path: Path) -> list[Triple]:

@@ -52,7 +52,7 @@ def answer(
     explained = hits if len(query.split()) <= EXPLAINED_WORDS else 0
     answers: dict[str, Found] = {}
     for name, found in as_they_come(opened, systems, query, max(hits, FUSED_DEPTH if fused else 0), explained):
-        if isinstance(found, UserError):
+        if isinstance(found, Exception):
             with slots[name]:
                 show_error(found)
             continue

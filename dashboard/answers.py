@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
-from core.errors import UserError
 from core.fusion import reciprocal_rank_fusion
 from core.profile import SystemSettings
 from dashboard import data, live
@@ -41,7 +40,7 @@ def answer(opened: data.Opened, settings: SystemSettings, query: str, depth: int
 
 def as_they_come(
     opened: data.Opened, systems: Sequence[SystemSettings], query: str, depth: int, explained: int
-) -> Iterator[tuple[str, Found | UserError]]:
+) -> Iterator[tuple[str, Found | Exception]]:
     """Yield (name of the system, what it found or why it cannot answer), whichever is done first.
 
     Args:
@@ -54,7 +53,7 @@ def as_they_come(
         for done in as_completed(asked):
             try:
                 yield asked[done], done.result()
-            except UserError as error:
+            except Exception as error:  # whatever befell one system, the others answer
                 yield asked[done], error
 
 

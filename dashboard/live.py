@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.artifacts import open_artifact, rebuild_command
+from core.artifacts import open_artifact
 from core.errors import UserError
 from core.profile import Profile, SystemSettings
 from dashboard import data
@@ -57,14 +57,16 @@ def open_system(opened: data.Opened, settings: SystemSettings) -> Ready:
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _open_system(folder: Path, profile_json: str, name: str, digest: str) -> Ready:
-    from core.models import find_model
+    from core.models import find_model, how_to_provide, shown_model
     from core.systems import find_settings, open_system
 
     profile = Profile.model_validate_json(profile_json)
     settings = find_settings(profile, name)
     if settings.kind == "dense" and find_model(settings.model) is None:  # a page never waits for a download
-        command = rebuild_command(folder / "vectors" / name)
-        raise UserError(f"the model {settings.model} is not on this machine; get it with {command}")
+        provided = how_to_provide(settings.model)
+        if "/" in settings.model and not shown_model(settings.model).startswith("artifacts/"):
+            provided = f"download it with hf download {settings.model}, or {provided}"
+        raise UserError(f"the model {shown_model(settings.model)} is not on this machine; {provided}")
     # transformers imports its parts late, and not safely in two threads at once; BM25 need not wait for that.
     with _OPENING if settings.kind == "dense" else nullcontext():
         if settings.kind == "dense":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import MANIFEST, Manifest, has_its_files, open_artifact, read_manifest
+from core.artifacts import MANIFEST, Manifest, failure_of, has_its_files, open_artifact, read_manifest
 from core.errors import UserError
 from core.measures import evaluate
 from core.runs import FILE, Scores, built_run, run_topics
@@ -122,6 +122,9 @@ def unavailable(opened: data.Opened, evaluated: set[str]) -> dict[str, str]:
             continue
         try:
             read_manifest(opened.folder / "runs" / name)
+            if failure := failure_of(opened.folder / "measures" / name):
+                reasons[name] = f"its run could not be evaluated: {failure}"
+                continue
             reasons[name] = f"its run is not evaluated yet; run {read_manifest(opened.folder / 'measures').command}"
         except UserError as error:
             reasons[name] = str(error)

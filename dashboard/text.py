@@ -5,9 +5,12 @@
 """
 
 import html
+import logging
 import re
 
 import streamlit as st
+
+from core.errors import UserError, in_words
 
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 AFTER_PARSING = re.compile(r"[:@](?=\S)|(?<=\bwww)(?=\.)|(?<=[<~])(?=[=-])|(?<=[->])(?=[=>-])", re.IGNORECASE)
@@ -48,5 +51,7 @@ def shortened(text: str, length: int) -> str:
 
 
 def show_error(error: Exception) -> None:
-    """Show a user's error where the part of the page would be."""
-    st.warning(error_markdown(str(error)), icon=":material/build:")
+    """Show an error where the part of the page would be; the traceback of an unexpected one is in the server's log."""
+    if not isinstance(error, UserError):
+        logging.getLogger(__name__).error("a part of a page failed", exc_info=error)
+    st.warning(error_markdown(in_words(error)), icon=":material/build:")

@@ -51,7 +51,7 @@ def main() -> None:
         print(f"  {outcome.result:<7}{outcome.seconds:9.1f} s  {outcome.step.stage:<16}{outcome.step.target.name}")
     if peak := peak_memory_gibibytes():
         print(f"  peak memory {peak:.2f} GiB")
-    if failed := [outcome for outcome in outcomes if outcome.result == "failed"]:
+    if failed := [outcome for outcome in outcomes if outcome.result in ("failed", "skipped")]:
         print("\nNot made:")
         for outcome in failed:
             print(f"  {outcome.step.stage} {outcome.step.target.name}: {outcome.reason}")

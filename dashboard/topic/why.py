@@ -7,7 +7,6 @@ import pandas as pd
 import streamlit as st
 
 from core.collection import Document
-from core.errors import UserError
 from core.profile import SystemSettings
 from dashboard import live, predicted_queries, state, written_queries
 from dashboard.ranked_lists import Hit, marked, ranked_list, shaded_words
@@ -48,7 +47,7 @@ def why(shown: Shown) -> None:
         with columns[system]:
             try:
                 explanation(shown, settings[system], document)
-            except UserError as error:
+            except Exception as error:  # whatever befell one system, the others are explained
                 show_error(error)
 
 

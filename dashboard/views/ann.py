@@ -57,7 +57,7 @@ for title, draw in {
     st.header(title)
     try:
         draw()
-    except UserError as error:
+    except Exception as error:  # whatever befell one part, the others are drawn
         show_error(error)
 st.header("What the indexes and their parameters are")
 st.markdown(WORDS)

@@ -1,0 +1,277 @@
+"""A stage that fails, whatever its exception: what it costs, and what is said of it, once, in builds and afterwards."""
+
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from core import ann, bm25, encode, evaluate, search
+from core.artifacts import FAILURES, failure_of, is_whole, open_artifact, read_manifest, record_failure
+from core.build import ERRORS, build
+from core.cli import save_profile
+from core.download import fetch
+from core.errors import UserError, in_words
+from core.inventory import inventory
+from core.models import MODELS_VARIABLE, how_to_provide
+from core.profile import Profile
+from core.runs import write_run
+
+
+@pytest.fixture
+def profile(encoder, words, beir_folder, project):
+    documents = "".join(f'{{"_id": "d{n}", "text": "{" ".join(words[n : n + 5])}"}}\n' for n in range(20))
+    topics = "".join(f'{{"_id": "{n}", "text": "{words[n]}"}}\n' for n in range(3))
+    qrels = "".join(f"{n} 0 d{n} 1\n" for n in range(3))
+    source = beir_folder({"corpus.jsonl": documents, "queries.jsonl": topics, "qrels/test.tsv": qrels})
+    profile = Profile(
+        collection={"name": "tiny", "source": str(source)},
+        system=[
+            {"name": "bm25", "kind": "bm25"},
+            {"name": "expanded", "kind": "bm25", "expanded": True, "expansion": {"keep": 0.5}},
+            {"name": "first", "kind": "dense", "model": str(encoder)},
+            {"name": "second", "kind": "dense", "model": str(encoder)},
+        ],
+        doc2query={"model": "artifacts/models/doc2query", "scorer": "first"},
+        triples={"source": str(project / "none.tsv")},
+        ann={"index": [{"kind": "faiss-sq8"}], "repeats": 1},
+    )
+    save_profile(profile, project / "artifacts" / "tiny")
+    return profile
+
+
+@pytest.fixture
+def plain(profile):
+    """Return the profile without the expanded system, which needs a T5."""
+    return profile.model_copy(update={"system": [s for s in profile.system if not s.expanded]})
+
+
+@pytest.fixture
+def folder(project):
+    return project / "artifacts" / "tiny"
+
+
+def run(profile, folder, **options):
+    """Build; return {stage/target: outcome} and what was printed."""
+    said = []
+    outcomes = build(profile, folder, "cpu", say=said.append, **options)
+    return {f"{outcome.step.stage}/{outcome.step.target.name}": outcome for outcome in outcomes}, "\n".join(said)
+
+
+def of_result(outcomes, *results):
+    return {name for name, outcome in outcomes.items() if outcome.result in results}
+
+
+def failing(function, name, error):
+    """Return the function, raising an error where one of its arguments is, or has, the name of a system."""
+
+    def wrapped(*arguments, **named):
+        if any(name in (argument, getattr(argument, "name", None)) for argument in arguments):
+            raise error
+        return function(*arguments, **named)
+
+    return wrapped
+
+
+CASES = {
+    "encode": (encode, "encode_collection", {"encode/first", "search/first", "ann/first"}),
+    "search": (search, "search_topics", {"search/first"}),
+    "ann": (ann, "sweep", {"ann/first"}),
+}
+
+
+@pytest.mark.parametrize("stage", CASES)
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("division by zero"), MemoryError(), RuntimeError("one\ntwo"), OSError(5, "I/O error")]
+)
+def test_any_exception_costs_one_system(stage, error, plain, folder, monkeypatch):
+    module, function, lost = CASES[stage]
+    monkeypatch.setattr(module, function, failing(getattr(module, function), "first", error))
+    outcomes, said = run(plain, folder)
+    assert of_result(outcomes, "failed", "skipped") == lost
+    assert of_result(outcomes, "made") == outcomes.keys() - lost
+    cause = f"{stage}/first"
+    assert of_result(outcomes, "failed") == {cause}
+    assert type(error).__name__ in outcomes[cause].reason
+    assert "\n" not in outcomes[cause].reason
+    # told once; what depends on it names it, and the traceback is in the file that is named
+    assert said.count(type(error).__name__) == 1
+    for name in lost - {cause}:
+        assert outcomes[name].reason == f"not made, because {stage} first failed"
+    assert f"artifacts/tiny/{ERRORS}" in said
+    assert f"{stage} first\nTraceback" in (folder / ERRORS).read_text()
+    evaluated = set(pd.read_csv(folder / "measures" / "measures.csv")["system"])
+    assert evaluated == {"bm25", "second"} | ({"first"} if stage == "ann" else set())
+
+
+def test_what_failed_is_made_by_the_next_build_and_forgotten(plain, folder, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(bm25, "build_index", failing(bm25.build_index, "bm25", ValueError("of a library")))
+        run(plain, folder)
+    with pytest.raises(UserError) as caught:
+        open_artifact(folder / "runs" / "bm25")
+    assert "bm25 bm25 failed: unexpected ValueError: of a library" in str(caught.value)
+    outcomes, _ = run(plain, folder)
+    assert of_result(outcomes, "made") == {"bm25/bm25", "search/bm25", "evaluate/measures"}
+    assert json.loads((folder / FAILURES).read_text()) == {}
+    assert not (folder / ERRORS).exists()
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_ends_the_build(interruption, plain, folder, monkeypatch):
+    monkeypatch.setattr(search, "search_topics", failing(search.search_topics, "bm25", interruption()))
+    with pytest.raises(interruption):
+        run(plain, folder)
+    assert not (folder / "runs" / "bm25").exists()
+
+
+def test_inputs_that_cannot_be_read_do_not_end_the_plan(plain, folder, monkeypatch):
+    run(plain, folder)
+    monkeypatch.setattr(encode, "vectors_inputs", failing(encode.vectors_inputs, "first", PermissionError(13, "no")))
+    outcomes, _ = run(plain, folder, force=True)
+    assert "encode/first" in of_result(outcomes, "failed")
+    assert {"encode/second", "search/second", "evaluate/measures"} <= of_result(outcomes, "made")
+
+
+def test_one_run_that_cannot_be_evaluated_takes_no_others_measures(plain, folder, monkeypatch, capfd):
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate, "built_run", failing(evaluate.built_run, "first", ZeroDivisionError("by zero")))
+        outcomes, _ = run(plain, folder)
+    assert outcomes["evaluate/measures"].result == "made"
+    assert "note: first is not evaluated: unexpected ZeroDivisionError: by zero" in capfd.readouterr().err
+    assert set(pd.read_csv(folder / "measures" / "measures.csv")["system"]) == {"bm25", "second"}
+    assert "by zero" in failure_of(folder / "measures" / "first")
+    # it is tried again, and the figures are those of a build in which nothing failed
+    outcomes, _ = run(plain, folder)
+    assert of_result(outcomes, "made") == {"evaluate/measures"}
+    assert failure_of(folder / "measures" / "first") is None
+    assert set(pd.read_csv(folder / "measures" / "measures.csv")["system"]) == {"bm25", "first", "second"}
+
+
+def test_a_failing_second_opinion_takes_no_measures(plain, folder, monkeypatch):
+    from core import sentence_transformers_check
+
+    monkeypatch.setattr(
+        sentence_transformers_check,
+        "evaluator_figures",
+        failing(lambda *_: dict.fromkeys(evaluate.AGREEMENT.values(), 0.5), "first", IndexError("theirs")),
+    )
+    run(plain, folder)
+    assert set(pd.read_csv(folder / "measures" / "measures.csv")["system"]) == {"bm25", "first", "second"}
+    assert set(pd.read_csv(folder / "measures" / "sentence_transformers.csv")["system"]) == {"second"}
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "stage"),
+    [(encode, "encode_collection", "vectors"), (search, "search_topics", "runs"), (ann, "sweep", "ann")],
+)
+def test_a_command_goes_on_with_the_other_systems(module, function, stage, plain, folder, monkeypatch, command):
+    monkeypatch.chdir(folder.parents[1])
+    run(plain, folder)
+    shutil.rmtree(folder / stage)
+    monkeypatch.setattr(module, function, failing(getattr(module, function), "first", UserError("it is not there")))
+    outcome = command(module.main, "--profile", folder / "profile.json", "--device", "cpu")
+    assert outcome.status == 2
+    assert "error: first: it is not there\n" in outcome.err
+    assert is_whole(folder / stage / "second")
+
+
+# Advice that leads somewhere
+
+
+def test_without_a_t5_the_cause_is_told_once_with_what_to_provide(profile, folder, project, monkeypatch):
+    monkeypatch.delenv(MODELS_VARIABLE, raising=False)
+    outcomes, said = run(profile, folder)
+    cause = outcomes["doc2query-model/doc2query"]
+    assert of_result(outcomes, "failed") == {"doc2query-model/doc2query"}
+    assert cause.reason == f"{project / 'none.tsv'}: there is no such file"
+    skipped = {"doc2query/doc2query", "query-scores/doc2query-scores", "bm25/expanded", "search/expanded"}
+    assert of_result(outcomes, "skipped") == skipped
+    assert {outcomes[name].reason for name in skipped} == {"not made, because doc2query-model doc2query failed"}
+    assert said.count("there is no such file") == 1
+    assert "rebuild it with" not in said
+    # and later, wherever one of them is missed
+    for place in ("doc2query", "doc2query-scores", "bm25/expanded", "runs/expanded"):
+        with pytest.raises(UserError, match="there is no such file; when that is mended, run python scripts/build.py"):
+            read_manifest(folder / place)
+    entries = {entry.place: entry for entry in inventory(profile, folder)}
+    for place in ("artifacts/models/doc2query", "artifacts/tiny/doc2query", "artifacts/tiny/runs/expanded"):
+        assert "there is no such file" in entries[place].reason
+    assert "could not make" not in entries["artifacts/tiny/runs/bm25"].reason
+
+
+def test_a_t5_that_is_provided_ends_it(profile, folder, tiny_t5, tmp_path, monkeypatch):
+    monkeypatch.delenv(MODELS_VARIABLE, raising=False)
+    run(profile, folder)
+    shutil.copytree(tiny_t5, tmp_path / "provided" / "doc2query")
+    sentence = how_to_provide("artifacts/models/doc2query")
+    assert "python -m core.doc2query train" in sentence
+    assert "folder named doc2query" in sentence
+    monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path / "provided"))  # what --models sets
+    outcomes, _ = run(profile, folder)
+    assert "doc2query-model/doc2query" not in outcomes
+    assert not of_result(outcomes, "failed", "skipped"), [o.reason for o in outcomes.values()]
+
+
+def test_a_model_that_cannot_be_had_is_told_with_its_folder(plain, folder, monkeypatch):
+    def offline(*_, **__):
+        raise ConnectionError("no network")
+
+    import huggingface_hub
+
+    monkeypatch.delenv(MODELS_VARIABLE, raising=False)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
+    monkeypatch.setattr("core.models._cached_snapshot", lambda name: None)
+    systems = [s.model_copy(update={"model": "nobody/no-such"}) if s.name == "first" else s for s in plain.system]
+    outcomes, said = run(plain.model_copy(update={"system": systems}), folder)
+    assert of_result(outcomes, "failed") == {"encode/first"}
+    assert of_result(outcomes, "skipped") == {"search/first", "ann/first"}
+    assert said.count("could not be fetched from the hub (ConnectionError)") == 1
+    assert "a folder named no-such" in said
+    assert "--models" in said
+    with pytest.raises(UserError, match="a folder named no-such"):
+        read_manifest(folder / "runs" / "first")
+
+
+def test_triples_that_cannot_be_downloaded_are_told_with_the_option(project, monkeypatch):
+    from core import triples
+
+    monkeypatch.setattr(triples, "fetch", lambda *_, **__: fetch("http://127.0.0.1:9/none", project / "none", tries=1))
+    with pytest.raises(UserError, match=r"could not be fetched.*or name another file of triples with --triples"):
+        triples.locate_triples("msmarco-tiny", project)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"a": 1}', "\xff", "[" * 100_000])
+def test_a_damaged_memory_of_failures_is_none(content, plain, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FAILURES).write_text(content, encoding="latin-1")
+    with pytest.raises(UserError, match="rebuild it with"):
+        read_manifest(folder / "runs" / "bm25")
+    record_failure(folder, folder / "runs" / "bm25", "why")
+    assert failure_of(folder / "runs" / "bm25") == "why"
+
+
+def test_an_exception_in_words():
+    assert in_words(UserError("as it is")) == "as it is"
+    assert in_words(MemoryError()) == "unexpected MemoryError"
+    assert in_words(ValueError("one\n  two")) == "unexpected ValueError: one two"
+    assert len(in_words(ValueError("x" * 100_000))) < 400
+
+
+def test_a_failed_build_ends_with_status_1(plain, folder, monkeypatch, capfd):
+    path = Path(__file__).resolve().parents[2] / "scripts" / "build.py"
+    spec = importlib.util.spec_from_file_location("build_script", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    monkeypatch.chdir(folder.parents[1])
+    monkeypatch.setattr(search, "write_run", failing(write_run, "bm25", ValueError("of a library")))
+    monkeypatch.setattr(sys, "argv", ["build.py", "--profile", str(folder / "profile.json"), "--device", "cpu"])
+    with pytest.raises(SystemExit) as ended:
+        script.main()
+    assert ended.value.code == 1
+    out = capfd.readouterr().out
+    assert out.count("of a library") == 2  # where it happened, and in the list at the end
+    assert "search bm25: unexpected ValueError: of a library" in out[out.index("Not made:") :]
