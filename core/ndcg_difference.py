@@ -16,6 +16,8 @@ from typing import Literal, get_args
 
 Change = Literal["entered", "left", "moved", "stayed"]
 CHANGES: tuple[Change, ...] = get_args(Change)
+ROUNDING = 1e-12
+"""Sums of shares that differ by less are equal."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,18 @@ def shares(ranking: Sequence[str], judgments: Mapping[str, int], k: int) -> dict
     }
 
 
-def split_difference(a: Sequence[str], b: Sequence[str], judgments: Mapping[str, int], k: int) -> list[Part]:
-    """Return a part for every document among the first k of either list, the largest first.
+def total(parts: Sequence[Part]) -> float:
+    """Return the sum of the parts, which is nDCG@k of a minus nDCG@k of b; what is left of rounding is 0."""
+    value = math.fsum(part.value for part in parts)
+    return value if abs(value) > ROUNDING else 0.0
 
-    The values add up to nDCG@k of a minus nDCG@k of b.
+
+def split_difference(a: Sequence[str], b: Sequence[str], judgments: Mapping[str, int], k: int) -> list[Part]:
+    """Return a part for every document among the first k of either list.
+
+    The values add up to nDCG@k of a minus nDCG@k of b. Parts that have the sign of that difference come first, the
+    largest of them at the head; then those that go against it, again from the largest. Where the difference is 0, the
+    parts are in the order of their size.
     """
     in_a, in_b = shares(a, judgments, k), shares(b, judgments, k)
     rank_a = {document: rank for rank, document in enumerate(a, 1)}
@@ -81,4 +91,5 @@ def split_difference(a: Sequence[str], b: Sequence[str], judgments: Mapping[str,
         )
         for document in dict.fromkeys([*in_a, *in_b])
     ]
-    return sorted(parts, key=lambda part: -abs(part.value))
+    difference = total(parts)
+    return sorted(parts, key=lambda part: (part.value * difference <= 0 < abs(difference), -abs(part.value)))

@@ -24,7 +24,7 @@ GRADE_STYLES = {
 
 
 def split_bars(table: pd.DataFrame, label_a: str, label_b: str, k: int) -> go.Figure:
-    """Draw what each document adds to the difference, the largest on top; what speaks for b is hatched orange.
+    """Draw what each document adds to the difference, in the table's order; what speaks for b is hatched orange.
 
     Args:
         table: from `tables.split_table`, without the parts that are 0.

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.ndcg_difference import total
 from dashboard import state
 from dashboard.charts import clicked
 from dashboard.comparison.export import picture_button
@@ -23,7 +24,7 @@ def difference(shown: Shown) -> None:
     else:
         open_clicked(charts.split_bars(drawn, label_a, label_b, k), "split", "What each document adds")
     st.caption(
-        f"All parts add up to {table['part'].sum():+.4f}, the difference in nDCG@{k} of {escape_markdown(label_a)} "
+        f"All parts add up to {total(parts):+.4f}, the difference in nDCG@{k} of {escape_markdown(label_a)} "
         f"minus {escape_markdown(label_b)}. A document that is not relevant has no part of its own: it shows in the "
         "others, which it moved down."
     )

@@ -7,7 +7,7 @@ import pandas as pd
 
 from core.collection import Document
 from core.measures import parse_measure
-from core.ndcg_difference import CHANGES, Part
+from core.ndcg_difference import CHANGES, Part, total
 from core.overlap import jaccard, rank_biased_overlap
 from dashboard.text import shortened
 
@@ -36,8 +36,15 @@ def split_cutoff(measure: str) -> int:
 
 
 def change_sentence(parts: Sequence[Part], label_a: str, label_b: str, k: int, titles: Mapping[str, str]) -> str:
-    """Say in words what makes the difference of two systems' nDCG@k on a topic."""
-    difference = sum(part.value for part in parts)
+    """Say in words what makes the difference of two systems' nDCG@k on a topic.
+
+    The document that is named first has a part with the sign of the difference. A larger part with the other sign is
+    named after it.
+
+    Args:
+        parts: from `split_difference`.
+    """
+    difference = total(parts)
     if not any(part.value for part in parts):
         same = all(part.change == "stayed" for part in parts)
         reason = "they show the same documents in the same order" if same else "the changed documents gain nothing"
@@ -47,15 +54,29 @@ def change_sentence(parts: Sequence[Part], label_a: str, label_b: str, k: int, t
         chosen = [part for part in parts if part.change == change]
         relevant = sum((part.grade or 0) > 0 for part in chosen)
         if chosen:
-            value = sum(part.value for part in chosen)
-            phrases.append(f"{len(chosen)} {change} ({relevant} relevant) {value:+.4f}")
-    first = parts[0]
-    ranks = f"from {_rank(first.rank_b)} to {_rank(first.rank_a)}"
-    return (
-        f"From {label_b} to {label_a}, nDCG@{k} changes by {difference:+.4f}. Of the documents in the first {k}: "
-        f"{', '.join(phrases)}. The largest part is “{titles.get(first.document, first.document)}” "
-        f"(grade {first.grade}), {ranks}: {first.value:+.4f}."
-    )
+            phrases.append(f"{len(chosen)} {change} ({relevant} relevant) {_signed(total(chosen))}")
+    counts = f"Of the documents in the first {k}: {', '.join(phrases)}."
+    if not difference:
+        return f"{label_a} and {label_b} have the same nDCG@{k}: gains and losses cancel out. {counts}"
+    first, largest = parts[0], max(parts, key=lambda part: abs(part.value))
+    sentences = [
+        f"From {label_b} to {label_a}, nDCG@{k} changes by {_signed(difference)}.",
+        counts,
+        f"Largest contribution to the change: {_contribution(first, titles)}.",
+    ]
+    if abs(largest.value) > abs(first.value):
+        sentences.append(f"Largest in the other direction: {_contribution(largest, titles)}.")
+    return " ".join(sentences)
+
+
+def _contribution(part: Part, titles: Mapping[str, str]) -> str:
+    ranks = f"from {_rank(part.rank_b)} to {_rank(part.rank_a)}"
+    return f"“{titles.get(part.document, part.document)}” (grade {part.grade}), {ranks}: {_signed(part.value)}"
+
+
+def _signed(value: float) -> str:
+    """Return a value with its sign and four decimals; one that these would show as 0 in another form."""
+    return f"{value:+.1e}" if 0 < abs(value) < 0.00005 else f"{value:+.4f}"
 
 
 def _rank(rank: int | None) -> str:

@@ -1,9 +1,14 @@
 """The tables and charts of the Topics and Topic pages, against cases worked by hand."""
 
+import math
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
+import pytrec_eval
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.artifacts import ROOT
 from core.collection import Document, Topic
@@ -106,6 +111,52 @@ def test_the_sentence_says_what_changed() -> None:
     assert "“The *title*” (grade 2), from rank 3 to rank 1: +0." in said
     swapped = split_difference(["x"], ["d", "f"], JUDGMENTS, 2)
     assert "“d” (grade 2), from rank 1 to outside the run: -" in topic_tables.change_sentence(swapped, "A", "B", 2, {})
+
+
+def test_the_document_named_first_goes_with_the_change_and_a_larger_one_against_it_is_named_too() -> None:
+    # four relevant documents, ideal 1 + 1/log2(3) + 1/2 + 1/log2(5) = 2.5616; "x" enters at rank 1: +1 / 2.5616
+    judgments = dict.fromkeys("xdgh", 1)
+    parts = split_difference(["x", "n"], ["n", "d", "g", "h"], judgments, 4)
+    assert [part.document for part in parts] == ["d", "g", "h", "x", "n"]
+    said = topic_tables.change_sentence(parts, "A", "B", 4, {})
+    assert "changes by -0.2192" in said
+    assert "Largest contribution to the change: “d” (grade 1), from rank 2 to outside the run: -0.2463." in said
+    assert said.endswith("Largest in the other direction: “x” (grade 1), from outside the run to rank 1: +0.3904.")
+    back = topic_tables.change_sentence(split_difference(["n", "d"], ["x", "n"], judgments, 4), "B", "A", 4, {})
+    assert "changes by -0.1441" in back
+    assert "other direction" not in back, "the largest part is that of the change"
+
+
+def test_gains_and_losses_that_cancel_out_are_no_change() -> None:
+    exchanged = split_difference(["d", "e"], ["e", "d"], {"d": 1, "e": 1}, 2)
+    said = topic_tables.change_sentence(exchanged, "A", "B", 2, {})
+    assert said.startswith("A and B have the same nDCG@2: gains and losses cancel out.")
+    assert "2 moved (2 relevant) +0.0000" in said
+
+
+# Few documents, grades and places, so that parts often cancel out or go against the change.
+rankings = st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8)
+
+
+@given(a=rankings, b=rankings, grades=st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3), min_size=1))
+def test_the_document_named_first_has_the_sign_of_trec_evals_difference(a, b, grades) -> None:
+    k = 5
+    parts = split_difference(a, b, grades, k)
+    said = topic_tables.change_sentence(parts, "A", "B", k, {})
+    runs = ({"1": {document: -float(rank) for rank, document in enumerate(names)}} for names in (a, b))
+    evaluator = pytrec_eval.RelevanceEvaluator({"1": grades}, {"ndcg_cut.5"})
+    of_a, of_b = (evaluator.evaluate(run)["1"]["ndcg_cut_5"] if run["1"] else 0.0 for run in runs)
+    if abs(of_a - of_b) < 1e-9:
+        assert "have the same nDCG@5" in said
+        return
+    change = float(re.search(r"changes by ([+-][0-9.e-]+)\.", said)[1])
+    named = float(re.search(r"Largest contribution to the change: .*?: ([+-][0-9.e-]+)\.", said)[1])
+    assert change == pytest.approx(of_a - of_b, abs=6e-5)
+    assert named * change > 0
+    other = re.search(r"Largest in the other direction: .*?: ([+-][0-9.e-]+)\.", said)
+    largest = max(parts, key=lambda part: abs(part.value))
+    assert bool(other) == (abs(largest.value) > max(p.value * np.sign(change) for p in parts))
+    assert not other or float(other[1]) * change < 0
 
 
 def test_the_sentence_of_no_difference_says_why() -> None:
