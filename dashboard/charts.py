@@ -46,9 +46,13 @@ def mean_bars(table: pd.DataFrame, labels: Mapping[str, str], measure: str, base
     """Draw each system's mean with its 95 % interval; the baseline is hatched.
 
     Args:
-        table: index system; columns mean, low, high.
+        table: index system; columns mean, low, high (NaN where there is no interval).
     """
     names = [escape_plotly(labels.get(system, system)) for system in table.index]
+    intervals = [
+        "no interval" if pd.isna(low) else f"95 % interval {low:.4f} to {high:.4f}"
+        for low, high in table[["low", "high"]].itertuples(index=False)
+    ]
     figure = go.Figure(
         go.Bar(
             x=table["mean"],
@@ -64,8 +68,8 @@ def mean_bars(table: pd.DataFrame, labels: Mapping[str, str], measure: str, base
                 "arrayminus": table["mean"] - table["low"],
                 "color": DARK_GREY,
             },
-            customdata=table[["low", "high"]],
-            hovertemplate="%{y}: %{x:.4f} (95 % interval %{customdata[0]:.4f} to %{customdata[1]:.4f})<extra></extra>",
+            hovertext=intervals,
+            hovertemplate="%{y}: %{x:.4f} (%{hovertext})<extra></extra>",
         )
     )
     figure.update_yaxes(type="category", autorange="reversed")

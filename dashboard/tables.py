@@ -6,7 +6,7 @@ import pandas as pd
 
 from core.collection import Topic
 from core.measures import parse_measure
-from core.significance import Comparison
+from core.significance import ROUNDING, Comparison
 
 
 def measure_order(measures: Sequence[str]) -> list[str]:
@@ -78,12 +78,33 @@ def differences(a: Mapping[str, float], b: Mapping[str, float] | None, topics: M
 
 def verdict(label_a: str, label_b: str, measure: str, found: Comparison) -> str:
     """Say in a sentence how two systems compare."""
+    if found.interval is None and abs(found.difference) < ROUNDING:
+        return f"{label_a} and {label_b} have the same {measure} on all {found.topics} topics."
+    t_test = "" if found.p_t_test is None else f", {p_text(found.p_t_test)} by t-test"
     return (
-        f"Over {found.topics} topics, {label_a} minus {label_b} is {found.difference:+.4f} {measure} "
-        f"(95 % interval {found.interval[0]:+.4f} to {found.interval[1]:+.4f}): "
-        f"{found.wins} wins, {found.ties} ties, {found.losses} losses; p = {found.p_randomisation:.2g} by "
-        f"randomisation, {found.p_t_test:.2g} by t-test."
+        f"Over {found.topics} topics, {label_a} minus {label_b} is {found.difference:+.4f} {measure}"
+        f"{interval_text(found)}: {found.wins} wins, {found.ties} ties, {found.losses} losses; "
+        f"p {p_relation(found.p_randomisation)} by randomisation test{t_test}."
     )
+
+
+def interval_text(found: Comparison) -> str:
+    """Return the interval of a difference in brackets, or why there is none."""
+    if found.interval is None:
+        return f" on each of the {found.topics} topics (no variance, so no t-test and no interval)"
+    return f" (95 % CI {found.interval[0]:+.4f} to {found.interval[1]:+.4f})"
+
+
+def p_text(p: float) -> str:
+    """Return a p value with two digits, and more where these would be 0.05; "< 0.001" where it is."""
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.2g}" if f"{p:.2g}" != "0.05" else f"{p:.4f}"
+
+
+def p_relation(p: float) -> str:
+    """Return what stands after a p: "= 0.03", or "< 0.001"."""
+    return p_text(p) if p < 0.001 else f"= {p_text(p)}"
 
 
 def explanation(measure: str) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.measures import mean
-from core.significance import RESAMPLES, SEED, Comparison, Values
+from core.significance import BOOTSTRAP_RESAMPLES, SEED, Comparison, Values
 from dashboard import charts, results, tables
 from dashboard.comparison import export
 from dashboard.comparison import tables as own
@@ -15,11 +15,18 @@ from dashboard.comparison.view import View
 from dashboard.parts import FOUR
 from dashboard.text import escape_markdown
 
-WORDS = """
+SENTENCES = 10
+"""Number of comparisons up to which each has its sentence."""
+TEST = (
+    "randomisation test: exact up to 16 topics, else estimated by importance sampling, seeded, to 1 or 2 % of p, and "
+    "closer where a verdict at 0.05 hangs on it"
+)
+WORDS = f"""
 95 % intervals of means are by bootstrap over topics. Differences are to the baseline, paired by topic, with Student's
-interval. Detectable: the smallest true difference that these topics show 4 times in 5 (power 0.8, alpha 0.05), which is
-λ · s / √n, s the deviation of the n differences, λ from the noncentral t distribution (Cohen, 1988; Sakai, 2018).
-p: seeded randomisation test, (b + 1) / (n + 1), and paired t-test; in brackets after Holm over the systems shown.
+interval. Detectable: minimum detectable effect at 80 % power (alpha 0.05), which is λ · s / √n, s the deviation of the
+n differences, λ from the noncentral t distribution (Cohen, 1988; Sakai, 2018). p: {TEST}; and paired t-test. In
+brackets p after Holm over the systems shown. Where a difference is the same on every topic, it has no variance: the
+t-test, its interval and its power are undefined.
 """
 
 
@@ -32,10 +39,8 @@ def draw(view: View) -> None:
         name = f"{view.opened.folder.name}-{view.measure}"
         export.chart(figure, name, f"Bars of mean {view.measure} by system")
     with right:
-        for system, comparison in found.items():
-            adjusted = float(table.loc[system, "Holm randomisation"])
-            names = (view.labels[system], view.labels[view.baseline])
-            st.markdown(escape_markdown(own.verdict(*names, view.measure, comparison, adjusted)))
+        for sentence in sentences(table, found, view.labels, view.measure, view.baseline):
+            st.markdown(escape_markdown(sentence))
         if not found:
             st.write("Only one system has run; there is nothing to compare it with.")
         missing(view)
@@ -53,9 +58,30 @@ def draw(view: View) -> None:
         export.downloads(table.rename(index=view.labels), f"{name}-against-{view.baseline}", about, printed=readable)
         option = f'--measure "{view.measure}"'
         commands = {s: command(view.opened, "significance", [s, view.baseline], option) for s in view.values}
-        about = f"randomisation test and bootstrap: {RESAMPLES:,} resamples, seed {SEED}"
+        about = f"{TEST}; bootstrap: {BOOTSTRAP_RESAMPLES:,} resamples; seed {SEED}"
         provenance(view.opened, "comparison", view.measure, commands, about)
     st.caption(f"{escape_markdown(view.measure)}: {tables.explanation(view.measure)}. {WORDS}")
+
+
+def sentences(
+    table: pd.DataFrame, found: Mapping[str, Comparison], labels: Mapping[str, str], measure: str, baseline: str
+) -> list[str]:
+    """Return what is said of each comparison, of many together; and that there are too few topics, where it is so.
+
+    Args:
+        table: as `found`, from `compared`.
+    """
+    if not found:
+        return []
+    if len(found) > SENTENCES:
+        said = [own.summary(labels[baseline], measure, table, found)]
+    else:
+        said = [
+            own.verdict(labels[system], labels[baseline], measure, one, float(table.loc[system, "Holm randomisation"]))
+            for system, one in found.items()
+        ]
+    few = own.too_few_topics(next(iter(found.values())).topics, len(found))
+    return [*said, few] if few else said
 
 
 @st.cache_data(max_entries=50, show_spinner=False)

@@ -1,5 +1,7 @@
 """Systems x measures: means, means with intervals, or means with the letters of the systems that are worse."""
 
+from typing import cast
+
 import pandas as pd
 import streamlit as st
 
@@ -23,8 +25,10 @@ def draw(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, Manifest]
     with st.container(horizontal=True):
         cells = state.choose("Cells", list(CELLS), "cells", "means", CELLS, width=260)
         test: Test = "randomisation"
-        if cells == "letters" and state.choose("Test", list(TESTS), "test", test, TESTS, width=220) == "t-test":
-            test = "t-test"
+        if cells == "letters":
+            # Over hundreds of pairs of systems the randomisation test takes minutes.
+            default = "randomisation" if own.has_letters(tidy["system"].nunique()) else "t-test"
+            test = cast("Test", state.choose("Test", list(TESTS), "test", default, TESTS, width=220))
     means = tables.means(tidy, measures)
     shown = means if cells == "means" else _texts(tidy, measures, cells, test)
     milliseconds = [_fact(manifests, f"runs/{system}", "median_milliseconds") for system in means.index]
@@ -36,10 +40,12 @@ def draw(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, Manifest]
         shown = pd.concat([shown, published if cells == "means" else export.texts(published)]).rename_axis("system")
     config = {name: FOUR for name in measures} if cells == "means" else {}
     st.dataframe(shown, column_config=config, placeholder=export.MISSING, alt="Each measure for each system")
-    st.caption(f"Means over {tidy['topic'].nunique()} topics. " + _explained(cells, test, known))
+    topics = tidy["topic"].nunique()
+    marks = _marks(len(means), topics, test) if cells == "letters" else ""
+    st.caption(f"Means over {topics} topics. {_explained(cells, marks, known)}")
     name = f"{opened.folder.name}-measures"
     with st.container(horizontal=True, vertical_alignment="center"):
-        about = f"{opened.folder.name}: {CELLS[cells]}, {tidy['topic'].nunique()} topics"
+        about = f"{opened.folder.name}: {CELLS[cells]}, {topics} topics. {marks}".strip()
         export.downloads(shown, name, about)
         names = ",".join(measures)
         commands = {system: command(opened, "evaluate", [system], f'--measures "{names}"') for system in means.index}
@@ -56,13 +62,24 @@ def _fact(manifests: dict[str, Manifest], place: str, name: str) -> float | None
     return manifests[place].facts.get(name) if place in manifests else None
 
 
-def _explained(cells: str, test: Test, known: list[Published]) -> str:
+def _marks(systems: int, topics: int, test: Test) -> str:
+    """Say what stands after a mean where significance is shown."""
+    pairs = systems * (systems - 1) // 2
+    what = "A superscript letter: significantly better than the system of that letter"
+    if not own.has_letters(systems):
+        what = f"In brackets: how many of the {systems - 1} other systems it is significantly better than"
+    said = f"{what} ({TESTS[test]}, p < 0.05 after Holm over all {pairs} pairs of systems of a measure)."
+    few = own.too_few_topics(topics, pairs) if pairs and test == "randomisation" else ""
+    return f"{said} {few}".strip()
+
+
+def _explained(cells: str, marks: str, known: list[Published]) -> str:
     sentences = {
         "means": "Judged@k beside nDCG@k: where it is low, many of the first k documents were never judged and count "
         "as not relevant.",
-        "intervals": "In brackets the 95 % interval: topics drawn anew 9,999 times, the middle 95 % of the means.",
-        "letters": "A superscript letter: significantly better than the system of that letter "
-        f"({TESTS[test]}, p < 0.05 after Holm over all pairs of systems of a measure).",
+        "intervals": "In brackets the 95 % interval: percentile bootstrap over topics, 9,999 resamples; none where all "
+        "topics have the same value.",
+        "letters": marks,
     }[cells]
     sentences += " Median ms: one query, encoding included, when the run was made."
     if known:

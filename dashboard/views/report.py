@@ -10,7 +10,7 @@ from core.matches import term_finder
 from core.runs import ranked
 from dashboard import charts, data, parts, results, state, tables
 from dashboard.comparison import tables as own
-from dashboard.comparison.baseline import WORDS, compared
+from dashboard.comparison.baseline import WORDS, compared, sentences
 from dashboard.comparison.view import choose
 from dashboard.ranked_lists import Hit, grade_badge
 from dashboard.report import Report
@@ -67,9 +67,8 @@ def make() -> str:
     report.table(tables.means(tidy[tidy["system"].isin(systems)], known).rename(index=opened.labels))
     report.heading(f"{measure} against {opened.labels[baseline]}")
     report.chart(charts.mean_bars(against, opened.labels, measure, baseline))
-    for name, found in comparisons.items():
-        adjusted = float(against.loc[name, "Holm randomisation"])
-        report.paragraph(own.verdict(opened.labels[name], opened.labels[baseline], measure, found, adjusted))
+    for sentence in sentences(against, comparisons, opened.labels, measure, baseline):
+        report.paragraph(sentence)
     report.table(own.readable(against).rename(index=opened.labels))
     report.paragraph(" ".join(WORDS.split()), note=True)
     if other:

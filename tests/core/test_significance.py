@@ -1,6 +1,11 @@
 """The paired comparison, against scipy."""
 
+import json
 import random
+import tracemalloc
+from collections import Counter
+from itertools import combinations
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,16 +15,23 @@ from scipy import stats
 
 from core.errors import UserError
 from core.significance import (
+    BOOTSTRAP_RESAMPLES,
     RESAMPLES,
     SEED,
+    Test,
+    attainable,
     beaten,
     bootstrap_intervals,
     compare,
+    compare_all,
     holm,
-    p_values,
+    main,
+    randomisation_test,
     smallest_detectable,
+    t_test,
 )
 
+TESTS = get_args(Test)
 values = st.floats(0, 1).map(lambda value: round(value, 4))
 pairs = st.lists(st.tuples(values, values), min_size=2, max_size=30)
 
@@ -46,8 +58,8 @@ def test_t_test_and_interval_are_scipys(topics, seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("topics", [3, 8, 12])
-def test_randomisation_is_scipys_exact_permutation_test_but_for_chance(topics, seed):
+@pytest.mark.parametrize("topics", [2, 3, 8, 13])
+def test_randomisation_over_few_topics_is_scipys_exact_permutation_test(topics, seed):
     a, b = tables(random_pairs(topics, seed))
     exact = stats.permutation_test(
         (list(a.values()), list(b.values())),
@@ -56,8 +68,71 @@ def test_randomisation_is_scipys_exact_permutation_test_but_for_chance(topics, s
         n_resamples=np.inf,
         vectorized=True,
     ).pvalue
-    chance = np.sqrt(exact * (1 - exact) / 9999)
-    assert compare(a, b).p_randomisation == pytest.approx(exact, abs=4.5 * chance + 2e-4)
+    found = compare(a, b)
+    assert found.p_randomisation == pytest.approx(exact, rel=1e-12)
+    assert (found.resamples, found.undecided) == (2**topics, False)
+
+
+def exact_p(tenths):
+    """Count over all 2 ** n assignments of signs, by the sums that whole numbers can make."""
+    ways = Counter({0: 1})
+    for size in map(abs, tenths):
+        ways = sum((Counter({total + step: n for total, n in ways.items()}) for step in (size, -size)), Counter())
+    return sum(n for total, n in ways.items() if abs(total) >= abs(sum(tenths))) / 2 ** len(tenths)
+
+
+@pytest.mark.parametrize("topics", [17, 50, 300])
+@pytest.mark.parametrize("seed", range(4))
+def test_randomisation_over_many_topics_is_near_the_exact_p_however_small_it_is(topics, seed):
+    generator = np.random.default_rng(seed)
+    tenths = generator.integers(-6, 7 + seed, topics).tolist()
+    exact = exact_p(tenths)
+    a, b = tables([(tenth / 10, 0.0) for tenth in tenths])
+    assert compare(a, b).p_randomisation == pytest.approx(exact, rel=0.06)
+
+
+SHAPES = {
+    "heavy tails": lambda generator: generator.standard_cauchy(16) / 10 + 0.05,
+    "many ties": lambda generator: generator.normal(0.1, 0.3, 16) * (generator.random(16) < 0.4),
+    "one sign": lambda generator: generator.random(16) ** 6,
+    "one large": lambda generator: np.append(generator.normal(0.02, 0.02, 15), 0.9),
+    "two large, others tiny": lambda generator: np.append(generator.random(14) * 1e-9, [0.5, 0.3]),
+    "all tiny": lambda generator: generator.normal(1e-6, 1e-6, 16),
+    "reciprocal ranks": lambda generator: 1 / generator.integers(1, 5, 16) - 1 / generator.integers(1, 9, 16),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_estimated_and_exact_p_agree_whatever_the_differences(shape, monkeypatch):
+    generator = np.random.default_rng(3)
+    values = np.column_stack([SHAPES[shape](generator) for _ in range(12)] + [np.zeros(16)])
+    pairs = np.array([(column, 12) for column in range(12)])
+    exact = randomisation_test(values, pairs).p
+    monkeypatch.setattr("core.significance.EXACT_TOPICS", 0)
+    assert randomisation_test(values, pairs).p == pytest.approx(exact, rel=0.06)
+
+
+CLOSE = [
+    [-18, 33, 13, -12, -25, 26, 24, 10, 13, 17, 35, 20, 8, 40, -21, 38, -25, -6, 27, 2, -18, -7, 18, 22],
+    [-6, 5, 31, 5, 32, 24, -1, -2, -1, -21, 21, -24, 26, -16, 18, 38, -25, 26, 32, -18, 39, 14, -9, 26],
+    [30, 18, -12, 15, 10, -21, 14, 0, 18, 34, -28, 36, -7, 29, -11, 26, -3, 21, 18, 7, -17, 37, -29, 26],
+]
+"""Differences whose exact p is 0.04967, 0.04995 and 0.04968."""
+
+
+def test_no_verdict_at_0_05_hangs_on_chance(monkeypatch):
+    undecided = []
+    for differences in CLOSE:
+        a, b = tables([(difference / 100, 0.0) for difference in differences])
+        found = compare(a, b)
+        assert found.p_randomisation == pytest.approx(exact_p(differences), rel=0.005)
+        assert found.resamples > RESAMPLES, "the first look could not tell"
+        undecided.append(found.undecided)
+        assert beaten({"a": a, "b": b}, "randomisation")["a"] == ([] if found.undecided else ["b"])
+    assert undecided == [False, True, False]
+    monkeypatch.setattr("core.significance.DOUBLINGS", 0)
+    a, b = tables([(difference / 100, 0.0) for difference in CLOSE[0]])
+    assert compare(a, b).undecided, "and says so"
 
 
 @given(pairs=pairs, seed=st.integers(0, 99))
@@ -73,7 +148,7 @@ def test_swapping_the_systems_turns_the_signs_and_nothing_else(pairs):
     a, b = tables(pairs)
     there, back = compare(a, b), compare(b, a)
     assert back.difference == -there.difference
-    assert back.interval == (-there.interval[1], -there.interval[0])
+    assert back.interval == (there.interval and (-there.interval[1], -there.interval[0]))
     assert (back.wins, back.ties, back.losses) == (there.losses, there.ties, there.wins)
     assert (back.p_randomisation, back.p_t_test) == (there.p_randomisation, there.p_t_test)
 
@@ -84,19 +159,69 @@ def test_the_figures_fit_together(pairs):
     found = compare(a, b)
     assert found.topics == found.wins + found.ties + found.losses == len(pairs)
     assert 0 < found.p_randomisation <= 1
-    assert found.interval[0] <= found.difference <= found.interval[1]
     assert compare(a, b) == found
+    if found.interval is None:
+        assert len({round(a[t] - b[t], 9) for t in a}) == 1
+        return
+    assert found.interval[0] <= found.difference <= found.interval[1]
 
 
-def test_the_smallest_p_is_one_over_the_number_of_resamples():
-    a, b = {str(i): 0.9 + i / 1000 for i in range(50)}, {str(i): 0.1 for i in range(50)}
-    assert compare(a, b).p_randomisation == 1 / 10_000
+def test_the_smallest_p_is_that_of_all_signs_or_none_turned():
+    for topics in (5, 16, 17, 50):
+        a, b = {str(i): 0.5 + i / 1000 for i in range(topics)}, {str(i): 0.1 for i in range(topics)}
+        assert compare(a, b).p_randomisation == pytest.approx(2 / 2**topics, rel=1e-6)
+
+
+# No variance
 
 
 def test_equal_systems_differ_by_nothing():
     same = {"1": 0.3, "2": 0.7, "3": 0.1}
     found = compare(same, dict(same))
-    assert (found.difference, found.p_randomisation, found.p_t_test, found.ties) == (0, 1, 1, 3)
+    assert (found.difference, found.p_randomisation, found.ties) == (0, 1, 3)
+    assert (found.interval, found.smallest_detectable, found.p_t_test) == (None, None, None)
+    assert np.isnan(stats.ttest_rel(list(same.values()), list(same.values())).pvalue), "scipy has no p either"
+
+
+# 0.9 - 0.6 and 0.4 - 0.1 differ in their last bits
+@pytest.mark.parametrize("lower", [(0.1, 0.1, 0.1), (0.6, 0.1, 0.2)])
+def test_one_difference_on_every_topic_has_no_t_test_and_a_randomisation_test(lower):
+    a, b = tables([(value + 0.3, value) for value in lower])
+    found = compare(a, b)
+    assert found.p_randomisation == 2 / 8
+    assert found.difference == pytest.approx(0.3)
+    assert (found.interval, found.smallest_detectable, found.p_t_test) == (None, None, None)
+    assert beaten({"a": a, "b": b}, "t-test") == {"a": [], "b": []}
+
+
+@pytest.mark.parametrize("topics", [6, 40])
+def test_one_difference_on_enough_topics_is_significant_by_the_randomisation_test(topics):
+    a, b = tables([(0.4, 0.1)] * topics)
+    assert compare(a, b).p_randomisation == pytest.approx(2 / 2**topics)
+    assert beaten({"a": a, "b": b}, "randomisation") == {"a": ["b"], "b": []}
+
+
+def test_a_system_of_one_value_has_no_bootstrap_interval():
+    found = bootstrap_intervals({"none": {"1": 0.0, "2": 0.0}, "some": {"1": 0.0, "2": 1.0}})
+    assert found["none"] == pytest.approx((0, np.nan, np.nan), nan_ok=True)
+    assert found["some"] == (0.5, 0, 1)
+
+
+def test_the_command_prints_null_where_there_is_no_t_test(command, tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.run").write_text("".join(f"{topic} Q0 d 1 1.0 t\n" for topic in "123"))
+    (tmp_path / "qrels").write_text("".join(f"{topic} 0 d 1\n" for topic in "123"))
+    ended = command(main, tmp_path / "a.run", tmp_path / "b.run", "--qrels", tmp_path / "qrels")
+    found = json.loads(ended.out, parse_constant=pytest.fail)
+    assert (found["p_t_test"], found["interval"], found["smallest_detectable"]) == (None, None, None)
+    assert (found["difference"], found["p_randomisation"]) == (0, 1)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("use", [compare, lambda a, b: beaten({"a": a, "b": b}, "t-test")])
+def test_what_is_no_number_is_refused(use, value):
+    with pytest.raises(UserError, match="topic 2"):
+        use({"1": 0.1, "2": value}, {"1": 0.1, "2": 0.2})
 
 
 def test_small_differences_can_be_ties():
@@ -130,13 +255,61 @@ def test_holm_is_as_r_and_statsmodels_have_it():
     assert holm([]) == []
 
 
-def test_many_comparisons_at_once_are_the_single_ones():
-    systems = [tables(random_pairs(30, seed))[0] for seed in range(4)]
-    topics = sorted(systems[0])
-    differences = np.array([[system[t] - systems[0][t] for system in systems[1:]] for t in topics])
-    singly = [compare(system, systems[0]) for system in systems[1:]]
-    assert p_values(differences, "randomisation").tolist() == [found.p_randomisation for found in singly]
-    assert p_values(differences, "t-test").tolist() == pytest.approx([found.p_t_test for found in singly], rel=1e-9)
+def test_holm_leaves_out_what_has_no_p_as_r_does():
+    # R: p.adjust(c(0.01, NA, 0.04, 0.03, 0.005), "holm")
+    assert holm([0.01, np.nan, 0.04, 0.03, 0.005]) == pytest.approx([0.03, np.nan, 0.06, 0.06, 0.02], nan_ok=True)
+
+
+@pytest.mark.parametrize("topics", [12, 30])
+def test_many_comparisons_at_once_are_the_single_ones(topics):
+    systems = {str(seed): tables(random_pairs(topics, seed))[0] for seed in range(4)}
+    together = compare_all(systems, "0")
+    assert together == {name: compare(systems[name], systems["0"]) for name in "123"}
+
+
+def many_systems(count, topics=50):
+    """Return systems that are each a little better than the one before, on topics of one difficulty or another."""
+    generator = np.random.default_rng(7)
+    difficulty = generator.random(topics) / 2
+    return {
+        f"s{number}": {
+            str(topic): float(value)
+            for topic, value in enumerate(difficulty + number / count / 3 + generator.normal(0, 0.05, topics))
+        }
+        for number in range(count)
+    }
+
+
+@pytest.mark.parametrize("count", [32, 40])
+def test_the_randomisation_test_finds_what_the_t_test_finds_however_many_the_pairs(count):
+    systems = many_systems(count, 25)
+    randomised, t_tested = ({(a, b) for a, worse in beaten(systems, test).items() for b in worse} for test in TESTS)
+    assert len(t_tested) > count
+    assert len(randomised ^ t_tested) < 0.03 * len(t_tested)
+    assert all(int(a[1:]) > int(b[1:]) for a, b in randomised)
+
+
+def test_the_memory_of_many_pairs_is_bounded():
+    systems = many_systems(118)
+    array = np.array([list(by_topic.values()) for by_topic in systems.values()]).T
+    pairs = np.array(list(combinations(range(118), 2)))[:100]
+    tracemalloc.start()
+    randomisation_test(array, pairs)
+    t_test(array, np.array(list(combinations(range(118), 2))))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6
+
+
+def test_few_topics_cannot_make_many_comparisons_significant():
+    assert attainable(6, 1)
+    assert not attainable(5, 1), "2 of 32 assignments: 0.0625"
+    low, high = {str(i): 0.1 for i in range(8)}, {str(i): 0.5 + i / 100 for i in range(8)}
+    others = {f"o{n}": {t: v + n / 1000 for t, v in low.items()} for n in range(3)}
+    assert beaten({"low": low, "high": high}, "randomisation")["high"] == ["low"]
+    assert attainable(8, 1)
+    assert beaten({"high": high, "low": low, **others}, "randomisation")["high"] == []
+    assert not attainable(8, 10), "2 of 256, times the 10 pairs of 5 systems"
 
 
 @pytest.mark.parametrize("test", ["randomisation", "t-test"])
@@ -174,7 +347,9 @@ def test_the_bootstrap_interval_is_scipys_on_the_same_draws(topics):
     a, b = tables(random_pairs(topics, seed=topics))
     array = np.array([[by_topic[topic] for topic in sorted(a)] for by_topic in (a, b)])
     generator = np.random.default_rng(SEED)
-    found = stats.bootstrap((array,), np.mean, n_resamples=RESAMPLES, axis=-1, method="percentile", rng=generator)
+    found = stats.bootstrap(
+        (array,), np.mean, n_resamples=BOOTSTRAP_RESAMPLES, axis=-1, method="percentile", rng=generator
+    )
     expected = np.transpose(found.confidence_interval)
     ours = bootstrap_intervals({"a": a, "b": b}).values()
     assert [interval[1:] for interval in ours] == pytest.approx(expected, abs=1e-12)
@@ -192,11 +367,11 @@ def test_the_bootstrap_interval_does_not_change_between_calls_nor_with_the_order
     order = list(a)
     random.Random(seed).shuffle(order)
     both = bootstrap_intervals({"a": {t: a[t] for t in order}, "b": b})
-    assert both["a"] == pytest.approx(bootstrap_intervals({"a": a})["a"], abs=1e-12)
-    assert both == bootstrap_intervals({"a": a, "b": b})
+    assert both["a"] == pytest.approx(bootstrap_intervals({"a": a})["a"], abs=1e-12, nan_ok=True)
+    np.testing.assert_equal(bootstrap_intervals({"a": a, "b": b}), both)
     for mean, low, high in both.values():
-        assert low <= mean + 1e-12
-        assert mean <= high + 1e-12
+        assert np.isnan(low) or low <= mean + 1e-12
+        assert np.isnan(high) or mean <= high + 1e-12
 
 
 # Power
@@ -223,4 +398,4 @@ def test_a_comparison_knows_what_it_could_have_seen():
     a, b = tables(random_pairs(25, 3))
     deviation = np.std([a[t] - b[t] for t in a], ddof=1)
     assert compare(a, b).smallest_detectable == pytest.approx(smallest_detectable(deviation, 25))
-    assert compare(a, dict(a)).smallest_detectable == 0
+    assert compare(a, dict(a)).smallest_detectable is None, "no variance, no power"

@@ -1,6 +1,5 @@
 """The tables and charts of the Topics and Topic pages, against cases worked by hand."""
 
-import math
 import re
 
 import numpy as np
