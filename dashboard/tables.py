@@ -79,7 +79,7 @@ def differences(a: Mapping[str, float], b: Mapping[str, float] | None, topics: M
 def verdict(label_a: str, label_b: str, measure: str, found: Comparison) -> str:
     """Say in a sentence how two systems compare."""
     if found.interval is None and abs(found.difference) < ROUNDING:
-        return f"{label_a} and {label_b} have the same {measure} on all {found.topics} topics."
+        return f"Over {found.topics} topics, {label_a} and {label_b} have the same {measure} on each."
     t_test = "" if found.p_t_test is None else f", {p_text(found.p_t_test)} by t-test"
     return (
         f"Over {found.topics} topics, {label_a} minus {label_b} is {found.difference:+.4f} {measure}"
