@@ -20,7 +20,7 @@ import numpy as np
 from rank_bm25 import BM25Okapi
 
 from core import cli
-from core.analyzer import Analyzer
+from core.analyzer import VERSION, Analyzer
 from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, writing
 from core.collection import collection_digests, read_built_collection
 from core.compiled import compiled
@@ -248,7 +248,8 @@ def index_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
     """Return the settings that shape the index, for its manifest."""
     bm25 = profile.bm25.model_dump(exclude={"engine"})
     expansion = {"expansion": system.expansion.model_dump()} if system.expanded else {}
-    return bm25 | profile.analyzer.model_dump() | {"expanded": system.expanded} | expansion
+    analyzer = profile.analyzer.model_dump() | {"analyzer_version": VERSION}
+    return bm25 | analyzer | {"expanded": system.expanded} | expansion
 
 
 def index_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:

@@ -90,11 +90,9 @@ def new_terms(analyzer: Analyzer, document: Document, queries: Iterable[str]) ->
     spelled: dict[str, str] = {}
     counts: dict[str, int] = {}
     for query in queries:
-        found: dict[str, str] = {}
-        for word in query.split():
-            found |= dict.fromkeys(analyzer.tokens(word), word.strip("?!.,;:\"'()").casefold())
-        for token in analyzer.tokens(query):
-            spelled.setdefault(token, found.get(token, token))
-        for token in set(analyzer.tokens(query)) - known:
+        spans = list(analyzer.spans(query))
+        for token, begin, end in spans:
+            spelled.setdefault(token, query[begin:end].casefold())
+        for token in {token for token, _, _ in spans} - known:
             counts[token] = counts.get(token, 0) + 1
     return sorted(((spelled[token], count) for token, count in counts.items()), key=lambda pair: (-pair[1], pair[0]))

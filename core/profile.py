@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import Stemmer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from core.artifacts import OWN_DIGEST, RESERVED, fits_own_digest
@@ -18,6 +19,11 @@ else:
     import tomli as tomllib
 
 PROFILES = Path(__file__).parent / "profiles"
+STOP_WORD_LANGUAGES = (
+    *("danish", "dutch", "french", "german", "italian"),
+    *("norwegian", "portuguese", "russian", "spanish", "swedish", "turkish"),
+)
+"""Languages whose stop words bm25s has; its Chinese and Korean lists are of words, where the analyzer makes bigrams."""
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 
 
@@ -58,10 +64,27 @@ class CollectionSettings(Section):
 class AnalyzerSettings(Section):
     """How text becomes tokens for BM25."""
 
-    stop_words: Literal["none", "short", "long"] = "long"
-    stemmer: Literal["none", "porter", "english"] = "english"
+    stop_words: str = "long"
+    """"none"; for English "short" (Lucene's 33 words), "long" (NLTK's, see `core.analyzer.stop_words`) or "glasgow"
+    (scikit-learn's 318); or NLTK's list for another language, one of `STOP_WORD_LANGUAGES`."""
+    stemmer: str = "english"
+    """"none", or an algorithm of PyStemmer: "english", "porter", "german", "french" and others."""
     unify_names: bool = True
     """Write the many spellings of the virus and the disease in one way (see core/analyzer.py)."""
+
+    @field_validator("stop_words")
+    @classmethod
+    def _listed(cls, name: str) -> str:
+        if name not in (known := ("none", "short", "long", "glasgow", *STOP_WORD_LANGUAGES)):
+            raise ValueError(f"there is no list {name!r} of stop words; there are {', '.join(known)}")
+        return name
+
+    @field_validator("stemmer")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in (known := ("none", *Stemmer.algorithms())):
+            raise ValueError(f"PyStemmer has no stemmer {name!r}; it has {', '.join(known)}")
+        return name
 
 
 class Bm25Settings(Section):
