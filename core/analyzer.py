@@ -12,7 +12,7 @@ Words are found in the text as it is written, and each is normalised by itself:
 3. The many spellings of the virus and the disease become one token each: "SARS-CoV-2", "SARS CoV 2", "SARSCoV2",
    "2019-nCoV", "nCoV-2019" and "HCoV-19" are `sarscov2`; "COVID-19", "COVID 19", "covid19" and "COVID" are `covid19`.
    The virus of 2003 keeps its two words, as "MERS-CoV" does: "SARS-CoV", "SARSCoV" and "SARS-CoV-1" are `sars cov`.
-4. English possessives and contracted verbs lose their ending ("virus's", "they're"; see Lucene's
+4. English possessives and contracted verbs lose their ending ("virus's", "COVID-19's", "they're"; see Lucene's
    EnglishPossessiveFilter). In French, Italian and Catalan an apostrophe separates words ("l'hôpital").
 5. Stop words are dropped. A stop word in capitals is an acronym and stays: WHO, IT, NO (nitric oxide). This applies
    neither to AND, OR and NOT, nor to a text without lower-case letters that holds two or more other stop words.
@@ -43,7 +43,7 @@ NLTK_PIECES = {"d", "ll", "m", "ma", "o", "re", "s", "t", "ve", "y"}
 """Words of NLTK's English list that are pieces of contractions; here they would drop the T of T cells."""
 NLTK_LACKS = {"ain't", "can't", "cannot", "could", "may", "might", "must", "ought", "shall", "us", "would"}
 """Modal verbs that NLTK's English list has in negated contractions alone or not at all, two contractions, a pronoun."""
-POSSESSIVE = re.compile("(?<=.)'(?:s|re|ve|ll|d|m)$")
+CONTRACTED = re.compile("'(?:s|re|ve|ll|d|m)$", re.IGNORECASE)
 ELISION = {  # of Lucene's analyzers of these languages
     "catalan": re.compile("^(?:[dlmnst])'"),
     "french": re.compile("^(?:[cdjlmnst]|qu|jusqu|quoiqu|lorsqu|puisqu)'"),
@@ -56,7 +56,7 @@ IGNORABLE = re.compile(  # Default_Ignorable_Code_Point of Unicode's DerivedCore
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-APOSTROPHES = "'’‘‛ʼ′´`＇"
+APOSTROPHES = "'’‘‛ʼ′´`＇׳"
 SOUTHEAST_ASIAN = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\ua9e0-\ua9ff\uaa60-\uaadf"
 ZERO_WIDTH_SEPARATOR = re.compile(f"(?<=[{SOUTHEAST_ASIAN}])\u200b(?=[{SOUTHEAST_ASIAN}])")
 CJK = (
@@ -124,6 +124,8 @@ def _flat_character(character: str) -> str:
         return INVISIBLE
     if character in APOSTROPHES:
         return "'"
+    if character == "״":  # the quotation mark of Hebrew acronyms
+        return '"'
     if category == "Pd" or character == "−":
         return "-"
     if character == "İ":
@@ -135,12 +137,14 @@ def _flat_character(character: str) -> str:
 
 
 def _stands_apart(character: str) -> bool:
-    """Tell whether a character is short for others, as ², ½, ①, Ⅳ and ㎏ are, and no part of the word beside it."""
+    """Tell whether a character is short for others, as ², ᵃ, ½, ①, Ⅳ and ㎏ are, and no part of the word beside it."""
     category = unicodedata.category(character)
-    if category not in ("No", "Nl", "So") or _is_radical(character):
+    if category not in ("No", "Nl", "So", "Lm", "Lo") or _is_radical(character):
         return False
     kind = unicodedata.decomposition(character).partition(" ")[0]
-    return kind.startswith("<") and (kind, category) != ("<super>", "So")
+    if kind == "<super>":
+        return category != "So"  # ™ and the like are no words
+    return kind.startswith("<") and category in ("No", "Nl", "So")
 
 
 def _is_radical(character: str) -> bool:
@@ -153,12 +157,15 @@ def word_pattern(unify_names: bool, ascii_only: bool) -> re.Pattern[str]:
     """Return the pattern of a word in a flattened text, or of a name of several words; it has no groups."""
     if ascii_only:
         word = r"[a-zA-Z0-9]+(?:(?<![0-9])'(?=[a-zA-Z])[a-zA-Z0-9]+)*"
+        word += r"|(?<=[a-zA-Z0-9)\]\"])'[sS](?![a-zA-Z0-9])"
         return re.compile(f"{_names('a-zA-Z0-9', '')}|{word}" if unify_names else word)
     within, apart = _character_classes()
     letter, subscripts = r"[^\W\d_]", "₀-₉"
     no_digit_before = rf"(?<!\d)(?<!\d{INVISIBLE})"
-    more = f"{no_digit_before}(?:'{INVISIBLE}*(?={letter})[{within}]|[{subscripts}])[{within}]*"
+    hebrew = r"(?<=[א-ת])\x22(?=[א-ת])"
+    more = f"(?:{no_digit_before}(?:'{INVISIBLE}*(?={letter})[{within}]|[{subscripts}])|{hebrew})[{within}]*"
     word = rf"(?=[^\W_])[{within}]+(?:{more})*|(?:{CJK_CHARACTER.pattern})+|[{apart}]+"
+    word += rf"|(?<=[{within}{CJK}{apart})\]\"”])'{INVISIBLE}*[sS](?![{within}])"
     return re.compile(f"{_names(within, f'{INVISIBLE}*')}|{word}" if unify_names else word)
 
 
@@ -257,6 +264,8 @@ class Analyzer:
         """Return the tokens of one word of a flattened text, each with its begin and end in the word."""
         if self.settings.unify_names and (name := _name_pattern(word.isascii()).fullmatch(word)):
             return [(token, 0, len(word)) for token in str(name.lastgroup).split("_")]
+        if word.startswith("'"):  # the possessive of a name, of digits or of what stands in brackets
+            return []
         if word.isascii():
             token = self._token(word.lower(), word)
             return [(token, 0, len(word))] if token else []
@@ -273,7 +282,7 @@ class Analyzer:
     def _token(self, folded: str, word: str) -> str:
         """Return the token of a folded word, "" of a stop word."""
         if self._is_english and "'" in folded:
-            folded = POSSESSIVE.sub("", folded)
+            folded = CONTRACTED.sub("", folded)
         for elision in self._elisions:
             folded = elision.sub("", folded)
         if folded in self._stop_words and not (folded not in OPERATORS and _is_acronym(word)):
@@ -282,7 +291,7 @@ class Analyzer:
 
 
 def _is_acronym(word: str) -> bool:
-    letters = POSSESSIVE.sub("", word.replace(INVISIBLE, ""))
+    letters = CONTRACTED.sub("", word.replace(INVISIBLE, ""))
     return len(letters) > 1 and letters.isalpha() and letters.isupper()
 
 

@@ -88,7 +88,7 @@ class AnalyzerSettings(Section):
 
 
 class Bm25Settings(Section):
-    """BM25's parameters (Robertson & Zaragoza, 2009); k1 and b are the best of a grid on SciFact's training topics."""
+    """BM25's parameters (Robertson & Zaragoza, 2009); k1 and b were chosen on SciFact's training topics."""
 
     engine: Literal["bm25s", "rank_bm25"] = "bm25s"
     k1: float = Field(1.5, ge=0)

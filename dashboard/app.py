@@ -1,6 +1,6 @@
 """The dashboard's frame: navigation, the choice of collection, and what every page says of it.
 
-python -m streamlit run dashboard/app.py
+dashboard/server.py serves it.
 """
 
 import sys

@@ -20,6 +20,7 @@ from core.profile import AnalyzerSettings, Bm25Settings, CollectionSettings
 
 CHANGES: dict[str, tuple[dict, dict]] = {
     "as shipped": ({}, {}),
+    "scikit-learn's stop words": ({"stop_words": "glasgow"}, {}),
     "33 stop words": ({"stop_words": "short"}, {}),
     "no stop words": ({"stop_words": "none"}, {}),
     "no stemming": ({"stemmer": "none"}, {}),

@@ -12,11 +12,11 @@ looks at each page for a moment before it asks for the next. What a browser then
 import argparse
 import asyncio
 import json
+import os
 import random
 import re
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,9 +31,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core.artifacts import ARTIFACTS, ROOT
+from core.artifacts import ARTIFACTS
 from core.collection import read_built_collection
-from scripts.start import answers
+from scripts.start import child, server_command, wait_for
 
 QUERIES = (
     "loss of smell",
@@ -146,21 +146,6 @@ async def load(port: int, process: int, options: argparse.Namespace) -> tuple[Ta
     return tally, memory
 
 
-def start_server(port: int, log: Path) -> subprocess.Popen[bytes]:
-    """Start a dashboard on localhost and wait until it answers."""
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output)
-    for _ in range(600):
-        if answers(port):
-            return server
-        time.sleep(0.2)
-        if server.poll() is not None:
-            break
-    server.terminate()
-    sys.exit(f"the dashboard did not start: {log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
-
-
 def p95(seconds: list[float]) -> float:
     """Return the 95th percentile, to the millisecond."""
     return round(sorted(seconds)[int(0.95 * (len(seconds) - 1))], 3)
@@ -200,12 +185,13 @@ def main() -> None:
             port = free.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
-        server = start_server(port, log)
-        try:
+        with (
+            log.open("wb") as output,
+            child(server_command(sys.executable, port), os.environ, output, output) as server,
+        ):
+            if not wait_for(server, port):
+                sys.exit(f"the dashboard did not start: {log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
             tally, memory = asyncio.run(load(port, server.pid, options))
-        finally:
-            server.terminate()
-            server.wait(20)
         found = summary(tally, memory, options.sessions, log.read_text(errors="replace"))
     if options.json:
         print(json.dumps(found))

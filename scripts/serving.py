@@ -3,29 +3,20 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from environment import ROOT
-from start import answers, free_port
+from start import child, free_port, server_command, wait_for
 
 
 @contextmanager
 def server(port: int) -> Iterator[str]:
     """Start a dashboard at the first free port from `port` on, yield its address once it answers, and end it."""
     port = free_port(port)
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py"), "--server.headless=true"]
-    process = subprocess.Popen([*command, f"--server.port={port}"], cwd=ROOT, env=os.environ, stdout=subprocess.DEVNULL)
-    try:
-        while not answers(port):
-            if process.poll() is not None:
-                sys.exit("the dashboard did not start")
-            time.sleep(0.05)
+    with child(server_command(sys.executable, port), os.environ, subprocess.DEVNULL) as process:
+        if not wait_for(process, port):
+            sys.exit("the dashboard did not start")
         yield f"http://localhost:{port}"
-    finally:
-        process.terminate()
-        process.wait()

@@ -3,11 +3,13 @@
 
     python3 scripts/start.py [--profile P] [--port N] [--no-browser]
 
-Needs Python 3.10 to 3.13 and nothing else. Ctrl-C ends it.
+Needs Python 3.10 to 3.13 and nothing else. Ctrl-C ends it. What it started ends with it, however it ends.
 """
 
 import argparse
 import contextlib
+import errno
+import http.client
 import json
 import os
 import signal
@@ -18,14 +20,25 @@ import time
 import urllib.error
 import urllib.request
 import webbrowser
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from environment import ROOT, ensure
 
-SAMPLE = ROOT / "artifacts" / "sample"
+SAMPLE = Path(os.environ.get("RANKSCOPE_ARTIFACTS", ROOT / "artifacts")).resolve() / "sample"
+LOCK = ROOT / ".start.lock"
+"""Held while the environment and the sample are made, so that two starts do not make them at once."""
 PATIENCE_SECONDS = 120
+END_SECONDS = 10
+ATTEMPTS = 5
+"""Ports that are tried where another program takes the free one first."""
+
+
+class Ended(BaseException):
+    """A signal asked this process to end; its number is the only argument."""
 
 
 def main() -> None:
@@ -36,14 +49,113 @@ def main() -> None:
     parser.add_argument("--models", metavar="DIR", help="folder of models: DIR/NAME is used for the model NAME")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     options = parser.parse_args()
-    python = ensure(ROOT / "requirements.txt")
     environment = os.environ | {"RANKSCOPE_PROFILE": options.profile}
     if options.models:
         environment["RANKSCOPE_MODELS"] = str(Path(options.models).resolve())
+    end_by_signals()
+    try:
+        with alone(LOCK, "another start is preparing the dashboard"):
+            python = ensure(ROOT / "requirements.txt")
+            make_sample(python, environment)
+        sys.exit(serve(python, environment, options.port, open_browser=not options.no_browser))
+    except Ended as ended:
+        print("\nEnded.")
+        sys.exit(0 if ended.args[0] == signal.SIGINT else 128 + ended.args[0])
+
+
+def end_by_signals() -> None:
+    """Turn the signals that end a process into `Ended`; those that are ignored (nohup) stay so."""
+
+    def end(number: int, _frame: object) -> None:
+        for other in numbers:
+            signal.signal(other, signal.SIG_IGN)  # what was started is ended once, undisturbed
+        raise Ended(number)
+
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    for number in numbers:
+        signal.signal(number, end)
+
+
+@contextlib.contextmanager
+def child(
+    command: list[str],
+    environment: Mapping[str, str],
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | IO[bytes] | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Python script or `-m MODULE` (its interpreter first) that ends with the block and with this process."""
+    command = [command[0], str(ROOT / "scripts" / "attached.py"), *command[1:]]
+    # In a session of its own: a terminal's Ctrl-C and hang-up come to this process alone.
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.stdin:
+            process.stdin.close()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def alone(path: Path, otherwise: str) -> Iterator[None]:
+    """Hold a file's lock, which the system frees when a process ends; wait while another process holds it."""
+    try:
+        file = path.open("a+")
+    except OSError:  # nothing can be made in a folder that cannot be written
+        yield
+        return
+    with file:
+        said = False
+        while not locks(file.fileno()):
+            if not said:
+                print(f"Waiting: {otherwise} ...", flush=True)
+            said = True
+            time.sleep(0.2)
+        yield
+
+
+def locks(file: int) -> bool:
+    """Lock an open file; tell whether that could be done."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def make_sample(python: Path, environment: Mapping[str, str]) -> None:
+    """Build what the sample lacks, once no other build of it runs."""
+    if not missing_of_sample():
+        return
+    with alone(SAMPLE / ".lock", "a build of the sample is running"):  # the lock of every build, see core/artifacts.py
+        pass
+    if not (missing := missing_of_sample()):
+        return
+    print(f"Making what the sample lacks ({', '.join(missing)}) ...", flush=True)
+    with child([str(python), str(ROOT / "scripts" / "build.py"), "--profile", "sample"], environment) as build:
+        build.wait()
     if missing := missing_of_sample():
-        print(f"Making what the sample lacks ({', '.join(missing)}) ...", flush=True)
-        subprocess.run([python, ROOT / "scripts" / "build.py", "--profile", "sample"], env=environment, check=False)
-    sys.exit(serve(python, environment, free_port(options.port), open_browser=not options.no_browser))
+        print(f"The sample is served without what could not be made: {', '.join(missing)}.", file=sys.stderr)
 
 
 def missing_of_sample() -> list[str]:
@@ -60,50 +172,79 @@ def missing_of_sample() -> list[str]:
 
 
 def free_port(wanted: int) -> int:
-    """Return the first port from `wanted` on that nothing listens at."""
-    for port in range(wanted, wanted + 100):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return port
-    sys.exit(f"no free port from {wanted} to {wanted + 99}; give another with --port")
+    """Return the first port from `wanted` on that nothing listens at, by IPv4 or IPv6.
+
+    "localhost" is both 127.0.0.1 and ::1: a browser may ask either.
+    """
+    for port in range(wanted, min(wanted + 100, 65536)):
+        if is_free(socket.AF_INET, "127.0.0.1", port) and is_free(socket.AF_INET6, "::1", port):
+            return port
+    sys.exit(f"no free port from {wanted} to {wanted + 99}; give another with --port, up to 65535")
 
 
-def serve(python: Path, environment: dict[str, str], port: int, open_browser: bool) -> int:
-    """Run Streamlit until it ends or Ctrl-C comes, and return its exit status."""
-    command = [str(python), "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py")]
-    command += ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
-    started = time.monotonic()
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
-    address = f"http://localhost:{port}"
+def is_free(family: int, address: str, port: int) -> bool:
+    """Tell whether nothing listens at an address, or the machine has none of its family."""
     try:
-        while server.poll() is None and not answers(port):
-            if time.monotonic() - started > PATIENCE_SECONDS:
-                server.terminate()
+        probe = socket.socket(family)
+    except OSError:
+        return family == socket.AF_INET6
+    with probe:
+        probe.settimeout(1)
+        if probe.connect_ex((address, port)) == 0:
+            return False
+    with socket.socket(family) as probe:
+        if os.name == "posix":  # where it lets ports be taken that are closing, and no others
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            return family == socket.AF_INET6 and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+    return True
+
+
+def serve(python: Path, environment: Mapping[str, str], wanted: int, open_browser: bool) -> int:
+    """Run Streamlit until it ends, and return its exit status; take another port where one is taken meanwhile."""
+    for _ in range(ATTEMPTS):
+        port = free_port(wanted)
+        with child(server_command(python, port), environment, subprocess.DEVNULL) as server:
+            if wait_for(server, port):
+                address = f"http://localhost:{port}"
+                print(f"RankScope is at {address} (Ctrl-C ends it)", flush=True)
+                if open_browser:
+                    webbrowser.open(address)
+                return server.wait()
+            if server.poll() is None:
                 print(f"The server did not answer within {PATIENCE_SECONDS} seconds.", file=sys.stderr)
                 return 1
-            time.sleep(0.1)
-        if server.poll() is None:
-            print(f"RankScope is at {address} (Ctrl-C ends it)", flush=True)
-            if open_browser:
-                webbrowser.open(address)
-        return server.wait()
-    except KeyboardInterrupt:
-        server.terminate()
-        server.wait()
-        print("\nEnded.")
-        return 0
+        if free_port(port) == port:  # it was not for the port that the server ended
+            break
+    print(f"The server ended with status {server.returncode} before it answered.", file=sys.stderr)
+    return server.returncode or 1
 
 
-def answers(port: int) -> bool:
-    """Tell whether the server's health page answers."""
+def server_command(python: Path | str, port: int) -> list[str]:
+    """Return the command of a dashboard on this machine, for `child`."""
+    command = [str(python), "-m", "streamlit", "run", str(ROOT / "dashboard" / "server.py")]
+    return [*command, "--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
+
+
+def wait_for(server: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until a server answers, at most `PATIENCE_SECONDS`; tell whether it does."""
+    started = time.monotonic()
+    while server.poll() is None and time.monotonic() - started < PATIENCE_SECONDS:
+        if process_at(port) == server.pid:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def process_at(port: int) -> int | None:
+    """Return the process id that the dashboard at a port tells, None where none answers or something else does."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, OSError):
-        return False
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/process-id", timeout=1) as answer:
+            return int(answer.read(20))
+    except (urllib.error.URLError, OSError, ValueError, http.client.HTTPException):
+        return None
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     log = artifacts / "server.log"
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", "dashboard/server.py", "--server.port", str(port)]
     environment = {k: v for k, v in os.environ.items() if k != "RANKSCOPE_PROFILE"}
     environment["RANKSCOPE_ARTIFACTS"] = str(artifacts)
     with log.open("w") as output:

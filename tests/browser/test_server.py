@@ -54,11 +54,36 @@ def test_a_page_of_another_site_cannot_open_a_session(address: str) -> None:
         connect(f"ws://evil.example:{port}/_stcore/stream", sock=rebound, origin=f"http://evil.example:{port}")
 
 
-def test_no_other_site_may_read_an_answer(address: str) -> None:
+FOREIGN = ["http://localhost:9999", "http://127.0.0.1:9999", "http://localhost", "http://evil.example", "null", "x", ""]
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_a_page_of_another_port_cannot_open_a_session_nor_ask_anything(address: str, origin: str) -> None:
+    with pytest.raises(InvalidStatus):
+        stream(address, additional_headers={"Origin": origin})
+    for path in ("/", "/_stcore/health", "/_stcore/host-config", "/process-id"):
+        status, headers = status_of(address + path, Origin=origin)
+        assert status == 403
+        assert "access-control-allow-origin" not in headers
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:{port}", "localhost.evil.example", "localhost@evil.example"]
+)
+def test_another_name_of_this_machine_is_refused(address: str, host: str) -> None:
+    host = host.format(port=address.rsplit(":", 1)[1])
     for path in ("/", "/_stcore/health", "/_stcore/host-config"):
-        status, headers = status_of(address + path, Origin="http://evil.example")
-        assert status == 200
-        assert headers.get("access-control-allow-origin") in (None, "http://localhost:8501")
+        assert status_of(address + path, Host=host)[0] == 403
+        assert status_of(address + path, Host=host, Origin=f"http://{host}")[0] == 403
+
+
+def test_its_own_pages_and_programs_are_answered(address: str) -> None:
+    port = address.rsplit(":", 1)[1]
+    for host in (f"localhost:{port}", f"127.0.0.1:{port}"):
+        assert status_of(f"{address}/", Host=host)[0] == 200
+        assert status_of(f"{address}/", Host=host, Origin=f"http://{host}")[0] == 200
+    with stream(address):
+        pass
 
 
 def test_an_upload_needs_the_token_of_a_page(address: str) -> None:

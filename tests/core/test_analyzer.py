@@ -120,9 +120,9 @@ def test_tokens_are_never_empty_and_hold_no_space(text):
 
 @given(words=st.lists(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=6), max_size=6))
 def test_case_does_not_matter(words):
+    analyzer = Analyzer(AnalyzerSettings(stop_words="none"))  # capitals make acronyms of stop words
     text = " ".join(words)
-    assume(not stop_words("long") & {word.casefold() for word in words})
-    assert DEFAULT.tokens(text.casefold()) == DEFAULT.tokens(text)
+    assert analyzer.tokens(text.casefold()) == analyzer.tokens(text)
 
 
 # Words are found before they are normalised
@@ -135,6 +135,7 @@ def test_case_does_not_matter(words):
         ("Permacol® ©2020 Elsevier℠", "permacol 2020 elsevier"),
         ("10⁵ 10⁻⁵ 10¹² copies", "10 5 10 5 10 12 copies"),
         ("virus¹,² cm² Ca²⁺", "virus 1 2 cm 2 ca 2"),
+        ("Smithᵃ 10ⁿ remdesivirᵀᴹ 1ˢᵗ", "smith a 10 n remdesivir tm 1 st"),
         ("CO₂ H₂O SpO₂ PM₂.₅ log₁₀ 10₂", "co2 h2o spo2 pm2 5 log10 10 2"),
         ("2½ ½ ①② 5㎏ 37℃", "2 1 2 1 2 12 5 kg 37 c"),
         ("angiotensinⅡ typeⅣ", "angiotensin ii type iv"),
@@ -182,6 +183,10 @@ def test_marks_belong_to_their_word(word):
     assert PLAIN.tokens(f"({word}) {word}, {word}") == [rules.fold(word.replace("\u200d", ""))] * 3
 
 
+def test_hebrew_acronyms_are_one_word():
+    assert PLAIN.tokens('צה"ל צה״ל "שלום"') == ['צה"ל', 'צה"ל', "שלום"]
+
+
 def test_a_zero_width_space_separates_words_where_a_script_has_no_spaces():
     assert PLAIN.tokens("ភាសា\u200bខ្មែរ") == ["ភាសា", "ខ្មែរ"]
 
@@ -191,6 +196,13 @@ def test_possessives_and_contractions_leave_no_letter_behind(apostrophe):
     text = "don't the virus's origin, patients' lungs, they're O'Brien's; T cells and the S protein; I've can't"
     expected = ["virus", "origin", "patient", "lung", "o'brien", "t", "cell", "s", "protein"]
     assert DEFAULT.tokens(text.replace("'", apostrophe)) == expected
+    assert DEFAULT.tokens("COVID-19's 1990's (RBD)'s CO₂'s WHO'S".replace("'", apostrophe)) == [
+        "covid19",
+        "1990",
+        "rbd",
+        "co2",
+        "who",
+    ]
     # Lucene's TestEnglishAnalyzer, "possessive removal"
     assert [DEFAULT.tokens(word.replace("'", apostrophe)) for word in ("steven's", "stevens'")] == [["steven"]] * 2
     assert PLAIN.tokens("3'UTR 5'-CACG 'spike'") == ["3", "utr", "5", "cacg", "spike"]
@@ -269,6 +281,7 @@ def test_cjk_characters_are_those_of_unicode():
 @given(st.text(st.characters(categories=["L", "M", "Nd", "P", "Zs", "Sm"]), max_size=20))
 def test_a_word_starts_after_a_letter_only_where_unicode_has_a_boundary(text):
     assume(not re.search(f"[{rules.CJK}{rules.SOUTHEAST_ASIAN}]", rules.flatten(text)))
+    assume(not re.search(f"[{rules._character_classes()[1]}]", text))
     boundaries = {match.start() for match in regex.finditer(r"(?V1w)\b", text)}  # those of UAX #29
     after_letters = {begin for _, begin, _ in PLAIN.spans(text) if begin and text[begin - 1].isalpha()}
     assert after_letters <= boundaries

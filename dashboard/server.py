@@ -1,0 +1,56 @@
+"""The dashboard's web server: Streamlit's, behind a check of who asks.
+
+python -m streamlit run dashboard/server.py
+"""
+
+import os
+from pathlib import Path
+
+import streamlit as st
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit import config
+from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
+
+
+class SameOrigin:
+    """Refuses what a page of another origin asks, a WebSocket included.
+
+    Streamlit checks the Host of WebSockets alone, and lets pages of every port of this machine open them. Here the Host
+    of every request must be in `server.allowedHosts`, and its Origin, which a browser sends with every WebSocket and
+    every request that may change something, must be the dashboard's own or in `server.corsAllowedOrigins`. Programs
+    send no Origin and are not refused.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer 403."""
+        if scope["type"] not in ("http", "websocket") or is_allowed(Headers(scope=scope)):
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})  # before it is accepted: the answer is 403
+        else:
+            await PlainTextResponse("Forbidden: another host or origin\n", 403)(scope, receive, send)
+
+
+def is_allowed(headers: Headers) -> bool:
+    """Tell whether a request's Host is allowed, and its Origin the same or allowed, too."""
+    host = headers.get("host", "").lower()
+    allowed = {f"http://{host}", f"https://{host}", *config.get_option("server.corsAllowedOrigins")}
+    return is_host_allowed(host) and allowed.issuperset(headers.getlist("origin"))
+
+
+async def process_id(_request: Request) -> Response:
+    """Answer with the number of the server's process: who started it knows by it that this is the one."""
+    return PlainTextResponse(str(os.getpid()))
+
+
+app = st.App(
+    Path(__file__).with_name("app.py"), routes=[Route("/process-id", process_id)], middleware=[Middleware(SameOrigin)]
+)
