@@ -14,7 +14,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from tqdm import tqdm
 
 from core import artifacts
-from core.analyzer import Analyzer
+from core.analyzer import VERSION, Analyzer
 from core.artifacts import ROOT, file_digest, writing
 from core.collection import Document
 from core.doc2query import CPU_SAMPLES, QueryPredictor, generate_settings
@@ -79,6 +79,7 @@ def quality(profile: Profile, triples_file: Path | None = None, device: str = "a
     triples_file = triples_file or locate_triples(profile.triples.source, ROOT / "artifacts" / "downloads")
     model = locate_model(profile.doc2query.model)
     settings = generate_settings(profile.doc2query) | {"held_out": profile.triples.held_out}
+    settings |= profile.analyzer.model_dump() | {"analyzer_version": VERSION}
     inputs = {"triples": file_digest(triples_file), "model": model_digest(model)}
     facts: dict[str, Any] = {"model": shown_model(profile.doc2query.model)}
     target = artifacts.ARTIFACTS / "quality" / Path(profile.doc2query.model).name
