@@ -13,7 +13,7 @@ Words are found in the text as it is written, and each is normalised by itself:
    "2019-nCoV", "nCoV-2019" and "HCoV-19" are `sarscov2`; "COVID-19", "COVID 19", "covid19" and "COVID" are `covid19`.
    The virus of 2003 keeps its two words, as "MERS-CoV" does: "SARS-CoV", "SARSCoV" and "SARS-CoV-1" are `sars cov`.
 4. English possessives and contracted verbs lose their ending ("virus's", "COVID-19's", "they're"; see Lucene's
-   EnglishPossessiveFilter). In French, Italian and Catalan an apostrophe separates words ("l'hôpital").
+   EnglishPossessiveFilter). French, Italian and Catalan words lose an elided article ("l'hôpital"; its ElisionFilter).
 5. Stop words are dropped. A stop word in capitals is an acronym and stays: WHO, IT, NO (nitric oxide). This applies
    neither to AND, OR and NOT, nor to a text without lower-case letters that holds two or more other stop words.
 6. The rest is stemmed.
@@ -200,7 +200,7 @@ def _names(within: str, invisible: str, groups: bool = False) -> str:
         return invisible.join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in word)
 
     def sequence(*words: str) -> str:
-        return f"{invisible}{gap}".join(words)
+        return gap.join(words)
 
     sars, cov, n = spelled("sars"), spelled("cov"), spelled("n")
     year, short_year = spelled("2019"), spelled("19")

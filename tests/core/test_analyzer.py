@@ -1,6 +1,7 @@
 """How text becomes tokens, above all the names of the virus and the disease."""
 
 import re
+import time
 import unicodedata
 
 import pytest
@@ -361,6 +362,16 @@ def test_marks_stand_where_the_words_are_written():
         "istanbul": ["İstanbul"],
     }.items():
         assert [text[begin:end] for begin, end in term_finder(DEFAULT, query)(text)] == expected
+
+
+@pytest.mark.parametrize(
+    "run", ["\u200b", " ", "-", "\u00ad ", "'", "\u200b'", "₂", "\u0301", "s\u200b", "\u1161", "⁵", '"']
+)
+def test_long_runs_take_no_time(run):
+    for beginning in ("sars", "sars-cov", "covid", "2019", "n", "א", "病", "10"):
+        started = time.perf_counter()
+        list(DEFAULT.spans(f"{beginning}{run * 20_000}x"))
+        assert time.perf_counter() - started < 2
 
 
 # Other languages
