@@ -282,13 +282,13 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.ann`: sweep every dense system of the profile."""
     parser = argparse.ArgumentParser(prog="python -m core.ann", description=__doc__)
     cli.add_profile_options(parser)
-    parser.add_argument("--system", help="only this system")
+    cli.add_systems_option(parser)
     parser.add_argument("--size", type=int, default=0, help="simulate this number of documents, or draw so few of them")
     engines.add_options(parser)
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
     engine = engines.chosen(options)
-    chosen = [s for s in profile.system if s.kind == "dense" and options.system in (None, s.name)]
+    chosen = [s for s in cli.chosen_systems(profile, options.systems) if s.kind == "dense"]
     cli.each(
         (s.name, functools.partial(sweep, profile, s, folder, options.device, options.size, engine)) for s in chosen
     )

@@ -223,7 +223,7 @@ def writing(
         _finish_seal(old, folder)
         started = time.perf_counter()
         try:
-            if partial.exists() and not (resume and key_file.is_file() and key_file.read_text() == key):
+            if partial.exists() and not (resume and key_file.is_file() and key_file.read_text(encoding="utf-8") == key):
                 shutil.rmtree(partial)
             partial.mkdir(exist_ok=True)
             write_text(key_file, key)

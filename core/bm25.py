@@ -314,8 +314,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.bm25`: index the built collection for every BM25 system of the profile."""
     parser = argparse.ArgumentParser(prog="python -m core.bm25", description=__doc__)
     cli.add_profile_options(parser)
-    profile, folder = cli.profile_and_folder(parser.parse_args(arguments))
-    cli.each((s.name, functools.partial(build_index, profile, s, folder)) for s in profile.system if s.kind == "bm25")
+    cli.add_systems_option(parser)
+    options = parser.parse_args(arguments)
+    profile, folder = cli.profile_and_folder(options)
+    lexical = [system for system in cli.chosen_systems(profile, options.systems) if system.kind == "bm25"]
+    cli.each((system.name, functools.partial(build_index, profile, system, folder)) for system in lexical)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 
 from core import ann, bm25, cli, collection, doc2query, encode, evaluate, milvus_index, query_scores, search
 from core.artifacts import (
+    PROFILE,
     ROOT,
     building,
     finish_seals,
@@ -65,6 +66,9 @@ def steps(
 
     Args:
         systems: the names of those that are built; none means all.
+
+    Raises:
+        UserError: there is no system of one of the names.
     """
     if profile.collection.source not in ("imported", "derived"):  # those are made from files given once
         yield Step(
@@ -76,7 +80,7 @@ def steps(
             ),
             lambda: collection.build_collection(profile, folder),
         )
-    chosen = [system for system in profile.system if not systems or system.name in systems]
+    chosen = cli.chosen_systems(profile, systems)
     dense = [system for system in chosen if system.kind == "dense"]
     lexical = [system for system in chosen if system.kind == "bm25"]
     filtered = any(system.expanded and system.expansion.keep < 1 for system in lexical)
@@ -242,9 +246,6 @@ def build(
     if other and not replace:
         raise UserError(other)
     profile = profile if other else cli.with_imported_runs(profile, folder)
-    names = [system.name for system in profile.system]
-    if unknown := [name for name in systems if name not in names]:
-        raise UserError(f"the profile has no system {', '.join(unknown)}; it has {', '.join(names)}")
     planned = steps(profile, folder, device, triples, systems)
     chosen = [step for step in planned if only in (None, step.stage) and step.stage not in without]
     say(f"Plan for {shown(folder)}:")
@@ -258,13 +259,19 @@ def build(
         say(f"  {verdict}  {step.stage:<16}{shown(step.target)}{why}")
     outcomes = []
     with building(folder):
+        saved = folder / PROFILE
+        before = saved.read_bytes() if saved.is_file() else None
         cli.save_profile(profile, folder)
         finish_seals(folder)
         finish_seals(folder.parent / "models")
         (folder / ERRORS).unlink(missing_ok=True)
         causes: dict[Path, Outcome] = {}
         for step in chosen:
-            outcome = _run(step, causes, only, force, folder)
+            try:
+                outcome = _run(step, causes, only, force, folder)
+            except Exception:  # of the collection: the one that is there stays, with the profile that made it
+                saved.write_bytes(before) if before is not None else saved.unlink()
+                raise
             outcomes.append(outcome)
             if outcome.result in ("failed", "skipped"):
                 say(f"  {outcome.result}  {step.stage} {step.target.name}: {outcome.reason}")

@@ -5,7 +5,7 @@ import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from core.artifacts import ARTIFACTS, PROFILE, ROOT, with_own_digest, write_text
 from core.errors import UserError, in_words
 from core.models import MODELS_VARIABLE
-from core.profile import CollectionSettings, Profile, collection_name_problem, read_profile
+from core.profile import CollectionSettings, Profile, SystemSettings, collection_name_problem, read_profile
 
 
 def add_profile_options(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +32,30 @@ def add_profile_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--models", type=Path, metavar="DIR", help="folder of models: DIR/NAME is used for NAME")
     parser.add_argument("--device", default="auto", help="cuda, mps, cpu or auto (default)")
+
+
+def add_systems_option(parser: argparse.ArgumentParser) -> None:
+    """Add --systems: the names of those that are built, for `chosen_systems`."""
+    parser.add_argument(
+        "--systems", metavar="NAMES", type=names, default=[], help="only these systems of the profile, commas between"
+    )
+
+
+def names(given: str) -> list[str]:
+    """Return the names in a list that has commas between them."""
+    return [name.strip() for name in given.split(",") if name.strip()]
+
+
+def chosen_systems(profile: Profile, systems: Sequence[str]) -> list[SystemSettings]:
+    """Return the systems of these names, all where none is named.
+
+    Raises:
+        UserError: the profile has no system of one of the names.
+    """
+    known = [system.name for system in profile.system]
+    if unknown := [name for name in systems if name not in known]:
+        raise UserError(f"the profile has no system {', '.join(unknown)}; it has {', '.join(known)}")
+    return [system for system in profile.system if not systems or system.name in systems]
 
 
 def profile_and_folder(options: argparse.Namespace) -> tuple[Profile, Path]:

@@ -225,10 +225,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.encode`: encode the built collection with every dense system of the profile."""
     parser = argparse.ArgumentParser(prog="python -m core.encode", description=__doc__)
     cli.add_profile_options(parser)
+    cli.add_systems_option(parser)
     engines.add_options(parser)
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
-    engine, dense = engines.chosen(options), [system for system in profile.system if system.kind == "dense"]
+    engine = engines.chosen(options)
+    dense = [system for system in cli.chosen_systems(profile, options.systems) if system.kind == "dense"]
     cli.each((s.name, functools.partial(encode_collection, profile, s, folder, options.device, engine)) for s in dense)
 
 

@@ -266,8 +266,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.milvus_index`."""
     parser = argparse.ArgumentParser(prog="python -m core.milvus_index", description=__doc__)
     cli.add_profile_options(parser)
-    profile, folder = cli.profile_and_folder(parser.parse_args(arguments))
-    served = [system for system in profile.system if system.kind == "dense" and system.engine == "milvus"]
+    cli.add_systems_option(parser)
+    options = parser.parse_args(arguments)
+    profile, folder = cli.profile_and_folder(options)
+    dense = [system for system in cli.chosen_systems(profile, options.systems) if system.kind == "dense"]
+    served = [system for system in dense if system.engine == "milvus"]
     cli.each((system.name, functools.partial(serve, profile, system, folder)) for system in served)
 
 

@@ -65,11 +65,12 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.search`: search the collection's topics with every system of the profile."""
     parser = argparse.ArgumentParser(prog="python -m core.search", description=__doc__)
     cli.add_profile_options(parser)
+    cli.add_systems_option(parser)
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
     cli.each(
         (s.name, functools.partial(search_topics, profile, s, folder, options.device))
-        for s in profile.system
+        for s in cli.chosen_systems(profile, options.systems)
         if s.kind != "run"
     )
 

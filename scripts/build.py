@@ -18,18 +18,15 @@ from core import cli
 from core.build import STAGES, build, peak_memory_gibibytes
 
 
-def names(given: str) -> list[str]:
-    """Return the names of a list that has commas between them."""
-    return [name.strip() for name in given.split(",") if name.strip()]
-
-
 def main() -> None:
     """Parse, build, and print what became of every stage."""
     parser = argparse.ArgumentParser(description=__doc__)
     cli.add_profile_options(parser)
+    cli.add_systems_option(parser)
     parser.add_argument("--only", metavar="STAGE", help=f"only this stage: {', '.join(STAGES)}")
-    parser.add_argument("--without", metavar="STAGES", type=names, default=[], help="not these stages, commas between")
-    parser.add_argument("--systems", metavar="NAMES", type=names, default=[], help="only these systems, commas between")
+    parser.add_argument(
+        "--without", metavar="STAGES", type=cli.names, default=[], help="not these stages, commas between"
+    )
     parser.add_argument("--replace", action="store_true", help="replace a collection of the same name, other source")
     parser.add_argument("--force", action="store_true", help="make fresh artifacts again, too (trained models stay)")
     parser.add_argument("--triples", type=Path, metavar="FILE", help="MS MARCO triples (default: the profile's)")

@@ -313,6 +313,20 @@ def test_a_build_refuses_before_it_changes_anything_and_keeps_no_run_of_what_it_
     assert len(read_built_collection(folder).documents) == 3
 
 
+def test_a_collection_that_cannot_be_built_changes_no_profile_and_leaves_none(beir_folder, project):
+    folder = project / "artifacts" / "tiny"
+    profile = Profile(collection={"name": "tiny", "source": str(beir_folder())}, system=[], baseline="")
+    wrong = Profile(collection={"name": "tiny", "source": str(beir_folder()), "split": "dev"}, system=[], baseline="")
+    with pytest.raises(UserError, match="--split test"):
+        build(wrong, folder, say=lambda _: None)
+    assert not (folder / "profile.json").exists()
+    build(profile, folder, say=lambda _: None)
+    before = (folder / "profile.json").read_bytes()
+    with pytest.raises(UserError, match="--split test"):
+        build(wrong, folder, say=lambda _: None)
+    assert (folder / "profile.json").read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["a/b", "..", "models", "sample"])
 def test_a_name_must_be_one_that_a_collection_can_have(name, beir_folder, project, command):
     outcome = command(collection.main, "--collection", beir_folder(), f"--name={name}")
