@@ -15,9 +15,11 @@ from transformers import set_seed
 
 from core import artifacts, cli
 from core.ablations_table import FILE, read_ablations, summary
+from core.ann import excluded_positions, search_without
 from core.artifacts import ARTIFACTS, file_digest, writing
 from core.collection import CORPUS, QRELS, TOPICS, Collection, collection_digests, read_built_collection
 from core.encode import encode_texts
+from core.exclusions import EXCLUDED
 from core.finetune import build_model, fit, held_out_evaluator, training_rows
 from core.index import ExactIndex
 from core.measures import evaluate, mean
@@ -54,7 +56,7 @@ def run(profile: Profile, folder: Path, triples_file: Path | None = None, device
         "triples": profile.triples.model_dump(exclude={"source"}),
         "collection": profile.collection.model_dump(include={"name", "split", "topic_field"}),
     }
-    inputs = collection_digests(folder, CORPUS, TOPICS, QRELS) | {
+    inputs = collection_digests(folder, CORPUS, TOPICS, QRELS, EXCLUDED) | {
         "triples": file_digest(triples_file),
         "base": model_digest(base),
     }
@@ -116,7 +118,8 @@ def _figures(
     index = ExactIndex(settings.similarity)
     index.build(encode_texts(model, [document.full_text for document in collection.documents], "document"))
     texts = [topic.text(profile.collection.topic_field) for topic in collection.topics]
-    positions, scores = index.search(encode_texts(model, texts, "query"), 10)
+    excluded = excluded_positions(collection, names)
+    positions, scores = search_without(index, encode_texts(model, texts, "query"), 10, excluded)
     found = run_of([topic.id for topic in collection.topics], names, positions, scores)
     ndcg = mean(evaluate(found, collection.qrels, ["nDCG@10"])["nDCG@10"])
     mrr = evaluator(model)[evaluator.primary_metric]

@@ -14,6 +14,7 @@ import argparse
 import functools
 import json
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,8 @@ from core.collection import QRELS, TOPICS, Collection, Topic, collection_digests
 from core.encode import encode_texts, load_encoder_of, load_vectors
 from core.engines import HERE, Engine, over_shards
 from core.errors import UserError
-from core.index import ExactIndex, VectorIndex
+from core.exclusions import EXCLUDED
+from core.index import ExactIndex, VectorIndex, nothing_found
 from core.index_kinds import make_index
 from core.measures import Evaluator, evaluate, mean
 from core.profile import IndexSettings, Profile, SystemSettings
@@ -75,10 +77,12 @@ def sweep(
         vectors = simulate(np.array(stored), size, profile.ann.seed) if size else np.array(stored)
         if engine.name != "here":
             _build_by_workers(vectors, system.similarity, profile, partial, engine)
-        rows = _measure(vectors, queries, system.similarity, profile, partial)
+        # Simulated documents are none of the collection's.
+        excluded = [] if size else excluded_positions(collection, ids)
+        rows = _measure(vectors, queries, excluded, system.similarity, profile, partial)
         if not size:
             _add_ndcg(rows, collection, ids)
-            facts["similarities"] = _similarities(collection, vectors, queries, ids)
+            facts["similarities"] = _similarities(collection, vectors, queries, excluded, ids)
         table = pd.DataFrame([{k: v for k, v in row.items() if k != "found"} for row in rows])
         table.to_csv(partial / SWEEP, index=False, lineterminator="\n", float_format="%.6g")
         facts |= {"documents": len(vectors), "dimension": vectors.shape[1], "queries": len(queries)}
@@ -115,15 +119,53 @@ class IndexBuilder:
             _built(settings, self.similarity, self.vectors, self.seed, self.partial)
 
 
+def excluded_positions(collection: Collection, ids: list[str]) -> list[set[int]]:
+    """Return, for each topic, the positions of the documents that are left out for it; [] where none is for any."""
+    if not collection.excluded:
+        return []
+    positions = {name: position for position, name in enumerate(ids)}
+    names = [collection.excluded.get(topic.id, set()) for topic in collection.topics]
+    return [{positions[name] for name in own if name in positions} for own in names]
+
+
+def search_without(
+    index: VectorIndex, queries: np.ndarray, k: int, excluded: Sequence[set[int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Search as `VectorIndex.search`, for the k best documents that are not excluded.
+
+    An index is asked for as many more as a query has excluded documents, which are dropped from what it finds.
+
+    Args:
+        excluded: positions, for each query; [] where none is excluded for any.
+    """
+    if not any(excluded):
+        return index.search(queries, k)
+    positions, similarities = nothing_found(len(queries), k)
+    for more in {len(own) for own in excluded}:
+        rows = [row for row, own in enumerate(excluded) if len(own) == more]
+        for row, found, scores in zip(rows, *index.search(queries[rows], k + more), strict=True):
+            kept = np.flatnonzero(~np.isin(found, list(excluded[row])))[:k]
+            positions[row, : len(kept)], similarities[row, : len(kept)] = found[kept], scores[kept]
+    return positions, similarities
+
+
 def _measure(
-    vectors: np.ndarray, queries: np.ndarray, similarity: str, profile: Profile, partial: Path
+    vectors: np.ndarray,
+    queries: np.ndarray,
+    excluded: Sequence[set[int]],
+    similarity: str,
+    profile: Profile,
+    partial: Path,
 ) -> list[dict[str, Any]]:
-    """Return a row an index and a value of its dial; "found" holds positions and similarities of the best ten."""
+    """Return a row an index and a value of its dial; "found" holds positions and similarities of the best ten.
+
+    Times are of searches for ten documents, whatever is excluded.
+    """
     settings = profile.ann
     exact = ExactIndex(similarity)
     exact.build(vectors)
     deep = min(100, len(vectors))
-    truth, _ = exact.search(queries, deep)
+    truth, _ = search_without(exact, queries, deep, excluded)
     points: list[tuple[VectorIndex, int | None]] = []
     rows: list[dict[str, Any]] = []
     with threadpool_limits(limits=1):
@@ -141,12 +183,12 @@ def _measure(
                 rows.append(row)
         for (index, value), row in zip(tqdm(points, desc="recall", unit="point"), rows, strict=True):
             _turn(index, value)
-            found = index.search(queries, 10)
+            found = search_without(index, queries, 10, excluded)
             started = time.perf_counter()
             index.search(queries, 10)  # the first one read the index into memory
             row["queries_per_second"] = len(queries) / (time.perf_counter() - started)
             row["recall@10"] = recall_at_k(found[0], truth[:, :10])
-            row[f"recall@{deep}"] = recall_at_k(index.search(queries, deep)[0], truth)
+            row[f"recall@{deep}"] = recall_at_k(search_without(index, queries, deep, excluded)[0], truth)
             row["found"] = found
         for row, milliseconds in zip(rows, _latencies(points, queries, settings.repeats, settings.seed), strict=True):
             quantiles = np.percentile(milliseconds, [50, 95, 99])
@@ -219,13 +261,19 @@ def _add_ndcg(rows: list[dict[str, Any]], collection: Collection, ids: list[str]
         row["lost"] = json.dumps({topic: documents for topic, documents in lost.items() if documents})
 
 
-def _similarities(collection: Collection, vectors: np.ndarray, queries: np.ndarray, ids: list[str]) -> dict[str, float]:
+def _similarities(
+    collection: Collection,
+    vectors: np.ndarray,
+    queries: np.ndarray,
+    excluded: Sequence[set[int]],
+    ids: list[str],
+) -> dict[str, float]:
     """Return nDCG@10 by cosine and by dot product, the share of their first ten in common, and the vectors' lengths."""
     figures, first_ten = {}, []
     for similarity in ("cosine", "dot"):
         exact = ExactIndex(similarity)
         exact.build(vectors)
-        positions, scores = exact.search(queries, 10)
+        positions, scores = search_without(exact, queries, 10, excluded)
         first_ten.append(positions)
         run = run_of([topic.id for topic in collection.topics], ids, positions, scores)
         figures[f"nDCG@10 by {similarity}"] = mean(evaluate(run, collection.qrels, ["nDCG@10"])["nDCG@10"])
@@ -243,7 +291,7 @@ def ann_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
 def ann_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
     """Return the digests of the collection and the system's vectors."""
     vectors = read_manifest(folder / "vectors" / system.name).digest
-    return collection_digests(folder, TOPICS, QRELS) | {"vectors": vectors}
+    return collection_digests(folder, TOPICS, QRELS, EXCLUDED) | {"vectors": vectors}
 
 
 def read_sweep(folder: Path, system: str) -> pd.DataFrame:

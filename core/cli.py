@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -30,6 +31,7 @@ def add_profile_options(parser: argparse.ArgumentParser) -> None:
         choices=("error", "drop"),
         help="what to do with topics without judgments (default: the profile's)",
     )
+    add_identical_ids_option(parser)
     parser.add_argument("--models", type=Path, metavar="DIR", help="folder of models: DIR/NAME is used for NAME")
     parser.add_argument("--device", default="auto", help="cuda, mps, cpu or auto (default)")
 
@@ -58,6 +60,15 @@ def chosen_systems(profile: Profile, systems: Sequence[str]) -> list[SystemSetti
     return [system for system in profile.system if not systems or system.name in systems]
 
 
+def add_identical_ids_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option --keep-identical-ids."""
+    parser.add_argument(
+        "--keep-identical-ids",
+        action="store_true",
+        help="keep hits whose document id is the topic's; BEIR's evaluation leaves them out",
+    )
+
+
 def profile_and_folder(options: argparse.Namespace) -> tuple[Profile, Path]:
     """Return the profile that the options name and the folder of its collection's artifacts."""
     if options.models:
@@ -73,7 +84,8 @@ def profile_and_folder(options: argparse.Namespace) -> tuple[Profile, Path]:
         raise UserError('a collection named "sample" would take the embedded sample\'s place; give another --name')
     if problem := collection_name_problem(name):
         raise UserError(f"{problem}; give another --name")
-    changed = {"name": name, "source": source}
+    changed: dict[str, Any] = {"name": name, "source": source}
+    changed |= {"ignore_identical_ids": False} if options.keep_identical_ids else {}
     changed |= {"split": options.split} if options.split else {}
     changed |= {"unjudged_topics": options.unjudged} if options.unjudged else {}
     try:

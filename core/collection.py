@@ -3,6 +3,8 @@
     corpus.jsonl       {"_id", "title", "text", "metadata"} a line; or many files, corpus-*.jsonl or corpus/*.jsonl
     queries.jsonl      {"_id", "text", "metadata"} a line; TREC topics keep "query" and "narrative" in the metadata
     qrels/test.tsv     query-id TAB corpus-id TAB score, with that header
+    excluded.tsv       query-id TAB corpus-id, with that header: documents that are left out for a topic (optional; or
+                       "excluded_ids" in a line of queries.jsonl or its metadata, a list of ids, as BRIGHT has it)
 
 Each file plain or .gz. A built collection is the same layout under `artifacts/<name>/collection`, checked and sealed.
 """
@@ -14,7 +16,7 @@ import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -37,22 +39,33 @@ from core.documents import (
     StoredDocuments,
     contents,
     corpus_files,
+    metadata_of,
     read_documents,
     write_documents,
 )
 from core.download import fetch
 from core.errors import UserError
-from core.lines import is_clutter
+from core.exclusions import (
+    EXCLUDED,
+    Exclusions,
+    built_exclusions,
+    listed_ids,
+    own_documents,
+    read_excluded,
+    together,
+    write_excluded,
+)
+from core.lines import is_clutter, read_json_lines
 from core.profile import CollectionSettings, Profile, read_profile
 from core.qrels import Qrels, judged_topics, read_qrels, write_qrels
-from core.topics import Topic, named, read_topics
+from core.topics import Topic, named, read_all_topics, read_topics
 
 BEIR_URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
 BEIR_MD5 = {"trec-covid": "ce62140cb23feb9becf6270d0d1fe6d1", "scifact": "5f7d1de60b170fc8027bb7898e2efca1"}
 BEIR_BYTES = {"trec-covid": 73_876_720}
 TOPICS, QRELS = "queries.jsonl", "qrels/test.tsv"
 TOPICS_FILES = (TOPICS, "queries.tsv")
-LAYOUT = ("corpus/*.jsonl", "corpus-*.jsonl", CORPUS, *TOPICS_FILES, "qrels/*.tsv")
+LAYOUT = ("corpus/*.jsonl", "corpus-*.jsonl", CORPUS, *TOPICS_FILES, EXCLUDED, "qrels/*.tsv")
 LARGEST_RATIO = 100
 """Of the size of an archive's contents to its own; text has one of 3 to 10."""
 EMBEDDED = ARTIFACTS / "sample" / "collection"
@@ -60,12 +73,16 @@ EMBEDDED = ARTIFACTS / "sample" / "collection"
 
 @dataclass(frozen=True)
 class Collection:
-    """Documents and topics in file order, and the judgments; those of a built collection stay on disk."""
+    """Documents and topics in file order, the judgments, and the documents that are left out for a topic.
+
+    The documents of a built collection stay on disk.
+    """
 
     name: str
     documents: Sequence[Document]
     topics: list[Topic]
     qrels: Qrels
+    excluded: Exclusions = field(default_factory=dict)
 
 
 # Reading
@@ -139,6 +156,27 @@ def _judged_in_other_splits(folder: Path, split: str) -> set[str]:
     return topics
 
 
+def listed_exclusions(folder: Path, topics: set[str]) -> Exclusions:
+    """Return the documents that a folder in the BEIR layout excludes for some of its topics.
+
+    Raises:
+        UserError: with file and line, when a list is not as expected.
+    """
+    path = topics_file(folder)
+    listed: Exclusions = {}
+    if path.name.removesuffix(".gz") == TOPICS:
+        for where, entry in read_json_lines(path):
+            listed[entry["_id"]] = listed_ids(entry, where) | listed_ids(metadata_of(entry, where), where)
+    of_file: Exclusions = {}
+    file = next((file for file in (folder / EXCLUDED, folder / f"{EXCLUDED}.gz") if file.is_file()), None)
+    if file:
+        of_file = read_excluded(file)
+        if unknown := of_file.keys() - {topic.id for _, topic in read_all_topics(path)}:
+            raise UserError(f"{file.name}: {path.name} has no topic {min(unknown)}")
+    excluded = together(listed, of_file)
+    return {topic: documents for topic, documents in excluded.items() if documents and topic in topics}
+
+
 def stream_documents(folder: Path, settings: CollectionSettings, qrels: Qrels) -> Iterator[Document]:
     """Yield the documents of a folder in the BEIR layout, with `judged_only` those that the qrels judge.
 
@@ -163,7 +201,11 @@ def read_collection(folder: Path, settings: CollectionSettings) -> Collection:
     """
     check_folder(folder)
     topics, qrels = read_judged_topics(folder, settings)
-    return Collection(settings.name, list(stream_documents(folder, settings, qrels)), topics, qrels)
+    documents, names = list(stream_documents(folder, settings, qrels)), {topic.id for topic in topics}
+    excluded = listed_exclusions(folder, names)
+    if settings.ignore_identical_ids:
+        excluded = together(excluded, own_documents(d.id for d in documents if d.id in names))
+    return Collection(settings.name, documents, topics, qrels, excluded)
 
 
 def check_folder(folder: Path) -> None:
@@ -278,9 +320,8 @@ def _data_set(archive: Path, members: list[str], part: str) -> str:
     """Return the folder of an archive that holds a corpus and topics, "." for the archive's root."""
     inside = defaultdict(set)
     for root, place in map(_place, members):
-        inside[root].add(
-            "topics" if place.startswith("queries") else "qrels" if place.startswith("qrels") else "corpus"
-        )
+        kinds = {"queries": "topics", "qrels": "qrels", "excluded": "excluded"}
+        inside[root].add(next((kind for begins, kind in kinds.items() if place.startswith(begins)), "corpus"))
     inside.pop("", None)
     roots = sorted(root for root, kinds in inside.items() if {"corpus", "topics"} <= kinds)
     named_so = [root for root in roots if root == part or root.endswith(f"/{part}")] if part else roots
@@ -300,7 +341,8 @@ def _data_set(archive: Path, members: list[str], part: str) -> str:
 
 def source_digest(folder: Path) -> str:
     """Return one digest of the files of a collection's folder, "" when it is not there."""
-    patterns = [pattern + ending for pattern in (*CORPUS_FILES, *TOPICS_FILES, "qrels/*.tsv") for ending in ("", ".gz")]
+    names = (*CORPUS_FILES, *TOPICS_FILES, EXCLUDED, "qrels/*.tsv")
+    patterns = [pattern + ending for pattern in names for ending in ("", ".gz")]
     files = [path for pattern in patterns for path in folder.glob(pattern) if path.is_file()]
     files = [path for path in files if not is_clutter(path.relative_to(folder))]
     digests = {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
@@ -346,11 +388,15 @@ def build_collection(profile: Profile, folder: Path) -> Path:
     facts["source"] = cli.recorded_path(settings.source)
     target = folder / "collection"
     recorded = collection_settings(settings)
+    by_id = {topic.id: topic for topic in topics}
+    excluded, own = listed_exclusions(source, set(by_id)), OwnDocuments()
 
     def counted() -> Iterator[Document]:
         for document in stream_documents(source, settings, qrels):
             facts["documents"] += 1
             judged.discard(document.id)
+            if settings.ignore_identical_ids and document.id in by_id:
+                own.add(by_id[document.id], document)
             yield document
 
     with writing(target, "collection", recorded, collection_inputs(settings), facts) as partial:
@@ -360,9 +406,48 @@ def build_collection(profile: Profile, folder: Path) -> Path:
         write_topics(partial / TOPICS, topics)
         (partial / "qrels").mkdir()
         write_qrels(partial / QRELS, qrels)
+        write_excluded(partial / EXCLUDED, together(excluded, own_documents(own.topics)))
+        if own.topics or excluded:
+            facts |= {
+                "topics_with_their_own_document": len(own.topics),
+                "topics_with_excluded_documents": len(excluded),
+            }
     if missing:
         cli.note(f"{missing} of {judgments} judgments are on documents that the corpus does not hold")
+    for notice in _exclusion_notices(own, excluded, qrels):
+        cli.note(notice)
     return target
+
+
+@dataclass
+class OwnDocuments:
+    """The topics whose id is a document's, and in how many cases its text is the topic's, too."""
+
+    topics: list[str] = field(default_factory=list)
+    same_text: int = 0
+
+    def add(self, topic: Topic, document: Document) -> None:
+        """Take the document of a topic's id."""
+        self.topics.append(topic.id)
+        self.same_text += topic.question.strip() in (document.text.strip(), document.full_text)
+
+
+def _exclusion_notices(own: OwnDocuments, excluded: Exclusions, qrels: Qrels) -> Iterator[str]:
+    if own.topics:
+        yield (
+            f"{len(own.topics)} topics have the id of a document (in {own.same_text} cases its text, too): that "
+            "document is left out for the topic, as in BEIR's evaluation; if the ids are equal by chance, keep it with "
+            "--keep-identical-ids (ignore_identical_ids = false under [collection])"
+        )
+    if excluded:
+        yield f"{sum(map(len, excluded.values()))} documents are excluded by lists, for {len(excluded)} topics"
+    every = together(excluded, own_documents(own.topics))
+    relevant = sum(qrels[topic].get(name, 0) > 0 for topic, documents in every.items() for name in documents)
+    if relevant:
+        yield (
+            f"{relevant} of the documents that are left out are judged relevant for that topic: no run can retrieve "
+            "them, and they stay in the ideal list"
+        )
 
 
 def write_topics(path: Path, topics: list[Topic]) -> None:
@@ -376,7 +461,11 @@ def write_topics(path: Path, topics: list[Topic]) -> None:
 
 def collection_settings(settings: CollectionSettings) -> dict[str, Any]:
     """Return the settings that shape the built collection, for its manifest."""
-    return {"split": settings.split, "judged_only": settings.judged_only, "unjudged_topics": settings.unjudged_topics}
+    recorded = {"split": settings.split, "judged_only": settings.judged_only}
+    recorded |= {"unjudged_topics": settings.unjudged_topics}
+    if settings.source == "embedded" and settings.ignore_identical_ids:
+        return recorded  # as it was made before there was this setting: no topic of the sample has a document's id
+    return recorded | {"ignore_identical_ids": settings.ignore_identical_ids}
 
 
 def collection_inputs(settings: CollectionSettings) -> dict[str, str]:
@@ -397,7 +486,7 @@ def read_built_collection(folder: Path) -> Collection:
     built = folder / "collection"
     open_artifact(built)
     documents = StoredDocuments(built / CORPUS) if (built / CORPUS).is_file() else []
-    return Collection(folder.name, documents, *read_built_topics(folder))
+    return Collection(folder.name, documents, *read_built_topics(folder), built_exclusions(folder))
 
 
 def read_built_topics(folder: Path) -> tuple[list[Topic], Qrels]:
@@ -415,8 +504,11 @@ def read_built_topics(folder: Path) -> tuple[list[Topic], Qrels]:
 def collection_digests(folder: Path, *files: str) -> dict[str, str]:
     """Return the digests of the named files of the built collection under `folder`, by name.
 
-    A stage names what it reads, so that a new judgment does not make vectors stale.
+    A stage names what it reads, so that a new judgment does not make vectors stale. `EXCLUDED` may be among them where
+    the collection has no such file.
     """
+    there = read_manifest(folder / "collection").files
+    files = tuple(name for name in files if name != EXCLUDED or name in there)
     recorded = open_artifact(folder / "collection", *files).files
     return {name: recorded[name]["sha256"] for name in files}
 

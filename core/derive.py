@@ -15,6 +15,7 @@ from core.artifacts import PROFILE, building, file_digest, is_whole, read_manife
 from core.collection import CORPUS, QRELS, TOPICS, read_built_collection, write_topics
 from core.errors import UserError
 from core.evaluate import evaluate_systems
+from core.exclusions import EXCLUDED, write_excluded
 from core.profile import CollectionSettings, Profile, SystemSettings, collection_name_problem, read_profile
 from core.qrels import Qrels, read_qrels, write_qrels
 from core.runs import FILE, Scores, built_run, ranked, write_run
@@ -58,6 +59,7 @@ def derive(source: str, name: str, qrels: Path, residual: bool = False) -> Path:
             write_topics(partial / TOPICS, [topic for topic in collection.topics if topic.id in judgments])
             (partial / QRELS).parent.mkdir()
             write_qrels(partial / QRELS, judgments)
+            write_excluded(partial / EXCLUDED, {t: by for t, by in collection.excluded.items() if t in judgments})
         derived = _with_runs(profile, original, folder, collection.qrels if residual else {})
         cli.save_profile(derived, folder)
         evaluate_systems(derived, folder)
@@ -81,7 +83,8 @@ def _with_runs(profile: Profile, original: Path, folder: Path, earlier: Qrels) -
         with writing(folder / "runs" / system.name, "import_runs", {}, {"run": digest}) as partial:
             write_run(partial / FILE, system.name, ((topic, ranked(by)) for topic, by in scores.items()))
         systems.append(SystemSettings(name=system.name, kind="run", label=system.label))
-    collection = CollectionSettings(name=folder.name, source="derived")
+    ignored = profile.collection.ignore_identical_ids
+    collection = CollectionSettings(name=folder.name, source="derived", ignore_identical_ids=ignored)
     return profile.model_copy(update={"collection": collection, "system": systems})
 
 

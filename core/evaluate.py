@@ -18,7 +18,8 @@ from core import cli
 from core.artifacts import open_artifact, record_failure, writing
 from core.collection import QRELS, TOPICS, Collection, collection_digests, read_built_collection
 from core.errors import UserError, in_words
-from core.given_runs import read_given_run
+from core.exclusions import EXCLUDED
+from core.given_runs import add_excluded_option, given_exclusions, read_given_run
 from core.measures import Evaluator, PerTopic, evaluate, interpolated_precision, mean
 from core.models import find_model
 from core.profile import Profile
@@ -90,7 +91,7 @@ def measures_settings(profile: Profile) -> dict[str, Any]:
 
 def measures_inputs(profile: Profile, folder: Path) -> dict[str, str]:
     """Return the digests of the collection and of the runs that are there, whole."""
-    inputs = collection_digests(folder, TOPICS, QRELS)
+    inputs = collection_digests(folder, TOPICS, QRELS, EXCLUDED)
     for system in profile.system:
         try:
             inputs[system.name] = open_artifact(folder / "runs" / system.name).digest
@@ -109,7 +110,7 @@ def _kept_agreement(measures: Path, inputs: dict[str, str]) -> dict[str, Agreeme
         before = open_artifact(measures).inputs
     except UserError:
         return {}
-    if any(inputs[name] != before.get(name) for name in (TOPICS, QRELS)):
+    if any(inputs.get(name) != before.get(name) for name in (TOPICS, QRELS, EXCLUDED)):
         return {}
     table = pd.read_csv(measures / "sentence_transformers.csv", dtype={"system": str}, keep_default_na=False)
     kept: dict[str, AgreementRows] = {}
@@ -154,6 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--curve", type=int, metavar="GRADE", help="print the precision-recall curve, relevant from this grade"
     )
     parser.add_argument("--per-topic", action="store_true", help="print the topics' values too")
+    add_excluded_option(parser)
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
     if not options.runs:
@@ -164,9 +166,11 @@ def main(arguments: list[str] | None = None) -> None:
     qrels = read_qrels(options.qrels)
     measures = [name.strip() for name in options.measures.split(",")] if options.measures else profile.measures
     evaluator = Evaluator(qrels, measures)
+    options.keep_identical_ids |= not profile.collection.ignore_identical_ids
+    excluded = given_exclusions(options, qrels)
     figures: dict[str, Any] = {}
     for path in options.runs:
-        run = read_given_run(path, qrels, "rank" if options.by_rank else "score")
+        run = read_given_run(path, qrels, excluded, "rank" if options.by_rank else "score")
         if run.name in figures:
             raise UserError(f"two of the runs are named {run.name}; rename one file")
         if options.curve:

@@ -1,18 +1,35 @@
 """Runs and qrels that are given as files on a command line."""
 
+import argparse
 from pathlib import Path
 from typing import Literal
 
 from core import cli
 from core.artifacts import open_artifact
 from core.errors import UserError
+from core.exclusions import Exclusions, notice, own_documents, read_excluded, together
 from core.measures import check_topics
 from core.qrels import Qrels
 from core.runs import Run, read_run
 
 
-def read_given_run(path: Path, qrels: Qrels, order: Literal["score", "rank"] = "score") -> Run:
-    """Read a run that is measured by these qrels, and print what is to be noted of it.
+def add_excluded_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option --excluded."""
+    parser.add_argument("--excluded", type=Path, metavar="FILE", help="documents to leave out: query-id, corpus-id")
+
+
+def given_exclusions(options: argparse.Namespace, qrels: Qrels) -> Exclusions:
+    """Return what the options --excluded and --keep-identical-ids leave out.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    own = {} if options.keep_identical_ids else own_documents(qrels)
+    return together(own, read_excluded(options.excluded) if options.excluded else {})
+
+
+def read_given_run(path: Path, qrels: Qrels, excluded: Exclusions, order: Literal["score", "rank"] = "score") -> Run:
+    """Read a run that is measured by these qrels, without what is excluded, and print what is to be noted of it.
 
     An empty file is a run that retrieved nothing where it is one of our artifacts; any other is taken for a mistake.
 
@@ -21,8 +38,11 @@ def read_given_run(path: Path, qrels: Qrels, order: Literal["score", "rank"] = "
     """
     run = read_run(path, order, may_be_empty=_is_artifact(path))
     check_topics(path.name, run.scores, qrels)
-    for notice in [*_coverage_notices(run, qrels), *run.notices]:
-        cli.note(f"{run.name}: {notice}")
+    for sentence in [*_coverage_notices(run, qrels), *run.notices]:
+        cli.note(f"{run.name}: {sentence}")
+    run = run.without(excluded)
+    if run.left_out:
+        cli.note(f"{run.name}: {notice(run.left_out)}")
     return run
 
 

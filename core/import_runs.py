@@ -24,6 +24,7 @@ from core.artifacts import (
 from core.collection import QRELS, write_topics
 from core.errors import UserError
 from core.evaluate import evaluate_systems
+from core.exclusions import EXCLUDED, Exclusions, built_exclusions, left_out, notice, own_documents, write_excluded
 from core.profile import (
     SAFE_NAME,
     CollectionSettings,
@@ -71,6 +72,7 @@ def import_runs(
     topics: Path | None = None,
     by_rank: bool = False,
     names: Sequence[str] = (),
+    ignore_identical_ids: bool = True,
 ) -> Path:
     """Import run files under `artifacts/<name>` and evaluate everything there anew.
 
@@ -78,6 +80,7 @@ def import_runs(
         qrels: needed where there is no collection of that name yet.
         by_rank: follow the rank column, for files whose scores were rounded.
         names: what the runs are called, where it is not what their files are.
+        ignore_identical_ids: of a new collection, see `core.profile.CollectionSettings`.
 
     Raises:
         UserError: a file is not as expected, or a name is taken by a system that is no imported run.
@@ -93,11 +96,12 @@ def import_runs(
         if (folder / PROFILE).is_file():
             profile = read_profile(str(folder / PROFILE))
             if qrels and profile.collection.source == "imported" and not is_whole(folder / "collection"):
-                _new_collection(folder, qrels, topics)
+                _new_collection(folder, qrels, topics, profile.collection.ignore_identical_ids)
         else:
-            profile = _new_collection(folder, qrels, topics)
+            profile = _new_collection(folder, qrels, topics, ignore_identical_ids)
         open_artifact(folder / "collection", QRELS)
-        judged = read_qrels(folder / "collection" / QRELS).keys()
+        judged, excluded = read_qrels(folder / "collection" / QRELS).keys(), built_exclusions(folder)
+        read = [_with_notice(run, excluded) for run in read]
         for run in read:
             if not judged & run.scores.keys():
                 raise UserError(f"{run.name}: the run and the judgments of {name} have no topic in common")
@@ -106,8 +110,8 @@ def import_runs(
         cli.save_profile(profile, folder)
         evaluate_systems(profile, folder, keep_agreement=True)
     for run in read:
-        for notice in run.notices:
-            cli.note(f"{run.name}: {notice}")
+        for sentence in run.notices:
+            cli.note(f"{run.name}: {sentence}")
     return folder
 
 
@@ -129,7 +133,13 @@ def remove_run(name: str, run: str) -> None:
         evaluate_systems(profile, folder, keep_agreement=True)
 
 
-def _new_collection(folder: Path, qrels: Path | None, topics: Path | None) -> Profile:
+def _with_notice(run: Run, excluded: Exclusions) -> Run:
+    """Return a run, whole, with a notice of what is left out when it is evaluated."""
+    found = left_out(run.scores, excluded)
+    return replace(run, notices=[*run.notices, notice(found)]) if found else run
+
+
+def _new_collection(folder: Path, qrels: Path | None, topics: Path | None, ignore_identical_ids: bool) -> Profile:
     if qrels is None:
         raise UserError(f"there is no collection {folder.name} yet; give the runs' judgments with --qrels")
     judgments = read_qrels(qrels)
@@ -139,7 +149,10 @@ def _new_collection(folder: Path, qrels: Path | None, topics: Path | None) -> Pr
         write_topics(partial / "queries.jsonl", topics_for(judgments, topics))
         (partial / "qrels").mkdir()
         write_qrels(partial / "qrels" / "test.tsv", judgments)
-    return Profile(collection=CollectionSettings(name=folder.name, source="imported"), system=[], baseline="")
+        if ignore_identical_ids:
+            write_excluded(partial / EXCLUDED, own_documents(judgments))
+    settings = CollectionSettings(name=folder.name, source="imported", ignore_identical_ids=ignore_identical_ids)
+    return Profile(collection=settings, system=[], baseline="")
 
 
 def _add(profile: Profile, folder: Path, run: Run, digest: str, by_rank: bool) -> Profile:
@@ -164,8 +177,13 @@ def main(arguments: list[str] | None = None) -> None:
         "--topics", type=Path, help="texts of the topics: BEIR's queries.jsonl, id TAB text, TREC XML or SGML"
     )
     parser.add_argument("--by-rank", action="store_true", help="follow the rank column, not the scores")
+    cli.add_identical_ids_option(parser)
     options = parser.parse_args(arguments)
-    print(shown(import_runs(options.name, find_runs(options.runs), options.qrels, options.topics, options.by_rank)))
+    runs, ignored = find_runs(options.runs), not options.keep_identical_ids
+    folder = import_runs(
+        options.name, runs, options.qrels, options.topics, options.by_rank, ignore_identical_ids=ignored
+    )
+    print(shown(folder))
 
 
 if __name__ == "__main__":

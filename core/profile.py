@@ -52,6 +52,8 @@ class CollectionSettings(Section):
     judged_only: bool = False
     unjudged_topics: Literal["error", "drop"] = "error"
     topic_field: Literal["query", "question", "narrative"] = "question"
+    ignore_identical_ids: bool = True
+    """Leave out a hit whose document id is the topic's, as BEIR's evaluation does (see core/exclusions.py)."""
 
     @field_validator("name")
     @classmethod

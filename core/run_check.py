@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import UserError
+from core.exclusions import Exclusions, left_out, notice
 from core.runs import EMPTY, TopicLines, add_entry, notices, read_entries, run_name
 
 MOST_FAULTS = 20
@@ -23,7 +24,11 @@ class RunCheck:
 
 
 def check_run(
-    path: Path, judged: Collection[str], documents: Collection[str], order: Literal["score", "rank"] = "score"
+    path: Path,
+    judged: Collection[str],
+    documents: Collection[str],
+    order: Literal["score", "rank"] = "score",
+    excluded: Exclusions | None = None,
 ) -> RunCheck:
     """Look through a run file, plain or .gz, for a collection.
 
@@ -31,6 +36,7 @@ def check_run(
         judged: the collection's topics, all of which are judged.
         documents: the ids of its documents; empty where they are not known.
         order: whether the run will be read by score or by rank (see `core.runs.read_run`).
+        excluded: what the collection leaves out (see `core.exclusions`).
     """
     by_topic: dict[str, TopicLines] = {}
     faults: list[str] = []
@@ -49,6 +55,8 @@ def check_run(
     if len(faults) > MOST_FAULTS:
         faults = [*faults[:MOST_FAULTS], f"{path.name}: {len(faults) - MOST_FAULTS} more lines are wrong"]
     odd = _unknown(by_topic, judged, documents) + notices(by_topic, order)
+    if found := left_out({topic: lines.scores for topic, lines in by_topic.items()}, excluded or {}):
+        odd.append(notice(found))
     return RunCheck(run_name(path), len(by_topic), sum(len(lines.numbers) for lines in by_topic.values()), faults, odd)
 
 

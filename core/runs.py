@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -12,6 +12,7 @@ import numpy as np
 
 from core.artifacts import open_artifact
 from core.errors import UserError
+from core.exclusions import Exclusions, built_exclusions, left_out, without
 from core.lines import read_lines
 
 Scores = dict[str, dict[str, float]]
@@ -25,15 +26,27 @@ EMPTY = "the run is empty: not one line in the file, as after an export that fai
 
 @dataclass(frozen=True)
 class Run:
-    """A run: its name, the scores, and what is odd about the file it came from, one sentence each."""
+    """A run: its name, the scores, and what is odd about the file it came from, one sentence each.
+
+    `left_out` are documents that the file holds and the scores do not, see `core.exclusions`.
+    """
 
     name: str
     scores: Scores
     notices: list[str] = field(default_factory=list)
+    left_out: Exclusions = field(default_factory=dict)
+
+    def without(self, excluded: Exclusions) -> "Run":
+        """Return the run without the documents that are excluded for their topics."""
+        found = left_out(self.scores, excluded)
+        return replace(self, scores=without(self.scores, found), left_out=found) if found else self
 
 
 def built_run(folder: Path, system: str) -> Run:
     """Read the run of a system of the collection under `folder`, checked against its manifest.
+
+    Documents that the collection excludes for a topic are left out (see `core.exclusions`): a run that was imported
+    may hold them.
 
     An empty file is a run that retrieved nothing: the digest in the manifest says that it is whole.
 
@@ -41,7 +54,8 @@ def built_run(folder: Path, system: str) -> Run:
         UserError: it is missing or damaged.
     """
     open_artifact(folder / "runs" / system)
-    return Run(system, read_run(folder / "runs" / system / FILE, may_be_empty=True).scores)
+    run = read_run(folder / "runs" / system / FILE, may_be_empty=True)
+    return Run(system, run.scores).without(built_exclusions(folder))
 
 
 def run_name(path: Path) -> str:
@@ -155,13 +169,14 @@ def as_scores(by_topic: Mapping[str, TopicLines], order: Literal["score", "rank"
     }
 
 
-def run_topics(path: Path) -> set[str]:
-    """Return the topics that a run has documents for, without reading more of it.
+def run_topics(path: Path, excluded: Exclusions) -> set[str]:
+    """Return the topics that a run has documents for that are not excluded, without reading more of it.
 
     Raises:
         UserError: the file is missing or cut short.
     """
-    return {columns[0] for _, line in read_lines(path) if (columns := line.split(maxsplit=1))}
+    lines = (line.split(maxsplit=3) for _, line in read_lines(path))
+    return {columns[0] for columns in lines if columns and columns[2] not in excluded.get(columns[0], ())}
 
 
 def _number(text: str) -> float:

@@ -13,6 +13,7 @@ from core import cli
 from core.artifacts import read_manifest, writing
 from core.bm25 import index_settings
 from core.collection import TOPICS, collection_digests, read_built_topics
+from core.exclusions import EXCLUDED, built_exclusions, kept_hits
 from core.profile import Profile, SystemSettings
 from core.runs import FILE, write_run
 from core.systems import open_system
@@ -25,14 +26,16 @@ def search_topics(profile: Profile, settings: SystemSettings, folder: Path, devi
     with writing(target, "search", run_settings(profile, settings), run_inputs(settings, folder), facts) as partial:
         system = open_system(profile, settings, folder, device)
         topics, _ = read_built_topics(folder)
+        excluded = built_exclusions(folder)
         system.search("the first query waits for what loads late", 1)
         milliseconds = []
 
         def rankings() -> Iterator[tuple[str, list[tuple[str, float]]]]:
             for topic in tqdm(topics, desc=f"search {settings.name}", unit="topic"):
-                answer = system.search(topic.text(profile.collection.topic_field), profile.depth)
+                left_out = excluded.get(topic.id, set())
+                answer = system.search(topic.text(profile.collection.topic_field), profile.depth + len(left_out))
                 milliseconds.append(1000 * sum(answer.seconds.values()))
-                yield topic.id, answer.hits
+                yield topic.id, kept_hits(answer.hits, left_out, profile.depth)
 
         write_run(partial / FILE, settings.name, rankings())
         facts |= {"topics": len(topics), "median_milliseconds": round(statistics.median(milliseconds), 2)}
@@ -49,9 +52,9 @@ def run_settings(profile: Profile, settings: SystemSettings) -> dict[str, Any]:
 
 
 def run_inputs(settings: SystemSettings, folder: Path) -> dict[str, str]:
-    """Return the digests of the topics and of the system's index or vectors."""
+    """Return the digests of the topics, of what is left out for them, and of the system's index or vectors."""
     made_from = {stage: read_manifest(folder / stage / settings.name).digest for stage in searched_stages(settings)}
-    return collection_digests(folder, TOPICS) | made_from
+    return collection_digests(folder, TOPICS, EXCLUDED) | made_from
 
 
 def searched_stages(settings: SystemSettings) -> list[str]:

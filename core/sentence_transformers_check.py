@@ -13,8 +13,30 @@ from sentence_transformers.util import cos_sim, dot_score
 
 from core.collection import Collection
 from core.encode import load_encoder_of, load_vectors
+from core.exclusions import Exclusions
 from core.profile import Profile
 from core.systems import find_settings
+
+
+class Evaluator(InformationRetrievalEvaluator):
+    """sentence-transformers' evaluator, which knows nothing of excluded documents, without them."""
+
+    def __init__(self, excluded: Exclusions, **settings: Any):
+        """Take what is excluded for each query, and the evaluator's own settings."""
+        # The longest list that it looks at has room for what is dropped; hits at that cut-off are not used.
+        most = max(map(len, excluded.values()), default=0)
+        deepest = max(settings["map_at_k"])
+        settings["accuracy_at_k"] = [*settings["accuracy_at_k"], deepest + most]
+        super().__init__(**settings)
+        self.excluded = excluded
+
+    def compute_metrics(self, queries_result_list: list[Any]) -> Any:
+        """Compute as the evaluator does, after dropping hits."""
+        kept: list[Any] = [
+            [hit for hit in hits if hit["corpus_id"] not in self.excluded.get(query, ())]
+            for query, hits in zip(self.queries_ids, queries_result_list, strict=True)
+        ]
+        return super().compute_metrics(kept)
 
 
 def evaluator_figures(profile: Profile, system: str, collection: Collection, folder: Path) -> dict[str, float]:
@@ -33,7 +55,8 @@ def evaluator_figures(profile: Profile, system: str, collection: Collection, fol
         topic: {document for document, grade in judgments.items() if grade > 0}
         for topic, judgments in collection.qrels.items()
     }
-    evaluator = InformationRetrievalEvaluator(
+    evaluator = Evaluator(
+        collection.excluded,
         queries={t.id: settings.query_prefix + t.text(profile.collection.topic_field) for t in collection.topics},
         corpus=dict.fromkeys(document_ids, ""),  # their vectors are given
         relevant_docs=relevant,

@@ -16,7 +16,7 @@ from scipy import special  # scipy.stats takes half a second to import, and a pa
 
 from core import cli
 from core.errors import UserError
-from core.given_runs import read_given_run
+from core.given_runs import add_excluded_option, given_exclusions, read_given_run
 from core.measures import evaluate
 from core.qrels import read_qrels
 
@@ -387,9 +387,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("b", type=Path, metavar="BASELINE", help="the run it is compared with")
     parser.add_argument("--qrels", type=Path, required=True, help="TREC or BEIR form, plain or .gz")
     parser.add_argument("--measure", default="nDCG@10", help="e.g. nDCG@10 or P(rel=2)@20")
+    add_excluded_option(parser)
+    cli.add_identical_ids_option(parser)
     options = parser.parse_args(arguments)
     qrels = read_qrels(options.qrels)
-    runs = [read_given_run(path, qrels) for path in (options.a, options.b)]
+    excluded = given_exclusions(options, qrels)
+    runs = [read_given_run(path, qrels, excluded) for path in (options.a, options.b)]
     a, b = (evaluate(run.scores, qrels, [options.measure])[options.measure] for run in runs)
     print(json.dumps(asdict(compare(a, b))))
 

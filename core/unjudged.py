@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from core import cli
-from core.given_runs import read_given_run
+from core.given_runs import add_excluded_option, given_exclusions, read_given_run
 from core.measures import evaluate, mean
 from core.qrels import Qrels, read_qrels
 from core.runs import Scores, first_ranked
@@ -119,9 +119,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("b", type=Path, metavar="BASELINE", help="the run it is compared with")
     parser.add_argument("--qrels", type=Path, required=True, help="TREC or BEIR form, plain or .gz")
     parser.add_argument("--cutoff", type=int, default=10, help="k of nDCG@k")
+    add_excluded_option(parser)
+    cli.add_identical_ids_option(parser)
     options = parser.parse_args(arguments)
     qrels = read_qrels(options.qrels)
-    a, b = (read_given_run(path, qrels).scores for path in (options.a, options.b))
+    excluded = given_exclusions(options, qrels)
+    a, b = (read_given_run(path, qrels, excluded).scores for path in (options.a, options.b))
     print(json.dumps(figures(a, b, qrels, options.cutoff)))
 
 

@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.ann import OWN_GRAPH
+from core.ann import OWN_GRAPH, search_without
 from core.artifacts import open_artifact
 from core.encode import load_vectors
 from core.errors import UserError
 from core.index import VectorIndex
 from core.index_kinds import KINDS, LABELS, make_index
 from core.systems import DenseSystem
-from dashboard import data, live, state
+from dashboard import data, left_out, live, state
+from dashboard.asking import find_topic
 from dashboard.text import escape_markdown, shortened
 
 DEPTH = 10
@@ -72,11 +73,17 @@ def panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
     exact_index: VectorIndex = ready.system.index
     if settings.engine != "exact":
         exact_index = _index(opened.folder, system, "exact", settings.similarity, {}, digest)
+    content = data.content(opened)
+    topic = find_topic(query, content.topics.values())
+    names = content.excluded.get(topic.id, set()) if topic else set()
+    excluded = {place for place, name in enumerate(ready.system.document_ids) if name in names} if names else set()
+    if topic:
+        left_out.caption(content, topic.id)
     with ready.lock:
         vector = ready.system.encode(query)
         if value is not None:
             setattr(index, index.dial, value)
-        answers = [_timed(exact_index, vector), _timed(index, vector)]
+        answers = [_timed(exact_index, vector, excluded), _timed(index, vector, excluded)]
     (exact, of_exact, exact_ms), (found, of_found, found_ms) = answers
     missed = [i for i in exact if i not in set(found)]
     recall = 1 - len(missed) / max(1, len(exact))
@@ -89,11 +96,11 @@ def panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
             _list(opened, ready.system.document_ids, places, scores, set(missed))
 
 
-def _timed(index: VectorIndex, vector: np.ndarray) -> tuple[list[int], list[float], float]:
+def _timed(index: VectorIndex, vector: np.ndarray, excluded: set[int]) -> tuple[list[int], list[float], float]:
     """Return positions, similarities and the milliseconds of a search: the second of two, the first warms up."""
-    index.search(vector, DEPTH)
+    search_without(index, vector, DEPTH, [excluded])
     started = time.perf_counter()
-    positions, similarities = index.search(vector, DEPTH)
+    positions, similarities = search_without(index, vector, DEPTH, [excluded])
     milliseconds = 1000 * (time.perf_counter() - started)
     found = [int(i) for i in positions[0] if i >= 0]
     return found, [float(s) for s in similarities[0][: len(found)]], milliseconds

@@ -51,7 +51,9 @@ def answer(
     expanded = {system.name: system for system in systems if system.expanded}
     explained = hits if len(query.split()) <= EXPLAINED_WORDS else 0
     answers: dict[str, Found] = {}
-    for name, found in as_they_come(opened, systems, query, max(hits, FUSED_DEPTH if fused else 0), explained):
+    excluded = content.excluded.get(topic.id, set()) if topic else set()
+    depth = max(hits, FUSED_DEPTH if fused else 0)
+    for name, found in as_they_come(opened, systems, query, depth, explained, excluded):
         if isinstance(found, Exception):
             with slots[name]:
                 show_error(found)

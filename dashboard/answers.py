@@ -1,9 +1,10 @@
 """Answers to a live query: every system searches in a thread of its own, and is handed over when it is done."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
+from core.exclusions import kept_hits
 from core.fusion import reciprocal_rank_fusion
 from core.profile import SystemSettings
 from dashboard import data, live
@@ -21,11 +22,19 @@ class Found:
     where: dict[str, str] = field(default_factory=dict)
 
 
-def answer(opened: data.Opened, settings: SystemSettings, query: str, depth: int, explained: int) -> Found:
+def answer(
+    opened: data.Opened,
+    settings: SystemSettings,
+    query: str,
+    depth: int,
+    explained: int,
+    excluded: Collection[str] = (),
+) -> Found:
     """Let one system answer.
 
     Args:
         depth: how many documents to find.
+        excluded: documents that are left out.
         explained: of how many of them, the first ones, the scores are taken apart.
 
     Raises:
@@ -33,22 +42,29 @@ def answer(opened: data.Opened, settings: SystemSettings, query: str, depth: int
     """
     ready = live.open_system(opened, settings)
     with ready.lock:
-        found = ready.system.search(query, depth)
-        parts = {document: ready.system.explain(query, document) for document, _ in found.hits[:explained]}
-    return Found(found.hits, found.seconds, parts)
+        found = ready.system.search(query, depth + len(excluded))
+        hits = kept_hits(found.hits, excluded, depth)
+        parts = {document: ready.system.explain(query, document) for document, _ in hits[:explained]}
+    return Found(hits, found.seconds, parts)
 
 
 def as_they_come(
-    opened: data.Opened, systems: Sequence[SystemSettings], query: str, depth: int, explained: int
+    opened: data.Opened,
+    systems: Sequence[SystemSettings],
+    query: str,
+    depth: int,
+    explained: int,
+    excluded: Collection[str] = (),
 ) -> Iterator[tuple[str, Found | Exception]]:
     """Yield (name of the system, what it found or why it cannot answer), whichever is done first.
 
     Args:
-        explained: as in `answer`; only BM25's scores are taken apart.
+        explained, excluded: as in `answer`; only BM25's scores are taken apart.
     """
     with ThreadPoolExecutor(max(len(systems), 1), "answer") as pool:
         asked = {
-            pool.submit(answer, opened, s, query, depth, explained if s.kind == "bm25" else 0): s.name for s in systems
+            pool.submit(answer, opened, s, query, depth, explained if s.kind == "bm25" else 0, excluded): s.name
+            for s in systems
         }
         for done in as_completed(asked):
             try:

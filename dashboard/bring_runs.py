@@ -46,7 +46,8 @@ def looked_through(upload: str, name: str, _content: bytes, order: str, folder: 
     known = data.content(data.open_collection(folder.name))
     with tempfile.TemporaryDirectory() as temporary:
         path = saved(name, _content, Path(temporary))
-        return check_run(path, known.topics.keys(), known.documents.keys(), "rank" if order == "rank" else "score")
+        by: Literal["score", "rank"] = "rank" if order == "rank" else "score"
+        return check_run(path, known.topics.keys(), known.documents.keys(), by, known.excluded)
 
 
 def name_problem(opened: data.Opened, name: str) -> str:

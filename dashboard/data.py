@@ -7,7 +7,7 @@ noticed, too.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from core import artifacts
 from core.artifacts import MANIFEST, PROFILE, Manifest, open_artifact, rebuild_command, shown
 from core.collection import QRELS, TOPICS, Document, Topic, read_built_collection, read_built_topics
 from core.errors import UserError
+from core.exclusions import Exclusions, built_exclusions
 from core.profile import Profile, names, read_profile
 from core.qrels import Qrels
 
@@ -93,6 +94,8 @@ class Content:
     documents: Mapping[str, Document]
     topics: Mapping[str, Topic]
     qrels: Qrels
+    excluded: Exclusions = field(default_factory=dict)
+    """What is left out for a topic, see `core.exclusions`."""
 
     @cached_property
     def highest_grade(self) -> int:
@@ -112,7 +115,8 @@ def content(opened: Opened) -> Content:
 @st.cache_resource(max_entries=3, show_spinner="Reading the collection …")
 def _content(folder: Path, digest: str) -> Content:
     collection = read_built_collection(folder)
-    return Content({d.id: d for d in collection.documents}, {t.id: t for t in collection.topics}, collection.qrels)
+    documents, topics = {d.id: d for d in collection.documents}, {t.id: t for t in collection.topics}
+    return Content(documents, topics, collection.qrels, collection.excluded)
 
 
 def judged_topics(opened: Opened) -> Content:
@@ -137,4 +141,4 @@ def collection_manifest(opened: Opened) -> Manifest:
 def read_judged_topics(folder: Path, digest: str) -> Content:
     """Return topics and judgments of the collection under a folder, which has that digest."""
     topics, qrels = read_built_topics(folder)
-    return Content({}, {topic.id: topic for topic in topics}, qrels)
+    return Content({}, {topic.id: topic for topic in topics}, qrels, built_exclusions(folder))

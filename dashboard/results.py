@@ -8,8 +8,9 @@ import streamlit as st
 
 from core.artifacts import MANIFEST, Manifest, failure_of, has_its_files, open_artifact, read_manifest
 from core.errors import UserError
+from core.exclusions import EXCLUDED
 from core.measures import evaluate
-from core.runs import FILE, Scores, built_run, run_topics
+from core.runs import FILE, Run, Scores, built_run, run_topics
 from dashboard import data, tables
 
 
@@ -26,9 +27,7 @@ def values(opened: data.Opened, measure: str) -> dict[str, dict[str, float]]:
     tidy = measures(opened)
     judgments = data.collection_manifest(opened).digest
     return {
-        system: _values(
-            opened.folder, system, measure, open_artifact(opened.folder / "runs" / system).digest, judgments
-        )
+        system: _values(opened.folder, system, measure, run_digest(opened, system), judgments)
         for system in dict.fromkeys(tidy["system"])
     }
 
@@ -41,7 +40,7 @@ def _evaluated(folder: Path, measure: str, digest: str) -> dict[str, dict[str, f
 @st.cache_data(max_entries=400, show_spinner=False)
 def _values(folder: Path, system: str, measure: str, run: str, collection: str) -> dict[str, float]:
     qrels = data.read_judged_topics(folder, collection).qrels
-    return evaluate(_run_scores(folder, system, run), qrels, [measure])[measure]
+    return evaluate(_run(folder, system, run).scores, qrels, [measure])[measure]
 
 
 def measures(opened: data.Opened) -> pd.DataFrame:
@@ -75,7 +74,26 @@ def run_scores(opened: data.Opened, system: str) -> Scores:
     Raises:
         UserError: it is missing or damaged.
     """
-    return _run_scores(opened.folder, system, open_artifact(opened.folder / "runs" / system).digest)
+    return run(opened, system).scores
+
+
+def run(opened: data.Opened, system: str) -> Run:
+    """Return a system's run without the documents that the collection excludes.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    return _run(opened.folder, system, run_digest(opened, system))
+
+
+def run_digest(opened: data.Opened, system: str) -> str:
+    """Return what a run is kept by: its digest, and the one of what the collection leaves out of it.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    excluded = data.collection_manifest(opened).files.get(EXCLUDED, {}).get("sha256", "")
+    return open_artifact(opened.folder / "runs" / system).digest + excluded
 
 
 def digests(opened: data.Opened, systems: Sequence[str]) -> tuple[str, ...]:
@@ -84,13 +102,12 @@ def digests(opened: data.Opened, systems: Sequence[str]) -> tuple[str, ...]:
     Raises:
         UserError: one of them is missing or damaged.
     """
-    runs = [open_artifact(opened.folder / "runs" / system).digest for system in systems]
-    return (*runs, data.collection_manifest(opened).digest)
+    return (*(run_digest(opened, system) for system in systems), data.collection_manifest(opened).digest)
 
 
 @st.cache_resource(max_entries=20, show_spinner=False)
-def _run_scores(folder: Path, system: str, digest: str) -> Scores:
-    return built_run(folder, system).scores
+def _run(folder: Path, system: str, digest: str) -> Run:
+    return built_run(folder, system)
 
 
 def missing_topics(opened: data.Opened, system: str) -> int:
@@ -111,7 +128,8 @@ def _missing_topics(folder: Path, system: str, run: str, collection: str, evalua
     best = tidy[tidy["system"] == system].groupby("topic")["value"].max()
     if len(best) and (best > 0).all():
         return 0  # a topic that a run lacks is 0 by every measure, so the run need not be read
-    return len(data.read_judged_topics(folder, collection).qrels.keys() - run_topics(folder / "runs" / system / FILE))
+    content = data.read_judged_topics(folder, collection)
+    return len(content.qrels.keys() - run_topics(folder / "runs" / system / FILE, content.excluded))
 
 
 def unavailable(opened: data.Opened, evaluated: set[str]) -> dict[str, str]:

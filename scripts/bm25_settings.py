@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from core import cli
 from core.bm25 import Bm25Index
 from core.collection import Collection, read_collection
+from core.exclusions import kept_hits
 from core.measures import evaluate, mean
 from core.profile import AnalyzerSettings, Bm25Settings, CollectionSettings
 
@@ -35,7 +36,10 @@ CHANGES: dict[str, tuple[dict, dict]] = {
 def ndcg(collection: Collection, analyzer: AnalyzerSettings, bm25: Bm25Settings) -> float:
     """Return mean nDCG@10 with the topics' questions as queries."""
     index = Bm25Index.build(collection.documents, bm25, analyzer)
-    run = {topic.id: dict(index.search(topic.question, 10)) for topic in collection.topics}
+    run = {}
+    for topic in collection.topics:
+        excluded = collection.excluded.get(topic.id, set())
+        run[topic.id] = dict(kept_hits(index.search(topic.question, 10 + len(excluded)), excluded, 10))
     return mean(evaluate(run, collection.qrels, ["nDCG@10"])["nDCG@10"])
 
 

@@ -25,6 +25,7 @@ from core.artifacts import read_manifest
 from core.bm25 import Bm25Index
 from core.collection import Collection, obtain_source, read_built_collection, read_collection
 from core.errors import UserError
+from core.exclusions import kept_hits
 from core.expansions import SCORES_FOLDER, kept_queries, read_expansions, read_scores
 from core.measures import PerTopic, evaluate, mean
 from core.profile import ExpansionSettings, Profile
@@ -58,10 +59,11 @@ def measured(
     index = Bm25Index.build(collection.documents, profile.bm25, profile.analyzer, kept, expansion)
     field = profile.collection.topic_field
     # By rank, so that documents of equal score stand as the system has them, as they do in a run that is written.
-    run = {
-        topic.id: {name: -float(rank) for rank, (name, _) in enumerate(index.search(topic.text(field), DEPTH))}
-        for topic in collection.topics
-    }
+    run = {}
+    for topic in collection.topics:
+        excluded = collection.excluded.get(topic.id, set())
+        hits = kept_hits(index.search(topic.text(field), DEPTH + len(excluded)), excluded, DEPTH)
+        run[topic.id] = {name: -float(rank) for rank, (name, _) in enumerate(hits)}
     return evaluate(run, collection.qrels, MEASURES)
 
 

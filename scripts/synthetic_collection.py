@@ -30,6 +30,7 @@ from core.collection import QRELS, TOPICS, read_built_collection
 from core.documents import CORPUS, Document, StoredDocuments, write_ids
 from core.encode import load_vectors, new_rows, vectors_inputs, vectors_settings
 from core.errors import UserError
+from core.exclusions import EXCLUDED, write_excluded
 from core.profile import read_profile
 from core.simulate import simulate
 from core.systems import find_settings
@@ -55,7 +56,8 @@ def write_collection(base: Path, folder: Path, size: int, words: int, seed: int)
     Raises:
         UserError: that one alone has more.
     """
-    real = list(read_built_collection(base).documents)
+    collection = read_built_collection(base)
+    real = list(collection.documents)
     if size < len(real):
         raise UserError(f"--size {size}: {base.name} alone has {len(real)} documents; give that number or more")
     shutil.rmtree(folder, ignore_errors=True)
@@ -63,6 +65,7 @@ def write_collection(base: Path, folder: Path, size: int, words: int, seed: int)
     (folder / "qrels").mkdir()
     for name in (TOPICS, QRELS):
         shutil.copyfile(base / "collection" / name, folder / name)
+    write_excluded(folder / EXCLUDED, collection.excluded)
     made = documents(real, size, words, seed)
     for part in tqdm(range(-(-size // FILE)), desc="documents", unit="file"):
         place = folder / "corpus" / f"part-{part:05}.jsonl.gz"

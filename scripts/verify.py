@@ -41,7 +41,7 @@ def cut(collection: Collection) -> Collection:
     def kept(document: Document) -> bool:
         return document.id in judged or int(hashlib.sha256(document.id.encode()).hexdigest(), 16) % 25 == 0
 
-    return Collection("scifact-cut", list(filter(kept, collection.documents)), topics, qrels)
+    return Collection("scifact-cut", list(filter(kept, collection.documents)), topics, qrels, collection.excluded)
 
 
 def figure_of_cut(folder: Path, system: str) -> float:
@@ -62,6 +62,7 @@ def main() -> None:
     options = parser.parse_args()
     options.profile, options.collection = "scifact", str(options.data) if options.data else None
     options.name = options.split = options.unjudged = None
+    options.keep_identical_ids = False
     profile, folder = cli.profile_and_folder(options)
     systems = [s for s in profile.system if options.mpnet or s.name != "all-mpnet-base-v2"]
     profile = profile.model_copy(update={"system": systems, "depth": 6_000})

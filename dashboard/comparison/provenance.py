@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.artifacts import open_artifact, shown
 from core.collection import QRELS
+from core.exclusions import EXCLUDED
 from core.runs import FILE
 from dashboard import data
 
@@ -13,7 +14,10 @@ from dashboard import data
 def command(opened: data.Opened, module: str, systems: list[str], *options: str) -> str:
     """Return the command that runs a module of `core` on the runs of some systems and the collection's judgments."""
     runs = " ".join(shown(opened.folder / "runs" / system / FILE) for system in systems)
-    return " ".join([f"python -m core.{module} {runs} --qrels {shown(opened.folder / 'collection' / QRELS)}", *options])
+    collection = opened.folder / "collection"
+    excluded = [f"--excluded {shown(collection / EXCLUDED)}"] if (collection / EXCLUDED).is_file() else []
+    kept = [] if opened.profile.collection.ignore_identical_ids else ["--keep-identical-ids"]
+    return " ".join([f"python -m core.{module} {runs} --qrels {shown(collection / QRELS)}", *excluded, *kept, *options])
 
 
 def provenance(opened: data.Opened, name: str, measures: str, commands: Mapping[str, str], about: str) -> None:
@@ -29,6 +33,8 @@ def provenance(opened: data.Opened, name: str, measures: str, commands: Mapping[
         collection = data.collection_manifest(opened)
         lines = [f"measure: {measures}", f"topics: {collection.facts.get('topics')}, all that are judged", about]
         lines.append(f"judgments: SHA-256 {collection.files[QRELS]['sha256']}")
+        if EXCLUDED in collection.files:
+            lines.append(f"left out of the runs: {EXCLUDED}, SHA-256 {collection.files[EXCLUDED]['sha256']}")
         for system in commands:
             digest = open_artifact(opened.folder / "runs" / system).files[FILE]["sha256"]
             lines.append(f"run of {opened.labels[system]}: SHA-256 {digest}")

@@ -1,6 +1,6 @@
 """What the Topic page looks at: one topic and some systems' lists; and what is said above the views."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +11,7 @@ from core.analyzer import Analyzer
 from core.collection import Topic
 from core.matches import term_finder
 from core.ndcg_difference import Part, ideal_ranking, split_difference
-from dashboard import data, results, tables
+from dashboard import data, left_out, results, tables
 from dashboard.ranked_lists import Spans, grade_badge
 from dashboard.text import escape_markdown, shortened
 from dashboard.topic import tables as own
@@ -29,6 +29,8 @@ class Shown:
     scores: Mapping[str, list[tuple[str, float]]]
     """system -> (document, score), best first as trec_eval ranks."""
     depth: int
+    held: Collection[str] = ()
+    """Documents that the lists' runs hold and that are left out."""
 
     @cached_property
     def rankings(self) -> dict[str, list[str]]:
@@ -99,6 +101,7 @@ def about(shown: Shown) -> None:
             f"{shortened(shown.query, 200)}"
         )
     )
+    left_out.caption(shown.content, topic.id, shown.held)
     if shown.opened.is_imported:
         st.info("The texts are not here: this collection was made of imported runs. Documents are shown by their ids.")
 

@@ -5,7 +5,7 @@ import streamlit as st
 
 from core.errors import UserError
 from core.runs import ranked
-from dashboard import data, document_map, results, state
+from dashboard import data, document_map, left_out, results, state
 from dashboard.charts import clicked
 from dashboard.grades import grade_text
 from dashboard.text import escape_markdown, shortened
@@ -131,6 +131,7 @@ with left:
 if right:
     with right:
         table(places)
+    left_out.caption(content, topic)
 else:
     st.caption("Choose a topic to mark its relevant documents and what the systems found.")
 if chosen:

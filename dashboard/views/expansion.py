@@ -9,7 +9,7 @@ from core.errors import UserError
 from core.expansion_effects import Move, moves
 from core.profile import SystemSettings
 from core.significance import compare
-from dashboard import data, expansion_tables, parts, predicted_queries, results, state, tables
+from dashboard import data, expansion_tables, left_out, parts, predicted_queries, results, state, tables
 from dashboard.comparison import export
 from dashboard.comparison.provenance import figures_origin
 from dashboard.parts import SIGNED
@@ -106,6 +106,7 @@ def topic_moves(topic: str) -> list[Move]:
                 placeholder="–",
                 alt=title,
             )
+    left_out.caption(content, topic)
     unjudged = sum(move.grade is None for move in found)
     st.caption(f"Ranks without and with expansion; – is beyond the run. {unjudged} unjudged documents moved as well.")
     return found

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.errors import UserError
-from dashboard import data, parts, results, state, terms
+from dashboard import data, left_out, parts, results, state, terms
 from dashboard.comparison import baseline, bias, checks, conclusion, cost, curve, main_table
 from dashboard.comparison.section import section
 from dashboard.comparison.view import choose
@@ -23,6 +23,8 @@ st.write(
     f"{escape_markdown(opened.folder.name)}: {documents}, {facts.get('topics', 0):,} topics, "
     f"{facts.get('judgments', 0):,} judgments."
 )
+if said := left_out.of_collection(facts):
+    st.caption(said)
 tidy = parts.evaluated(opened)
 main_table.draw(opened, tidy, manifests)
 st.header("Against a baseline")

@@ -8,7 +8,7 @@ import streamlit as st
 from core.analyzer import Analyzer
 from core.matches import term_finder
 from core.runs import ranked
-from dashboard import charts, data, parts, results, state, tables
+from dashboard import charts, data, left_out, parts, results, state, tables
 from dashboard.comparison import tables as own
 from dashboard.comparison.baseline import WORDS, compared, sentences
 from dashboard.comparison.view import choose
@@ -62,6 +62,8 @@ def make() -> str:
     )
     if opened.is_sample:
         report.paragraph("This is the embedded sample: written for demonstration, not medical evidence.")
+    if said := left_out.of_collection(facts):
+        report.paragraph(said)
     report.heading("Measures")
     known = tables.evaluated_measures(tidy, opened.profile.measures)
     report.table(tables.means(tidy[tidy["system"].isin(systems)], known).rename(index=opened.labels))
@@ -84,6 +86,9 @@ def make() -> str:
         report.paragraph(about.question)
         if about.narrative:
             report.paragraph(about.narrative, note=True)
+        held = set().union(*(results.run(opened, system).left_out.get(topic, ()) for system in systems))
+        if said := left_out.sentence(content, topic, held):
+            report.paragraph(said, note=True)
         lists = [(f"{opened.labels[s]}: {measure} {values[s][topic]:.4f}", hits(s, topic)) for s in systems]
         report.lists(lists, term_finder(analyzer, about.text(opened.profile.collection.topic_field)))
     report.heading("What the measures are")

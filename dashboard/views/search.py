@@ -5,7 +5,7 @@ import streamlit as st
 from core.collection import Topic
 from core.errors import UserError
 from core.fusion import reciprocal_rank_fusion
-from dashboard import data, judging, state
+from dashboard import data, judging, left_out, state
 from dashboard.answer_columns import EXPLAINED_WORDS, answer
 from dashboard.asking import find_topic, query_form
 from dashboard.parts import topic_link
@@ -18,6 +18,7 @@ def notes(query: str, topic: Topic | None) -> None:
     """Say what is special about the query."""
     if topic:
         st.info(f"This is topic {escape_markdown(topic.id)} of the collection: judged. Its grades are shown.")
+        left_out.caption(content, topic.id)
         topic_link(topic.id, topic.query)
     if not state.read("query"):
         st.caption("The query is too long for a link: the address of this page does not hold it.")

@@ -85,14 +85,16 @@ if table.empty:
 with first_row:
     topic = choose_topic(table)
 systems = [a, b, *more] if b else [a]
+runs = {system: results.run(opened, system) for system in systems}
 looked_at = shown.Shown(
     opened,
     content,
     content.topics[topic],
     measure,
     systems,
-    {system: ranked(results.run_scores(opened, system).get(topic, {})) for system in systems},
+    {system: ranked(run.scores.get(topic, {})) for system, run in runs.items()},
     depth,
+    set().union(*(run.left_out.get(topic, ()) for run in runs.values())),
 )
 shown.about(looked_at)
 views = {name: label for name, (label, _) in VIEWS.items() if b or name != "difference"}

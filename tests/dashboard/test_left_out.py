@@ -1,0 +1,88 @@
+"""Documents that are left out for a topic, as the pages show it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up import Open, lists
+from test_pages import texts
+
+from core.build import build
+from core.evaluate import main as evaluate_main
+from core.import_runs import import_runs
+from core.profile import Profile
+from dashboard import data
+from dashboard.comparison.provenance import command as repeated
+
+ARGUMENTS = {"a1": "alpha beta gamma", "a2": "delta epsilon zeta"}
+CORPUS = ARGUMENTS | {"c1": "alpha beta gamma not", "c2": "delta epsilon zeta not", "e1": "alpha beta words"}
+RUN = "a1 Q0 a1 1 3.0 t\na1 Q0 e1 2 2.0 t\na1 Q0 c1 3 1.0 t\na2 Q0 a2 1 3.0 t\na2 Q0 c2 2 2.0 t\n"
+OWN = "Left out of every list of topic a1: its own document (the ids are the same, as BEIR's evaluation has it)"
+LISTED = f"{OWN}; and 1 that the collection excludes: e1."
+
+
+@pytest.fixture
+def folder(project: Path, tmp_path: Path) -> Path:
+    """A collection whose topics are documents, with a document that is excluded for topic a1, and an imported run."""
+    source = tmp_path / "args"
+    (source / "qrels").mkdir(parents=True)
+    for file, by_name in (("corpus", CORPUS), ("queries", ARGUMENTS)):
+        entries = [{"_id": name, "text": text} for name, text in by_name.items()]
+        (source / f"{file}.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    (source / "qrels" / "test.tsv").write_text("a1 0 c1 1\na2 0 c2 1\n")
+    (source / "excluded.tsv").write_text("query-id\tcorpus-id\na1\te1\n")
+    (tmp_path / "team.run").write_text(RUN)
+    profile = Profile.model_validate(
+        {"collection": {"name": "args", "source": str(source)}, "system": [{"name": "bm25", "kind": "bm25"}]}
+    )
+    folder = project / "artifacts" / "args"
+    build(profile, folder, "cpu", say=lambda line: None)
+    import_runs("args", [tmp_path / "team.run"])
+    return folder
+
+
+def test_the_pages_leave_them_out_and_say_so(folder: Path, open_page: Open) -> None:
+    overview = texts(open_page("overview", collection="args"))
+    assert "Left out of every list: its own document for 2 topics" in overview
+    assert "documents that the collection excludes for 1 topics" in overview
+    topic = open_page("topic", collection="args", topic="a1", a="team", b="bm25")
+    assert LISTED in texts(topic).replace("\\", "")
+    for markup in lists(topic)[:2]:
+        assert "nDCG@10 1.0000; of 1 shown 1 relevant" in markup
+        assert "document a1" not in markup
+        assert "document e1" not in markup
+    assert "2 hits are left out" not in texts(topic)
+    notices = open_page("runs", collection="args").dataframe[0].value["what is odd"]
+    assert "3 hits are left out of the measures, for 2 topics: 2 have the id of their topic" in notices[0]
+
+
+def test_a_live_answer_to_a_topic_is_that_of_the_run(folder: Path, open_page: Open) -> None:
+    asked = open_page("search", collection="args", query="Alpha beta  gamma", fused="on")
+    assert LISTED in texts(asked).replace("\\", "")
+    for markup in lists(asked):
+        assert "document c1" in markup
+        assert "document a1" not in markup
+        assert "document e1" not in markup
+    other = open_page("search", collection="args", query="alpha beta")
+    assert "document a1" in lists(other)[0], "no topic: nothing is left out"
+    assert "Left out" not in texts(other)
+
+
+def test_the_command_of_a_figure_prints_it(folder: Path, command: Any) -> None:
+    opened = data.open_collection("args")
+    written = repeated(opened, "evaluate", ["team"], "--measures nDCG@10", "--json").split()
+    assert written[:3] == ["python", "-m", "core.evaluate"]
+    places = [part.replace("artifacts/args", str(folder)) for part in written[3:]]
+    assert json.loads(command(evaluate_main, *places).out) == {"run": {"nDCG@10": 1.0}}
+
+
+def test_imported_runs_whose_documents_have_other_ids_are_not_spoken_of(
+    project: Path, tmp_path: Path, open_page: Open
+) -> None:
+    (tmp_path / "team.run").write_text("1 Q0 x 1 3.0 t\n2 Q0 y 1 3.0 t\n2 Q0 2 2 2.0 t\n")
+    (tmp_path / "q.txt").write_text("1 0 x 1\n2 0 y 1\n")
+    import_runs("alone", [tmp_path / "team.run"], tmp_path / "q.txt")
+    assert "Left out" not in texts(open_page("overview", collection="alone"))
+    assert "Left out" not in texts(open_page("topic", collection="alone", topic="1"))
+    assert "Left out of every list of topic 2" in texts(open_page("topic", collection="alone", topic="2"))
