@@ -398,11 +398,12 @@ def record_failure(collection: Path, folder: Path, reason: str | None) -> None:
     if failures.get(shown(folder)) == reason:
         return
     kept = {place: why for place, why in failures.items() if place != shown(folder)}
+    kept |= {shown(folder): reason} if reason else {}
     with suppress(OSError):  # a full disk: the build itself says what failed
-        write_text(
-            collection / FAILURES,
-            json.dumps(kept | ({shown(folder): reason} if reason else {}), indent=1, ensure_ascii=False) + "\n",
-        )
+        if not kept:
+            (collection / FAILURES).unlink()
+            return
+        write_text(collection / FAILURES, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 
 def _failures(collection: Path) -> dict[str, str]:

@@ -24,7 +24,7 @@ from core.artifacts import (
 )
 from core.errors import UserError, in_words
 from core.expansions import SCORES_FOLDER
-from core.models import find_model
+from core.models import find_model, where_to_put
 from core.profile import Profile, SystemSettings
 
 STAGES = (
@@ -145,7 +145,13 @@ def _model_step(stage: str, model: str, make: Callable[[], Path]) -> Step:
         manifest = read_manifest(ROOT / model)
         return manifest.settings, manifest.inputs
 
-    return Step(stage, ROOT / model, state, make)
+    def train() -> Path:
+        try:
+            return make()
+        except UserError as error:
+            raise UserError(f"{error}; or, to use a model that is trained already, {where_to_put(model)}") from None
+
+    return Step(stage, ROOT / model, state, train)
 
 
 def _bm25_step(profile: Profile, system: SystemSettings, folder: Path) -> Step:

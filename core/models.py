@@ -115,12 +115,19 @@ def _converted(name: str) -> Path:
 
 def how_to_provide(name: str) -> str:
     """Return what to do about a model that is not on this machine, as the end of a sentence."""
-    folder = f"put its files in a folder named {shown_model(name).rstrip('/').split('/')[-1]}"
-    folder += f" and pass the folder above it with --models (on pages: in {MODELS_VARIABLE})"
     if not shown_model(name).startswith("artifacts/"):
-        return folder
+        return where_to_put(name)
     stage = "core.doc2query train" if "doc2query" in name else "core.finetune"
-    return f"train it with python -m {stage}, or {folder}"
+    return f"train it with python -m {stage}, or {where_to_put(name)}"
+
+
+def where_to_put(name: str) -> str:
+    """Return where the files of a model are looked for, as the end of a sentence."""
+    short = shown_model(name).rstrip("/").split("/")[-1]
+    return (
+        f"put its files in a folder named {short} and pass the folder above it with --models "
+        f"(on pages: in {MODELS_VARIABLE})"
+    )
 
 
 def _cached_snapshot(name: str) -> Path | None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import rebuild_command
+from core.artifacts import failure_of, rebuild_command
 from core.errors import UserError
 from core.measures import measure_name, parse_measure
 from dashboard import data, results, state, tables
@@ -26,7 +26,11 @@ def evaluated(opened: data.Opened) -> pd.DataFrame:
     tidy = results.measures(opened)
     if tidy.empty:
         command = rebuild_command(opened.folder / "measures")
-        raise UserError(f"no system of {opened.folder.name} is evaluated yet; run {command}")
+        failures = [
+            failure_of(opened.folder / place / name) for place in ("measures", "runs") for name in opened.labels
+        ]
+        cause = next((f" ({failure})" for failure in failures if failure), "")
+        raise UserError(f"no system of {opened.folder.name} is evaluated yet{cause}; run {command}")
     reasons = results.unavailable(opened, set(tidy["system"]))
     if reasons:
         names = escape_markdown(", ".join(opened.labels[name] for name in reasons))

@@ -1,7 +1,6 @@
 """A stage that fails, whatever its exception: what it costs, and what is said of it, once, in builds and afterwards."""
 
 import importlib.util
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -116,7 +115,7 @@ def test_what_failed_is_made_by_the_next_build_and_forgotten(plain, folder, monk
     assert "bm25 bm25 failed: unexpected ValueError: of a library" in str(caught.value)
     outcomes, _ = run(plain, folder)
     assert of_result(outcomes, "made") == {"bm25/bm25", "search/bm25", "evaluate/measures"}
-    assert json.loads((folder / FAILURES).read_text()) == {}
+    assert not (folder / FAILURES).exists()
     assert not (folder / ERRORS).exists()
 
 
@@ -187,7 +186,8 @@ def test_without_a_t5_the_cause_is_told_once_with_what_to_provide(profile, folde
     outcomes, said = run(profile, folder)
     cause = outcomes["doc2query-model/doc2query"]
     assert of_result(outcomes, "failed") == {"doc2query-model/doc2query"}
-    assert cause.reason == f"{project / 'none.tsv'}: there is no such file"
+    assert cause.reason.startswith(f"{project / 'none.tsv'}: there is no such file")
+    assert "put its files in a folder named doc2query" in cause.reason
     skipped = {"doc2query/doc2query", "query-scores/doc2query-scores", "bm25/expanded", "search/expanded"}
     assert of_result(outcomes, "skipped") == skipped
     assert {outcomes[name].reason for name in skipped} == {"not made, because doc2query-model doc2query failed"}
@@ -195,7 +195,9 @@ def test_without_a_t5_the_cause_is_told_once_with_what_to_provide(profile, folde
     assert "rebuild it with" not in said
     # and later, wherever one of them is missed
     for place in ("doc2query", "doc2query-scores", "bm25/expanded", "runs/expanded"):
-        with pytest.raises(UserError, match="there is no such file; when that is mended, run python scripts/build.py"):
+        with pytest.raises(
+            UserError, match=r"there is no such file.*; when that is mended, run python scripts/build\.py"
+        ):
             read_manifest(folder / place)
     entries = {entry.place: entry for entry in inventory(profile, folder)}
     for place in ("artifacts/models/doc2query", "artifacts/tiny/doc2query", "artifacts/tiny/runs/expanded"):
