@@ -347,11 +347,17 @@ def limit_tokens(model: Any, wanted: int, where: str) -> None:
 
 
 def pick_device(wanted: str = "auto") -> str:
-    """Return "cuda", "mps" or "cpu": the one asked for, or the best one here for "auto"."""
+    """Return "cuda", "mps" or "cpu": the one asked for, or the best one here for "auto".
+
+    Raises:
+        UserError: the one asked for is not here.
+    """
     import torch  # two seconds that a command without a model need not wait
 
-    if wanted != "auto":
-        return wanted
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return next(device for device, is_here in available.items() if is_here)
+    if not available.get(wanted.split(":")[0]):
+        here = ", ".join(device for device, is_here in available.items() if is_here)
+        raise UserError(f"the device {wanted} is not available here; use auto or one of {here}")
+    return wanted

@@ -13,7 +13,7 @@ from transformers import BertModel
 from core.artifacts import file_digest, writing
 from core.encode import load_encoder
 from core.errors import UserError
-from core.models import MODELS_VARIABLE, convert_pickle, find_model, locate_model, model_digest
+from core.models import MODELS_VARIABLE, convert_pickle, find_model, locate_model, model_digest, pick_device
 from core.profile import SystemSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,3 +131,12 @@ cli.run(lambda: print(locate_model("nobody/no-model")))
     assert ended.stderr.startswith("error: the model nobody/no-model could not be fetched")
     assert "folder named no-model" in ended.stderr
     assert "--models" in ended.stderr
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda", "cuda:1", "mps", ""])
+def test_a_device_that_is_not_here_is_named_and_no_model_blamed(device, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UserError, match=f"the device {device} is not available here; use auto or one of cpu"):
+        pick_device(device)
+    assert pick_device() == pick_device("cpu") == "cpu"
