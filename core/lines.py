@@ -48,10 +48,22 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: there is no such file") from None
     except UnicodeDecodeError as error:
-        problem = f"damaged, or not UTF-8, after line {number} ({error}); convert it to UTF-8 or fetch it again"
-        raise UserError(f"{path.name}: {problem}") from None
+        raise UserError(f"{path.name}: damaged, or not UTF-8, after line {number} ({error}); {repair(path)}") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path.name}: damaged or cut short after line {number} ({error}); fetch it again") from None
+        raise UserError(f"{path.name}: damaged or cut short after line {number} ({error}); {repair(path)}") from None
+
+
+def repair(path: Path) -> str:
+    """Say what to do about a file that cannot be read as text, by how it begins."""
+    with path.open("rb") as file:
+        beginning = file.read(2)
+    if beginning == b"\x1f\x8b" and path.suffix != ".gz":
+        return "it is packed with gzip: its name must end in .gz"
+    if beginning != b"\x1f\x8b" and path.suffix == ".gz" and beginning:
+        return "it is not packed with gzip: its name must not end in .gz"
+    if beginning in (b"\xff\xfe", b"\xfe\xff"):
+        return "it is UTF-16: convert it to UTF-8"
+    return "fetch it again"
 
 
 def read_json_lines(*paths: Path) -> Iterator[tuple[str, dict[str, Any]]]:

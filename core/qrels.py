@@ -18,7 +18,7 @@ COLUMN_NAMES = {
     "document": ("corpusid", "docid", "did", "documentid", "document", "doc", "docno", "pid", "passageid"),
     "grade": ("score", "relevance", "rel", "grade", "label", "judgment", "judgement", "relevancelabel"),
 }
-"""What a header may call the columns: small letters and digits alone are compared."""
+"""What a header may call the columns: compared without capitals, hyphens and underscores."""
 
 
 def read_qrels(path: Path) -> Qrels:
@@ -51,7 +51,7 @@ def read_qrels(path: Path) -> Qrels:
         if grade is None:
             raise UserError(
                 f"{path.name}, line {number}: the grade {written!r} is not a whole number "
-                f"between -{HIGHEST_GRADE} and {HIGHEST_GRADE}; the measures are defined for whole grades"
+                f"between -{HIGHEST_GRADE} and {HIGHEST_GRADE}; scale or round the grades"
             )
         if qrels.setdefault(topic, {}).setdefault(document, grade) != grade:
             raise UserError(
@@ -82,7 +82,7 @@ def _columns(line: str) -> list[str]:
 
 def _header(columns: list[str]) -> list[str]:
     """Return the columns by their names in `COLUMN_NAMES` (others as they are); an empty list for a line of data."""
-    plain = [re.sub("[^a-z0-9]", "", column.lower()) for column in columns]
+    plain = [re.sub("[_-]", "", column.lower()) for column in columns]
     header = [next((name for name, known in COLUMN_NAMES.items() if column in known), column) for column in plain]
     return header if set(COLUMN_NAMES) <= set(header) else []
 
@@ -93,6 +93,8 @@ def _columns_problem(columns: list[str], header: list[str]) -> str:
     problem = f"{len(columns)} columns, expected topic, iteration, document, grade"
     if len(columns) == 3:
         return f"{problem}; three columns need the line {' TAB '.join(BEIR_HEADER)} above them"
+    if columns[0].startswith("{"):
+        return f"JSON, expected {', '.join(BEIR_HEADER)}, separated by tabs under that header"
     if len(columns) == 1 and "," in columns[0]:
         return f"{problem}, separated by tabs or spaces, not by commas"
     return problem

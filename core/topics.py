@@ -16,7 +16,7 @@ from defusedxml.ElementTree import fromstring
 
 from core.documents import metadata_of, text_of
 from core.errors import UserError
-from core.lines import keys_of, read_json_lines, read_lines, tab_fields
+from core.lines import keys_of, read_json_lines, read_lines, repair, tab_fields
 
 LARGEST_MARKUP = 1 << 26
 """Bytes of an XML or SGML file, which is read whole."""
@@ -33,7 +33,10 @@ NARRATIVES = ("narrative", "narr")
 LABELS = {"num": "number", "title": "topic", "desc": "description", "narr": "narrative"}
 """The word, with a colon, that the classic TREC form has at the beginning of an element."""
 INLINE = ("b", "i", "em", "strong", "sub", "sup", "u", "br")
+FIELDS = {*NUMBERS, *QUERIES, *QUESTIONS, *NARRATIVES}
 TAG = re.compile(r"<(/?)([A-Za-z][\w.-]*)([^<>]*)>")
+LANGUAGE = re.compile(r"^[a-z]{2}-")
+"""Before the names of CLEF's elements, as in EN-title."""
 REPEATED = "#repeated"
 """Where the text of a topic's second element of a name goes: the first one counts."""
 COMMENT = re.compile(r"<!--.*?-->|<[!?][^<>]*>", re.DOTALL)
@@ -110,7 +113,7 @@ def read_all_topics(path: Path, judged: Set[str] = frozenset()) -> Iterator[Plac
             or no text.
     """
     name, beginning = path.name.removesuffix(".gz"), _content(path, 4096).lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0")
-    if beginning.startswith(b"{") or name.endswith((".jsonl", ".json")):
+    if beginning.startswith((b"{", b"[")) or name.endswith((".jsonl", ".json")):
         return _json_topics(path)
     if beginning.startswith(b"<") or name.endswith(".xml"):
         return _markup_topics(path, judged)
@@ -126,7 +129,7 @@ def _content(path: Path, size: int) -> bytes:
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: there is no such file of topics") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path.name}: damaged or cut short ({error}); fetch it again") from None
+        raise UserError(f"{path.name}: damaged or cut short ({error}); {repair(path)}") from None
 
 
 # BEIR's JSON Lines
@@ -191,7 +194,9 @@ def _markup_topics(path: Path, judged: Set[str]) -> Iterator[Placed]:
     try:
         marked = list(_of_xml(fromstring(content)))
     except ParseError as error:
-        marked = list(_of_sgml(content, f"{path.name}: neither XML ({error}) nor SGML whose topics all end"))
+        marked = list(
+            _of_sgml(content, f"{path.name}: not TREC topics: neither XML ({error}) nor SGML whose topics all end")
+        )
     except (DefusedXmlException, ValueError, LookupError) as error:
         raise UserError(f"{path.name}: not TREC topics in XML ({error or type(error).__name__})") from None
     if not marked:
@@ -229,7 +234,9 @@ def _of_xml(root: Element) -> Iterator[Marked]:
 
 
 def _of_sgml(content: bytes, problem: str) -> Iterator[Marked]:
-    """Yield topics whose elements may lack their end: each lasts until the next tag.
+    """Yield topics whose elements may lack their end: each lasts until the next tag that begins one.
+
+    That is a tag of a known name, one at the beginning of a line, or one right after another; others are in a text.
 
     Raises:
         UserError: there is no topic, or one that does not end where others do, as in a file that was cut short.
@@ -247,17 +254,19 @@ def _of_sgml(content: bytes, problem: str) -> Iterator[Marked]:
         raise UserError(problem)
     attributes: dict[str, str] | None = None
     texts: dict[str, str] = {}
-    current = ""
+    current, before = "", ""
     for tag, end in zip(tags, [*(tag.start() for tag in tags[1:]), len(text)], strict=True):
         closing, name = tag[1], tag[2].lower()
         if name in ("top", "topic"):
             if attributes is not None:
                 yield Marked(attributes, texts, texts.pop("", ""))
             attributes, texts, current = (None if closing else _attributes(tag[3])), {}, ""
-        elif name not in INLINE:
-            current = "" if closing else name if name not in texts else REPEATED
-        after = ENTITY.sub(lambda entity: html.unescape(entity[0]), text[tag.end() : end])
-        texts[current] = texts.get(current, "") + after
+        elif closing and name == current:
+            current = ""
+        elif not closing and (name in FIELDS or not before.rpartition("\n")[2].strip()) and name not in INLINE:
+            current = name if name not in texts else REPEATED
+        before = text[tag.end() : end]
+        texts[current] = texts.get(current, "") + ENTITY.sub(lambda entity: html.unescape(entity[0]), before)
     if attributes is not None:
         yield Marked(attributes, texts, texts.pop("", ""))
 
@@ -267,7 +276,8 @@ def _attributes(text: str) -> dict[str, str]:
 
 
 def _topic_of(entry: Marked, where: str) -> Topic:
-    values = {name: _without_label(name, text) for name, text in (entry.attributes | entry.elements).items()}
+    written = {LANGUAGE.sub("", name): text for name, text in (entry.attributes | entry.elements).items()}
+    values = {name: _without_label(name, text) for name, text in written.items()}
 
     def first(names: Iterable[str]) -> str:
         return next((values[name] for name in names if values.get(name)), "")

@@ -57,6 +57,14 @@ FORMS = {
         "<top>\n<num> C041 </num>\n<title> Pestizide für Babys </title>\n</top>".encode("latin-1"),
         [Topic("C041", "Pestizide für Babys", "Pestizide für Babys")],
     ),
+    "CLEF, names with a language": (
+        '<top lang="EN">\n<num>C041</num>\n<EN-title> Pesticides </EN-title>\n<EN-desc> Find it. </EN-desc>\n</top>',
+        [Topic("C041", "Pesticides", "Find it.")],
+    ),
+    "tags within a text": (
+        "<top>\n<num> Number: 5\n<docid>x</docid>\n<title> see <url>http://a</url> for a < b\n<guid> 7 </top>",
+        [Topic("5", *["see http://a for a < b"] * 2)],
+    ),
     "TREC-COVID": (
         '<topics><topic number="1"><query>a</query><question>b?</question><narrative>c</narrative></topic></topics>',
         [Topic("1", "a", "b?", "c")],
@@ -135,6 +143,7 @@ BAD = {
     "an id twice": ("1\ta\n1\tb\n", "line 2: the id 1 was on line 1"),
     "an id with a space": ("1 2\ta\n", "line 1: a topic's id, a tab"),
     "a query without text": ('{"_id": "1", "words": "a"}\n', "has no \"text\", which has '_id', 'words'"),
+    "a JSON array": ('[{"_id": "1", "text": "a"}]', "line 1: a JSON object is expected"),
     "nothing": ("\n", "holds no topics"),
 }
 
@@ -165,3 +174,18 @@ def test_all_missing_topics_are_named_at_once(tmp_path):
         read_topics(path, {"3"}, set(), drop_unjudged=False)
     with pytest.raises(UserError, match=r"lacks topics 7, 8, which"):
         topics_for({"1": {}, "7": {}, "8": {}}, path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "advice"),
+    [
+        ("queries.tsv", gzip.compress(b"1\ta\n"), "its name must end in .gz"),
+        ("queries.tsv.gz", b"1\ta\n", "its name must not end in .gz"),
+        ("queries.tsv.gz", gzip.compress(b"1\ta\n" * 99)[:-9], "fetch it again"),
+        ("queries.tsv", "1\ta\n".encode("utf-16"), "convert it to UTF-8"),
+    ],
+)
+def test_what_is_wrong_with_a_file_itself_is_told_with_what_to_do(name, content, advice, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=advice):
+        list(read_all_topics(tmp_path / name))
