@@ -83,16 +83,16 @@ def verdict(label_a: str, label_b: str, measure: str, found: Comparison) -> str:
     t_test = "" if found.p_t_test is None else f", {p_text(found.p_t_test)} by t-test"
     return (
         f"Over {found.topics} topics, {label_a} minus {label_b} is {found.difference:+.4f} {measure}"
-        f"{interval_text(found)}: {found.wins} wins, {found.ties} ties, {found.losses} losses; "
+        f"{interval_text(found)}; {found.wins} wins, {found.ties} ties, {found.losses} losses; "
         f"p {p_relation(found.p_randomisation)} by randomisation test{t_test}."
     )
 
 
 def interval_text(found: Comparison) -> str:
-    """Return the interval of a difference in brackets, or why there is none."""
+    """Return what follows a difference: its interval, or why there is none."""
     if found.interval is None:
-        return f" on each of the {found.topics} topics (no variance, so no t-test and no interval)"
-    return f" (95 % CI {found.interval[0]:+.4f} to {found.interval[1]:+.4f})"
+        return f" on each of the {found.topics} topics: without variance there is no t-test and no interval"
+    return f", 95 % CI {found.interval[0]:+.4f} to {found.interval[1]:+.4f}"
 
 
 def p_text(p: float) -> str:

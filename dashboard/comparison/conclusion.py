@@ -57,9 +57,10 @@ def one_topic_left_out(view: View, first: Winner, without: dict[str, Winner], ch
         without: topic -> the winner over all other topics.
         changed: the topics without which another wins than `first`.
     """
-    closest = min(without, key=lambda topic: without[topic].lead)
     shown = {f"without topic {topic}": without[topic] for topic in changed}
-    shown = shown or {f"closest call: without topic {closest}": without[closest]}
+    if without and not changed:
+        closest = min(without, key=lambda topic: without[topic].lead)
+        shown = {f"closest call: without topic {closest}": without[closest]}
     rows = [(varied, view.measure, *_row(view, one, first)) for varied, one in shown.items()]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -72,14 +73,17 @@ def _row(view: View, found: Winner, first: Winner) -> tuple[str, float, str, str
 def draw(view: View) -> None:
     """Draw the table and say how often another system wins."""
     found = table(view)
-    first, without = winner(view.values), _left_out(view.values)
+    first = winner(view.values)
+    topics = len(next(iter(view.values.values())))
+    without = _left_out(view.values) if topics > 2 else {}  # of two topics, one alone compares nothing
     changed = [topic for topic, one in without.items() if one.systems != first.systems]
     others = found[found["holds"] == "no"]
     names = " = ".join(view.labels[system] for system in first.systems)
     sentence = f"{names} has the highest mean {view.measure}. "
     sentence += f"It does not under {len(others)} of {len(found) - 1} other measures, cut-offs and thresholds. "
-    sentence += f"Leaving one topic out changes the winner for {len(changed)} of {len(without)} topics"
-    sentence += f": {', '.join(changed)}." if changed else "."
+    if without:
+        sentence += f"Leaving one topic out changes the winner for {len(changed)} of {len(without)} topics"
+        sentence += f": {', '.join(changed)}." if changed else "."
     st.write(escape_markdown(sentence))
     config = {"lead": st.column_config.NumberColumn(format="%.4f")}
     shown = pd.concat([found, one_topic_left_out(view, first, without, changed)])

@@ -20,10 +20,11 @@ TESTS = {"randomisation": "randomisation test", "t-test": "paired t-test"}
 
 def draw(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, Manifest]) -> None:
     """Draw the table with its exports and provenance."""
-    evaluated = set(tidy["measure"])
+    evaluated, topics = set(tidy["measure"]), tidy["topic"].nunique()
     measures = [measure for measure in tables.measure_order(opened.profile.measures) if measure in evaluated]
     with st.container(horizontal=True):
-        cells = state.choose("Cells", list(CELLS), "cells", "means", CELLS, width=260)
+        offered = list(CELLS) if topics > 1 else ["means"]  # a single topic has no variance
+        cells = state.choose("Cells", offered, "cells", "means", CELLS, width=260)
         test: Test = "randomisation"
         if cells == "letters":
             # Over hundreds of pairs of systems the randomisation test takes minutes.
@@ -40,7 +41,6 @@ def draw(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, Manifest]
         shown = pd.concat([shown, published if cells == "means" else export.texts(published)]).rename_axis("system")
     config = {name: FOUR for name in measures} if cells == "means" else {}
     st.dataframe(shown, column_config=config, placeholder=export.MISSING, alt="Each measure for each system")
-    topics = tidy["topic"].nunique()
     marks = _marks(len(means), topics, test) if cells == "letters" else ""
     st.caption(f"Means over {topics} topics. {_explained(cells, marks, known)}")
     name = f"{opened.folder.name}-measures"

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.artifacts import file_digest
 from core.evaluate import evaluate_systems
+from core.import_runs import import_runs
 from core.measures import mean
 from core.reference import Published
 from core.runs import read_run
@@ -227,6 +228,96 @@ def test_letters_stand_at_what_is_significantly_better() -> None:
     table = tables.with_letters({"AP": {"low": low, "high": high, "again": dict(high)}}, "randomisation")
     assert list(table["letter"]) == ["a", "b", "c"]
     assert list(table["AP"]) == ["0.0550", "0.5605ᵃ", "0.5605ᵃ"]
+
+
+def many_systems(count: int) -> dict[str, dict[str, float]]:
+    """Systems of which each is far better than the one before on each of 12 topics."""
+    return {f"s{n}": {str(i): n / count + i * n * 37 % 101 / 100_000 for i in range(12)} for n in range(count)}
+
+
+@pytest.mark.parametrize("count", [25, 26, 33])
+def test_more_systems_than_letters_are_counted(count: int) -> None:
+    table = tables.with_letters({"AP": many_systems(count)}, "t-test")
+    assert ("letter" in table) == (count <= 25)
+    if count > 25:
+        assert [int(cell.split("(")[1].rstrip(")")) for cell in table["AP"]] == list(range(count))
+    else:
+        assert table["AP"].str.len().tolist() == [6 + n for n in range(count)]
+
+
+def test_the_caption_says_what_stands_in_the_cells(
+    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captions = []
+    monkeypatch.setattr(
+        "dashboard.comparison.export.downloads", lambda raw, name, caption, **more: captions.append(caption)
+    )
+    shown = texts(open_page("overview", cells="letters"))
+    assert "A superscript letter" in shown
+    assert "With 3 topics no p of the randomisation test is below 0.25" in shown
+    monkeypatch.setattr("dashboard.comparison.tables.LETTERS", "a")
+    app = open_page("overview", cells="letters")
+    assert "letter" not in texts(app).lower().split("p:")[0].replace("letters", "")
+    assert "In brackets: how many of the 1 other systems it is significantly better than (paired t-test" in texts(app)
+    assert app.dataframe[0].value["AP"].str.fullmatch(r"[01]\.\d{4} \([01]\)").all()
+    assert any("In brackets" in caption for caption in captions), "so does the table for a paper"
+
+
+def test_many_comparisons_are_said_in_one_sentence() -> None:
+    values = many_systems(33) | {"copy": many_systems(33)["s20"]}
+    table, found = tables.against_baseline(values, "s20")
+    said = tables.summary("s20", "AP", table, found)
+    assert (
+        "Of 33 systems, 12 are significantly better than s20 by AP, 20 significantly worse, 1 not significantly" in said
+    )
+
+
+def test_what_has_no_variance_is_said_in_words_and_left_empty_in_tables() -> None:
+    values = {"low": {"1": 0.1, "2": 0.6, "3": 0.2}, "high": {"1": 0.4, "2": 0.9, "3": 0.5}}
+    values["same"] = dict(values["low"])
+    table, found = tables.against_baseline(values, "low")
+    readable = tables.readable(table)
+    assert readable.loc["high", "p randomisation (Holm)"] == "0.25 (0.5)"
+    for column in ("95 % of difference", "detectable", "p t-test (Holm)"):
+        assert readable.loc["high", column] == export.MISSING
+    assert table.loc[["high", "same"], ["p t-test", "difference low", "detectable"]].isna().all(axis=None)
+    said = tables.verdict("H", "L", "AP", found["high"], 0.5)
+    assert said == (
+        "H against L: +0.3000 AP on each of the 3 topics: without variance there is no t-test and no interval, not "
+        "significant (randomisation test: p = 0.25, Holm-adjusted 0.5)."
+    )
+    assert tables.verdict("S", "L", "AP", found["same"], 1) == "S and L have the same AP on all 3 topics."
+    assert not re.search("nan|None|power|detectable", said)
+    constant = {"none": {"1": 0.0, "2": 0.0}, "some": {"1": 0.5, "2": 0.25}}
+    assert tables.with_intervals({"AP": constant}).loc["none", "AP"] == "0.0000 (–)"
+
+
+def test_tests_that_disagree_are_said_to() -> None:
+    # scipy 1.16: ttest_rel 0.0575; permutation_test over all 2 ** 8 signs 0.0469
+    a = dict(zip("12345678", [0.2, 0.1, 0.3, 0.05, 0.0, 0.1, 0.9, 0.02], strict=True))
+    found = compare(a, dict.fromkeys(a, 0.0))
+    said = tables.verdict("A", "B", "AP", found, found.p_randomisation)
+    assert ("the t-test, which the interval goes with" in said) == (
+        (found.p_t_test < 0.05) != (found.p_randomisation < 0.05)
+    )
+    assert "the t-test" in said
+
+
+@pytest.mark.parametrize("topics", [1, 2])
+def test_one_topic_or_two_leave_the_page_standing(open_page: Open, made_up: Path, tmp_path: Path, topics: int) -> None:
+    numbers = range(1, topics + 1)
+    (tmp_path / "qrels").write_text("".join(f"{topic} 0 d{topic} 1\n" for topic in numbers))
+    for name, first in (("x", "d1"), ("y", "d2")):
+        lines = [f"{topic} Q0 {first} 1 1.0 t\n" for topic in numbers]
+        (tmp_path / f"{name}.run").write_text("".join(lines))
+    import_runs("few", [tmp_path / "x.run", tmp_path / "y.run"], tmp_path / "qrels")
+    for cells in ("means", "intervals", "letters"):
+        app = open_page("overview", collection="few", cells=cells, open="conclusion,cost,curve")
+        assert list(app.dataframe[0].value.index) == ["x", "y"]
+        assert app.dataframe[0].value["RR"].astype(str).str.startswith(("1", "0")).all()
+    if topics == 2:
+        assert not app.warning
+        assert "has the highest mean" in texts(app)
 
 
 def test_the_verdict_says_significant_only_when_it_is() -> None:
