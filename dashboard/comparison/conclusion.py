@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pandas as pd
 import streamlit as st
 
-from core.measures import measure_name, parse_measure
+from core.measures import Evaluator, measure_name, parse_measure
 from core.robustness import Winner, leave_one_out, winner
 from core.significance import Values
-from dashboard import results
+from dashboard import data, results
 from dashboard.comparison import export
 from dashboard.comparison.provenance import command, provenance
 from dashboard.comparison.view import View
@@ -38,11 +38,25 @@ def variations(view: View) -> Iterator[tuple[str, str]]:
 def table(view: View) -> pd.DataFrame:
     """Return one row a variation: what is varied, measure, winner, lead over the second, second, whether it holds."""
     first = winner(view.values)
+    varied = list(variations(view))
+    stored = set(view.tidy["measure"])
+    others = tuple(measure for _, measure in varied if measure not in stored)
+    computed = _measured(view.opened, view.systems, others, results.digests(view.opened, view.systems))
     rows = [
-        (varied, measure, *_row(view, winner(results.values(view.opened, measure)), first))
-        for varied, measure in variations(view)
+        (what, measure, *_row(view, winner(computed.get(measure) or results.values(view.opened, measure)), first))
+        for what, measure in varied
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+# All measures of a run at once: of many systems, each run would be read anew for each measure.
+@st.cache_data(max_entries=10, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
+def _measured(
+    opened: data.Opened, systems: list[str], measures: tuple[str, ...], digests: tuple[str, ...]
+) -> dict[str, Values]:
+    evaluator = Evaluator(data.judged_topics(opened).qrels, measures)
+    found = {system: evaluator.evaluate(results.run_scores(opened, system)) for system in systems}
+    return {measure: {system: found[system][measure] for system in systems} for measure in measures}
 
 
 @st.cache_data(max_entries=50, show_spinner=False)  # for each of the topics all others are added up anew

@@ -1,5 +1,6 @@
 """Report: the present comparison as one HTML file, to send or attach."""
 
+from collections.abc import Iterable
 from datetime import datetime, timezone
 
 import pandas as pd
@@ -37,8 +38,14 @@ def choose_topics(table: pd.DataFrame) -> list[str]:
     )
 
 
-def hits(system: str, topic: str) -> list[Hit]:
-    """Return the first documents of a system's list for a topic."""
+def hits(system: str) -> dict[str, tuple[list[Hit], Iterable[str]]]:
+    """Return for each chosen topic the first documents of a system's list, and the documents left out of it."""
+    run = results.run(opened, system)
+    return {topic: (hits_of(topic, run.scores.get(topic, {})), run.left_out.get(topic, ())) for topic in topics}
+
+
+def hits_of(topic: str, by_document: dict[str, float]) -> list[Hit]:
+    """Return the first documents of one list."""
     judgments = content.qrels.get(topic, {})
     return [
         Hit(
@@ -48,7 +55,7 @@ def hits(system: str, topic: str) -> list[Hit]:
             grade_badge(judgments.get(identity), content.highest_grade),
             score,
         )
-        for rank, (identity, score) in enumerate(ranked(results.run_scores(opened, system).get(topic, {}))[:DEPTH], 1)
+        for rank, (identity, score) in enumerate(ranked(by_document)[:DEPTH], 1)
     ]
 
 
@@ -80,16 +87,18 @@ def make() -> str:
         columns = [opened.labels[other], opened.labels[baseline], "difference", "query"]
         report.table(shown.set_index("topic")[columns], folded="The differences as a table")
     analyzer = Analyzer(opened.profile.analyzer)
+    retrieved = {system: hits(system) for system in systems}  # each run is read once: not all of many stay in memory
     for topic in topics:
         about = content.topics[topic]
         report.heading(f"Topic {topic}: {about.query}")
         report.paragraph(about.question)
         if about.narrative:
             report.paragraph(about.narrative, note=True)
-        held = set().union(*(results.run(opened, system).left_out.get(topic, ()) for system in systems))
-        if said := left_out.sentence(content, topic, held):
+        if said := left_out.sentence(
+            content, topic, {name for own_lists in retrieved.values() for name in own_lists[topic][1]}
+        ):
             report.paragraph(said, note=True)
-        lists = [(f"{opened.labels[s]}: {measure} {values[s][topic]:.4f}", hits(s, topic)) for s in systems]
+        lists = [(f"{opened.labels[s]}: {measure} {values[s][topic]:.4f}", retrieved[s][topic][0]) for s in systems]
         report.lists(lists, term_finder(analyzer, about.text(opened.profile.collection.topic_field)))
     report.heading("What the measures are")
     for name in dict.fromkeys([*known, measure]):
