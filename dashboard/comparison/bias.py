@@ -42,8 +42,9 @@ def draw(view: View) -> None:
 @st.cache_data(max_entries=20, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
 def _ranges(opened: data.Opened, systems: list[str], baseline: str, k: int, digests: tuple[str, ...]) -> pd.DataFrame:
     qrels = data.judged_topics(opened).qrels
-    runs = {system: results.run_scores(opened, system) for system in systems}
-    rows = {system: figures(scores, runs[baseline], qrels, k) for system, scores in runs.items()}
+    of_baseline = results.run_scores(opened, baseline)
+    # One run after another: not all of many stay in memory.
+    rows = {system: figures(results.run_scores(opened, system), of_baseline, qrels, k) for system in systems}
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("system")
     turns = (table["difference lowest"] < 0) & (table["difference highest"] > 0)
     table["order could turn"] = turns.map({True: "yes", False: "no"})

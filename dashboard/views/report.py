@@ -94,9 +94,8 @@ def make() -> str:
         report.paragraph(about.question)
         if about.narrative:
             report.paragraph(about.narrative, note=True)
-        if said := left_out.sentence(
-            content, topic, {name for own_lists in retrieved.values() for name in own_lists[topic][1]}
-        ):
+        held = {name for by_topic in retrieved.values() for name in by_topic[topic][1]}
+        if said := left_out.sentence(content, topic, held):
             report.paragraph(said, note=True)
         lists = [(f"{opened.labels[s]}: {measure} {values[s][topic]:.4f}", retrieved[s][topic][0]) for s in systems]
         report.lists(lists, term_finder(analyzer, about.text(opened.profile.collection.topic_field)))
