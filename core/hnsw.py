@@ -7,6 +7,9 @@ the query, and looks around there, in the bottom layer, with `ef` candidates in 
 Similarity is the inner product of vectors of one length (see `core.index.of_one_length`), so that a near node's
 neighbours are near as well.
 
+Equal vectors share one node. As nodes of their own, more copies of a text than a node has links would be linked to one
+another alone, and the graph would fall apart.
+
 Compiled code is kept on disk (see `core.compiled`): only the first use on a machine waits for the compiler.
 """
 
@@ -18,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.compiled import compiled
+from core.distinct import group_equal_rows
 from core.errors import UserError
 from core.index import as_queries, nothing_found, of_one_length
 
@@ -29,7 +33,7 @@ class Graph(NamedTuple):
     slot has room for 2M links in the bottom layer and for M above, as the paper advises (section 4.1).
 
     Attributes:
-        vectors: float32 [n, dimension], all of one length.
+        vectors: float32 [n, dimension], all of one length, no two equal.
         layers: the highest layer of each node, int32 [n].
         upper: the slot of each node in layer 1, int32 [n]; meaningless where its highest layer is 0.
         links: the neighbours in every slot, int32 [2M n + M (number of slots above)].
@@ -310,6 +314,30 @@ def _search(
     return positions, similarities
 
 
+@compiled()
+def _with_copies(
+    nodes: np.ndarray, found: np.ndarray, members: np.ndarray, starts: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put in place of each node the positions of all vectors that share it, the first k of a query.
+
+    Args:
+        nodes, found: what `_search` returned.
+        members: positions, node by node, int64 [number of vectors].
+        starts: where each node's members begin, int64 [n + 1].
+    """
+    positions = np.full((len(nodes), k), -1, np.int64)
+    similarities = np.full((len(nodes), k), -np.inf, np.float32)
+    for row in range(len(nodes)):
+        count = 0
+        for node, similarity in zip(nodes[row], found[row]):  # noqa: B905 - numba has no strict
+            if node < 0 or count == k:
+                break
+            for place in range(starts[node], min(starts[node + 1], starts[node] + k - count)):
+                positions[row, count], similarities[row, count] = members[place], similarity
+                count += 1
+    return positions, similarities
+
+
 class HnswIndex:
     """Our own HNSW; see `core.index.VectorIndex` for what an index does, and `HnswlibIndex` for the parameters.
 
@@ -328,21 +356,31 @@ class HnswIndex:
 
     def build(self, vectors: np.ndarray) -> None:
         """See `VectorIndex`; on one thread, the same vectors and seed give the same graph."""
-        uniform = 1 - np.random.default_rng(self.seed).random(len(vectors))  # in (0, 1]
+        rows = self._distinct(vectors)
+        nodes = len(rows)
+        uniform = 1 - np.random.default_rng(self.seed).random(nodes)  # in (0, 1]
         layers = np.floor(-np.log(uniform) / math.log(self.connections)).astype(np.int32)
         slots_above = int(layers.sum())
-        links = np.zeros((2 * len(vectors) + slots_above) * self.connections, np.int32)
-        self._take(vectors, layers, links, np.zeros(len(vectors) + slots_above, np.int32))
+        links = np.zeros((2 * nodes + slots_above) * self.connections, np.int32)
+        self._take(rows, layers, links, np.zeros(nodes + slots_above, np.int32))
         self._entry = 0
-        if len(vectors):
+        if nodes:
             self._entry = _build(self._graph, self.ef_construction, self._scratch)
             self._scratch.visited[:] = 0
             _connect(self._graph, self._entry)
 
-    def _take(self, vectors: np.ndarray, layers: np.ndarray, links: np.ndarray, counts: np.ndarray) -> None:
-        upper = (len(vectors) + np.cumsum(layers) - layers).astype(np.int32)
-        self._graph = Graph(of_one_length(vectors, self.similarity), layers, upper, links, counts, self.connections)
-        nodes = len(vectors)
+    def _distinct(self, vectors: np.ndarray) -> np.ndarray:
+        """Note which vectors share a node, and return one of each node, float32 [n, dimension]."""
+        rows = of_one_length(vectors, self.similarity)
+        groups = group_equal_rows(rows)
+        self._members = np.argsort(groups, kind="stable")
+        self._starts = np.append(0, np.cumsum(np.bincount(groups)))
+        return rows if len(self._starts) > len(rows) else rows[self._members[self._starts[:-1]]]
+
+    def _take(self, rows: np.ndarray, layers: np.ndarray, links: np.ndarray, counts: np.ndarray) -> None:
+        nodes = len(rows)
+        upper = (nodes + np.cumsum(layers) - layers).astype(np.int32)
+        self._graph = Graph(rows, layers, upper, links, counts, self.connections)
         self._scratch = Scratch(
             np.zeros(nodes, np.int64), np.empty(nodes + 1, np.float32), np.empty(nodes + 1, np.int32)
         )
@@ -350,11 +388,13 @@ class HnswIndex:
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`; on one thread."""
-        if not len(self._graph.vectors):
+        nodes = len(self._graph.vectors)
+        if not nodes:
             return nothing_found(len(queries), k)
         queries, stamp = as_queries(queries, self.similarity), self._stamp + 1
         self._stamp += len(queries)
-        return _search(self._graph, queries, k, max(self.ef, k), self._entry, self._scratch, stamp)
+        found = _search(self._graph, queries, k, max(self.ef, k), self._entry, self._scratch, stamp)
+        return found if len(self._members) == nodes else _with_copies(*found, self._members, self._starts, k)
 
     def save(self, path: Path) -> None:
         """See `VectorIndex`: a .npz file of the graph's arrays, without the vectors."""
@@ -375,7 +415,8 @@ class HnswIndex:
                 settings, layers, links, counts = (arrays[name] for name in ("settings", "layers", "links", "counts"))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             raise problem from None
-        nodes, dimension = len(vectors), vectors.shape[1] + (self.similarity == "dot")
+        rows = self._distinct(vectors)
+        nodes, dimension = rows.shape
         if settings.shape != (5,) or tuple(settings[3:]) != (nodes, dimension) or layers.shape != (nodes,):
             raise problem
         self.connections, self.ef_construction, self._entry = (int(value) for value in settings[:3])
@@ -384,9 +425,10 @@ class HnswIndex:
         fits = fits and links.shape == ((2 * nodes + slots_above) * self.connections,)
         if not fits or (nodes and not (links.min() >= 0 and links.max() < nodes)):
             raise problem
-        self._take(vectors, layers, links, counts)
+        self._take(rows, layers, links, counts)
 
     @property
     def bytes(self) -> int:
-        """See `VectorIndex`: vectors and graph."""
-        return sum(array.nbytes for array in self._graph[:5])
+        """See `VectorIndex`: vectors and graph, and which vectors share a node where any do."""
+        copies = self._members.nbytes + self._starts.nbytes if len(self._members) > len(self._graph.vectors) else 0
+        return copies + sum(array.nbytes for array in self._graph[:5])

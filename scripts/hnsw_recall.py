@@ -24,7 +24,7 @@ from core.collection import read_built_topics
 from core.encode import load_vectors
 from core.index import ExactIndex
 from core.index_kinds import make_index
-from core.recall import recall_at_k
+from core.recall import TrueSimilarities, recall_at_k
 from core.simulate import simulate
 from core.systems import find_settings
 
@@ -49,7 +49,8 @@ def main() -> None:
     queries = simulate(topics, len(topics) + options.queries, profile.ann.seed)[len(topics) :]
     exact = ExactIndex(system.similarity)
     exact.build(vectors)
-    truth = exact.search(queries, K)[0]
+    true_similarities = TrueSimilarities(queries, vectors, system.similarity)
+    of_truth = true_similarities(exact.search(queries, K)[0])
     settings = {index.kind: index for index in profile.ann.index}
     widths = settings[KINDS[0]].values
     print(f"{len(vectors):,} documents, {len(queries):,} queries, {options.graphs} graphs of each; recall@{K}")
@@ -62,7 +63,7 @@ def main() -> None:
                 index.build(vectors)
             for ef in widths:
                 setattr(index, index.dial, ef)
-                recalls.append(recall_at_k(index.search(queries, K)[0], truth))
+                recalls.append(recall_at_k(true_similarities(index.search(queries, K)[0]), of_truth))
         found[kind] = np.reshape(recalls, (options.graphs, len(widths)))
     ours, theirs = (found[kind] for kind in KINDS)
     for number, ef in enumerate(widths):
