@@ -23,6 +23,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from core.errors import UserError
+from core.timing import PROCEDURE
 
 MANIFEST = "manifest.json"
 OWN_DIGEST = "sha256"
@@ -188,8 +189,11 @@ def stale_reason(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str,
         return problem
     wanted = json.loads(json.dumps(dict(settings)))
     for key in sorted(set(wanted) | set(manifest.settings)):
-        if wanted.get(key) != manifest.settings.get(key):
-            return f"setting {key} was {manifest.settings.get(key)!r}, now {wanted.get(key)!r}"
+        if wanted.get(key) == manifest.settings.get(key):
+            continue
+        if key == PROCEDURE:
+            return "its timing procedure is older"
+        return f"setting {key} was {manifest.settings.get(key)!r}, now {wanted.get(key)!r}"
     for key in sorted(set(inputs) | set(manifest.inputs)):
         if inputs.get(key) != "" and inputs.get(key) != manifest.inputs.get(key):
             return f"its input {key} changed"
@@ -430,12 +434,19 @@ def rebuild_command(folder: Path, stage: str = "", settings: Mapping[str, Any] |
         return f"python -m core.{'doc2query train' if parts[2].startswith('doc2query') else 'finetune'}"
     if parts[1] == "ablations":
         return "python -m core.ablations --profile ablations"
+    if parts[2] == "ann-simulated" and len(parts) > 3:
+        system, _, size = parts[3].rpartition("-")
+        return f"python -m core.ann --profile {_profile_of(parts[1])} --system {system} --size {size}"
     if parts[1] == "quality":
         return "python -m core.doc2query quality"
     if given := _given_once(parts[1], parts[2:]):
         return given
-    profile = parts[1] if parts[1] == "sample" else f"artifacts/{parts[1]}/{PROFILE}"
-    return f"python scripts/build.py --profile {profile}"
+    return f"python scripts/build.py --profile {_profile_of(parts[1])}"
+
+
+def _profile_of(collection: str) -> str:
+    """Return what --profile takes for the profile of a built collection."""
+    return collection if collection == "sample" else f"artifacts/{collection}/{PROFILE}"
 
 
 def _given_once(collection: str, place: tuple[str, ...]) -> str | None:

@@ -26,6 +26,7 @@ from core.errors import UserError, in_words
 from core.expansions import SCORES_FOLDER
 from core.models import find_model, where_to_put
 from core.profile import Profile, SystemSettings
+from core.timing import THREADS
 
 STAGES = (
     *("collection", "finetune", "doc2query-model", "doc2query", "encode", "milvus", "query-scores", "bm25"),
@@ -60,12 +61,18 @@ class Step:
 
 
 def steps(
-    profile: Profile, folder: Path, device: str, triples: Path | None = None, systems: Sequence[str] = ()
+    profile: Profile,
+    folder: Path,
+    device: str,
+    triples: Path | None = None,
+    systems: Sequence[str] = (),
+    threads: int = THREADS,
 ) -> Iterator[Step]:
     """Yield the steps of a build in the order of the data.
 
     Args:
         systems: the names of those that are built; none means all.
+        threads: on which latencies are measured.
 
     Raises:
         UserError: there is no system of one of the names.
@@ -116,7 +123,7 @@ def steps(
     for system in lexical:
         yield _bm25_step(profile, system, folder)
     for system in [*lexical, *dense]:
-        yield _search_step(profile, system, folder, device)
+        yield _search_step(profile, system, folder, device, threads)
     yield Step(
         "evaluate",
         folder / "measures",
@@ -124,7 +131,7 @@ def steps(
         lambda: evaluate.evaluate_systems(profile, folder),
     )
     for system in dense:
-        yield _ann_step(profile, system, folder, device)
+        yield _ann_step(profile, system, folder, device, threads)
 
 
 def _provided(model: str) -> bool:
@@ -187,23 +194,23 @@ def _milvus_step(profile: Profile, system: SystemSettings, folder: Path) -> Step
     )
 
 
-def _search_step(profile: Profile, system: SystemSettings, folder: Path, device: str) -> Step:
+def _search_step(profile: Profile, system: SystemSettings, folder: Path, device: str, threads: int) -> Step:
     stages = search.searched_stages(system)
     return Step(
         "search",
         folder / "runs" / system.name,
         lambda: (search.run_settings(profile, system), search.run_inputs(system, folder)),
-        lambda: search.search_topics(profile, system, folder, device),
+        lambda: search.search_topics(profile, system, folder, device, threads),
         tuple(folder / stage / system.name for stage in stages),
     )
 
 
-def _ann_step(profile: Profile, system: SystemSettings, folder: Path, device: str) -> Step:
+def _ann_step(profile: Profile, system: SystemSettings, folder: Path, device: str, threads: int) -> Step:
     return Step(
         "ann",
         folder / "ann" / system.name,
         lambda: (ann.ann_settings(profile, system), ann.ann_inputs(system, folder)),
-        lambda: ann.sweep(profile, system, folder, device),
+        lambda: ann.sweep(profile, system, folder, device, threads=threads),
         (folder / "vectors" / system.name,),
     )
 
@@ -229,6 +236,7 @@ def build(
     systems: Sequence[str] = (),
     without: Sequence[str] = (),
     replace: bool = False,
+    threads: int = THREADS,
 ) -> list[Outcome]:
     """Print the plan, make what is stale (with `force`, everything but trained models), return what came of it.
 
@@ -240,6 +248,7 @@ def build(
         without: stages that are left out.
         replace: build even where the artifacts are those of a collection of another source, whose imported runs do
             not stay.
+        threads: on which latencies are measured.
 
     Raises:
         UserError: a stage or a system is not known, the artifacts are of another source's collection, another build is
@@ -252,7 +261,7 @@ def build(
     if other and not replace:
         raise UserError(other)
     profile = profile if other else cli.with_imported_runs(profile, folder)
-    planned = steps(profile, folder, device, triples, systems)
+    planned = steps(profile, folder, device, triples, systems, threads)
     chosen = [step for step in planned if only in (None, step.stage) and step.stage not in without]
     say(f"Plan for {shown(folder)}:")
     stale_before = False

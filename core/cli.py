@@ -15,6 +15,9 @@ from core.artifacts import ARTIFACTS, PROFILE, ROOT, with_own_digest, write_text
 from core.errors import UserError, in_words
 from core.models import MODELS_VARIABLE
 from core.profile import CollectionSettings, Profile, SystemSettings, collection_name_problem, read_profile
+from core.timing import THREADS
+
+MOST_THREADS = 1024
 
 
 def add_profile_options(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +70,18 @@ def add_identical_ids_option(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep hits whose document id is the topic's; BEIR's evaluation leaves them out",
     )
+
+
+def add_threads_option(parser: argparse.ArgumentParser) -> None:
+    """Add --threads, of the stages that measure latencies."""
+    about = f"threads on which latencies are measured (default: {THREADS})"
+    parser.add_argument("--threads", type=_threads, default=THREADS, metavar="N", help=about)
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_THREADS}")
+    return int(text)
 
 
 def profile_and_folder(options: argparse.Namespace) -> tuple[Profile, Path]:

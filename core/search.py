@@ -1,8 +1,11 @@
-"""Search every topic of a collection with a system: the artifact `runs/<system>`, a TREC run."""
+"""Search every topic of a collection with a system: the artifact `runs/<system>`, a TREC run.
+
+When the run is there, the latency of a query is measured (see `core.timing`): topics are asked again, one at a time, on
+one thread or on --threads.
+"""
 
 import argparse
 import functools
-import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,34 +20,42 @@ from core.exclusions import EXCLUDED, built_exclusions, kept_hits
 from core.profile import Profile, SystemSettings
 from core.runs import FILE, write_run
 from core.systems import open_system
+from core.timing import PROCEDURE, THREADS, TIMING_PROCEDURE, latency
 
 
-def search_topics(profile: Profile, settings: SystemSettings, folder: Path, device: str = "auto") -> Path:
-    """Answer every topic of the built collection under `folder` and write the run as the artifact `runs/<system>`."""
+def search_topics(
+    profile: Profile, settings: SystemSettings, folder: Path, device: str = "auto", threads: int = THREADS
+) -> Path:
+    """Answer every topic of the built collection under `folder` and write the run as the artifact `runs/<system>`.
+
+    Args:
+        threads: on which its latency is measured.
+    """
     target = folder / "runs" / settings.name
     facts: dict[str, Any] = {}
     with writing(target, "search", run_settings(profile, settings), run_inputs(settings, folder), facts) as partial:
         system = open_system(profile, settings, folder, device)
         topics, _ = read_built_topics(folder)
         excluded = built_exclusions(folder)
-        system.search("the first query waits for what loads late", 1)
-        milliseconds = []
+        texts = {topic.id: topic.text(profile.collection.topic_field) for topic in topics}
 
         def rankings() -> Iterator[tuple[str, list[tuple[str, float]]]]:
             for topic in tqdm(topics, desc=f"search {settings.name}", unit="topic"):
                 left_out = excluded.get(topic.id, set())
-                answer = system.search(topic.text(profile.collection.topic_field), profile.depth + len(left_out))
-                milliseconds.append(1000 * sum(answer.seconds.values()))
+                answer = system.search(texts[topic.id], profile.depth + len(left_out))
                 yield topic.id, kept_hits(answer.hits, left_out, profile.depth)
 
+        def seconds(query: str) -> float:
+            return sum(system.search(query, profile.depth).seconds.values())
+
         write_run(partial / FILE, settings.name, rankings())
-        facts |= {"topics": len(topics), "median_milliseconds": round(statistics.median(milliseconds), 2)}
+        facts |= {"topics": len(topics)} | latency(seconds, list(texts.values()), threads)
     return target
 
 
 def run_settings(profile: Profile, settings: SystemSettings) -> dict[str, Any]:
     """Return the settings that shape the run beyond those of its index or vectors, for its manifest."""
-    shared = {"depth": profile.depth, "topic_field": profile.collection.topic_field}
+    shared = {"depth": profile.depth, "topic_field": profile.collection.topic_field, PROCEDURE: TIMING_PROCEDURE}
     if settings.kind == "bm25":
         return shared | {"engine": profile.bm25.engine} | index_settings(profile, settings)
     engine = {} if settings.engine == "exact" else {"engine": settings.engine}
@@ -69,10 +80,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m core.search", description=__doc__)
     cli.add_profile_options(parser)
     cli.add_systems_option(parser)
+    cli.add_threads_option(parser)
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
     cli.each(
-        (s.name, functools.partial(search_topics, profile, s, folder, options.device))
+        (s.name, functools.partial(search_topics, profile, s, folder, options.device, options.threads))
         for s in cli.chosen_systems(profile, options.systems)
         if s.kind != "run"
     )

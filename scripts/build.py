@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--replace", action="store_true", help="replace a collection of the same name, other source")
     parser.add_argument("--force", action="store_true", help="make fresh artifacts again, too (trained models stay)")
     parser.add_argument("--triples", type=Path, metavar="FILE", help="MS MARCO triples (default: the profile's)")
+    cli.add_threads_option(parser)
     options = parser.parse_args()
     profile, folder = cli.profile_and_folder(options)
     outcomes = build(
@@ -42,6 +43,7 @@ def main() -> None:
         systems=options.systems,
         without=options.without,
         replace=options.replace,
+        threads=options.threads,
     )
     print("\nResult:")
     for outcome in outcomes:
