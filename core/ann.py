@@ -4,29 +4,41 @@ Writes the artifact `ann/<system>`: `sweep.csv`, a row an index and a value of i
 for the live panel. With --size N the system's vectors are simulated to N documents, or N of them drawn where there
 are more (see `core.simulate`), and the artifact is `ann-simulated/<system>-N`.
 
-Timings are of one thread. Single queries are timed after a warm-up round, all indexes in turns and in a new order for
-each query, so that drift of the machine and what the processor's cache holds hit all alike. Indexes that are built
-stay on disk until the end: an interrupted sweep goes on. With --engine ray the workers build them side by side, which
-their build times show, on machines that share this folder.
+Recall is computed by similarity (see `core.recall`). For nDCG and for the relevant documents missed, documents of equal
+similarity are exchanged as exact search has them: which of them an index returns is arbitrary.
+
+Timings are of one thread, or of --threads. Single queries are timed after a warm-up round, all indexes in turns and in
+a new order for each query, so that drift of the machine and what the processor's cache holds hit all alike. Indexes
+that are built stay on disk until the end: an interrupted sweep goes on. With --engine ray the workers build them side
+by side, which their build times show, on machines that share this folder.
 """
 
 import argparse
 import functools
 import json
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from core import cli, engines
-from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, write_text, writing
+from core.artifacts import (
+    open_artifact,
+    read_manifest,
+    rebuild_command,
+    shown,
+    stale_reason,
+    write_text,
+    writing,
+)
 from core.collection import QRELS, TOPICS, Collection, Topic, collection_digests, read_built_collection
+from core.distinct import distinct_rows
 from core.encode import encode_texts, load_encoder_of, load_vectors
 from core.engines import HERE, Engine, over_shards
 from core.errors import UserError
@@ -35,9 +47,10 @@ from core.index import ExactIndex, VectorIndex, nothing_found
 from core.index_kinds import make_index
 from core.measures import Evaluator, evaluate, mean
 from core.profile import IndexSettings, Profile, SystemSettings
-from core.recall import recall_at_k
-from core.runs import run_of
+from core.recall import TrueSimilarities, recall_at_k, ties_as_exact
+from core.runs import Scores, run_of
 from core.simulate import intrinsic_dimension, simulate
+from core.timing import PROCEDURE, THREADS, TIMING_PROCEDURE, limited_threads
 
 SWEEP = "sweep.csv"
 OWN_GRAPH = "hnsw"
@@ -59,6 +72,7 @@ def sweep(
     device: str = "auto",
     size: int = 0,
     engine: Engine = HERE,
+    threads: int = THREADS,
 ) -> Path:
     """Measure the profile's indexes on the system's vectors, or on `size` simulated ones, and write the artifact.
 
@@ -76,32 +90,36 @@ def sweep(
         queries = topic_vectors(profile, system, collection.topics, folder, device)
         vectors = simulate(np.array(stored), size, profile.ann.seed) if size else np.array(stored)
         if engine.name != "here":
-            _build_by_workers(vectors, system.similarity, profile, partial, engine)
+            _build_by_workers(vectors, system.similarity, profile, partial, engine, threads)
         # Simulated documents are none of the collection's.
         excluded = [] if size else excluded_positions(collection, ids)
-        rows = _measure(vectors, queries, excluded, system.similarity, profile, partial)
+        rows = _measure(vectors, queries, excluded, system.similarity, profile, partial, threads)
         if not size:
             _add_ndcg(rows, collection, ids)
             facts["similarities"] = _similarities(collection, vectors, queries, excluded, ids)
         table = pd.DataFrame([{k: v for k, v in row.items() if k != "found"} for row in rows])
         table.to_csv(partial / SWEEP, index=False, lineterminator="\n", float_format="%.6g")
         facts |= {"documents": len(vectors), "dimension": vectors.shape[1], "queries": len(queries)}
-        facts |= {"built": engine.name}
-        if len(vectors) > 100 and system.similarity == "cosine":
-            facts["intrinsic_dimension"] = round(intrinsic_dimension(vectors), 2)
+        facts |= {"built": engine.name, "threads": threads}
+        facts["distinct_vectors"] = len(distinct_rows(vectors))
+        dimension = intrinsic_dimension(vectors) if system.similarity == "cosine" else None
+        if dimension is not None:
+            facts["intrinsic_dimension"] = round(dimension, 2)
         for path in [p for p in partial.glob("index-*") if p.name != f"index-{OWN_GRAPH}"]:
             path.unlink()
     return target
 
 
-def _build_by_workers(vectors: np.ndarray, similarity: str, profile: Profile, partial: Path, engine: Engine) -> None:
+def _build_by_workers(
+    vectors: np.ndarray, similarity: str, profile: Profile, partial: Path, engine: Engine, threads: int
+) -> None:
     """Have the workers build the profile's indexes, one each at a time, into the folder that they share with us.
 
     They are measured afterwards, by this process, all in turns.
     """
     place = partial / "index-vectors.npy"  # named like what the sweep removes in the end
     np.save(place, vectors)
-    open_builder = functools.partial(IndexBuilder, place, similarity, profile.ann.seed, partial)
+    open_builder = functools.partial(IndexBuilder, place, similarity, profile.ann.seed, partial, threads)
     for _ in over_shards(engine, open_builder, ((i.kind, i) for i in profile.ann.index), on_gpu=False):
         pass
 
@@ -109,13 +127,13 @@ def _build_by_workers(vectors: np.ndarray, similarity: str, profile: Profile, pa
 class IndexBuilder:
     """What a worker does: it builds indexes of the vectors in a file, and leaves them where the sweep finds them."""
 
-    def __init__(self, place: Path, similarity: str, seed: int, partial: Path):
+    def __init__(self, place: Path, similarity: str, seed: int, partial: Path, threads: int):
         self.vectors = np.load(place)
-        self.similarity, self.seed, self.partial = similarity, seed, partial
+        self.similarity, self.seed, self.partial, self.threads = similarity, seed, partial, threads
 
     def __call__(self, settings: IndexSettings) -> None:
         """Build one, unless it is there."""
-        with threadpool_limits(limits=1):
+        with limited_threads(self.threads):
             _built(settings, self.similarity, self.vectors, self.seed, self.partial)
 
 
@@ -156,9 +174,11 @@ def _measure(
     similarity: str,
     profile: Profile,
     partial: Path,
+    threads: int,
 ) -> list[dict[str, Any]]:
-    """Return a row an index and a value of its dial; "found" holds positions and similarities of the best ten.
+    """Return a row an index and a value of its dial.
 
+    "found" holds the positions of the best ten, int64 [n_queries, 10], equal ones exchanged as exact search has them.
     Times are of searches for ten documents, whatever is excluded.
     """
     settings = profile.ann
@@ -166,9 +186,11 @@ def _measure(
     exact.build(vectors)
     deep = min(100, len(vectors))
     truth, _ = search_without(exact, queries, deep, excluded)
+    true_similarities = TrueSimilarities(queries, vectors, similarity)
+    of_truth = true_similarities(truth)
     points: list[tuple[VectorIndex, int | None]] = []
     rows: list[dict[str, Any]] = []
-    with threadpool_limits(limits=1):
+    with limited_threads(threads):
         for of_kind in [IndexSettings(kind="exact"), *settings.index]:
             index, seconds, on_disk = _built(of_kind, similarity, vectors, settings.seed, partial)
             in_memory = index.bytes
@@ -183,17 +205,28 @@ def _measure(
                 rows.append(row)
         for (index, value), row in zip(tqdm(points, desc="recall", unit="point"), rows, strict=True):
             _turn(index, value)
-            found = search_without(index, queries, 10, excluded)
-            started = time.perf_counter()
-            index.search(queries, 10)  # the first one read the index into memory
-            row["queries_per_second"] = len(queries) / (time.perf_counter() - started)
-            row["recall@10"] = recall_at_k(found[0], truth[:, :10])
-            row[f"recall@{deep}"] = recall_at_k(search_without(index, queries, deep, excluded)[0], truth)
-            row["found"] = found
+            found, _ = search_without(index, queries, 10, excluded)  # which reads the index into memory
+            row["queries_per_second"] = len(queries) / _batch_seconds(index, queries, settings.repeats)
+            of_found = true_similarities(found)
+            row["recall@10"] = recall_at_k(of_found, of_truth[:, :10])
+            deeper, _ = search_without(index, queries, deep, excluded)
+            row[f"recall@{deep}"] = recall_at_k(true_similarities(deeper), of_truth)
+            lists = zip(found, of_found, truth[:, :10], of_truth[:, :10], strict=True)
+            row["found"] = np.array([ties_as_exact(*of_query) for of_query in lists])
         for row, milliseconds in zip(rows, _latencies(points, queries, settings.repeats, settings.seed), strict=True):
             quantiles = np.percentile(milliseconds, [50, 95, 99])
             row |= dict(zip(("p50_ms", "p95_ms", "p99_ms"), quantiles, strict=True))
     return rows
+
+
+def _batch_seconds(index: VectorIndex, queries: np.ndarray, repeats: int) -> float:
+    """Return the median seconds of a search for all queries at once."""
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        index.search(queries, 10)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
 
 
 def _turn(index: VectorIndex, value: int | None) -> None:
@@ -246,12 +279,12 @@ def _latencies(
 
 
 def _add_ndcg(rows: list[dict[str, Any]], collection: Collection, ids: list[str]) -> None:
-    """Add nDCG@10 with each index in place of exact search, and the relevant documents that it lost, topic by topic."""
+    """Add nDCG@10 with each index in place of exact search, and the relevant documents that it misses, by topic."""
     lost_from: dict[str, set[str]] = {}
     evaluator = Evaluator(collection.qrels, ["nDCG@10"])
     topics = [topic.id for topic in collection.topics]
     for row in rows:
-        run = run_of(topics, ids, *row["found"])
+        run = _ranked_run(topics, ids, row["found"])
         row["nDCG@10"] = mean(evaluator.evaluate(run)["nDCG@10"])
         relevant = {
             topic: {d for d in found if collection.qrels.get(topic, {}).get(d, 0) > 0} for topic, found in run.items()
@@ -259,6 +292,12 @@ def _add_ndcg(rows: list[dict[str, Any]], collection: Collection, ids: list[str]
         lost_from = lost_from or relevant  # the first row is exact search
         lost = {topic: sorted(lost_from[topic] - relevant[topic]) for topic in run}
         row["lost"] = json.dumps({topic: documents for topic, documents in lost.items() if documents})
+
+
+def _ranked_run(topics: list[str], ids: list[str], positions: np.ndarray) -> Scores:
+    """Return positions, int64 [n_topics, k], best first, as a run: scores by rank, so that trec_eval finds no ties."""
+    scores = np.broadcast_to(-np.arange(positions.shape[1], dtype=np.float32), positions.shape)
+    return run_of(topics, ids, positions, scores)
 
 
 def _similarities(
@@ -273,19 +312,21 @@ def _similarities(
     for similarity in ("cosine", "dot"):
         exact = ExactIndex(similarity)
         exact.build(vectors)
-        positions, scores = search_without(exact, queries, 10, excluded)
+        positions, _ = search_without(exact, queries, 10, excluded)
         first_ten.append(positions)
-        run = run_of([topic.id for topic in collection.topics], ids, positions, scores)
+        run = _ranked_run([topic.id for topic in collection.topics], ids, positions)
         figures[f"nDCG@10 by {similarity}"] = mean(evaluate(run, collection.qrels, ["nDCG@10"])["nDCG@10"])
     lengths = np.linalg.norm(vectors, axis=1)
-    figures["first ten in common"] = recall_at_k(first_ten[1], first_ten[0])
+    cosines = TrueSimilarities(queries, vectors, "cosine")
+    figures["first ten in common"] = recall_at_k(cosines(first_ten[1]), cosines(first_ten[0]))
     figures |= {"shortest vector": float(lengths.min()), "longest vector": float(lengths.max())}
     return {name: round(value, 4) for name, value in figures.items()}
 
 
 def ann_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
     """Return the settings that shape the sweep, for its manifest."""
-    return profile.ann.model_dump() | {"similarity": system.similarity, "query_prefix": system.query_prefix, "size": 0}
+    about = {"similarity": system.similarity, "query_prefix": system.query_prefix, "size": 0}
+    return profile.ann.model_dump() | about | {PROCEDURE: TIMING_PROCEDURE}
 
 
 def ann_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
@@ -318,6 +359,17 @@ def sweeps_of(folder: Path, system: str) -> list[Path]:
     return [folder / "ann" / system, *(simulated[size] for size in sorted(filter(str.isdecimal, simulated), key=int))]
 
 
+def simulated_sweeps(profile: Profile, folder: Path) -> Iterator[tuple[Path, str | None]]:
+    """Yield the artifact of every sweep of another size, and why it must be made again, None where it is fresh."""
+    for system in profile.system:
+        for target in sweeps_of(folder, system.name)[1:] if system.kind == "dense" else []:
+            settings = ann_settings(profile, system) | {"size": int(target.name.rpartition("-")[2])}
+            try:
+                yield target, stale_reason(target, settings, ann_inputs(system, folder))
+            except UserError:
+                yield target, "an input is missing"
+
+
 def _read(target: Path) -> pd.DataFrame:
     documents = open_artifact(target).facts.get("documents")
     table = pd.read_csv(target / SWEEP)
@@ -332,13 +384,15 @@ def main(arguments: list[str] | None = None) -> None:
     cli.add_profile_options(parser)
     cli.add_systems_option(parser)
     parser.add_argument("--size", type=int, default=0, help="simulate this number of documents, or draw so few of them")
+    cli.add_threads_option(parser)
     engines.add_options(parser)
     options = parser.parse_args(arguments)
     profile, folder = cli.profile_and_folder(options)
-    engine = engines.chosen(options)
+    engine, threads = engines.chosen(options), options.threads
     chosen = [s for s in cli.chosen_systems(profile, options.systems) if s.kind == "dense"]
     cli.each(
-        (s.name, functools.partial(sweep, profile, s, folder, options.device, options.size, engine)) for s in chosen
+        (s.name, functools.partial(sweep, profile, s, folder, options.device, options.size, engine, threads))
+        for s in chosen
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.ann import simulated_sweeps
 from core.artifacts import MANIFEST, ROOT, Manifest, damage, failure_of, read_manifest, rebuild_command, shown
 from core.build import steps
 from core.errors import UserError
@@ -35,6 +36,7 @@ def inventory(profile: Profile, folder: Path) -> list[Entry]:
     Every file is read once and compared with its manifest's digest.
     """
     planned = [_planned(step.stage, step.target, step.stale(), folder) for step in steps(profile, folder, "auto")]
+    planned += [_planned("ann", target, reason, folder) for target, reason in simulated_sweeps(profile, folder)]
     known = {entry.place for entry in planned}
     models = sorted(path.parent for path in (ROOT / profile.finetune.model).parent.glob(f"*/{MANIFEST}"))
     names = {system.name for system in profile.system} | {"collection", "doc2query", "measures"}

@@ -41,6 +41,8 @@ class TrueSimilarities:
 def recall_at_k(found: np.ndarray, exact: np.ndarray) -> float:
     """Return the mean share of the k documents that are as near to the query as the k-th nearest one (ann-benchmarks).
 
+    A query for which there is no document counts 1.
+
     Args:
         found: true similarities of the documents found, float64 [n_queries, k], -inf where fewer were found.
         exact: those of exhaustive search, float64 [n_queries, k], -inf where there are fewer documents.
@@ -48,7 +50,7 @@ def recall_at_k(found: np.ndarray, exact: np.ndarray) -> float:
     documents = np.isfinite(exact).sum(axis=1)
     farthest = np.min(exact, axis=1, where=np.isfinite(exact), initial=np.inf)
     within = np.isfinite(found) & (found >= farthest[:, None] - EPSILON)
-    return float(np.mean(within.sum(axis=1) / documents))
+    return float(np.mean(np.where(documents, within.sum(axis=1) / np.maximum(documents, 1), 1)))
 
 
 def ties_as_exact(found: np.ndarray, of_found: np.ndarray, exact: np.ndarray, of_exact: np.ndarray) -> np.ndarray:

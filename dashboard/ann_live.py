@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from core.encode import load_vectors
 from core.errors import UserError
 from core.index import VectorIndex
 from core.index_kinds import KINDS, LABELS, make_index
+from core.recall import TrueSimilarities, recall_at_k, ties_as_exact
 from core.systems import DenseSystem
+from core.timing import repeated
 from dashboard import data, left_out, live, state
 from dashboard.asking import find_topic
 from dashboard.text import escape_markdown, shortened
@@ -70,7 +73,7 @@ def panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
     seconds = 0 if kind == OWN_GRAPH else sweep.loc[sweep["index"] == kind, "build_seconds"].max()
     with st.spinner("Making the index" + (f", which took {seconds:.0f} s in the sweep" if seconds >= 1 else "") + " …"):
         index = _index(opened.folder, system, kind, settings.similarity, dict(kinds[kind].build), digest)
-    exact_index: VectorIndex = ready.system.index
+    exact_index: Any = ready.system.index
     if settings.engine != "exact":
         exact_index = _index(opened.folder, system, "exact", settings.similarity, {}, digest)
     content = data.content(opened)
@@ -81,29 +84,37 @@ def panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
         left_out.caption(content, topic.id)
     with ready.lock:
         vector = ready.system.encode(query)
+    # The lock of timings comes first, as on the Search page, so that no two wait for one another.
+    with live.TIMING, ready.lock:
         if value is not None:
             setattr(index, index.dial, value)
-        answers = [_timed(exact_index, vector, excluded), _timed(index, vector, excluded)]
-    (exact, of_exact, exact_ms), (found, of_found, found_ms) = answers
-    missed = [i for i in exact if i not in set(found)]
-    recall = 1 - len(missed) / max(1, len(exact))
+        exact, of_exact = search_without(exact_index, vector, DEPTH, [excluded])
+        found, of_found = search_without(index, vector, DEPTH, [excluded])
+        exact_ms, found_ms = _milliseconds(exact_index, vector), _milliseconds(index, vector)
+    true_similarities = TrueSimilarities(vector, exact_index.vectors, settings.similarity)
+    truly_exact, truly_found = true_similarities(exact), true_similarities(found)
+    recall = recall_at_k(truly_found, truly_exact)
+    reached = ties_as_exact(found[0], truly_found[0], exact[0], truly_exact[0])
+    missed = set(exact[0].tolist()) - set(reached.tolist())
     st.write(f"Recall@{DEPTH} of this query: {recall:.2f}. Exact {exact_ms:.3f} ms, approximate {found_ms:.3f} ms.")
     for column, title, places, scores in zip(
-        st.columns(2), ("Exact", escape_markdown(LABELS[kind])), (exact, found), (of_exact, of_found), strict=True
+        st.columns(2), ("Exact", escape_markdown(LABELS[kind])), (exact[0], found[0]), (of_exact, of_found), strict=True
     ):
         with column:
             st.markdown(f"**{title}**")
-            _list(opened, ready.system.document_ids, places, scores, set(missed))
+            there = places >= 0
+            _list(opened, ready.system.document_ids, places[there].tolist(), scores[0][there].tolist(), missed)
 
 
-def _timed(index: VectorIndex, vector: np.ndarray, excluded: set[int]) -> tuple[list[int], list[float], float]:
-    """Return positions, similarities and the milliseconds of a search: the second of two, the first warms up."""
-    search_without(index, vector, DEPTH, [excluded])
-    started = time.perf_counter()
-    positions, similarities = search_without(index, vector, DEPTH, [excluded])
-    milliseconds = 1000 * (time.perf_counter() - started)
-    found = [int(i) for i in positions[0] if i >= 0]
-    return found, [float(s) for s in similarities[0][: len(found)]], milliseconds
+def _milliseconds(index: VectorIndex, vector: np.ndarray) -> float:
+    """Return the median milliseconds of a few searches, one after the other."""
+
+    def seconds() -> float:
+        started = time.perf_counter()
+        index.search(vector, DEPTH)
+        return time.perf_counter() - started
+
+    return 1000 * median(repeated(seconds))
 
 
 def _list(opened: data.Opened, ids: list[str], places: list[int], scores: list[float], missed: set[int]) -> None:

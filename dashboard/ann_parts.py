@@ -84,7 +84,8 @@ def comparison(opened: data.Opened, system: str, sweeps: pd.DataFrame) -> float:
     shown = _draw(matched, MATCHED_COLUMNS, "Each index at the recall chosen").set_index("index")
     st.caption(
         "Each index at its fastest setting that reaches the recall; – where none does. Speed-up over exact search: "
-        "single queries, one thread, timed in turns. nDCG@10 kept: what users still get of exact search's nDCG@10."
+        "single queries, one thread, timed in turns. nDCG@10 kept: what users still get of exact search's nDCG@10; "
+        "documents of equal similarity count in the order in which exact search returns them."
     )
     export.downloads(shown, f"{name}-at-{recall:.2f}", f"{name}: at recall@10 of at least {recall:.2f}")
     with st.expander("All that was measured"):
@@ -106,7 +107,10 @@ def _csv_button(table: pd.DataFrame, name: str) -> None:
 
 
 def lost(opened: data.Opened, sweep: pd.DataFrame) -> None:
-    """Draw which relevant documents each setting loses from the exact first ten, topic by topic."""
+    """Draw which relevant documents of the exact first ten each setting misses, topic by topic.
+
+    One in whose place another document of the same similarity was found is not missed.
+    """
     topics = data.judged_topics(opened).topics
     found = [(row["index"], row["value"], json.loads(row["lost"])) for row in sweep.to_dict("records")]
     rows = [
@@ -132,3 +136,4 @@ def lost(opened: data.Opened, sweep: pd.DataFrame) -> None:
         table = pd.DataFrame(rows)
         st.dataframe(table, hide_index=True, placeholder="–", alt="Relevant documents lost, by index, dial and topic")
         _csv_button(table, f"{opened.folder.name}-lost")
+    st.caption("A document is not lost where another of equal similarity was found in its place.")

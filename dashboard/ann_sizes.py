@@ -9,6 +9,7 @@ import streamlit as st
 from core.ann_tables import crossings, growth, speed_ups
 from core.artifacts import read_manifest, shown
 from core.index_kinds import LABELS
+from core.simulate import LEAST_DISTINCT
 from dashboard import ann_charts, data
 from dashboard.ann_parts import kind_of
 from dashboard.comparison import export
@@ -76,6 +77,7 @@ def origin(sweeps: list[Path], system: str) -> None:
         {
             "documents": manifest.facts["documents"],
             "vectors": kind_of(manifest.facts["documents"], own),
+            "distinct": manifest.facts.get("distinct_vectors"),
             "intrinsic dimension": manifest.facts.get("intrinsic_dimension"),
             "queries": manifest.facts["queries"],
             "made": manifest.finished,
@@ -84,7 +86,8 @@ def origin(sweeps: list[Path], system: str) -> None:
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder=export.MISSING, alt="The sizes that were measured")
     st.caption(
-        "Intrinsic dimension: how many directions the vectors locally fill; the more, the harder a search is. "
+        "Intrinsic dimension: how many directions the distinct vectors locally fill; the more, the harder a search is. "
+        f"{export.MISSING} where fewer than {LEAST_DISTINCT} are distinct, or the similarity is not cosine. "
         "Simulated: the real vectors, and new ones between neighbours of them. `python -m core.simulate` compares half "
         "of the collection, simulated to full size, with the whole. Another size, larger or smaller: "
         f"`python -m core.ann --system {system} --size 171332`."

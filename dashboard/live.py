@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from core.systems import System
 
 _OPENING = threading.Lock()
+TIMING = threading.Lock()
+"""Held while latencies are measured, of one system at a time; to be taken before a system's own lock."""
 WARM_UP_SECONDS = 3.0
 """From the first page to the import of what it did not need: its browser is done by then."""
 

@@ -1,15 +1,18 @@
 """Cost beside quality: the latency of a query and the size of the index against the chosen measure."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
 from core.artifacts import Manifest
+from core.timing import OLDER_TIMING, is_comparable
 from dashboard.comparison import charts, export
 from dashboard.comparison.baseline import compared
 from dashboard.comparison.provenance import command, provenance
 from dashboard.comparison.view import View
 from dashboard.parts import FOUR
-from dashboard.text import escape_markdown
+from dashboard.text import error_markdown, escape_markdown
 
 
 def table(view: View, manifests: dict[str, Manifest]) -> pd.DataFrame:
@@ -28,6 +31,25 @@ def table(view: View, manifests: dict[str, Manifest]) -> pd.DataFrame:
     return means[["mean", "low", "high"]].join(costs)
 
 
+def older_latencies(manifests: Mapping[str, Manifest], labels: Mapping[str, str]) -> str:
+    """Say, as escaped Markdown, whose latencies were measured by an older procedure, "" where none were.
+
+    Args:
+        manifests: by the artifact's place, from `results.manifests`.
+        labels: of the systems that are shown.
+    """
+    runs = {system: manifests.get(f"runs/{system}") for system in labels}
+    older = {
+        labels[system]: run.command
+        for system, run in runs.items()
+        if run and "median_milliseconds" in run.facts and not is_comparable(run.settings)
+    }
+    if not older:
+        return ""
+    command = next(iter(older.values()))
+    return error_markdown(f"Latency of {', '.join(older)}: {OLDER_TIMING}; measure again with {command}")
+
+
 def draw(view: View, manifests: dict[str, Manifest]) -> None:
     """Draw both panels and the table."""
     found = table(view, manifests)
@@ -44,10 +66,13 @@ def draw(view: View, manifests: dict[str, Manifest]) -> None:
         builds = sorted({manifest.command for manifest in manifests.values()})
         about = f"latency, size and build seconds: measured by {', '.join(builds)}"
         provenance(view.opened, "cost", view.measure, commands, about)
+    if older := older_latencies(manifests, {system: view.labels[system] for system in view.values}):
+        st.write(older)
     if unknown:
         st.write(escape_markdown(f"No cost is known of {', '.join(unknown)}: the run was made elsewhere."))
     st.caption(
-        "Latency: median of single queries when the run was made, encoding included. Size: the files of the BM25 "
+        "Latency: median of single queries, encoding included, measured after a warm-up when the run was made, on one "
+        "thread unless its manifest says otherwise. Size: the files of the BM25 "
         "index, or of the vectors that exact search reads, without the model. Build seconds: indexing or encoding, on "
         "the machine that did it. What approximate search costs and saves is on the page Exact vs ANN."
     )

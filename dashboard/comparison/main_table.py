@@ -9,7 +9,7 @@ from core.artifacts import Manifest
 from core.reference import Published, published_figures
 from core.significance import Test
 from dashboard import data, state, tables
-from dashboard.comparison import export
+from dashboard.comparison import cost, export
 from dashboard.comparison import tables as own
 from dashboard.comparison.provenance import command, provenance
 from dashboard.parts import FOUR
@@ -43,6 +43,8 @@ def draw(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, Manifest]
     st.dataframe(shown, column_config=config, placeholder=export.MISSING, alt="Each measure for each system")
     marks = _marks(len(means), topics, test) if cells == "letters" else ""
     st.caption(f"Means over {topics} topics. {_explained(cells, marks, known)}")
+    if older := cost.older_latencies(manifests, {name: opened.labels[name] for name in means.index}):
+        st.caption(older)
     name = f"{opened.folder.name}-measures"
     with st.container(horizontal=True, vertical_alignment="center"):
         about = f"{opened.folder.name}: {CELLS[cells]}, {topics} topics. {marks}".strip()

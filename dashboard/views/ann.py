@@ -1,17 +1,23 @@
 """Exact vs ANN: what approximate search gains in time and loses in recall, and in relevant documents."""
 
+from pathlib import Path
+from typing import Any
+
 import streamlit as st
 
 from core.ann import read_growth, read_sweep, sweeps_of
-from core.artifacts import read_manifest
+from core.artifacts import read_manifest, rebuild_command, shown
 from core.errors import UserError
+from core.simulate import LEAST_DISTINCT
+from core.timing import OLDER_TIMING, is_comparable
 from dashboard import ann_live, ann_parts, ann_similarities, ann_sizes, data, state
 from dashboard.text import show_error
 
 INTRODUCTION = """
 An exact search compares the query's vector with every document's: always right, and slower with every document more.
 An approximate one looks at a small part of them, and may miss some of the true nearest: **recall@10** is the share of
-the exact ten nearest that it finds.
+its ten documents that are as near to the query as the exact tenth, by the similarities of the whole vectors. Which of
+several equal documents it finds does not matter.
 """
 WORDS = """
 - **HNSW** (Malkov & Yashunin, 2018) is a graph: each document is linked to near ones, and a search walks from link to
@@ -26,6 +32,33 @@ WORDS = """
 - A graph or cells need vectors of one length. For dot product each vector gets a coordinate more that makes up for
   what its length lacks, and the query a zero there: the products are the same (Bachrach et al., 2014).
 """
+
+
+def distinct(facts: dict[str, Any]) -> str:
+    """Say how many of the vectors differ, "" where all do."""
+    count = facts.get("distinct_vectors", facts["documents"])
+    return f" ({count:,} distinct)" if count < facts["documents"] else ""
+
+
+def local_dimension(facts: dict[str, Any]) -> str:
+    """Say how many dimensions the vectors locally fill, or why that is not known."""
+    if "intrinsic_dimension" in facts:
+        return f" that locally fill about {facts['intrinsic_dimension']:.0f}"
+    if facts.get("distinct_vectors", LEAST_DISTINCT) < LEAST_DISTINCT:
+        return f" (too few distinct ones to estimate how many they locally fill: {LEAST_DISTINCT} are needed)"
+    return ""
+
+
+def warn_if_incomparable(target: Path) -> None:
+    """Warn of a sweep that was timed by an older procedure, with the command that measures it anew."""
+    try:
+        manifest = read_manifest(target)
+    except UserError:
+        return  # the part of the page that reads it says what is wrong
+    if not is_comparable(manifest.settings):
+        show_error(UserError(f"{shown(target)}: {OLDER_TIMING}; measure again with {rebuild_command(target)}"))
+
+
 opened: data.Opened = st.session_state["opened"]
 st.markdown(INTRODUCTION)
 dense = [system.name for system in opened.profile.system if system.kind == "dense"]
@@ -39,12 +72,12 @@ try:
 except UserError as error:
     show_error(error)
     sweeps = own
+for target in sweeps_of(opened.folder, system):
+    warn_if_incomparable(target)
 facts = read_manifest(opened.folder / "ann" / system).facts
-dimension = facts.get("intrinsic_dimension")
 st.write(
-    f"{facts['documents']:,} vectors of dimension {facts['dimension']}"
-    + (f" that locally fill about {dimension:.0f}" if dimension else "")
-    + f", {facts['queries']} topics as queries."
+    f"{facts['documents']:,} vectors{distinct(facts)} of dimension {facts['dimension']}"
+    f"{local_dimension(facts)}, {facts['queries']} topics as queries."
 )
 recall = ann_parts.comparison(opened, system, sweeps)
 for title, draw in {

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from core import ann, artifacts, encode
+from core import ann, artifacts, encode, search
 from core.ann import read_growth, read_sweep
 from core.artifacts import read_manifest, writing
 from core.build import build, steps
@@ -21,6 +21,7 @@ from core.errors import UserError
 from core.evaluate import evaluate_systems
 from core.expansions import read_expansions, write_expansions
 from core.import_runs import import_runs
+from core.inventory import inventory
 from core.profile import Profile
 from core.runs import built_run, ranked
 from core.systems import find_settings, open_system
@@ -76,6 +77,26 @@ def test_everything_is_made_once(profile, folder):
     assert set(first.values()) == {"made"}, first
     assert {name.split("/")[0] for name in first} == {"collection", "bm25", "encode", "search", "evaluate", "ann"}
     assert set(quiet_build(profile, folder).values()) == {"fresh"}
+
+
+def test_an_older_timing_procedure_makes_runs_and_sweeps_stale_and_no_vectors(profile, folder, monkeypatch):
+    quiet_build(profile, folder)
+    monkeypatch.setattr(ann, "TIMING_PROCEDURE", 99)
+    monkeypatch.setattr(search, "TIMING_PROCEDURE", 99)
+    said = []
+    outcomes = build(profile, folder, "cpu", say=said.append)
+    made = {f"{outcome.step.stage}/{outcome.step.target.name}" for outcome in outcomes if outcome.result == "made"}
+    assert made == {"search/bm25", "search/cosine", "search/dot", "ann/cosine", "ann/dot"}
+    assert sum("its timing procedure is older" in line for line in said) == len(made)
+
+
+def test_latencies_say_how_they_were_measured(profile, folder):
+    quiet_build(profile, folder, threads=2)
+    for name in SYSTEMS:
+        facts = read_manifest(folder / "runs" / name).facts
+        assert facts["latency"] == {"threads": 2, "queries": 6, "rounds": 3, "warm_up_rounds": 1}
+        assert 0 < facts["median_milliseconds"] < 10_000
+    assert read_manifest(folder / "ann" / "cosine").facts["threads"] == 2
 
 
 def test_a_changed_setting_makes_again_what_depends_on_it_and_no_more(profile, folder):
@@ -225,6 +246,35 @@ def test_the_sweep_reaches_exact_search(profile, folder):
         assert left == {"manifest.json", "sweep.csv", "index-hnsw"}
 
 
+def test_copies_of_texts_cost_no_recall_no_ndcg_and_no_relevant_document(profile, folder, beir_folder, words):
+    """Which copy an index returns is arbitrary; only some are relevant. By ids, recall and nDCG were below exact's."""
+    generator = random.Random(3)
+    texts = [" ".join(generator.sample(words[:60], 12)) for _ in range(60)]
+    documents = [{"_id": f"t{n}-{copy}", "text": text} for copy in range(15) for n, text in enumerate(texts)]
+    judgments = [(topic, f"t{n}-{copy}", 1) for topic in range(6) for n in range(60) for copy in range(0, 15, 2)]
+    files = {
+        "corpus.jsonl": "".join(json.dumps(document) + "\n" for document in documents),
+        "queries.jsonl": "".join(json.dumps({"_id": str(n), "text": texts[n]}) + "\n" for n in range(6)),
+        "qrels/test.tsv": "".join(f"{topic} 0 {document} {grade}\n" for topic, document, grade in judgments),
+    }
+    widths = [10, 20, 40, 80]
+    index = [{"kind": "hnsw", "values": widths}, {"kind": "hnswlib", "values": [900]}, {"kind": "faiss-sq8"}]
+    collection = {"name": "tiny", "source": str(beir_folder(files))}
+    profile = profile.model_validate(profile.model_dump() | {"collection": collection, "ann": {"index": index}})
+    quiet_build(profile, folder)
+    for name in ("cosine", "dot"):
+        sweep = read_sweep(folder, name)
+        ours = sweep[sweep["index"].isin(["exact", "hnsw", "hnswlib"])]
+        assert (ours["recall@10"] == 1).all(), ours[["index", "value", "recall@10"]]
+        assert (ours["lost"] == "{}").all()
+        assert (ours["nDCG@10"] == ours["nDCG@10"][0]).all()
+        ndcg = pd.read_csv(folder / "measures" / "measures.csv").query(f"system == '{name}' and measure == 'nDCG@10'")
+        assert ours["nDCG@10"][0] == pytest.approx(ndcg.value.mean(), abs=1e-5), "exact search as on the Overview"
+        facts = read_manifest(folder / "ann" / name).facts
+        assert facts["distinct_vectors"] == 60 and "intrinsic_dimension" not in facts
+        assert "NaN" not in (folder / "ann" / name / "manifest.json").read_text()
+
+
 def test_a_sweep_of_more_documents_than_there_are(profile, folder, monkeypatch):
     quiet_build(profile, folder)
     make_index, made = ann.make_index, []
@@ -247,6 +297,15 @@ def test_a_sweep_of_more_documents_than_there_are(profile, folder, monkeypatch):
     growth = read_growth(folder, "cosine")
     assert list(dict.fromkeys(growth["documents"])) == [40, 20, 300]
     assert growth[growth["index"] == "exact"]["recall@10"].tolist() == [1.0, 1.0, 1.0]
+    planned = {entry.place: entry for entry in inventory(profile, folder)}
+    simulated = planned["artifacts/tiny/ann-simulated/cosine-300"]
+    assert simulated.state == "fresh"
+    assert simulated.command.endswith("--system cosine --size 300")
+    monkeypatch.setattr(ann, "TIMING_PROCEDURE", 99)
+    planned = {entry.place: entry for entry in inventory(profile, folder)}
+    for place in ("ann/cosine", "ann-simulated/cosine-300", "ann-simulated/cosine-20"):
+        assert planned[f"artifacts/tiny/{place}"].state == "stale"
+        assert "its timing procedure is older" in planned[f"artifacts/tiny/{place}"].reason
     with pytest.raises(UserError, match="cosine alone"):
         ann.sweep(profile, find_settings(profile, "dot"), folder, "cpu", size=300)
 

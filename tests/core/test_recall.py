@@ -48,6 +48,7 @@ def test_recall_worked_by_hand():
     few = np.array([[0.3, 0.2, NOTHING, NOTHING], [0.3, 0.2, NOTHING, NOTHING]])
     assert recall_at_k(few[:, ::-1], few) == 1, "a collection of two documents"
     assert recall_at_k(np.full((2, 4), [0.3, NOTHING, NOTHING, NOTHING]), few) == 0.5
+    assert recall_at_k(np.full((1, 2), NOTHING), np.full((1, 2), NOTHING)) == 1, "there is nothing to be found"
 
 
 @pytest.mark.parametrize("kind", ["exact", "hnsw", "hnswlib", "faiss-hnsw", "faiss-ivf", "faiss-sq8", "faiss-binary"])

@@ -13,6 +13,7 @@ from core.cli import save_profile
 from core.expansions import write_expansions
 from core.profile import CollectionSettings, Profile, SystemSettings
 from core.systems import find_settings
+from core.timing import PROCEDURE, TIMING_PROCEDURE
 from dashboard.ranked_lists import STYLE
 
 PAGES = {
@@ -85,8 +86,13 @@ def build(artifacts: Path) -> Path:
     return folder
 
 
-def add_sweep(folder: Path) -> None:
-    """Add the sweep of the system "dense" and one of a hundred times the size, with figures made up here."""
+def add_sweep(folder: Path, procedure: int = TIMING_PROCEDURE, **more: float) -> None:
+    """Add the sweep of the system "dense" and one of a hundred times the size, with figures made up here.
+
+    Args:
+        procedure: of timing.
+        more: facts of the manifests; None takes one away.
+    """
     rows = [
         ("exact", None, None, 1.0, 1.0, 0.50, 2.0, "{}"),
         ("hnsw", "ef", 10, 0.9, 0.8, 0.45, 0.5, '{"02": ["d4"], "1": ["d1", "d2"]}'),
@@ -97,10 +103,12 @@ def add_sweep(folder: Path) -> None:
     table = table.assign(queries_per_second=1000 / table["p50_ms"], bytes=1000, disk_bytes=500)
     facts = {"documents": 5, "dimension": 8, "queries": 3, "intrinsic_dimension": 4.2}
     facts["similarities"] = {"nDCG@10 by cosine": 0.5, "nDCG@10 by dot": 0.25}
-    with writing(folder / "ann" / "dense", "ann", {}, {}, facts) as partial:
+    facts = {name: value for name, value in (facts | more).items() if value is not None}
+    timed = {PROCEDURE: procedure}
+    with writing(folder / "ann" / "dense", "ann", timed, {}, facts) as partial:
         table.to_csv(partial / "sweep.csv", index=False)
     larger = table.drop(columns=["nDCG@10", "lost"]).assign(p50_ms=[200.0, 0.6, 1.0])
-    with writing(folder / "ann-simulated" / "dense-500", "ann", {}, {}, facts | {"documents": 500}) as partial:
+    with writing(folder / "ann-simulated" / "dense-500", "ann", timed, {}, facts | {"documents": 500}) as partial:
         larger.to_csv(partial / "sweep.csv", index=False)
 
 

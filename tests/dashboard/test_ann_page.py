@@ -1,6 +1,7 @@
 """The Exact vs ANN page: what the sweeps say, and one query answered by both."""
 
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,11 @@ from core.ann import OWN_GRAPH
 from core.ann_tables import at_recall, crossings, frontier, growth, speed_ups
 from core.artifacts import writing
 from core.hnsw import HnswIndex
-from dashboard import ann_charts
+from core.index import ExactIndex
+from core.profile import SystemSettings
+from core.systems import DenseSystem
+from core.timing import OLDER_TIMING
+from dashboard import ann_charts, ann_live, live
 
 SWEEP = pd.DataFrame(
     [
@@ -109,6 +114,26 @@ def test_the_page_shows_the_sweep_or_its_command(open_page: Open, made_up: Path)
     assert similarities.loc["Dense", "nDCG@10 by dot"] == 0.25
 
 
+def test_copies_and_what_cannot_be_estimated_of_them_are_said(open_page: Open, made_up: Path) -> None:
+    add_sweep(made_up, documents=900, distinct_vectors=60, intrinsic_dimension=None)
+    said = text(open_page("ann", collection="made-up"))
+    assert "900 vectors (60 distinct) of dimension 8 (too few distinct ones to estimate" in said
+    assert "nan" not in said
+    add_sweep(made_up, distinct_vectors=5)
+    assert "5 vectors of dimension 8 that locally fill about 4, 3 topics" in text(open_page("ann"))
+
+
+def test_sweeps_of_an_older_timing_procedure_say_so_with_the_commands(open_page: Open, made_up: Path) -> None:
+    add_sweep(made_up)
+    assert OLDER_TIMING not in warnings(open_page("ann", collection="made-up"))
+    add_sweep(made_up, procedure=1)
+    said = warnings(open_page("ann", collection="made-up"))
+    build = f"python scripts/build.py --profile artifacts/made-up/{artifacts.PROFILE}"
+    assert f"artifacts/made-up/ann/dense: {OLDER_TIMING}; measure again with `{build}`" in said
+    simulated = f"python -m core.ann --profile artifacts/made-up/{artifacts.PROFILE} --system dense --size 500"
+    assert said.endswith(f"with `{simulated}`")
+
+
 def test_every_size_is_compared_and_the_crossing_is_said(open_page: Open, made_up: Path) -> None:
     add_sweep(made_up)
     app = open_page("ann", collection="made-up", system="dense")
@@ -198,3 +223,37 @@ def test_a_query_is_answered_by_both_and_what_was_missed_is_marked(
     app = open_page("ann", collection="made-up", query="ban dor")
     assert "Recall@10 of this query: 0.80" in text(app)
     assert text(app).count(":orange[**missed**]") == 1
+
+
+def test_a_copy_of_what_exact_search_returns_is_not_missed(
+    open_page: Open, made_up: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a text that occurs 15 times exact search returns the first ten copies, the other index the last ten."""
+    vectors = np.repeat(np.eye(8, dtype=np.float32), 15, axis=0)
+    settings = SystemSettings(name="dense", kind="dense", model="m")
+    exact, names = ExactIndex("cosine"), [f"x{i}" for i in range(len(vectors))]
+    exact.build(vectors)
+    system = DenseSystem(settings, lambda: None, exact, names)
+    monkeypatch.setattr(system, "encode", lambda query: vectors[:1] + 0.1)
+    monkeypatch.setattr(live, "open_system", lambda *arguments: live.Ready(system, threading.Lock()))
+    add_sweep(made_up)
+    with writing(made_up / "vectors" / "dense", "encode", {}, {}):
+        pass
+
+    class LastCopies(ExactIndex):
+        found = slice(5, 15)
+
+        def search(self, queries, k):
+            positions, similarities = super().search(queries, 15)
+            return positions[:, self.found], similarities[:, self.found]
+
+    last = LastCopies("cosine")
+    last.build(vectors)
+    monkeypatch.setattr(ann_live, "_index", lambda *arguments: last)
+    said = text(open_page("ann", collection="made-up", query="masks"))
+    assert "Recall@10 of this query: 1.00" in said and "missed" not in said.split("Recall@10 of this query")[1]
+    assert "x0" in said and "x14" in said
+    LastCopies.found = slice(8, 15)  # seven of the ten places are filled by copies
+    said = text(open_page("ann", collection="made-up", query="masks"))
+    assert "Recall@10 of this query: 0.70" in said
+    assert said.count(":orange[**missed**]") == 3

@@ -12,13 +12,14 @@ import pytest
 from made_up import QRELS, Open
 from streamlit.testing.v1 import AppTest
 
-from core.artifacts import file_digest
+from core.artifacts import file_digest, read_manifest, writing
 from core.evaluate import evaluate_systems
 from core.import_runs import import_runs
 from core.measures import mean
 from core.reference import Published
 from core.runs import read_run
 from core.significance import compare, main
+from core.timing import OLDER_TIMING
 from dashboard import data, results
 from dashboard.comparison import charts, export, tables
 from dashboard.comparison.provenance import command as command_for
@@ -363,6 +364,17 @@ def test_a_picture_is_vector_graphics_or_pixels(open_page: Open, made_up: Path) 
 
 
 # Charts
+
+
+def test_latencies_of_an_older_procedure_say_so_with_the_command(open_page: Open, made_up: Path) -> None:
+    assert OLDER_TIMING not in texts(open_page("overview", open="cost"))
+    run = (made_up / "runs" / "bm25" / "run.trec").read_text()
+    inputs = read_manifest(made_up / "runs" / "bm25").inputs
+    with writing(made_up / "runs" / "bm25", "search", {}, inputs, {"median_milliseconds": 33.0}) as partial:
+        (partial / "run.trec").write_text(run)
+    said = texts(open_page("overview", open="cost")).replace("\\", "")
+    command = "measure again with `python scripts/build.py --profile artifacts/made-up/profile.json`"
+    assert said.count(f"Latency of BM25: {OLDER_TIMING}; {command}") == 2, "below the table and below the costs"
 
 
 def test_the_cost_chart_leaves_out_what_is_unknown() -> None:
