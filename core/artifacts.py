@@ -436,7 +436,7 @@ def rebuild_command(folder: Path, stage: str = "", settings: Mapping[str, Any] |
         return "python -m core.ablations --profile ablations"
     if parts[2] == "ann-simulated" and len(parts) > 3:
         system, _, size = parts[3].rpartition("-")
-        return f"python -m core.ann --profile {_profile_of(parts[1])} --system {system} --size {size}"
+        return f"python -m core.ann --profile {_profile_of(parts[1])} --systems {system} --size {size}"
     if parts[1] == "quality":
         return "python -m core.doc2query quality"
     if given := _given_once(parts[1], parts[2:]):

@@ -90,7 +90,7 @@ def origin(sweeps: list[Path], system: str) -> None:
         f"{export.MISSING} where fewer than {LEAST_DISTINCT} are distinct, or the similarity is not cosine. "
         "Simulated: the real vectors, and new ones between neighbours of them. `python -m core.simulate` compares half "
         "of the collection, simulated to full size, with the whole. Another size, larger or smaller: "
-        f"`python -m core.ann --system {system} --size 171332`."
+        f"`python -m core.ann --systems {system} --size 171332`."
     )
     with st.popover("Provenance", type="tertiary", icon=":material/fingerprint:", key="provenance ann"):
         for place, manifest in manifests.items():

@@ -1,8 +1,10 @@
 """The columns of the Search page: a ranked list for every system, each filled as soon as the system has answered."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.analyzer import Analyzer
 from core.collection import Topic
@@ -11,7 +13,7 @@ from core.fusion import K
 from core.matches import term_finder
 from core.profile import SystemSettings
 from dashboard import data, judging
-from dashboard.answers import Found, as_they_come, fuse
+from dashboard.answers import Found, Latency, as_they_come, fuse, measure_latency
 from dashboard.ranked_lists import Hit, Spans, grade_badge, ranked_list
 from dashboard.text import escape_markdown, show_error
 from dashboard.written_queries import searched
@@ -22,9 +24,17 @@ FUSED_DEPTH = 100
 FUSED = "fused"
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What the systems found, and the empty place in the column of each for its latency, by the systems' names."""
+
+    answers: dict[str, Found]
+    latency_places: dict[str, DeltaGenerator]
+
+
 def answer(
     opened: data.Opened, systems: Sequence[SystemSettings], query: str, hits: int, topic: Topic | None, fused: bool
-) -> dict[str, Found]:
+) -> Answered:
     """Draw a column for every system, each filled as soon as it has answered, and the fused one when all have.
 
     Args:
@@ -42,9 +52,12 @@ def answer(
 
     labels = {system.name: opened.labels[system.name] for system in systems} | ({FUSED: "Fused"} if fused else {})
     columns = dict(zip(labels, st.columns(len(labels)), strict=True))
-    slots = {}
+    slots, latency_places = {}, {}
     for name, column in columns.items():
         column.markdown(f"**{escape_markdown(labels[name])}**")
+        if name != FUSED:
+            latency_places[name] = column.empty()
+            latency_places[name].caption("…")
         slots[name] = column.empty()
         slots[name].caption("searching …")
     spans = term_finder(Analyzer(opened.profile.analyzer), query)
@@ -52,9 +65,9 @@ def answer(
     explained = hits if len(query.split()) <= EXPLAINED_WORDS else 0
     answers: dict[str, Found] = {}
     excluded = content.excluded.get(topic.id, set()) if topic else set()
-    depth = max(hits, FUSED_DEPTH if fused else 0)
-    for name, found in as_they_come(opened, systems, query, depth, explained, excluded):
+    for name, found in as_they_come(opened, systems, query, depth(hits, fused), explained, excluded):
         if isinstance(found, Exception):
+            latency_places[name].empty()
             with slots[name]:
                 show_error(found)
             continue
@@ -66,8 +79,47 @@ def answer(
     answers = {name: answers[name] for name in labels if name in answers}
     if fused:
         with slots[FUSED]:
-            _draw(content, fuse(answers, labels), hits, badge, spans, predicted={})
-    return answers
+            facts = f"1 / ({K} + rank), summed over the first {FUSED_DEPTH} of every system"
+            _draw(content, fuse(answers, labels), hits, badge, spans, predicted={}, facts=facts)
+    return Answered(answers, latency_places)
+
+
+def depth(hits: int, fused: bool) -> int:
+    """Return how many documents each system is asked for."""
+    return max(hits, FUSED_DEPTH if fused else 0)
+
+
+def show_latencies(
+    opened: data.Opened, systems: Sequence[SystemSettings], query: str, asked_for: int, answered: Answered
+) -> None:
+    """Measure the systems that have answered, one at a time, and write each one's latency into its column.
+
+    To be called when all else of the page is drawn.
+
+    Args:
+        asked_for: how many documents each system was asked for, from `depth`.
+    """
+    busy = False
+    for system in systems:
+        if system.name not in answered.answers:
+            continue
+        place = answered.latency_places[system.name]
+        try:
+            latency = None if busy else measure_latency(opened, system, query, asked_for)
+        except Exception as error:  # as in answering: the others are measured
+            with place:
+                show_error(error)
+            continue
+        busy = latency is None
+        place.caption(latency_text(latency) if latency else "Latency not measured: other queries are being measured")
+
+
+def latency_text(latency: Latency) -> str:
+    """Say a latency, its steps, and how often it was measured."""
+    text = ", ".join(f"{step} {1000 * seconds:.1f} ms" for step, seconds in latency.seconds.items())
+    if len(latency.seconds) > 1:
+        text = f"{1000 * sum(latency.seconds.values()):.1f} ms: {text}"
+    return f"{text} (median of {latency.times})" if latency.times > 1 else f"{text} (measured once)"
 
 
 def _draw(
@@ -77,12 +129,14 @@ def _draw(
     badge: Callable[[str], str],
     spans: Spans,
     predicted: Mapping[str, list[str]],
+    facts: str = "",
 ) -> None:
-    """Draw the first hits of one list, and the time that each step took, as one element: that is drawn soonest.
+    """Draw the first hits of one list as one element: that is drawn soonest.
 
     Args:
         badge: makes a document's badge.
         predicted: the queries that the system searches as part of each document.
+        facts: what is said of the list as a whole.
     """
     if not found.hits:
         st.info("No document has a word of this query. Fewer or other words may find some.")
@@ -100,10 +154,6 @@ def _draw(
         )
         for rank, (identity, score) in enumerate(found.hits[:hits], 1)
     ]
-    split = ", ".join(f"{step} {1000 * seconds:.1f} ms" for step, seconds in found.seconds.items())
-    if len(found.seconds) > 1:
-        split = f"{1000 * sum(found.seconds.values()):.1f} ms: {split}"
-    facts = split or f"1 / ({K} + rank), summed over the first {FUSED_DEPTH} of every system"
     st.html(ranked_list(shown, spans, facts=facts, snippets=True))
 
 

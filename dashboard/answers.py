@@ -1,4 +1,7 @@
-"""Answers to a live query: every system searches in a thread of its own, and is handed over when it is done."""
+"""Answers to a live query: every system searches in a thread of its own, and is handed over when it is done.
+
+Latencies are measured afterwards, one system at a time: beside one another, systems wait for each other.
+"""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -7,17 +10,17 @@ from dataclasses import dataclass, field
 from core.exclusions import kept_hits
 from core.fusion import reciprocal_rank_fusion
 from core.profile import SystemSettings
+from core.timing import repeated
 from dashboard import data, live
+
+PATIENCE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a system found, best first; the seconds of each step; and by document, what its
-    score is made of and where other lists have it.
-    """
+    """What a system found, best first; and by document, what its score is made of and where other lists have it."""
 
     hits: list[tuple[str, float]]
-    seconds: dict[str, float] = field(default_factory=dict)
     parts: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
     where: dict[str, str] = field(default_factory=dict)
 
@@ -45,7 +48,35 @@ def answer(
         found = ready.system.search(query, depth + len(excluded))
         hits = kept_hits(found.hits, excluded, depth)
         parts = {document: ready.system.explain(query, document) for document, _ in hits[:explained]}
-    return Found(hits, found.seconds, parts)
+    return Found(hits, parts)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """The seconds of each step of a search, of the median one of `times` searches."""
+
+    seconds: dict[str, float]
+    times: int
+
+
+def measure_latency(opened: data.Opened, settings: SystemSettings, query: str, depth: int) -> Latency | None:
+    """Measure how long a system takes for a query that it has answered just now; no other is measured meanwhile.
+
+    Returns None where others are being measured, and its turn has not come within PATIENCE_SECONDS.
+
+    Raises:
+        UserError: the system cannot load.
+    """
+    ready = live.open_system(opened, settings)
+    if not live.TIMING.acquire(timeout=PATIENCE_SECONDS):
+        return None
+    try:
+        with ready.lock:
+            runs = repeated(lambda: ready.system.search(query, depth).seconds)
+    finally:
+        live.TIMING.release()
+    in_order = sorted(runs, key=lambda seconds: sum(seconds.values()))
+    return Latency(in_order[len(in_order) // 2], len(in_order))
 
 
 def as_they_come(

@@ -6,7 +6,7 @@ from core.collection import Topic
 from core.errors import UserError
 from core.fusion import reciprocal_rank_fusion
 from dashboard import data, judging, left_out, state
-from dashboard.answer_columns import EXPLAINED_WORDS, answer
+from dashboard.answer_columns import EXPLAINED_WORDS, answer, depth, show_latencies
 from dashboard.asking import find_topic, query_form
 from dashboard.parts import topic_link
 from dashboard.text import escape_markdown, show_error
@@ -59,9 +59,10 @@ elif not names:
     st.info("Choose at least one system.")
 else:
     chosen = [system for system in answering if system.name in names]
-    answers = answer(opened, chosen, query[:LONGEST], hits, topic, fused)
+    answered = answer(opened, chosen, query[:LONGEST], hits, topic, fused)
     if judged:
-        pool = reciprocal_rank_fusion([[document for document, _ in found.hits[:hits]] for found in answers.values()])
+        found_by = answered.answers.values()
+        pool = reciprocal_rank_fusion([[document for document, _ in found.hits[:hits]] for found in found_by])
         with judging_place:
             judging.draw(opened, judging.topic_id(query, topic), [document for document, _ in pool])
 if judged:
@@ -70,3 +71,5 @@ if judged:
             judging.exchange(opened.folder.name)
         except UserError as error:
             show_error(error)
+if query and names:
+    show_latencies(opened, chosen, query[:LONGEST], depth(hits, fused), answered)

@@ -300,7 +300,7 @@ def test_a_sweep_of_more_documents_than_there_are(profile, folder, monkeypatch):
     planned = {entry.place: entry for entry in inventory(profile, folder)}
     simulated = planned["artifacts/tiny/ann-simulated/cosine-300"]
     assert simulated.state == "fresh"
-    assert simulated.command.endswith("--system cosine --size 300")
+    assert simulated.command.endswith("--systems cosine --size 300")
     monkeypatch.setattr(ann, "TIMING_PROCEDURE", 99)
     planned = {entry.place: entry for entry in inventory(profile, folder)}
     for place in ("ann/cosine", "ann-simulated/cosine-300", "ann-simulated/cosine-20"):

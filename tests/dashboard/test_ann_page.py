@@ -130,7 +130,7 @@ def test_sweeps_of_an_older_timing_procedure_say_so_with_the_commands(open_page:
     said = warnings(open_page("ann", collection="made-up"))
     build = f"python scripts/build.py --profile artifacts/made-up/{artifacts.PROFILE}"
     assert f"artifacts/made-up/ann/dense: {OLDER_TIMING}; measure again with `{build}`" in said
-    simulated = f"python -m core.ann --profile artifacts/made-up/{artifacts.PROFILE} --system dense --size 500"
+    simulated = f"python -m core.ann --profile artifacts/made-up/{artifacts.PROFILE} --systems dense --size 500"
     assert said.endswith(f"with `{simulated}`")
 
 
