@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import BEIR_FILES
+from beir_files import BEIR_FILES
 
 from core import collection
 from core.build import build
