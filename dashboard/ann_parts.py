@@ -102,7 +102,7 @@ def _draw(table: pd.DataFrame, columns: str, alt: str) -> pd.DataFrame:
 
 
 def _csv_button(table: pd.DataFrame, name: str) -> None:
-    made = partial(table.to_csv, index=False)  # when it is asked for
+    made = partial(export.csv, table, index=False)  # when it is asked for
     st.download_button("Table as CSV", made, f"{name}.csv", "text/csv", key=f"download {name}", on_click="ignore")
 
 

@@ -38,6 +38,8 @@ STYLE = """<style>
 .rs-partly-relevant { background: light-dark(#cfe6f7, #17405f); color: light-dark(#0b3d66, #cfe8fa); }
 .rs-not-relevant { background: light-dark(#eceff2, #2a333d); color: light-dark(#46505b, #c3ccd5); }
 .rs-unjudged { border: 1px dashed light-dark(#8a5a00, #f0c27a); color: light-dark(#774d00, #f0c27a); }
+/* Streamlit's own export leaves formulas in its cells; dashboard/comparison/export.py does not. */
+[data-testid="stElementToolbarButton"]:has([aria-label^="Download as CSV"]) { display: none; }
 </style>"""
 
 

@@ -11,6 +11,8 @@ from plotly.graph_objects import Figure
 from dashboard import state
 
 MISSING = "–"
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for the beginning of a formula, full-width forms included."""
 LETTERS = "abcdefghijklmnoprstuvwxyz"
 SUPERSCRIPTS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ"
 """Of every letter but q, which has none that fonts know."""
@@ -63,6 +65,27 @@ def texts(table: pd.DataFrame) -> pd.DataFrame:
     return table.map(text)
 
 
+def csv(table: pd.DataFrame, index: bool = True) -> str:
+    """Return a table as CSV in which a spreadsheet finds no formula.
+
+    A text that begins with one of "=+-@", a tab or a line break, and is no number, gets an apostrophe before it, which
+    spreadsheets take for the sign of a text (https://owasp.org/www-community/attacks/CSV_Injection); figures stay as
+    they are.
+    """
+    plain = table.rename(index=_no_formula, columns=_no_formula).map(_no_formula)
+    return plain.to_csv(index=index, lineterminator="\r\n")  # RFC 4180; so a \r within a cell is quoted, too
+
+
+def _no_formula(cell: Any) -> Any:
+    if not isinstance(cell, str) or not cell.startswith(FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
+
+
 def downloads(raw: pd.DataFrame, name: str, caption: str, printed: pd.DataFrame | None = None) -> None:
     """Draw the three buttons of a table.
 
@@ -73,7 +96,7 @@ def downloads(raw: pd.DataFrame, name: str, caption: str, printed: pd.DataFrame 
     """
     for_print = raw if printed is None else printed
     forms = {
-        "CSV": ("csv", "text/csv", lambda: raw.to_csv()),
+        "CSV": ("csv", "text/csv", lambda: csv(raw)),
         "LaTeX": ("tex", "text/x-tex", lambda: latex(texts(for_print), caption)),
         "Markdown": ("md", "text/markdown", lambda: markdown(texts(for_print))),
     }

@@ -5,6 +5,7 @@ import streamlit as st
 
 from core.errors import UserError
 from dashboard import data, state
+from dashboard.comparison.export import csv
 from dashboard.text import escape_markdown
 
 SIGNS = {"fresh": "● fresh", "stale": "◐ stale", "missing": "○ missing", "not of this build": "? not of this build"}
@@ -48,7 +49,7 @@ st.dataframe(
     column_config={"MB": st.column_config.NumberColumn(format="%.2f")},
     alt="Every artifact with its state, size and command",
 )
-st.download_button("Table as CSV", table.to_csv(index=False), f"{opened.folder.name}-artifacts.csv", "text/csv")
+st.download_button("Table as CSV", csv(table, index=False), f"{opened.folder.name}-artifacts.csv", "text/csv")
 st.markdown(WORDS)
 place = state.choose("Whole manifest of", places, "artifact", places[0])
 entry = entries[places.index(place)]

@@ -35,6 +35,9 @@ def test_a_bad_run_is_refused_with_its_line_and_a_good_one_comes_in(
     page.goto(f"{address}/topic?collection=made-up&a={name}&b=bm25&topic=02")
     expect(page.get_by_role("heading", name="Topic 02: masks")).to_be_visible()
     page.goto(f"{address}/runs?collection=made-up")
+    page.get_by_test_id("stDataFrame").first.hover()
+    expect(page.get_by_role("button", name="Search").first).to_be_visible()
+    expect(page.get_by_role("button", name="Download as CSV")).to_have_count(0)  # it would not neutralise formulas
     page.get_by_role("button", name="Remove a run").click()
     page.get_by_role("button", name="Remove it and its measures").click()
     expect(page.get_by_text(f"{name} was removed.")).to_be_visible()
