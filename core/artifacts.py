@@ -34,8 +34,6 @@ PROFILE = "profile.json"
 """Beside a collection's artifacts: the profile that they were built with."""
 FAILURES = "failures.json"
 """Beside a collection's artifacts: what its last build could not make and why, artifact -> sentence."""
-RESERVED = ("models", "downloads", "ablations", "quality", "growth")
-"""What else lies beside the collections: no collection may be called so."""
 ROOT = Path(__file__).resolve().parent.parent
 ARTIFACTS = Path(os.environ.get("RANKSCOPE_ARTIFACTS", ROOT / "artifacts")).resolve()
 RECORDED_VERSIONS = (
@@ -234,21 +232,35 @@ def writing(
             yield partial
             _seal(partial, folder, old, stage, settings, inputs, facts, started)
         except BaseException as error:
-            full = _disk_is_full(error, folder.parent)
+            problem = _disk_problem(error, folder)
             if not resume:
                 shutil.rmtree(partial, ignore_errors=True)
-            if full:
-                raise UserError(
-                    f"the disk is full: {shown(folder)} could not be written; make room and run the same command again"
-                ) from error
+            if problem:
+                raise UserError(problem) from error
             raise
 
 
-def _disk_is_full(error: BaseException, folder: Path) -> bool:
-    """Say whether an error is for want of space: libraries have errors of their own for it, or none that says so."""
+def _disk_problem(error: BaseException, folder: Path) -> str:
+    """Say why nothing can be written in a folder, "" where an error is for another reason.
+
+    Libraries have errors of their own for want of space, or none that says so.
+    """
+    could_not = f"{shown(folder)} could not be written"
     if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return isinstance(error, Exception) and not isinstance(error, UserError) and shutil.disk_usage(folder).free < 2**20
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return f"the disk is full: {could_not}; make room and run the same command again"
+        # One that names a file elsewhere is about a file that was to be read.
+        here = error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(folder.parent)
+        if here and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            return f"{could_not} ({error.strerror}); make the folder writable, or name another in RANKSCOPE_ARTIFACTS"
+        return ""
+    if isinstance(error, Exception) and not isinstance(error, UserError) and _free_bytes(folder) < 2**20:
+        return f"the disk is full: {could_not}; make room and run the same command again"
+    return ""
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
 
 
 def finish_seals(under: Path) -> None:
@@ -340,11 +352,16 @@ def building(folder: Path) -> Iterator[None]:
     """Hold the lock of one collection's artifacts, so that two builds cannot write the same ones.
 
     Raises:
-        UserError: another build holds it.
+        UserError: another build holds it, or the disk is full or cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / ".lock", f"another build is writing {shown(folder)}"):
-        yield
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder / ".lock", f"another build is writing {shown(folder)}"):
+            yield
+    except OSError as error:
+        if problem := _disk_problem(error, folder):
+            raise UserError(problem) from error
+        raise
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from core.artifacts import ARTIFACTS, PROFILE, ROOT, with_own_digest, write_text
 from core.errors import UserError, in_words
 from core.models import MODELS_VARIABLE
-from core.profile import CollectionSettings, Profile, SystemSettings, collection_name_problem, read_profile
+from core.names import collection_name_problem
+from core.profile import CollectionSettings, Profile, SystemSettings, read_profile
 from core.timing import THREADS
 
 MOST_THREADS = 1024

@@ -16,7 +16,9 @@ from core.collection import CORPUS, QRELS, TOPICS, read_built_collection, write_
 from core.errors import UserError
 from core.evaluate import evaluate_systems
 from core.exclusions import EXCLUDED, write_excluded
-from core.profile import CollectionSettings, Profile, SystemSettings, collection_name_problem, read_profile
+from core.import_runs import refuse_unfinished_build, undone_on_failure
+from core.names import collection_name_problem
+from core.profile import CollectionSettings, Profile, SystemSettings, read_profile
 from core.qrels import Qrels, read_qrels, write_qrels
 from core.runs import FILE, Scores, built_run, ranked, write_run
 
@@ -49,8 +51,9 @@ def derive(source: str, name: str, qrels: Path, residual: bool = False) -> Path:
         "topics": len(judgments),
         "judgments": sum(map(len, judgments.values())),
     }
-    with building(folder):
-        if (folder / PROFILE).is_file() and is_whole(folder / "collection"):
+    with building(folder), undone_on_failure(folder):
+        refuse_unfinished_build(folder)
+        if (folder / PROFILE).is_file() and not _is_damaged_derivation(folder):
             raise UserError(f"there is a collection {name} already; give another name")
         settings = {"derived_from": source, "residual": residual}
         with writing(folder / "collection", "import_runs", settings, inputs, facts) as partial:
@@ -64,6 +67,11 @@ def derive(source: str, name: str, qrels: Path, residual: bool = False) -> Path:
         cli.save_profile(derived, folder)
         evaluate_systems(derived, folder)
     return folder
+
+
+def _is_damaged_derivation(folder: Path) -> bool:
+    is_derived = read_profile(str(folder / PROFILE)).collection.source == "derived"
+    return is_derived and not is_whole(folder / "collection")
 
 
 def _without(judgments: Qrels, earlier: Qrels) -> Qrels:

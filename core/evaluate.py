@@ -8,6 +8,7 @@ The stage writes the artifact `measures`: `measures.csv`, tidy (collection, syst
 """
 
 import argparse
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from core import cli
-from core.artifacts import open_artifact, record_failure, writing
+from core.artifacts import open_artifact, record_failure, versions, writing
 from core.collection import QRELS, TOPICS, Collection, collection_digests, read_built_collection
 from core.errors import UserError, in_words
 from core.exclusions import EXCLUDED
@@ -24,22 +25,29 @@ from core.measures import Evaluator, PerTopic, evaluate, interpolated_precision,
 from core.models import find_model
 from core.profile import Profile
 from core.qrels import read_qrels
-from core.runs import Run, built_run
+from core.runs import Run, built_run, run_names
 from core.systems import find_settings
 
 AGREEMENT = {"nDCG@10": "ndcg@10", "P@10": "precision@10", "R@100": "recall@100", "AP": "map", "RR": "mrr"}
 """Our measure -> sentence-transformers' name of the same, both with binary relevance, AP and RR to the run's depth."""
 
+EVALUATED_BY = "pytrec-eval-terrier"
+"""The library whose version decides whether figures are taken over."""
 
-def evaluate_systems(profile: Profile, folder: Path, keep_agreement: bool = False) -> Path:
+
+def evaluate_systems(profile: Profile, folder: Path, keep: bool = False) -> Path:
     """Evaluate the runs that are there and write the artifact `measures` under `folder`.
 
+    A run that cannot be read is left out with a note.
+
     Args:
-        keep_agreement: take sentence-transformers' figures of unchanged runs over, which needs no model.
+        keep: take over the figures of unchanged runs: sentence-transformers' need no model then, and a run more does
+            not cost the time of all.
     """
     facts: dict[str, Any] = {}
     settings, inputs = measures_settings(profile), measures_inputs(profile, folder)
-    kept = _kept_agreement(folder / "measures", inputs) if keep_agreement else {}
+    kept_values = _kept_values(folder / "measures", settings, inputs) if keep else {}
+    kept = _kept_agreement(folder / "measures", inputs) if keep else {}
     with writing(folder / "measures", "evaluate", settings, inputs, facts) as partial:
         collection = read_built_collection(folder)
         evaluator = Evaluator(collection.qrels, profile.measures)
@@ -48,20 +56,21 @@ def evaluate_systems(profile: Profile, folder: Path, keep_agreement: bool = Fals
         for system in profile.system:
             if system.name not in inputs:
                 continue
-            try:
-                run = built_run(folder, system.name)
-                values = evaluator.evaluate(run.scores)
-            except Exception as error:  # one system's run, whatever is wrong with it, takes no other system's measures
-                failures[system.name] = in_words(error)
-                cli.note(f"{system.name} is not evaluated: {in_words(error)}")
-                del inputs[system.name]  # so that the measures are stale, and this is tried again
-                continue
+            values, agreed = kept_values.get(system.name), kept.get(system.name, [])
+            if values is None or (system.kind == "dense" and not agreed):
+                try:
+                    run = built_run(folder, system.name)
+                    values = evaluator.evaluate(run.scores)
+                except Exception as error:  # one system's run, whatever is wrong with it, takes no other's measures
+                    failures[system.name] = in_words(error)
+                    cli.note(f"{system.name} is not evaluated: {in_words(error)}")
+                    del inputs[system.name]  # so that the measures are stale, and this is tried again
+                    continue
+                if system.kind == "dense" and not agreed:
+                    agreed = _sentence_transformers_rows(profile, system.name, collection, run, folder)
             facts[system.name] = {measure: round(mean(by_topic), 4) for measure, by_topic in values.items()}
             rows += tidy(collection.name, system.name, values)
-            if system.kind == "dense":
-                agreement += kept.get(system.name) or _sentence_transformers_rows(
-                    profile, system.name, collection, run, folder
-                )
+            agreement += agreed
         if failures and not rows:
             raise UserError(f"no system could be evaluated; {next(iter(failures))}: {next(iter(failures.values()))}")
         columns = ["collection", "system", "topic", "measure", "value"]
@@ -98,6 +107,27 @@ def measures_inputs(profile: Profile, folder: Path) -> dict[str, str]:
         except UserError:
             continue  # a system that did not run is absent, not zero; so is one whose run is damaged
     return inputs
+
+
+def _kept_values(measures: Path, settings: dict[str, Any], inputs: dict[str, str]) -> dict[str, PerTopic]:
+    """Return the values of the systems whose run is as it was, where all else that they depend on is, too."""
+    try:
+        before = open_artifact(measures)
+    except UserError:
+        return {}
+    if (
+        any(inputs.get(name) != before.inputs.get(name) for name in (TOPICS, QRELS, EXCLUDED))
+        or before.settings.get("measures") != settings["measures"]
+        or before.versions.get(EVALUATED_BY) != versions().get(EVALUATED_BY)
+    ):
+        return {}
+    kept: dict[str, PerTopic] = {}
+    with (measures / "measures.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            system, topic, measure = row["system"], row["topic"], row["measure"]
+            if system in inputs and inputs[system] == before.inputs.get(system):
+                kept.setdefault(system, {}).setdefault(measure, {})[topic] = float(row["value"])
+    return kept
 
 
 AgreementRows = list[tuple[str, str, float, float]]
@@ -169,10 +199,8 @@ def main(arguments: list[str] | None = None) -> None:
     options.keep_identical_ids |= not profile.collection.ignore_identical_ids
     excluded = given_exclusions(options, qrels)
     figures: dict[str, Any] = {}
-    for path in options.runs:
-        run = read_given_run(path, qrels, excluded, "rank" if options.by_rank else "score")
-        if run.name in figures:
-            raise UserError(f"two of the runs are named {run.name}; rename one file")
+    for path, name in zip(options.runs, run_names(options.runs), strict=True):
+        run = read_given_run(path, qrels, excluded, "rank" if options.by_rank else "score", name)
         if options.curve:
             values = interpolated_precision(run.scores, qrels, options.curve)
         else:

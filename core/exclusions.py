@@ -52,7 +52,9 @@ def listed_ids(entry: Mapping[str, Any], where: str) -> set[str]:
         UserError: they are not a list of ids.
     """
     ids = entry.get("excluded_ids") or []
-    if not isinstance(ids, list) or not all(type(name) in (str, int) and re.match(r"^\S+$", str(name)) for name in ids):
+    if not isinstance(ids, list) or not all(
+        type(name) in (str, int) and re.fullmatch(r"\S+", str(name)) for name in ids
+    ):
         raise UserError(f'{where}: "excluded_ids" must be a list of document ids')
     return {str(name) for name in ids} - {NONE}
 

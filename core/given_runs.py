@@ -1,6 +1,7 @@
 """Runs and qrels that are given as files on a command line."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -28,15 +29,21 @@ def given_exclusions(options: argparse.Namespace, qrels: Qrels) -> Exclusions:
     return together(own, read_excluded(options.excluded) if options.excluded else {})
 
 
-def read_given_run(path: Path, qrels: Qrels, excluded: Exclusions, order: Literal["score", "rank"] = "score") -> Run:
+def read_given_run(
+    path: Path, qrels: Qrels, excluded: Exclusions, order: Literal["score", "rank"] = "score", name: str = ""
+) -> Run:
     """Read a run that is measured by these qrels, without what is excluded, and print what is to be noted of it.
 
     An empty file is a run that retrieved nothing where it is one of our artifacts; any other is taken for a mistake.
+
+    Args:
+        name: what the run is called, where it is not what its file is.
 
     Raises:
         UserError: the file cannot be read as a run (see `read_run`), or has no topic that the qrels judge.
     """
     run = read_run(path, order, may_be_empty=_is_artifact(path))
+    run = replace(run, name=name or run.name)
     check_topics(path.name, run.scores, qrels)
     for sentence in [*_coverage_notices(run, qrels), *run.notices]:
         cli.note(f"{run.name}: {sentence}")

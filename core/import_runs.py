@@ -4,54 +4,81 @@ Either added to a collection that was built here, or opened by themselves with t
 """
 
 import argparse
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+import os
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core import artifacts, cli
-from core.artifacts import (
-    PROFILE,
-    building,
-    file_digest,
-    is_whole,
-    open_artifact,
-    remove_tree,
-    shown,
-    writing,
-)
-from core.collection import QRELS, write_topics
+from core.artifacts import PROFILE, building, file_digest, is_whole, read_manifest, remove_tree, shown, writing
+from core.collection import read_built_collection, read_built_topics, write_topics
 from core.errors import UserError
 from core.evaluate import evaluate_systems
-from core.exclusions import EXCLUDED, Exclusions, built_exclusions, left_out, notice, own_documents, write_excluded
-from core.profile import (
-    SAFE_NAME,
-    CollectionSettings,
-    Profile,
-    SystemSettings,
-    collection_name_problem,
-    read_profile,
-)
-from core.qrels import Qrels, read_qrels, write_qrels
-from core.runs import FILE, Run, ranked, read_run, write_run
+from core.exclusions import EXCLUDED, own_documents, write_excluded
+from core.lines import is_clutter, regular_file
+from core.names import collection_name_problem, name_problem, safe_name
+from core.profile import CollectionSettings, Profile, SystemSettings, read_profile
+from core.qrels import Qrels, is_qrels_line, read_qrels, write_qrels
+from core.run_check import read_checked
+from core.runs import FILE, first_lines, is_run, ranked, run_names, write_run
 from core.topics import Topic, named, read_topics
 
-ENDINGS = (".run", ".run.gz", ".trec", ".trec.gz")
+TOLD = 20
+"""How many of the files that a folder holds beside its runs are named."""
 
 
-def find_runs(paths: Iterable[Path]) -> list[Path]:
-    """Return the run files among the paths: files as they are, and of folders those that end like a run.
+def find_runs(paths: Iterable[Path], others: Collection[Path] = ()) -> tuple[list[Path], list[str]]:
+    """Return the run files among the paths, and a sentence on each file that was left out.
+
+    Files are taken as they are; of folders, with all that is in them, every file whose first line is one of a run.
+    Hidden files are passed over without a word, and so are `others`, whose use is known.
 
     Raises:
         UserError: there is none.
     """
     found: list[Path] = []
+    left_out: list[str] = []
     for path in paths:
-        found += sorted(p for p in path.iterdir() if p.name.endswith(ENDINGS)) if path.is_dir() else [path]
+        if not path.is_dir():
+            found.append(path)
+            continue
+        for file in _files_under(path):
+            if file.exists() and any(file.samefile(other) for other in others if other.exists()):
+                continue
+            if problem := _no_run(file):
+                left_out.append(f"{file.relative_to(path).as_posix()}: {problem}")
+            else:
+                found.append(file)
     if not found:
-        raise UserError(f"no run here: files that end in {', '.join(ENDINGS)} are expected")
-    return found
+        why = f"; {left_out[0]}" if left_out else ""
+        raise UserError(f"no run in this folder: lines of topic, Q0, document, rank, score, tag are expected{why}")
+    return found, left_out
+
+
+def _files_under(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not is_clutter(Path(name)))
+        yield from (Path(place, name) for name in sorted(files) if not is_clutter(Path(name)))
+
+
+def _no_run(path: Path) -> str:
+    """Say why a file of a folder is taken for no run, "" where it is one."""
+    if path.suffix == ".gz" and path.with_suffix("").is_file():
+        return f"{path.with_suffix('').name} is there, too, and is taken"
+    try:
+        lines = first_lines(regular_file(path), 2)
+    except UserError as error:
+        return str(error).removeprefix(f"{path}: ").removeprefix(f"{path.name}: ")
+    if not lines:
+        return "empty"
+    if is_run(lines):
+        return ""
+    number, columns = lines[0]
+    if is_qrels_line(columns):
+        return "looks like qrels; give them with --qrels"
+    return f"not a run (line {number} is not topic, Q0, document, rank, score, tag)"
 
 
 def topics_for(qrels: Qrels, path: Path | None) -> list[Topic]:
@@ -67,59 +94,107 @@ def topics_for(qrels: Qrels, path: Path | None) -> list[Topic]:
 
 def import_runs(
     name: str,
-    runs: list[Path],
+    runs: Sequence[Path],
     qrels: Path | None = None,
     topics: Path | None = None,
     by_rank: bool = False,
     names: Sequence[str] = (),
     ignore_identical_ids: bool = True,
+    optional: Collection[Path] = (),
+    replace: bool = True,
 ) -> Path:
-    """Import run files under `artifacts/<name>` and evaluate everything there anew.
+    """Import run files under `artifacts/<name>` and evaluate them; where that fails, all stays as it was.
 
     Args:
-        qrels: needed where there is no collection of that name yet.
+        qrels: needed where there is no collection of that name yet; else they must be those that it has.
+        topics: the texts of the topics; the same holds for them.
         by_rank: follow the rank column, for files whose scores were rounded.
         names: what the runs are called, where it is not what their files are.
         ignore_identical_ids: of a new collection, see `core.profile.CollectionSettings`.
+        optional: those of the files that are left out, with a note, where they cannot be read as runs.
+        replace: whether a run takes the place of an imported one of its name, or is refused.
 
     Raises:
-        UserError: a file is not as expected, or a name is taken by a system that is no imported run.
+        UserError: a file is not as expected, a name is taken, or the collection has other judgments or topics.
     """
     if problem := collection_name_problem(name):
         raise UserError(problem)
     folder = artifacts.ARTIFACTS / name
-    read = [read_run(path, "rank" if by_rank else "score") for path in runs]
-    if names:
-        read = [replace(run, name=given) for run, given in zip(read, names, strict=True)]
-    digests = [file_digest(path) for path in runs]
-    with building(folder):
-        if (folder / PROFILE).is_file():
-            profile = read_profile(str(folder / PROFILE))
-            if qrels and profile.collection.source == "imported" and not is_whole(folder / "collection"):
-                _new_collection(folder, qrels, topics, profile.collection.ignore_identical_ids)
-        else:
-            profile = _new_collection(folder, qrels, topics, ignore_identical_ids)
-        open_artifact(folder / "collection", QRELS)
-        judged, excluded = read_qrels(folder / "collection" / QRELS).keys(), built_exclusions(folder)
-        read = [_with_notice(run, excluded) for run in read]
-        for run in read:
-            if not judged & run.scores.keys():
-                raise UserError(f"{run.name}: the run and the judgments of {name} have no topic in common")
-        for run, digest in zip(read, digests, strict=True):
-            profile = _add(profile, folder, run, digest, by_rank)
+    names = names or [safe_name(run) or run for run in run_names(runs)]
+    order: Literal["rank", "score"] = "rank" if by_rank else "score"
+    with building(folder), undone_on_failure(folder, names):
+        profile = _profile_for(folder, qrels, topics, ignore_identical_ids)
+        collection = read_built_collection(folder)
+        documents = {document.id for document in collection.documents}
+        notes, imported = [], 0
+        for run, path in zip(names, runs, strict=True):
+            check, scores = read_checked(
+                path, collection.qrels, documents, order, collection.excluded, profile.measures
+            )
+            if check.faults and path in optional:
+                notes.append(f"left out: {check.faults[0]}")
+                continue
+            if check.faults:
+                raise UserError(check.faults[0])
+            profile = _with_run(profile, run, replace)
+            notes += [f"{run}: {notice}" for notice in check.notices]
+            imported += 1
+            inputs, facts = {"file": file_digest(path)}, {"notices": check.notices}
+            with writing(folder / "runs" / run, "import_runs", {"by_rank": by_rank}, inputs, facts) as partial:
+                write_run(partial / FILE, run, ((topic, ranked(by_document)) for topic, by_document in scores.items()))
+        if not imported:
+            raise UserError(f"no run could be imported: {notes[0]}")
         cli.save_profile(profile, folder)
-        evaluate_systems(profile, folder, keep_agreement=True)
-    for run in read:
-        for sentence in run.notices:
-            cli.note(f"{run.name}: {sentence}")
+        evaluate_systems(profile, folder, keep=True)
+    for note in notes:
+        cli.note(note)
     return folder
+
+
+@contextmanager
+def undone_on_failure(folder: Path, runs: Sequence[str] = ()) -> Iterator[None]:
+    """Leave what is under `folder` as it was where the block fails, and nothing where there was nothing.
+
+    Args:
+        runs: those that the block may replace.
+    """
+    profile, kept = folder / PROFILE, folder / ".replaced"
+    profile_before = profile.read_bytes() if profile.is_file() else None
+    before = set(_visible(folder))
+    replaced = [run for run in runs if folder / "runs" / run in before]
+    try:
+        remove_tree(kept)
+        for run in replaced:
+            shutil.copytree(folder / "runs" / run, kept / run)
+        yield
+    except BaseException:
+        for path in _visible(folder) - before:
+            remove_tree(path)
+        for run in replaced:
+            if (kept / run).is_dir():
+                remove_tree(folder / "runs" / run)
+                (kept / run).rename(folder / "runs" / run)
+        if not before:
+            remove_tree(folder)
+        elif profile_before is None:
+            profile.unlink(missing_ok=True)
+        elif profile.read_bytes() != profile_before:
+            profile.write_bytes(profile_before)
+        raise
+    finally:
+        remove_tree(kept)
+
+
+def _visible(folder: Path) -> set[Path]:
+    paths = [*folder.glob("*"), *folder.glob("runs/*")]
+    return {path for path in paths if not path.name.startswith(".")}
 
 
 def remove_run(name: str, run: str) -> None:
     """Remove an imported run from the collection `artifacts/<name>` and evaluate what is left.
 
     Raises:
-        UserError: the collection has no imported run of that name.
+        UserError: the collection has no imported run of that name, or what is left cannot be evaluated.
     """
     folder = artifacts.ARTIFACTS / name
     with building(folder):
@@ -128,15 +203,63 @@ def remove_run(name: str, run: str) -> None:
         if len(rest) == len(profile.system):
             raise UserError(f"{name} has no imported run {run!r}")
         profile = profile.model_copy(update={"system": rest})
+        # The files first: on a full disk, they make room for the profile.
+        if (folder / "runs" / run).exists():
+            shutil.rmtree(folder / "runs" / run)
         cli.save_profile(profile, folder)
-        remove_tree(folder / "runs" / run)
-        evaluate_systems(profile, folder, keep_agreement=True)
+        try:
+            evaluate_systems(profile, folder, keep=True)
+        except UserError as error:
+            raise UserError(f"the run {run} was removed, but the others could not be evaluated: {error}") from error
 
 
-def _with_notice(run: Run, excluded: Exclusions) -> Run:
-    """Return a run, whole, with a notice of what is left out when it is evaluated."""
-    found = left_out(run.scores, excluded)
-    return replace(run, notices=[*run.notices, notice(found)]) if found else run
+def _profile_for(folder: Path, qrels: Path | None, topics: Path | None, ignore_identical_ids: bool) -> Profile:
+    """Return the profile of the collection under `folder`, which is made where there is none.
+
+    Raises:
+        UserError: there is none and no qrels to make it with; or it has other judgments or topics than those given.
+    """
+    if not (folder / PROFILE).is_file():
+        refuse_unfinished_build(folder)
+        return _new_collection(folder, qrels, topics, ignore_identical_ids)
+    profile = read_profile(str(folder / PROFILE))
+    if qrels and profile.collection.source == "imported" and not is_whole(folder / "collection"):
+        _new_collection(folder, qrels, topics, profile.collection.ignore_identical_ids)
+        return profile
+    if profile.collection.ignore_identical_ids and not ignore_identical_ids:
+        raise UserError(
+            f"{folder.name} is there already, without identical ids; import under another name to keep them"
+        )
+    kept_topics, kept = read_built_topics(folder)
+    if qrels:
+        given = read_qrels(qrels)
+        if profile.collection.source != "imported":  # a build takes the judgments of the collection's topics alone
+            given = {topic: judgments for topic, judgments in given.items() if topic in kept}
+        if differ := sorted(topic for topic in given.keys() | kept.keys() if given.get(topic) != kept.get(topic)):
+            raise UserError(
+                f"{qrels.name}: {folder.name} is there already, with other judgments for {len(differ)} topics, first "
+                f"{differ[0]}; leave --qrels out, or judge its runs anew under another name with "
+                f"python -m core.derive {folder.name} --qrels FILE --name NAME"
+            )
+    if topics:
+        texts = {topic.id: (topic.query, topic.question, topic.narrative) for topic in kept_topics}
+        others = [t.id for t in topics_for(kept, topics) if texts.get(t.id) != (t.query, t.question, t.narrative)]
+        if others:
+            raise UserError(
+                f"{topics.name}: {folder.name} is there already, with another text for topic {others[0]}; leave "
+                "--topics out, or import under another name"
+            )
+    return profile
+
+
+def refuse_unfinished_build(folder: Path) -> None:
+    """Refuse to put another collection in place of one that a stage made and no build has saved a profile of.
+
+    Raises:
+        UserError: there is such a one.
+    """
+    if is_whole(folder / "collection") and read_manifest(folder / "collection").stage == "collection":
+        raise UserError(f"{shown(folder)} holds a collection without {PROFILE}; finish its build with scripts/build.py")
 
 
 def _new_collection(folder: Path, qrels: Path | None, topics: Path | None, ignore_identical_ids: bool) -> Profile:
@@ -155,16 +278,20 @@ def _new_collection(folder: Path, qrels: Path | None, topics: Path | None, ignor
     return Profile(collection=settings, system=[], baseline="")
 
 
-def _add(profile: Profile, folder: Path, run: Run, digest: str, by_rank: bool) -> Profile:
-    others = [system for system in profile.system if system.name != run.name]
-    if len(others) < len(profile.system) and not any(s.name == run.name and s.kind == "run" for s in profile.system):
-        raise UserError(f"a system of this collection is named {run.name} already; rename the file")
-    if not re.match(SAFE_NAME, run.name):
-        raise UserError(f"{run.name!r} cannot be a run's name: letters, digits, '.', '_', '+' and '-' can; rename it")
-    facts = {"notices": run.notices}
-    with writing(folder / "runs" / run.name, "import_runs", {"by_rank": by_rank}, {"file": digest}, facts) as partial:
-        write_run(partial / FILE, run.name, ((topic, ranked(scores)) for topic, scores in run.scores.items()))
-    return profile.model_copy(update={"system": [*others, SystemSettings(name=run.name, kind="run")]})
+def _with_run(profile: Profile, run: str, replace: bool) -> Profile:
+    """Return the profile with an imported run more.
+
+    Raises:
+        UserError: it cannot have this name.
+    """
+    if problem := name_problem(run, "run"):
+        raise UserError(problem)
+    # Some file systems do not tell A from a.
+    same = next((system for system in profile.system if system.name.lower() == run.lower()), None)
+    if same and not (replace and (same.name, same.kind) == (run, "run")):
+        raise UserError(f"a system of this collection is named {same.name} already; give the run another name")
+    others = [system for system in profile.system if system.name != run]
+    return profile.model_copy(update={"system": [*others, SystemSettings(name=run, kind="run")]})
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -172,17 +299,28 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m core.import_runs", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run files, plain or .gz, or folders of them")
     parser.add_argument("--name", required=True, help="the collection they belong to, or a new name")
-    parser.add_argument("--qrels", type=Path, help="judgments, TREC or BEIR form (for a new name)")
+    parser.add_argument("--qrels", type=Path, help="judgments, TREC or BEIR form (needed for a new name)")
     parser.add_argument(
         "--topics", type=Path, help="texts of the topics: BEIR's queries.jsonl, id TAB text, TREC XML or SGML"
     )
     parser.add_argument("--by-rank", action="store_true", help="follow the rank column, not the scores")
     cli.add_identical_ids_option(parser)
     options = parser.parse_args(arguments)
-    runs, ignored = find_runs(options.runs), not options.keep_identical_ids
+    given = [path for path in (options.qrels, options.topics) if path]
+    runs, left_out = find_runs(options.runs, given)
     folder = import_runs(
-        options.name, runs, options.qrels, options.topics, options.by_rank, ignore_identical_ids=ignored
+        options.name,
+        runs,
+        options.qrels,
+        options.topics,
+        options.by_rank,
+        ignore_identical_ids=not options.keep_identical_ids,
+        optional=set(runs) - set(options.runs),
     )
+    for sentence in left_out[:TOLD]:
+        cli.note(f"left out: {sentence}")
+    if len(left_out) > TOLD:
+        cli.note(f"left out: {len(left_out) - TOLD} more files")
     print(shown(folder))
 
 

@@ -7,6 +7,7 @@ import re
 import zlib
 from array import array
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -28,25 +29,42 @@ def is_clutter(path: PurePath) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
+def regular_file(path: Path) -> Path:
+    """Return the path of a file that can be read to its end: a pipe without a writer would be waited for for ever.
+
+    Raises:
+        UserError: there is no such file, or it is a folder, a pipe, a socket or a device.
+    """
+    if path.is_file():
+        return path
+    if path.is_symlink() and not path.exists():
+        raise UserError(f"{path}: a link to a file that does not exist")
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path}: not a regular file but a pipe, a socket or a device; give a file")
+    raise UserError(f"{path}: there is no such file")
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (line number, line without its end), lines ending with "\\n" alone; a byte order mark is left out.
 
     Raises:
-        UserError: the file is missing, is not UTF-8, has a line without end, is a .gz that is damaged or cut short, or
-            holds a zero byte (trec_eval's libraries would end a document id there).
+        UserError: the file is missing, no regular file or not readable, is not UTF-8, has a line without end, is a .gz
+            that is damaged or cut short, or holds a zero byte (trec_eval's libraries would end a document id there).
     """
     opener = gzip.open if path.suffix == ".gz" else open
     number = 0
     try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="\n") as file:
-            for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), ""), 1):
+        with opener(regular_file(path), "rt", encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE), ""), 1):
                 if len(line) == LONGEST_LINE:
                     raise UserError(f"{path.name}, line {number}: it is longer than {LONGEST_LINE:,} characters")
                 if "\0" in line:
                     raise UserError(f"{path.name}, line {number}: it holds a zero byte")
                 yield number, line.rstrip("\n")
-    except (FileNotFoundError, IsADirectoryError):
+    except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
+    except PermissionError:
+        raise UserError(f"{path}: no permission to read this file") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path.name}: damaged, or not UTF-8, after line {number} ({error}); {repair(path)}") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -90,7 +108,7 @@ def read_json_lines(*paths: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if not isinstance(entry, dict):
             raise UserError(f"{where}: a JSON object is expected")
         name = _id_of(entry)
-        if isinstance(name, bool) or not isinstance(name, str | int) or not re.match(r"^\S+$", str(name)):
+        if isinstance(name, bool) or not isinstance(name, str | int) or not re.fullmatch(r"\S+", str(name)):
             raise UserError(f'{where}: no "_id" (a text without spaces) in this object{keys_of(entry)}')
         name = entry["_id"] = str(name)
         hashes.append(hash(name))

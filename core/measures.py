@@ -61,7 +61,7 @@ FAMILIES = {
     "RR": Family("recip_rank", False, "Reciprocal rank: 1 / rank of the first relevant document", True),
     "Judged": Family("", True, "The share of the first k documents that have a judgment for the topic"),
 }
-NOTATION = re.compile(r"^([A-Za-z]+)(?:\(rel=([1-9][0-9]{0,3})\))?(?:@([1-9][0-9]{0,4}))?$")
+NOTATION = re.compile(r"([A-Za-z]+)(?:\(rel=([1-9][0-9]{0,3})\))?(?:@([1-9][0-9]{0,4}))?")
 
 
 def parse_measure(name: str) -> Measure:
@@ -71,7 +71,7 @@ def parse_measure(name: str) -> Measure:
         UserError: it is not one of `FAMILIES` with a cut-off where, and only where, there is one, or a lowest relevant
             grade is set for a measure that has none.
     """
-    match = NOTATION.match(name.strip())
+    match = NOTATION.fullmatch(name.strip())
     family = FAMILIES.get(match[1]) if match else None
     if not match or not family or family.with_cutoff != bool(match[3]) or (match[2] and not family.binary):
         known = ", ".join(f"{n}@k" if f.with_cutoff else n for n, f in FAMILIES.items())

@@ -1,17 +1,18 @@
 """Profiles: one TOML file holds every setting of a build, from the collection to the list of systems."""
 
 import json
-import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import Stemmer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from core.artifacts import OWN_DIGEST, RESERVED, fits_own_digest
+from core.artifacts import OWN_DIGEST, fits_own_digest
 from core.errors import UserError
 from core.measures import parse_measure
+from core.names import beir_name_problem, collection_name_problem, name_problem
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,16 +25,18 @@ STOP_WORD_LANGUAGES = (
     *("norwegian", "portuguese", "russian", "spanish", "swedish", "turkish"),
 )
 """Languages whose stop words bm25s has; its Chinese and Korean lists are of words, where the analyzer makes bigrams."""
-SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 
 
-def collection_name_problem(name: str) -> str:
-    """Say why a collection cannot have this name, "" where it can."""
-    if not re.match(SAFE_NAME, name):
-        return f"{name!r} cannot be a collection's name: letters, digits, '.', '_', '+' and '-' can"
-    if name in RESERVED:
-        return f"{name!r} cannot be a collection's name: artifacts/{name} holds something else"
-    return ""
+def _checked_by(problem_of: Callable[[str], str]) -> AfterValidator:
+    def check(name: str) -> str:
+        if problem := problem_of(name):
+            raise ValueError(problem)
+        return name
+
+    return AfterValidator(check)
+
+
+Name = Annotated[str, _checked_by(name_problem)]
 
 
 class Section(BaseModel):
@@ -45,22 +48,22 @@ class Section(BaseModel):
 class CollectionSettings(Section):
     """Where documents, topics and qrels come from."""
 
-    name: str
+    name: Annotated[str, _checked_by(collection_name_problem)]
     source: str = "embedded"
     """"embedded", a BEIR data set as "beir:trec-covid", or a folder in the BEIR layout."""
-    split: str = Field("test", pattern=SAFE_NAME)
+    split: Annotated[str, _checked_by(lambda name: name_problem(name, "split"))] = "test"
     judged_only: bool = False
     unjudged_topics: Literal["error", "drop"] = "error"
     topic_field: Literal["query", "question", "narrative"] = "question"
     ignore_identical_ids: bool = True
     """Leave out a hit whose document id is the topic's, as BEIR's evaluation does (see core/exclusions.py)."""
 
-    @field_validator("name")
+    @field_validator("source")
     @classmethod
-    def _free(cls, name: str) -> str:
-        if problem := collection_name_problem(name):
+    def _no_path(cls, source: str) -> str:
+        if source.startswith("beir:") and (problem := beir_name_problem(source.removeprefix("beir:"))):
             raise ValueError(problem)
-        return name
+        return source
 
 
 class AnalyzerSettings(Section):
@@ -229,7 +232,7 @@ class ExpansionSettings(Section):
 class SystemSettings(Section):
     """One way to answer a query."""
 
-    name: str = Field(pattern=SAFE_NAME)
+    name: Name
     kind: Literal["bm25", "dense", "run"]
     """"run" is a run made elsewhere: it is evaluated, and answers no new query."""
     label: str = ""
@@ -326,9 +329,9 @@ class Profile(Section):
     @field_validator("system")
     @classmethod
     def _names_differ(cls, systems: list[SystemSettings]) -> list[SystemSettings]:
-        names = [system.name for system in systems]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two systems are named {repeated[0]}")
+        names = [system.name.lower() for system in systems]  # some file systems do not tell A from a
+        if repeated := [system.name for system in systems if names.count(system.name.lower()) > 1]:
+            raise ValueError(f"two systems are named {' and '.join(dict.fromkeys(repeated[:2]))}")
         return systems
 
 

@@ -100,6 +100,11 @@ def _columns_problem(columns: list[str], header: list[str]) -> str:
     return problem
 
 
+def is_qrels_line(columns: list[str]) -> bool:
+    """Say whether these columns are a line of qrels, or the header above them."""
+    return bool(_header(columns)) or (len(columns) == 4 and _grade(columns[3]) is not None)
+
+
 def _grade(text: str) -> int | None:
     if not re.fullmatch(r"[+-]?\d{1,9}(\.0*)?", text, re.ASCII):
         return None

@@ -1,8 +1,9 @@
 """Runs in the TREC format: topic Q0 document rank score tag, one line a retrieved document."""
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
@@ -19,8 +20,6 @@ Scores = dict[str, dict[str, float]]
 """topic -> document -> score."""
 FILE = "run.trec"
 """Of a run among the artifacts, in `runs/<system>`."""
-
-
 EMPTY = "the run is empty: not one line in the file, as after an export that failed; export it again"
 
 
@@ -54,87 +53,217 @@ def built_run(folder: Path, system: str) -> Run:
         UserError: it is missing or damaged.
     """
     open_artifact(folder / "runs" / system)
-    run = read_run(folder / "runs" / system / FILE, may_be_empty=True)
-    return Run(system, run.scores).without(built_exclusions(folder))
+    path = folder / "runs" / system / FILE
+    scores: Scores = {}
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            for line in file:
+                topic, _, document, _, score, _ = line.split()
+                scores.setdefault(topic, {})[document] = float(score)
+    except ValueError:
+        read_run(path)  # raises the sentence that names the line
+        raise
+    if not all(math.isfinite(score) for by_document in scores.values() for score in by_document.values()):
+        scores = read_run(path).scores
+    return Run(system, scores).without(built_exclusions(folder))
 
 
-def run_name(path: Path) -> str:
-    """Return a file's name without .gz, .run, .txt, .trec: the name its run goes by."""
-    name = path.name.removesuffix(".gz")
-    for ending in (".run", ".txt", ".trec"):
+# Names
+
+
+ENDINGS = (".gz", ".run", ".txt", ".trec", ".res", ".tsv")
+"""Endings that are no part of a run's name."""
+NO_NAMES = {"run", "runs", "results", "result", "output"}
+"""What files of runs are called in folders that are named after their systems."""
+
+
+def run_name(path: Path, tag: str = "") -> str:
+    """Return the name that the run of a file goes by: the file's, without endings such as .run, .txt and .gz.
+
+    Where an ending belongs to the tag (`final.txt` in final.txt.gz), it stays; `input.TAG`, as TREC's archive names its
+    files, is TAG; a file that is only called run.trec or the like goes by the name of its folder.
+    """
+    return _name_parts(path, tag)[-1]
+
+
+def _name_parts(path: Path, tag: str) -> tuple[str, ...]:
+    """Return the path's folders and, last, the name of its run."""
+    name = path.name
+    while name not in (tag, f"input.{tag}"):
+        ending = next((ending for ending in ENDINGS if name.endswith(ending) and name != ending), None)
+        if ending is None:
+            break
         name = name.removesuffix(ending)
-    return name
+    if tag and name == f"input.{tag}":
+        name = tag
+    folders = path.parent.parts
+    return folders if name.lower() in NO_NAMES and path.parent.name not in ("", "..") else (*folders, name)
 
 
-Entry = tuple[int, str, str, float, float]
-"""One line of a run: its number, topic, document, rank and score. A plain tuple: a run has many thousands."""
+def run_names(paths: Sequence[Path]) -> list[str]:
+    """Return the name of each file's run; those of one name are told apart by as many of their folders as it takes.
+
+    Raises:
+        UserError: the folders do not tell them apart, or a file cannot be read.
+    """
+    parts = [_name_parts(path.absolute(), run_tag(path)) for path in paths]
+    taken = [1] * len(paths)
+    while True:
+        names = ["-".join(p[-n:]) for p, n in zip(parts, taken, strict=True)]
+        counts = Counter(name.lower() for name in names)  # some file systems do not tell A from a
+        same = [i for i, name in enumerate(names) if counts[name.lower()] > 1]
+        if not same:
+            return names
+        if all(taken[i] >= len(parts[i]) for i in same):
+            first, second = [i for i in same if names[i].lower() == names[same[0]].lower()][:2]
+            files = f"{paths[first].name}, {paths[second].name}"
+            raise UserError(f"two of the runs are named {parts[first][-1]} ({files}); rename one file")
+        for i in same:
+            taken[i] += 1
+
+
+def run_tag(path: Path) -> str:
+    """Return the tag (the last column) of a run's first line, "" where that has none.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    lines = first_lines(path, 1)
+    return lines[0][1][5] if lines and is_run_line(lines[0][1]) else ""
+
+
+def first_lines(path: Path, count: int) -> list[tuple[int, list[str]]]:
+    """Return the numbers and the columns of the first lines that are neither empty nor of a header.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    found: list[tuple[int, list[str]]] = []
+    for number, line in read_lines(path):
+        columns = line.split()
+        if columns and (found or not _is_of_header(columns)):
+            found.append((number, columns))
+            if len(found) == count:
+                break
+    return found
+
+
+def is_run(lines: Sequence[tuple[int, list[str]]]) -> bool:
+    """Say whether a file that begins with these lines is a run.
+
+    Of three columns, as MS MARCO has them, two lines are looked at: "topic document 1" may be a judgment, too.
+    """
+    first, *others = (columns for _, columns in lines)
+    if len(first) != 3:
+        return is_run_line(first)
+    return first[2] in ("0", "1") and any(
+        len(second) == 3 and second[0] == first[0] and second[2] == str(int(first[2]) + 1) for second in others
+    )
+
+
+def is_run_line(columns: Sequence[str]) -> bool:
+    """Say whether these columns are a line of a run of six."""
+    return len(columns) == 6 and math.isfinite(_number(columns[3])) and math.isfinite(_number(columns[4]))
+
+
+def _is_of_header(columns: Sequence[str]) -> bool:
+    """Say whether a line before a run's first is of a header, such as that of ir_metadata (www.ir-metadata.org)."""
+    return columns[0] == "#" or (columns[0].startswith("#") and not is_run_line(columns))
+
+
+# Reading
 
 
 class TopicLines(NamedTuple):
     """The lines of a run for one topic, a column each, in the file's order: numbers, ranks, document -> score."""
 
-    numbers: list[int]
-    ranks: list[float]
+    numbers: "array[int]"
+    ranks: "array[float]"
     scores: dict[str, float]
 
 
-def read_entries(path: Path) -> Iterator[Entry | str]:
-    """Yield each line of a run, plain or .gz, that is not empty: what it says, or a sentence on what is wrong with it.
+COLUMNS = {3: "topic, document, rank", 6: "topic, Q0, document, rank, score, tag"}
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """What a run file holds: its lines by topic, the first one's tag, and sentences on the lines that are wrong.
+
+    `header` counts the lines before the run that begin with "#"; `wrong` the wrong lines, of which the first have
+    their sentence in `faults`.
+    """
+
+    by_topic: dict[str, TopicLines]
+    tag: str
+    header: int
+    wrong: int
+    faults: list[str]
+
+
+def read_run_file(path: Path, most_faults: int = 1) -> RunFile:
+    """Read a run file, plain or .gz, to its end.
 
     Wrong is a line that has not six columns, a rank or score that is no finite number, or a document that its topic
-    had before. Three columns, as MS MARCO has them, are topic, document and rank: the score is minus the rank.
-
-    Raises:
-        UserError: the file itself cannot be read; see `core.lines.read_lines`.
+    had before; so is the file, where `core.lines.read_lines` cannot read it. Three columns, as MS MARCO has them, are
+    topic, document and rank: the score is minus the rank.
     """
-    seen: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    wanted = 0
-    for number, line in read_lines(path):
-        columns = line.split()
-        if not columns:
-            continue
-        wanted = wanted or (3 if len(columns) == 3 else 6)
-        if len(columns) != wanted:
-            expected = "topic, document, rank" if wanted == 3 else "topic, Q0, document, rank, score, tag"
-            yield f"{path.name}, line {number}: {len(columns)} columns, expected {expected}"
-            continue
-        if wanted == 3:
-            topic, document, rank_text = columns
-            if topic not in seen and rank_text not in ("0", "1"):
-                yield (
-                    f"{path.name}, line {number}: three columns are read as topic, document, rank, and the first rank "
-                    f"of topic {topic} is {rank_text!r}, expected 1; scores need all of topic, Q0, document, rank, "
-                    "score, tag"
-                )
+    by_topic: dict[str, TopicLines] = {}
+    faults: list[str] = []
+    tag, header, wrong, width = "", 0, 0, 0
+    try:
+        for number, line in read_lines(path):
+            columns = line.split()
+            if not columns:
                 continue
-            score_text = f"-{rank_text}"
-        else:
-            topic, _, document, rank_text, score_text, _ = columns
-        try:
-            rank, score = float(rank_text), float(score_text)
-        except ValueError:
-            rank, score = _number(rank_text), _number(score_text)
-        if not math.isfinite(rank) or not math.isfinite(score):
-            column, value = ("score", score_text) if math.isfinite(rank) else ("rank", rank_text)
-            yield f"{path.name}, line {number}: the {column} {value!r} is not a finite number"
-        elif (first := seen[topic].setdefault(document, number)) != number:
-            yield (
-                f"{path.name}, line {number}: document {document} was retrieved for topic {topic} before, on line "
-                f"{first}"
-            )
-        else:
-            yield number, topic, document, rank, score
+            if not width and _is_of_header(columns):
+                header += 1
+                continue
+            width = width or (3 if len(columns) == 3 else 6)
+            if len(columns) == width == 3:
+                columns = [columns[0], "", columns[1], columns[2], f"-{columns[2]}", ""]
+            elif len(columns) != width:
+                wrong += 1
+                if wrong <= most_faults:
+                    faults.append(f"{path.name}, line {number}: {len(columns)} columns, expected {COLUMNS[width]}")
+                continue
+            topic, _, document, rank_text, score_text, line_tag = columns
+            try:
+                rank, score = float(rank_text), float(score_text)
+            except ValueError:
+                rank = score = math.nan
+            lines = by_topic.get(topic)
+            if math.isfinite(rank) and math.isfinite(score) and (width == 6 or lines or rank_text in ("0", "1")):
+                if lines is None:
+                    lines = by_topic[topic] = TopicLines(array("q"), array("d"), {})
+                    tag = tag or line_tag
+                if document not in lines.scores:
+                    lines.numbers.append(number)
+                    lines.ranks.append(rank)
+                    lines.scores[document] = score
+                    continue
+            wrong += 1
+            if wrong <= most_faults:
+                faults.append(f"{path.name}, line {number}: {_fault(columns, width == 3, lines)}")
+    except UserError as error:
+        wrong += 1
+        faults.append(str(error))
+    return RunFile(by_topic, tag, header, wrong, faults)
 
 
-def add_entry(by_topic: dict[str, TopicLines], entry: Entry) -> None:
-    """Add a line of a run to the lines of its topic."""
-    number, topic, document, rank, score = entry
-    lines = by_topic.get(topic)
-    if lines is None:
-        lines = by_topic[topic] = TopicLines([], [], {})
-    lines.numbers.append(number)
-    lines.ranks.append(rank)
-    lines.scores[document] = score
+def _fault(columns: Sequence[str], without_scores: bool, lines: TopicLines | None) -> str:
+    """Say what is wrong with a line of six columns, of whose topic the lines before are given."""
+    topic, _, document, rank, score, _ = columns
+    if without_scores and not lines and math.isfinite(_number(rank)):
+        return (
+            f"three columns are read as {COLUMNS[3]}, and the first rank of topic {topic} is {rank!r}, expected 1; "
+            f"scores need all of {COLUMNS[6]}"
+        )
+    for name, text in (("rank", rank), ("score", score)):
+        if not math.isfinite(_number(text)):
+            return f"the {name} {text!r} is not a finite number"
+    assert lines
+    first = lines.numbers[list(lines.scores).index(document)]
+    return f"document {document} was retrieved for topic {topic} before, on line {first}"
 
 
 def read_run(path: Path, order: Literal["score", "rank"] = "score", may_be_empty: bool = False) -> Run:
@@ -146,17 +275,15 @@ def read_run(path: Path, order: Literal["score", "rank"] = "score", may_be_empty
         may_be_empty: take a file without lines for a run that retrieved nothing, with a notice.
 
     Raises:
-        UserError: with the line, when one is wrong (see `read_entries`); also when the file is missing or cut short,
+        UserError: with the line, when one is wrong (see `read_run_file`); also when the file is missing or cut short,
             or empty where it may not be.
     """
-    by_topic: dict[str, TopicLines] = {}
-    for entry in read_entries(path):
-        if isinstance(entry, str):
-            raise UserError(entry)
-        add_entry(by_topic, entry)
-    if not by_topic and not may_be_empty:
+    file = read_run_file(path)
+    if file.faults:
+        raise UserError(file.faults[0])
+    if not file.by_topic and not may_be_empty:
         raise UserError(f"{path.name}: {EMPTY}")
-    return Run(run_name(path), as_scores(by_topic, order), notices(by_topic, order))
+    return Run(run_name(path, file.tag), as_scores(file.by_topic, order), notices(file, order))
 
 
 def as_scores(by_topic: Mapping[str, TopicLines], order: Literal["score", "rank"]) -> Scores:
@@ -186,19 +313,22 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def notices(by_topic: Mapping[str, TopicLines], order: Literal["score", "rank"]) -> list[str]:
+def notices(file: RunFile, order: Literal["score", "rank"]) -> list[str]:
     """Say, with the first line of each, where ranks disagree with scores and where scores or ranks are tied."""
     disagreeing, tied, same_rank = [], [], []
+    by_topic = file.by_topic
     for lines in by_topic.values():
         by_rank = np.argsort(lines.ranks, kind="stable")
         numbers, ranks = np.array(lines.numbers)[by_rank], np.array(lines.ranks)[by_rank]
-        scores = np.array(list(lines.scores.values()), dtype=np.float32)[by_rank]
+        scores = as_float32(lines.scores.values())[by_rank]
         disagreeing += numbers[1:][scores[1:] > scores[:-1]][:1].tolist()
         tied += _first_repeated(numbers, scores)
         same_rank += _first_repeated(numbers, ranks)
-    if order == "rank":
-        return [f"ranks are given twice in {_where(same_rank, by_topic)}"] if same_rank else []
     found = []
+    if file.header:
+        found.append(f"{file.header} lines of metadata before the run, which begin with #, are skipped")
+    if order == "rank":
+        return [*found, f"ranks are given twice in {_where(same_rank, by_topic)}"] if same_rank else found
     if disagreeing:
         where = _where(disagreeing, by_topic)
         found.append(
@@ -223,12 +353,18 @@ def _where(lines: list[int], by_topic: Mapping[str, TopicLines]) -> str:
     return f"{len(lines)} of {len(by_topic)} topics, first on line {min(lines)}"
 
 
+def as_float32(scores: Iterable[float]) -> np.ndarray:
+    """Return scores as trec_eval keeps them, float32: what is beyond its range becomes infinite."""
+    with np.errstate(over="ignore"):
+        return np.fromiter(scores, dtype=np.float64).astype(np.float32)
+
+
 def ranked(by_document: Mapping[str, float]) -> list[tuple[str, float]]:
     """Return a topic's (document, score) as trec_eval ranks them: by score, ties by document id, both descending.
 
     trec_eval keeps scores as float32: what differs beyond that is a tie.
     """
-    scores = np.array(list(by_document.values()), dtype=np.float32).tolist()
+    scores = as_float32(by_document.values()).tolist()
     order = sorted(zip(scores, by_document.items(), strict=True), key=lambda row: (row[0], row[1][0]), reverse=True)
     return [item for _, item in order]
 
@@ -236,7 +372,7 @@ def ranked(by_document: Mapping[str, float]) -> list[tuple[str, float]]:
 def first_ranked(by_document: Mapping[str, float], k: int) -> list[str]:
     """Return the first k documents of `ranked`, without putting the others in order."""
     if 0 < k < len(by_document):
-        scores = np.array(list(by_document.values()), dtype=np.float32)
+        scores = as_float32(by_document.values())
         reaches = scores >= np.partition(scores, -k)[-k]
         by_document = {d: by_document[d] for d in compress(by_document, reaches)}
     return [document for document, _ in ranked(by_document)[:k]]
@@ -260,16 +396,35 @@ def write_run(path: Path, tag: str, rankings: Iterable[tuple[str, list[tuple[str
     """Write rankings, (topic, [(document, score)] best first), as a TREC run, each when it is there.
 
     Scores are written so that they read back as the same order: where a score does not fall from one rank to the next
-    (a tie that the system settled), the next lower float32 stands in for it: trec_eval keeps scores as float32.
+    (a tie that the system settled), the next lower float32 stands in for it: trec_eval keeps scores as float32. What is
+    beyond float32's range is written as its largest or lowest numbers.
 
     Raises:
         UserError: a score is NaN or infinite.
     """
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for topic, ranking in rankings:
-            previous = np.float32(np.inf)
-            for rank, (document, score) in enumerate(ranking, 1):
+            for document, score in ranking:
                 if not math.isfinite(score):
                     raise UserError(f"{tag}: the score of document {document} for topic {topic} is {score}")
-                previous = min(np.float32(score), np.nextafter(previous, np.float32(-np.inf)))
-                file.write(f"{topic} Q0 {document} {rank} {float(previous)!r} {tag}\n")
+            scores = _falling(as_float32(score for _, score in ranking)).tolist()
+            file.writelines(
+                f"{topic} Q0 {document} {rank} {score!r} {tag}\n"
+                for rank, ((document, _), score) in enumerate(zip(ranking, scores, strict=True), 1)
+            )
+
+
+def _falling(scores: np.ndarray) -> np.ndarray:
+    """Return finite scores that fall with every rank and differ from these as little as that takes; all float32 [n]."""
+    if np.isfinite(scores).all() and (scores[1:] < scores[:-1]).all():
+        return scores
+    falling, lower, upper = scores.copy(), np.float32(-np.inf), np.float32(np.inf)
+    with np.errstate(over="ignore"):
+        for i in range(len(falling)):
+            falling[i] = min(falling[i], np.nextafter(falling[i - 1] if i else upper, lower))
+    following = lower
+    for i in reversed(range(len(falling))):  # where they fell below the lowest number, the ones before must rise
+        if falling[i] > following:
+            break
+        following = falling[i] = np.nextafter(following, upper)
+    return falling

@@ -16,7 +16,7 @@ from defusedxml.ElementTree import fromstring
 
 from core.documents import metadata_of, text_of
 from core.errors import UserError
-from core.lines import keys_of, read_json_lines, read_lines, repair, tab_fields
+from core.lines import keys_of, read_json_lines, read_lines, regular_file, repair, tab_fields
 
 LARGEST_MARKUP = 1 << 26
 """Bytes of an XML or SGML file, which is read whole."""
@@ -124,10 +124,10 @@ def _content(path: Path, size: int) -> bytes:
     """Return the first bytes of a file, unpacked."""
     opener = gzip.open if path.suffix == ".gz" else open
     try:
-        with opener(path, "rb") as file:
+        with opener(regular_file(path), "rb") as file:
             return bytes(file.read(size))
-    except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"{path}: there is no such file of topics") from None
+    except PermissionError:
+        raise UserError(f"{path}: no permission to read this file") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path.name}: damaged or cut short ({error}); {repair(path)}") from None
 

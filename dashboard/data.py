@@ -14,7 +14,7 @@ from pathlib import Path
 import streamlit as st
 
 from core import artifacts
-from core.artifacts import MANIFEST, PROFILE, Manifest, open_artifact, rebuild_command, shown
+from core.artifacts import MANIFEST, PROFILE, Manifest, open_artifact, read_manifest, rebuild_command, shown
 from core.collection import QRELS, TOPICS, Document, Topic, read_built_collection, read_built_topics
 from core.errors import UserError
 from core.exclusions import Exclusions, built_exclusions
@@ -48,8 +48,19 @@ class Opened:
 
 
 def collection_names() -> list[str]:
-    """Return the names of the collections that were built."""
-    return sorted(path.parent.parent.name for path in artifacts.ARTIFACTS.glob(f"*/collection/{MANIFEST}"))
+    """Return the names of the collections that were built, without what an import that was killed has left."""
+    folders = sorted(path.parent.parent for path in artifacts.ARTIFACTS.glob(f"*/collection/{MANIFEST}"))
+    return [folder.name for folder in folders if not _is_left_over(folder)]
+
+
+def _is_left_over(folder: Path) -> bool:
+    """Say whether an import or a derivation was killed here: the profile is the last that those write."""
+    if (folder / PROFILE).is_file():
+        return False
+    try:
+        return read_manifest(folder / "collection").stage == "import_runs"
+    except UserError:
+        return False
 
 
 def building_again(name: str) -> str:

@@ -139,7 +139,7 @@ def unavailable(opened: data.Opened, evaluated: set[str]) -> dict[str, str]:
         if name in evaluated:
             continue
         try:
-            read_manifest(opened.folder / "runs" / name)
+            open_artifact(opened.folder / "runs" / name)
             if failure := failure_of(opened.folder / "measures" / name):
                 reasons[name] = f"its run could not be evaluated: {failure}"
                 continue

@@ -10,8 +10,9 @@ from pathlib import Path
 from core.errors import UserError
 
 GZIP = b"\x1f\x8b"
-LARGEST_UNPACKED = 500_000_000
-"""Bytes that a .gz may unpack to: a run of MS MARCO's 6,980 topics, 1,000 documents each, is about half of it."""
+LARGEST_UNPACKED = 100_000_000
+"""Bytes of an upload, unpacked: two million lines of a run, for which half a gigabyte of memory is needed."""
+LIMIT = f"{LARGEST_UNPACKED / 1e6:,.0f} MB, the limit of uploads; the command line has none"
 PIECE = 1 << 20
 LONGEST_NAME = 100
 
@@ -22,14 +23,16 @@ def saved(name: str, content: bytes, folder: Path) -> Path:
     What begins like gzip is read as gzip, whatever it is called.
 
     Raises:
-        UserError: it is a .gz that unpacks to more than `LARGEST_UNPACKED` bytes.
+        UserError: it holds, or unpacks to, more than `LARGEST_UNPACKED` bytes.
     """
     last = re.split(r"[/\\]", name)[-1]
     safe = re.sub(r"[^A-Za-z0-9._+-]", "_", last)[-LONGEST_NAME:].lstrip(".") or "file"
     if content.startswith(GZIP):
         if unpacks_to_more(content, LARGEST_UNPACKED):
-            raise UserError(f"{safe} unpacks to more than {LARGEST_UNPACKED / 1e6:,.0f} MB; give it in smaller parts")
+            raise UserError(f"{safe} unpacks to more than {LIMIT}")
         safe = safe if safe.endswith(".gz") else f"{safe}.gz"
+    if len(content) > LARGEST_UNPACKED:
+        raise UserError(f"{safe} is larger than {LIMIT}")
     path = folder / safe
     path.write_bytes(content)
     return path

@@ -41,7 +41,7 @@ def document_faults(collection: Collection) -> list[str]:
         words = len(document.text.split())
         if not 60 <= words <= 160:
             faults.append(f"document {document.id} has {words} words, 60 to 160 are expected")
-        if not re.match(r"^rs\d{4}$", document.id):
+        if not re.fullmatch(r"rs\d{4}", document.id):
             faults.append(f"document id {document.id!r} is not spelled rs and four digits")
         if not document.title.strip() or not document.metadata.get("form"):
             faults.append(f"document {document.id} has no title or no form")

@@ -12,7 +12,7 @@ from core.errors import UserError
 from core.import_runs import remove_run
 from dashboard import data, results
 from dashboard.bring_runs import ROUND, SAID, bring_runs, do
-from dashboard.text import escape_markdown
+from dashboard.text import escape_markdown, show_error
 from dashboard.uploads import saved
 
 
@@ -22,7 +22,11 @@ def imported_runs() -> None:
     if not names:
         st.write("No run was imported into this collection yet.")
         return
-    measured = set(results.measures(opened)["system"])
+    try:
+        measured = set(results.measures(opened)["system"])
+    except UserError as error:
+        show_error(error)  # and go on: a run that is damaged can be removed here
+        measured = set()
     rows = []
     for name in names:
         row = {"run": opened.labels[name], "state": "evaluated" if name in measured else "not evaluated"}

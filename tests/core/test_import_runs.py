@@ -203,7 +203,7 @@ def test_a_build_by_the_first_profile_keeps_the_imported_runs(files, project, co
 
 
 def test_a_folder_without_runs_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"\.run"):
+    with pytest.raises(UserError, match=r"no run in this folder: .* rank, score, tag are expected"):
         find_runs([tmp_path])
 
 

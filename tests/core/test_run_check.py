@@ -7,15 +7,16 @@ from core.run_check import MOST_FAULTS, check_run
 GOOD = "1 Q0 d1 1 2.0 t\n1 Q0 d2 2 1.0 t\n2 Q0 d2 1 1.0 t\n"
 
 
-def check(tmp_path, content, judged=("1", "2"), documents=("d1", "d2"), order="score", name="a.run"):
+def check(tmp_path, content, judged=("1", "2"), documents=("d1", "d2"), order="score", name="a.run", measures=()):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return check_run(path, set(judged), set(documents), order)
+    qrels = {topic: {"d1": 1, "d2": 0} for topic in judged}
+    return check_run(path, qrels, set(documents), order, measures=measures)
 
 
 def test_a_good_run_has_nothing_against_it(tmp_path):
     found = check(tmp_path, GOOD)
-    assert (found.name, found.topics, found.lines, found.faults, found.notices) == ("a", 2, 3, [], [])
+    assert (found.tag, found.topics, found.lines, found.faults, found.notices) == ("t", 2, 3, [], [])
     assert check(tmp_path, gzip.compress(GOOD.encode()), name="a.run.gz").lines == 3
 
 
@@ -56,8 +57,38 @@ def test_unknown_and_missing_topics_and_documents_are_told_with_the_first_line(t
 
 
 def test_without_documents_it_is_said_that_they_cannot_be_checked(tmp_path):
-    (notice,) = check(tmp_path, GOOD, documents=[]).notices
+    assert check(tmp_path, GOOD, documents=[]).notices == [], "all of them are judged, so they exist"
+    (notice,) = check(tmp_path, GOOD.replace("d2", "dX"), documents=[]).notices
+    assert "2 lines retrieve documents that no judgment names, first dX on line 2" in notice
     assert "cannot be said" in notice
+
+
+def test_ids_of_another_form_are_told(tmp_path):
+    content = GOOD.replace(" d", " msmarco_")
+    for documents in ((), ("d1", "d2")):
+        other, _ = check(tmp_path, content, documents=documents).notices
+        assert (
+            "no document of the run is judged for any topic: its ids are like msmarco_1, those of the judgments"
+            in other
+        )
+        assert "like d1" in other
+
+
+def test_every_measure_whose_cutoff_is_beyond_the_runs_depth_is_told(tmp_path):
+    measures = ["nDCG@1", "nDCG@2", "P(rel=2)@2", "R@100", "AP", "Judged@3"]
+    (notice,) = check(tmp_path, GOOD, measures=measures).notices
+    topics = "nDCG@2 (1 of 2 topics), P(rel=2)@2 (1 of 2 topics), R@100 (2 of 2 topics), Judged@3 (2 of 2 topics)"
+    assert topics in notice, "topic 1 has two documents, topic 2 one"
+
+
+def test_a_header_of_metadata_is_skipped_and_told(tmp_path):
+    header = "# ir_metadata.start\n# platform:\n#   os: a 1 2 b\n#research goal: x\n# ir_metadata.end\n"
+    found = check(tmp_path, header + GOOD)
+    assert (found.topics, found.lines, found.faults) == (2, 3, [])
+    assert found.notices == ["5 lines of metadata before the run, which begin with #, are skipped"]
+    (fault,) = check(tmp_path, GOOD + "# a line of text\n").faults
+    assert "line 4: 5 columns" in fault, "behind the first line of a run it is a wrong line"
+    assert check(tmp_path, GOOD.replace("1 Q0", "#1 Q0"), judged=["#1", "2"]).notices == [], "a topic may begin so"
 
 
 def test_ties_and_ranks_against_scores_are_told_with_the_first_line(tmp_path):

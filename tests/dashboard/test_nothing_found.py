@@ -145,7 +145,7 @@ def test_an_empty_run_of_ours_is_evaluated_by_its_file_and_an_empty_file_of_othe
     with writing(folder, "search", {}, {}) as partial:
         (partial / "run.trec").write_text("")
     outcome = command(evaluate_main, folder / "run.trec", "--qrels", tmp_path / "q.txt", "--measures", "AP", "--json")
-    assert json.loads(outcome.out) == {"run": {"AP": 0.0}}
+    assert json.loads(outcome.out) == {"none": {"AP": 0.0}}
     assert "nothing was retrieved for any topic" in outcome.err
     (folder / "run.trec").write_text("\n")
     damaged = command(evaluate_main, folder / "run.trec", "--qrels", tmp_path / "q.txt")

@@ -1,5 +1,6 @@
 """The Runs page: runs from elsewhere come in, are compared, and go again."""
 
+import errno
 import gzip
 import tracemalloc
 from pathlib import Path
@@ -9,8 +10,10 @@ from filelock import FileLock
 from made_up import Open, warnings
 from streamlit.testing.v1 import AppTest
 
+from core.artifacts import open_artifact
 from core.errors import UserError
 from core.run_check import check_run
+from dashboard.text import WORD_JOINER
 from dashboard.uploads import LARGEST_UNPACKED, saved
 
 GOOD = "1 Q0 d2 1 3 t\n1 Q0 d1 2 2 t\n02 Q0 d4 1 1 t\nNA Q0 d3 1 1 t\n"
@@ -85,11 +88,11 @@ def test_by_rank_the_ranks_count(open_page: Open, made_up: Path) -> None:
     assert table.loc["NA", "a"] == 0.5
 
 
-@pytest.mark.parametrize("name", ["bm25", "../x", "", "a b", "x" * 61, "<b>"])
+@pytest.mark.parametrize("name", ["bm25", "../x", "", "a b", "x" * 101, "manifest.json", "CON", "<b>"])
 def test_a_name_that_cannot_be_is_refused(open_page: Open, made_up: Path, name: str) -> None:
     app = give(open_page("runs"), ("a.run", GOOD))
     app.text_input[0].input(name).run()
-    assert "named bm25 already" in errors(app) if name == "bm25" else "a name is of letters" in errors(app)
+    assert "named bm25 already" in errors(app) if name == "bm25" else "cannot be a run's name" in errors(app)
     assert app.button(key="import").disabled
 
 
@@ -107,6 +110,70 @@ def test_a_whole_folder_comes_in_at_once(open_page: Open, made_up: Path) -> None
     assert app.get("file_uploader")[0].proto.accept_directory
     app = bring(app, ("team/one.run", GOOD), ("team/two.txt", GOOD))
     assert list(app.dataframe[0].value["run"]) == ["one", "two"]
+
+
+def test_of_a_folder_what_is_no_run_is_left_out_with_a_sentence(open_page: Open, made_up: Path) -> None:
+    app = open_page("runs")
+    app.toggle[0].set_value(True).run()
+    files = [("t/bm25-x/run.trec", GOOD), ("t/README.md", "read me\n"), ("t/qrels.txt", "1 0 d1 1\n"), ("t/._a", "\0")]
+    app = give(app, *files, ("t/final.qruir.txt", GOOD.replace(" t\n", " final.qruir.txt\n")))
+    assert "Left out: README.md, line 1" in warnings(app)
+    assert "Left out: qrels.txt, line 1" in warnings(app)
+    assert "._a" not in warnings(app)
+    app.button(key="import").click().run()
+    assert list(app.dataframe[0].value["run"]) == ["bm25-x", "final.qruir.txt"]
+
+
+def test_of_two_browsers_that_import_one_name_the_second_is_told(open_page: Open, made_up: Path) -> None:
+    first, second = (give(open_page("runs"), ("a.run", GOOD)) for _ in range(2))
+    first.button(key="import").click().run()
+    assert "Imported: a" in first.success[0].value.replace("\\", "")
+    second.button(key="import").click().run()
+    assert not second.success
+    assert "named a already" in errors(second) + warnings(second)
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+def test_a_disk_that_cannot_be_written_is_a_sentence_for_every_button(
+    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise OSError(number, "no")
+
+    bring(open_page("runs"), ("a.run", GOOD))
+    app = give(open_page("runs"), ("b.run", GOOD))
+    app.file_uploader[1].set_value(("q.txt", b"02 0 d5 1\n", "text/plain")).run()
+    monkeypatch.setattr("core.artifacts.write_text", fail)
+    monkeypatch.setattr("core.cli.write_text", fail)
+    said = "the disk is full" if number == errno.ENOSPC else "could not be written (no)"
+    for button in ("import", "derive", "remove"):
+        app.button(key=button).click().run()
+        assert not app.exception
+        assert said in warnings(app)
+        assert not app.success
+
+
+def test_a_damaged_run_can_be_removed_though_nothing_is_evaluated(open_page: Open, made_up: Path) -> None:
+    bring(open_page("runs"), ("a.run", GOOD))
+    (made_up / "runs" / "a" / "run.trec").write_text("cut")
+    (made_up / "measures" / "measures.csv").write_text("cut")
+    app = open_page("runs")
+    assert "measures.csv is damaged" in warnings(app)
+    assert "run.trec is damaged" in app.dataframe[0].value["state"][0]
+    app.button(key="remove").click().run()
+    assert "removed" in app.success[0].value
+    assert list(open_page("overview").dataframe[0].value.index) == ["BM25", "BM25 + <b>queries</b>"]
+
+
+def test_the_pages_notices_are_those_of_the_command_line(open_page: Open, made_up: Path) -> None:
+    content = "1 Q0 zz 2 3 t\n9 Q0 d1 1 1 t\n"
+    app = give(open_page("runs"), ("odd.run", content))
+    shown = warnings(app).replace(WORD_JOINER, "")
+    app.button(key="import").click().run()
+    kept = open_artifact(made_up / "runs" / "odd").facts["notices"]
+    assert len(kept) == 4
+    assert all(notice in shown for notice in kept)
+    assert any("fewer documents than the measure's cut-off: nDCG@10 (1 of 1 topics)" in notice for notice in kept)
 
 
 def test_another_build_at_work_is_a_sentence(open_page: Open, made_up: Path) -> None:
@@ -162,7 +229,7 @@ def bomb() -> bytes:
 def test_a_decompression_bomb_is_a_sentence_and_is_never_unpacked_whole(bomb: bytes, tmp_path: Path) -> None:
     assert len(bomb) < 1_000_000
     tracemalloc.start()
-    with pytest.raises(UserError, match="zeros.run unpacks to more than 500 MB"):
+    with pytest.raises(UserError, match="zeros.run unpacks to more than 100 MB, the limit"):
         saved("zeros.run", bomb, tmp_path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -172,7 +239,7 @@ def test_a_decompression_bomb_is_a_sentence_and_is_never_unpacked_whole(bomb: by
 
 def test_a_bomb_on_the_page_is_a_sentence(open_page: Open, made_up: Path, bomb: bytes) -> None:
     app = give(open_page("runs"), ("zeros.run.gz", bomb), ("a.run", GOOD))
-    assert "zeros.run.gz unpacks to more than 500 MB; give it in smaller parts" in errors(app)
+    assert "zeros.run.gz unpacks to more than 100 MB, the limit of uploads; the command line has none" in errors(app)
     assert app.button(key="import").disabled
 
 

@@ -182,7 +182,7 @@ def test_an_upload_stays_in_its_folder_and_is_looked_through(folder, name, conte
     path = saved(name, content, place)
     assert path.parent == place
     assert path.read_bytes() == content
-    checked = check_run(path, {"1", "2"}, {"d1"}, "score")
+    checked = check_run(path, {"1": {"d1": 1}, "2": {"d1": 0}}, {"d1"}, "score")
     for fault in [*checked.faults, *checked.notices]:
         assert "\n" not in error_markdown(fault)
     path.unlink()
