@@ -3,7 +3,7 @@
 import pandas as pd
 
 from core import artifacts
-from core.artifacts import Manifest, open_artifact
+from core.artifacts import Manifest, read_whole
 
 FILE = "ablations.csv"
 
@@ -30,5 +30,4 @@ def read_ablations(base: str) -> tuple[pd.DataFrame, Manifest]:
         UserError: it is missing or damaged.
     """
     target = artifacts.ARTIFACTS / "ablations" / base
-    manifest = open_artifact(target)
-    return pd.read_csv(target / FILE), manifest
+    return read_whole(target, lambda manifest: (pd.read_csv(target / FILE), manifest))

@@ -29,8 +29,9 @@ from tqdm import tqdm
 
 from core import cli, engines
 from core.artifacts import (
-    open_artifact,
+    Manifest,
     read_manifest,
+    read_whole,
     rebuild_command,
     shown,
     stale_reason,
@@ -353,6 +354,11 @@ def read_growth(folder: Path, system: str) -> pd.DataFrame:
     return pd.concat([_read(target) for target in sweeps_of(folder, system)], ignore_index=True)
 
 
+def measured_sweeps(folder: Path, system: str) -> list[str]:
+    """Return the places of `sweeps_of` that are there, such as "ann/bge" or "ann-simulated/bge-100000"."""
+    return [place.relative_to(folder).as_posix() for place in sweeps_of(folder, system) if place.is_dir()]
+
+
 def sweeps_of(folder: Path, system: str) -> list[Path]:
     """Return the artifacts of a system's sweeps: of the collection itself first, then of simulated sizes, ascending."""
     simulated = {path.name.removeprefix(f"{system}-"): path for path in folder.glob("ann-simulated/*")}
@@ -371,11 +377,13 @@ def simulated_sweeps(profile: Profile, folder: Path) -> Iterator[tuple[Path, str
 
 
 def _read(target: Path) -> pd.DataFrame:
-    documents = open_artifact(target).facts.get("documents")
-    table = pd.read_csv(target / SWEEP)
-    if "dial" not in table:
-        raise UserError(f"{shown(target)} is of an older version; rebuild it with {rebuild_command(target)}")
-    return table.assign(documents=documents)
+    def read(manifest: Manifest) -> pd.DataFrame:
+        table = pd.read_csv(target / SWEEP)
+        if "dial" not in table:
+            raise UserError(f"{shown(target)} is of an older version; rebuild it with {rebuild_command(target)}")
+        return table.assign(documents=manifest.facts.get("documents"))
+
+    return read_whole(target, read)
 
 
 def main(arguments: list[str] | None = None) -> None:

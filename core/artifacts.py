@@ -12,13 +12,13 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -36,6 +36,12 @@ FAILURES = "failures.json"
 """Beside a collection's artifacts: what its last build could not make and why, artifact -> sentence."""
 ROOT = Path(__file__).resolve().parent.parent
 ARTIFACTS = Path(os.environ.get("RANKSCOPE_ARTIFACTS", ROOT / "artifacts")).resolve()
+TRIES, PAUSE = 50, 0.002
+"""Attempts to read an artifact that is being replaced, and the seconds between them: a swap takes microseconds."""
+TIMESTAMP_STEP_NS = 50_000_000
+"""Longer than the step of a file system's timestamps: within it, a second change can leave the same ones."""
+T = TypeVar("T")
+D = TypeVar("D")
 RECORDED_VERSIONS = (
     "torch",
     "transformers",
@@ -76,19 +82,48 @@ class Manifest:
         return hashlib.sha256(listing.encode()).hexdigest()
 
 
+class Replaced(UserError):
+    """An artifact is no longer of the version that was asked for."""
+
+
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits; remembered while size and modification time stay."""
+    """Return the SHA-256 of a file as 64 hexadecimal digits.
+
+    It is cached for as long as inode, size, and the times of the last modification and of the last change of status
+    stay the same; the last of these cannot be set by a program. A file changed a moment ago is not cached.
+    """
+    return _once(_file_digest, path)
+
+
+def _once(read: Any, path: Path) -> Any:
+    """Call a reader that is cached by path and identity of the file; past its cache for a file changed a moment ago."""
     status = path.stat()
-    return _file_digest(path, status.st_size, status.st_mtime_ns)
+    just_changed = abs(time.time_ns() - status.st_ctime_ns) < TIMESTAMP_STEP_NS
+    return (read.__wrapped__ if just_changed else read)(path, _identity(status))
+
+
+FileIdentity = tuple[int, int, int, int, int]
+
+
+def _identity(status: os.stat_result) -> FileIdentity:
+    """Return what tells a file from every other one and from itself after a change."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 @lru_cache(maxsize=4096)
-def _file_digest(path: Path, size: int, modified_ns: int) -> str:
+def _file_digest(path: Path, identity: FileIdentity) -> str:
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
+        _not_changed(path, file, identity)
     return digest.hexdigest()
+
+
+def _not_changed(path: Path, file: IO[bytes], identity: FileIdentity) -> None:
+    """Raise an error, which no cache keeps, where an open file is not the one that was asked for."""
+    if _identity(os.fstat(file.fileno())) != identity:
+        raise Replaced(f"{shown(path)} changed while it was read; try again")
 
 
 def value_digest(value: Any) -> str:
@@ -97,18 +132,30 @@ def value_digest(value: Any) -> str:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest of an artifact.
+    """Read the manifest of an artifact; the same object for all callers, not to be changed.
 
     Raises:
         UserError: there is no artifact at `folder`, or its manifest cannot be read.
     """
+    return _settled(folder, lambda: _read_manifest(folder))
+
+
+def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
-        return _checked(json.loads(path.read_text(encoding="utf-8")))
+        return _once(_parsed_manifest, path)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{shown(folder)} is missing; {advice(folder)}") from None
     except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{shown(path)} is damaged ({error}); {advice(folder)}") from None
+
+
+@lru_cache(maxsize=4096)
+def _parsed_manifest(path: Path, identity: FileIdentity) -> Manifest:
+    with path.open("rb") as file:
+        manifest = _checked(json.loads(file.read()))
+        _not_changed(path, file, identity)
+    return manifest
 
 
 def _checked(table: Any) -> Manifest:
@@ -126,8 +173,8 @@ def _checked(table: Any) -> Manifest:
 def open_artifact(folder: Path, *files: str) -> Manifest:
     """Check every file of an artifact against its manifest and return the manifest.
 
-    Contents are read once a process and again when a file's size or modification time is another, so that asking
-    before each use costs next to nothing and notices a change at once.
+    Contents are read once per process and again when a file has changed (see `file_digest`), so that asking before
+    each use is cheap and notices every change.
 
     Args:
         files: the names of those that are to be read; none means all.
@@ -135,11 +182,88 @@ def open_artifact(folder: Path, *files: str) -> Manifest:
     Raises:
         UserError: the artifact is missing, or a file was lost, cut or changed; the message names the file.
     """
-    manifest = read_manifest(folder)
+    return _settled(folder, lambda: _open_artifact(folder, *files))
+
+
+def _open_artifact(folder: Path, *files: str) -> Manifest:
+    manifest = _read_manifest(folder)
     problem = damage(folder, manifest, *files)
     if problem:
         raise UserError(f"{problem}; {advice(folder)}")
     return manifest
+
+
+def read_whole(folder: Path, load: Callable[[Manifest], T], *files: str, digest: str = "") -> T:
+    """Return what `load` reads of an artifact, all of it of one version.
+
+    The artifact is checked as by `open_artifact` before and after; where it was replaced by another version meanwhile,
+    it is read again. Every loader of an artifact goes through here.
+
+    Args:
+        files: the names of those that are read; none means all.
+        digest: the version that is wanted, for a loader that is cached by digest; "" means whichever is there.
+
+    Raises:
+        Replaced: the artifact is not of that version.
+        UserError: it is missing or damaged, or `load` raised it.
+    """
+
+    def read() -> T:
+        manifest = _open_artifact(folder, *files)
+        if digest and manifest.digest != digest:
+            raise Replaced(f"{shown(folder)} was replaced while it was used; try again")
+        value = load(manifest)
+        _open_artifact(folder, *files)
+        return value
+
+    return _settled(folder, read)
+
+
+def read_latest(digest: Callable[[], D], load: Callable[[D], T]) -> T:
+    """Return `load(digest())`, with a new digest where the artifact was replaced between the two.
+
+    Args:
+        digest: returns the digest, or the digests, of what is there now.
+        load: a loader cached by them, which reads by `read_whole` and so raises `Replaced`.
+    """
+    for _ in range(TRIES):
+        with suppress(Replaced):
+            return load(digest())
+        time.sleep(PAUSE)
+    return load(digest())
+
+
+def _settled(folder: Path, read: Callable[[], T]) -> T:
+    """Return what `read` returns of an artifact that was not replaced meanwhile; call it again where it was.
+
+    An error counts only where the artifact stayed the same: else a file vanished, or two versions were mixed.
+    """
+    for attempt in range(1, TRIES + 1):
+        before = _version(folder)
+        try:
+            value = read()
+        except Exception:
+            same = _version(folder) == before and not _between_renames(folder)
+            if same or attempt == TRIES:
+                raise
+        else:
+            if _version(folder) == before:
+                return value
+        time.sleep(PAUSE)
+    raise Replaced(f"{shown(folder)} was replaced each time that it was read; try again")
+
+
+def _version(folder: Path) -> tuple[int, FileIdentity] | None:
+    """Return what tells the artifact at `folder` from every other version of it, None where there is none."""
+    try:
+        return folder.stat().st_ino, _identity((folder / MANIFEST).stat())
+    except OSError:
+        return None
+
+
+def _between_renames(folder: Path) -> bool:
+    """Say whether the old version is out of its place and the new one not yet in it, for a moment or by a crash."""
+    return not folder.exists() and folder.with_name(f".{folder.name}.old").exists()
 
 
 def is_whole(folder: Path) -> bool:

@@ -21,7 +21,7 @@ from rank_bm25 import BM25Okapi
 
 from core import cli
 from core.analyzer import VERSION, Analyzer
-from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, writing
+from core.artifacts import Manifest, read_manifest, read_whole, rebuild_command, shown, writing
 from core.collection import collection_digests, read_built_collection
 from core.compiled import compiled
 from core.documents import CORPUS, Document, read_ids, write_ids
@@ -284,10 +284,13 @@ def read_predicted(folder: Path, system: str) -> dict[str, list[str]]:
         UserError: the artifact is missing or damaged, or was made without.
     """
     target = folder / "bm25" / system
-    open_artifact(target)
-    if not (target / PREDICTED).is_file():
-        raise UserError(f"{shown(target)} holds no predicted queries; rebuild it with {rebuild_command(target)}")
-    return read_by_document(target / PREDICTED, "queries")
+
+    def read(manifest: Manifest) -> dict[str, list[str]]:
+        if PREDICTED not in manifest.files:
+            raise UserError(f"{shown(target)} holds no predicted queries; rebuild it with {rebuild_command(target)}")
+        return read_by_document(target / PREDICTED, "queries")
+
+    return read_whole(target, read)
 
 
 def load_index(profile: Profile, system: SystemSettings, folder: Path) -> Bm25Index:
@@ -300,14 +303,18 @@ def load_index(profile: Profile, system: SystemSettings, folder: Path) -> Bm25In
         documents, predicted = read_built_collection(folder).documents, searched_queries(system, folder)
         return Bm25Index.build(documents, profile.bm25, profile.analyzer, predicted, system.expansion)
     target = folder / "bm25" / system.name
-    names = {name.split("/")[0] for name in open_artifact(target).files}
-    ids = read_ids(target / "document_ids.json")
-    fields = [
-        Field("bm25s", bm25s.BM25.load(target / name, mmap=True, show_progress=False))
-        for name in sorted(names)
-        if name.startswith("field-")
-    ]
-    return Bm25Index(ids, fields, Analyzer(profile.analyzer))
+
+    def read(manifest: Manifest) -> Bm25Index:
+        names = {name.split("/")[0] for name in manifest.files}
+        ids = read_ids(target / "document_ids.json")
+        fields = [
+            Field("bm25s", bm25s.BM25.load(target / name, mmap=True, show_progress=False))
+            for name in sorted(names)
+            if name.startswith("field-")
+        ]
+        return Bm25Index(ids, fields, Analyzer(profile.analyzer))
+
+    return read_whole(target, read)
 
 
 def main(arguments: list[str] | None = None) -> None:

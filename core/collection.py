@@ -25,9 +25,11 @@ from core.artifacts import (
     ARTIFACTS,
     PROFILE,
     ROOT,
+    Manifest,
     file_digest,
     open_artifact,
     read_manifest,
+    read_whole,
     shown,
     value_digest,
     writing,
@@ -484,9 +486,12 @@ def read_built_collection(folder: Path) -> Collection:
     another has that one's.
     """
     built = folder / "collection"
-    open_artifact(built)
-    documents = StoredDocuments(built / CORPUS) if (built / CORPUS).is_file() else []
-    return Collection(folder.name, documents, *read_built_topics(folder), built_exclusions(folder))
+
+    def read(_: Manifest) -> Collection:
+        documents = StoredDocuments(built / CORPUS) if (built / CORPUS).is_file() else []
+        return Collection(folder.name, documents, *read_built_topics(folder), built_exclusions(folder))
+
+    return read_whole(built, read)
 
 
 def read_built_topics(folder: Path) -> tuple[list[Topic], Qrels]:
@@ -496,9 +501,12 @@ def read_built_topics(folder: Path) -> tuple[list[Topic], Qrels]:
         UserError: they are missing or damaged.
     """
     built = folder / "collection"
-    open_artifact(built, TOPICS, QRELS)
-    qrels = read_qrels(built / QRELS)
-    return read_topics(built / TOPICS, set(qrels), set(), drop_unjudged=False), qrels
+
+    def read(_: Manifest) -> tuple[list[Topic], Qrels]:
+        qrels = read_qrels(built / QRELS)
+        return read_topics(built / TOPICS, set(qrels), set(), drop_unjudged=False), qrels
+
+    return read_whole(built, read, TOPICS, QRELS)
 
 
 def collection_digests(folder: Path, *files: str) -> dict[str, str]:

@@ -84,7 +84,8 @@ def _with_runs(profile: Profile, original: Path, folder: Path, earlier: Qrels) -
     systems = []
     for system in profile.system:
         try:
-            run, digest = built_run(original, system.name), read_manifest(original / "runs" / system.name).digest
+            digest = read_manifest(original / "runs" / system.name).digest
+            run = built_run(original, system.name, digest)
         except UserError:
             continue  # a system that did not run is absent, not zero
         scores: Scores = _unjudged(run.scores, earlier)

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from core import cli, engines
-from core.artifacts import open_artifact, read_manifest, rebuild_command, shown, write_text, writing
+from core.artifacts import Manifest, read_manifest, read_whole, rebuild_command, shown, write_text, writing
 from core.collection import collection_digests, read_built_collection
 from core.documents import CORPUS, read_ids, shards, write_ids
 from core.engines import HERE, Engine, over_shards
@@ -216,9 +216,12 @@ def load_vectors(folder: Path, system: str) -> tuple[np.ndarray, list[str]]:
         UserError: it is missing or damaged.
     """
     target = folder / "vectors" / system
-    open_artifact(target)
-    ids = read_ids(target / "document_ids.json")
-    return np.load(target / "vectors.npy", mmap_mode="r", allow_pickle=False), ids
+
+    def read(_: Manifest) -> tuple[np.ndarray, list[str]]:
+        ids = read_ids(target / "document_ids.json")
+        return np.load(target / "vectors.npy", mmap_mode="r", allow_pickle=False), ids
+
+    return read_whole(target, read)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from core import cli
-from core.artifacts import open_artifact, record_failure, versions, writing
+from core.artifacts import open_artifact, read_whole, record_failure, versions, writing
 from core.collection import QRELS, TOPICS, Collection, collection_digests, read_built_collection
 from core.errors import UserError, in_words
 from core.exclusions import EXCLUDED
@@ -28,6 +28,7 @@ from core.qrels import read_qrels
 from core.runs import Run, built_run, run_names
 from core.systems import find_settings
 
+MEASURES_FILE, AGREEMENT_FILE = "measures.csv", "sentence_transformers.csv"
 AGREEMENT = {"nDCG@10": "ndcg@10", "P@10": "precision@10", "R@100": "recall@100", "AP": "map", "RR": "mrr"}
 """Our measure -> sentence-transformers' name of the same, both with binary relevance, AP and RR to the run's depth."""
 
@@ -59,7 +60,7 @@ def evaluate_systems(profile: Profile, folder: Path, keep: bool = False) -> Path
             values, agreed = kept_values.get(system.name), kept.get(system.name, [])
             if values is None or (system.kind == "dense" and not agreed):
                 try:
-                    run = built_run(folder, system.name)
+                    run = built_run(folder, system.name, inputs[system.name])
                     values = evaluator.evaluate(run.scores)
                 except Exception as error:  # one system's run, whatever is wrong with it, takes no other's measures
                     failures[system.name] = in_words(error)
@@ -74,14 +75,17 @@ def evaluate_systems(profile: Profile, folder: Path, keep: bool = False) -> Path
         if failures and not rows:
             raise UserError(f"no system could be evaluated; {next(iter(failures))}: {next(iter(failures.values()))}")
         columns = ["collection", "system", "topic", "measure", "value"]
-        pd.DataFrame(rows, columns=columns).to_csv(partial / "measures.csv", index=False, lineterminator="\n")
+        pd.DataFrame(rows, columns=columns).to_csv(partial / MEASURES_FILE, index=False, lineterminator="\n")
         columns = ["system", "measure", "ours", "sentence_transformers"]
-        pd.DataFrame(agreement, columns=columns).to_csv(
-            partial / "sentence_transformers.csv", index=False, lineterminator="\n"
-        )
+        pd.DataFrame(agreement, columns=columns).to_csv(partial / AGREEMENT_FILE, index=False, lineterminator="\n")
     for system in profile.system:
         record_failure(folder, folder / "measures" / system.name, failures.get(system.name))
     return folder / "measures"
+
+
+def read_table(measures: Path, name: str) -> pd.DataFrame:
+    """Read a table of the artifact `measures`: topic "NA" is a topic, and topic "007" is not topic 7."""
+    return pd.read_csv(measures / name, dtype={"topic": str, "system": str}, keep_default_na=False)
 
 
 def tidy(collection: str, system: str, values: PerTopic) -> list[tuple[str, str, str, str, float]]:
@@ -122,7 +126,7 @@ def _kept_values(measures: Path, settings: dict[str, Any], inputs: dict[str, str
     ):
         return {}
     kept: dict[str, PerTopic] = {}
-    with (measures / "measures.csv").open(encoding="utf-8", newline="") as file:
+    with (measures / MEASURES_FILE).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             system, topic, measure = row["system"], row["topic"], row["measure"]
             if system in inputs and inputs[system] == before.inputs.get(system):
@@ -137,12 +141,11 @@ AgreementRows = list[tuple[str, str, float, float]]
 def _kept_agreement(measures: Path, inputs: dict[str, str]) -> dict[str, AgreementRows]:
     """Return the rows of the systems whose run is as it was, where topics and judgments are, too."""
     try:
-        before = open_artifact(measures).inputs
+        before, table = read_whole(measures, lambda manifest: (manifest.inputs, read_table(measures, AGREEMENT_FILE)))
     except UserError:
         return {}
     if any(inputs.get(name) != before.get(name) for name in (TOPICS, QRELS, EXCLUDED)):
         return {}
-    table = pd.read_csv(measures / "sentence_transformers.csv", dtype={"system": str}, keep_default_na=False)
     kept: dict[str, AgreementRows] = {}
     for row in table.itertuples(index=False, name=None):
         if inputs.get(row[0]) == before.get(row[0]):

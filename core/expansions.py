@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from core.artifacts import open_artifact
+from core.artifacts import read_whole
 from core.profile import ExpansionSettings
 
 FILE = "expansions.jsonl"
@@ -29,8 +29,8 @@ def read_expansions(folder: Path) -> dict[str, list[str]]:
     Raises:
         UserError: they are missing or damaged.
     """
-    open_artifact(folder / "doc2query")
-    return read_by_document(folder / "doc2query" / FILE, "queries")
+    place = folder / "doc2query"
+    return read_whole(place, lambda _: read_by_document(place / FILE, "queries"))
 
 
 def read_scores(folder: Path) -> dict[str, list[float]]:
@@ -39,8 +39,8 @@ def read_scores(folder: Path) -> dict[str, list[float]]:
     Raises:
         UserError: they are missing or damaged.
     """
-    open_artifact(folder / SCORES_FOLDER)
-    return read_by_document(folder / SCORES_FOLDER / SCORES_FILE, "scores")
+    place = folder / SCORES_FOLDER
+    return read_whole(place, lambda _: read_by_document(place / SCORES_FILE, "scores"))
 
 
 def write_by_document(path: Path, key: str, values: Mapping[str, list[Any]]) -> None:

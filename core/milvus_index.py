@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from core import cli
-from core.artifacts import open_artifact, read_manifest, value_digest, writing
+from core.artifacts import Manifest, read_manifest, read_whole, value_digest, writing
 from core.encode import load_vectors
 from core.errors import UserError
 from core.hnswlib_index import graph_bytes
@@ -256,10 +256,14 @@ def open_served(system: SystemSettings, folder: Path, vectors: np.ndarray) -> Mi
     Raises:
         UserError: it is missing or damaged, or Milvus does not answer.
     """
-    open_artifact(folder / "milvus" / system.name)
-    index = MilvusIndex(system.similarity)
-    index.load(folder / "milvus" / system.name / FILE, vectors)
-    return index
+    target = folder / "milvus" / system.name
+
+    def read(_: Manifest) -> MilvusIndex:
+        index = MilvusIndex(system.similarity)
+        index.load(target / FILE, vectors)
+        return index
+
+    return read_whole(target, read)
 
 
 def main(arguments: list[str] | None = None) -> None:

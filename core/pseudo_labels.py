@@ -20,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from core import cli
-from core.artifacts import open_artifact, read_manifest, writing
+from core.artifacts import Manifest, read_manifest, read_whole, writing
 from core.bm25 import load_index
 from core.collection import CORPUS, collection_digests, read_built_collection
 from core.encode import Encoder, encode_to_file, load_encoder_of, load_vectors, new_rows
@@ -203,10 +203,13 @@ def read_batches(folder: Path) -> list[Batch]:
         UserError: it is missing or damaged.
     """
     target = folder / "pseudo-labels"
-    open_artifact(target)
-    scores = np.load(target / SCORES, mmap_mode="r", allow_pickle=False)
-    with (target / BATCHES).open(encoding="utf-8", newline="\n") as file:
-        return [Batch(scores=scores[number], **json.loads(line)) for number, line in enumerate(file)]
+
+    def read(_: Manifest) -> list[Batch]:
+        scores = np.load(target / SCORES, mmap_mode="r", allow_pickle=False)
+        with (target / BATCHES).open(encoding="utf-8", newline="\n") as file:
+            return [Batch(scores=scores[number], **json.loads(line)) for number, line in enumerate(file)]
+
+    return read_whole(target, read)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from core.artifacts import open_artifact
+from core.artifacts import Manifest, read_whole
 from core.errors import UserError
 from core.exclusions import Exclusions, built_exclusions, left_out, without
 from core.lines import read_lines
@@ -41,7 +41,7 @@ class Run:
         return replace(self, scores=without(self.scores, found), left_out=found) if found else self
 
 
-def built_run(folder: Path, system: str) -> Run:
+def built_run(folder: Path, system: str, digest: str = "") -> Run:
     """Read the run of a system of the collection under `folder`, checked against its manifest.
 
     Documents that the collection excludes for a topic are left out (see `core.exclusions`): a run that was imported
@@ -49,11 +49,22 @@ def built_run(folder: Path, system: str) -> Run:
 
     An empty file is a run that retrieved nothing: the digest in the manifest says that it is whole.
 
+    Args:
+        digest: the version that is wanted; "" means whichever is there.
+
     Raises:
+        Replaced: it is not of that version.
         UserError: it is missing or damaged.
     """
-    open_artifact(folder / "runs" / system)
-    path = folder / "runs" / system / FILE
+    place = folder / "runs" / system
+
+    def read(_: Manifest) -> Run:
+        return Run(system, _built_scores(place / FILE)).without(built_exclusions(folder))
+
+    return read_whole(place, read, digest=digest)
+
+
+def _built_scores(path: Path) -> Scores:
     scores: Scores = {}
     try:
         with path.open(encoding="utf-8", newline="\n") as file:
@@ -64,8 +75,8 @@ def built_run(folder: Path, system: str) -> Run:
         read_run(path)  # raises the sentence that names the line
         raise
     if not all(math.isfinite(score) for by_document in scores.values() for score in by_document.values()):
-        scores = read_run(path).scores
-    return Run(system, scores).without(built_exclusions(folder))
+        return read_run(path).scores
+    return scores
 
 
 # Names

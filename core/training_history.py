@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from core import artifacts
-from core.artifacts import Manifest, open_artifact, read_manifest, remove_tree
+from core.artifacts import Manifest, read_manifest, read_whole, remove_tree
 from core.errors import UserError
 
 FILE = "history.json"
@@ -47,8 +47,11 @@ def read_training(name: str) -> Training:
         UserError: it is missing or damaged.
     """
     folder = artifacts.ARTIFACTS / "models" / name
-    manifest = open_artifact(folder, FILE)
-    return Training(folder, manifest, as_table(json.loads((folder / FILE).read_text(encoding="utf-8"))))
+
+    def read(manifest: Manifest) -> Training:
+        return Training(folder, manifest, as_table(json.loads((folder / FILE).read_text(encoding="utf-8"))))
+
+    return read_whole(folder, read, FILE)
 
 
 def as_table(log: list[dict[str, Any]]) -> pd.DataFrame:

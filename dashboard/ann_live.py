@@ -10,11 +10,12 @@ import pandas as pd
 import streamlit as st
 
 from core.ann import OWN_GRAPH, search_without
-from core.artifacts import open_artifact
+from core.artifacts import Manifest, open_artifact, read_latest, read_whole
 from core.encode import load_vectors
 from core.errors import UserError
 from core.index import VectorIndex
 from core.index_kinds import KINDS, LABELS, make_index
+from core.profile import SystemSettings
 from core.recall import TrueSimilarities, recall_at_k, ties_as_exact
 from core.systems import DenseSystem
 from core.timing import repeated
@@ -29,15 +30,35 @@ DEPTH = 10
 def _index(
     folder: Path, system: str, kind: str, similarity: str, parameters: dict[str, int], digest: str
 ) -> VectorIndex:
-    """Return an index of a system's vectors: our own graph as the sweep left it, others made here."""
-    vectors, _ = load_vectors(folder, system)
+    """Return an index of a system's vectors: our own graph if the sweep left one of these vectors, else made here."""
+    place, graph = folder / "vectors" / system, folder / "ann" / system
+    vectors, _ = read_whole(place, lambda _: load_vectors(folder, system), digest=digest)
     index = make_index(kind, similarity, **parameters)
-    if kind == OWN_GRAPH:
-        open_artifact(folder / "ann" / system)
-        index.load(folder / "ann" / system / f"index-{OWN_GRAPH}", np.array(vectors))
-    else:
+
+    def load(manifest: Manifest) -> bool:
+        of_these_vectors = manifest.inputs.get("vectors", digest) == digest
+        if of_these_vectors:
+            index.load(graph / f"index-{OWN_GRAPH}", np.array(vectors))
+        return of_these_vectors
+
+    if kind != OWN_GRAPH or not read_whole(graph, load):
         index.build(np.array(vectors))
     return index
+
+
+def _open(
+    opened: data.Opened, settings: SystemSettings, kind: str, parameters: dict[str, int]
+) -> tuple[live.Ready, VectorIndex, str]:
+    """Return a system and an index of its vectors, both of one version of these, and the version's digest."""
+    place = opened.folder / "vectors" / settings.name
+
+    def load(digest: str) -> tuple[live.Ready, VectorIndex, str]:
+        ready = live.open_system(opened, settings)
+        return ready, _index(opened.folder, settings.name, kind, settings.similarity, parameters, digest), digest
+
+    return read_latest(
+        lambda: open_artifact(place).digest, lambda digest: read_whole(place, lambda _: load(digest), digest=digest)
+    )
 
 
 def panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
@@ -66,13 +87,11 @@ def panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
     if not query.strip():
         st.caption("Type a query: it is answered by exact and by approximate search, and what was missed is marked.")
         return
-    ready = live.open_system(opened, settings)
-    if not isinstance(ready.system, DenseSystem):
-        raise UserError(f"{system} does not search vectors")
-    digest = open_artifact(opened.folder / "vectors" / system).digest
     seconds = 0 if kind == OWN_GRAPH else sweep.loc[sweep["index"] == kind, "build_seconds"].max()
     with st.spinner("Making the index" + (f", which took {seconds:.0f} s in the sweep" if seconds >= 1 else "") + " …"):
-        index = _index(opened.folder, system, kind, settings.similarity, dict(kinds[kind].build), digest)
+        ready, index, digest = _open(opened, settings, kind, dict(kinds[kind].build))
+    if not isinstance(ready.system, DenseSystem):
+        raise UserError(f"{system} does not search vectors")
     exact_index: Any = ready.system.index
     if settings.engine != "exact":
         exact_index = _index(opened.folder, system, "exact", settings.similarity, {}, digest)

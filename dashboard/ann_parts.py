@@ -6,7 +6,9 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from core.ann import measured_sweeps
 from core.ann_tables import MATCHED, at_recall
+from core.freshness import changes
 from core.index_kinds import LABELS
 from dashboard import ann_charts, data, state
 from dashboard.comparison import export
@@ -48,6 +50,12 @@ def readable(table: pd.DataFrame, exact_ndcg: float | None) -> pd.DataFrame:
     return table
 
 
+def export_name(opened: data.Opened, system: str, what: str) -> str:
+    """Return the name of a file with figures of a system's sweeps, which tells where one is older than its inputs."""
+    outdated = any(changes(opened.folder, place) for place in measured_sweeps(opened.folder, system))
+    return f"{opened.folder.name}-{system}-{what}{'-outdated' if outdated else ''}"
+
+
 def kind_of(size: int, own: int) -> str:
     """Say what the vectors of a size are, in a collection of `own` documents."""
     if size == own:
@@ -72,7 +80,7 @@ def comparison(opened: data.Opened, system: str, sweeps: pd.DataFrame) -> float:
     # What was not measured at this size, as nDCG is where documents are simulated, is no column.
     sweep = sweeps[sweeps["documents"] == int(size)].dropna(axis="columns", how="all")
     exact_ndcg = sweep["nDCG@10"].iloc[0] if "nDCG@10" in sweep else None
-    name = f"{opened.folder.name}-{system}-ann-{size}"
+    name = export_name(opened, system, f"ann-{size}")
     figure = ann_charts.recall_against(sweep, cost)
     export.chart(figure, f"{name}-{cost}", "Recall at 10 against cost, a line an index")
     better = "left" if cost == "p50_ms" else "right"
@@ -106,7 +114,7 @@ def _csv_button(table: pd.DataFrame, name: str) -> None:
     st.download_button("Table as CSV", made, f"{name}.csv", "text/csv", key=f"download {name}", on_click="ignore")
 
 
-def lost(opened: data.Opened, sweep: pd.DataFrame) -> None:
+def lost(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
     """Draw which relevant documents of the exact first ten each setting misses, topic by topic.
 
     One in whose place another document of the same similarity was found is not missed.
@@ -135,5 +143,5 @@ def lost(opened: data.Opened, sweep: pd.DataFrame) -> None:
     if rows:
         table = pd.DataFrame(rows)
         st.dataframe(table, hide_index=True, placeholder="–", alt="Relevant documents lost, by index, dial and topic")
-        _csv_button(table, f"{opened.folder.name}-lost")
+        _csv_button(table, export_name(opened, system, "lost"))
     st.caption("A document is not lost where another of equal similarity was found in its place.")

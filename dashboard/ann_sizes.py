@@ -11,7 +11,7 @@ from core.artifacts import read_manifest, shown
 from core.index_kinds import LABELS
 from core.simulate import LEAST_DISTINCT
 from dashboard import ann_charts, data
-from dashboard.ann_parts import kind_of
+from dashboard.ann_parts import export_name, kind_of
 from dashboard.comparison import export
 
 WORDS = """
@@ -32,7 +32,7 @@ def sizes(opened: data.Opened, system: str, sweeps: pd.DataFrame, recall: float)
         grown = growth(sweeps, recall)
         found = crossings(grown)
         figure = ann_charts.growth(grown, found)
-        name = f"{opened.folder.name}-{system}-growth"
+        name = export_name(opened, system, "growth")
         export.chart(figure, f"{name}-{recall:.2f}", "Latency against the number of documents, both axes logarithmic")
         st.caption(f"At recall@10 of at least {recall:.2f}; where an index does not reach it, it has no mark.")
         st.markdown(WORDS)
@@ -43,8 +43,9 @@ def sizes(opened: data.Opened, system: str, sweeps: pd.DataFrame, recall: float)
     table.columns = [f"{size:,} at {level:.2f}" for size, level in table.columns]
     config = dict.fromkeys(table.columns, st.column_config.NumberColumn(format="%.1f ×"))
     st.dataframe(table, column_config=config, placeholder=export.MISSING, alt="Speed-up by size and recall")
-    about = "Median latency of exact search over that of each index, by documents and recall@10"
-    export.downloads(table, f"{opened.folder.name}-{system}-speed-ups", about)
+    about = "median latency of exact search over that of each index, by documents and recall@10"
+    name = export_name(opened, system, "speed-ups")
+    export.downloads(table, name, f"{name}: {about}")
     st.caption(
         "Columns: documents, and the recall@10 that is reached at least; – where no setting reaches it. All indexes of "
         "a size are measured in one run, query by query in turns."

@@ -29,7 +29,7 @@ def choose_collection() -> data.Opened:
         raise UserError("no collection is built yet; make the sample with python scripts/build.py --profile sample")
     first = data.first_collection()
     with st.sidebar:
-        name = state.choose("Collection", names, "collection", first if first in names else names[0])
+        name = state.choose("Collection", names, "collection", first if first in names else names[0], said=True)
     wanted = state.read("collection") or first
     if wanted not in names:
         again = data.building_again(wanted)
@@ -63,7 +63,16 @@ try:
     if opened.is_sample:
         st.caption(":material/info: Embedded sample: written for demonstration, not medical evidence.")
     st.session_state["opened"] = opened
-    page.run()
+    versions = data.versions(opened)
+    try:
+        page.run()
+    except UserError:
+        raise
+    except Exception:
+        # Figures of two versions met on the page: it is drawn again.
+        if data.versions(opened) == versions:
+            raise
+        st.rerun()
 except UserError as error:
     show_error(error)
 live.warm_up()

@@ -1,12 +1,14 @@
 """What the pages look at: a collection, its profile, its documents, topics and judgments.
 
 Every cached loader, here and in `results`, `live` and `written_queries`, takes the digest of the artifact's manifest,
-so that one that was built again is read again; and `open_artifact` gives it, so that one that was damaged since is
-noticed, too.
+so that an artifact that was rebuilt is read again; `open_artifact` gives it, so that one damaged since is noticed, too.
+A loader reads by `read_whole` the very version that the digest names, and `read_latest` asks for the digest again where
+the artifact was replaced in between.
 """
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +16,17 @@ from pathlib import Path
 import streamlit as st
 
 from core import artifacts
-from core.artifacts import MANIFEST, PROFILE, Manifest, open_artifact, read_manifest, rebuild_command, shown
+from core.artifacts import (
+    MANIFEST,
+    PROFILE,
+    Manifest,
+    open_artifact,
+    read_latest,
+    read_manifest,
+    read_whole,
+    rebuild_command,
+    shown,
+)
 from core.collection import QRELS, TOPICS, Document, Topic, read_built_collection, read_built_topics
 from core.errors import UserError
 from core.exclusions import Exclusions, built_exclusions
@@ -61,6 +73,17 @@ def _is_left_over(folder: Path) -> bool:
         return read_manifest(folder / "collection").stage == "import_runs"
     except UserError:
         return False
+
+
+def versions(opened: Opened) -> dict[Path, tuple[int, int]]:
+    """Return what changes with every artifact of the collection that is replaced, added or removed."""
+    paths = [opened.folder / PROFILE, *opened.folder.glob(f"*/{MANIFEST}"), *opened.folder.glob(f"*/*/{MANIFEST}")]
+    found = {}
+    for path in paths:
+        with suppress(OSError):
+            status = path.stat()
+            found[path] = (status.st_ino, status.st_mtime_ns)
+    return found
 
 
 def building_again(name: str) -> str:
@@ -120,14 +143,18 @@ def content(opened: Opened) -> Content:
     Raises:
         UserError: the collection is missing or damaged.
     """
-    return _content(opened.folder, open_artifact(opened.folder / "collection").digest)
+    place = opened.folder / "collection"
+    return read_latest(lambda: open_artifact(place).digest, lambda digest: _content(opened.folder, digest))
 
 
 @st.cache_resource(max_entries=3, show_spinner="Reading the collection …")
 def _content(folder: Path, digest: str) -> Content:
-    collection = read_built_collection(folder)
-    documents, topics = {d.id: d for d in collection.documents}, {t.id: t for t in collection.topics}
-    return Content(documents, topics, collection.qrels, collection.excluded)
+    def read(_: Manifest) -> Content:
+        collection = read_built_collection(folder)
+        documents, topics = {d.id: d for d in collection.documents}, {t.id: t for t in collection.topics}
+        return Content(documents, topics, collection.qrels, collection.excluded)
+
+    return read_whole(folder / "collection", read, digest=digest)
 
 
 def judged_topics(opened: Opened) -> Content:
@@ -136,7 +163,9 @@ def judged_topics(opened: Opened) -> Content:
     Raises:
         UserError: they are missing or damaged.
     """
-    return read_judged_topics(opened.folder, collection_manifest(opened).digest)
+    return read_latest(
+        lambda: collection_manifest(opened).digest, lambda digest: read_judged_topics(opened.folder, digest)
+    )
 
 
 def collection_manifest(opened: Opened) -> Manifest:
@@ -151,5 +180,9 @@ def collection_manifest(opened: Opened) -> Manifest:
 @st.cache_resource(max_entries=3, show_spinner=False)
 def read_judged_topics(folder: Path, digest: str) -> Content:
     """Return topics and judgments of the collection under a folder, which has that digest."""
-    topics, qrels = read_built_topics(folder)
-    return Content({}, {topic.id: topic for topic in topics}, qrels, built_exclusions(folder))
+
+    def read(_: Manifest) -> Content:
+        topics, qrels = read_built_topics(folder)
+        return Content({}, {topic.id: topic for topic in topics}, qrels, built_exclusions(folder))
+
+    return read_whole(folder / "collection", read, TOPICS, QRELS, digest=digest)

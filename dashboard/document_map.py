@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.artifacts import open_artifact
+from core.artifacts import open_artifact, read_latest, read_whole
 from core.encode import load_vectors
 from core.projection import project
 from core.systems import find_settings
@@ -40,13 +40,16 @@ def points(opened: data.Opened, system: str) -> tuple[pd.DataFrame, tuple[float,
     Raises:
         UserError: its vectors are missing or damaged.
     """
-    digest = open_artifact(opened.folder / "vectors" / system).digest
-    return _points(opened.folder, system, find_settings(opened.profile, system).similarity, digest)
+    place, similarity = opened.folder / "vectors" / system, find_settings(opened.profile, system).similarity
+    return read_latest(
+        lambda: open_artifact(place).digest, lambda digest: _points(opened.folder, system, similarity, digest)
+    )
 
 
 @st.cache_resource(max_entries=6, show_spinner="Laying out the vectors …")
 def _points(folder: Path, system: str, similarity: str, digest: str) -> tuple[pd.DataFrame, tuple[float, float]]:
-    vectors, documents = load_vectors(folder, system)
+    place = folder / "vectors" / system
+    vectors, documents = read_whole(place, lambda _: load_vectors(folder, system), digest=digest)
     places, shares = project(vectors, similarity)
     table = pd.DataFrame(places, columns=["x", "y"], index=pd.Index(documents, name="document"))
     return table, (float(shares[0]), float(shares[1]))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
+from core.artifacts import read_latest
 from core.collection import Document, Topic
 from core.expansion_effects import Effect, Move, effects
 from dashboard import data, results
@@ -17,14 +18,18 @@ def effects_by_topic(opened: data.Opened, plain: str, expanded: str, depth: int)
     Raises:
         UserError: a run or the judgments are missing or damaged.
     """
-    return _effects(opened, plain, expanded, depth, results.digests(opened, [plain, expanded]))
+    return read_latest(
+        lambda: results.digests(opened, [plain, expanded]),
+        lambda digests: _effects(opened, plain, expanded, depth, digests),
+    )
 
 
 # Both runs are sorted whole, for all topics.
 @st.cache_data(max_entries=20, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
 def _effects(opened: data.Opened, plain: str, expanded: str, depth: int, digests: tuple[str, ...]) -> list[Effect]:
-    before, after = (results.run_scores(opened, system) for system in (plain, expanded))
-    return effects(before, after, data.judged_topics(opened).qrels, depth)
+    versions = zip((plain, expanded), digests, strict=False)
+    before, after = (results.read_run(opened.folder, system, digest).scores for system, digest in versions)
+    return effects(before, after, data.read_judged_topics(opened.folder, digests[-1]).qrels, depth)
 
 
 def topics_table(

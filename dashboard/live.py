@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.artifacts import open_artifact
+from core.artifacts import Replaced, open_artifact, read_latest, shown
 from core.errors import UserError
 from core.profile import Profile, SystemSettings
 from dashboard import data
@@ -50,15 +50,24 @@ def open_system(opened: data.Opened, settings: SystemSettings) -> Ready:
     Raises:
         UserError: it cannot load; the message names the reason and the command that mends it.
     """
-    digest = ""
-    if settings.kind != "run":
-        stage = "bm25" if settings.kind == "bm25" else "vectors"
-        digest = open_artifact(opened.folder / stage / settings.name).digest
-    return _open_system(opened.folder, opened.profile.model_dump_json(), settings.name, digest)
+    places = [opened.folder / place for place in answering(settings)]
+    profile = opened.profile.model_dump_json()
+    return read_latest(
+        lambda: tuple(open_artifact(place).digest for place in places),
+        lambda digests: _open_system(opened.folder, profile, settings.name, digests),
+    )
+
+
+def answering(settings: SystemSettings) -> list[str]:
+    """Return the places of the artifacts that answer a system's queries; none for an imported run."""
+    stages = {"bm25": ["bm25"], "dense": ["vectors"], "run": []}[settings.kind]
+    if settings.engine == "milvus":
+        stages.append("milvus")
+    return [f"{stage}/{settings.name}" for stage in stages]
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def _open_system(folder: Path, profile_json: str, name: str, digest: str) -> Ready:
+def _open_system(folder: Path, profile_json: str, name: str, digests: tuple[str, ...]) -> Ready:
     from core.models import find_model, how_to_provide, shown_model
     from core.systems import find_settings, open_system
 
@@ -76,5 +85,8 @@ def _open_system(folder: Path, profile_json: str, name: str, digest: str) -> Rea
 
             torch.set_num_threads(1)  # a query is short, and all systems encode it at the same time
         system = open_system(profile, settings, folder)
+        for place, digest in zip(answering(settings), digests, strict=True):
+            if open_artifact(folder / place).digest != digest:
+                raise Replaced(f"{shown(folder / place)} was replaced while it was opened; try again")
         system.search("the first query waits for what loads late", 1)
     return Ready(system, threading.Lock())

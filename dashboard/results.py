@@ -1,71 +1,152 @@
 """What the stages found of a collection: runs, measures, and the manifests of all that was made."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import MANIFEST, Manifest, failure_of, has_its_files, open_artifact, read_manifest
+from core.artifacts import (
+    MANIFEST,
+    Manifest,
+    Replaced,
+    has_its_files,
+    open_artifact,
+    read_latest,
+    read_manifest,
+    read_whole,
+)
 from core.errors import UserError
-from core.exclusions import EXCLUDED
-from core.measures import evaluate
+from core.evaluate import AGREEMENT_FILE, MEASURES_FILE, read_table, tidy
+from core.freshness import Evaluation, evaluation, excluded_digest
+from core.measures import PerTopic, evaluate
 from core.runs import FILE, Run, Scores, built_run, run_topics
 from dashboard import data, tables
 
+DIGITS = 64
+"""Of a SHA-256."""
+COLUMNS = ["collection", "system", "topic", "measure", "value"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The measures of the runs and judgments that are there now.
+
+    Attributes:
+        tidy: collection, system, topic, measure, value.
+        computed: the systems of it whose measures are not stored.
+        reason: why they are not, "" where all are.
+        unavailable: system -> why it has no measures.
+        others: the systems of the stored measures that are none of the profile, and left out.
+    """
+
+    tidy: pd.DataFrame
+    computed: list[str]
+    reason: str
+    unavailable: dict[str, str]
+    others: tuple[str, ...]
+
+    @property
+    def systems(self) -> list[str]:
+        """The systems that have measures, in the profile's order."""
+        return list(dict.fromkeys(self.tidy["system"]))
+
+
+def measured(opened: data.Opened) -> Measured:
+    """Return the measures of the profile's systems: those that are stored, and the others computed from their runs.
+
+    Raises:
+        UserError: topics or judgments are missing or damaged.
+    """
+    return read_latest(lambda: evaluation(opened.profile, opened.folder), lambda now: _measured(opened, now))
+
+
+def _measured(opened: data.Opened, now: Evaluation) -> Measured:
+    wanted = opened.profile.measures
+    stored = _table(opened.folder, MEASURES_FILE, now.measures) if now.stored else pd.DataFrame(columns=COLUMNS)
+    held = {name: rows for name, rows in stored.groupby("system", sort=False) if name in now.stored}
+    if list(held) == list(now.runs) and not now.others:
+        return Measured(stored, [], "", now.without_run, now.others)
+    parts, computed, unavailable = [], [], dict(now.without_run)
+    for system, run in now.runs.items():
+        if system in held:
+            parts.append(held[system])
+            continue
+        try:
+            values = _computed(opened.folder, system, tuple(wanted), run + now.excluded, now.collection)
+        except Replaced:
+            raise
+        except UserError as error:
+            unavailable[system] = str(error)
+            continue
+        computed.append(system)
+        parts.append(pd.DataFrame(tidy(opened.folder.name, system, values), columns=COLUMNS))
+    table = pd.concat(parts, ignore_index=True) if parts else stored[:0]
+    reason = now.reason or "the stored measures lack them"
+    return Measured(table, computed, reason if computed else "", unavailable, now.others)
+
 
 def values(opened: data.Opened, measure: str) -> dict[str, dict[str, float]]:
-    """Return any measure's values, system -> topic -> value, of every evaluated system.
+    """Return any measure's values, system -> topic -> value, of every system that `measured` has.
 
-    What the artifact does not hold is computed from runs and judgments, once.
+    What is not stored is computed from runs and judgments, once.
 
     Raises:
         UserError: an artifact is missing or damaged.
     """
-    if evaluated := _evaluated(opened.folder, measure, open_artifact(opened.folder / "measures").digest):
-        return evaluated
-    tidy = measures(opened)
-    judgments = data.collection_manifest(opened).digest
-    return {
-        system: _values(opened.folder, system, measure, run_digest(opened, system), judgments)
-        for system in dict.fromkeys(tidy["system"])
-    }
+    return read_latest(lambda: evaluation(opened.profile, opened.folder), lambda now: _values(opened, measure, now))
+
+
+def _values(opened: data.Opened, measure: str, now: Evaluation) -> dict[str, dict[str, float]]:
+    wanted = tuple(opened.profile.measures)
+    stored = _stored(opened.folder, measure, now.measures) if now.stored else {}
+    found = {}
+    for system, run in now.runs.items():
+        if system in now.stored and system in stored:
+            found[system] = stored[system]
+            continue
+        try:
+            together = wanted if measure in wanted else (measure,)
+            found[system] = _computed(opened.folder, system, together, run + now.excluded, now.collection)[measure]
+        except UserError as error:
+            if isinstance(error, Replaced) or system in now.stored:
+                raise
+            # Of a system that `measured` has no measures of either, and says why.
+    return found
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
-def _evaluated(folder: Path, measure: str, digest: str) -> dict[str, dict[str, float]]:
-    return tables.per_topic(_measures_file(folder, "measures.csv", digest), measure)
+def _stored(folder: Path, measure: str, digest: str) -> dict[str, dict[str, float]]:
+    return tables.per_topic(_table(folder, MEASURES_FILE, digest), measure)
 
 
 @st.cache_data(max_entries=400, show_spinner=False)
-def _values(folder: Path, system: str, measure: str, run: str, collection: str) -> dict[str, float]:
-    qrels = data.read_judged_topics(folder, collection).qrels
-    return evaluate(_run(folder, system, run).scores, qrels, [measure])[measure]
-
-
-def measures(opened: data.Opened) -> pd.DataFrame:
-    """Return the tidy table of measures: collection, system, topic, measure, value.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    return _measures_file(opened.folder, "measures.csv", open_artifact(opened.folder / "measures").digest)
+def _computed(folder: Path, system: str, measures: tuple[str, ...], run: str, collection: str) -> PerTopic:
+    return evaluate(read_run(folder, system, run).scores, data.read_judged_topics(folder, collection).qrels, measures)
 
 
 def agreement(opened: data.Opened) -> pd.DataFrame:
     """Return our figures beside those of sentence-transformers: system, measure, ours, sentence_transformers.
 
+    Those of runs, topics or judgments that are no longer there are left out.
+
     Raises:
         UserError: it is missing or damaged.
     """
-    return _measures_file(opened.folder, "sentence_transformers.csv", open_artifact(opened.folder / "measures").digest)
+
+    def read(now: Evaluation) -> pd.DataFrame:
+        digest = now.measures or open_artifact(opened.folder / "measures").digest
+        table = _table(opened.folder, AGREEMENT_FILE, digest)
+        return table[table["system"].isin(now.stored)]
+
+    return read_latest(lambda: evaluation(opened.profile, opened.folder), read)
 
 
 @st.cache_data(max_entries=20, show_spinner=False)
-def _measures_file(folder: Path, name: str, digest: str) -> pd.DataFrame:
-    open_artifact(folder / "measures")
-    # Topic "NA" is a topic, and topic "007" is not topic 7.
-    return pd.read_csv(folder / "measures" / name, dtype={"topic": str, "system": str}, keep_default_na=False)
+def _table(folder: Path, name: str, digest: str) -> pd.DataFrame:
+    place = folder / "measures"
+    return read_whole(place, lambda _: read_table(place, name), digest=digest)
 
 
 def run_scores(opened: data.Opened, system: str) -> Scores:
@@ -83,7 +164,7 @@ def run(opened: data.Opened, system: str) -> Run:
     Raises:
         UserError: it is missing or damaged.
     """
-    return _run(opened.folder, system, run_digest(opened, system))
+    return read_latest(lambda: run_digest(opened, system), lambda digest: read_run(opened.folder, system, digest))
 
 
 def run_digest(opened: data.Opened, system: str) -> str:
@@ -92,22 +173,29 @@ def run_digest(opened: data.Opened, system: str) -> str:
     Raises:
         UserError: it is missing or damaged.
     """
-    excluded = data.collection_manifest(opened).files.get(EXCLUDED, {}).get("sha256", "")
-    return open_artifact(opened.folder / "runs" / system).digest + excluded
+    return open_artifact(opened.folder / "runs" / system).digest + excluded_digest(opened.folder)
+
+
+@st.cache_resource(max_entries=20, show_spinner=False)
+def read_run(folder: Path, system: str, digest: str) -> Run:
+    """Return the run of a system under a folder, which has that `run_digest`."""
+    of_run = digest[:DIGITS]
+    run = built_run(folder, system, of_run)
+    if of_run + excluded_digest(folder) != digest:
+        raise Replaced(f"the collection {folder.name} was replaced while it was used; try again")
+    return run
 
 
 def digests(opened: data.Opened, systems: Sequence[str]) -> tuple[str, ...]:
     """Return what a figure that is computed from runs and judgments is kept by: the digests of all of them.
 
+    The collection's comes last. The figure is computed from the very versions, by `read_run` and
+    `data.read_judged_topics`, and asked for through `core.artifacts.read_latest`.
+
     Raises:
         UserError: one of them is missing or damaged.
     """
     return (*(run_digest(opened, system) for system in systems), data.collection_manifest(opened).digest)
-
-
-@st.cache_resource(max_entries=20, show_spinner=False)
-def _run(folder: Path, system: str, digest: str) -> Run:
-    return built_run(folder, system)
 
 
 def missing_topics(opened: data.Opened, system: str) -> int:
@@ -116,37 +204,15 @@ def missing_topics(opened: data.Opened, system: str) -> int:
     Raises:
         UserError: its run is missing or damaged.
     """
-    judgments = data.collection_manifest(opened).digest
-    run, evaluated = (open_artifact(opened.folder / place).digest for place in (f"runs/{system}", "measures"))
-    return _missing_topics(opened.folder, system, run, judgments, evaluated)
+    return read_latest(lambda: digests(opened, [system]), lambda of: _missing_topics(opened.folder, system, *of))
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
-def _missing_topics(folder: Path, system: str, run: str, collection: str, evaluated: str) -> int:
-    open_artifact(folder / "runs" / system)
-    tidy = _measures_file(folder, "measures.csv", evaluated)
-    best = tidy[tidy["system"] == system].groupby("topic")["value"].max()
-    if len(best) and (best > 0).all():
-        return 0  # a topic that a run lacks is 0 by every measure, so the run need not be read
+def _missing_topics(folder: Path, system: str, run: str, collection: str) -> int:
+    place = folder / "runs" / system
     content = data.read_judged_topics(folder, collection)
-    return len(content.qrels.keys() - run_topics(folder / "runs" / system / FILE, content.excluded))
-
-
-def unavailable(opened: data.Opened, evaluated: set[str]) -> dict[str, str]:
-    """Return the reason, with the command that mends it, for each system that has no measures."""
-    reasons = {}
-    for name in opened.labels:
-        if name in evaluated:
-            continue
-        try:
-            open_artifact(opened.folder / "runs" / name)
-            if failure := failure_of(opened.folder / "measures" / name):
-                reasons[name] = f"its run could not be evaluated: {failure}"
-                continue
-            reasons[name] = f"its run is not evaluated yet; run {read_manifest(opened.folder / 'measures').command}"
-        except UserError as error:
-            reasons[name] = str(error)
-    return reasons
+    topics = read_whole(place, lambda _: run_topics(place / FILE, content.excluded), digest=run[:DIGITS])
+    return len(content.qrels.keys() - topics)
 
 
 def manifests(opened: data.Opened) -> dict[str, Manifest]:

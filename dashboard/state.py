@@ -9,6 +9,8 @@ from typing import Literal
 
 import streamlit as st
 
+from dashboard.text import escape_markdown
+
 
 def read(name: str) -> str:
     """Return a parameter of the URL, "" where it is absent."""
@@ -30,9 +32,16 @@ def choose(
     default: str,
     labels: Mapping[str, str] | None = None,
     width: int | Literal["stretch"] = "stretch",
+    said: bool = False,
 ) -> str:
-    """Draw a select box whose choice is the parameter `name`; a value that is no option counts as `default`."""
+    """Draw a select box whose choice is the parameter `name`; for a value that is no option `default` is shown.
+
+    Args:
+        said: whether the page itself says that the value is no option; else it is said here.
+    """
     key = f"choice {name}"
+    if default and not said:
+        _say_missing(label, [read(name)], options, (labels or {}).get(default, default))
     st.session_state[key] = read(name) if read(name) in options else default
     return st.selectbox(
         label,
@@ -51,11 +60,20 @@ def slide(label: str, options: Sequence[str], name: str, default: str) -> str:
     return st.select_slider(label, options, key=key, on_change=lambda: write(name, st.session_state[key]))
 
 
+def _say_missing(label: str, wanted: Sequence[str], options: Sequence[str], shown: str) -> None:
+    """Say which values of a link are no options, and what is shown in their place."""
+    if missing := [value for value in wanted if value and value not in options]:
+        names = ", ".join(missing)
+        st.warning(escape_markdown(f"{label}: {names} is not available here; {shown} is shown in its place."))
+
+
 def choose_several(label: str, options: Sequence[str], name: str, labels: Mapping[str, str]) -> list[str]:
     """Draw a box of several choices, kept in the parameter `name` with commas between them; none given means all."""
     key = f"choice {name}"
     wanted = read(name).split(",")
-    st.session_state[key] = [option for option in options if option in wanted] or list(options)
+    chosen = [option for option in options if option in wanted]
+    _say_missing(label, wanted, options, ", ".join(labels[option] for option in chosen) or "all")
+    st.session_state[key] = chosen or list(options)
     return st.multiselect(
         label,
         options,

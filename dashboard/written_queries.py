@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import open_artifact
+from core.artifacts import open_artifact, read_latest, read_whole
 from core.bm25 import read_predicted
 from core.expansions import SCORES_FOLDER, read_expansions, read_scores, threshold
 from core.profile import ExpansionSettings, SystemSettings
@@ -37,12 +37,13 @@ def written(opened: data.Opened, system: SystemSettings) -> Written:
         UserError: queries or index are missing or damaged.
     """
     scores: dict[str, list[float]] = {}
-    lowest = None
+    lowest: float | None = None
     if (opened.folder / SCORES_FOLDER / "manifest.json").is_file():
-        digest = open_artifact(opened.folder / SCORES_FOLDER).digest
-        scores = _scores(opened.folder, digest)
-        if scores and system.expansion.keep < 1:
-            lowest = _lowest(opened.folder, system.expansion, digest)
+        place = opened.folder / SCORES_FOLDER
+        scores, lowest = read_latest(
+            lambda: open_artifact(place).digest,
+            lambda digest: (_scores(opened.folder, digest), _lowest(opened.folder, system.expansion, digest)),
+        )
     return Written(expansions(opened), scores, searched(opened, system), lowest)
 
 
@@ -52,7 +53,8 @@ def searched(opened: data.Opened, system: SystemSettings) -> dict[str, list[str]
     Raises:
         UserError: its index is missing or damaged.
     """
-    return _kept(opened.folder, system.name, open_artifact(opened.folder / "bm25" / system.name).digest)
+    place = opened.folder / "bm25" / system.name
+    return read_latest(lambda: open_artifact(place).digest, lambda digest: _kept(opened.folder, system.name, digest))
 
 
 def expansions(opened: data.Opened) -> dict[str, list[str]]:
@@ -61,27 +63,29 @@ def expansions(opened: data.Opened) -> dict[str, list[str]]:
     Raises:
         UserError: they are missing or damaged.
     """
-    return _expansions(opened.folder, open_artifact(opened.folder / "doc2query").digest)
+    place = opened.folder / "doc2query"
+    return read_latest(lambda: open_artifact(place).digest, lambda digest: _expansions(opened.folder, digest))
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def _expansions(folder: Path, digest: str) -> dict[str, list[str]]:
-    return read_expansions(folder)
+    return read_whole(folder / "doc2query", lambda _: read_expansions(folder), digest=digest)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def _scores(folder: Path, digest: str) -> dict[str, list[float]]:
-    return read_scores(folder)
+    return read_whole(folder / SCORES_FOLDER, lambda _: read_scores(folder), digest=digest)
 
 
 @st.cache_data(max_entries=20, show_spinner=False, hash_funcs={ExpansionSettings: ExpansionSettings.model_dump_json})
-def _lowest(folder: Path, expansion: ExpansionSettings, digest: str) -> float:
-    return threshold(_scores(folder, digest), expansion)
+def _lowest(folder: Path, expansion: ExpansionSettings, digest: str) -> float | None:
+    scores = _scores(folder, digest)
+    return threshold(scores, expansion) if scores and expansion.keep < 1 else None
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def _kept(folder: Path, system: str, digest: str) -> dict[str, list[str]]:
-    return read_predicted(folder, system)
+    return read_whole(folder / "bm25" / system, lambda _: read_predicted(folder, system), digest=digest)
 
 
 def queries_table(found: Written, document: str) -> pd.DataFrame:

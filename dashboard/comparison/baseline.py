@@ -96,13 +96,15 @@ def compared(values: Values, baseline: str) -> tuple[pd.DataFrame, Mapping[str, 
 
 def missing(view: View) -> None:
     """Say which systems have nothing for some topics."""
-    counts = {view.labels[system]: results.missing_topics(view.opened, system) for system in view.systems}
     topics = len(view.content.qrels)
-    for label, count in counts.items():
+    best = view.tidy.groupby(["system", "topic"], sort=False)["value"].max()
+    # A topic that a run lacks is 0 by every measure: other runs need not be read.
+    for system in best[best <= 0].index.unique("system"):
+        label, count = escape_markdown(view.labels[system]), results.missing_topics(view.opened, system)
         if count == topics:
-            st.caption(f"{escape_markdown(label)} retrieved nothing for any topic: every measure is 0.")
+            st.caption(f"{label} retrieved nothing for any topic: every measure is 0.")
         elif count:
-            st.caption(f"{escape_markdown(label)} has no document for {count} of {topics} topics: they count 0.")
+            st.caption(f"{label} has no document for {count} of {topics} topics: they count 0.")
 
 
 def kinds(view: View) -> None:

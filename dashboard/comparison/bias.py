@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from core.artifacts import read_latest
 from core.unjudged import figures
 from dashboard import data, results
 from dashboard.comparison import charts, export
@@ -22,8 +23,10 @@ WORDS = """
 
 def draw(view: View) -> None:
     """Draw the ranges of nDCG and of the differences to the baseline."""
-    digests = results.digests(view.opened, view.systems)
-    table = _ranges(view.opened, view.systems, view.baseline, view.cutoff, digests)
+    table = read_latest(
+        lambda: results.digests(view.opened, view.systems),
+        lambda digests: _ranges(view.opened, view.systems, view.baseline, view.cutoff, digests),
+    )
     measure = f"nDCG@{view.cutoff}"
     name = f"{view.opened.folder.name}-{measure}-unjudged"
     export.chart(charts.ndcg_ranges(table, view.labels, measure), name, f"How far judging could move {measure}")
@@ -41,10 +44,14 @@ def draw(view: View) -> None:
 
 @st.cache_data(max_entries=20, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
 def _ranges(opened: data.Opened, systems: list[str], baseline: str, k: int, digests: tuple[str, ...]) -> pd.DataFrame:
-    qrels = data.judged_topics(opened).qrels
-    of_baseline = results.run_scores(opened, baseline)
+    qrels = data.read_judged_topics(opened.folder, digests[-1]).qrels
+    versions = dict(zip(systems, digests, strict=False))
+    of_baseline = results.read_run(opened.folder, baseline, versions[baseline]).scores
     # One run after another: not all of many stay in memory.
-    rows = {system: figures(results.run_scores(opened, system), of_baseline, qrels, k) for system in systems}
+    rows = {
+        system: figures(results.read_run(opened.folder, system, digest).scores, of_baseline, qrels, k)
+        for system, digest in versions.items()
+    }
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("system")
     turns = (table["difference lowest"] < 0) & (table["difference highest"] > 0)
     table["order could turn"] = turns.map({True: "yes", False: "no"})

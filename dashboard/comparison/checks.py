@@ -3,7 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import open_artifact
+from core.artifacts import read_latest
+from core.freshness import evaluation
 from core.measures import mean, parse_measure
 from core.second_opinion import checkable, ir_measures_values, sklearn_ndcg
 from dashboard import data, results, state
@@ -25,7 +26,7 @@ def draw(view: View) -> None:
     st.markdown("**sentence-transformers' evaluator**")
     table = results.agreement(view.opened)
     if table.empty:
-        st.write("No dense system is evaluated yet.")
+        st.write("There are no stored figures of a dense system's present run.")
         return
     table["difference"] = table["ours"] - table["sentence_transformers"]
     styled = table.replace({"system": dict(view.labels)}).style.format({"difference": "{:.1e}"}, precision=6)
@@ -38,9 +39,11 @@ def draw(view: View) -> None:
 
 def _second_library(view: View) -> None:
     measures = checkable(dict.fromkeys([view.measure, *view.tidy["measure"]]))
-    evaluated = open_artifact(view.opened.folder / "measures").digest
-    digests = (*results.digests(view.opened, view.systems), evaluated)
-    table = check(view.opened, view.systems, measures, digests)
+    stored = evaluation(view.opened.profile, view.opened.folder).measures
+    table = read_latest(
+        lambda: results.digests(view.opened, view.systems),
+        lambda digests: check(view.opened, view.systems, measures, digests, stored),
+    )
     largest = table["largest difference in a topic"].max()
     words = f"{len(table)} figures, {len(view.content.qrels)} topics each: "
     words += "all agree" if largest <= TOLERANCE else "they do not all agree"
@@ -58,13 +61,21 @@ def _second_library(view: View) -> None:
 
 
 @st.cache_data(max_entries=10, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
-def check(opened: data.Opened, systems: list[str], measures: list[str], digests: tuple[str, ...]) -> pd.DataFrame:
-    """Return one row a figure: library, system, measure, ours, theirs, largest difference in a topic."""
-    qrels = data.judged_topics(opened).qrels
+def check(
+    opened: data.Opened, systems: list[str], measures: list[str], digests: tuple[str, ...], stored: str
+) -> pd.DataFrame:
+    """Return one row a figure: library, system, measure, ours, theirs, largest difference in a topic.
+
+    Args:
+        digests: from `results.digests`.
+        stored: the digest of the artifact `measures`, by which the table is cached, too.
+    """
+    qrels = data.read_judged_topics(opened.folder, digests[-1]).qrels
+    of_all = {measure: results.values(opened, measure) for measure in measures}
     rows = []
-    for system in systems:
-        scores = results.run_scores(opened, system)
-        ours = {measure: results.values(opened, measure)[system] for measure in measures}
+    for system, digest in zip(systems, digests, strict=False):
+        scores = results.read_run(opened.folder, system, digest).scores
+        ours = {measure: of_all[measure][system] for measure in measures}
         by_library = {"ir_measures": ir_measures_values(scores, qrels, measures)}
         ndcgs = {m: parse_measure(m).cutoff for m in measures if parse_measure(m).name == "nDCG"}
         by_library["scikit-learn"] = {measure: sklearn_ndcg(scores, qrels, k) for measure, k in ndcgs.items()}

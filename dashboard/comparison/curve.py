@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from core.artifacts import read_latest
 from core.measures import interpolated_precision, mean
 from dashboard import data, results
 from dashboard.comparison import charts, export
@@ -13,7 +14,10 @@ from dashboard.comparison.view import View
 def draw(view: View) -> None:
     """Draw the curve of each system and its table."""
     relevance = view.parsed.relevance
-    table = _curves(view.opened, view.systems, relevance, results.digests(view.opened, view.systems))
+    table = read_latest(
+        lambda: results.digests(view.opened, view.systems),
+        lambda digests: _curves(view.opened, view.systems, relevance, digests),
+    )
     name = f"{view.opened.folder.name}-precision-recall"
     export.chart(charts.precision_recall(table, view.labels), name, "Interpolated precision at eleven recall levels")
     table = table.rename(columns=dict(view.labels))
@@ -31,9 +35,9 @@ def draw(view: View) -> None:
 
 @st.cache_data(max_entries=20, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
 def _curves(opened: data.Opened, systems: list[str], relevance: int, digests: tuple[str, ...]) -> pd.DataFrame:
-    qrels = data.judged_topics(opened).qrels
+    qrels = data.read_judged_topics(opened.folder, digests[-1]).qrels
     columns = {}
-    for system in systems:
-        curve = interpolated_precision(results.run_scores(opened, system), qrels, relevance)
+    for system, digest in zip(systems, digests, strict=False):
+        curve = interpolated_precision(results.read_run(opened.folder, system, digest).scores, qrels, relevance)
         columns[system] = {level: mean(by_topic) for level, by_topic in curve.items()}
     return pd.DataFrame(columns).rename_axis("recall")

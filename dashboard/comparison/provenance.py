@@ -7,6 +7,7 @@ import streamlit as st
 from core.artifacts import open_artifact, shown
 from core.collection import QRELS
 from core.exclusions import EXCLUDED
+from core.freshness import changes
 from core.runs import FILE
 from dashboard import data
 
@@ -38,6 +39,8 @@ def provenance(opened: data.Opened, name: str, measures: str, commands: Mapping[
         for system in commands:
             digest = open_artifact(opened.folder / "runs" / system).files[FILE]["sha256"]
             lines.append(f"run of {opened.labels[system]}: SHA-256 {digest}")
+            if changed := changes(opened.folder, f"runs/{system}"):
+                lines.append(f"  older than the {' and the '.join(changed)}")
         st.text("\n".join(lines))
         st.code("\n".join(commands.values()), language=None, wrap_lines=True)
 

@@ -11,6 +11,7 @@ from core.errors import UserError
 from core.measures import FAMILIES, Measure, measure_name, parse_measure
 from core.significance import Values
 from dashboard import data, parts, results, state, tables
+from dashboard.text import escape_markdown
 
 CUTOFFS = (1, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 CUTOFF = 10
@@ -98,6 +99,10 @@ def _choose_measure(opened: data.Opened, tidy: pd.DataFrame) -> str:
 def _current(evaluated: list[str], highest: int) -> Measure:
     try:
         wanted = parse_measure(state.read("measure") or evaluated[0])
-    except UserError:
-        wanted = parse_measure(evaluated[0])
-    return wanted if wanted.relevance <= highest else wanted._replace(relevance=1)
+    except UserError as error:
+        st.warning(escape_markdown(f"{error}; {evaluated[0]} is shown in its place."))
+        return parse_measure(evaluated[0])
+    if wanted.relevance <= highest:
+        return wanted
+    st.warning(f"No judgment has the grade {wanted.relevance}: documents count as relevant from grade 1.")
+    return wanted._replace(relevance=1)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.artifacts import read_latest
 from core.ndcg_difference import split_difference
 from core.overlap import rank_biased_overlap
 from core.runs import Scores, ranked
@@ -43,8 +44,10 @@ def contrasts(chosen: Chosen, key: str) -> None:
     both = chosen.b in chosen.values  # the median has no list
     overlaps: dict[str, float] = {}
     if both:
-        digests = results.digests(chosen.opened, [chosen.a, chosen.b])
-        overlaps = _overlaps(chosen.opened, chosen.a, chosen.b, chosen.topics, digests)
+        overlaps = read_latest(
+            lambda: results.digests(chosen.opened, [chosen.a, chosen.b]),
+            lambda digests: _overlaps(chosen.opened, chosen.a, chosen.b, chosen.topics, digests),
+        )
     picked = own.contrasts(chosen.table, overlaps, chosen.tie, PICKED)
     headings = {
         "a": f"{label_a} furthest ahead",
@@ -77,7 +80,7 @@ def contrasts(chosen: Chosen, key: str) -> None:
 # Both runs are sorted whole, for all topics.
 @st.cache_data(max_entries=20, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
 def _overlaps(opened: data.Opened, a: str, b: str, topics: list[str], digests: tuple[str, ...]) -> dict[str, float]:
-    of_a, of_b = (results.run_scores(opened, system) for system in (a, b))
+    of_a, of_b = (results.read_run(opened.folder, *version).scores for version in zip((a, b), digests, strict=False))
     return {topic: rank_biased_overlap(documents(of_a, topic), documents(of_b, topic)) for topic in topics}
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import streamlit as st
 
-from core.ann import read_growth, read_sweep, sweeps_of
+from core.ann import measured_sweeps, read_growth, read_sweep, sweeps_of
 from core.artifacts import read_manifest, rebuild_command, shown
 from core.errors import UserError
 from core.simulate import LEAST_DISTINCT
 from core.timing import OLDER_TIMING, is_comparable
-from dashboard import ann_live, ann_parts, ann_similarities, ann_sizes, data, state
+from dashboard import ann_live, ann_parts, ann_similarities, ann_sizes, data, parts, state
 from dashboard.text import show_error
 
 INTRODUCTION = """
@@ -66,6 +66,10 @@ if not dense:
     raise UserError(f"{opened.folder.name} has no dense system; this page compares searches over vectors")
 measured = [name for name in dense if (opened.folder / "ann" / name).is_dir()]
 system = state.choose("Dense system", dense, "system", (measured or dense)[0], opened.labels)
+made = {place: f"the sweep {place}" for place in measured_sweeps(opened.folder, system)}
+others = {f"ann/{name}": f"the sweep ann/{name}" for name in measured if name != system}
+settings = [one for one in opened.profile.system if one.name == system]
+parts.say_older(opened, made | others | parts.answering(opened, settings))
 own = read_sweep(opened.folder, system)
 try:
     sweeps = read_growth(opened.folder, system)
@@ -83,7 +87,7 @@ recall = ann_parts.comparison(opened, system, sweeps)
 for title, draw in {
     "Try it": lambda: ann_live.panel(opened, system, own),
     "How it grows with the collection": lambda: ann_sizes.sizes(opened, system, sweeps, recall),
-    "Relevant documents lost": lambda: ann_parts.lost(opened, own),
+    "Relevant documents lost": lambda: ann_parts.lost(opened, system, own),
     "Cosine against dot product": lambda: ann_similarities.similarities(opened),
     "What was measured": lambda: ann_sizes.origin(sweeps_of(opened.folder, system), system),
 }.items():

@@ -5,7 +5,7 @@ import streamlit as st
 
 from core.errors import UserError
 from core.runs import ranked
-from dashboard import data, document_map, left_out, results, state
+from dashboard import data, document_map, left_out, parts, results, state
 from dashboard.charts import clicked
 from dashboard.grades import grade_text
 from dashboard.text import escape_markdown, shortened
@@ -108,6 +108,11 @@ with second:
 systems = state.choose_several("Systems whose first ten are marked", list(opened.labels), "systems", opened.labels)
 svg = state.switch(
     "Without WebGL", "svg", "Where the map stays empty: slower, and of many documents only some are drawn"
+)
+parts.say_older(
+    opened,
+    {f"vectors/{system}": f"the vectors of {opened.labels[system]}"}
+    | {f"runs/{name}": f"the run of {opened.labels[name]}" for name in (systems if topic else [])},
 )
 layout, shares = document_map.points(opened, system)
 judgments = content.qrels.get(topic, {})

@@ -7,6 +7,7 @@ from core.artifacts import open_artifact
 from core.collection import Document
 from core.errors import UserError
 from core.expansion_effects import Move, moves
+from core.expansions import SCORES_FOLDER
 from core.profile import SystemSettings
 from core.significance import compare
 from dashboard import data, expansion_tables, left_out, parts, predicted_queries, results, state, tables
@@ -28,6 +29,13 @@ score each query against its document and drops the worse ones.
 def about() -> None:
     """Say what was predicted, and at what cost."""
     manifest = open_artifact(opened.folder / "doc2query")
+    label = opened.labels[system.name]
+    made = {
+        "doc2query": "the predicted queries",
+        SCORES_FOLDER: "their scores",
+        f"bm25/{system.name}": f"the index of {label}",
+    }
+    parts.say_older(opened, made)
     facts, settings = manifest.facts, manifest.settings
     speed = f" at {facts['documents_per_second']} documents a second" if "documents_per_second" in facts else ""
     st.write(

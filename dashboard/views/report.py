@@ -7,8 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from core.analyzer import Analyzer
+from core.artifacts import Replaced, read_latest
+from core.errors import UserError
 from core.matches import term_finder
 from core.runs import ranked
+from core.significance import Values
 from dashboard import charts, data, left_out, parts, results, state, tables
 from dashboard.comparison import tables as own
 from dashboard.comparison.baseline import WORDS, compared, sentences
@@ -38,13 +41,15 @@ def choose_topics(table: pd.DataFrame) -> list[str]:
     )
 
 
-def hits(system: str) -> dict[str, tuple[list[Hit], Iterable[str]]]:
+def hits(content: data.Content, system: str) -> dict[str, tuple[list[Hit], Iterable[str]]]:
     """Return for each chosen topic the first documents of a system's list, and the documents left out of it."""
     run = results.run(opened, system)
-    return {topic: (hits_of(topic, run.scores.get(topic, {})), run.left_out.get(topic, ())) for topic in topics}
+    return {
+        topic: (hits_of(content, topic, run.scores.get(topic, {})), run.left_out.get(topic, ())) for topic in topics
+    }
 
 
-def hits_of(topic: str, by_document: dict[str, float]) -> list[Hit]:
+def hits_of(content: data.Content, topic: str, by_document: dict[str, float]) -> list[Hit]:
     """Return the first documents of one list."""
     judgments = content.qrels.get(topic, {})
     return [
@@ -60,7 +65,37 @@ def hits_of(topic: str, by_document: dict[str, float]) -> list[Hit]:
 
 
 def make() -> str:
-    """Put the report together."""
+    """Put the report together, of what is there when it is asked for: a page can stand open while a build goes on.
+
+    Raises:
+        UserError: an artifact is missing or damaged, or a chosen system has no measures any more.
+    """
+
+    def now() -> tuple[str, ...]:
+        return results.digests(opened, systems)
+
+    def made(versions: tuple[str, ...]) -> str:
+        text = _made(results.measured(opened), results.values(opened, measure))
+        if now() != versions:
+            raise Replaced("a run or the judgments were replaced while the report was made; try again")
+        return text
+
+    return read_latest(now, made)
+
+
+def _made(measured: results.Measured, of_all: Values) -> str:
+    """Return the report as HTML.
+
+    Args:
+        of_all: the chosen measure, system -> topic -> value.
+    """
+    content = data.content(opened)
+    if gone := [name for name in systems if name not in of_all]:
+        raise UserError(f"{', '.join(gone)} has no measures any more; reload the page")
+    values = {name: of_all[name] for name in systems}
+    against, comparisons = compared(values, baseline)
+    table = tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
+    tidy = measured.tidy
     facts = data.collection_manifest(opened).facts
     report = Report(f"RankScope: {opened.folder.name}")
     report.paragraph(
@@ -71,6 +106,8 @@ def make() -> str:
         report.paragraph("This is the embedded sample: written for demonstration, not medical evidence.")
     if said := left_out.of_collection(facts):
         report.paragraph(said)
+    for sentence in parts.notices(opened, measured):
+        report.paragraph(f"Note: {sentence}.")
     report.heading("Measures")
     known = tables.evaluated_measures(tidy, opened.profile.measures)
     report.table(tables.means(tidy[tidy["system"].isin(systems)], known).rename(index=opened.labels))
@@ -87,8 +124,10 @@ def make() -> str:
         columns = [opened.labels[other], opened.labels[baseline], "difference", "query"]
         report.table(shown.set_index("topic")[columns], folded="The differences as a table")
     analyzer = Analyzer(opened.profile.analyzer)
-    retrieved = {system: hits(system) for system in systems}  # each run is read once: not all of many stay in memory
-    for topic in topics:
+    retrieved = {
+        system: hits(content, system) for system in systems
+    }  # each run is read once: not all of many stay in memory
+    for topic in [name for name in topics if name in content.topics]:
         about = content.topics[topic]
         report.heading(f"Topic {topic}: {about.query}")
         report.paragraph(about.question)
@@ -103,10 +142,11 @@ def make() -> str:
     for name in dict.fromkeys([*known, measure]):
         report.paragraph(f"{name}: {tables.explanation(name)}.", note=True)
     report.heading("What the figures were made from")
+    runs = {f"runs/{name}" for name in systems}
     rows = {
         place: {"SHA-256": manifest.digest, "made": manifest.finished, "command": manifest.command}
         for place, manifest in results.manifests(opened).items()
-        if place in ("collection", "measures") or place.removeprefix("runs/") in systems
+        if place == "collection" or (place == "measures" and not measured.computed) or place in runs
     }
     report.table(pd.DataFrame.from_dict(rows, orient="index"))
     return report.html()
@@ -127,7 +167,7 @@ if others:
     other = state.choose("Topic by topic against the baseline", others, "a", others[0], opened.labels)
 table = tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
 topics = choose_topics(table)
-against, comparisons = compared(values, baseline)
+compared(values, baseline)  # says now, not when the report is downloaded, that there is too little to compare
 st.write(
     escape_markdown(
         f"One file with the measures of {len(systems)} systems, the comparison with {opened.labels[baseline]}, the "

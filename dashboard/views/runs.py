@@ -23,10 +23,10 @@ def imported_runs() -> None:
         st.write("No run was imported into this collection yet.")
         return
     try:
-        measured = set(results.measures(opened)["system"])
+        measured = results.measured(opened).systems
     except UserError as error:
         show_error(error)  # and go on: a run that is damaged can be removed here
-        measured = set()
+        measured = []
     rows = []
     for name in names:
         row = {"run": opened.labels[name], "state": "evaluated" if name in measured else "not evaluated"}

@@ -5,10 +5,9 @@ import streamlit as st
 from core.collection import Topic
 from core.errors import UserError
 from core.fusion import reciprocal_rank_fusion
-from dashboard import data, judging, left_out, state
+from dashboard import data, judging, left_out, parts, state
 from dashboard.answer_columns import EXPLAINED_WORDS, answer, depth, show_latencies
 from dashboard.asking import find_topic, query_form
-from dashboard.parts import topic_link
 from dashboard.text import escape_markdown, show_error
 
 LONGEST = 10_000
@@ -19,7 +18,7 @@ def notes(query: str, topic: Topic | None) -> None:
     if topic:
         st.info(f"This is topic {escape_markdown(topic.id)} of the collection: judged. Its grades are shown.")
         left_out.caption(content, topic.id)
-        topic_link(topic.id, topic.query)
+        parts.topic_link(topic.id, topic.query)
     if not state.read("query"):
         st.caption("The query is too long for a link: the address of this page does not hold it.")
     if len(query) > LONGEST:
@@ -50,6 +49,7 @@ with middle, st.container(horizontal=True):
 with right:
     hits = int(state.choose("Hits", ["5", "10", "20", "50"], "hits", "10"))
 topic = find_topic(query, content.topics.values()) if query else None
+parts.say_older(opened, parts.answering(opened, [system for system in answering if system.name in names]))
 if query:
     notes(query, topic)
 judging_place = st.container()

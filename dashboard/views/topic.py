@@ -39,6 +39,8 @@ def choose_systems(systems: list[str], columns: list[DeltaGenerator]) -> tuple[s
     key = "choice more"
     wanted = state.read("more").split(",")
     st.session_state[key] = [system for system in further if system in wanted][: MOST - 2]
+    if unknown := [name for name in wanted if name and name not in systems]:
+        st.warning(escape_markdown(f"Also show: {', '.join(unknown)} is not available here."))
     with right:
         more = st.multiselect(
             "Also show",
@@ -66,7 +68,7 @@ def choose_topic(table: pd.DataFrame) -> str:
         last = place == len(names) - 1
         st.button("Next", disabled=last, on_click=state.write, args=("topic", after), shortcut="N")
         labels = {name: f"{name} · {shortened(texts[name], 80)}" for name in names}
-        return state.choose("Topic", names, "topic", names[0], labels)
+        return state.choose("Topic", names, "topic", names[0], labels, said=True)
 
 
 opened: data.Opened = st.session_state["opened"]
@@ -100,7 +102,10 @@ shown.about(looked_at)
 views = {name: label for name, (label, _) in VIEWS.items() if b or name != "difference"}
 if b:
     shown.sentence(looked_at)
-VIEWS[state.choose_view("View", views, "view")][1](looked_at)
+view = state.choose_view("View", views, "view")
+if view == "why":  # explained with the indexes that are there now, which may be others than those that made the runs
+    parts.say_older(opened, parts.answering(opened, [s for s in opened.profile.system if s.name in systems]))
+VIEWS[view][1](looked_at)
 figures_origin(opened, measure, systems)
 query_params = st.query_params.to_dict()
 st.page_link("views/topics.py", label="All topics", icon=":material/arrow_back:", query_params=query_params)

@@ -7,6 +7,7 @@ from core import artifacts
 from core.ablations_table import read_ablations, summary
 from core.artifacts import shown
 from core.errors import UserError
+from core.freshness import changes_of
 from core.significance import compare
 from core.training_history import Training, read_training, trained_models
 from dashboard import charts, data, parts, results, state, tables, training_charts
@@ -101,7 +102,12 @@ def ablations() -> None:
         measure = state.choose("Figure", ["nDCG@10", "MRR@10"], "figure", "nDCG@10")
     table, manifest = read_ablations(base)
     means = summary(table)
-    where = f"{manifest.settings['collection']['name']}, split {manifest.settings['collection']['split']}"
+    collection, split = (manifest.settings["collection"][key] for key in ("name", "split"))
+    made_from = artifacts.ARTIFACTS / collection
+    if changed := changes_of(manifest, made_from, "ablations") if (made_from / "collection").is_dir() else []:
+        older = f"older than the {' and the '.join(changed)} of {collection}: these ablations"
+        show_error(UserError(f"{older}; make them anew with {manifest.command}"))
+    where = f"{collection}, split {split}"
     figure = training_charts.gains(means, measure)
     export.chart(figure, f"ablations-{base}-{measure}", f"Mean {measure} of each variant with its spread")
     figures = [name for name in means if name not in ("seeds", "rows", "seconds")]
