@@ -97,9 +97,12 @@ def file_digest(path: Path) -> str:
 
 def _once(read: Any, path: Path) -> Any:
     """Call a reader that is cached by path and identity of the file; past its cache for a file changed a moment ago."""
-    status = path.stat()
-    just_changed = abs(time.time_ns() - status.st_ctime_ns) < TIMESTAMP_STEP_NS
-    return (read.__wrapped__ if just_changed else read)(path, _identity(status))
+    for _ in range(TRIES):
+        status = path.stat()
+        just_changed = abs(time.time_ns() - status.st_ctime_ns) < TIMESTAMP_STEP_NS
+        with suppress(Replaced):
+            return (read.__wrapped__ if just_changed else read)(path, _identity(status))
+    raise Replaced(f"{shown(path)} changed each time that it was read; try again")
 
 
 FileIdentity = tuple[int, int, int, int, int]
@@ -123,7 +126,7 @@ def _file_digest(path: Path, identity: FileIdentity) -> str:
 def _not_changed(path: Path, file: IO[bytes], identity: FileIdentity) -> None:
     """Raise an error, which no cache keeps, where an open file is not the one that was asked for."""
     if _identity(os.fstat(file.fileno())) != identity:
-        raise Replaced(f"{shown(path)} changed while it was read; try again")
+        raise Replaced(f"{shown(path)} changed while it was read")
 
 
 def value_digest(value: Any) -> str:
