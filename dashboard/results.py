@@ -65,12 +65,12 @@ def measured(opened: data.Opened) -> Measured:
 def _measured(opened: data.Opened, now: Evaluation) -> Measured:
     wanted = opened.profile.measures
     stored = _table(opened.folder, MEASURES_FILE, now.measures) if now.stored else pd.DataFrame(columns=COLUMNS)
-    held = {name: rows for name, rows in stored.groupby("system", sort=False) if name in now.stored}
-    if list(held) == list(now.runs) and not now.others:
+    held = dict(iter(stored.groupby("system", sort=False)))
+    if list(held) == list(now.runs) == [name for name in now.runs if name in now.stored]:
         return Measured(stored, [], "", now.without_run, now.others)
     parts, computed, unavailable = [], [], dict(now.without_run)
     for system, run in now.runs.items():
-        if system in held:
+        if system in held and system in now.stored:
             parts.append(held[system])
             continue
         try:
