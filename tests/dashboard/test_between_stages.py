@@ -103,13 +103,14 @@ class Here:
         saved.pop(artifacts.OWN_DIGEST)
         saved["collection"]["source"] = str(self.root / "source")
         self.profile = Profile.model_validate(saved)
+        save_profile(self.profile, self.folder)
 
     @property
     def folder(self) -> Path:
         return self.root / "artifacts" / "tiny"
 
     def stage(self, name: str) -> None:
-        outcomes = build(self.profile, self.folder, "cpu", only=name, say=lambda _: None)
+        outcomes = build(self.profile, self.folder, "cpu", only=name, say=lambda _: None, replace=True)
         assert {outcome.result for outcome in outcomes} == {"made"}
 
     def source(self, documents: range = range(DOCUMENTS), topics: range = range(1, 6), other: bool = False) -> None:
