@@ -17,7 +17,7 @@ from core.artifacts import (
     read_manifest,
     read_whole,
 )
-from core.errors import UserError
+from core.errors import UserError, in_words
 from core.evaluate import AGREEMENT_FILE, MEASURES_FILE, read_table, tidy
 from core.freshness import Evaluation, evaluation, excluded_digest
 from core.measures import PerTopic, evaluate
@@ -77,8 +77,8 @@ def _measured(opened: data.Opened, now: Evaluation) -> Measured:
             values = _computed(opened.folder, system, tuple(wanted), run + now.excluded, now.collection)
         except Replaced:
             raise
-        except UserError as error:
-            unavailable[system] = str(error)
+        except Exception as error:  # whatever is wrong with one run, the others are shown
+            unavailable[system] = in_words(error)
             continue
         computed.append(system)
         parts.append(pd.DataFrame(tidy(opened.folder.name, system, values), columns=COLUMNS))
@@ -109,7 +109,7 @@ def _values(opened: data.Opened, measure: str, now: Evaluation) -> dict[str, dic
         try:
             together = wanted if measure in wanted else (measure,)
             found[system] = _computed(opened.folder, system, together, run + now.excluded, now.collection)[measure]
-        except UserError as error:
+        except Exception as error:
             if isinstance(error, Replaced) or system in now.stored:
                 raise
             # Of a system that `measured` has no measures of either, and says why.
