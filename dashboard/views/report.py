@@ -124,9 +124,8 @@ def _made(measured: results.Measured, of_all: Values) -> str:
         columns = [opened.labels[other], opened.labels[baseline], "difference", "query"]
         report.table(shown.set_index("topic")[columns], folded="The differences as a table")
     analyzer = Analyzer(opened.profile.analyzer)
-    retrieved = {
-        system: hits(content, system) for system in systems
-    }  # each run is read once: not all of many stay in memory
+    # Each run is read once: not all of many stay in memory.
+    retrieved = {system: hits(content, system) for system in systems}
     for topic in [name for name in topics if name in content.topics]:
         about = content.topics[topic]
         report.heading(f"Topic {topic}: {about.query}")
