@@ -10,7 +10,7 @@ from core.artifacts import open_artifact
 from core.derive import derive
 from core.errors import UserError
 from core.import_runs import remove_run
-from dashboard import data, results
+from dashboard import data, parts, results
 from dashboard.bring_runs import ROUND, SAID, bring_runs, do
 from dashboard.text import escape_markdown, show_error
 from dashboard.uploads import saved
@@ -22,14 +22,17 @@ def imported_runs() -> None:
     if not names:
         st.write("No run was imported into this collection yet.")
         return
+    evaluated: list[str] = []
     try:
-        measured = results.measured(opened).systems
+        measured = results.measured(opened)
+        evaluated = measured.systems
+        for sentence in parts.notices(opened, measured):
+            show_error(UserError(sentence))
     except UserError as error:
         show_error(error)  # and go on: a run that is damaged can be removed here
-        measured = []
     rows = []
     for name in names:
-        row = {"run": opened.labels[name], "state": "evaluated" if name in measured else "not evaluated"}
+        row = {"run": opened.labels[name], "state": "evaluated" if name in evaluated else "not evaluated"}
         try:
             manifest = open_artifact(opened.folder / "runs" / name)
             row |= {"imported": manifest.finished, "what is odd": "; ".join(manifest.facts.get("notices", []))}
