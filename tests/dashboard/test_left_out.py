@@ -74,7 +74,7 @@ def test_the_command_of_a_figure_prints_it(folder: Path, command: Any) -> None:
     written = repeated(opened, "evaluate", ["team"], "--measures nDCG@10", "--json").split()
     assert written[:3] == ["python", "-m", "core.evaluate"]
     places = [part.replace("artifacts/args", str(folder)) for part in written[3:]]
-    assert json.loads(command(evaluate_main, *places).out) == {"run": {"nDCG@10": 1.0}}
+    assert json.loads(command(evaluate_main, *places).out) == {"team": {"nDCG@10": 1.0}}
 
 
 def test_imported_runs_whose_documents_have_other_ids_are_not_spoken_of(
