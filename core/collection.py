@@ -463,11 +463,7 @@ def write_topics(path: Path, topics: list[Topic]) -> None:
 
 def collection_settings(settings: CollectionSettings) -> dict[str, Any]:
     """Return the settings that shape the built collection, for its manifest."""
-    recorded = {"split": settings.split, "judged_only": settings.judged_only}
-    recorded |= {"unjudged_topics": settings.unjudged_topics}
-    if settings.source == "embedded" and settings.ignore_identical_ids:
-        return recorded  # as it was made before there was this setting: no topic of the sample has a document's id
-    return recorded | {"ignore_identical_ids": settings.ignore_identical_ids}
+    return settings.model_dump(include={"split", "judged_only", "unjudged_topics", "ignore_identical_ids"})
 
 
 def collection_inputs(settings: CollectionSettings) -> dict[str, str]:

@@ -59,7 +59,7 @@ def test_the_sample_answers_a_query(page: Page, address: str) -> None:
 
 def test_a_pasted_link_restores_every_choice(page: Page, address: str) -> None:
     page.goto(f"{address}/topics?{MADE_UP}&measure=AP&a=bm25&b=expanded&kind=exact")
-    expect(page.get_by_text("Over 2 topics, BM25 minus BM25 + <b>queries</b>")).to_be_visible()
+    expect(page.get_by_text("Over 2 topics, BM25 and BM25 + <b>queries</b> have the same AP on each.")).to_be_visible()
     expect(page.get_by_text("AP").first).to_be_visible()
     page.get_by_role("link", name="Overview").click()
     expect(page.get_by_role("heading", name="AP by kind of topic")).to_be_visible()

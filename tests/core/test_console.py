@@ -53,7 +53,7 @@ def test_a_collection_is_built_and_measured_on_a_console_of_cp1252(console, beir
     )
     assert (measured.returncode, measured.stderr) == (0, b"")
     assert measured.stdout.decode("ascii").splitlines() == [
-        "run RR=1.0000",
+        "bm25 RR=1.0000",
         "  \\u9898\\u4e00 RR=1.0000",
         "  2 RR=1.0000",
     ]

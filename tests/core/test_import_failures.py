@@ -243,7 +243,8 @@ def test_figures_of_unchanged_runs_are_taken_over_and_are_those_that_evaluating_
     (files / "odd.run").write_text("1 Q0 d1 1 3 t\n1 Q0 d9 2 2 t\n1 Q0 d2 3 1 t\n2 Q0 d8 1 1 t\n")
     folder = import_runs.import_runs("mine", [files / "a.run", files / "odd.run"], files / "qrels.txt")
     read = []
-    monkeypatch.setattr(evaluate, "built_run", lambda f, s, real=evaluate.built_run: read.append(s) or real(f, s))
+    real = evaluate.built_run
+    monkeypatch.setattr(evaluate, "built_run", lambda *asked: read.append(asked[1]) or real(*asked))
     import_runs.import_runs("mine", [files / "b.run"])
     assert read == ["b"]
     by_parts = content(folder / "measures")
