@@ -21,7 +21,7 @@ from rank_bm25 import BM25Okapi
 
 from core import cli
 from core.analyzer import VERSION, Analyzer
-from core.artifacts import Manifest, read_manifest, read_whole, rebuild_command, shown, writing
+from core.artifacts import Manifest, advice, read_manifest, read_whole, rebuild_command, shown, writing
 from core.collection import collection_digests, read_built_collection
 from core.compiled import compiled
 from core.documents import CORPUS, Document, read_ids, write_ids
@@ -266,15 +266,21 @@ def searched_queries(system: SystemSettings, folder: Path) -> dict[str, list[str
     """Return the predicted queries of each document that a system searches, None where it searches none.
 
     Raises:
-        UserError: queries or scores are missing or damaged, or more are wanted than were predicted.
+        UserError: queries or scores are missing or damaged, the scores are of other queries, or more queries are wanted
+            than were predicted.
     """
     if not system.expanded:
         return None
-    wanted, predicted = system.expansion.queries, read_manifest(folder / "doc2query").settings.get("queries", 0)
+    expansions = read_manifest(folder / "doc2query")
+    wanted, predicted = system.expansion.queries, expansions.settings.get("queries", 0)
     if wanted > predicted > 0:
         raise UserError(f"{system.name}: expansion.queries is {wanted}, and doc2query.queries is {predicted}")
-    scores = read_scores(folder) if system.expansion.keep < 1 else None
-    return kept_queries(read_expansions(folder), scores, system.expansion)
+    if system.expansion.keep == 1:
+        return kept_queries(read_expansions(folder), None, system.expansion)
+    scored = folder / SCORES_FOLDER
+    if read_manifest(scored).inputs.get("doc2query") != expansions.digest:
+        raise UserError(f"{shown(scored)} holds scores of other predicted queries; {advice(scored)}")
+    return kept_queries(read_expansions(folder), read_scores(folder), system.expansion)
 
 
 def read_predicted(folder: Path, system: str) -> dict[str, list[str]]:

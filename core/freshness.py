@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.artifacts import ARTIFACTS, ROOT, Manifest, open_artifact, read_manifest
+from core.artifacts import ARTIFACTS, MANIFEST, ROOT, Manifest, is_whole, open_artifact, read_manifest
 from core.collection import QRELS, TOPICS
 from core.documents import CORPUS
 from core.errors import UserError
@@ -37,24 +37,27 @@ NAMES = {
 """What the inputs of a manifest are called in a sentence."""
 
 
-def changes(folder: Path, place: str) -> list[str]:
+def changes(folder: Path, place: str, above: tuple[str, ...] = ()) -> list[str]:
     """Return the names of what changed since an artifact was made, directly or through what it was made from.
 
     Args:
         folder: of the collection's artifacts.
         place: of the artifact in it, such as "runs/bm25".
+        above: the places that are made from this one: a manifest in another's place may lead back to one of them.
 
     Returns:
         Such as ["documents", "topics"]; nothing for an artifact that is not there, and for an imported one.
     """
+    if place in above:
+        return []
     try:
         manifest = read_manifest(folder / place)
     except UserError:
         return []  # whatever needs the artifact says that it is missing or damaged
-    return changes_of(manifest, folder, place)
+    return changes_of(manifest, folder, place, above)
 
 
-def changes_of(manifest: Manifest, folder: Path, place: str) -> list[str]:
+def changes_of(manifest: Manifest, folder: Path, place: str, above: tuple[str, ...] = ()) -> list[str]:
     """Return what `changes` does of an artifact that lies elsewhere and was made from the collection under `folder`."""
     if manifest.stage == "import_runs":
         return []  # made from files that were given once
@@ -71,11 +74,11 @@ def changes_of(manifest: Manifest, folder: Path, place: str) -> list[str]:
             found += [NAMES[name]] if _trained_anew(manifest, digest) else []
         elif manifest.stage == "evaluate":  # of each system, by its name
             found += _compared("runs", digest, _digest(folder / "runs" / name))
-            found += changes(folder, f"runs/{name}")
+            found += changes(folder, f"runs/{name}", (*above, place))
         elif name.partition("/")[0] in NAMES:
             source = f"{name}/{system}" if name in ("bm25", "vectors", "milvus") else name
             found += _compared(name.partition("/")[0], digest, _digest(folder / source))
-            found += changes(folder, source)
+            found += changes(folder, source, (*above, place))
     if TOPICS in manifest.inputs and EXCLUDED not in manifest.inputs and excluded_digest(folder):
         found.append(NAMES[EXCLUDED])
     return list(dict.fromkeys(found))
@@ -107,14 +110,19 @@ def _collection_file(folder: Path, name: str) -> str:
 
 
 def _trained_anew(manifest: Manifest, digest: str) -> bool:
-    """Say whether the model that made an artifact is one that is trained here, and is there with other files now."""
+    """Say whether the model that made an artifact is one that is trained here, and is there with other files now.
+
+    One that is damaged is no other one: what loads it says so.
+    """
     model = Path(str(manifest.facts.get("model", "")))
     if model.parts[:2] != ("artifacts", "models"):
         return False
     now = []
     for folder in {ROOT / model, ARTIFACTS.joinpath(*model.parts[1:])}:  # training does not follow RANKSCOPE_ARTIFACTS
+        if not folder.is_dir() or ((folder / MANIFEST).is_file() and not is_whole(folder)):
+            continue
         with suppress(UserError):
-            now += [model_digest(folder)] if folder.is_dir() else []
+            now.append(model_digest(folder))
     return bool(now) and digest not in now
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from core.artifacts import read_manifest, writing
+from core.artifacts import advice, read_manifest, shown, writing
 from core.encode import encode_texts, load_encoder_of, load_vectors
+from core.errors import UserError
 from core.expansions import SCORES_FILE, SCORES_FOLDER, read_expansions, read_progress, write_by_document
 from core.index import ExactIndex, nothing_found, unit_rows
 from core.models import digest_if_here, locate_model
@@ -32,7 +33,8 @@ def score(profile: Profile, folder: Path, device: str = "auto") -> Path:
     Every finished shard of documents is on disk: an interrupted scoring goes on with the next one.
 
     Raises:
-        UserError: queries, vectors or the scorer's model are missing or damaged.
+        UserError: queries, vectors or the scorer's model are missing or damaged, or a document of the
+            queries has no vector.
     """
     facts: dict[str, Any] = {}
     system = find_settings(profile, profile.doc2query.scorer)
@@ -41,6 +43,10 @@ def score(profile: Profile, folder: Path, device: str = "auto") -> Path:
     with writing(folder / SCORES_FOLDER, "doc2query score", settings, inputs, facts, resume=True) as partial:
         queries = read_expansions(folder)
         vectors, ids = load_vectors(folder, system.name)
+        if lacking := queries.keys() - set(ids):
+            place = folder / "vectors" / system.name
+            count = f"{len(lacking)} of the documents that have predicted queries"
+            raise UserError(f"{shown(place)} has no vector for {count}, such as {min(lacking)}; {advice(place)}")
         progress = partial / "progress.jsonl"
         done = read_progress(progress)
         left = [(row, name) for row, name in enumerate(ids) if name not in done]

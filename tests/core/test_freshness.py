@@ -1,5 +1,6 @@
 """What is older than what it was made from, through all stages, by the manifests alone."""
 
+import itertools
 import shutil
 from pathlib import Path
 
@@ -107,6 +108,18 @@ def test_other_documents_concern_everything_that_was_made_of_them(folder: Path) 
     assert evaluation(PROFILE, folder).stored == {"bm25", "expanded", "bge"}, "the runs are those that were measured"
 
 
+def test_manifests_in_each_other_s_place_lead_round_in_no_circle(folder: Path) -> None:
+    for one, other in itertools.combinations(MADE_FROM, 2):
+        paths = [folder / place / "manifest.json" for place in (one, other)]
+        contents = [path.read_bytes() for path in paths]
+        for path, content in zip(paths, reversed(contents), strict=True):
+            path.write_bytes(content)
+        older(folder)
+        for path, content in zip(paths, contents, strict=True):
+            path.write_bytes(content)
+    assert older(folder) == {}
+
+
 def test_what_was_made_anew_is_named_and_no_more(folder: Path) -> None:
     make(folder, "vectors/bge", "others")
     places = ("milvus/bge", "doc2query-scores", "bm25/expanded", "runs/expanded", "runs/bge", "measures")
@@ -150,6 +163,11 @@ def test_a_model_trained_anew_makes_its_vectors_old(folder: Path, monkeypatch: p
     assert changes(folder, "runs/bge") == []
     (model / "model.safetensors").write_text("trained anew")
     assert changes(folder, "vectors/bge") == changes(folder, "runs/bge") == ["model"]
+    with writing(model, "finetune", {}, {}) as partial:
+        (partial / "model.safetensors").write_text("trained anew")
+    assert changes(folder, "runs/bge") == ["model"]
+    (model / "model.safetensors").write_text("damaged")
+    assert changes(folder, "runs/bge") == []
 
 
 def test_an_imported_run_is_of_no_stage(folder: Path) -> None:

@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformer
 
 from core import query_scores
 from core.artifacts import writing
-from core.bm25 import read_predicted
+from core.bm25 import read_predicted, searched_queries
 from core.build import build
 from core.collection import read_built_collection
 from core.errors import UserError
@@ -162,6 +162,25 @@ def test_more_queries_than_were_predicted_are_refused(built):
     outcomes = build(profile.model_copy(update={"system": systems}), folder, "cpu", only="bm25", say=lambda _: None)
     (failed,) = [outcome.reason for outcome in outcomes if outcome.result == "failed"]
     assert failed == "filtered: expansion.queries is 9, and doc2query.queries is 4"
+
+
+def test_scores_of_other_queries_filter_nothing(built):
+    """Between two stages of a rebuild the scores are older than the queries: as many, or of other documents."""
+    profile, folder, queries = built
+    quiet_build(profile, folder)
+    for other in ({name: own[::-1] for name, own in queries.items()}, {"new": ["ban"]} | queries):
+        with writing(folder / "doc2query", "doc2query generate", {"queries": 4}, {}) as partial:
+            write_expansions(partial, other)
+        outcomes = build(profile, folder, "cpu", only="bm25", say=lambda _: None)
+        (reason,) = [outcome.reason for outcome in outcomes if outcome.result == "failed"]
+        assert reason.startswith("artifacts/tiny/doc2query-scores holds scores of other predicted queries; rebuild it")
+        with pytest.raises(UserError, match="other predicted queries"):
+            searched_queries(profile.system[1], folder)
+    (outcome,) = build(profile, folder, "cpu", only="query-scores", say=lambda _: None)
+    assert "no vector for 1 of the documents that have predicted queries, such as new;" in outcome.reason
+    with writing(folder / "doc2query", "doc2query generate", {"queries": 4}, {}) as partial:
+        write_expansions(partial, queries)
+    assert set(quiet_build(profile, folder).values()) <= {"made", "fresh"}
 
 
 def test_an_index_without_predicted_queries_says_so(built):
