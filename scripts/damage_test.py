@@ -16,25 +16,19 @@ does not depend on the file, or was read before. Nothing else passes, no traceba
 import argparse
 import itertools
 import json
-import os
 import random
 import re
 import shutil
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-WORK = Path(tempfile.mkdtemp(prefix="rankscope-damage-"))
-if __name__ == "__main__":
-    os.environ |= {"RANKSCOPE_ARTIFACTS": str(WORK / "artifacts"), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
-    os.environ["STREAMLIT_LOGGER_LEVEL"] = "error"
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+from campaign import PAGES, ROOT, Count, drawn, kept, open_page, said, total, workspace
+
+WORK = workspace("damage")
 
 import numpy as np  # noqa: E402
 from small_build import NAME, prepare  # noqa: E402
@@ -60,8 +54,6 @@ from core.models import locate_model  # noqa: E402
 from core.profile import Profile, SystemSettings, read_profile  # noqa: E402
 from core.systems import open_system  # noqa: E402
 
-PAGES = ["overview", "topics", "topic", "search", "documents", "ann"]
-PAGES += ["expansion", "training", "runs", "artifacts", "report"]
 WAYS = ("flip", "cut", "delete", "append", "swap")
 COMMAND = re.compile(r"python (?:-m core\.|scripts/)\w+|put the right ones in|import it again|build it again")
 
@@ -160,38 +152,7 @@ def plan(name: str, profile: Profile) -> list[str | None]:
     return [step.stale() for step in steps(profile, artifacts.ARTIFACTS / name, "cpu")]
 
 
-# Pages
-
-
-def open_page(page: str, name: str) -> AppTest:
-    """Return a page of a collection, drawn."""
-    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=300)
-    app.query_params["collection"] = name
-    if page in ("search", "ann"):
-        app.query_params["query"] = "bat men test"
-    app.run()
-    if page != "overview":
-        app.switch_page(f"views/{page}.py").run()
-    return app
-
-
-def drawn(app: AppTest) -> list[str]:
-    """Return all that a page shows, without times."""
-    shown = []
-    for element in app.main:
-        shown.append(re.sub(r"[\d.,]+ (?=m?s\b|ms)", "", f"{element.type}: {said(element)}"))
-    return shown
-
-
 # Judging
-
-
-@dataclass
-class Count:
-    """Damages of one kind: made, and found out by everything that reads the file."""
-
-    made: int = 0
-    detected: int = 0
 
 
 def names_it(message: str, path: Path) -> bool:
@@ -234,15 +195,6 @@ def problem_of_page(app: AppTest, expected: list[str], paths: list[Path]) -> str
         return ""
     changed = [text[:150] for text in found if text not in expected]
     return f"another page, without a word: {changed[:3]}"
-
-
-def said(element: Any) -> str:
-    """Return the text of an element, of a table with all its cells."""
-    try:
-        value = element.value
-    except (AttributeError, ValueError, KeyError, TypeError):
-        return ""
-    return value.to_csv() if hasattr(value, "to_csv") else str(value)
 
 
 def opened_files(work: Callable[[], Any]) -> set[Path]:
@@ -309,8 +261,7 @@ def campaign(
     for path, way, _ in itertools.product(chosen, WAYS, range(each)):
         other = other_of.get(path) if way == "swap" else None
         paths = [path, *([other] if other else [])]
-        before = {p: p.read_bytes() for p in paths}
-        try:
+        with kept(*paths):
             if not damage(path, way, other, generator):
                 continue
             problems = {
@@ -324,15 +275,8 @@ def campaign(
                 if any(p in of_page[page] for p in paths):
                     app = open_page(page, name)
                     problems[f"page {page}"] = problem_of_page(app, looks[page], paths)
-        finally:
-            for p, content in before.items():
-                p.write_bytes(content)
-        count = counts[kind_of(path)]
-        count.made += 1
-        count.detected += not any(problems.values())
-        for what, problem in problems.items():
-            if problem:
-                print(f"  FAULT {way} {artifacts.shown(path)}: {what}: {problem}", flush=True)
+        found = "; ".join(f"{what}: {problem}" for what, problem in problems.items() if problem)
+        counts[f"{name} {kind_of(path)}"].add(found, f"{way} {artifacts.shown(path)}")
     return counts
 
 
@@ -361,7 +305,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=13)
     options = parser.parse_args()
     sys.addaudithook(_watch)
-    artifacts.ARTIFACTS.mkdir()
     builds = {}
     if options.only != NAME:
         ignored = shutil.ignore_patterns(".*")
@@ -369,15 +312,11 @@ def main() -> None:
         builds["sample"] = read_profile("sample")
     if options.only != "sample":
         builds[NAME] = make_small()
-    total = Count()
+    counts: dict[str, Count] = {}
     for name, profile in builds.items():
         generator = random.Random(options.seed)
-        counts = campaign(name, profile, options.each, not options.no_pages, options.files, generator)
-        for kind, count in sorted(counts.items()):
-            print(f"{name:<8}{kind:<44}{count.detected:>5} of {count.made} detected", flush=True)
-            total.made, total.detected = total.made + count.made, total.detected + count.detected
-    print(f"all: {total.detected} of {total.made} damages detected")
-    sys.exit(total.detected != total.made)
+        counts |= campaign(name, profile, options.each, not options.no_pages, options.files, generator)
+    total(counts)
 
 
 if __name__ == "__main__":

@@ -18,14 +18,11 @@ Two builds, and two processes of one stage, at the same time: one of them ends w
 """
 
 import argparse
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -33,10 +30,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-WORK = Path(tempfile.mkdtemp(prefix="rankscope-kill-"))
-os.environ |= {"RANKSCOPE_ARTIFACTS": str(WORK / "artifacts"), "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+import campaign
+from campaign import MANIFEST, Count, differences, empty, listing
+
+WORK = campaign.workspace("kill")
 
 from small_build import NAME, prepare  # noqa: E402
 from tqdm import tqdm  # noqa: E402
@@ -44,7 +41,6 @@ from tqdm import tqdm  # noqa: E402
 from core import (  # noqa: E402
     ann,
     bm25,
-    cli,
     collection,
     doc2query,
     encode,
@@ -54,18 +50,16 @@ from core import (  # noqa: E402
     query_scores,
     search,
 )
-from core.artifacts import MANIFEST, OWN_DIGEST, is_whole, writing  # noqa: E402
+from core.artifacts import is_whole, writing  # noqa: E402
 from core.build import build  # noqa: E402
 from core.profile import Profile  # noqa: E402
 from core.systems import find_settings  # noqa: E402
 
 ARTIFACTS, REFERENCE = WORK / "artifacts", WORK / "reference"
-FOLDER, LOG = ARTIFACTS / NAME, WORK / "log"
+FOLDER = ARTIFACTS / NAME
 SYSTEM = "tiny"
 FREE = (0.0, 0.25, 0.5, 0.75, 0.95)
 """Shares of the space that a stage needs, that a full disk has left."""
-TIMES = ("seconds", "per_second", "milliseconds", "_ms", "runtime")
-"""Ends of the names of figures that no two builds have alike."""
 WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree"}
 
 
@@ -123,12 +117,6 @@ def start(work: Callable[[], Any], at_operation: int = 0, count_to: Path | None 
         at_operation: kill it before the so-manieth operation that writes among the artifacts; 0 for never.
         count_to: write the number of those operations there in the end.
     """
-    sys.stdout.flush()
-    if number := os.fork():
-        return number
-    descriptor = os.open(LOG.with_name(f"log-{os.getpid()}"), os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
     operations = 0
 
     def watch(event: str, values: tuple[Any, ...]) -> None:
@@ -139,31 +127,20 @@ def start(work: Callable[[], Any], at_operation: int = 0, count_to: Path | None 
             if operations == at_operation:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    sys.addaudithook(watch)
-    status = 1
-    try:
-        cli.run(work)
-        status = 0
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 1
-        print(end)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    finally:
-        if count_to:
-            count_to.write_text(str(operations))
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    def watched() -> None:
+        sys.addaudithook(watch)
+        try:
+            work()
+        finally:
+            if count_to:
+                count_to.write_text(str(operations))
+
+    return campaign.fork(watched, WORK)
 
 
 def wait(number: int) -> tuple[int, str]:
     """Wait for a process to end; return its status (below 0: the signal that ended it) and what it said."""
-    _, status = os.waitpid(number, 0)
-    log = LOG.with_name(f"log-{number}")
-    said = log.read_text(errors="replace") if log.exists() else ""
-    log.unlink(missing_ok=True)
-    return os.waitstatus_to_exitcode(status), said
+    return campaign.wait(number, WORK)
 
 
 def done(work: Callable[[], Any], count_to: Path | None = None) -> None:
@@ -175,49 +152,9 @@ def done(work: Callable[[], Any], count_to: Path | None = None) -> None:
 # Comparing
 
 
-def without_times(value: Any) -> Any:
-    """Return a JSON value without what differs from one run of a stage to the next."""
-    if isinstance(value, dict):
-        kept = {k: v for k, v in value.items() if not k.endswith(TIMES) and not k.startswith("train_")}
-        return {k: without_times(v) for k, v in kept.items() if k not in ("finished", OWN_DIGEST, "step_time")}
-    if isinstance(value, list):  # but the training losses of a history
-        return [without_times(e) for e in value if not (isinstance(e, dict) and {"loss", "step"} <= set(e))]
-    return value
-
-
-def figures(path: Path) -> Any:
-    """Return what must be the same in every build of a file."""
-    if path.name == "sweep.csv":
-        import pandas as pd
-
-        table = pd.read_csv(path)
-        return table[[name for name in table if not name.endswith(TIMES)]].to_csv()
-    if path.name == "history.json":
-        return without_times(json.loads(path.read_text()))
-    if path.name != MANIFEST:
-        return path.read_bytes()
-    manifest = json.loads(path.read_text())
-    for name in ("sweep.csv", "history.json"):  # their times differ, and so do their digests
-        manifest["files"].pop(name, None)
-    manifest["inputs"].pop("model", None)  # the history is among a model's files
-    return without_times(manifest)
-
-
-def listing(folder: Path) -> dict[str, Any]:
-    """Return all files below a folder but locks, by their place, with what must be the same in every build."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.endswith(".lock"))
-    return {path.relative_to(folder).as_posix(): figures(path) for path in files}
-
-
-def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """Return the places of the files that differ."""
-    return [place for place in sorted(expected.keys() | found.keys()) if expected.get(place) != found.get(place)]
-
-
 def restore(older: Stage | None = None, without: Stage | None = None) -> None:
     """Make the artifacts those of the reference, one of them older or missing."""
-    for path in ARTIFACTS.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    empty(ARTIFACTS)
     shutil.copytree(REFERENCE, ARTIFACTS, dirs_exist_ok=True)
     if without:
         shutil.rmtree(without.target)
@@ -257,24 +194,6 @@ def verdict(stage: Stage, profile: Profile, expected: dict[str, Any], had_older:
 
 
 # Campaigns
-
-
-@dataclass
-class Count:
-    """Interruptions made, and those after which all was as it should be."""
-
-    made: int = 0
-    survived: int = 0
-
-    def add(self, problem: str, what: str) -> None:
-        """Count one."""
-        self.made += 1
-        self.survived += not problem
-        if problem:
-            print(f"  FAULT {what}: {problem}", flush=True)
-
-    def __str__(self) -> str:
-        return f"{self.survived} of {self.made}"
 
 
 def kill(stage: Stage, profile: Profile, expected: dict[str, Any], kills: int, generator: random.Random) -> list[Count]:
@@ -361,7 +280,6 @@ def main() -> None:
     encode.SHARD, query_scores.SHARD, doc2query.CPU_SAMPLES = 16, 8, 24
     # tqdm's own lock is shared by all that are forked: one that is killed while it holds it would stop the others.
     tqdm.set_lock(threading.RLock())
-    ARTIFACTS.mkdir()
     profile = prepare(WORK / "source", ARTIFACTS)
     done(lambda: build_all(profile))
     shutil.copytree(ARTIFACTS, REFERENCE, ignore=shutil.ignore_patterns(".*"))
@@ -370,47 +288,22 @@ def main() -> None:
     generator = random.Random(options.seed)
     counts: list[Count] = []
     print(f"{'survived of made':<24}{'at moments':>14}{'at operations':>16}{'full disk':>14}", flush=True)
-    with_full_disk = not options.no_full_disk and mounted()
     for stage in stages(profile):
         if stage.name not in chosen:
             continue
         own = kill(stage, profile, expected, options.kills, generator) if options.kills else [Count(), Count()]
-        if with_full_disk:
-            mount()
-            try:
-                own.append(fill_the_disk(stage, profile, expected))
-            finally:
-                unmount()
+        if not options.no_full_disk:
+            with campaign.small_disk(ARTIFACTS, "64m") as is_here:
+                own += [fill_the_disk(stage, profile, expected)] if is_here else []
         print(f"{stage.name:<24}{own[0]!s:>14}{own[1]!s:>16}{own[2] if len(own) > 2 else '-'!s:>14}", flush=True)
         counts += own
     if not options.no_two_at_once:
         for name, count in at_once(profile, expected, 3).items():
             print(f"{name:<24}{count!s:>14}", flush=True)
             counts.append(count)
-    total = Count(sum(count.made for count in counts), sum(count.survived for count in counts))
+    total = Count(sum(count.made for count in counts), sum(count.withstood for count in counts))
     print(f"{'all':<24}{total!s:>14}")
-    sys.exit(total.survived != total.made)
-
-
-def mount() -> None:
-    """Put a small disk in memory in the place of the artifacts."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "rankscope", ARTIFACTS], check=True, capture_output=True)
-
-
-def unmount() -> None:
-    """Take it away again."""
-    subprocess.run(["umount", ARTIFACTS], check=True)
-
-
-def mounted() -> bool:
-    """Say whether a disk in memory can be mounted here, and tell the user where not."""
-    try:
-        mount()
-    except (OSError, subprocess.CalledProcessError):
-        print("no tmpfs can be mounted here (that needs root): the full disk is left out", flush=True)
-        return False
-    unmount()
-    return True
+    sys.exit(total.withstood != total.made)
 
 
 if __name__ == "__main__":
