@@ -13,20 +13,21 @@ import pandas as pd
 from sentence_transformers import SentenceTransformer
 from transformers import set_seed
 
-from core import artifacts, cli
-from core.ablations_table import FILE, read_ablations, summary
-from core.ann import excluded_positions, search_without
-from core.artifacts import ARTIFACTS, file_digest, writing
-from core.collection import CORPUS, QRELS, TOPICS, Collection, collection_digests, read_built_collection
-from core.encode import encode_texts
-from core.exclusions import EXCLUDED
-from core.finetune import build_model, fit, held_out_evaluator, training_rows
-from core.index import ExactIndex
-from core.measures import evaluate, mean
-from core.models import locate_model, model_digest, pick_device
-from core.profile import FinetuneSettings, Profile
-from core.runs import run_of
-from core.triples import locate_triples, read_triples, split_by_query
+from core.evaluation.ablation_tables import FILE, read_ablations, summary
+from core.evaluation.ann_sweep import excluded_positions, search_without
+from core.evaluation.measures import evaluate, mean
+from core.formats.collections import QRELS, TOPICS, Collection, collection_digests, read_built_collection
+from core.formats.documents import CORPUS
+from core.formats.exclusions import EXCLUDED
+from core.formats.runs import run_of
+from core.formats.triples import locate_triples, read_triples, split_by_query
+from core.indexes.exact import ExactIndex
+from core.retrieval.encoder import encode_texts
+from core.training.bi_encoder import build_model, fit, held_out_evaluator, training_rows
+from core.workspace import artifacts, command_line
+from core.workspace.artifacts import ARTIFACTS, file_digest, writing
+from core.workspace.models import locate_model, model_digest, pick_device
+from core.workspace.profile import FinetuneSettings, Profile
 
 RECIPE = "recipe"
 """The name of the variant with nothing changed."""
@@ -129,14 +130,14 @@ def _figures(
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.ablations`."""
     parser = argparse.ArgumentParser(prog="python -m core.ablations", description=__doc__)
-    cli.add_profile_options(parser)
+    command_line.add_profile_options(parser)
     parser.add_argument("--triples", type=Path, help="file of triples (default: the profile's)")
     options = parser.parse_args(arguments)
-    profile, folder = cli.profile_and_folder(options)
+    profile, folder = command_line.profile_and_folder(options)
     target = run(profile, folder, options.triples, options.device)
     rows, _ = read_ablations(target.name)
     print(summary(rows).round(4).to_string())
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

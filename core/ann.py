@@ -4,7 +4,7 @@ Writes the artifact `ann/<system>`: `sweep.csv`, a row an index and a value of i
 for the live panel. With --size N the system's vectors are simulated to N documents, or N of them drawn where there
 are more (see `core.simulate`), and the artifact is `ann-simulated/<system>-N`.
 
-Recall is computed by similarity (see `core.recall`). For nDCG and for the relevant documents missed, documents of equal
+Recall is computed by similarity (see `core.indexes.recall`). For nDCG and for the relevant documents missed, documents of equal
 similarity are exchanged as exact search has them: which of them an index returns is arbitrary.
 
 Timings are of one thread, or of --threads. Single queries are timed after a warm-up round, all indexes in turns and in
@@ -15,55 +15,35 @@ by side, which their build times show, on machines that share this folder.
 
 import argparse
 import functools
-import json
-import statistics
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-from core import cli, engines
-from core.artifacts import (
-    Manifest,
-    read_manifest,
-    read_whole,
-    rebuild_command,
-    shown,
-    stale_reason,
-    write_text,
+from core.evaluation.ann_sweep import (
+    OWN_GRAPH,
+    SWEEP,
+    _add_ndcg,
+    _build_by_workers,
+    _measure,
+    _similarities,
+    ann_inputs,
+    ann_settings,
+    excluded_positions,
+)
+from core.formats.collections import read_built_collection
+from core.indexes.distinct import distinct_rows
+from core.indexes.simulation import intrinsic_dimension, simulate
+from core.retrieval.encoder import load_vectors, topic_vectors
+from core.workspace import command_line, executors
+from core.workspace.artifacts import (
     writing,
 )
-from core.collection import QRELS, TOPICS, Collection, Topic, collection_digests, read_built_collection
-from core.distinct import distinct_rows
-from core.encode import encode_texts, load_encoder_of, load_vectors
-from core.engines import HERE, Engine, over_shards
-from core.errors import UserError
-from core.exclusions import EXCLUDED
-from core.index import ExactIndex, VectorIndex, nothing_found
-from core.index_kinds import make_index
-from core.measures import Evaluator, evaluate, mean
-from core.profile import IndexSettings, Profile, SystemSettings
-from core.recall import TrueSimilarities, recall_at_k, ties_as_exact
-from core.runs import Scores, run_of
-from core.simulate import intrinsic_dimension, simulate
-from core.timing import PROCEDURE, THREADS, TIMING_PROCEDURE, limited_threads
-
-SWEEP = "sweep.csv"
-OWN_GRAPH = "hnsw"
-"""The index that stays in the artifact."""
-
-
-def topic_vectors(
-    profile: Profile, system: SystemSettings, topics: list[Topic], folder: Path, device: str = "auto"
-) -> np.ndarray:
-    """Encode topics with the model that made the system's vectors under `folder`, float32 [n_topics, dimension]."""
-    texts = [system.query_prefix + topic.text(profile.collection.topic_field) for topic in topics]
-    return encode_texts(load_encoder_of(folder, system, device), texts, "query")
+from core.workspace.errors import UserError
+from core.workspace.executors import HERE, Engine
+from core.workspace.profile import Profile, SystemSettings
+from core.workspace.timing import THREADS
 
 
 def sweep(
@@ -111,298 +91,23 @@ def sweep(
     return target
 
 
-def _build_by_workers(
-    vectors: np.ndarray, similarity: str, profile: Profile, partial: Path, engine: Engine, threads: int
-) -> None:
-    """Have the workers build the profile's indexes, one each at a time, into the folder that they share with us.
-
-    They are measured afterwards, by this process, all in turns.
-    """
-    place = partial / "index-vectors.npy"  # named like what the sweep removes in the end
-    np.save(place, vectors)
-    open_builder = functools.partial(IndexBuilder, place, similarity, profile.ann.seed, partial, threads)
-    for _ in over_shards(engine, open_builder, ((i.kind, i) for i in profile.ann.index), on_gpu=False):
-        pass
-
-
-class IndexBuilder:
-    """What a worker does: it builds indexes of the vectors in a file, and leaves them where the sweep finds them."""
-
-    def __init__(self, place: Path, similarity: str, seed: int, partial: Path, threads: int):
-        self.vectors = np.load(place)
-        self.similarity, self.seed, self.partial, self.threads = similarity, seed, partial, threads
-
-    def __call__(self, settings: IndexSettings) -> None:
-        """Build one, unless it is there."""
-        with limited_threads(self.threads):
-            _built(settings, self.similarity, self.vectors, self.seed, self.partial)
-
-
-def excluded_positions(collection: Collection, ids: list[str]) -> list[set[int]]:
-    """Return, for each topic, the positions of the documents that are left out for it; [] where none is for any."""
-    if not collection.excluded:
-        return []
-    positions = {name: position for position, name in enumerate(ids)}
-    names = [collection.excluded.get(topic.id, set()) for topic in collection.topics]
-    return [{positions[name] for name in own if name in positions} for own in names]
-
-
-def search_without(
-    index: VectorIndex, queries: np.ndarray, k: int, excluded: Sequence[set[int]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Search as `VectorIndex.search`, for the k best documents that are not excluded.
-
-    An index is asked for as many more as a query has excluded documents, which are dropped from what it finds.
-
-    Args:
-        excluded: positions, for each query; [] where none is excluded for any.
-    """
-    if not any(excluded):
-        return index.search(queries, k)
-    positions, similarities = nothing_found(len(queries), k)
-    for more in {len(own) for own in excluded}:
-        rows = [row for row, own in enumerate(excluded) if len(own) == more]
-        for row, found, scores in zip(rows, *index.search(queries[rows], k + more), strict=True):
-            kept = np.flatnonzero(~np.isin(found, list(excluded[row])))[:k]
-            positions[row, : len(kept)], similarities[row, : len(kept)] = found[kept], scores[kept]
-    return positions, similarities
-
-
-def _measure(
-    vectors: np.ndarray,
-    queries: np.ndarray,
-    excluded: Sequence[set[int]],
-    similarity: str,
-    profile: Profile,
-    partial: Path,
-    threads: int,
-) -> list[dict[str, Any]]:
-    """Return a row an index and a value of its dial.
-
-    "found" holds the positions of the best ten, int64 [n_queries, 10], equal ones exchanged as exact search has them.
-    Times are of searches for ten documents, whatever is excluded.
-    """
-    settings = profile.ann
-    exact = ExactIndex(similarity)
-    exact.build(vectors)
-    deep = min(100, len(vectors))
-    truth, _ = search_without(exact, queries, deep, excluded)
-    true_similarities = TrueSimilarities(queries, vectors, similarity)
-    of_truth = true_similarities(truth)
-    points: list[tuple[VectorIndex, int | None]] = []
-    rows: list[dict[str, Any]] = []
-    with limited_threads(threads):
-        for of_kind in [IndexSettings(kind="exact"), *settings.index]:
-            index, seconds, on_disk = _built(of_kind, similarity, vectors, settings.seed, partial)
-            in_memory = index.bytes
-            for value in of_kind.values if index.dial else [None]:
-                points.append((index, value))
-                row: dict[str, Any] = {
-                    "index": of_kind.kind,
-                    "parameters": json.dumps(of_kind.build),
-                    "dial": index.dial,
-                }
-                row |= {"value": value, "build_seconds": seconds, "bytes": in_memory, "disk_bytes": on_disk}
-                rows.append(row)
-        for (index, value), row in zip(tqdm(points, desc="recall", unit="point"), rows, strict=True):
-            _turn(index, value)
-            found, _ = search_without(index, queries, 10, excluded)  # which reads the index into memory
-            row["queries_per_second"] = len(queries) / _batch_seconds(index, queries, settings.repeats)
-            of_found = true_similarities(found)
-            row["recall@10"] = recall_at_k(of_found, of_truth[:, :10])
-            deeper, _ = search_without(index, queries, deep, excluded)
-            row[f"recall@{deep}"] = recall_at_k(true_similarities(deeper), of_truth)
-            lists = zip(found, of_found, truth[:, :10], of_truth[:, :10], strict=True)
-            row["found"] = np.array([ties_as_exact(*of_query) for of_query in lists])
-        for row, milliseconds in zip(rows, _latencies(points, queries, settings.repeats, settings.seed), strict=True):
-            quantiles = np.percentile(milliseconds, [50, 95, 99])
-            row |= dict(zip(("p50_ms", "p95_ms", "p99_ms"), quantiles, strict=True))
-    return rows
-
-
-def _batch_seconds(index: VectorIndex, queries: np.ndarray, repeats: int) -> float:
-    """Return the median seconds of a search for all queries at once."""
-    seconds = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        index.search(queries, 10)
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
-
-
-def _turn(index: VectorIndex, value: int | None) -> None:
-    if value is not None:
-        setattr(index, index.dial, value)
-
-
-def _built(
-    settings: IndexSettings, similarity: str, vectors: np.ndarray, seed: int, partial: Path
-) -> tuple[VectorIndex, float, int]:
-    """Return a built index, the seconds that took and its bytes on disk; one that an interrupted sweep left is read."""
-    parameters = settings.build if settings.kind == "exact" else settings.build | {"seed": seed}
-    index = make_index(settings.kind, similarity, **parameters)
-    place = "-".join([settings.kind, *(f"{name}{value}" for name, value in sorted(settings.build.items()))])
-    path, seconds_path = partial / f"index-{place}", partial / f"index-{place}.seconds"
-    if settings.kind == OWN_GRAPH:
-        path, seconds_path = partial / f"index-{OWN_GRAPH}", partial / f"index-{OWN_GRAPH}.seconds"
-    if seconds_path.exists() and path.exists():
-        with suppress(UserError):  # one that an interruption has cut is built anew
-            index.load(path, vectors)
-            return index, float(seconds_path.read_text()), path.stat().st_size
-    if settings.kind == OWN_GRAPH:  # compiled code is read from disk before the clock starts
-        make_index(OWN_GRAPH, similarity).build(vectors[:50])
-    started = time.perf_counter()
-    index.build(vectors)
-    seconds = time.perf_counter() - started
-    index.save(path)
-    write_text(seconds_path, str(seconds))
-    return index, seconds, path.stat().st_size
-
-
-def _latencies(
-    points: list[tuple[VectorIndex, int | None]], queries: np.ndarray, repeats: int, seed: int
-) -> list[list[float]]:
-    """Return the milliseconds of every single query of each point: [n_points][n_queries * repeats]."""
-    times: list[list[float]] = [[] for _ in points]
-    order = np.random.default_rng(seed)
-    for repeat in tqdm(range(repeats + 1), desc="latency", unit="round"):  # the first round warms up
-        for query in queries:
-            # In a new order each time: a search right after one of the same query in the same index finds its path in
-            # the processor's cache, one right after exact search finds nothing there.
-            for number in order.permutation(len(points)):
-                index, value = points[number]
-                _turn(index, value)
-                started = time.perf_counter()
-                index.search(query[None], 10)
-                if repeat:
-                    times[number].append(1000 * (time.perf_counter() - started))
-    return times
-
-
-def _add_ndcg(rows: list[dict[str, Any]], collection: Collection, ids: list[str]) -> None:
-    """Add nDCG@10 with each index in place of exact search, and the relevant documents that it misses, by topic."""
-    lost_from: dict[str, set[str]] = {}
-    evaluator = Evaluator(collection.qrels, ["nDCG@10"])
-    topics = [topic.id for topic in collection.topics]
-    for row in rows:
-        run = _ranked_run(topics, ids, row["found"])
-        row["nDCG@10"] = mean(evaluator.evaluate(run)["nDCG@10"])
-        relevant = {
-            topic: {d for d in found if collection.qrels.get(topic, {}).get(d, 0) > 0} for topic, found in run.items()
-        }
-        lost_from = lost_from or relevant  # the first row is exact search
-        lost = {topic: sorted(lost_from[topic] - relevant[topic]) for topic in run}
-        row["lost"] = json.dumps({topic: documents for topic, documents in lost.items() if documents})
-
-
-def _ranked_run(topics: list[str], ids: list[str], positions: np.ndarray) -> Scores:
-    """Return positions, int64 [n_topics, k], best first, as a run: scores by rank, so that trec_eval finds no ties."""
-    scores = np.broadcast_to(-np.arange(positions.shape[1], dtype=np.float32), positions.shape)
-    return run_of(topics, ids, positions, scores)
-
-
-def _similarities(
-    collection: Collection,
-    vectors: np.ndarray,
-    queries: np.ndarray,
-    excluded: Sequence[set[int]],
-    ids: list[str],
-) -> dict[str, float]:
-    """Return nDCG@10 by cosine and by dot product, the share of their first ten in common, and the vectors' lengths."""
-    figures, first_ten = {}, []
-    for similarity in ("cosine", "dot"):
-        exact = ExactIndex(similarity)
-        exact.build(vectors)
-        positions, _ = search_without(exact, queries, 10, excluded)
-        first_ten.append(positions)
-        run = _ranked_run([topic.id for topic in collection.topics], ids, positions)
-        figures[f"nDCG@10 by {similarity}"] = mean(evaluate(run, collection.qrels, ["nDCG@10"])["nDCG@10"])
-    lengths = np.linalg.norm(vectors, axis=1)
-    cosines = TrueSimilarities(queries, vectors, "cosine")
-    figures["first ten in common"] = recall_at_k(cosines(first_ten[1]), cosines(first_ten[0]))
-    figures |= {"shortest vector": float(lengths.min()), "longest vector": float(lengths.max())}
-    return {name: round(value, 4) for name, value in figures.items()}
-
-
-def ann_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
-    """Return the settings that shape the sweep, for its manifest."""
-    about = {"similarity": system.similarity, "query_prefix": system.query_prefix, "size": 0}
-    return profile.ann.model_dump() | about | {PROCEDURE: TIMING_PROCEDURE}
-
-
-def ann_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
-    """Return the digests of the collection and the system's vectors."""
-    vectors = read_manifest(folder / "vectors" / system.name).digest
-    return collection_digests(folder, TOPICS, QRELS, EXCLUDED) | {"vectors": vectors}
-
-
-def read_sweep(folder: Path, system: str) -> pd.DataFrame:
-    """Return the sweep of a system of the collection under `folder`, one row an index and a value of its dial.
-
-    Raises:
-        UserError: it is missing or damaged, or of an older version.
-    """
-    return _read(folder / "ann" / system)
-
-
-def read_growth(folder: Path, system: str) -> pd.DataFrame:
-    """Return the sweeps of a system at all sizes that were measured, with the column "documents".
-
-    Raises:
-        UserError: one is damaged or of an older version, or the one of the collection itself is missing.
-    """
-    return pd.concat([_read(target) for target in sweeps_of(folder, system)], ignore_index=True)
-
-
-def measured_sweeps(folder: Path, system: str) -> list[str]:
-    """Return the places of `sweeps_of` that are there, such as "ann/bge" or "ann-simulated/bge-100000"."""
-    return [place.relative_to(folder).as_posix() for place in sweeps_of(folder, system) if place.is_dir()]
-
-
-def sweeps_of(folder: Path, system: str) -> list[Path]:
-    """Return the artifacts of a system's sweeps: of the collection itself first, then of simulated sizes, ascending."""
-    simulated = {path.name.removeprefix(f"{system}-"): path for path in folder.glob("ann-simulated/*")}
-    return [folder / "ann" / system, *(simulated[size] for size in sorted(filter(str.isdecimal, simulated), key=int))]
-
-
-def simulated_sweeps(profile: Profile, folder: Path) -> Iterator[tuple[Path, str | None]]:
-    """Yield the artifact of every sweep of another size, and why it must be made again, None where it is fresh."""
-    for system in profile.system:
-        for target in sweeps_of(folder, system.name)[1:] if system.kind == "dense" else []:
-            settings = ann_settings(profile, system) | {"size": int(target.name.rpartition("-")[2])}
-            try:
-                yield target, stale_reason(target, settings, ann_inputs(system, folder))
-            except UserError:
-                yield target, "an input is missing"
-
-
-def _read(target: Path) -> pd.DataFrame:
-    def read(manifest: Manifest) -> pd.DataFrame:
-        table = pd.read_csv(target / SWEEP)
-        if "dial" not in table:
-            raise UserError(f"{shown(target)} is of an older version; rebuild it with {rebuild_command(target)}")
-        return table.assign(documents=manifest.facts.get("documents"))
-
-    return read_whole(target, read)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.ann`: sweep every dense system of the profile."""
     parser = argparse.ArgumentParser(prog="python -m core.ann", description=__doc__)
-    cli.add_profile_options(parser)
-    cli.add_systems_option(parser)
+    command_line.add_profile_options(parser)
+    command_line.add_systems_option(parser)
     parser.add_argument("--size", type=int, default=0, help="simulate this number of documents, or draw so few of them")
-    cli.add_threads_option(parser)
-    engines.add_options(parser)
+    command_line.add_threads_option(parser)
+    executors.add_options(parser)
     options = parser.parse_args(arguments)
-    profile, folder = cli.profile_and_folder(options)
-    engine, threads = engines.chosen(options), options.threads
-    chosen = [s for s in cli.chosen_systems(profile, options.systems) if s.kind == "dense"]
-    cli.each(
+    profile, folder = command_line.profile_and_folder(options)
+    engine, threads = executors.chosen(options), options.threads
+    chosen = [s for s in command_line.chosen_systems(profile, options.systems) if s.kind == "dense"]
+    command_line.each(
         (s.name, functools.partial(sweep, profile, s, folder, options.device, options.size, engine, threads))
         for s in chosen
     )
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core import ann, bm25, cli, collection, doc2query, encode, evaluate, milvus_index, query_scores, search
-from core.artifacts import (
+from core import ann, bm25, collection, doc2query, encode, evaluate, milvus_index, search
+from core.evaluation.ann_sweep import ann_inputs, ann_settings
+from core.formats.predicted_queries import SCORES_FOLDER
+from core.training import query_scores
+from core.training.t5 import generate_settings
+from core.workspace import command_line
+from core.workspace.artifacts import (
     PROFILE,
     ROOT,
     building,
@@ -22,17 +27,20 @@ from core.artifacts import (
     shown,
     stale_reason,
 )
-from core.errors import UserError, in_words
-from core.expansions import SCORES_FOLDER
-from core.models import find_model, where_to_put
-from core.profile import Profile, SystemSettings
-from core.timing import THREADS
+from core.workspace.errors import UserError, in_words
+from core.workspace.models import find_model, where_to_put
+from core.workspace.profile import Profile, SystemSettings
+from core.workspace.timing import THREADS
 
 STAGES = (
     *("collection", "finetune", "doc2query-model", "doc2query", "encode", "milvus", "query-scores", "bm25"),
     *("search", "evaluate", "ann"),
 )
+
+
 MODEL_STAGES = ("finetune", "doc2query-model")
+
+
 ERRORS = "errors.log"
 """Beside a collection's artifacts: the tracebacks of the last build's unexpected exceptions."""
 
@@ -87,7 +95,7 @@ def steps(
             ),
             lambda: collection.build_collection(profile, folder),
         )
-    chosen = cli.chosen_systems(profile, systems)
+    chosen = command_line.chosen_systems(profile, systems)
     dense = [system for system in chosen if system.kind == "dense"]
     lexical = [system for system in chosen if system.kind == "bm25"]
     filtered = any(system.expanded and system.expansion.keep < 1 for system in lexical)
@@ -103,7 +111,7 @@ def steps(
         yield Step(
             "doc2query",
             folder / "doc2query",
-            lambda: (doc2query.generate_settings(profile.doc2query), doc2query.generate_inputs(profile, folder)),
+            lambda: (generate_settings(profile.doc2query), doc2query.generate_inputs(profile, folder)),
             lambda: doc2query.generate(profile, folder, device),
             needs,
         )
@@ -209,7 +217,7 @@ def _ann_step(profile: Profile, system: SystemSettings, folder: Path, device: st
     return Step(
         "ann",
         folder / "ann" / system.name,
-        lambda: (ann.ann_settings(profile, system), ann.ann_inputs(system, folder)),
+        lambda: (ann_settings(profile, system), ann_inputs(system, folder)),
         lambda: ann.sweep(profile, system, folder, device, threads=threads),
         (folder / "vectors" / system.name,),
     )
@@ -260,7 +268,7 @@ def build(
     other = collection.other_source(profile.collection, folder)
     if other and not replace:
         raise UserError(other)
-    profile = profile if other else cli.with_imported_runs(profile, folder)
+    profile = profile if other else command_line.with_imported_runs(profile, folder)
     planned = steps(profile, folder, device, triples, systems, threads)
     chosen = [step for step in planned if only in (None, step.stage) and step.stage not in without]
     say(f"Plan for {shown(folder)}:")
@@ -276,7 +284,7 @@ def build(
     with building(folder):
         saved = folder / PROFILE
         before = saved.read_bytes() if saved.is_file() else None
-        cli.save_profile(profile, folder)
+        command_line.save_profile(profile, folder)
         finish_seals(folder)
         finish_seals(folder.parent / "models")
         (folder / ERRORS).unlink(missing_ok=True)

@@ -10,17 +10,19 @@ import argparse
 import shutil
 from pathlib import Path
 
-from core import artifacts, cli
-from core.artifacts import PROFILE, building, file_digest, is_whole, read_manifest, shown, writing
-from core.collection import CORPUS, QRELS, TOPICS, read_built_collection, write_topics
-from core.errors import UserError
 from core.evaluate import evaluate_systems
-from core.exclusions import EXCLUDED, write_excluded
+from core.formats.collections import QRELS, TOPICS, read_built_collection
+from core.formats.documents import CORPUS
+from core.formats.exclusions import EXCLUDED, write_excluded
+from core.formats.qrels import Qrels, read_qrels, write_qrels
+from core.formats.runs import FILE, Scores, built_run, ranked, write_run
+from core.formats.topics import write_topics
 from core.import_runs import refuse_unfinished_build, undone_on_failure
-from core.names import collection_name_problem
-from core.profile import CollectionSettings, Profile, SystemSettings, read_profile
-from core.qrels import Qrels, read_qrels, write_qrels
-from core.runs import FILE, Scores, built_run, ranked, write_run
+from core.workspace import artifacts, command_line
+from core.workspace.artifacts import PROFILE, building, file_digest, is_whole, read_manifest, shown, writing
+from core.workspace.errors import UserError
+from core.workspace.names import collection_name_problem
+from core.workspace.profile import CollectionSettings, Profile, SystemSettings, read_profile
 
 
 def derive(source: str, name: str, qrels: Path, residual: bool = False) -> Path:
@@ -64,7 +66,7 @@ def derive(source: str, name: str, qrels: Path, residual: bool = False) -> Path:
             write_qrels(partial / QRELS, judgments)
             write_excluded(partial / EXCLUDED, {t: by for t, by in collection.excluded.items() if t in judgments})
         derived = _with_runs(profile, original, folder, collection.qrels if residual else {})
-        cli.save_profile(derived, folder)
+        command_line.save_profile(derived, folder)
         evaluate_systems(derived, folder)
     return folder
 
@@ -115,4 +117,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -18,25 +18,31 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from core import artifacts, cli, engines
-from core.artifacts import ROOT, file_digest, writing
-from core.collection import collection_digests, read_built_collection
-from core.documents import CORPUS, Document, shards
-from core.engines import HERE, Engine, over_shards
-from core.errors import UserError
-from core.expansions import read_progress, write_expansions
-from core.models import check_finite, digest_if_here, load_t5, locate_model, model_digest, pick_device, shown_model
-from core.profile import Doc2querySettings, Profile
-from core.training_history import last_checkpoint
-from core.triples import Triple, locate_triples, read_triples, split_by_query
+from core.formats.collections import collection_digests, read_built_collection
+from core.formats.documents import CORPUS, shards
+from core.formats.predicted_queries import read_progress, write_expansions
+from core.formats.triples import locate_triples, read_triples, split_by_query
+from core.training.histories import last_checkpoint
+from core.workspace import artifacts, command_line, executors
+from core.workspace.artifacts import ROOT, file_digest, writing
+from core.workspace.errors import UserError
+from core.workspace.executors import HERE, Engine, over_shards
+from core.workspace.models import (
+    check_finite,
+    digest_if_here,
+    load_t5,
+    locate_model,
+    model_digest,
+    pick_device,
+    shown_model,
+)
+from core.workspace.profile import Profile
 
 # torch, datasets and transformers are imported where they are used: they take seconds, and who only asks what the
 # expansions are made from (a plan, the Artifacts page) needs none of them.
 if TYPE_CHECKING:
-    from datasets import Dataset
-
-CPU_SAMPLES, GPU_SAMPLES = 320, 4096
-"""Queries that are written at a time."""
+    pass
+from core.training.t5 import CPU_SAMPLES, GPU_SAMPLES, _pairs, generate_settings, open_predictor, train_settings
 
 # Training
 
@@ -54,7 +60,7 @@ def train(profile: Profile, triples_file: Path | None = None, device: str = "aut
         set_seed,
     )
 
-    from core.length_batches import TrainerByLength
+    from core.training.length_batches import TrainerByLength
 
     settings = profile.doc2query
     triples_file = triples_file or locate_triples(profile.triples.source, ROOT / "artifacts" / "downloads")
@@ -118,73 +124,6 @@ def train(profile: Profile, triples_file: Path | None = None, device: str = "aut
     return folder
 
 
-def train_settings(settings: Doc2querySettings) -> dict[str, Any]:
-    """Return the settings that shape the trained T5, for its manifest."""
-    names = ("epochs", "batch", "learning_rate", "schedule", "warmup", "evaluate_every", "patience", "precision")
-    return {name: getattr(settings, name) for name in (*names, "max_document_tokens", "max_query_tokens", "seed")}
-
-
-def _pairs(tokenizer: Any, triples: list[Triple], settings: Doc2querySettings) -> "Dataset":
-    from datasets import Dataset
-
-    pairs = sorted({(triple.relevant, triple.query) for triple in triples})
-    sources = tokenizer([p for p, _ in pairs], truncation=True, max_length=settings.max_document_tokens)
-    targets = tokenizer([q for _, q in pairs], truncation=True, max_length=settings.max_query_tokens)
-    columns = {"input_ids": sources["input_ids"], "attention_mask": sources["attention_mask"]}
-    return Dataset.from_dict(columns | {"labels": targets["input_ids"], "length": list(map(len, sources["input_ids"]))})
-
-
-# Generation
-
-
-class QueryPredictor:
-    """A trained T5 that writes queries for documents."""
-
-    def __init__(self, folder: Path, settings: Doc2querySettings, device: str = "auto"):
-        """Load the model from a `from_pretrained` folder.
-
-        Raises:
-            UserError: it is no T5, or not whole.
-        """
-        self.settings, self.device = settings, pick_device(device)
-        model, self.tokenizer = load_t5(settings.model, folder, settings.precision)
-        self.model = model.to(self.device).eval()
-        self.written = 0
-        """Tokens that were predicted so far."""
-
-    def tokens(self, documents: list[Document]) -> list[list[int]]:
-        """Return each document's input tokens, cut to the settings' limit."""
-        texts = [document.full_text for document in documents]
-        return self.tokenizer(texts, truncation=True, max_length=self.settings.max_document_tokens)["input_ids"]
-
-    def __call__(self, documents: list[Document]) -> tuple[dict[str, list[str]], int]:
-        """Return each document's queries, and how many tokens that were."""
-        names, before = [document.id for document in documents], self.written
-        queries = self.predict(names, self.tokens(documents))
-        return dict(zip(names, queries, strict=True)), self.written - before
-
-    def predict(self, document_ids: list[str], tokens: list[list[int]]) -> list[list[str]]:
-        """Write `settings.queries` queries for each document of one batch."""
-        from core.sampling import sample, sample_keys
-
-        settings, samples = self.settings, self.settings.queries
-        batch = self.tokenizer.pad({"input_ids": tokens}, return_tensors="pt").to(self.device)
-        keys = sample_keys(settings.seed, document_ids, samples).to(self.device)
-        output = sample(self.model, dict(batch), keys, settings.top_k, settings.temperature, settings.max_query_tokens)
-        self.written += int((output != self.model.config.pad_token_id).sum())
-        queries = self.tokenizer.batch_decode(output.flatten(0, 1), skip_special_tokens=True)
-        return [[query.strip() for query in queries[i : i + samples]] for i in range(0, len(queries), samples)]
-
-
-def open_predictor(settings: Doc2querySettings, device: str = "auto") -> QueryPredictor:
-    """Load the T5 of a profile.
-
-    Raises:
-        UserError: it is not to be had, or no T5.
-    """
-    return QueryPredictor(locate_model(settings.model), settings, device)
-
-
 def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 0, engine: Engine = HERE) -> Path:
     """Write `expansions.jsonl` for the built collection under `folder`: one line a document, {"_id", "queries"}.
 
@@ -235,12 +174,6 @@ def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 
     return folder / "doc2query"
 
 
-def generate_settings(settings: Doc2querySettings) -> dict[str, Any]:
-    """Return the settings that shape the predicted queries, for their manifest."""
-    names = ("max_document_tokens", "max_query_tokens", "queries", "top_k", "temperature", "precision", "seed")
-    return {name: getattr(settings, name) for name in names}
-
-
 def generate_inputs(profile: Profile, folder: Path) -> dict[str, str]:
     """Return the digests of collection and T5; the T5's is "" where it is not on this machine."""
     return collection_digests(folder, CORPUS) | {"model": digest_if_here(profile.doc2query.model)}
@@ -250,25 +183,25 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.doc2query train|generate|score|quality`."""
     parser = argparse.ArgumentParser(prog="python -m core.doc2query", description=__doc__)
     parser.add_argument("verb", choices=("train", "generate", "score", "quality"))
-    cli.add_profile_options(parser)
+    command_line.add_profile_options(parser)
     parser.add_argument("--triples", type=Path, help="file of triples for train and quality (default: the profile's)")
     parser.add_argument("--batch", type=int, default=0, help="documents at a time in generation")
-    engines.add_options(parser)
+    executors.add_options(parser)
     options = parser.parse_args(arguments)
-    profile, folder = cli.profile_and_folder(options)
+    profile, folder = command_line.profile_and_folder(options)
     if options.verb == "train":
         print(train(profile, options.triples, options.device))
     elif options.verb == "generate":
-        print(generate(profile, folder, options.device, options.batch, engines.chosen(options)))
+        print(generate(profile, folder, options.device, options.batch, executors.chosen(options)))
     elif options.verb == "score":
-        from core.query_scores import score
+        from core.training.query_scores import score
 
         print(score(profile, folder, options.device))
     else:
-        from core.query_quality import quality
+        from core.training.query_quality import quality
 
         print(quality(profile, options.triples, options.device))
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -15,22 +15,19 @@ from typing import Any
 
 import pandas as pd
 
-from core import cli
-from core.artifacts import open_artifact, read_whole, record_failure, versions, writing
-from core.collection import QRELS, TOPICS, Collection, collection_digests, read_built_collection
-from core.errors import UserError, in_words
-from core.exclusions import EXCLUDED
-from core.given_runs import add_excluded_option, given_exclusions, read_given_run
-from core.measures import Evaluator, PerTopic, evaluate, interpolated_precision, mean
-from core.models import find_model
-from core.profile import Profile
-from core.qrels import read_qrels
-from core.runs import Run, built_run, run_names
-from core.systems import find_settings
-
-MEASURES_FILE, AGREEMENT_FILE = "measures.csv", "sentence_transformers.csv"
-AGREEMENT = {"nDCG@10": "ndcg@10", "P@10": "precision@10", "R@100": "recall@100", "AP": "map", "RR": "mrr"}
-"""Our measure -> sentence-transformers' name of the same, both with binary relevance, AP and RR to the run's depth."""
+from core.evaluation.given_runs import add_excluded_option, given_exclusions, read_given_run
+from core.evaluation.measures import Evaluator, PerTopic, evaluate, interpolated_precision, mean
+from core.evaluation.stored_measures import AGREEMENT, AGREEMENT_FILE, MEASURES_FILE, read_table, tidy
+from core.formats.collections import QRELS, TOPICS, Collection, collection_digests, read_built_collection
+from core.formats.exclusions import EXCLUDED
+from core.formats.qrels import read_qrels
+from core.formats.runs import Run, built_run, run_names
+from core.retrieval.systems import find_settings
+from core.workspace import command_line
+from core.workspace.artifacts import open_artifact, read_whole, record_failure, versions, writing
+from core.workspace.errors import UserError, in_words
+from core.workspace.models import find_model
+from core.workspace.profile import Profile
 
 EVALUATED_BY = "pytrec-eval-terrier"
 """The library whose version decides whether figures are taken over."""
@@ -64,7 +61,7 @@ def evaluate_systems(profile: Profile, folder: Path, keep: bool = False) -> Path
                     values = evaluator.evaluate(run.scores)
                 except Exception as error:  # one system's run, whatever is wrong with it, takes no other's measures
                     failures[system.name] = in_words(error)
-                    cli.note(f"{system.name} is not evaluated: {in_words(error)}")
+                    command_line.note(f"{system.name} is not evaluated: {in_words(error)}")
                     del inputs[system.name]  # so that the measures are stale, and this is tried again
                     continue
                 if system.kind == "dense" and not agreed:
@@ -81,20 +78,6 @@ def evaluate_systems(profile: Profile, folder: Path, keep: bool = False) -> Path
     for system in profile.system:
         record_failure(folder, folder / "measures" / system.name, failures.get(system.name))
     return folder / "measures"
-
-
-def read_table(measures: Path, name: str) -> pd.DataFrame:
-    """Read a table of the artifact `measures`: topic "NA" is a topic, and topic "007" is not topic 7."""
-    return pd.read_csv(measures / name, dtype={"topic": str, "system": str}, keep_default_na=False)
-
-
-def tidy(collection: str, system: str, values: PerTopic) -> list[tuple[str, str, str, str, float]]:
-    """Return measures as rows (collection, system, topic, measure, value)."""
-    return [
-        (collection, system, topic, measure, value)
-        for measure, by_topic in values.items()
-        for topic, value in by_topic.items()
-    ]
 
 
 def measures_settings(profile: Profile) -> dict[str, Any]:
@@ -158,7 +141,7 @@ def _sentence_transformers_rows(
 ) -> AgreementRows:
     if find_model(find_settings(profile, system).model) is None:
         return []  # nothing is downloaded for this; the measures of its run do not need the model
-    from core.sentence_transformers_check import evaluator_figures
+    from core.evaluation.cross_checks import evaluator_figures
 
     binary = {t: {d: int(grade > 0) for d, grade in by.items()} for t, by in collection.qrels.items()}
     binary = {topic: judgments for topic, judgments in binary.items() if any(judgments.values())}
@@ -170,7 +153,7 @@ def _sentence_transformers_rows(
     except UserError:
         return []  # nor the vectors
     except Exception as error:  # a fault of the second opinion takes no measure away
-        cli.note(f"{system} is not checked by sentence-transformers: {in_words(error)}")
+        command_line.note(f"{system} is not checked by sentence-transformers: {in_words(error)}")
         return []
     return [(system, name, mean(ours[name]), theirs[their_name]) for name, their_name in AGREEMENT.items()]
 
@@ -178,7 +161,7 @@ def _sentence_transformers_rows(
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.evaluate`."""
     parser = argparse.ArgumentParser(prog="python -m core.evaluate", description=__doc__)
-    cli.add_profile_options(parser)
+    command_line.add_profile_options(parser)
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="TREC runs, plain or .gz")
     parser.add_argument("--qrels", type=Path, help="qrels for them, TREC or BEIR form, plain or .gz")
     parser.add_argument("--measures", help="comma-separated, e.g. nDCG@10,P@20,AP (default: the profile's)")
@@ -190,7 +173,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--per-topic", action="store_true", help="print the topics' values too")
     add_excluded_option(parser)
     options = parser.parse_args(arguments)
-    profile, folder = cli.profile_and_folder(options)
+    profile, folder = command_line.profile_and_folder(options)
     if not options.runs:
         print(evaluate_systems(profile, folder))
         return
@@ -222,4 +205,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -4,85 +4,41 @@ Either added to a collection that was built here, or opened by themselves with t
 """
 
 import argparse
-import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from core import artifacts, cli
-from core.artifacts import PROFILE, building, file_digest, is_whole, read_manifest, remove_tree, shown, writing
-from core.collection import read_built_collection, read_built_topics, write_topics
-from core.errors import UserError
 from core.evaluate import evaluate_systems
-from core.exclusions import EXCLUDED, own_documents, write_excluded
-from core.lines import is_clutter, regular_file
-from core.names import collection_name_problem, name_problem, safe_name
-from core.profile import CollectionSettings, Profile, SystemSettings, read_profile
-from core.qrels import Qrels, is_qrels_line, read_qrels, write_qrels
-from core.run_check import read_checked
-from core.runs import FILE, first_lines, is_run, ranked, run_names, write_run
-from core.topics import Topic, named, read_topics
+from core.formats.collections import read_built_collection, read_built_topics
+from core.formats.exclusions import EXCLUDED, own_documents, write_excluded
+from core.formats.found_runs import find_runs
+from core.formats.qrels import Qrels, read_qrels, write_qrels
+from core.formats.run_validation import read_checked
+from core.formats.runs import FILE, ranked, run_names, write_run
+from core.formats.topics import Topic, named, read_topics, write_topics
+from core.workspace import artifacts, command_line
+from core.workspace.artifacts import (
+    PROFILE,
+    building,
+    file_digest,
+    is_whole,
+    read_manifest,
+    remove_tree,
+    shown,
+    writing,
+)
+from core.workspace.errors import UserError
+from core.workspace.names import collection_name_problem, name_problem, safe_name
+from core.workspace.profile import CollectionSettings, Profile, SystemSettings, read_profile
 
 TOLD = 20
 """How many of the files that a folder holds beside its runs are named."""
 
 
-def find_runs(paths: Iterable[Path], others: Collection[Path] = ()) -> tuple[list[Path], list[str]]:
-    """Return the run files among the paths, and a sentence on each file that was left out.
-
-    Files are taken as they are; of folders, with all that is in them, every file whose first line is one of a run.
-    Hidden files are passed over without a word, and so are `others`, whose use is known.
-
-    Raises:
-        UserError: there is none.
-    """
-    found: list[Path] = []
-    left_out: list[str] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        for file in _files_under(path):
-            if file.exists() and any(file.samefile(other) for other in others if other.exists()):
-                continue
-            if problem := _no_run(file):
-                left_out.append(f"{file.relative_to(path).as_posix()}: {problem}")
-            else:
-                found.append(file)
-    if not found:
-        why = f"; {left_out[0]}" if left_out else ""
-        raise UserError(f"no run in this folder: lines of topic, Q0, document, rank, score, tag are expected{why}")
-    return found, left_out
-
-
-def _files_under(folder: Path) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not is_clutter(Path(name)))
-        yield from (Path(place, name) for name in sorted(files) if not is_clutter(Path(name)))
-
-
-def _no_run(path: Path) -> str:
-    """Say why a file of a folder is taken for no run, "" where it is one."""
-    if path.suffix == ".gz" and path.with_suffix("").is_file():
-        return f"{path.with_suffix('').name} is there, too, and is taken"
-    try:
-        lines = first_lines(regular_file(path), 2)
-    except UserError as error:
-        return str(error).removeprefix(f"{path}: ").removeprefix(f"{path.name}: ")
-    if not lines:
-        return "empty"
-    if is_run(lines):
-        return ""
-    number, columns = lines[0]
-    if is_qrels_line(columns):
-        return "looks like qrels; give them with --qrels"
-    return f"not a run (line {number} is not topic, Q0, document, rank, score, tag)"
-
-
 def topics_for(qrels: Qrels, path: Path | None) -> list[Topic]:
-    """Return a topic for every judged one: from a file (see `core.topics`), or with its number for a text."""
+    """Return a topic for every judged one: from a file (see `core.formats.topics`), or with its number for a text."""
     if path is None:
         return [Topic(topic, topic, f"topic {topic}") for topic in qrels]
     topics = read_topics(path, set(qrels), set(), drop_unjudged=True)
@@ -110,7 +66,7 @@ def import_runs(
         topics: the texts of the topics; the same holds for them.
         by_rank: follow the rank column, for files whose scores were rounded.
         names: what the runs are called, where it is not what their files are.
-        ignore_identical_ids: of a new collection, see `core.profile.CollectionSettings`.
+        ignore_identical_ids: of a new collection, see `core.workspace.profile.CollectionSettings`.
         optional: those of the files that are left out, with a note, where they cannot be read as runs.
         replace: whether a run takes the place of an imported one of its name, or is refused.
 
@@ -144,10 +100,10 @@ def import_runs(
                 write_run(partial / FILE, run, ((topic, ranked(by_document)) for topic, by_document in scores.items()))
         if not imported:
             raise UserError(f"no run could be imported: {notes[0]}")
-        cli.save_profile(profile, folder)
+        command_line.save_profile(profile, folder)
         evaluate_systems(profile, folder, keep=True)
     for note in notes:
-        cli.note(note)
+        command_line.note(note)
     return folder
 
 
@@ -206,7 +162,7 @@ def remove_run(name: str, run: str) -> None:
         # The files first: on a full disk, they make room for the profile.
         if (folder / "runs" / run).exists():
             shutil.rmtree(folder / "runs" / run)
-        cli.save_profile(profile, folder)
+        command_line.save_profile(profile, folder)
         try:
             evaluate_systems(profile, folder, keep=True)
         except UserError as error:
@@ -304,7 +260,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--topics", type=Path, help="texts of the topics: BEIR's queries.jsonl, id TAB text, TREC XML or SGML"
     )
     parser.add_argument("--by-rank", action="store_true", help="follow the rank column, not the scores")
-    cli.add_identical_ids_option(parser)
+    command_line.add_identical_ids_option(parser)
     options = parser.parse_args(arguments)
     given = [path for path in (options.qrels, options.topics) if path]
     runs, left_out = find_runs(options.runs, given)
@@ -318,11 +274,11 @@ def main(arguments: list[str] | None = None) -> None:
         optional=set(runs) - set(options.runs),
     )
     for sentence in left_out[:TOLD]:
-        cli.note(f"left out: {sentence}")
+        command_line.note(f"left out: {sentence}")
     if len(left_out) > TOLD:
-        cli.note(f"left out: {len(left_out) - TOLD} more files")
+        command_line.note(f"left out: {len(left_out) - TOLD} more files")
     print(shown(folder))
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

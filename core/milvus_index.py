@@ -11,214 +11,15 @@ As a command it makes the artifact `milvus/<system>` of every dense system of th
 
 import argparse
 import functools
-import hashlib
-import importlib.util
-import json
-import logging
 import os
-import tarfile
-import tempfile
-import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from core import cli
-from core.artifacts import Manifest, read_manifest, read_whole, value_digest, writing
-from core.encode import load_vectors
-from core.errors import UserError
-from core.hnswlib_index import graph_bytes
-from core.index import as_queries, check_beside, nothing_found, of_one_length, write_beside
-from core.profile import Profile, SystemSettings
-
-URI, TOKEN = "RANKSCOPE_MILVUS_URI", "RANKSCOPE_MILVUS_TOKEN"
-FILE = "index"
-BATCH = 1000
-"""Vectors of one request: half a megabyte each way at 128 dimensions, and below Milvus' limit at 4,096."""
-SECONDS = 20.0
-"""How long a server may take to answer a search; to build an index, `BUILD_SECONDS`."""
-BUILD_SECONDS = 24 * 3600.0
-MOST = 16_384
-"""The most neighbours that Milvus returns for a query."""
-
-
-class MilvusIndex:
-    """HNSW (Malkov & Yashunin, 2018) in Milvus; the parameters are those of `core.hnswlib_index`."""
-
-    dial = "ef"
-
-    def __init__(
-        self, similarity: str, connections: int = 16, ef_construction: int = 200, ef: int = 80, seed: int = 13
-    ):
-        """Take "cosine" or "dot"; Milvus draws its own random numbers, `seed` is there as other graphs have it."""
-        self.similarity, self.connections, self.ef_construction = similarity, connections, ef_construction
-        self.ef, self.seed = ef, seed
-        self.metric = "COSINE" if similarity == "cosine" else "IP"
-        self._client: Any = None
-
-    def build(self, vectors: np.ndarray) -> None:
-        """See `VectorIndex`.
-
-        Raises:
-            UserError: Milvus is not installed, or the server is not reached or gives up.
-        """
-        self.vectors = vectors
-        rows = vectors if self.similarity == "cosine" else of_one_length(vectors, self.similarity)
-        self.documents, self.dimension = rows.shape
-        self._open()
-        settings = [self.similarity, self.connections, self.ef_construction]
-        self.name = f"rankscope_{value_digest([_digest(rows), *settings])[:16]}"
-        with _one_sentence("building the index"):
-            from pymilvus import DataType
-
-            if self._client.has_collection(self.name):
-                self._client.drop_collection(self.name)
-            schema = self._client.create_schema(auto_id=False)
-            schema.add_field("id", DataType.INT64, is_primary=True)
-            schema.add_field("vector", DataType.FLOAT_VECTOR, dim=self.dimension)
-            parameters = {"M": self.connections, "efConstruction": self.ef_construction}
-            graph = self._client.prepare_index_params()
-            graph.add_index("vector", index_type="HNSW", metric_type=self.metric, params=parameters)
-            self._client.create_collection(self.name, schema=schema, consistency_level="Strong", timeout=SECONDS)
-            for begin in range(0, self.documents, BATCH):
-                batch = np.asarray(rows[begin : begin + BATCH], np.float32)
-                self._client.insert(
-                    self.name, [{"id": begin + i, "vector": row} for i, row in enumerate(batch)], timeout=BUILD_SECONDS
-                )
-            self._client.flush(self.name, timeout=BUILD_SECONDS)
-            self._client.create_index(self.name, graph, timeout=BUILD_SECONDS)
-            self._client.load_collection(self.name, timeout=BUILD_SECONDS)
-
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """See `VectorIndex`.
-
-        Raises:
-            UserError: the queries are of another dimension, or the server does not answer.
-        """
-        given = queries if self.similarity == "cosine" else as_queries(queries, self.similarity)
-        if given.shape[1] != self.dimension:
-            more = int(self.similarity == "dot")
-            raise UserError(
-                f"the query's vector has {queries.shape[1]} dimensions, those in Milvus have {self.dimension - more}; "
-                "the index was made with another model"
-            )
-        positions, similarities = nothing_found(len(queries), k)
-        wanted = min(k, self.documents, MOST)
-        if not wanted:
-            return positions, similarities
-        parameters = {"metric_type": self.metric, "params": {"ef": max(self.ef, wanted)}}
-        with _one_sentence("searching"):
-            found = self._client.search(
-                self.name,
-                list(np.ascontiguousarray(given, np.float32)),
-                limit=wanted,
-                search_params=parameters,
-                output_fields=["id"],
-                timeout=SECONDS,
-            )
-        for row, hits in enumerate(found):
-            positions[row, : len(hits)] = [hit["id"] for hit in hits]
-            similarities[row, : len(hits)] = [hit["distance"] for hit in hits]
-        return positions, similarities
-
-    def save(self, path: Path) -> None:
-        """See `VectorIndex`: an embedded index is packed, of a served one the file holds the collection's name."""
-        if self._folder is None:
-            path.write_text(json.dumps({"collection": self.name}), encoding="utf-8")
-        else:
-            with tarfile.open(path, "w") as archive:
-                archive.add(self._folder.name, arcname=".")
-        write_beside(path, self.documents, self.dimension)
-
-    def load(self, path: Path, vectors: np.ndarray) -> None:
-        """See `VectorIndex`; an embedded index is unpacked into a temporary folder, where Milvus may write.
-
-        Raises:
-            UserError: the file is damaged, or the index is not on the server, or not of such vectors.
-        """
-        self.vectors = vectors
-        self.documents, self.dimension = len(vectors), vectors.shape[1] + (self.similarity == "dot")
-        check_beside(path, self.documents, self.dimension)
-        if tarfile.is_tarfile(path):
-            self._open(path)
-        elif not os.environ.get(URI):
-            raise UserError(f"this index is on a Milvus server; name it in {URI}")
-        else:
-            self._open()
-        with _one_sentence("opening the index"):
-            if self._folder is None:
-                self.name = json.loads(path.read_text(encoding="utf-8"))["collection"]
-            else:
-                self.name = self._client.list_collections()[0]
-            if not self._client.has_collection(self.name):
-                raise UserError(f"the Milvus server no longer has the collection {self.name}; build the index again")
-            fields = self._client.describe_collection(self.name)["fields"]
-            dimension = next(int(field["params"]["dim"]) for field in fields if field["name"] == "vector")
-            if dimension != self.dimension:
-                raise UserError(f"the Milvus collection has {dimension} dimensions, the vectors {self.dimension}")
-            self._client.load_collection(self.name, timeout=BUILD_SECONDS)
-
-    def _open(self, packed: Path | None = None) -> None:
-        """Connect to the server that the environment names, or to a Milvus of our own in a temporary folder."""
-        if importlib.util.find_spec("pymilvus") is None:
-            raise UserError("Milvus' client is not installed; pip install -r requirements-scale.txt")
-        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-        logging.getLogger("milvus_lite").setLevel(logging.CRITICAL)
-        uri = os.environ.get(URI) if packed is None else None
-        self._folder = None if uri else tempfile.TemporaryDirectory(prefix="milvus-", ignore_cleanup_errors=True)
-        if self._folder is not None:
-            if importlib.util.find_spec("milvus_lite") is None:
-                raise UserError(f"milvus-lite is not installed, and {URI} names no server; see requirements-scale.txt")
-            if packed is not None:
-                with tarfile.open(packed) as archive:
-                    archive.extractall(self._folder.name, filter="data")
-            uri = str(Path(self._folder.name) / "milvus.db")
-        with _one_sentence("connecting"):
-            from pymilvus import MilvusClient
-
-            self._client = MilvusClient(uri=uri, token=os.environ.get(TOKEN, ""), timeout=SECONDS)
-        weakref.finalize(self, _close, self._client, self._folder, uri)
-
-    @property
-    def bytes(self) -> int:
-        """See `VectorIndex`: as of hnswlib's graph; Milvus does not say."""
-        return graph_bytes(self.documents, self.dimension, self.connections)
-
-
-def _close(client: Any, folder: tempfile.TemporaryDirectory[str] | None, uri: str | None) -> None:
-    with suppress(Exception):  # a server that is gone needs no goodbye
-        client.close()
-    if folder is not None:
-        with suppress(Exception):
-            from milvus_lite.server_manager import server_manager_instance
-
-            server_manager_instance.release_server(uri)
-        folder.cleanup()
-
-
-@contextmanager
-def _one_sentence(doing: str) -> Iterator[None]:
-    """Make one sentence of what Milvus raises; its own message may hold the URI, and with it a password."""
-    try:
-        yield
-    except UserError:
-        raise
-    except Exception as error:  # of pymilvus, of gRPC, and of what a wrong URI runs into
-        where = f"the Milvus server that {URI} names" if os.environ.get(URI) else "the embedded Milvus"
-        raise UserError(
-            f"{where} failed while {doing} ({type(error).__name__}); see that it runs, and that URI and token are right"
-        ) from None
-
-
-def _digest(rows: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    for begin in range(0, len(rows), BATCH):
-        digest.update(np.ascontiguousarray(rows[begin : begin + BATCH], np.float32).data)
-    return digest.hexdigest()
-
+from core.indexes.milvus import FILE, URI, MilvusIndex
+from core.retrieval.encoder import load_vectors
+from core.workspace import command_line
+from core.workspace.artifacts import read_manifest, writing
+from core.workspace.profile import Profile, SystemSettings
 
 # The stage
 
@@ -250,33 +51,17 @@ def served_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
     return {"vectors": read_manifest(folder / "vectors" / system.name).digest}
 
 
-def open_served(system: SystemSettings, folder: Path, vectors: np.ndarray) -> MilvusIndex:
-    """Open the artifact `milvus/<system>`.
-
-    Raises:
-        UserError: it is missing or damaged, or Milvus does not answer.
-    """
-    target = folder / "milvus" / system.name
-
-    def read(_: Manifest) -> MilvusIndex:
-        index = MilvusIndex(system.similarity)
-        index.load(target / FILE, vectors)
-        return index
-
-    return read_whole(target, read)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.milvus_index`."""
     parser = argparse.ArgumentParser(prog="python -m core.milvus_index", description=__doc__)
-    cli.add_profile_options(parser)
-    cli.add_systems_option(parser)
+    command_line.add_profile_options(parser)
+    command_line.add_systems_option(parser)
     options = parser.parse_args(arguments)
-    profile, folder = cli.profile_and_folder(options)
-    dense = [system for system in cli.chosen_systems(profile, options.systems) if system.kind == "dense"]
+    profile, folder = command_line.profile_and_folder(options)
+    dense = [system for system in command_line.chosen_systems(profile, options.systems) if system.kind == "dense"]
     served = [system for system in dense if system.engine == "milvus"]
-    cli.each((system.name, functools.partial(serve, profile, system, folder)) for system in served)
+    command_line.each((system.name, functools.partial(serve, profile, system, folder)) for system in served)
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -9,47 +9,22 @@ batch is made of groups of near neighbours: the other documents of a query's gro
 """
 
 import argparse
-import functools
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from core import cli
-from core.artifacts import Manifest, read_manifest, read_whole, writing
-from core.bm25 import load_index
-from core.collection import CORPUS, collection_digests, read_built_collection
-from core.encode import Encoder, encode_to_file, load_encoder_of, load_vectors, new_rows
-from core.errors import UserError
-from core.expansions import read_expansions
-from core.index import unit_rows
-from core.profile import Profile, PseudoLabelSettings, SystemSettings
-from core.systems import find_settings
-from core.triples import is_held_out
-
-BATCHES, SCORES = "batches.jsonl", "scores.npy"
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Documents, the queries predicted for each, and what the teacher says.
-
-    Attributes:
-        documents: ids of the documents, the shortest first.
-        queries: as many queries for each document, [n_documents][n_queries].
-        scores: the teacher's score of every query of every document for every document, float32
-            [n_documents, n_queries, n_documents].
-        held_out: whether it is for validation; its documents are in no other batch.
-    """
-
-    documents: list[str]
-    queries: list[list[str]]
-    scores: np.ndarray
-    held_out: bool
+from core.formats.collections import collection_digests, read_built_collection
+from core.formats.documents import CORPUS
+from core.formats.predicted_queries import read_expansions
+from core.retrieval.encoder import new_rows
+from core.training.pseudo_labels import BATCHES, SCORES, Teacher, _batches, _first_queries, _teachers
+from core.workspace import command_line
+from core.workspace.artifacts import read_manifest, writing
+from core.workspace.errors import UserError
+from core.workspace.profile import Profile
 
 
 def label(profile: Profile, folder: Path, device: str = "auto") -> Path:
@@ -95,99 +70,6 @@ def label(profile: Profile, folder: Path, device: str = "auto") -> Path:
     return target
 
 
-class Teacher:
-    """The weighted sum of the scores of BM25 and dense systems.
-
-    Attributes:
-        vectors: float32 [n_documents, dimension], those of the dense systems side by side, each scaled by the square
-            root of its weight: their inner products are the dense part of the sum.
-        row: the place of each query.
-    """
-
-    def __init__(self, profile: Profile, folder: Path, queries: list[str], partial: Path, device: str):
-        """Open the systems and encode the queries, into files under `partial` so that it can be resumed.
-
-        Raises:
-            UserError: something a teacher needs is missing, or none of them is dense.
-        """
-        weights = profile.pseudo_labels.teachers
-        lexical, dense = _teachers(profile)
-        self._lexical = [(weights[s.name], load_index(profile, s, folder)) for s in lexical]
-        self.row = {query: row for row, query in enumerate(queries)}
-        self._files = [partial / f"query-vectors-{system.name}.npy" for system in dense]
-        of_documents: list[np.ndarray] = []
-        of_queries: list[np.ndarray] = []
-        for system, file in zip(dense, self._files, strict=True):
-            texts = [system.query_prefix + query for query in queries]
-            open_encoder = functools.partial(
-                Encoder, functools.partial(load_encoder_of, folder, system, device), "query"
-            )
-            encode_to_file(open_encoder, texts, str, file, f"queries, {system.name}")
-            for rows, parts in ((load_vectors(folder, system.name)[0], of_documents), (np.load(file), of_queries)):
-                parts.append(unit_rows(rows) if system.similarity == "cosine" else np.array(rows))
-                parts[-1] *= np.float32(weights[system.name] ** 0.5)
-        self.vectors, self._queries = np.hstack(of_documents), np.hstack(of_queries)
-
-    def scores(self, query: str, members: list[int]) -> np.ndarray:
-        """Return the teacher's scores of some documents, by position, for a query: float32 [len(members)]."""
-        dense = self.vectors[members] @ self._queries[self.row[query]]
-        return dense + np.sum([weight * index.scores(query)[members] for weight, index in self._lexical], axis=0)
-
-    def close(self) -> None:
-        """Remove what only resuming needs."""
-        for file in self._files:
-            file.unlink()
-
-
-def _teachers(profile: Profile) -> tuple[list[SystemSettings], list[SystemSettings]]:
-    found = [find_settings(profile, name) for name in profile.pseudo_labels.teachers]
-    lexical, dense = ([s for s in found if s.kind == kind] for kind in ("bm25", "dense"))
-    if not dense or len(lexical) + len(dense) != len(found):
-        raise UserError("pseudo_labels.teachers: name BM25 and dense systems of the profile, at least one dense")
-    return lexical, dense
-
-
-def _first_queries(predicted: list[str], wanted: int) -> list[str]:
-    """Return the first distinct queries, from the beginning again where there are too few."""
-    distinct = list(dict.fromkeys(query for query in predicted if query))
-    return [distinct[i % len(distinct)] for i in range(wanted)]
-
-
-def _batches(
-    usable: list[int], vectors: np.ndarray, lengths: np.ndarray, names: list[str], settings: PseudoLabelSettings
-) -> Iterator[tuple[list[int], bool]]:
-    """Yield the positions of the documents of each batch, the shortest first, and whether it is held out."""
-    training = [i for i in usable if not is_held_out(names[i], settings.held_out)]
-    held_out = [i for i in usable if is_held_out(names[i], settings.held_out)]
-    generator = np.random.default_rng(settings.seed)
-    for pool, is_validation, rounds in ((held_out, True, 1), (training, False, settings.rounds)):
-        for _ in range(rounds):
-            groups = _neighbour_groups(pool, vectors, settings.neighbours, generator)
-            order = [i for group in generator.permutation(len(groups)) for i in groups[group]]
-            for begin in range(0, len(order) - settings.batch + 1, settings.batch):
-                yield sorted(order[begin : begin + settings.batch], key=lambda i: (lengths[i], i)), is_validation
-
-
-def _neighbour_groups(
-    pool: list[int], vectors: np.ndarray, size: int, generator: np.random.Generator
-) -> list[list[int]]:
-    """Split positions into groups: a random one and the nearest that are left, until none are."""
-    left = np.array(pool)[generator.permutation(len(pool))] if pool else np.zeros(0, int)
-    of_left = vectors[left]
-    free = np.ones(len(left), dtype=bool)
-    groups = []
-    for first in range(len(left)):
-        if not free[first]:
-            continue
-        similarity = np.where(free, of_left @ of_left[first], -np.inf)
-        similarity[first] = np.inf
-        wanted = min(size, int(free.sum()))
-        group = np.argpartition(-similarity, wanted - 1)[:wanted]
-        free[group] = False
-        groups.append([int(i) for i in left[group]])
-    return groups
-
-
 def label_inputs(profile: Profile, folder: Path) -> dict[str, str]:
     """Return the digests of what the pseudo-labels are made from."""
     lexical, dense = _teachers(profile)
@@ -196,30 +78,14 @@ def label_inputs(profile: Profile, folder: Path) -> dict[str, str]:
     return inputs | {f"vectors/{s.name}": read_manifest(folder / "vectors" / s.name).digest for s in dense}
 
 
-def read_batches(folder: Path) -> list[Batch]:
-    """Read the artifact `pseudo-labels` under a collection's folder.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    target = folder / "pseudo-labels"
-
-    def read(_: Manifest) -> list[Batch]:
-        scores = np.load(target / SCORES, mmap_mode="r", allow_pickle=False)
-        with (target / BATCHES).open(encoding="utf-8", newline="\n") as file:
-            return [Batch(scores=scores[number], **json.loads(line)) for number, line in enumerate(file)]
-
-    return read_whole(target, read)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.pseudo_labels`."""
     parser = argparse.ArgumentParser(prog="python -m core.pseudo_labels", description=__doc__)
-    cli.add_profile_options(parser)
+    command_line.add_profile_options(parser)
     options = parser.parse_args(arguments)
-    profile, folder = cli.profile_and_folder(options)
+    profile, folder = command_line.profile_and_folder(options)
     print(label(profile, folder, options.device))
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -1,6 +1,6 @@
 """Search every topic of a collection with a system: the artifact `runs/<system>`, a TREC run.
 
-When the run is there, the latency of a query is measured (see `core.timing`): topics are asked again, one at a time, on
+When the run is there, the latency of a query is measured (see `core.workspace.timing`): topics are asked again, one at a time, on
 one thread or on --threads.
 """
 
@@ -12,15 +12,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from core import cli
-from core.artifacts import read_manifest, writing
 from core.bm25 import index_settings
-from core.collection import TOPICS, collection_digests, read_built_topics
-from core.exclusions import EXCLUDED, built_exclusions, kept_hits
-from core.profile import Profile, SystemSettings
-from core.runs import FILE, write_run
-from core.systems import open_system
-from core.timing import PROCEDURE, THREADS, TIMING_PROCEDURE, latency
+from core.formats.collections import TOPICS, collection_digests, read_built_topics
+from core.formats.exclusions import EXCLUDED, built_exclusions, kept_hits
+from core.formats.runs import FILE, write_run
+from core.retrieval.systems import open_system
+from core.workspace import command_line
+from core.workspace.artifacts import read_manifest, writing
+from core.workspace.profile import Profile, SystemSettings
+from core.workspace.timing import PROCEDURE, THREADS, TIMING_PROCEDURE, latency
 
 
 def search_topics(
@@ -78,17 +78,17 @@ def searched_stages(settings: SystemSettings) -> list[str]:
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.search`: search the collection's topics with every system of the profile."""
     parser = argparse.ArgumentParser(prog="python -m core.search", description=__doc__)
-    cli.add_profile_options(parser)
-    cli.add_systems_option(parser)
-    cli.add_threads_option(parser)
+    command_line.add_profile_options(parser)
+    command_line.add_systems_option(parser)
+    command_line.add_threads_option(parser)
     options = parser.parse_args(arguments)
-    profile, folder = cli.profile_and_folder(options)
-    cli.each(
+    profile, folder = command_line.profile_and_folder(options)
+    command_line.each(
         (s.name, functools.partial(search_topics, profile, s, folder, options.device, options.threads))
-        for s in cli.chosen_systems(profile, options.systems)
+        for s in command_line.chosen_systems(profile, options.systems)
         if s.kind != "run"
     )
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

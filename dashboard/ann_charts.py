@@ -3,8 +3,8 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.ann_tables import frontier
-from core.index_kinds import LABELS
+from core.evaluation.ann_tables import frontier
+from core.indexes.registry import LABELS
 from dashboard.charts import DARK_GREY, finish
 
 # Okabe & Ito's colours, each with a mark of its own.
@@ -66,8 +66,8 @@ def growth(grown: pd.DataFrame, crossings: pd.DataFrame) -> go.Figure:
     """Draw the median latency of each index against the size of the collection, both axes logarithmic.
 
     Args:
-        grown: the table of `core.ann_tables.growth`.
-        crossings: the table of `core.ann_tables.crossings`; each is a ring on the line of exact search.
+        grown: the table of `core.evaluation.ann_tables.growth`.
+        crossings: the table of `core.evaluation.ann_tables.crossings`; each is a ring on the line of exact search.
     """
     figure = go.Figure()
     for kind, rows in grown.groupby("index", sort=False):

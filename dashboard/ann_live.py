@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.ann import OWN_GRAPH, search_without
-from core.artifacts import Manifest, open_artifact, read_latest, read_whole
-from core.encode import load_vectors
-from core.errors import UserError
-from core.index import VectorIndex
-from core.index_kinds import KINDS, LABELS, make_index
-from core.profile import SystemSettings
-from core.recall import TrueSimilarities, recall_at_k, ties_as_exact
-from core.systems import DenseSystem
-from core.timing import repeated
+from core.evaluation.ann_sweep import OWN_GRAPH, search_without
+from core.indexes.base import VectorIndex
+from core.indexes.recall import TrueSimilarities, recall_at_k, ties_as_exact
+from core.indexes.registry import KINDS, LABELS, make_index
+from core.retrieval.encoder import load_vectors
+from core.retrieval.systems import DenseSystem
+from core.workspace.artifacts import Manifest, open_artifact, read_latest, read_whole
+from core.workspace.errors import UserError
+from core.workspace.profile import SystemSettings
+from core.workspace.timing import repeated
 from dashboard import data, left_out, live, state
 from dashboard.asking import find_topic
 from dashboard.text import escape_markdown, shortened
@@ -65,7 +65,7 @@ def panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
     """Draw the query box, the choice of the index, its dial, and both rankings.
 
     Args:
-        sweep: of the system, see `core.ann.read_sweep`: how long an index takes to make.
+        sweep: of the system, see `core.evaluation.ann_sweep.read_sweep`: how long an index takes to make.
     """
     settings = next(s for s in opened.profile.system if s.name == system)
     kinds = {of_kind.kind: of_kind for of_kind in opened.profile.ann.index}

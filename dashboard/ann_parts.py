@@ -6,10 +6,10 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from core.ann import measured_sweeps
-from core.ann_tables import MATCHED, at_recall
-from core.freshness import changes
-from core.index_kinds import LABELS
+from core.evaluation.ann_sweep import measured_sweeps
+from core.evaluation.ann_tables import MATCHED, at_recall
+from core.evaluation.freshness import changes
+from core.indexes.registry import LABELS
 from dashboard import ann_charts, data, state
 from dashboard.comparison import export
 from dashboard.text import escape_markdown

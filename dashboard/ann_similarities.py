@@ -3,9 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from core.ann import SWEEP
-from core.artifacts import open_artifact
-from core.errors import UserError
+from core.evaluation.ann_sweep import SWEEP
+from core.workspace.artifacts import open_artifact
+from core.workspace.errors import UserError
 from dashboard import data
 from dashboard.text import show_error
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.ann_tables import crossings, growth, speed_ups
-from core.artifacts import read_manifest, shown
-from core.index_kinds import LABELS
-from core.simulate import LEAST_DISTINCT
+from core.evaluation.ann_tables import crossings, growth, speed_ups
+from core.indexes.registry import LABELS
+from core.indexes.simulation import LEAST_DISTINCT
+from core.workspace.artifacts import read_manifest, shown
 from dashboard import ann_charts, data
 from dashboard.ann_parts import export_name, kind_of
 from dashboard.comparison import export
@@ -25,7 +25,7 @@ def sizes(opened: data.Opened, system: str, sweeps: pd.DataFrame, recall: float)
     """Draw how latency grows with the collection, where each index overtakes exact search, and all speed-ups.
 
     Args:
-        sweeps: from `core.ann.read_growth`.
+        sweeps: from `core.evaluation.ann_sweep.read_growth`.
         recall: the recall@10 that the chart is drawn at.
     """
     if sweeps["documents"].nunique() > 1:
@@ -58,7 +58,7 @@ def _speed_ups(sweeps: pd.DataFrame) -> pd.DataFrame:
 
 
 def pays(size: float) -> str:
-    """Say from which size on an index is faster than exact search; `size` as in `core.ann_tables.crossings`."""
+    """Say from which size on an index is faster than exact search; `size` as in `core.evaluation.ann_tables.crossings`."""
     if size == 0:
         return "at every size measured"
     if math.isinf(size):
@@ -70,7 +70,7 @@ def origin(sweeps: list[Path], system: str) -> None:
     """Draw what was measured, and a button that says what made each sweep.
 
     Args:
-        sweeps: the artifacts, from `core.ann.sweeps_of`.
+        sweeps: the artifacts, from `core.evaluation.ann_sweep.sweeps_of`.
     """
     manifests = {shown(folder): read_manifest(folder) for folder in sweeps}
     own = next(iter(manifests.values())).facts["documents"]

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.analyzer import Analyzer
-from core.collection import Topic
-from core.errors import UserError
-from core.fusion import K
-from core.matches import term_finder
-from core.profile import SystemSettings
+from core.formats.topics import Topic
+from core.retrieval.analyzer import Analyzer
+from core.retrieval.fusion import K
+from core.retrieval.highlighting import term_finder
+from core.workspace.errors import UserError
+from core.workspace.profile import SystemSettings
 from dashboard import data, judging
 from dashboard.answers import Found, Latency, as_they_come, fuse, measure_latency
 from dashboard.ranked_lists import Hit, Spans, grade_badge, ranked_list

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
-from core.exclusions import kept_hits
-from core.fusion import reciprocal_rank_fusion
-from core.profile import SystemSettings
-from core.timing import repeated
+from core.formats.exclusions import kept_hits
+from core.retrieval.fusion import reciprocal_rank_fusion
+from core.workspace.profile import SystemSettings
+from core.workspace.timing import repeated
 from dashboard import data, live
 
 PATIENCE_SECONDS = 0.5

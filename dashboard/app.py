@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # however it wa
 
 import streamlit as st  # noqa: E402
 
-from core.errors import UserError  # noqa: E402
+from core.workspace.errors import UserError  # noqa: E402
 from dashboard import data, live, state  # noqa: E402
 from dashboard.ranked_lists import STYLE  # noqa: E402
 from dashboard.text import show_error  # noqa: E402

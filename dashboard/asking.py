@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from core.collection import Topic
+from core.formats.topics import Topic
 from dashboard import state
 from dashboard.text import escape_markdown, shortened
 

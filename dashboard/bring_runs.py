@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from core.errors import UserError
+from core.formats.run_validation import RunCheck, check_run
+from core.formats.runs import run_name
 from core.import_runs import import_runs
-from core.names import name_problem, safe_name
-from core.run_check import RunCheck, check_run
-from core.runs import run_name
+from core.workspace.errors import UserError
+from core.workspace.names import name_problem, safe_name
 from dashboard import data
 from dashboard.text import error_markdown, show_error
 from dashboard.uploads import saved

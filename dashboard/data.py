@@ -15,8 +15,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import artifacts
-from core.artifacts import (
+from core.formats.collections import QRELS, TOPICS, read_built_collection, read_built_topics
+from core.formats.documents import Document
+from core.formats.exclusions import Exclusions, built_exclusions
+from core.formats.qrels import Qrels
+from core.formats.topics import Topic
+from core.workspace import artifacts
+from core.workspace.artifacts import (
     MANIFEST,
     PROFILE,
     Manifest,
@@ -27,11 +32,8 @@ from core.artifacts import (
     rebuild_command,
     shown,
 )
-from core.collection import QRELS, TOPICS, Document, Topic, read_built_collection, read_built_topics
-from core.errors import UserError
-from core.exclusions import Exclusions, built_exclusions
-from core.profile import Profile, names, read_profile
-from core.qrels import Qrels
+from core.workspace.errors import UserError
+from core.workspace.profile import Profile, names, read_profile
 
 PROFILE_VARIABLE = "RANKSCOPE_PROFILE"
 
@@ -129,7 +131,7 @@ class Content:
     topics: Mapping[str, Topic]
     qrels: Qrels
     excluded: Exclusions = field(default_factory=dict)
-    """What is left out for a topic, see `core.exclusions`."""
+    """What is left out for a topic, see `core.formats.exclusions`."""
 
     @cached_property
     def highest_grade(self) -> int:

@@ -8,10 +8,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.artifacts import open_artifact, read_latest, read_whole
-from core.encode import load_vectors
-from core.projection import project
-from core.systems import find_settings
+from core.retrieval.encoder import load_vectors
+from core.retrieval.projection import project
+from core.retrieval.systems import find_settings
+from core.workspace.artifacts import open_artifact, read_latest, read_whole
 from dashboard import data
 from dashboard.charts import BLUE, DARK_GREY, GREY, ORANGE
 from dashboard.text import escape_plotly, shortened

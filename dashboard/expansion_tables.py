@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import read_latest
-from core.collection import Document, Topic
-from core.expansion_effects import Effect, Move, effects
+from core.evaluation.expansion_effects import Effect, Move, effects
+from core.formats.documents import Document
+from core.formats.topics import Topic
+from core.workspace.artifacts import read_latest
 from dashboard import data, results
 from dashboard.grades import grade_text
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.collection import Topic
-from core.qrels import Qrels, read_qrels, trec_qrels
+from core.formats.qrels import Qrels, read_qrels, trec_qrels
+from core.formats.topics import Topic
 from dashboard import data
 from dashboard.grades import grade_text
 from dashboard.text import escape_markdown

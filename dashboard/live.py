@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.artifacts import Replaced, open_artifact, read_latest, shown
-from core.errors import UserError
-from core.profile import Profile, SystemSettings
+from core.workspace.artifacts import Replaced, open_artifact, read_latest, shown
+from core.workspace.errors import UserError
+from core.workspace.profile import Profile, SystemSettings
 from dashboard import data
 
 if TYPE_CHECKING:
-    from core.systems import System
+    from core.retrieval.systems import System
 
 _OPENING = threading.Lock()
 TIMING = threading.Lock()
@@ -68,8 +68,8 @@ def answering(settings: SystemSettings) -> list[str]:
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _open_system(folder: Path, profile_json: str, name: str, digests: tuple[str, ...]) -> Ready:
-    from core.models import find_model, how_to_provide, shown_model
-    from core.systems import find_settings, open_system
+    from core.retrieval.systems import find_settings, open_system
+    from core.workspace.models import find_model, how_to_provide, shown_model
 
     profile = Profile.model_validate_json(profile_json)
     settings = find_settings(profile, name)

@@ -6,11 +6,11 @@ from contextlib import suppress
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import failure_of, rebuild_command
-from core.errors import UserError
-from core.freshness import changes
-from core.measures import measure_name, parse_measure
-from core.profile import SystemSettings
+from core.evaluation.freshness import changes
+from core.workspace.artifacts import failure_of, rebuild_command
+from core.workspace.errors import UserError
+from core.workspace.measure_names import measure_name, parse_measure
+from core.workspace.profile import SystemSettings
 from dashboard import data, live, results, state, tables
 from dashboard.text import escape_markdown, shortened, show_error
 

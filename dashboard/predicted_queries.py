@@ -6,13 +6,13 @@ Any page draws it with one call of `panel`.
 import pandas as pd
 import streamlit as st
 
-from core.analyzer import Analyzer
-from core.bm25 import origins
-from core.collection import Document
-from core.errors import UserError
-from core.expansion_effects import new_terms
-from core.profile import SystemSettings
-from core.systems import Bm25System
+from core.evaluation.expansion_effects import new_terms
+from core.formats.documents import Document
+from core.retrieval.analyzer import Analyzer
+from core.retrieval.bm25 import origins
+from core.retrieval.systems import Bm25System
+from core.workspace.errors import UserError
+from core.workspace.profile import SystemSettings
 from dashboard import data, live
 from dashboard.text import escape_markdown, show_error
 from dashboard.written_queries import Written, queries_table, written

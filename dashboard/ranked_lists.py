@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from core.collection import Document
+from core.formats.documents import Document
 from dashboard.grades import grade_text, grade_words
 from dashboard.text import shortened
 

@@ -7,7 +7,11 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import (
+from core.evaluation.freshness import Evaluation, evaluation, excluded_digest
+from core.evaluation.measures import PerTopic, evaluate
+from core.evaluation.stored_measures import AGREEMENT_FILE, MEASURES_FILE, read_table, tidy
+from core.formats.runs import FILE, Run, Scores, built_run, run_topics
+from core.workspace.artifacts import (
     MANIFEST,
     Manifest,
     Replaced,
@@ -17,11 +21,7 @@ from core.artifacts import (
     read_manifest,
     read_whole,
 )
-from core.errors import UserError, in_words
-from core.evaluate import AGREEMENT_FILE, MEASURES_FILE, read_table, tidy
-from core.freshness import Evaluation, evaluation, excluded_digest
-from core.measures import PerTopic, evaluate
-from core.runs import FILE, Run, Scores, built_run, run_topics
+from core.workspace.errors import UserError, in_words
 from dashboard import data, tables
 
 DIGITS = 64
@@ -190,7 +190,7 @@ def digests(opened: data.Opened, systems: Sequence[str]) -> tuple[str, ...]:
     """Return what a figure that is computed from runs and judgments is kept by: the digests of all of them.
 
     The collection's comes last. The figure is computed from the very versions, by `read_run` and
-    `data.read_judged_topics`, and asked for through `core.artifacts.read_latest`.
+    `data.read_judged_topics`, and asked for through `core.workspace.artifacts.read_latest`.
 
     Raises:
         UserError: one of them is missing or damaged.

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from core.collection import Topic
-from core.measures import parse_measure
-from core.significance import ROUNDING, Comparison
+from core.evaluation.significance import ROUNDING, Comparison
+from core.formats.topics import Topic
+from core.workspace.measure_names import parse_measure
 
 
 def measure_order(measures: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ import re
 
 import streamlit as st
 
-from core.errors import UserError, in_words
+from core.workspace.errors import UserError, in_words
 
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 AFTER_PARSING = re.compile(r"[:@](?=\S)|(?<=\bwww)(?=\.)|(?<=[<~])(?=[=-])|(?<=[->])(?=[=>-])", re.IGNORECASE)

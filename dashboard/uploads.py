@@ -7,7 +7,7 @@ import zlib
 from contextlib import suppress
 from pathlib import Path
 
-from core.errors import UserError
+from core.workspace.errors import UserError
 
 GZIP = b"\x1f\x8b"
 LARGEST_UNPACKED = 100_000_000

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import open_artifact, read_latest, read_whole
-from core.bm25 import read_predicted
-from core.expansions import SCORES_FOLDER, read_expansions, read_scores, threshold
-from core.profile import ExpansionSettings, SystemSettings
+from core.formats.predicted_queries import SCORES_FOLDER, read_expansions, read_scores, threshold
+from core.retrieval.bm25 import read_predicted
+from core.workspace.artifacts import open_artifact, read_latest, read_whole
+from core.workspace.profile import ExpansionSettings, SystemSettings
 from dashboard import data
 
 

@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import pandas as pd
 
-from core import cli
-from core.ann import read_growth
-from core.ann_tables import MATCHED, at_recall, crossings, growth
-from core.index_kinds import LABELS
+from core.evaluation.ann_sweep import read_growth
+from core.evaluation.ann_tables import MATCHED, at_recall, crossings, growth
+from core.indexes.registry import LABELS
+from core.workspace import command_line
 
 COLUMNS = ["index", *(f"{recall:.2f}" for recall in MATCHED), "best recall@10", "build, s", "MB"]
 
@@ -39,10 +39,10 @@ def matched(sweep: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     """Print a table a size, and from where on each index is faster than exact search."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_profile_options(parser)
+    command_line.add_profile_options(parser)
     parser.add_argument("--system", required=True)
     options = parser.parse_args()
-    _, folder = cli.profile_and_folder(options)
+    _, folder = command_line.profile_and_folder(options)
     sweeps = read_growth(folder, options.system)
     for size, sweep in sweeps.groupby("documents"):
         print(f"\n{size:,} documents\n\n{_markdown(matched(sweep))}")
@@ -60,4 +60,4 @@ def _markdown(table: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

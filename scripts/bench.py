@@ -24,9 +24,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core import cli
-from core.artifacts import ARTIFACTS, PROFILE
-from core.errors import UserError
+from core.workspace import command_line
+from core.workspace.artifacts import ARTIFACTS, PROFILE
+from core.workspace.errors import UserError
 from scripts.benchmarks.machine import all_versions, machine
 from scripts.benchmarks.measuring import TOY, Comparison, Figure, Scale, table
 
@@ -144,4 +144,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

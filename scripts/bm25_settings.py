@@ -12,12 +12,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core import cli
-from core.bm25 import Bm25Index
-from core.collection import Collection, read_collection
-from core.exclusions import kept_hits
-from core.measures import evaluate, mean
-from core.profile import AnalyzerSettings, Bm25Settings, CollectionSettings
+from core.evaluation.measures import evaluate, mean
+from core.formats.collections import Collection
+from core.formats.exclusions import kept_hits
+from core.formats.sources import read_collection
+from core.retrieval.bm25 import Bm25Index
+from core.workspace import command_line
+from core.workspace.profile import AnalyzerSettings, Bm25Settings, CollectionSettings
 
 CHANGES: dict[str, tuple[dict, dict]] = {
     "as shipped": ({}, {}),
@@ -58,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

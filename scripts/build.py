@@ -14,25 +14,25 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core import cli
 from core.build import STAGES, build, peak_memory_gibibytes
+from core.workspace import command_line
 
 
 def main() -> None:
     """Parse, build, and print what became of every stage."""
     parser = argparse.ArgumentParser(description=__doc__)
-    cli.add_profile_options(parser)
-    cli.add_systems_option(parser)
+    command_line.add_profile_options(parser)
+    command_line.add_systems_option(parser)
     parser.add_argument("--only", metavar="STAGE", help=f"only this stage: {', '.join(STAGES)}")
     parser.add_argument(
-        "--without", metavar="STAGES", type=cli.names, default=[], help="not these stages, commas between"
+        "--without", metavar="STAGES", type=command_line.names, default=[], help="not these stages, commas between"
     )
     parser.add_argument("--replace", action="store_true", help="replace a collection of the same name, other source")
     parser.add_argument("--force", action="store_true", help="make fresh artifacts again, too (trained models stay)")
     parser.add_argument("--triples", type=Path, metavar="FILE", help="MS MARCO triples (default: the profile's)")
-    cli.add_threads_option(parser)
+    command_line.add_threads_option(parser)
     options = parser.parse_args()
-    profile, folder = cli.profile_and_folder(options)
+    profile, folder = command_line.profile_and_folder(options)
     outcomes = build(
         profile,
         folder,
@@ -58,4 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -27,9 +27,13 @@ WORK = campaign.workspace("cache")
 
 from small_build import NAME, prepare  # noqa: E402
 
-from core import artifacts, doc2query, pseudo_labels  # noqa: E402
+from core import (  # noqa: E402
+    doc2query,  # noqa: E402
+    pseudo_labels,  # noqa: E402
+)
 from core.build import STAGES, build  # noqa: E402
-from core.profile import Profile  # noqa: E402
+from core.workspace import artifacts  # noqa: E402
+from core.workspace.profile import Profile  # noqa: E402
 
 FOLDER = artifacts.ARTIFACTS / NAME
 BUILD = WORK / "build"
@@ -46,10 +50,10 @@ def without_cache(part: str, expected: str) -> None:
     """
     from numba import njit
 
-    from core import index
+    from core.indexes import exact
 
     try:
-        njit(cache=True)(index._keep_best.py_func)  # type: ignore[attr-defined]
+        njit(cache=True)(exact._keep_best.py_func)  # type: ignore[attr-defined]
         found = "cache"
     except RuntimeError:
         found = "no cache"

@@ -93,7 +93,7 @@ def fork(work: Callable[[], Any], log: Path) -> int:
     Args:
         log: the folder for the file of what it says.
     """
-    from core import cli
+    from core.workspace import command_line
 
     sys.stdout.flush()
     if number := os.fork():
@@ -103,7 +103,7 @@ def fork(work: Callable[[], Any], log: Path) -> int:
     os.dup2(descriptor, 2)
     status = 1
     try:
-        cli.run(work)
+        command_line.run(work)
         status = 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1

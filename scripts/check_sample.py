@@ -15,12 +15,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core import cli
-from core.artifacts import ARTIFACTS
-from core.collection import Collection, read_built_collection
-from core.measures import evaluate, mean
-from core.profile import read_profile
-from core.runs import built_run
+from core.evaluation.measures import evaluate, mean
+from core.formats.collections import Collection, read_built_collection
+from core.formats.runs import built_run
+from core.workspace import command_line
+from core.workspace.artifacts import ARTIFACTS
+from core.workspace.profile import read_profile
 
 SAMPLE = ARTIFACTS / "sample"
 KINDS = {"meaning": 8, "exact": 8, "negation": 4, "broad": 3, "general": 1}
@@ -110,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

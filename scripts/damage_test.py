@@ -34,25 +34,22 @@ import numpy as np  # noqa: E402
 from small_build import NAME, prepare  # noqa: E402
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
-from core import (  # noqa: E402
-    ann,
-    artifacts,
-    bm25,
-    collection,
-    doc2query,
-    encode,
-    evaluate,
-    expansions,
-    finetune,
-    pseudo_labels,
-    training_history,
-)
-from core.artifacts import MANIFEST, PROFILE  # noqa: E402
+from core import doc2query, evaluate, pseudo_labels  # noqa: E402
 from core.build import build, steps  # noqa: E402
-from core.errors import UserError  # noqa: E402
-from core.models import locate_model  # noqa: E402
-from core.profile import Profile, SystemSettings, read_profile  # noqa: E402
-from core.systems import open_system  # noqa: E402
+from core.evaluation.ann_sweep import read_growth, read_sweep  # noqa: E402
+from core.formats import predicted_queries  # noqa: E402
+from core.formats.collections import read_built_collection, read_built_topics  # noqa: E402
+from core.retrieval.bm25 import load_index, read_predicted  # noqa: E402
+from core.retrieval.encoder import load_vectors  # noqa: E402
+from core.retrieval.systems import open_system  # noqa: E402
+from core.training import histories  # noqa: E402
+from core.training.bi_encoder import pseudo_label_rows  # noqa: E402
+from core.training.pseudo_labels import read_batches  # noqa: E402
+from core.workspace import artifacts  # noqa: E402
+from core.workspace.artifacts import MANIFEST, PROFILE  # noqa: E402
+from core.workspace.errors import UserError  # noqa: E402
+from core.workspace.models import locate_model  # noqa: E402
+from core.workspace.profile import Profile, SystemSettings, read_profile  # noqa: E402
 
 WAYS = ("flip", "cut", "delete", "append", "swap")
 COMMAND = re.compile(r"python (?:-m core\.|scripts/)\w+|put the right ones in|import it again|build it again")
@@ -102,9 +99,9 @@ def readers(name: str, profile: Profile) -> dict[str, Callable[[], Any]]:
     lexical = [system for system in profile.system if system.kind == "bm25"]
     found: dict[str, Callable[[], Any]] = {
         "profile": lambda: read_profile(str(folder / PROFILE)).model_dump(),
-        "collection": lambda: collection.read_built_collection(folder),
-        "topics": lambda: collection.read_built_topics(folder),
-        "expansions": lambda: expansions.read_expansions(folder),
+        "collection": lambda: read_built_collection(folder),
+        "topics": lambda: read_built_topics(folder),
+        "expansions": lambda: predicted_queries.read_expansions(folder),
     }
     for system in profile.system:
         found[f"run {system.name}"] = partial(evaluate.built_run, folder, system.name)
@@ -112,17 +109,17 @@ def readers(name: str, profile: Profile) -> dict[str, Callable[[], Any]]:
     for system in lexical:
         found[f"index {system.name}"] = partial(_ranking, profile, system, folder)
         if system.expanded:
-            found[f"predicted {system.name}"] = partial(bm25.read_predicted, folder, system.name)
+            found[f"predicted {system.name}"] = partial(read_predicted, folder, system.name)
     for system in dense:
-        found[f"sweep {system.name}"] = partial(_as_text, ann.read_sweep, folder, system.name)
-        found[f"growth {system.name}"] = partial(_as_text, ann.read_growth, folder, system.name)
+        found[f"sweep {system.name}"] = partial(_as_text, read_sweep, folder, system.name)
+        found[f"growth {system.name}"] = partial(_as_text, read_growth, folder, system.name)
         found[f"vectors {system.name}"] = partial(_vectors, folder, system.name)
     if name == NAME:
         found |= {
-            "scores": lambda: expansions.read_scores(folder),
-            "pseudo-labels": lambda: [batch.scores.tolist() for batch in pseudo_labels.read_batches(folder)],
-            "training rows": lambda: finetune.pseudo_label_rows(folder)[0].to_list(),
-            "history": lambda: training_history.read_training("fine-tuned").history.to_csv(),
+            "scores": lambda: predicted_queries.read_scores(folder),
+            "pseudo-labels": lambda: [batch.scores.tolist() for batch in read_batches(folder)],
+            "training rows": lambda: pseudo_label_rows(folder)[0].to_list(),
+            "history": lambda: histories.read_training("fine-tuned").history.to_csv(),
             "T5": lambda: locate_model(profile.doc2query.model).name,
         }
     return found
@@ -135,7 +132,7 @@ def hits(profile: Profile, system: SystemSettings, folder: Path) -> Any:
 
 
 def _ranking(profile: Profile, system: SystemSettings, folder: Path) -> Any:
-    return bm25.load_index(profile, system, folder).search("bat men test", 5)
+    return load_index(profile, system, folder).search("bat men test", 5)
 
 
 def _as_text(read: Callable[[Path, str], Any], folder: Path, system: str) -> str:
@@ -143,7 +140,7 @@ def _as_text(read: Callable[[Path, str], Any], folder: Path, system: str) -> str
 
 
 def _vectors(folder: Path, system: str) -> Any:
-    vectors, names = encode.load_vectors(folder, system)
+    vectors, names = load_vectors(folder, system)
     return np.array(vectors).tolist(), names
 
 

@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import torch
 
-from core import cli
-from core.collection import read_built_collection
-from core.doc2query import CPU_SAMPLES, GPU_SAMPLES, QueryPredictor
-from core.models import locate_model
+from core.formats.collections import read_built_collection
+from core.training.t5 import CPU_SAMPLES, GPU_SAMPLES, QueryPredictor
+from core.workspace import command_line
+from core.workspace.models import locate_model
 
 Predict = Callable[[list[str], list[list[int]]], object]
 """Writes the queries of the documents of one batch, by their identifiers and tokens."""
@@ -56,12 +56,12 @@ def write_all(predict: Predict, tokens: list[list[int]], names: list[str], batch
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_profile_options(parser)
+    command_line.add_profile_options(parser)
     parser.add_argument("--documents", type=int, default=64, help="how many, evenly over the collection")
     parser.add_argument("--queries", type=int, default=5, help="queries a document")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    profile, folder = cli.profile_and_folder(options)
+    profile, folder = command_line.profile_and_folder(options)
     whole = read_built_collection(folder).documents
     documents = [whole[i] for i in np.linspace(0, len(whole) - 1, options.documents).astype(int)]
     settings = profile.doc2query.model_copy(update={"queries": options.queries})
@@ -107,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

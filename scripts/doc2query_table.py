@@ -20,16 +20,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import pandas as pd
 
-from core import cli
-from core.artifacts import read_manifest
-from core.bm25 import Bm25Index
-from core.collection import Collection, obtain_source, read_built_collection, read_collection
-from core.errors import UserError
-from core.exclusions import kept_hits
-from core.expansions import SCORES_FOLDER, kept_queries, read_expansions, read_scores
-from core.measures import PerTopic, evaluate, mean
-from core.profile import ExpansionSettings, Profile
-from core.significance import compare
+from core.evaluation.measures import PerTopic, evaluate, mean
+from core.evaluation.significance import compare
+from core.formats.collections import Collection, read_built_collection
+from core.formats.exclusions import kept_hits
+from core.formats.predicted_queries import SCORES_FOLDER, kept_queries, read_expansions, read_scores
+from core.formats.sources import obtain_source, read_collection
+from core.retrieval.bm25 import Bm25Index
+from core.workspace import command_line
+from core.workspace.artifacts import read_manifest
+from core.workspace.errors import UserError
+from core.workspace.profile import ExpansionSettings, Profile
 
 MEASURES = ["nDCG@10", "R@100", "Judged@10"]
 DEPTH = 100
@@ -117,13 +118,13 @@ def training_topics(profile: Profile, folder: Path) -> Collection:
 def main() -> None:
     """Print the table, or what the training topics choose."""
     parser = argparse.ArgumentParser(description=__doc__)
-    cli.add_profile_options(parser)
+    command_line.add_profile_options(parser)
     parser.add_argument("--keep", type=float, default=0.3, help="share that the filter keeps (default 0.3)")
     parser.add_argument("--weight", type=float, default=1.0, help="weight of the field of their own (default 1)")
     parser.add_argument("--choose", action="store_true", help="try shares and weights on the training topics")
     parser.add_argument("--csv", type=Path, help="write the table there, too")
     options = parser.parse_args()
-    profile, folder = cli.profile_and_folder(options)
+    profile, folder = command_line.profile_and_folder(options)
     predicted = Predicted(read_expansions(folder), read_scores(folder))
     scorer = read_manifest(folder / SCORES_FOLDER).settings["scorer"]
     print(f"{folder.name}: {predicted.most} queries a document, scored by {scorer}")
@@ -140,4 +141,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

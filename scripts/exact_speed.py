@@ -18,8 +18,8 @@ import numba
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from core import cli
-from core.index import ExactIndex
+from core.indexes.exact import ExactIndex
+from core.workspace import command_line
 from scripts.benchmarks.measuring import in_turns
 
 GEMM = 3072
@@ -74,4 +74,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

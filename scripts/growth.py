@@ -23,10 +23,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from core import cli
-from core.artifacts import ARTIFACTS, ROOT, remove_tree
-from core.errors import UserError
-from core.profile import AnnSettings, IndexSettings, Profile, read_profile
+from core.workspace import command_line
+from core.workspace.artifacts import ARTIFACTS, ROOT, remove_tree
+from core.workspace.errors import UserError
+from core.workspace.profile import AnnSettings, IndexSettings, Profile, read_profile
 
 SIZES = "10000,30000,100000,300000,1000000"
 PANELS = {"seconds": "seconds", "peak_gigabytes": "peak memory (GB)", "disk_gigabytes": "on disk (GB)"}
@@ -162,4 +162,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

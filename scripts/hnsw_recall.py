@@ -18,15 +18,14 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from core import cli
-from core.ann import topic_vectors
-from core.collection import read_built_topics
-from core.encode import load_vectors
-from core.index import ExactIndex
-from core.index_kinds import make_index
-from core.recall import TrueSimilarities, recall_at_k
-from core.simulate import simulate
-from core.systems import find_settings
+from core.formats.collections import read_built_topics
+from core.indexes.exact import ExactIndex
+from core.indexes.recall import TrueSimilarities, recall_at_k
+from core.indexes.registry import make_index
+from core.indexes.simulation import simulate
+from core.retrieval.encoder import load_vectors, topic_vectors
+from core.retrieval.systems import find_settings
+from core.workspace import command_line
 
 K = 10
 KINDS = ("hnsw", "hnswlib")
@@ -35,13 +34,13 @@ KINDS = ("hnsw", "hnswlib")
 def main() -> None:
     """Build, search, print a line an ef."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    cli.add_profile_options(parser)
+    command_line.add_profile_options(parser)
     parser.add_argument("--system", required=True)
     parser.add_argument("--size", type=int, default=0, help="simulate this number of documents (default: as they are)")
     parser.add_argument("--queries", type=int, default=1000)
     parser.add_argument("--graphs", type=int, default=6, help="of each library (default: 6)")
     options = parser.parse_args()
-    profile, folder = cli.profile_and_folder(options)
+    profile, folder = command_line.profile_and_folder(options)
     system = find_settings(profile, options.system)
     real = np.array(load_vectors(folder, system.name)[0])
     vectors = simulate(real, options.size, profile.ann.seed) if options.size else real
@@ -72,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -22,11 +22,15 @@ from campaign import Count, listing
 
 WORK = campaign.workspace("import")
 
-from core import artifacts, derive, import_runs  # noqa: E402
-from core.artifacts import PROFILE, read_manifest  # noqa: E402
-from core.errors import UserError  # noqa: E402
-from core.inventory import inventory  # noqa: E402
-from core.profile import read_profile  # noqa: E402
+from core import (  # noqa: E402
+    derive,  # noqa: E402
+    import_runs,  # noqa: E402
+)
+from core.artifact_list import inventory  # noqa: E402
+from core.workspace import artifacts  # noqa: E402
+from core.workspace.artifacts import PROFILE, read_manifest  # noqa: E402
+from core.workspace.errors import UserError  # noqa: E402
+from core.workspace.profile import read_profile  # noqa: E402
 
 
 def imports(rounds: int, generator: random.Random) -> dict[str, Count]:

@@ -38,22 +38,13 @@ WORK = campaign.workspace("kill")
 from small_build import NAME, prepare  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from core import (  # noqa: E402
-    ann,
-    bm25,
-    collection,
-    doc2query,
-    encode,
-    evaluate,
-    finetune,
-    pseudo_labels,
-    query_scores,
-    search,
-)
-from core.artifacts import is_whole, writing  # noqa: E402
+from core import ann, bm25, collection, doc2query, encode, evaluate, finetune, pseudo_labels, search  # noqa: E402
 from core.build import build  # noqa: E402
-from core.profile import Profile  # noqa: E402
-from core.systems import find_settings  # noqa: E402
+from core.retrieval import encoder  # noqa: E402
+from core.retrieval.systems import find_settings  # noqa: E402
+from core.training import query_scores, t5  # noqa: E402
+from core.workspace.artifacts import is_whole, writing  # noqa: E402
+from core.workspace.profile import Profile  # noqa: E402
 
 ARTIFACTS, REFERENCE = WORK / "artifacts", WORK / "reference"
 FOLDER = ARTIFACTS / NAME
@@ -277,7 +268,7 @@ def main() -> None:
     parser.add_argument("--no-two-at-once", action="store_true")
     options = parser.parse_args()
     # Small pieces, so that there is something to go on from.
-    encode.SHARD, query_scores.SHARD, doc2query.CPU_SAMPLES = 16, 8, 24
+    encoder.SHARD, query_scores.SHARD, t5.CPU_SAMPLES = 16, 8, 24
     # tqdm's own lock is shared by all that are forked: one that is killed while it holds it would stop the others.
     tqdm.set_lock(threading.RLock())
     profile = prepare(WORK / "source", ARTIFACTS)

@@ -31,8 +31,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core.artifacts import ARTIFACTS
-from core.collection import read_built_collection
+from core.formats.collections import read_built_collection
+from core.workspace.artifacts import ARTIFACTS
 from scripts.start import child, server_command, wait_for
 
 QUERIES = (

@@ -29,12 +29,12 @@ import numpy as np
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core import artifacts, cli
-from core.artifacts import ROOT
-from core.errors import UserError
-from core.fusion import reciprocal_rank_fusion
+from core.formats.runs import Run, ranked, read_run, write_run
 from core.import_runs import import_runs
-from core.runs import Run, ranked, read_run, write_run
+from core.retrieval.fusion import reciprocal_rank_fusion
+from core.workspace import artifacts, command_line
+from core.workspace.artifacts import ROOT
+from core.workspace.errors import UserError
 
 Rankings = dict[str, list[tuple[str, float]]]
 """topic -> (document, score), best first."""
@@ -203,4 +203,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -27,10 +27,11 @@ import pandas as pd  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 from small_build import KNOWN, NAME, prepare  # noqa: E402
 
-from core import artifacts, doc2query  # noqa: E402
+from core import doc2query  # noqa: E402
 from core.build import ERRORS, build  # noqa: E402
-from core.errors import UserError  # noqa: E402
-from core.profile import Profile, SystemSettings  # noqa: E402
+from core.workspace import artifacts  # noqa: E402
+from core.workspace.errors import UserError  # noqa: E402
+from core.workspace.profile import Profile, SystemSettings  # noqa: E402
 
 FOLDER = artifacts.ARTIFACTS / NAME
 

@@ -30,9 +30,9 @@ from serving import server
 
 sys.path.insert(0, str(ROOT))
 
-from core.artifacts import ARTIFACTS, PROFILE, host, versions
-from core.collection import read_built_topics
-from core.profile import read_profile
+from core.formats.collections import read_built_topics
+from core.workspace.artifacts import ARTIFACTS, PROFILE, host, versions
+from core.workspace.profile import read_profile
 
 FRESH = "[data-testid=stElementContainer][data-stale=false] "
 """What the present run of the page drew, and not what it is about to replace."""

@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from core import cli
-from core.collection import read_built_collection
-from core.encode import SHARD, Encoder, encode_to_file, load_encoder
-from core.engines import HERE, Engine
-from core.systems import find_settings
+from core.formats.collections import read_built_collection
+from core.retrieval.encoder import SHARD, Encoder, encode_to_file, load_encoder
+from core.retrieval.systems import find_settings
+from core.workspace import command_line
+from core.workspace.executors import HERE, Engine
 
 
 class Lost(Encoder):
@@ -44,13 +44,13 @@ class Lost(Encoder):
 def main() -> None:
     """Encode three times and print a line each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    cli.add_profile_options(parser)
+    command_line.add_profile_options(parser)
     parser.add_argument("--address", default="", help="a Ray cluster's (default: RAY_ADDRESS, or one on this machine)")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--system", default="all-MiniLM-L6-v2")
     parser.add_argument("--documents", type=int, default=0, help="only so many; 0 (default) for all")
     options = parser.parse_args()
-    profile, folder = cli.profile_and_folder(options)
+    profile, folder = command_line.profile_and_folder(options)
     system, engine = find_settings(profile, options.system), Engine("ray", options.address, max(1, options.workers))
     documents = read_built_collection(folder).documents[: options.documents or None]
     texts = [system.document_prefix + document.full_text for document in documents]
@@ -78,4 +78,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -147,7 +147,9 @@ def make_sample(python: Path, environment: Mapping[str, str]) -> None:
     """Build what the sample lacks, once no other build of it runs."""
     if not missing_of_sample():
         return
-    with alone(SAMPLE / ".lock", "a build of the sample is running"):  # the lock of every build, see core/artifacts.py
+    with alone(
+        SAMPLE / ".lock", "a build of the sample is running"
+    ):  # the lock of every build, see core/workspace/artifacts.py
         pass
     if not (missing := missing_of_sample()):
         return

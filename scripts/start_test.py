@@ -33,7 +33,7 @@ WORK = campaign.workspace("start")
 import psutil  # noqa: E402
 from load_test import draw, open_tab  # noqa: E402
 
-from core import artifacts  # noqa: E402
+from core.workspace import artifacts  # noqa: E402
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL)
 MARK = "RANKSCOPE_STARTED_BY"

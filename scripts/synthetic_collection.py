@@ -24,16 +24,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from tqdm import tqdm
 
-from core import cli
-from core.artifacts import ARTIFACTS, writing
-from core.collection import QRELS, TOPICS, read_built_collection
-from core.documents import CORPUS, Document, StoredDocuments, write_ids
-from core.encode import load_vectors, new_rows, vectors_inputs, vectors_settings
-from core.errors import UserError
-from core.exclusions import EXCLUDED, write_excluded
-from core.profile import read_profile
-from core.simulate import simulate
-from core.systems import find_settings
+from core.encode import vectors_inputs, vectors_settings
+from core.formats.collections import QRELS, TOPICS, read_built_collection
+from core.formats.documents import CORPUS, Document, StoredDocuments, write_ids
+from core.formats.exclusions import EXCLUDED, write_excluded
+from core.indexes.simulation import simulate
+from core.retrieval.encoder import load_vectors, new_rows
+from core.retrieval.systems import find_settings
+from core.workspace import command_line
+from core.workspace.artifacts import ARTIFACTS, writing
+from core.workspace.errors import UserError
+from core.workspace.profile import read_profile
 
 FILE = 100_000
 """Documents of one file."""
@@ -111,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

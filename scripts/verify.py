@@ -13,11 +13,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core import cli
 from core.build import build
-from core.collection import Collection, Document, read_built_collection
-from core.measures import evaluate, mean
-from core.runs import built_run
+from core.evaluation.measures import evaluate, mean
+from core.formats.collections import Collection, read_built_collection
+from core.formats.documents import Document
+from core.formats.runs import built_run
+from core.workspace import command_line
 
 PUBLISHED = {
     ("bm25", "nDCG@10"): (0.6789, 0.010),
@@ -63,7 +64,7 @@ def main() -> None:
     options.profile, options.collection = "scifact", str(options.data) if options.data else None
     options.name = options.split = options.unjudged = None
     options.keep_identical_ids = False
-    profile, folder = cli.profile_and_folder(options)
+    profile, folder = command_line.profile_and_folder(options)
     systems = [s for s in profile.system if options.mpnet or s.name != "all-mpnet-base-v2"]
     profile = profile.model_copy(update={"system": systems, "depth": 6_000})
     outcomes = build(profile, folder)
@@ -91,4 +92,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    command_line.run(main)

@@ -27,13 +27,22 @@ import torch  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 from small_build import KNOWN, NAME, prepare  # noqa: E402
 
-from core import artifacts, doc2query, encode  # noqa: E402
+from core import (  # noqa: E402
+    encode,  # noqa: E402
+)
 from core.build import build  # noqa: E402
-from core.documents import Document  # noqa: E402
-from core.errors import UserError  # noqa: E402
-from core.finetune import build_model  # noqa: E402
-from core.models import load_t5  # noqa: E402
-from core.profile import Doc2querySettings, FinetuneSettings, Profile, SystemSettings  # noqa: E402
+from core.formats.documents import Document  # noqa: E402
+from core.retrieval.encoder import (  # noqa: E402
+    encode_texts,  # noqa: E402
+    load_encoder_of,  # noqa: E402
+    load_vectors,  # noqa: E402
+)
+from core.training.bi_encoder import build_model  # noqa: E402
+from core.training.t5 import open_predictor  # noqa: E402
+from core.workspace import artifacts  # noqa: E402
+from core.workspace.errors import UserError  # noqa: E402
+from core.workspace.models import load_t5  # noqa: E402
+from core.workspace.profile import Doc2querySettings, FinetuneSettings, Profile, SystemSettings  # noqa: E402
 
 FOLDER = artifacts.ARTIFACTS / NAME
 VECTORS = FOLDER / "vectors" / "attacked"
@@ -151,8 +160,8 @@ def encoder(name: str, folder: Path, profile: Profile) -> Model:
     system = SystemSettings(name=VECTORS.name, kind="dense", model=str(folder))
 
     def live() -> Any:
-        queries = encode.encode_texts(encode.load_encoder_of(FOLDER, system, "cpu"), KNOWN[:5], "query")
-        return np.array(encode.load_vectors(FOLDER, system.name)[0]), queries
+        queries = encode_texts(load_encoder_of(FOLDER, system, "cpu"), KNOWN[:5], "query")
+        return np.array(load_vectors(FOLDER, system.name)[0]), queries
 
     def made() -> Any:
         encode.encode_collection(profile, system, FOLDER, "cpu")
@@ -172,7 +181,7 @@ def predictor(name: str, folder: Path) -> Model:
     settings = Doc2querySettings(model=str(folder), base=str(folder), queries=2, max_query_tokens=6)
 
     def made() -> Any:
-        predicted, _ = doc2query.open_predictor(settings, "cpu")([Document("d", "", " ".join(KNOWN[:8]))])
+        predicted, _ = open_predictor(settings, "cpu")([Document("d", "", " ".join(KNOWN[:8]))])
         model, tokenizer = load_t5(str(folder), folder)
         inputs = tokenizer(" ".join(KNOWN), return_tensors="pt")
         with torch.inference_mode():

@@ -18,7 +18,7 @@ import tiny_models  # noqa: E402
 from beir_files import BEIR_FILES  # noqa: E402
 from tiny_models import WORDS  # noqa: E402
 
-from core import cli  # noqa: E402
+from core.workspace import command_line  # noqa: E402
 
 settings.register_profile(
     "rankscope",
@@ -77,7 +77,7 @@ def command(capfd: pytest.CaptureFixture[str]):
     def run(main, *arguments: object) -> Outcome:
         status = 0
         try:
-            cli.run(lambda: main([str(argument) for argument in arguments]))
+            command_line.run(lambda: main([str(argument) for argument in arguments]))
         except SystemExit as end:
             status = end.code
         captured = capfd.readouterr()

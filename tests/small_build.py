@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tiny_models import WORDS, make_bert, make_encoder, make_t5
 
-from core.profile import Profile
+from core.workspace.profile import Profile
 
 KNOWN = WORDS[:60]
 NAME = "small"

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from core.errors import UserError
+from core.workspace.errors import UserError
 from scripts import bench
 from scripts.benchmarks import evaluation, lexical, vectors
 from scripts.benchmarks.machine import machine

@@ -14,12 +14,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from core.bm25 import Bm25Index
-from core.collection import Collection, read_collection
-from core.encode import encode_texts, load_encoder
-from core.index import ExactIndex
-from core.measures import evaluate, mean
-from core.profile import AnalyzerSettings, Bm25Settings, CollectionSettings, SystemSettings
+from core.evaluation.measures import evaluate, mean
+from core.formats.collections import Collection
+from core.formats.sources import read_collection
+from core.indexes.exact import ExactIndex
+from core.retrieval.bm25 import Bm25Index
+from core.retrieval.encoder import encode_texts, load_encoder
+from core.workspace.profile import AnalyzerSettings, Bm25Settings, CollectionSettings, SystemSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))

@@ -47,8 +47,8 @@ def make_t5(folder: Path, words: list[str] = T5_WORDS) -> Path:
 
 def make_encoder(folder: Path, bert: Path) -> Path:
     """Write a bi-encoder with mean pooling over a BERT, and return its folder."""
-    from core.finetune import build_model
-    from core.profile import FinetuneSettings
+    from core.training.bi_encoder import build_model
+    from core.workspace.profile import FinetuneSettings
 
     build_model(FinetuneSettings(max_tokens=32), bert, "cpu").save(str(folder))
     return folder

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from core.measures import mean
-from core.significance import BOOTSTRAP_RESAMPLES, SEED, Comparison, Values
+from core.evaluation.measures import mean
+from core.evaluation.significance import BOOTSTRAP_RESAMPLES, SEED, Comparison, Values
 from dashboard import charts, results, tables
 from dashboard.comparison import export
 from dashboard.comparison import tables as own

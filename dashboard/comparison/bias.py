@@ -3,8 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import read_latest
-from core.unjudged import figures
+from core.evaluation.unjudged import figures
+from core.workspace.artifacts import read_latest
 from dashboard import data, results
 from dashboard.comparison import charts, export
 from dashboard.comparison.provenance import command, provenance

@@ -3,10 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import read_latest
-from core.freshness import evaluation
-from core.measures import mean, parse_measure
-from core.second_opinion import checkable, ir_measures_values, sklearn_ndcg
+from core.evaluation.cross_checks import checkable, ir_measures_values, sklearn_ndcg
+from core.evaluation.freshness import evaluation
+from core.evaluation.measures import mean
+from core.workspace.artifacts import read_latest
+from core.workspace.measure_names import parse_measure
 from dashboard import data, results, state
 from dashboard.comparison import export
 from dashboard.comparison.view import View

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pandas as pd
 import streamlit as st
 
-from core.measures import Evaluator, measure_name, parse_measure
-from core.robustness import Winner, leave_one_out, winner
-from core.significance import Values
+from core.evaluation.measures import Evaluator
+from core.evaluation.robustness import Winner, leave_one_out, winner
+from core.evaluation.significance import Values
+from core.workspace.measure_names import measure_name, parse_measure
 from dashboard import data, results
 from dashboard.comparison import export
 from dashboard.comparison.provenance import command, provenance

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import Manifest
-from core.timing import OLDER_TIMING, is_comparable
+from core.workspace.artifacts import Manifest
+from core.workspace.timing import OLDER_TIMING, is_comparable
 from dashboard.comparison import charts, export
 from dashboard.comparison.baseline import compared
 from dashboard.comparison.provenance import command, provenance

@@ -3,8 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import read_latest
-from core.measures import interpolated_precision, mean
+from core.evaluation.measures import interpolated_precision, mean
+from core.workspace.artifacts import read_latest
 from dashboard import data, results
 from dashboard.comparison import charts, export
 from dashboard.comparison.provenance import command, provenance

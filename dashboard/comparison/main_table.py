@@ -5,9 +5,9 @@ from typing import cast
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import Manifest
-from core.reference import Published, published_figures
-from core.significance import Test
+from core.evaluation.published import Published, published_figures
+from core.evaluation.significance import Test
+from core.workspace.artifacts import Manifest
 from dashboard import data, state, tables
 from dashboard.comparison import cost, export
 from dashboard.comparison import tables as own

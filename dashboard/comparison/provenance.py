@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
-from core.artifacts import open_artifact, shown
-from core.collection import QRELS
-from core.exclusions import EXCLUDED
-from core.freshness import changes
-from core.runs import FILE
+from core.evaluation.freshness import changes
+from core.formats.collections import QRELS
+from core.formats.exclusions import EXCLUDED
+from core.formats.runs import FILE
+from core.workspace.artifacts import open_artifact, shown
 from dashboard import data
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from core.errors import UserError
+from core.workspace.errors import UserError
 from dashboard import state
 from dashboard.text import show_error
 

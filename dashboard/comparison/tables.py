@@ -6,9 +6,9 @@ from math import isnan
 import numpy as np
 import pandas as pd
 
-from core.measures import mean
-from core.reference import Published
-from core.significance import (
+from core.evaluation.measures import mean
+from core.evaluation.published import Published
+from core.evaluation.significance import (
     ALPHA,
     ROUNDING,
     Comparison,

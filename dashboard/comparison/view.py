@@ -7,9 +7,9 @@ from functools import cached_property
 import pandas as pd
 import streamlit as st
 
-from core.errors import UserError
-from core.measures import FAMILIES, Measure, measure_name, parse_measure
-from core.significance import Values
+from core.evaluation.significance import Values
+from core.workspace.errors import UserError
+from core.workspace.measure_names import FAMILIES, Measure, measure_name, parse_measure
 from dashboard import data, parts, results, state, tables
 from dashboard.text import escape_markdown
 

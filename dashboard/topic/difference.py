@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.ndcg_difference import total
+from core.evaluation.ndcg_decomposition import total
 from dashboard import state
 from dashboard.charts import clicked
 from dashboard.comparison.export import picture_button

@@ -7,10 +7,10 @@ from functools import cached_property
 import pandas as pd
 import streamlit as st
 
-from core.analyzer import Analyzer
-from core.collection import Topic
-from core.matches import term_finder
-from core.ndcg_difference import Part, ideal_ranking, split_difference
+from core.evaluation.ndcg_decomposition import Part, ideal_ranking, split_difference
+from core.formats.topics import Topic
+from core.retrieval.analyzer import Analyzer
+from core.retrieval.highlighting import term_finder
 from dashboard import data, left_out, results, tables
 from dashboard.ranked_lists import Spans, grade_badge
 from dashboard.text import escape_markdown, shortened

@@ -5,10 +5,10 @@ from itertools import combinations
 
 import pandas as pd
 
-from core.collection import Document
-from core.measures import parse_measure
-from core.ndcg_difference import CHANGES, Part, total
-from core.overlap import jaccard, rank_biased_overlap
+from core.evaluation.ndcg_decomposition import CHANGES, Part, total
+from core.evaluation.rank_overlap import jaccard, rank_biased_overlap
+from core.formats.documents import Document
+from core.workspace.measure_names import parse_measure
 from dashboard.text import shortened
 
 TITLE = 90

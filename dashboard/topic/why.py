@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, cast
 import pandas as pd
 import streamlit as st
 
-from core.collection import Document
-from core.profile import SystemSettings
+from core.formats.documents import Document
+from core.workspace.profile import SystemSettings
 from dashboard import live, predicted_queries, state, written_queries
 from dashboard.ranked_lists import Hit, marked, ranked_list, shaded_words
 from dashboard.text import escape_markdown, show_error
@@ -15,7 +15,7 @@ from dashboard.topic.shown import Shown
 from dashboard.topic.tables import shown_documents
 
 if TYPE_CHECKING:
-    from core.systems import DenseSystem
+    from core.retrieval.systems import DenseSystem
 
 WORDS = 15
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.significance import Values
+from core.evaluation.significance import Values
 from dashboard import data
 from dashboard.charts import clicked
 from dashboard.comparison.export import downloads, picture_button

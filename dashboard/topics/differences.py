@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from core.artifacts import read_latest
-from core.ndcg_difference import split_difference
-from core.overlap import rank_biased_overlap
-from core.runs import Scores, ranked
+from core.evaluation.ndcg_decomposition import split_difference
+from core.evaluation.rank_overlap import rank_biased_overlap
+from core.formats.runs import Scores, ranked
+from core.workspace.artifacts import read_latest
 from dashboard import charts, data, results, state, tables
 from dashboard.comparison.export import picture_button
 from dashboard.parts import FOUR, SIGNED, topic_link

@@ -5,9 +5,9 @@ from statistics import median
 
 import pandas as pd
 
-from core.collection import Topic
-from core.qrels import Qrels
-from core.significance import Values
+from core.evaluation.significance import Values
+from core.formats.qrels import Qrels
+from core.formats.topics import Topic
 
 MEDIAN = "-median"
 """Stands for the median system where a system is named; no system can have this name."""

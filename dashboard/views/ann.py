@@ -5,11 +5,11 @@ from typing import Any
 
 import streamlit as st
 
-from core.ann import measured_sweeps, read_growth, read_sweep, sweeps_of
-from core.artifacts import read_manifest, rebuild_command, shown
-from core.errors import UserError
-from core.simulate import LEAST_DISTINCT
-from core.timing import OLDER_TIMING, is_comparable
+from core.evaluation.ann_sweep import measured_sweeps, read_growth, read_sweep, sweeps_of
+from core.indexes.simulation import LEAST_DISTINCT
+from core.workspace.artifacts import read_manifest, rebuild_command, shown
+from core.workspace.errors import UserError
+from core.workspace.timing import OLDER_TIMING, is_comparable
 from dashboard import ann_live, ann_parts, ann_similarities, ann_sizes, data, parts, state
 from dashboard.text import show_error
 

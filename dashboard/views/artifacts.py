@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from core.errors import UserError
+from core.workspace.errors import UserError
 from dashboard import data, state
 from dashboard.comparison.export import csv
 from dashboard.text import escape_markdown
@@ -17,7 +17,7 @@ one that was written; the command makes what is stale, and leaves the rest.
 
 opened: data.Opened = st.session_state["opened"]
 with st.spinner("comparing every file with its manifest …"):
-    from core.inventory import inventory  # with it come the libraries of indexes, a second the first time
+    from core.artifact_list import inventory  # with it come the libraries of indexes, a second the first time
 
     entries = inventory(opened.profile, opened.folder)
 if not entries:

@@ -3,8 +3,8 @@
 import pandas as pd
 import streamlit as st
 
-from core.errors import UserError
-from core.runs import ranked
+from core.formats.runs import ranked
+from core.workspace.errors import UserError
 from dashboard import data, document_map, left_out, parts, results, state
 from dashboard.charts import clicked
 from dashboard.grades import grade_text

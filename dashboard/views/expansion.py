@@ -3,13 +3,13 @@
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import open_artifact
-from core.collection import Document
-from core.errors import UserError
-from core.expansion_effects import Move, moves
-from core.expansions import SCORES_FOLDER
-from core.profile import SystemSettings
-from core.significance import compare
+from core.evaluation.expansion_effects import Move, moves
+from core.evaluation.significance import compare
+from core.formats.documents import Document
+from core.formats.predicted_queries import SCORES_FOLDER
+from core.workspace.artifacts import open_artifact
+from core.workspace.errors import UserError
+from core.workspace.profile import SystemSettings
 from dashboard import data, expansion_tables, left_out, parts, predicted_queries, results, state, tables
 from dashboard.comparison import export
 from dashboard.comparison.provenance import figures_origin

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.errors import UserError
+from core.workspace.errors import UserError
 from dashboard import data, left_out, parts, results, state, terms
 from dashboard.comparison import baseline, bias, checks, conclusion, cost, curve, main_table
 from dashboard.comparison.section import section

@@ -6,12 +6,12 @@ from datetime import datetime, timezone
 import pandas as pd
 import streamlit as st
 
-from core.analyzer import Analyzer
-from core.artifacts import Replaced, read_latest
-from core.errors import UserError
-from core.matches import term_finder
-from core.runs import ranked
-from core.significance import Values
+from core.evaluation.significance import Values
+from core.formats.runs import ranked
+from core.retrieval.analyzer import Analyzer
+from core.retrieval.highlighting import term_finder
+from core.workspace.artifacts import Replaced, read_latest
+from core.workspace.errors import UserError
 from dashboard import charts, data, left_out, parts, results, state, tables
 from dashboard.comparison import tables as own
 from dashboard.comparison.baseline import WORDS, compared, sentences

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from core.artifacts import open_artifact
 from core.derive import derive
-from core.errors import UserError
 from core.import_runs import remove_run
+from core.workspace.artifacts import open_artifact
+from core.workspace.errors import UserError
 from dashboard import data, parts, results
 from dashboard.bring_runs import ROUND, SAID, bring_runs, do
 from dashboard.text import escape_markdown, show_error

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from core.collection import Topic
-from core.errors import UserError
-from core.fusion import reciprocal_rank_fusion
+from core.formats.topics import Topic
+from core.retrieval.fusion import reciprocal_rank_fusion
+from core.workspace.errors import UserError
 from dashboard import data, judging, left_out, parts, state
 from dashboard.answer_columns import EXPLAINED_WORDS, answer, depth, show_latencies
 from dashboard.asking import find_topic, query_form

@@ -4,8 +4,8 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.errors import UserError
-from core.runs import ranked
+from core.formats.runs import ranked
+from core.workspace.errors import UserError
 from dashboard import data, parts, results, state, terms
 from dashboard.comparison.provenance import figures_origin
 from dashboard.text import escape_markdown, shortened

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from core.significance import compare
+from core.evaluation.significance import compare
 from dashboard import data, parts, results, state, tables, terms
 from dashboard.comparison.provenance import figures_origin
 from dashboard.text import escape_markdown, shortened

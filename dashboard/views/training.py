@@ -3,13 +3,13 @@
 import pandas as pd
 import streamlit as st
 
-from core import artifacts
-from core.ablations_table import read_ablations, summary
-from core.artifacts import shown
-from core.errors import UserError
-from core.freshness import changes_of
-from core.significance import compare
-from core.training_history import Training, read_training, trained_models
+from core.evaluation.ablation_tables import read_ablations, summary
+from core.evaluation.freshness import changes_of
+from core.evaluation.significance import compare
+from core.training.histories import Training, read_training, trained_models
+from core.workspace import artifacts
+from core.workspace.artifacts import shown
+from core.workspace.errors import UserError
 from dashboard import charts, data, parts, results, state, tables, training_charts
 from dashboard.comparison import export
 from dashboard.comparison.provenance import figures_origin

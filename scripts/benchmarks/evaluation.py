@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytrec_eval
 
-from core.measures import Evaluator
-from core.qrels import Qrels
-from core.runs import Scores, read_run, write_run
+from core.evaluation.measures import Evaluator
+from core.formats.qrels import Qrels
+from core.formats.runs import Scores, read_run, write_run
 from scripts.benchmarks.measuring import WITHIN, Comparison, Scale, in_turns, shared
 
 MEASURES = {

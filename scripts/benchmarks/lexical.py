@@ -11,10 +11,10 @@ import numpy as np
 import Stemmer
 from rank_bm25 import BM25Okapi
 
-from core.artifacts import PROFILE
-from core.bm25 import Bm25Index, Field
-from core.collection import read_built_collection
-from core.profile import Bm25Settings, read_profile
+from core.formats.collections import read_built_collection
+from core.retrieval.bm25 import Bm25Index, Field
+from core.workspace.artifacts import PROFILE
+from core.workspace.profile import Bm25Settings, read_profile
 from scripts.benchmarks.measuring import WITHIN, Comparison, Scale, in_turns, shared
 
 SECTION = "bm25"

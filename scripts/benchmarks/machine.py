@@ -5,7 +5,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from core.artifacts import host, versions
+from core.workspace.artifacts import host, versions
 
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "sve", "bf16", "i8mm")
 """Instructions that decide how fast matrices are multiplied, as Linux names them."""

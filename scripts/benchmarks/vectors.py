@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer, util
 
-from core.ann import topic_vectors
-from core.artifacts import PROFILE
-from core.collection import Collection, read_built_collection
-from core.encode import encode_texts, load_encoder, load_vectors
-from core.index import ExactIndex, unit_rows
-from core.measures import evaluate, mean
-from core.models import locate_model, pick_device
-from core.profile import SystemSettings, read_profile
-from core.runs import run_of
-from core.simulate import simulate
-from core.systems import find_settings
+from core.evaluation.measures import evaluate, mean
+from core.formats.collections import Collection, read_built_collection
+from core.formats.runs import run_of
+from core.indexes.base import unit_rows
+from core.indexes.exact import ExactIndex
+from core.indexes.simulation import simulate
+from core.retrieval.encoder import encode_texts, load_encoder, load_vectors, topic_vectors
+from core.retrieval.systems import find_settings
+from core.workspace.artifacts import PROFILE
+from core.workspace.models import locate_model, pick_device
+from core.workspace.profile import SystemSettings, read_profile
 from scripts.benchmarks.measuring import Comparison, Figure, Scale, in_turns, shared
 
 PLAIN = "SentenceTransformer.encode"

@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.artifacts import MANIFEST, PROFILE, ROOT, read_manifest
-from core.collection import read_built_collection
-from core.errors import UserError
-from core.profile import read_profile
-from core.systems import System, open_system
+from core.formats.collections import read_built_collection
+from core.retrieval.systems import System, open_system
+from core.workspace.artifacts import MANIFEST, PROFILE, ROOT, read_manifest
+from core.workspace.errors import UserError
+from core.workspace.profile import read_profile
 from scripts.benchmarks.measuring import Comparison, Scale
 from scripts.load_test import draw, open_tab
 from scripts.serving import server

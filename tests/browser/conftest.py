@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from core.artifacts import ARTIFACTS, ROOT
+from core.workspace.artifacts import ARTIFACTS, ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
 sys.path.insert(0, str(ROOT / "tests" / "dashboard"))  # the made-up collection is shared with the page tests

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.artifacts import ROOT
+from core.workspace.artifacts import ROOT
 
 sys.path.insert(0, str(ROOT / "tests" / "dashboard"))
 from made_up import HOSTILE_TITLE  # noqa: E402

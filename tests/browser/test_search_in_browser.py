@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from core.qrels import read_qrels
+from core.formats.qrels import read_qrels
 
 pytestmark = pytest.mark.browser
 

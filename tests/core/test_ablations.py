@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from core import ablations
-from core.ablations_table import read_ablations, summary
 from core.build import build
-from core.profile import Profile
+from core.evaluation.ablation_tables import read_ablations, summary
+from core.workspace.profile import Profile
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import Stemmer
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from core import analyzer as rules
-from core.analyzer import Analyzer, stop_words
-from core.bm25 import Bm25Index
-from core.collection import Document
-from core.errors import UserError
-from core.matches import term_finder
-from core.profile import STOP_WORD_LANGUAGES, AnalyzerSettings, Bm25Settings, read_profile
+from core.formats.documents import Document
+from core.retrieval import analyzer as rules
+from core.retrieval.analyzer import Analyzer, stop_words
+from core.retrieval.bm25 import Bm25Index
+from core.retrieval.highlighting import term_finder
+from core.workspace.errors import UserError
+from core.workspace.profile import STOP_WORD_LANGUAGES, AnalyzerSettings, Bm25Settings, read_profile
 
 PLAIN = Analyzer(AnalyzerSettings(stop_words="none", stemmer="none"))
 DEFAULT = Analyzer(AnalyzerSettings())

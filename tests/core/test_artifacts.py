@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from core.artifacts import (
+from core.workspace.artifacts import (
     building,
     finish_seals,
     open_artifact,
@@ -21,7 +21,7 @@ from core.artifacts import (
     write_text,
     writing,
 )
-from core.errors import UserError
+from core.workspace.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -232,7 +232,7 @@ def test_two_builds_do_not_write_the_same_artifacts(tmp_path):
 def test_the_lock_of_a_build_that_was_killed_is_free(tmp_path):
     script = f"""
 from pathlib import Path
-from core.artifacts import building
+from core.workspace.artifacts import building
 with building(Path({str(tmp_path / "a")!r})):
     print("held", flush=True)
     input()

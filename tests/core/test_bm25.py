@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.bm25 import Bm25Index, origins
-from core.documents import Document, read_documents
-from core.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, SystemSettings
-from core.systems import Bm25System
+from core.formats.documents import Document, read_documents
+from core.retrieval.bm25 import Bm25Index, origins
+from core.retrieval.systems import Bm25System
+from core.workspace.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, SystemSettings
 
 ENGINES = ["bm25s", "rank_bm25"]
 PLAIN = AnalyzerSettings(stop_words="none", stemmer="none")

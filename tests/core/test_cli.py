@@ -4,15 +4,15 @@ import argparse
 
 import pytest
 
-from core import cli
-from core.collection import obtain_source
-from core.errors import UserError
-from core.profile import read_profile
+from core.formats.sources import obtain_source
+from core.workspace import command_line
+from core.workspace.errors import UserError
+from core.workspace.profile import read_profile
 
 
 def options(*arguments):
     parser = argparse.ArgumentParser()
-    cli.add_profile_options(parser)
+    command_line.add_profile_options(parser)
     return parser.parse_args([str(argument) for argument in arguments])
 
 
@@ -45,39 +45,39 @@ def test_a_fault_of_ours_keeps_its_traceback(command):
 
 def test_a_folder_takes_the_place_of_the_profiles_collection(beir_folder, project):
     folder = beir_folder()
-    profile, artifacts = cli.profile_and_folder(options("--collection", folder))
+    profile, artifacts = command_line.profile_and_folder(options("--collection", folder))
     assert (profile.collection.name, profile.collection.source) == ("tiny", str(folder))
     assert artifacts == project / "artifacts" / "tiny"
 
 
 def test_a_name_that_is_no_folder_is_beirs(project):
-    profile, _ = cli.profile_and_folder(options("--collection", "scifact"))
+    profile, _ = command_line.profile_and_folder(options("--collection", "scifact"))
     assert (profile.collection.name, profile.collection.source) == ("scifact", "beir:scifact")
 
 
 def test_a_folder_named_like_the_embedded_sample_is_refused(beir_folder, project):
     with pytest.raises(UserError, match="sample"):
-        cli.profile_and_folder(options("--collection", beir_folder(name="sample")))
+        command_line.profile_and_folder(options("--collection", beir_folder(name="sample")))
 
 
 def test_a_models_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UserError, match="--models"):
-        cli.profile_and_folder(options("--models", tmp_path / "none"))
+        command_line.profile_and_folder(options("--models", tmp_path / "none"))
 
 
 @pytest.mark.parametrize("name", ["tiny", "my collection", "café", "..."])
 def test_what_is_kept_of_any_folder_can_be_read_again_or_the_folder_is_refused(name, beir_folder, project):
     try:
-        profile, folder = cli.profile_and_folder(options("--collection", beir_folder(name=name)))
+        profile, folder = command_line.profile_and_folder(options("--collection", beir_folder(name=name)))
     except UserError:
         return
-    cli.save_profile(profile, folder)
+    command_line.save_profile(profile, folder)
     assert read_profile(str(folder / "profile.json")).collection.name == profile.collection.name
 
 
 def test_a_kept_profile_finds_its_collection_from_any_folder(beir_folder, project, tmp_path, monkeypatch):
-    profile, folder = cli.profile_and_folder(options("--collection", beir_folder()))
-    cli.save_profile(profile, folder)
+    profile, folder = command_line.profile_and_folder(options("--collection", beir_folder()))
+    command_line.save_profile(profile, folder)
     assert str(tmp_path) not in (folder / "profile.json").read_text()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")

@@ -12,10 +12,13 @@ from beir_files import BEIR_FILES
 
 from core import collection
 from core.build import build
-from core.collection import Topic, build_collection, read_built_collection, read_collection, source_digest
-from core.errors import UserError
+from core.collection import build_collection
+from core.formats.collections import read_built_collection
+from core.formats.sources import read_collection, source_digest
+from core.formats.topics import Topic
 from core.import_runs import import_runs
-from core.profile import CollectionSettings, Profile, read_profile
+from core.workspace.errors import UserError
+from core.workspace.profile import CollectionSettings, Profile, read_profile
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = CollectionSettings(name="tiny")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.index import ExactIndex
+from core.indexes.exact import ExactIndex
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
@@ -22,11 +22,11 @@ if case == "full":  # every write of a byte fails, empty files are made: what a 
 sys.path.insert(0, checkout)
 import numpy as np
 import core.bm25, core.compiled, core.hnsw
-from core.index import ExactIndex
+from core.indexes.exact import ExactIndex
 from numba import njit
 assert core.__file__.startswith(checkout)
 try:
-    njit(cache=True)(core.index._keep_best.py_func)
+    njit(cache=True)(core.indexes.exact._keep_best.py_func)
     print("cache")
 except RuntimeError:
     print("no cache")
@@ -34,7 +34,7 @@ index = ExactIndex("dot")
 index.build(np.arange(12, dtype=np.float32).reshape(6, 2))
 print(index.search(np.ones((1, 2), dtype=np.float32), 3)[0].tolist())
 total = np.zeros(3, dtype=np.float32)
-core.bm25._add_postings(
+core.retrieval.bm25._add_postings(
     np.array([1, 2], dtype=np.float32), np.array([0, 2]), np.array([0, 2]), np.array([0], dtype=np.int64), total
 )
 print(total.tolist())
@@ -67,7 +67,7 @@ def test_results_do_not_need_a_cache(case, cached, tmp_path):
 
 def test_with_a_cache_the_compiled_code_is_kept(tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    script = "import numpy as np; from core.index import ExactIndex as E; e = E('dot'); e.build(np.ones((2, 2), 'f4'))"
+    script = "import numpy as np; from core.indexes.exact import ExactIndex as E; e = E('dot'); e.build(np.ones((2, 2), 'f4'))"
     script += "; e.search(np.ones((1, 2), 'f4'), 1)"
     subprocess.run([sys.executable, "-c", script], check=True, env=environment, timeout=120)
     assert list(tmp_path.rglob("index._keep_best*.nbi"))

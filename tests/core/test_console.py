@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.collection import read_built_collection
+from core.formats.collections import read_built_collection
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = '{"_id": "文1", "title": "口罩", "text": "masks 口罩"}\n{"_id": "d2", "text": "vaccines für alle"}\n'
@@ -76,5 +76,5 @@ def test_what_is_wrong_is_told_on_a_console_of_ascii(console, beir_folder, tmp_p
 
 
 def test_a_note_from_a_process_that_is_no_command_is_printed_too(console):
-    told = console("ascii", "-c", "from core import cli; cli.note('口')")
+    told = console("ascii", "-c", "from core.workspace import command_line as cli; cli.note('口')")
     assert (told.returncode, told.stderr.strip()) == (0, b"note: \\u53e3")

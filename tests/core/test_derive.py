@@ -5,12 +5,12 @@ import pytest
 from ir_measures import nDCG
 
 from core.build import build
-from core.collection import read_built_collection
 from core.derive import main
+from core.formats.collections import read_built_collection
+from core.formats.qrels import read_qrels
+from core.formats.runs import ranked, read_run
 from core.import_runs import main as import_main
-from core.profile import read_profile
-from core.qrels import read_qrels
-from core.runs import ranked, read_run
+from core.workspace.profile import read_profile
 
 RUN = "1 Q0 d1 1 3.0 t\n1 Q0 d2 2 2.0 t\n1 Q0 d3 3 1.0 t\n2 Q0 d2 1 1.0 t\n"
 FIRST = "1 0 d1 2\n1 0 d9 1\n2 0 d2 1\n"

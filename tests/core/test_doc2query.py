@@ -19,14 +19,17 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from core import artifacts, doc2query
-from core.artifacts import read_manifest
-from core.collection import Document, build_collection
-from core.doc2query import QueryPredictor, generate
-from core.expansions import read_expansions
-from core.profile import Doc2querySettings, Profile, read_profile
-from core.sampling import draw, sample, sample_keys
-from core.triples import read_triples, split_by_query
+from core import doc2query
+from core.collection import build_collection
+from core.doc2query import generate
+from core.formats.documents import Document
+from core.formats.predicted_queries import read_expansions
+from core.formats.triples import read_triples, split_by_query
+from core.training.t5 import QueryPredictor
+from core.training.t5_sampling import draw, sample, sample_keys
+from core.workspace import artifacts
+from core.workspace.artifacts import read_manifest
+from core.workspace.profile import Doc2querySettings, Profile, read_profile
 
 LOGITS = torch.tensor([0.0, 2.0, -1.0, 1.5, 0.3, 1.0, -3.0, 0.9])
 TOP_5 = [1, 3, 5, 7, 4]
@@ -266,7 +269,7 @@ KILL_TEN_TIMES = """
 import os, random, signal, sys, time
 from pathlib import Path
 from core.doc2query import generate
-from core.profile import read_profile
+from core.workspace.profile import read_profile
 
 profile, folder, size = read_profile(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 progress = folder / ".doc2query.partial" / "progress.jsonl"

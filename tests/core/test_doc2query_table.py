@@ -12,12 +12,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
 from doc2query_table import Predicted, candidates, table, training_topics, variants
 
-from core.artifacts import writing
 from core.build import build
-from core.collection import read_built_collection
-from core.errors import UserError
-from core.expansions import SCORES_FILE, SCORES_FOLDER, write_by_document, write_expansions
-from core.profile import Profile
+from core.formats.collections import read_built_collection
+from core.formats.predicted_queries import SCORES_FILE, SCORES_FOLDER, write_by_document, write_expansions
+from core.workspace.artifacts import writing
+from core.workspace.errors import UserError
+from core.workspace.profile import Profile
 
 MOST = 12
 

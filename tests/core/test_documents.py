@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import documents
-from core.artifacts import read_manifest
-from core.collection import build_collection, read_built_collection, read_collection, source_digest
-from core.documents import Document, StoredDocuments, corpus_files, read_ids, shards, write_documents, write_ids
-from core.encode import encode_collection, encode_to_file, load_vectors
-from core.errors import UserError
-from core.profile import CollectionSettings, Profile
+from core.collection import build_collection
+from core.encode import encode_collection
+from core.formats import documents
+from core.formats.collections import read_built_collection
+from core.formats.documents import Document, StoredDocuments, corpus_files, read_ids, shards, write_documents, write_ids
+from core.formats.sources import read_collection, source_digest
+from core.retrieval.encoder import encode_to_file, load_vectors
+from core.workspace.artifacts import read_manifest
+from core.workspace.errors import UserError
+from core.workspace.profile import CollectionSettings, Profile
 
 SETTINGS = CollectionSettings(name="tiny")
 ONE, TWO, THREE = (
@@ -68,7 +71,7 @@ def test_a_bad_corpus_of_many_files_is_refused_in_one_sentence(name, beir_folder
 
 
 def test_ids_whose_hashes_are_equal_may_differ(beir_folder, monkeypatch):
-    monkeypatch.setattr("core.lines.hash", lambda name: 7, raising=False)
+    monkeypatch.setattr("core.formats.text_lines.hash", lambda name: 7, raising=False)
     assert len(read_collection(beir_folder(), SETTINGS).documents) == 3
     with pytest.raises(UserError, match="line 2: the id d1 was on line 1 already"):
         read_collection(beir_folder({"corpus.jsonl": ONE + ONE}), SETTINGS)
@@ -148,15 +151,15 @@ def peak_of(size, folder):
 
 def test_memory_stays_flat_while_a_collection_is_built_and_encoded(tmp_path, monkeypatch):
     monkeypatch.setattr("core.encode.locate_model", lambda name: tmp_path)
-    monkeypatch.setattr("core.encode.Encoder", StubEncoder)
+    monkeypatch.setattr("core.retrieval.encoder.Encoder", StubEncoder)
     monkeypatch.setattr(documents, "WINDOW", 256)
-    monkeypatch.setattr("core.encode.SHARD", 64)
+    monkeypatch.setattr("core.retrieval.encoder.SHARD", 64)
     small, large = (peak_of(size, tmp_path) for size in (1_000, 5_000))
     assert (large - small) / 4_000 < 64, "bytes a document: where it begins and its id's hash; its text has a thousand"
 
 
 def test_encoding_goes_on_from_a_progress_file_that_was_cut_short(tmp_path, monkeypatch):
-    monkeypatch.setattr("core.encode.SHARD", 2)
+    monkeypatch.setattr("core.retrieval.encoder.SHARD", 2)
     texts, path, calls = [f"{i:09}" for i in range(30)], tmp_path / "a.npy", []
 
     class Counting(StubEncoder):
@@ -179,7 +182,7 @@ def test_encoding_goes_on_from_a_progress_file_that_was_cut_short(tmp_path, monk
 
 def test_vectors_say_what_made_them_where_only_their_ids_were_left_to_write(beir_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("core.encode.locate_model", lambda name: tmp_path)
-    monkeypatch.setattr("core.encode.Encoder", StubEncoder)
+    monkeypatch.setattr("core.retrieval.encoder.Encoder", StubEncoder)
     dense = {"name": "stub", "kind": "dense", "model": "stub"}
     profile = Profile(collection={"name": "c", "source": str(beir_folder())}, system=[dense], baseline="stub")
     build_collection(profile, tmp_path / "c")

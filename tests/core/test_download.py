@@ -12,9 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from core import collection
-from core.collection import unpack
-from core.download import fetch
-from core.errors import UserError
+from core.formats import sources
+from core.formats.collections import read_built_collection
+from core.formats.sources import unpack
+from core.workspace.downloads import fetch
+from core.workspace.errors import UserError
 
 CONTENT = random.Random(1).randbytes(300_000)
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -139,7 +141,7 @@ def test_a_server_that_knows_no_ranges_sends_it_all_again(server, target):
 
 
 def test_a_server_that_hangs_is_asked_again(server, target, monkeypatch):
-    monkeypatch.setattr("core.download.TIMEOUT_SECONDS", (1, 0.3))
+    monkeypatch.setattr("core.workspace.downloads.TIMEOUT_SECONDS", (1, 0.3))
     server.piece, server.hang_after = 50_000, 60_000
     fetch(server.url(), target, len(CONTENT), MD5)
     assert_whole(target)
@@ -298,13 +300,13 @@ FORUMS = without_folder("cqadupstack/android/") | without_folder("cqadupstack/en
 def test_an_archive_of_several_data_sets_names_them(server, tmp_path, project, monkeypatch, command):
     english = {"cqadupstack/english/corpus.jsonl": '{"_id": "d1", "title": "English", "text": "a text"}\n'}
     server.files["/cqadupstack.zip"] = archive(tmp_path / "cqadupstack.zip", FORUMS | english).read_bytes()
-    monkeypatch.setattr(collection, "BEIR_URL", server.url("/{name}.zip"))
+    monkeypatch.setattr(sources, "BEIR_URL", server.url("/{name}.zip"))
     outcome = command(collection.main, "--collection", "cqadupstack")
     assert outcome.refused_with("android, english", "beir:cqadupstack/android"), outcome
     outcome = command(collection.main, "--collection", "beir:cqadupstack/gis")
     assert outcome.refused_with("no data set gis", "android, english"), outcome
     assert command(collection.main, "--collection", "beir:cqadupstack/english").status == 0
-    built = collection.read_built_collection(project / "artifacts" / "cqadupstack-english")
+    built = read_built_collection(project / "artifacts" / "cqadupstack-english")
     assert [document.title for document in built.documents] == ["English"]
     assert len(server.ranges) == 1, "the archive is fetched once for all of them"
 
@@ -314,10 +316,10 @@ def test_a_zip_on_disk_is_a_collection_and_so_is_a_folder_of_it(tmp_path, projec
     packed = archive(tmp_path / "mine.zip", without_folder("") | corpus)
     assert command(collection.main, "--collection", packed).status == 0
     built = project / "artifacts" / "mine"
-    assert [document.title for document in collection.read_built_collection(built).documents] == ["T"]
+    assert [document.title for document in read_built_collection(built).documents] == ["T"]
     archive(packed, without_folder("") | {"corpus.jsonl": corpus["corpus.jsonl"].replace("T", "U")})
     assert command(collection.main, "--collection", packed).status == 0
-    assert [document.title for document in collection.read_built_collection(built).documents] == ["U"], "it changed"
+    assert [document.title for document in read_built_collection(built).documents] == ["U"], "it changed"
     english = {"cqadupstack/english/corpus.jsonl": corpus["corpus.jsonl"]}
     forums = archive(tmp_path / "forums.zip", FORUMS | english)
     assert command(collection.main, "--collection", forums).refused_with("android, english", "forums.zip/android")
@@ -365,16 +367,16 @@ def test_a_beir_name_is_downloaded_unpacked_and_built(server, tmp_path, project,
     corpus = {"tiny/corpus.jsonl": '{"_id": "d1", "title": "T", "text": "a text"}\n'}
     server.files["/tiny.zip"] = archive(tmp_path / "tiny.zip", MEMBERS | corpus).read_bytes()
     server.cuts = [100]
-    monkeypatch.setattr(collection, "BEIR_URL", server.url("/{name}.zip"))
-    monkeypatch.setattr(collection, "BEIR_MD5", {"tiny": hashlib.md5(server.files["/tiny.zip"]).hexdigest()})
+    monkeypatch.setattr(sources, "BEIR_URL", server.url("/{name}.zip"))
+    monkeypatch.setattr(sources, "BEIR_MD5", {"tiny": hashlib.md5(server.files["/tiny.zip"]).hexdigest()})
     outcome = command(collection.main, "--collection", "tiny")
     assert outcome.status == 0, outcome
-    built = collection.read_built_collection(project / "artifacts" / "tiny")
+    built = read_built_collection(project / "artifacts" / "tiny")
     assert [document.title for document in built.documents] == ["T"]
     command(collection.main, "--collection", "tiny")
     assert len(server.ranges) == 2, "one cut off, one that goes on, and none for what is here"
 
 
 def test_a_beir_name_that_the_server_lacks_is_refused_in_one_sentence(server, project, monkeypatch, command):
-    monkeypatch.setattr(collection, "BEIR_URL", server.url("/{name}.zip"))
+    monkeypatch.setattr(sources, "BEIR_URL", server.url("/{name}.zip"))
     assert command(collection.main, "--collection", "nothing").refused_with("404", "nothing.zip")

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.encode import Encoder, encode_to_file, load_encoder
-from core.engines import HERE, Engine, over_shards
-from core.errors import UserError
-from core.profile import SystemSettings
+from core.retrieval.encoder import Encoder, encode_to_file, load_encoder
+from core.workspace.errors import UserError
+from core.workspace.executors import HERE, Engine, over_shards
+from core.workspace.profile import SystemSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 RAY = Engine("ray", "local", workers=2)
@@ -43,7 +43,7 @@ def test_the_plain_install_imports_neither_ray_nor_pymilvus():
     code = (
         "import sys; sys.modules['ray'] = sys.modules['pymilvus'] = sys.modules['milvus_lite'] = None\n"
         "import core.build, core.ann, core.doc2query, core.encode, core.engines, core.systems, dashboard.data\n"
-        "from core.index_kinds import make_index; make_index('milvus', 'cosine'); make_index('exact', 'cosine')\n"
+        "from core.indexes.registry import make_index; make_index('milvus', 'cosine'); make_index('exact', 'cosine')\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
@@ -64,7 +64,7 @@ def system(encoder, words) -> tuple[SystemSettings, list[str]]:
 
 def test_two_workers_give_the_vectors_of_one_process(encoder, words, tmp_path, monkeypatch):
     pytest.importorskip("ray")
-    monkeypatch.setattr("core.encode.SHARD", 16)
+    monkeypatch.setattr("core.retrieval.encoder.SHARD", 16)
     settings, texts = system(encoder, words)
 
     class Dying(Encoder):

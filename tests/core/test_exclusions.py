@@ -15,18 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import collection as collection_stage
-from core.ann import search_without
-from core.artifacts import read_manifest
 from core.build import build
-from core.collection import read_collection
 from core.derive import derive
-from core.errors import UserError
 from core.evaluate import main as evaluate_main
-from core.exclusions import built_exclusions, left_out, read_excluded, together, without
+from core.evaluation.ann_sweep import search_without
+from core.formats.exclusions import built_exclusions, left_out, read_excluded, together, without
+from core.formats.runs import built_run
+from core.formats.sources import EMBEDDED, read_collection
 from core.import_runs import import_runs
-from core.index import ExactIndex
-from core.profile import Profile, read_profile
-from core.runs import built_run
+from core.indexes.exact import ExactIndex
+from core.workspace.artifacts import read_manifest
+from core.workspace.errors import UserError
+from core.workspace.profile import Profile, read_profile
 
 # Two arguments and the counter-argument of each; every text is a topic, too, and its counter-argument is relevant.
 ARGUMENTS = {"a1": "alpha beta gamma", "a2": "delta epsilon zeta"}
@@ -231,7 +231,7 @@ runs = st.dictionaries(ids, st.dictionaries(ids, st.integers(0, 3).map(float), m
 
 @given(run=runs, qrels=st.dictionaries(ids, st.dictionaries(ids, st.integers(0, 2), min_size=1), min_size=1))
 def test_any_run_is_measured_as_by_beir(run, qrels):
-    from core.measures import evaluate
+    from core.evaluation.measures import evaluate
 
     found = left_out(run, {topic: {topic} for topic in qrels})
     assert evaluate(without(run, found), qrels, ["nDCG@10"])["nDCG@10"] == pytest.approx(by_beir(qrels, run))
@@ -261,7 +261,7 @@ def test_an_old_profile_without_the_setting_is_read_and_the_sample_stays_fresh(t
     (tmp_path / "profile.json").write_text(json.dumps(old))
     assert read_profile(str(tmp_path / "profile.json")).collection.ignore_identical_ids
     sample = read_profile("sample").collection
-    recorded = read_manifest(collection_stage.EMBEDDED).settings
+    recorded = read_manifest(EMBEDDED).settings
     assert collection_stage.collection_settings(sample) == recorded
 
 

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.analyzer import Analyzer
-from core.collection import Document
-from core.expansion_effects import Effect, Move, effects, moves, new_terms
-from core.profile import AnalyzerSettings
+from core.evaluation.expansion_effects import Effect, Move, effects, moves, new_terms
+from core.formats.documents import Document
+from core.retrieval.analyzer import Analyzer
+from core.workspace.profile import AnalyzerSettings
 
 
 def run(*documents):

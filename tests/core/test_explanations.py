@@ -5,14 +5,14 @@ import pytest
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Router, Transformer
 
-from core.analyzer import Analyzer
-from core.bm25 import Bm25Index
-from core.collection import Document
-from core.errors import UserError
-from core.index import ExactIndex
-from core.matches import term_finder
-from core.profile import AnalyzerSettings, Bm25Settings, SystemSettings
-from core.systems import Bm25System, DenseSystem
+from core.formats.documents import Document
+from core.indexes.exact import ExactIndex
+from core.retrieval.analyzer import Analyzer
+from core.retrieval.bm25 import Bm25Index
+from core.retrieval.highlighting import term_finder
+from core.retrieval.systems import Bm25System, DenseSystem
+from core.workspace.errors import UserError
+from core.workspace.profile import AnalyzerSettings, Bm25Settings, SystemSettings
 
 DOCUMENTS = [
     Document("d1", "Masks", "Masks slow the spread of COVID-19, and masks are cheap."),
@@ -99,7 +99,7 @@ def test_a_prompt_of_the_model_has_its_share(tiny_bert: object, words: list[str]
 
 
 def test_pieces_of_a_word_are_added_up(tiny_bert: object) -> None:
-    from core.token_similarity import _by_word
+    from core.retrieval.word_attribution import _by_word
 
     class Batch(dict):
         word_ids = staticmethod(lambda: [None, 0, 0, 1, None])

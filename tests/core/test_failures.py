@@ -9,15 +9,16 @@ import pandas as pd
 import pytest
 
 from core import ann, bm25, encode, evaluate, search
-from core.artifacts import FAILURES, failure_of, is_whole, open_artifact, read_manifest, record_failure
+from core.artifact_list import inventory
 from core.build import ERRORS, build
-from core.cli import save_profile
-from core.download import fetch
-from core.errors import UserError, in_words
-from core.inventory import inventory
-from core.models import MODELS_VARIABLE, how_to_provide
-from core.profile import Profile
-from core.runs import write_run
+from core.evaluation.stored_measures import AGREEMENT
+from core.formats.runs import write_run
+from core.workspace.artifacts import FAILURES, failure_of, is_whole, open_artifact, read_manifest, record_failure
+from core.workspace.command_line import save_profile
+from core.workspace.downloads import fetch
+from core.workspace.errors import UserError, in_words
+from core.workspace.models import MODELS_VARIABLE, how_to_provide
+from core.workspace.profile import Profile
 
 
 @pytest.fixture
@@ -151,12 +152,12 @@ def test_one_run_that_cannot_be_evaluated_takes_no_others_measures(plain, folder
 
 
 def test_a_failing_second_opinion_takes_no_measures(plain, folder, monkeypatch):
-    from core import sentence_transformers_check
+    from core.evaluation import cross_checks
 
     monkeypatch.setattr(
-        sentence_transformers_check,
+        cross_checks,
         "evaluator_figures",
-        failing(lambda *_: dict.fromkeys(evaluate.AGREEMENT.values(), 0.5), "first", IndexError("theirs")),
+        failing(lambda *_: dict.fromkeys(AGREEMENT.values(), 0.5), "first", IndexError("theirs")),
     )
     run(plain, folder)
     assert set(pd.read_csv(folder / "measures" / "measures.csv")["system"]) == {"bm25", "first", "second"}
@@ -226,7 +227,7 @@ def test_a_model_that_cannot_be_had_is_told_with_its_folder(plain, folder, monke
 
     monkeypatch.delenv(MODELS_VARIABLE, raising=False)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
-    monkeypatch.setattr("core.models._cached_snapshot", lambda name: None)
+    monkeypatch.setattr("core.workspace.models._cached_snapshot", lambda name: None)
     systems = [s.model_copy(update={"model": "nobody/no-such"}) if s.name == "first" else s for s in plain.system]
     outcomes, said = run(plain.model_copy(update={"system": systems}), folder)
     assert of_result(outcomes, "failed") == {"encode/first"}
@@ -239,7 +240,7 @@ def test_a_model_that_cannot_be_had_is_told_with_its_folder(plain, folder, monke
 
 
 def test_triples_that_cannot_be_downloaded_are_told_with_the_option(project, monkeypatch):
-    from core import triples
+    from core.formats import triples
 
     monkeypatch.setattr(triples, "fetch", lambda *_, **__: fetch("http://127.0.0.1:9/none", project / "none", tries=1))
     with pytest.raises(UserError, match=r"could not be fetched.*or name another file of triples with --triples"):

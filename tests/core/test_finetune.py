@@ -14,21 +14,22 @@ import torch
 from safetensors.torch import load_file
 from transformers import BertModel, BertTokenizerFast
 
-from core import finetune
-from core.artifacts import ROOT
-from core.errors import UserError
-from core.finetune import (
+from core.formats.triples import Triple
+from core.training.bi_encoder import (
     InBatchDistillation,
+    _loss,
     build_model,
     fit,
     held_out_evaluator,
     mined_rows,
     mix_weights,
+    training_rows,
     triple_rows,
     with_teacher_scores,
 )
-from core.profile import FinetuneSettings
-from core.triples import Triple
+from core.workspace.artifacts import ROOT
+from core.workspace.errors import UserError
+from core.workspace.profile import FinetuneSettings
 
 
 def pairs_of_unrelated_words(words, number, seed=5):
@@ -206,7 +207,7 @@ def test_in_batch_distillation_is_the_divergence_of_the_two_distributions(chunk,
     documents = sorted((" ".join(generator.choice(words, n)) for n in (3, 5, 8, 12)), key=len)
     scores = generator.normal(size=(4, 2, 4)).astype(np.float32) * 5
     settings = FinetuneSettings(data="pseudo-labels", batch=4, chunk=chunk, teacher_temperature=2.0)
-    loss = finetune._loss(model, settings)
+    loss = _loss(model, settings)
     assert isinstance(loss, InBatchDistillation)
     features = [model.preprocess(column) for column in [*queries, documents]]
     with torch.no_grad():
@@ -225,7 +226,7 @@ def test_a_teacher_needs_passages_to_tell_apart(tiny_bert, tmp_path):
     settings = FinetuneSettings(teacher="some", use_negative=False)
     model = build_model(settings, tiny_bert, "cpu")
     with pytest.raises(UserError, match="use_negative or hard_negatives"):
-        finetune.training_rows(settings, tmp_path, [Triple("a", "b", "c")], [Triple("a", "b", "c")], model)
+        training_rows(settings, tmp_path, [Triple("a", "b", "c")], [Triple("a", "b", "c")], model)
 
 
 PROFILE = """

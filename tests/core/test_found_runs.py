@@ -8,14 +8,15 @@ import socket
 import ir_measures
 import pytest
 
-from core.errors import UserError
 from core.evaluate import main as evaluate_main
-from core.import_runs import find_runs, main
-from core.lines import read_lines
-from core.profile import read_profile
-from core.qrels import read_qrels
-from core.runs import read_run, run_name, run_names
-from core.topics import read_all_topics
+from core.formats.found_runs import find_runs
+from core.formats.qrels import read_qrels
+from core.formats.runs import read_run, run_name, run_names
+from core.formats.text_lines import read_lines
+from core.formats.topics import read_all_topics
+from core.import_runs import main
+from core.workspace.errors import UserError
+from core.workspace.profile import read_profile
 
 RUN = "1 Q0 d1 1 2.0 t\n1 Q0 d2 2 1.0 t\n2 Q0 d2 1 1.0 t\n"
 QRELS = "1 0 d1 0\n1 0 d2 1\n2 0 d2 2\n"

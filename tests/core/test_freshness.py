@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from core.artifacts import ARTIFACTS, read_manifest, writing
-from core.freshness import changes, evaluation
-from core.profile import Profile, read_profile
+from core.evaluation.freshness import changes, evaluation
+from core.workspace.artifacts import ARTIFACTS, read_manifest, writing
+from core.workspace.profile import Profile, read_profile
 
 SYSTEMS = [
     {"name": "bm25", "kind": "bm25"},
@@ -154,8 +154,8 @@ def test_a_model_trained_anew_makes_its_vectors_old(folder: Path, monkeypatch: p
     model = folder / "models" / "mine"
     model.mkdir(parents=True)
     (model / "model.safetensors").write_text("weights")
-    monkeypatch.setattr("core.freshness.ARTIFACTS", folder)
-    from core.models import model_digest
+    monkeypatch.setattr("core.evaluation.freshness.ARTIFACTS", folder)
+    from core.workspace.models import model_digest
 
     inputs = read_manifest(folder / "vectors" / "bge").inputs | {"model": model_digest(model)}
     with writing(folder / "vectors" / "bge", "encode", {}, inputs, {"model": "artifacts/models/mine"}) as partial:

@@ -7,11 +7,12 @@ import threading
 import pytest
 import pytrec_eval
 
-from core import artifacts, cli, derive, evaluate, import_runs
-from core.errors import UserError
-from core.profile import read_profile
-from core.qrels import read_qrels
-from core.runs import read_run
+from core import derive, evaluate, import_runs
+from core.formats.qrels import read_qrels
+from core.formats.runs import read_run
+from core.workspace import artifacts, command_line
+from core.workspace.errors import UserError
+from core.workspace.profile import read_profile
 from dashboard import data
 
 RUN = "1 Q0 d1 1 2.0 t\n1 Q0 d2 2 1.0 t\n2 Q0 d2 1 1.0 t\n"
@@ -57,7 +58,7 @@ def failing(number, when=lambda *arguments: True, real=None):
 PLACES = {
     "the run": (import_runs, "write_run"),
     "the judgments": (import_runs, "write_qrels"),
-    "the profile": (cli, "write_text"),
+    "the profile": (command_line, "write_text"),
     "the measures": (import_runs, "evaluate_systems"),
 }
 
@@ -119,10 +120,10 @@ def test_what_a_killed_import_or_derivation_left_is_not_listed_and_the_next_one_
     def killed(*arguments):
         raise SystemExit
 
-    monkeypatch.setattr("core.artifacts.ARTIFACTS", project / "artifacts")
+    monkeypatch.setattr("core.workspace.artifacts.ARTIFACTS", project / "artifacts")
     folder = project / "artifacts" / "mine"
     with monkeypatch.context() as patched:  # all is written, and nothing is undone
-        patched.setattr(cli, "save_profile", killed)
+        patched.setattr(command_line, "save_profile", killed)
         patched.setattr(import_runs, "remove_tree", lambda path: None)
         with pytest.raises(SystemExit):
             new(files)
@@ -148,7 +149,7 @@ def test_a_removal_that_cannot_be_written_is_a_sentence(number, files, project, 
 def test_on_a_full_disk_a_run_can_be_removed_to_make_room(files, project, monkeypatch):
     folder = new(files)
     with monkeypatch.context() as patched:
-        patched.setattr(cli, "write_text", failing(errno.ENOSPC))
+        patched.setattr(command_line, "write_text", failing(errno.ENOSPC))
         with pytest.raises(UserError, match="the disk is full"):
             import_runs.remove_run("mine", "a")
     assert not (folder / "runs" / "a").exists(), "there is room now"

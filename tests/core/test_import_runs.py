@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from core.artifacts import open_artifact
 from core.build import build
-from core.collection import read_built_collection
-from core.errors import UserError
-from core.import_runs import find_runs, import_runs, main, remove_run, topics_for
-from core.measures import evaluate
-from core.profile import read_profile
-from core.qrels import read_qrels
-from core.runs import ranked, read_run
-from core.topics import read_all_topics
+from core.evaluation.measures import evaluate
+from core.formats.collections import read_built_collection
+from core.formats.found_runs import find_runs
+from core.formats.qrels import read_qrels
+from core.formats.runs import ranked, read_run
+from core.formats.topics import read_all_topics
+from core.import_runs import import_runs, main, remove_run, topics_for
+from core.workspace.artifacts import open_artifact
+from core.workspace.errors import UserError
+from core.workspace.profile import read_profile
 
 RUN = "1 Q0 d1 1 2.0 t\n1 Q0 d2 2 1.0 t\n2 Q0 d2 1 1.0 t\n"
 QRELS = "1 0 d1 0\n1 0 d2 1\n2 0 d2 2\n"

@@ -5,14 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import UserError
-from core.faiss_indexes import FaissBinaryIndex, FaissHnswIndex, FaissIvfIndex, FaissIvfPqIndex, FaissScalarIndex
-from core.hnsw import HnswIndex
-from core.hnswlib_index import HnswlibIndex
-from core.index import ExactIndex, unit_rows
-from core.index_kinds import KINDS, LABELS, make_index
-from core.recall import TrueSimilarities, recall_at_k
-from core.simulate import simulate
+from core.indexes.base import unit_rows
+from core.indexes.exact import ExactIndex
+from core.indexes.faiss_indexes import (
+    FaissBinaryIndex,
+    FaissHnswIndex,
+    FaissIvfIndex,
+    FaissIvfPqIndex,
+    FaissScalarIndex,
+)
+from core.indexes.hnsw import HnswIndex
+from core.indexes.hnswlib_index import HnswlibIndex
+from core.indexes.recall import TrueSimilarities, recall_at_k
+from core.indexes.registry import KINDS, LABELS, make_index
+from core.indexes.simulation import simulate
+from core.workspace.errors import UserError
 
 SIMILARITIES = ["cosine", "dot"]
 GRAPHS = [HnswIndex, HnswlibIndex]

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from core.artifacts import writing
+from core.artifact_list import Entry, inventory
 from core.build import build
 from core.import_runs import import_runs
-from core.inventory import Entry, inventory
-from core.profile import Profile, read_profile
+from core.workspace.artifacts import writing
+from core.workspace.profile import Profile, read_profile
 
 
 @pytest.fixture

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from core.artifacts import writing
-from core.errors import UserError
 from core.evaluate import evaluate_systems
-from core.measures import evaluate, interpolated_precision, mean
-from core.profile import CollectionSettings, Profile, SystemSettings
-from core.robustness import winner
-from core.runs import ranked, read_run
-from core.second_opinion import ir_measures_values
-from core.significance import beaten, bootstrap_intervals, compare
-from core.unjudged import figures
+from core.evaluation.cross_checks import ir_measures_values
+from core.evaluation.measures import evaluate, interpolated_precision, mean
+from core.evaluation.robustness import winner
+from core.evaluation.significance import beaten, bootstrap_intervals, compare
+from core.evaluation.unjudged import figures
+from core.formats.runs import ranked, read_run
+from core.workspace.artifacts import writing
+from core.workspace.errors import UserError
+from core.workspace.profile import CollectionSettings, Profile, SystemSettings
 
 QRELS = {str(topic): {f"d{i}": (topic + i) % 3 for i in range(8)} for topic in range(1, 13)}
 MEASURES = ["nDCG@5", "P@5", "R@5", "AP", "Bpref", "RR", "P(rel=2)@5"]

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from core.errors import UserError
 from core.evaluate import main
-from core.measures import Evaluator, check_topics, evaluate, interpolated_precision, mean, measure_name, parse_measure
-from core.qrels import read_qrels
-from core.runs import read_run
+from core.evaluation.measures import Evaluator, check_topics, evaluate, interpolated_precision, mean
+from core.formats.qrels import read_qrels
+from core.formats.runs import read_run
+from core.workspace.errors import UserError
+from core.workspace.measure_names import measure_name, parse_measure
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURES = ["nDCG@3", "nDCG@10", "P@3", "P@10", "R@3", "R@100", "AP", "Bpref", "RR"]
@@ -264,7 +265,7 @@ def test_the_precision_recall_curve_is_as_its_definition_has_it(run, qrels, rele
 def test_a_topic_of_negative_grades_alone_or_with_nothing_retrieved_counts_0_and_does_not_end_python():
     # pytrec_eval writes outside its memory there, and often dies of it: tried in a process of its own, many times over
     script = """
-from core.measures import evaluate
+from core.evaluation.measures import evaluate
 for size in list(range(1, 13)) * 100:
     names = "abcdefghijkl"[:size]
     qrels = {"1": dict.fromkeys(names, -1), "2": dict.fromkeys(names, -2), "3": {"a": 1}}

@@ -6,16 +6,16 @@ import sys
 import numpy as np
 import pytest
 
-from core.ann import read_sweep
 from core.build import build
-from core.errors import UserError
-from core.index import ExactIndex
-from core.index_kinds import make_index
-from core.milvus_index import TOKEN, URI, MilvusIndex
-from core.profile import Profile
-from core.recall import recall_at_k
-from core.runs import read_run
-from core.systems import open_system
+from core.evaluation.ann_sweep import read_sweep
+from core.formats.runs import read_run
+from core.indexes.exact import ExactIndex
+from core.indexes.milvus import TOKEN, URI, MilvusIndex
+from core.indexes.recall import recall_at_k
+from core.indexes.registry import make_index
+from core.retrieval.systems import open_system
+from core.workspace.errors import UserError
+from core.workspace.profile import Profile
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_an_embedded_index_finds_what_exact_search_finds_and_comes_back_from_its
 @pytest.mark.parametrize("uri", ["nonsense://nowhere", "http://user:secret@127.0.0.1:9"])
 def test_a_wrong_uri_is_one_sentence_without_the_uri(uri, monkeypatch):
     pytest.importorskip("pymilvus")
-    monkeypatch.setattr("core.milvus_index.SECONDS", 2.0)
+    monkeypatch.setattr("core.indexes.milvus.SECONDS", 2.0)
     monkeypatch.setenv(URI, uri)
     with pytest.raises(
         UserError, match="the Milvus server that RANKSCOPE_MILVUS_URI names failed while connecting"
@@ -83,7 +83,7 @@ sys.stdin.read()
 
 def test_a_served_index_is_found_again_until_its_server_is_gone(tmp_path, monkeypatch):
     pytest.importorskip("milvus_lite")
-    monkeypatch.setattr("core.milvus_index.SECONDS", 3.0)
+    monkeypatch.setattr("core.indexes.milvus.SECONDS", 3.0)
     server = subprocess.Popen(
         [sys.executable, "-c", SERVER, str(tmp_path / "server.db")],
         stdin=subprocess.PIPE,

@@ -10,11 +10,11 @@ import pytest
 import torch
 from transformers import BertModel
 
-from core.artifacts import file_digest, writing
-from core.encode import load_encoder
-from core.errors import UserError
-from core.models import MODELS_VARIABLE, convert_pickle, find_model, locate_model, model_digest, pick_device
-from core.profile import SystemSettings
+from core.retrieval.encoder import load_encoder
+from core.workspace.artifacts import file_digest, writing
+from core.workspace.errors import UserError
+from core.workspace.models import MODELS_VARIABLE, convert_pickle, find_model, locate_model, model_digest, pick_device
+from core.workspace.profile import SystemSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -113,8 +113,8 @@ def test_the_digest_is_of_what_shapes_the_output(tmp_path):
 
 def test_an_unreachable_hub_gives_one_sentence_that_names_the_way_out(tmp_path):
     script = """
-from core import cli
-from core.models import locate_model
+from core.workspace import command_line as cli
+from core.workspace.models import locate_model
 cli.run(lambda: print(locate_model("nobody/no-model")))
 """
     ended = subprocess.run(

@@ -5,12 +5,12 @@ import argparse
 import pytest
 from pydantic import ValidationError
 
-from core.cli import add_profile_options, profile_and_folder
-from core.collection import read_collection
-from core.errors import UserError
-from core.measures import parse_measure
-from core.names import LONGEST_NAME, collection_name_problem, name_problem, safe_name
-from core.profile import CollectionSettings, Profile, SystemSettings
+from core.formats.sources import read_collection
+from core.workspace.command_line import add_profile_options, profile_and_folder
+from core.workspace.errors import UserError
+from core.workspace.measure_names import parse_measure
+from core.workspace.names import LONGEST_NAME, collection_name_problem, name_problem, safe_name
+from core.workspace.profile import CollectionSettings, Profile, SystemSettings
 
 BAD = [
     *(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.measures import evaluate
-from core.ndcg_difference import ideal_ranking, shares, split_difference
-from core.runs import ranked
+from core.evaluation.measures import evaluate
+from core.evaluation.ndcg_decomposition import ideal_ranking, shares, split_difference
+from core.formats.runs import ranked
 
 DOCUMENTS = [f"d{number}" for number in range(12)]
 # Few different scores, so that many are tied, some of them in float32 only.

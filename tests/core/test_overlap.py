@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.overlap import PERSISTENCE, jaccard, rank_biased_overlap
+from core.evaluation.rank_overlap import PERSISTENCE, jaccard, rank_biased_overlap
 
 ORIGINAL = [
     ("karfvodcjmwgzlypebunq", 0.9, 0.468431),

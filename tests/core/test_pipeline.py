@@ -11,20 +11,22 @@ import pandas as pd
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from core import ann, artifacts, encode, search
-from core.ann import read_growth, read_sweep
-from core.artifacts import read_manifest, writing
+from core import ann, encode, search
+from core.artifact_list import inventory
 from core.build import build, steps
-from core.collection import read_built_collection
-from core.encode import load_vectors
-from core.errors import UserError
 from core.evaluate import evaluate_systems
-from core.expansions import read_expansions, write_expansions
+from core.evaluation.ann_sweep import read_growth, read_sweep
+from core.formats.collections import read_built_collection
+from core.formats.predicted_queries import read_expansions, write_expansions
+from core.formats.runs import built_run, ranked
 from core.import_runs import import_runs
-from core.inventory import inventory
-from core.profile import Profile
-from core.runs import built_run, ranked
-from core.systems import find_settings, open_system
+from core.retrieval import encoder
+from core.retrieval.encoder import encode_texts, load_vectors
+from core.retrieval.systems import find_settings, open_system
+from core.workspace import artifacts
+from core.workspace.artifacts import read_manifest, writing
+from core.workspace.errors import UserError
+from core.workspace.profile import Profile
 
 SYSTEMS = ["bm25", "cosine", "dot"]
 
@@ -333,8 +335,8 @@ def test_a_system_whose_model_is_missing_does_not_stop_the_others(profile, folde
 def test_an_interrupted_encoding_goes_on_and_ends_the_same(profile, folder, monkeypatch):
     quiet_build(profile, folder)
     expected = np.array(load_vectors(folder, "cosine")[0])
-    monkeypatch.setattr(encode, "SHARD", 16)
-    encode_texts, calls = encode.encode_texts, []
+    monkeypatch.setattr(encoder, "SHARD", 16)
+    encode_texts, calls = encode_texts, []
 
     def interrupted(encoder, texts, role):
         if len(calls) == 2:
@@ -344,11 +346,11 @@ def test_an_interrupted_encoding_goes_on_and_ends_the_same(profile, folder, monk
 
     system = find_settings(profile, "cosine")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(encode, "encode_texts", interrupted)
+        patched.setattr(encoder, "encode_texts", interrupted)
         encode.encode_collection(profile, system, folder, "cpu")
     assert calls == [16, 16]
     monkeypatch.setattr(
-        encode, "encode_texts", lambda e, texts, role: calls.append(len(texts)) or encode_texts(e, texts, role)
+        encoder, "encode_texts", lambda e, texts, role: calls.append(len(texts)) or encode_texts(e, texts, role)
     )
     encode.encode_collection(profile, system, folder, "cpu")
     assert calls == [16, 16, 8], "only the rest is encoded"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from core.errors import UserError
-from core.profile import names, read_profile
+from core.workspace.errors import UserError
+from core.workspace.profile import names, read_profile
 
 HEAD = '[collection]\nname = "tiny"\n'
 BM25 = '[[system]]\nname = "a"\nkind = "bm25"\n'

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from core.index import unit_rows
-from core.projection import project
+from core.indexes.base import unit_rows
+from core.retrieval.projection import project
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])

@@ -5,16 +5,17 @@ import random
 import numpy as np
 import pytest
 
-from core import pseudo_labels
-from core.artifacts import writing
 from core.build import build
-from core.collection import read_built_collection
-from core.errors import UserError
-from core.expansions import write_expansions
-from core.finetune import pseudo_label_rows, train
-from core.profile import Profile
-from core.pseudo_labels import label, read_batches
-from core.systems import find_settings, open_system
+from core.finetune import train
+from core.formats.collections import read_built_collection
+from core.formats.predicted_queries import write_expansions
+from core.pseudo_labels import label
+from core.retrieval.systems import find_settings, open_system
+from core.training.bi_encoder import pseudo_label_rows
+from core.training.pseudo_labels import _neighbour_groups, read_batches
+from core.workspace.artifacts import writing
+from core.workspace.errors import UserError
+from core.workspace.profile import Profile
 
 
 @pytest.fixture
@@ -105,9 +106,9 @@ def test_groups_are_a_partition_into_nearest_neighbours():
     generator = np.random.default_rng(5)
     angles = np.concatenate([generator.normal(centre, 0.01, 4) for centre in (0, 1, 2, 3)])
     vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
-    groups = pseudo_labels._neighbour_groups(list(range(16)), vectors, 4, generator)
+    groups = _neighbour_groups(list(range(16)), vectors, 4, generator)
     assert sorted(sorted(group) for group in groups) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]]
-    uneven = pseudo_labels._neighbour_groups(list(range(16)), vectors, 5, generator)
+    uneven = _neighbour_groups(list(range(16)), vectors, 5, generator)
     assert sorted(i for group in uneven for i in group) == list(range(16))
 
 

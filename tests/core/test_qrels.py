@@ -8,8 +8,8 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import UserError
-from core.qrels import read_qrels, write_qrels
+from core.formats.qrels import read_qrels, write_qrels
+from core.workspace.errors import UserError
 
 TREC = "1 0 d1 2\n1 0 d2 0\n2 0 d1 -1\n"
 BEIR = "query-id\tcorpus-id\tscore\n1\td1\t2\n1\td2\t0\n2\td1\t-1\n"

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from core.analyzer import Analyzer
-from core.artifacts import read_manifest
-from core.profile import AnalyzerSettings, Profile
-from core.query_quality import measure, quality
-from core.triples import read_triples, split_by_query
+from core.formats.triples import read_triples, split_by_query
+from core.retrieval.analyzer import Analyzer
+from core.training.query_quality import measure, quality
+from core.workspace.artifacts import read_manifest
+from core.workspace.profile import AnalyzerSettings, Profile
 
 
 def longest_common_subsequence(a, b):

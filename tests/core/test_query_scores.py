@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
-from core import query_scores
-from core.artifacts import writing
-from core.bm25 import read_predicted, searched_queries
 from core.build import build
-from core.collection import read_built_collection
-from core.errors import UserError
-from core.expansions import kept_queries, read_scores, write_expansions
-from core.profile import ExpansionSettings, Profile
-from core.systems import open_system
+from core.formats.collections import read_built_collection
+from core.formats.predicted_queries import kept_queries, read_scores, write_expansions
+from core.retrieval.bm25 import read_predicted, searched_queries
+from core.retrieval.systems import open_system
+from core.training import query_scores
+from core.workspace.artifacts import writing
+from core.workspace.errors import UserError
+from core.workspace.profile import ExpansionSettings, Profile
 
 QUERIES = {"a": ["a0", "a1", "a2", "a3"], "b": ["b0", "b1", "b2", "b3"], "c": []}
 SCORES = {"a": [0.9, 0.1, 0.5, 0.7], "b": [0.2, 0.8, 0.3, 0.4], "c": []}

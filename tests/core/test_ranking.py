@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.ranking import top_k
+from core.retrieval.ranking import top_k
 
 few_values = st.lists(st.sampled_from([0.0, -0.0, 1.0, 2.0, -1.0, np.inf, -np.inf]), max_size=40)
 any_values = st.lists(st.floats(allow_nan=False, width=32), max_size=40)

@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.collection import write_topics
-from core.documents import read_documents
-from core.errors import UserError
-from core.profile import read_profile
-from core.qrels import read_qrels
-from core.runs import read_run
-from core.topics import read_all_topics, read_topics
-from core.triples import read_triples
+from core.formats.documents import read_documents
+from core.formats.qrels import read_qrels
+from core.formats.runs import read_run
+from core.formats.topics import read_all_topics, read_topics, write_topics
+from core.formats.triples import read_triples
+from core.workspace.errors import UserError
+from core.workspace.profile import read_profile
 
 READERS = {
     "corpus.jsonl": lambda path: list(read_documents(path)),

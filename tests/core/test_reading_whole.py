@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from core import artifacts
-from core.artifacts import MANIFEST, Replaced, file_digest, open_artifact, read_latest, read_whole, writing
-from core.errors import UserError
-from core.runs import built_run
+from core.formats.runs import built_run
+from core.workspace import artifacts
+from core.workspace.artifacts import MANIFEST, Replaced, file_digest, open_artifact, read_latest, read_whole, writing
+from core.workspace.errors import UserError
 
 FILES = [f"part-{number}" for number in range(4)]
 

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.distinct import group_equal_rows
-from core.hnsw import HnswIndex
-from core.index import ExactIndex
-from core.index_kinds import make_index
-from core.recall import EPSILON, TrueSimilarities, recall_at_k, ties_as_exact
-from core.simulate import intrinsic_dimension, simulate
+from core.indexes.distinct import group_equal_rows
+from core.indexes.exact import ExactIndex
+from core.indexes.hnsw import HnswIndex
+from core.indexes.recall import EPSILON, TrueSimilarities, recall_at_k, ties_as_exact
+from core.indexes.registry import make_index
+from core.indexes.simulation import intrinsic_dimension, simulate
 
 NOTHING = -np.inf
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.reference import published_figures
+from core.evaluation.published import published_figures
 
 SCIFACT = {"documents": 5183, "topics": 300, "judgments": 339}
 TREC_COVID = {"documents": 171332, "topics": 50, "judgments": 66334}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from core.errors import UserError
-from core.robustness import Winner, leave_one_out, winner
+from core.evaluation.robustness import Winner, leave_one_out, winner
+from core.workspace.errors import UserError
 
 A = {"1": 0.9, "2": 0.1, "3": 0.2}
 B = {"3": 0.3, "1": 0.2, "2": 0.2}

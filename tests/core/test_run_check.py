@@ -2,7 +2,7 @@
 
 import gzip
 
-from core.run_check import MOST_FAULTS, check_run
+from core.formats.run_validation import MOST_FAULTS, check_run
 
 GOOD = "1 Q0 d1 1 2.0 t\n1 Q0 d2 2 1.0 t\n2 Q0 d2 1 1.0 t\n"
 

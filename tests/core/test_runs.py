@@ -9,8 +9,8 @@ import pytrec_eval
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.errors import UserError
-from core.runs import first_ranked, ranked, read_run, run_name, write_run
+from core.formats.runs import first_ranked, ranked, read_run, run_name, write_run
+from core.workspace.errors import UserError
 
 BAD = {
     "five columns": ("1 Q0 d1 1 0.5\n", "line 1"),

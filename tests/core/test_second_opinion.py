@@ -4,8 +4,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from core.measures import evaluate
-from core.second_opinion import checkable, ir_measures_values, sklearn_ndcg
+from core.evaluation.cross_checks import checkable, ir_measures_values, sklearn_ndcg
+from core.evaluation.measures import evaluate
 
 documents = st.sampled_from("abcdefghijkl")
 runs = st.dictionaries(st.sampled_from("123"), st.dictionaries(documents, st.sampled_from([2.0, 1.0, 0.5])), min_size=1)

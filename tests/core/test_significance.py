@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from core.errors import UserError
-from core.significance import (
+from core.evaluation.significance import (
     BOOTSTRAP_RESAMPLES,
     RESAMPLES,
     SEED,
@@ -25,11 +24,12 @@ from core.significance import (
     compare,
     compare_all,
     holm,
-    main,
     randomisation_test,
     smallest_detectable,
     t_test,
 )
+from core.significance import main
+from core.workspace.errors import UserError
 
 TESTS = get_args(Test)
 values = st.floats(0, 1).map(lambda value: round(value, 4))
@@ -108,7 +108,7 @@ def test_estimated_and_exact_p_agree_whatever_the_differences(shape, monkeypatch
     values = np.column_stack([SHAPES[shape](generator) for _ in range(12)] + [np.zeros(16)])
     pairs = np.array([(column, 12) for column in range(12)])
     exact = randomisation_test(values, pairs).p
-    monkeypatch.setattr("core.significance.EXACT_TOPICS", 0)
+    monkeypatch.setattr("core.evaluation.significance.EXACT_TOPICS", 0)
     assert randomisation_test(values, pairs).p == pytest.approx(exact, rel=0.06)
 
 
@@ -130,7 +130,7 @@ def test_no_verdict_at_0_05_hangs_on_chance(monkeypatch):
         undecided.append(found.undecided)
         assert beaten({"a": a, "b": b}, "randomisation")["a"] == ([] if found.undecided else ["b"])
     assert undecided == [False, True, False]
-    monkeypatch.setattr("core.significance.DOUBLINGS", 0)
+    monkeypatch.setattr("core.evaluation.significance.DOUBLINGS", 0)
     a, b = tables([(difference / 100, 0.0) for difference in CLOSE[0]])
     assert compare(a, b).undecided, "and says so"
 

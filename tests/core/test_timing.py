@@ -7,9 +7,9 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from core import cli, timing
-from core.artifacts import stale_reason, writing
-from core.timing import MOST_QUERIES, PROCEDURE, TIMING_PROCEDURE, latency, limited_threads, repeated
+from core.workspace import command_line, timing
+from core.workspace.artifacts import stale_reason, writing
+from core.workspace.timing import MOST_QUERIES, PROCEDURE, TIMING_PROCEDURE, latency, limited_threads, repeated
 
 
 def test_the_median_latency_is_not_that_of_a_burst_of_other_work():
@@ -81,7 +81,7 @@ def test_an_artifact_that_was_timed_otherwise_is_stale(before, tmp_path):
 @pytest.mark.parametrize("given", ["0", "-1", "x", "1.5", "9999999", ""])
 def test_a_number_of_threads_that_there_cannot_be_is_refused(given, capsys):
     parser = argparse.ArgumentParser()
-    cli.add_threads_option(parser)
+    command_line.add_threads_option(parser)
     with pytest.raises(SystemExit):
         parser.parse_args(["--threads", given])
     assert "from 1 to" in capsys.readouterr().err

@@ -4,9 +4,9 @@ import gzip
 
 import pytest
 
-from core.errors import UserError
+from core.formats.topics import Topic, read_all_topics, read_topics
 from core.import_runs import topics_for
-from core.topics import Topic, read_all_topics, read_topics
+from core.workspace.errors import UserError
 
 # As in TREC 7 (no element ends), TREC 1 (numbers with zeros, labels), FIRE and GOV2 (elements end)
 CLASSIC = """

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import UserError
-from core.triples import Triple, read_triples, split_by_query
+from core.formats.triples import Triple, read_triples, split_by_query
+from core.workspace.errors import UserError
 
 BAD = {
     "two columns": (b"q\ta\tb\nq\ta\n", "line 2"),

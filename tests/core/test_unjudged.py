@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.measures import evaluate
-from core.unjudged import condensed, ndcg_range
+from core.evaluation.measures import evaluate
+from core.evaluation.unjudged import condensed, ndcg_range
 
 DOCUMENTS = "abcdef"
 lists = st.permutations(DOCUMENTS).flatmap(lambda order: st.integers(0, 5).map(lambda n: order[:n]))

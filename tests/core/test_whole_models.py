@@ -23,18 +23,20 @@ from transformers import (
     RobertaModel,
 )
 
-from core.artifacts import is_whole, read_manifest, stale_reason
 from core.build import build
-from core.doc2query import open_predictor, train
-from core.documents import Document
-from core.encode import encode_collection, encode_texts, load_encoder, load_encoder_of, vectors_inputs, vectors_settings
-from core.errors import UserError
-from core.finetune import build_model
-from core.models import check_finite, longest_input, model_digest
-from core.profile import Doc2querySettings, FinetuneSettings, Profile, SystemSettings
-from core.runs import write_run
-from core.systems import find_settings, open_system
-from core.token_similarity import token_shares
+from core.doc2query import train
+from core.encode import encode_collection, vectors_inputs, vectors_settings
+from core.formats.documents import Document
+from core.formats.runs import write_run
+from core.retrieval.encoder import encode_texts, load_encoder, load_encoder_of
+from core.retrieval.systems import find_settings, open_system
+from core.retrieval.word_attribution import token_shares
+from core.training.bi_encoder import build_model
+from core.training.t5 import open_predictor
+from core.workspace.artifacts import is_whole, read_manifest, stale_reason
+from core.workspace.errors import UserError
+from core.workspace.models import check_finite, longest_input, model_digest
+from core.workspace.profile import Doc2querySettings, FinetuneSettings, Profile, SystemSettings
 
 FILE = "model.safetensors"
 
@@ -294,14 +296,14 @@ def test_a_model_exchanged_while_it_encodes_seals_nothing(profile, encoder, proj
     folder, model = project / "artifacts" / "tiny", shutil.copytree(encoder, tmp_path / "model")
     profile = with_model(profile, model)
     results(profile, folder, only="collection")
-    from core import encode
+    from core.retrieval import encoder
 
     def exchanged(*arguments):
         weights = {key: value * 2 for key, value in load_file(model / FILE).items()}
         save_file(weights, model / FILE, metadata={"format": "pt"})
         return encode_texts(*arguments)
 
-    monkeypatch.setattr(encode, "encode_texts", exchanged)
+    monkeypatch.setattr(encoder, "encode_texts", exchanged)
     with pytest.raises(UserError, match="changed while it was encoded"):
         encode_collection(profile, find_settings(profile, "dense"), folder, "cpu")
     assert not is_whole(folder / "vectors" / "dense")
@@ -322,12 +324,12 @@ class Broken:
 def test_vectors_that_are_not_finite_stop_the_encoding(profile, project, monkeypatch):
     with pytest.raises(UserError, match='of the document "bad"'):
         encode_texts(Broken(), ["good", "bad"], "document")
-    from core import encode
+    from core.retrieval import encoder
 
     folder = project / "artifacts" / "tiny"
     loaded = load_encoder(profile.system[1], "cpu")
     monkeypatch.setattr(loaded, "encode_document", lambda texts, **_: np.full((len(texts), 3), np.inf))
-    monkeypatch.setattr(encode, "load_encoder", lambda *_: loaded)
+    monkeypatch.setattr(encoder, "load_encoder", lambda *_: loaded)
     made, _ = results(profile, folder)
     assert made["encode/dense"] == "failed"
     assert not is_whole(folder / "vectors" / "dense")

@@ -8,7 +8,7 @@ import streamlit as st
 from made_up import Open, build
 from streamlit.testing.v1 import AppTest
 
-from core.artifacts import ROOT
+from core.workspace.artifacts import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made_up(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the made-up collection, a copy of its own for each test, and the dashboard looking at it."""
     shutil.copytree(built, tmp_path / "artifacts")
-    monkeypatch.setattr("core.artifacts.ARTIFACTS", tmp_path / "artifacts")
+    monkeypatch.setattr("core.workspace.artifacts.ARTIFACTS", tmp_path / "artifacts")
     return tmp_path / "artifacts" / "made-up"
 
 

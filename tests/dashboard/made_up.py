@@ -8,12 +8,12 @@ import pandas as pd
 from streamlit.testing.v1 import AppTest
 
 from core import bm25, collection, evaluate, search
-from core.artifacts import writing
-from core.cli import save_profile
-from core.expansions import write_expansions
-from core.profile import CollectionSettings, Profile, SystemSettings
-from core.systems import find_settings
-from core.timing import PROCEDURE, TIMING_PROCEDURE
+from core.formats.predicted_queries import write_expansions
+from core.retrieval.systems import find_settings
+from core.workspace.artifacts import writing
+from core.workspace.command_line import save_profile
+from core.workspace.profile import CollectionSettings, Profile, SystemSettings
+from core.workspace.timing import PROCEDURE, TIMING_PROCEDURE
 from dashboard.ranked_lists import STYLE
 
 PAGES = {

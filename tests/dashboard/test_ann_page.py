@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 from made_up import Open, add_sweep, warnings
 
-from core import artifacts
-from core.ann import OWN_GRAPH
-from core.ann_tables import at_recall, crossings, frontier, growth, speed_ups
-from core.artifacts import writing
-from core.hnsw import HnswIndex
-from core.index import ExactIndex
-from core.profile import SystemSettings
-from core.systems import DenseSystem
-from core.timing import OLDER_TIMING
+from core.evaluation.ann_sweep import OWN_GRAPH
+from core.evaluation.ann_tables import at_recall, crossings, frontier, growth, speed_ups
+from core.indexes.exact import ExactIndex
+from core.indexes.hnsw import HnswIndex
+from core.retrieval.systems import DenseSystem
+from core.workspace import artifacts
+from core.workspace.artifacts import writing
+from core.workspace.profile import SystemSettings
+from core.workspace.timing import OLDER_TIMING
 from dashboard import ann_charts, ann_live, live
 
 SWEEP = pd.DataFrame(
@@ -193,14 +193,15 @@ def test_a_query_is_answered_by_both_and_what_was_missed_is_marked(
     from sentence_transformers import SentenceTransformer
 
     from core import encode
-    from core.profile import read_profile
+    from core.retrieval.encoder import load_vectors
+    from core.workspace.profile import read_profile
 
     SentenceTransformer(str(tiny_bert)).save(str(made_up.parent / "models" / "such-a-model"))
     monkeypatch.setenv("RANKSCOPE_MODELS", str(made_up.parent / "models"))
     profile = read_profile(str(made_up / artifacts.PROFILE))
     encode.encode_collection(profile, profile.system[-1], made_up, "cpu")
     add_sweep(made_up)
-    vectors, _ = encode.load_vectors(made_up, "dense")
+    vectors, _ = load_vectors(made_up, "dense")
     graph = HnswIndex("cosine")
     graph.build(np.array(vectors))
     graph.save(made_up / "index")

@@ -15,14 +15,14 @@ import pytrec_eval
 from made_up import PAGES, Open, lists, warnings
 from streamlit.testing.v1 import AppTest
 
-from core import artifacts
-from core.artifacts import writing
 from core.build import build
-from core.cli import save_profile
-from core.collection import collection_digests
-from core.expansions import write_expansions
+from core.formats.collections import collection_digests
+from core.formats.predicted_queries import write_expansions
 from core.import_runs import import_runs
-from core.profile import Profile
+from core.workspace import artifacts
+from core.workspace.artifacts import writing
+from core.workspace.command_line import save_profile
+from core.workspace.profile import Profile
 
 MEASURES = {"nDCG@10": "ndcg_cut_10", "AP": "map", "P@10": "P_10", "RR": "recip_rank"}
 OF_FIGURES = ("overview", "topics", "topic", "report", "expansion")
@@ -79,7 +79,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, encoder: Path, words: list[s
         depth=12,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.artifacts.ARTIFACTS", root / "artifacts")
+        patch.setattr("core.workspace.artifacts.ARTIFACTS", root / "artifacts")
         folder = root / "artifacts" / "tiny"
         for stage in ("collection", "encode", "doc2query", "bm25", "search", "evaluate", "ann"):
             if stage == "doc2query":
@@ -120,7 +120,7 @@ class Here:
 @pytest.fixture
 def here(whole: Path, tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch) -> Here:
     shutil.copytree(whole, tmp_path / "root")
-    monkeypatch.setattr("core.artifacts.ARTIFACTS", tmp_path / "root" / "artifacts")
+    monkeypatch.setattr("core.workspace.artifacts.ARTIFACTS", tmp_path / "root" / "artifacts")
     return Here(tmp_path / "root", words)
 
 

@@ -9,8 +9,8 @@ import pytest
 from made_up import DOCUMENTS, HOSTILE_TEXT, HOSTILE_TITLE, QRELS, Open
 from test_search import ranking
 
-from core.artifacts import writing
-from core.projection import project
+from core.retrieval.projection import project
+from core.workspace.artifacts import writing
 from dashboard.document_map import MOST_IN_SVG, figure
 from dashboard.text import escape_markdown
 

@@ -8,12 +8,12 @@ from made_up import EXPANSIONS, SYSTEMS, Open
 from streamlit.testing.v1 import AppTest
 
 from core import bm25, evaluate, search
-from core.artifacts import writing
-from core.bm25 import load_index
-from core.cli import save_profile
-from core.expansions import SCORES_FILE, SCORES_FOLDER, write_by_document
-from core.profile import Doc2querySettings, ExpansionSettings, read_profile
-from core.runs import ranked, read_run
+from core.formats.predicted_queries import SCORES_FILE, SCORES_FOLDER, write_by_document
+from core.formats.runs import ranked, read_run
+from core.retrieval.bm25 import load_index
+from core.workspace.artifacts import writing
+from core.workspace.command_line import save_profile
+from core.workspace.profile import Doc2querySettings, ExpansionSettings, read_profile
 
 SCORES = {"d5": [0.9, 0.2], "d4": [0.6]}
 

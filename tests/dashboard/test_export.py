@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.artifacts import ROOT
+from core.workspace.artifacts import ROOT
 from dashboard.comparison import export
 
 FORMULAS = [

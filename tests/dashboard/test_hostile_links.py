@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_up import Open
 
-from core.artifacts import ROOT
+from core.workspace.artifacts import ROOT
 
 PAGES = sorted(path.stem for path in (ROOT / "dashboard" / "views").glob("*.py"))
 NAMES = [

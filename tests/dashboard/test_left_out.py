@@ -11,7 +11,7 @@ from test_pages import texts
 from core.build import build
 from core.evaluate import main as evaluate_main
 from core.import_runs import import_runs
-from core.profile import Profile
+from core.workspace.profile import Profile
 from dashboard import data
 from dashboard.comparison.provenance import command as repeated
 

@@ -13,17 +13,18 @@ import pytrec_eval
 from made_up import Open, lists
 from test_pages import texts
 
-from core.artifacts import writing
 from core.build import build
 from core.derive import derive
-from core.doc2query import generate_inputs, generate_settings
+from core.doc2query import generate_inputs
 from core.evaluate import evaluate_systems
 from core.evaluate import main as evaluate_main
-from core.expansions import write_expansions
+from core.formats.predicted_queries import write_expansions
+from core.formats.runs import built_run
 from core.import_runs import import_runs
 from core.import_runs import main as import_main
-from core.profile import Profile, read_profile
-from core.runs import built_run
+from core.training.t5 import generate_settings
+from core.workspace.artifacts import writing
+from core.workspace.profile import Profile, read_profile
 
 NAMES = [f"d{number}" for number in range(12)]
 JUDGED = [("1", "d1", 2), ("1", "d2", 0), ("2", "d3", 1), ("3", "d4", 1), ("3", "d5", 2)]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from made_up import Open, lists, warnings
 
-from core.artifacts import record_failure, writing
-from core.errors import UserError
-from core.models import MODELS_VARIABLE
-from core.systems import Bm25System
+from core.retrieval.systems import Bm25System
+from core.workspace.artifacts import record_failure, writing
+from core.workspace.errors import UserError
+from core.workspace.models import MODELS_VARIABLE
 from dashboard import data, live
 from dashboard.text import error_markdown
 
@@ -89,7 +89,7 @@ def test_a_live_model_that_is_not_here_is_told_with_what_to_provide(
     made_up: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(MODELS_VARIABLE, raising=False)
-    monkeypatch.setattr("core.models._cached_snapshot", lambda name: None)
+    monkeypatch.setattr("core.workspace.models._cached_snapshot", lambda name: None)
     with writing(made_up / "vectors" / "dense", "encode", {}, {}) as partial:
         (partial / "vectors.npy").write_bytes(b"")
     opened = data.open_collection("made-up")

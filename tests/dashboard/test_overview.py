@@ -12,14 +12,15 @@ import pytest
 from made_up import QRELS, Open, warnings
 from streamlit.testing.v1 import AppTest
 
-from core.artifacts import file_digest, read_manifest, writing
 from core.evaluate import evaluate_systems
+from core.evaluation.measures import mean
+from core.evaluation.published import Published
+from core.evaluation.significance import compare
+from core.formats.runs import read_run
 from core.import_runs import import_runs
-from core.measures import mean
-from core.reference import Published
-from core.runs import read_run
-from core.significance import compare, main
-from core.timing import OLDER_TIMING
+from core.significance import main
+from core.workspace.artifacts import file_digest, read_manifest, writing
+from core.workspace.timing import OLDER_TIMING
 from dashboard import data, results
 from dashboard.comparison import charts, export, tables
 from dashboard.comparison.provenance import command as command_for

@@ -9,10 +9,10 @@ import pytest
 from made_up import DOCUMENTS, HOSTILE_QUERY, PAGES, Open, warnings
 from streamlit.testing.v1 import AppTest
 
-from core.artifacts import ARTIFACTS
+from core.evaluation.measures import mean
+from core.formats.runs import ranked, read_run
 from core.import_runs import import_runs
-from core.measures import mean
-from core.runs import ranked, read_run
+from core.workspace.artifacts import ARTIFACTS
 from dashboard import data
 
 BUILT_HERE = sorted({"sample"} | {path.parent.parent.name for path in ARTIFACTS.glob("*/collection/manifest.json")})
@@ -41,7 +41,7 @@ def test_every_page_of_every_collection_that_is_built_here(open_page: Open, coll
 def test_no_collection_at_all_is_a_sentence_with_the_command(
     open_page: Open, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.artifacts.ARTIFACTS", tmp_path)
+    monkeypatch.setattr("core.workspace.artifacts.ARTIFACTS", tmp_path)
     assert "`python scripts/build.py --profile sample`" in open_page(page).warning[0].value
 
 
@@ -132,8 +132,8 @@ def test_hostile_texts_are_never_markdown(open_page: Open, made_up: Path) -> Non
 
 
 def test_the_made_up_means_are_what_its_runs_give(made_up: Path) -> None:
-    from core.measures import evaluate
-    from core.qrels import read_qrels
+    from core.evaluation.measures import evaluate
+    from core.formats.qrels import read_qrels
 
     assert set(ranking(made_up, "bm25", "1")) <= set(DOCUMENTS)
     qrels = read_qrels(made_up / "collection" / "qrels" / "test.tsv")

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 from made_up import Open
 
-from core.collection import Document
+from core.formats.documents import Document
 from dashboard.ranked_lists import Hit, grade_badge
 from dashboard.report import Report
 

@@ -10,9 +10,9 @@ from filelock import FileLock
 from made_up import Open, warnings
 from streamlit.testing.v1 import AppTest
 
-from core.artifacts import open_artifact
-from core.errors import UserError
-from core.run_check import check_run
+from core.formats.run_validation import check_run
+from core.workspace.artifacts import open_artifact
+from core.workspace.errors import UserError
 from dashboard.text import WORD_JOINER
 from dashboard.uploads import LARGEST_UNPACKED, saved
 
@@ -143,8 +143,8 @@ def test_a_disk_that_cannot_be_written_is_a_sentence_for_every_button(
     bring(open_page("runs"), ("a.run", GOOD))
     app = give(open_page("runs"), ("b.run", GOOD))
     app.file_uploader[1].set_value(("q.txt", b"02 0 d5 1\n", "text/plain")).run()
-    monkeypatch.setattr("core.artifacts.write_text", fail)
-    monkeypatch.setattr("core.cli.write_text", fail)
+    monkeypatch.setattr("core.workspace.artifacts.write_text", fail)
+    monkeypatch.setattr("core.workspace.command_line.write_text", fail)
     said = "the disk is full" if number == errno.ENOSPC else "could not be written (no)"
     for button in ("import", "derive", "remove"):
         app.button(key=button).click().run()

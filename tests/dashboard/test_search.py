@@ -12,14 +12,14 @@ import pytest
 from made_up import EXPANSIONS, HOSTILE_QUERY, HOSTILE_TEXT, HOSTILE_TITLE, Open, lists, warnings
 from streamlit.testing.v1 import AppTest
 
-from core.artifacts import writing
-from core.cli import save_profile
-from core.fusion import reciprocal_rank_fusion
-from core.profile import SystemSettings, read_profile
-from core.qrels import read_qrels
-from core.runs import ranked, read_run
-from core.systems import Answer
-from core.timing import repeated
+from core.formats.qrels import read_qrels
+from core.formats.runs import ranked, read_run
+from core.retrieval.fusion import reciprocal_rank_fusion
+from core.retrieval.systems import Answer
+from core.workspace.artifacts import writing
+from core.workspace.command_line import save_profile
+from core.workspace.profile import SystemSettings, read_profile
+from core.workspace.timing import repeated
 from dashboard import data, judging, live
 from dashboard.answer_columns import latency_text
 from dashboard.answers import Latency, as_they_come, measure_latency
@@ -72,8 +72,8 @@ def test_a_dense_system_answers_with_its_latency_split(
 
     with writing(made_up / "vectors" / "dense", "encode", {}, {}):
         pass
-    monkeypatch.setattr("core.models.find_model", lambda name: made_up)
-    monkeypatch.setattr("core.systems.open_system", lambda *arguments: Dense())
+    monkeypatch.setattr("core.workspace.models.find_model", lambda name: made_up)
+    monkeypatch.setattr("core.retrieval.systems.open_system", lambda *arguments: Dense())
     app = open_page("search", query="do masks help in schools?", systems="dense", hits="5")
     assert asked[-1] == ("do masks help in schools?", 5)
     assert "12.5 ms: encode 12.0 ms, search 0.5 ms (median of 5)" in texts(app)
@@ -85,7 +85,7 @@ def test_a_dense_system_answers_with_its_latency_split(
 def test_a_page_never_downloads_a_model(open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with writing(made_up / "vectors" / "dense", "encode", {}, {}):
         pass
-    monkeypatch.setattr("core.models.find_model", lambda name: None)
+    monkeypatch.setattr("core.workspace.models.find_model", lambda name: None)
     app = open_page("search", query="masks", systems="dense")
     assert "such-a-model is not on this machine" in warnings(app)
 
@@ -263,7 +263,7 @@ def test_judgments_are_exported_as_qrels_and_read_back(open_page: Open, made_up:
 
 
 def judgments_of(app: AppTest) -> str:
-    from core.qrels import trec_qrels
+    from core.formats.qrels import trec_qrels
 
     return trec_qrels(app.session_state["judgments"]["made-up"])
 

@@ -10,7 +10,7 @@ import os
 import pytest
 from made_up import Open
 
-from core.errors import UserError
+from core.workspace.errors import UserError
 from dashboard import data
 
 COLLECTION = os.environ.get("RANKSCOPE_SWEEP", "")

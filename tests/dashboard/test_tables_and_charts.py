@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from core.collection import Topic
+from core.formats.topics import Topic
 from dashboard import charts, tables
 from dashboard.grades import grade_text
 from dashboard.ranked_lists import matched_terms

@@ -9,10 +9,11 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.artifacts import ROOT
-from core.collection import Document, Topic
-from core.ndcg_difference import split_difference
-from core.profile import tomllib
+from core.evaluation.ndcg_decomposition import split_difference
+from core.formats.documents import Document
+from core.formats.topics import Topic
+from core.workspace.artifacts import ROOT
+from core.workspace.profile import tomllib
 from dashboard import charts, grades, ranked_lists, tables
 from dashboard.topic import charts as topic_charts
 from dashboard.topic import tables as topic_tables

@@ -11,9 +11,9 @@ import pytest
 from made_up import EXPANSIONS, HOSTILE_TEXT, HOSTILE_TITLE, Open, lists
 from streamlit.testing.v1 import AppTest
 
-from core.artifacts import writing
-from core.runs import ranked, read_run
-from core.systems import Answer, open_system
+from core.formats.runs import ranked, read_run
+from core.retrieval.systems import Answer, open_system
+from core.workspace.artifacts import writing
 from dashboard import data
 from dashboard.comparison import export
 
@@ -254,9 +254,10 @@ def test_the_words_of_a_dense_score_add_up(open_page: Open, made_up: Path, monke
         with writing(made_up / stage / "dense", "test", {}, {}) as partial:
             shutil.copy(made_up / "runs" / "bm25" / "run.trec", partial / "run.trec")
     evaluate_systems(data.open_collection("made-up").profile, made_up)
-    monkeypatch.setattr("core.models.find_model", lambda name: made_up)
+    monkeypatch.setattr("core.workspace.models.find_model", lambda name: made_up)
     monkeypatch.setattr(
-        "core.systems.open_system", lambda p, s, folder: Dense() if s.kind == "dense" else open_system(p, s, folder)
+        "core.retrieval.systems.open_system",
+        lambda p, s, folder: Dense() if s.kind == "dense" else open_system(p, s, folder),
     )
     app = open_page("topic", a="dense", b="bm25", topic="02", view="why", document="d5", more="expanded")
     table = next(element.value for element in app.dataframe if "word" in element.value)

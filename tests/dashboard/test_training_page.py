@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from made_up import Open
 
-from core.artifacts import writing
-from core.training_history import as_table
+from core.training.histories import as_table
+from core.workspace.artifacts import writing
 
 LOG = [
     {"step": 10, "loss": 1.5, "epoch": 0.1},

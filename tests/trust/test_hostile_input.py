@@ -11,17 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.analyzer import Analyzer
-from core.artifacts import open_artifact, read_manifest, writing
-from core.bm25 import Bm25Index
-from core.collection import Document, unpack
-from core.encode import load_encoder
-from core.errors import UserError
-from core.index import ExactIndex
-from core.models import model_digest
-from core.profile import AnalyzerSettings, Bm25Settings, SystemSettings, read_profile
-from core.run_check import check_run
-from core.systems import Bm25System, DenseSystem
+from core.formats.documents import Document
+from core.formats.run_validation import check_run
+from core.formats.sources import unpack
+from core.indexes.exact import ExactIndex
+from core.retrieval.analyzer import Analyzer
+from core.retrieval.bm25 import Bm25Index
+from core.retrieval.encoder import load_encoder
+from core.retrieval.systems import Bm25System, DenseSystem
+from core.workspace.artifacts import open_artifact, read_manifest, writing
+from core.workspace.errors import UserError
+from core.workspace.models import model_digest
+from core.workspace.profile import AnalyzerSettings, Bm25Settings, SystemSettings, read_profile
 from dashboard.text import error_markdown, escape_markdown
 from dashboard.uploads import saved
 
@@ -123,9 +124,9 @@ def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path):
 def test_a_line_that_no_memory_holds_is_refused(tmp_path, monkeypatch):
     import gzip
 
-    from core.triples import read_triples
+    from core.formats.triples import read_triples
 
-    monkeypatch.setattr("core.lines.LONGEST_LINE", 1000)
+    monkeypatch.setattr("core.formats.text_lines.LONGEST_LINE", 1000)
     path = tmp_path / "triples.tsv.gz"
     path.write_bytes(gzip.compress(b"a\tb\tc\n" + b"x" * 100_000))
     with pytest.raises(UserError, match=r"triples.tsv.gz, line 2: it is longer than 1,000 characters"):

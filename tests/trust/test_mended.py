@@ -14,19 +14,29 @@ import numpy as np
 import pytest
 from small_build import prepare
 
-from core import ann, encode
-from core.artifacts import is_whole, open_artifact, read_manifest, rebuild_command, stale_reason, write_text, writing
+from core import encode
 from core.build import build
-from core.cli import save_profile
-from core.collection import collection_digests
 from core.derive import derive
-from core.encode import encode_collection, new_rows
-from core.errors import UserError
+from core.encode import encode_collection
+from core.evaluation.ann_sweep import _built
+from core.formats.collections import collection_digests
 from core.import_runs import import_runs
-from core.index import ExactIndex
-from core.length_batches import ByLength
-from core.profile import IndexSettings, Profile, read_profile
-from core.systems import find_settings, open_system
+from core.indexes.exact import ExactIndex
+from core.retrieval.encoder import load_encoder, new_rows
+from core.retrieval.systems import find_settings, open_system
+from core.training.length_batches import ByLength
+from core.workspace.artifacts import (
+    is_whole,
+    open_artifact,
+    read_manifest,
+    rebuild_command,
+    stale_reason,
+    write_text,
+    writing,
+)
+from core.workspace.command_line import save_profile
+from core.workspace.errors import UserError
+from core.workspace.profile import IndexSettings, Profile, read_profile
 
 
 def make(folder, content="content", **options):
@@ -95,7 +105,7 @@ def test_batches_of_an_epoch_do_not_depend_on_the_epochs_before():
 def test_an_index_that_an_interruption_left_in_part_is_built_anew(kind, left, tmp_path):
     vectors = np.random.default_rng(1).normal(size=(60, 8)).astype(np.float32)
     settings = IndexSettings(kind=kind)
-    ann._built(settings, "cosine", vectors, 13, tmp_path)
+    _built(settings, "cosine", vectors, 13, tmp_path)
     path = tmp_path / f"index-{kind}"
     if left == "cut":
         path.write_bytes(path.read_bytes()[:-40])
@@ -103,7 +113,7 @@ def test_an_index_that_an_interruption_left_in_part_is_built_anew(kind, left, tm
         path.unlink()
     else:
         path.with_name(f"{path.name}.json").unlink(missing_ok=True)
-    index, _, _ = ann._built(settings, "cosine", vectors, 13, tmp_path)
+    index, _, _ = _built(settings, "cosine", vectors, 13, tmp_path)
     exact = ExactIndex("cosine")
     exact.build(vectors)
     assert np.array_equal(index.search(vectors[:5], 1)[0], exact.search(vectors[:5], 1)[0])
@@ -118,7 +128,7 @@ def test_a_full_disk_is_a_sentence_whatever_the_library_says(tmp_path, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(RuntimeError), writing(tmp_path / "a", "a stage", {}, {}):
         raise RuntimeError("a fault of ours")
-    monkeypatch.setattr("core.artifacts.shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    monkeypatch.setattr("core.workspace.artifacts.shutil.disk_usage", lambda _: SimpleNamespace(free=0))
     with pytest.raises(UserError, match="the disk is full"), writing(tmp_path / "a", "a stage", {}, {}):
         raise RuntimeError("write failed")
     assert not (tmp_path / "a").exists()
@@ -214,7 +224,7 @@ def test_a_trained_model_that_is_damaged_is_named_with_its_training(dense, proje
     (sealed / "config_sentence_transformers.json").write_text("{}")
     system = find_settings(profile, "dense").model_copy(update={"model": "artifacts/models/sealed"})
     with pytest.raises(UserError, match=r"sealed/config_sentence.*damaged.*python -m core\.finetune$"):
-        encode.load_encoder(system, "cpu")
+        load_encoder(system, "cpu")
 
 
 def test_the_digest_of_a_model_is_taken_when_it_was_fetched(dense, monkeypatch):
@@ -294,7 +304,7 @@ def test_no_manifest_names_a_place_or_a_person(project, tmp_path):
 
 
 def test_an_upload_of_a_zip_is_refused_as_a_run(tmp_path):
-    from core.runs import read_run
+    from core.formats.runs import read_run
 
     with zipfile.ZipFile(tmp_path / "a.run", "w") as file:
         file.writestr("x", "1 Q0 d1 1 1 t\n")

@@ -1,0 +1,1 @@
+"""Measures, statistics and comparisons: what a page or a paper shows is computed here."""

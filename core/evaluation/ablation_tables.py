@@ -1,0 +1,33 @@
+"""The table of the ablations that `core.ablations` makes, for those who only read it."""
+
+import pandas as pd
+
+from core.workspace import artifacts
+from core.workspace.artifacts import Manifest, read_whole
+
+FILE = "ablations.csv"
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a variant: means over its seeds, and their spread (the standard deviation).
+
+    Args:
+        rows: the table of the artifact.
+    """
+    grouped = rows.groupby("variant", sort=False)
+    table = pd.DataFrame({"seeds": grouped.size(), "rows": grouped["rows"].first()})
+    for measure in ("MRR@10", "nDCG@10"):
+        table[f"{measure} before"] = grouped[f"{measure} before"].mean()
+        table[measure] = grouped[measure].mean()
+        table[f"{measure} spread"] = grouped[measure].std(ddof=1)
+    return table.assign(seconds=grouped["seconds"].mean())
+
+
+def read_ablations(base: str) -> tuple[pd.DataFrame, Manifest]:
+    """Return the table of a base's ablations, one row a variant and a seed, and its manifest.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    target = artifacts.ARTIFACTS / "ablations" / base
+    return read_whole(target, lambda manifest: (pd.read_csv(target / FILE), manifest))

@@ -1,0 +1,114 @@
+"""Measures of a run against qrels, by trec_eval (through pytrec_eval), under ir_measures' names.
+
+A topic with judgments that the run has nothing for counts 0, as with `trec_eval -c`; a topic without judgments is left
+out. trec_eval ranks by score, ties by document id descending, and does not look at the rank column.
+"""
+
+from collections.abc import Iterable
+
+import pytrec_eval
+
+from core.formats.qrels import Qrels
+from core.formats.runs import Scores, first_ranked
+from core.workspace.errors import UserError
+from core.workspace.measure_names import RECALL_LEVELS, parse_measure
+
+PerTopic = dict[str, dict[str, float]]
+"""measure -> topic -> value."""
+
+
+class Evaluator:
+    """Measures runs against the same qrels: what trec_eval makes of those is made once for all runs."""
+
+    def __init__(self, qrels: Qrels, measures: Iterable[str]):
+        """Take the names of the measures.
+
+        Raises:
+            UserError: a measure is unknown.
+        """
+        self.qrels = qrels
+        self.measures = {name: parse_measure(name) for name in measures}
+        self._of_trec_eval: list[tuple[TrecEval, dict[str, str]]] = []
+        for level in sorted({measure.relevance for measure in self.measures.values()}):
+            keys = {
+                name: f"{family.trec_eval}.{cutoff}" if family.with_cutoff else family.trec_eval
+                for name, (family, _, cutoff, relevance) in self.measures.items()
+                if family.trec_eval and relevance == level
+            }
+            found_as = {name: key.replace(".", "_") for name, key in keys.items()}
+            self._of_trec_eval.append((TrecEval(qrels, set(keys.values()), level), found_as))
+
+    def evaluate(self, scores: Scores) -> PerTopic:
+        """Return every measure's value for every judged topic; all are 0 for a run that retrieved nothing."""
+        result: PerTopic = {}
+        for trec_eval, found_as in self._of_trec_eval:
+            values = trec_eval.evaluate(scores)
+            for name, key in found_as.items():
+                result[name] = {topic: values[topic][key] if topic in values else 0.0 for topic in self.qrels}
+        for name, (family, _, cutoff, _) in self.measures.items():
+            if not family.trec_eval:
+                result[name] = judged_share(scores, self.qrels, cutoff)
+        return {name: result[name] for name in self.measures}
+
+
+def evaluate(scores: Scores, qrels: Qrels, measures: Iterable[str]) -> PerTopic:
+    """Return every measure's value for every judged topic; for many runs, an `Evaluator` does it faster.
+
+    Raises:
+        UserError: a measure is unknown.
+    """
+    return Evaluator(qrels, measures).evaluate(scores)
+
+
+def interpolated_precision(scores: Scores, qrels: Qrels, relevance: int = 1) -> PerTopic:
+    """Return recall level -> topic -> the highest precision at that recall or any higher: eleven levels, 0.0 to 1.0.
+
+    The mean over topics is TREC's precision-recall curve (trec_eval's iprec_at_recall); a level that a topic's list
+    never reaches counts 0. For trec_eval floor(r * R + 0.9) of R relevant documents reach the level r.
+
+    Args:
+        relevance: the lowest grade that is relevant.
+    """
+    values = TrecEval(qrels, {"iprec_at_recall"}, relevance).evaluate(scores)
+    return {
+        level: {topic: float(values.get(topic, {}).get(f"iprec_at_recall_{level}0", 0.0)) for topic in qrels}
+        for level in RECALL_LEVELS
+    }
+
+
+class TrecEval:
+    """pytrec_eval, and what it must not be asked."""
+
+    def __init__(self, qrels: Qrels, measures: set[str], relevance: int):
+        """Take trec_eval's names of measures, and the lowest grade that is relevant."""
+        # A topic whose grades are all negative has nothing to find, and pytrec_eval writes out of bounds on it; as it
+        # does, now and then, where nothing was retrieved. Both count 0.
+        judged = {topic: judgments for topic, judgments in qrels.items() if max(judgments.values()) >= 0}
+        self._evaluator = pytrec_eval.RelevanceEvaluator(judged, measures, relevance_level=relevance)
+
+    def evaluate(self, scores: Scores) -> dict[str, dict[str, float]]:
+        """Return topic -> trec_eval's name of a measure -> value; a topic without a document is left out."""
+        return self._evaluator.evaluate({topic: by_document for topic, by_document in scores.items() if by_document})
+
+
+def check_topics(run: str, scores: Scores, qrels: Qrels) -> None:
+    """Check that a run and the judgments given for it belong together; a run that retrieved nothing fits any.
+
+    Raises:
+        UserError: they have no topic in common.
+    """
+    if scores and not scores.keys() & qrels.keys():
+        raise UserError(f"{run}: the run and the judgments have no topic in common")
+
+
+def judged_share(scores: Scores, qrels: Qrels, k: int) -> dict[str, float]:
+    """Return, for every judged topic, the share of the first k ranks that hold a judged document."""
+    return {
+        topic: sum(document in judgments for document in first_ranked(scores.get(topic, {}), k)) / k
+        for topic, judgments in qrels.items()
+    }
+
+
+def mean(by_topic: dict[str, float]) -> float:
+    """Return the mean over topics."""
+    return sum(by_topic.values()) / len(by_topic)

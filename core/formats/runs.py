@@ -1,0 +1,447 @@
+"""Runs in the TREC format: topic Q0 document rank score tag, one line a retrieved document."""
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import compress
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from core.formats.exclusions import Exclusions, built_exclusions, left_out, without
+from core.formats.text_lines import read_lines
+from core.workspace.artifacts import Manifest, read_whole
+from core.workspace.errors import UserError
+
+Scores = dict[str, dict[str, float]]
+"""topic -> document -> score."""
+
+
+FILE = "run.trec"
+"""Of a run among the artifacts, in `runs/<system>`."""
+
+
+EMPTY = "the run is empty: not one line in the file, as after an export that failed; export it again"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run: its name, the scores, and what is odd about the file it came from, one sentence each.
+
+    `left_out` are documents that the file holds and the scores do not, see `core.formats.exclusions`.
+    """
+
+    name: str
+    scores: Scores
+    notices: list[str] = field(default_factory=list)
+    left_out: Exclusions = field(default_factory=dict)
+
+    def without(self, excluded: Exclusions) -> "Run":
+        """Return the run without the documents that are excluded for their topics."""
+        found = left_out(self.scores, excluded)
+        return replace(self, scores=without(self.scores, found), left_out=found) if found else self
+
+
+def built_run(folder: Path, system: str, digest: str = "") -> Run:
+    """Read the run of a system of the collection under `folder`, checked against its manifest.
+
+    Documents that the collection excludes for a topic are left out (see `core.formats.exclusions`): a run that was imported
+    may hold them.
+
+    An empty file is a run that retrieved nothing: the digest in the manifest says that it is whole.
+
+    Args:
+        digest: the version that is wanted; "" means whichever is there.
+
+    Raises:
+        Replaced: it is not of that version.
+        UserError: it is missing or damaged.
+    """
+    place = folder / "runs" / system
+
+    def read(_: Manifest) -> Run:
+        return Run(system, _built_scores(place / FILE)).without(built_exclusions(folder))
+
+    return read_whole(place, read, digest=digest)
+
+
+def _built_scores(path: Path) -> Scores:
+    scores: Scores = {}
+    try:
+        with path.open(encoding="utf-8", newline="\n") as file:
+            for line in file:
+                topic, _, document, _, score, _ = line.split()
+                scores.setdefault(topic, {})[document] = float(score)
+    except ValueError:
+        read_run(path)  # raises the sentence that names the line
+        raise
+    if not all(math.isfinite(score) for by_document in scores.values() for score in by_document.values()):
+        return read_run(path).scores
+    return scores
+
+
+# Names
+
+
+ENDINGS = (".gz", ".run", ".txt", ".trec", ".res", ".tsv")
+"""Endings that are no part of a run's name."""
+
+
+NO_NAMES = {"run", "runs", "results", "result", "output"}
+"""What files of runs are called in folders that are named after their systems."""
+
+
+def run_name(path: Path, tag: str = "") -> str:
+    """Return the name that the run of a file goes by: the file's, without endings such as .run, .txt and .gz.
+
+    Where an ending belongs to the tag (`final.txt` in final.txt.gz), it stays; `input.TAG`, as TREC's archive names its
+    files, is TAG; a file that is only called run.trec or the like goes by the name of its folder.
+    """
+    return _name_parts(path, tag)[-1]
+
+
+def _name_parts(path: Path, tag: str) -> tuple[str, ...]:
+    """Return the path's folders and, last, the name of its run."""
+    name = path.name
+    while name not in (tag, f"input.{tag}"):
+        ending = next((ending for ending in ENDINGS if name.endswith(ending) and name != ending), None)
+        if ending is None:
+            break
+        name = name.removesuffix(ending)
+    if tag and name == f"input.{tag}":
+        name = tag
+    folders = path.parent.parts
+    return folders if name.lower() in NO_NAMES and path.parent.name not in ("", "..") else (*folders, name)
+
+
+def run_names(paths: Sequence[Path]) -> list[str]:
+    """Return the name of each file's run; those of one name are told apart by as many of their folders as it takes.
+
+    Raises:
+        UserError: the folders do not tell them apart, or a file cannot be read.
+    """
+    parts = [_name_parts(path.absolute(), run_tag(path)) for path in paths]
+    taken = [1] * len(paths)
+    while True:
+        names = ["-".join(p[-n:]) for p, n in zip(parts, taken, strict=True)]
+        counts = Counter(name.lower() for name in names)  # some file systems do not tell A from a
+        same = [i for i, name in enumerate(names) if counts[name.lower()] > 1]
+        if not same:
+            return names
+        if all(taken[i] >= len(parts[i]) for i in same):
+            first, second = [i for i in same if names[i].lower() == names[same[0]].lower()][:2]
+            files = f"{paths[first].name}, {paths[second].name}"
+            raise UserError(f"two of the runs are named {parts[first][-1]} ({files}); rename one file")
+        for i in same:
+            taken[i] += 1
+
+
+def run_tag(path: Path) -> str:
+    """Return the tag (the last column) of a run's first line, "" where that has none.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    lines = first_lines(path, 1)
+    return lines[0][1][5] if lines and is_run_line(lines[0][1]) else ""
+
+
+def first_lines(path: Path, count: int) -> list[tuple[int, list[str]]]:
+    """Return the numbers and the columns of the first lines that are neither empty nor of a header.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    found: list[tuple[int, list[str]]] = []
+    for number, line in read_lines(path):
+        columns = line.split()
+        if columns and (found or not _is_of_header(columns)):
+            found.append((number, columns))
+            if len(found) == count:
+                break
+    return found
+
+
+def is_run(lines: Sequence[tuple[int, list[str]]]) -> bool:
+    """Say whether a file that begins with these lines is a run.
+
+    Of three columns, as MS MARCO has them, two lines are looked at: "topic document 1" may be a judgment, too.
+    """
+    first, *others = (columns for _, columns in lines)
+    if len(first) != 3:
+        return is_run_line(first)
+    return first[2] in ("0", "1") and any(
+        len(second) == 3 and second[0] == first[0] and second[2] == str(int(first[2]) + 1) for second in others
+    )
+
+
+def is_run_line(columns: Sequence[str]) -> bool:
+    """Say whether these columns are a line of a run of six."""
+    return len(columns) == 6 and math.isfinite(_number(columns[3])) and math.isfinite(_number(columns[4]))
+
+
+def _is_of_header(columns: Sequence[str]) -> bool:
+    """Say whether a line before a run's first is of a header, such as that of ir_metadata (www.ir-metadata.org)."""
+    return columns[0] == "#" or (columns[0].startswith("#") and not is_run_line(columns))
+
+
+# Reading
+
+
+class TopicLines(NamedTuple):
+    """The lines of a run for one topic, a column each, in the file's order: numbers, ranks, document -> score."""
+
+    numbers: "array[int]"
+    ranks: "array[float]"
+    scores: dict[str, float]
+
+
+COLUMNS = {3: "topic, document, rank", 6: "topic, Q0, document, rank, score, tag"}
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """What a run file holds: its lines by topic, the first one's tag, and sentences on the lines that are wrong.
+
+    `header` counts the lines before the run that begin with "#"; `wrong` the wrong lines, of which the first have
+    their sentence in `faults`.
+    """
+
+    by_topic: dict[str, TopicLines]
+    tag: str
+    header: int
+    wrong: int
+    faults: list[str]
+
+
+def read_run_file(path: Path, most_faults: int = 1) -> RunFile:
+    """Read a run file, plain or .gz, to its end.
+
+    Wrong is a line that has not six columns, a rank or score that is no finite number, or a document that its topic
+    had before; so is the file, where `core.formats.text_lines.read_lines` cannot read it. Three columns, as MS MARCO has them, are
+    topic, document and rank: the score is minus the rank.
+    """
+    by_topic: dict[str, TopicLines] = {}
+    faults: list[str] = []
+    tag, header, wrong, width = "", 0, 0, 0
+    try:
+        for number, line in read_lines(path):
+            columns = line.split()
+            if not columns:
+                continue
+            if not width and _is_of_header(columns):
+                header += 1
+                continue
+            width = width or (3 if len(columns) == 3 else 6)
+            if len(columns) == width == 3:
+                columns = [columns[0], "", columns[1], columns[2], f"-{columns[2]}", ""]
+            elif len(columns) != width:
+                wrong += 1
+                if wrong <= most_faults:
+                    faults.append(f"{path.name}, line {number}: {len(columns)} columns, expected {COLUMNS[width]}")
+                continue
+            topic, _, document, rank_text, score_text, line_tag = columns
+            try:
+                rank, score = float(rank_text), float(score_text)
+            except ValueError:
+                rank = score = math.nan
+            lines = by_topic.get(topic)
+            if math.isfinite(rank) and math.isfinite(score) and (width == 6 or lines or rank_text in ("0", "1")):
+                if lines is None:
+                    lines = by_topic[topic] = TopicLines(array("q"), array("d"), {})
+                    tag = tag or line_tag
+                if document not in lines.scores:
+                    lines.numbers.append(number)
+                    lines.ranks.append(rank)
+                    lines.scores[document] = score
+                    continue
+            wrong += 1
+            if wrong <= most_faults:
+                faults.append(f"{path.name}, line {number}: {_fault(columns, width == 3, lines)}")
+    except UserError as error:
+        wrong += 1
+        faults.append(str(error))
+    return RunFile(by_topic, tag, header, wrong, faults)
+
+
+def _fault(columns: Sequence[str], without_scores: bool, lines: TopicLines | None) -> str:
+    """Say what is wrong with a line of six columns, of whose topic the lines before are given."""
+    topic, _, document, rank, score, _ = columns
+    if without_scores and not lines and math.isfinite(_number(rank)):
+        return (
+            f"three columns are read as {COLUMNS[3]}, and the first rank of topic {topic} is {rank!r}, expected 1; "
+            f"scores need all of {COLUMNS[6]}"
+        )
+    for name, text in (("rank", rank), ("score", score)):
+        if not math.isfinite(_number(text)):
+            return f"the {name} {text!r} is not a finite number"
+    assert lines
+    first = lines.numbers[list(lines.scores).index(document)]
+    return f"document {document} was retrieved for topic {topic} before, on line {first}"
+
+
+def read_run(path: Path, order: Literal["score", "rank"] = "score", may_be_empty: bool = False) -> Run:
+    """Read a run, plain or .gz.
+
+    Args:
+        order: "score", as trec_eval has it: the rank column is not looked at; or "rank", for files whose scores were
+            rounded: each document then scores minus its rank.
+        may_be_empty: take a file without lines for a run that retrieved nothing, with a notice.
+
+    Raises:
+        UserError: with the line, when one is wrong (see `read_run_file`); also when the file is missing or cut short,
+            or empty where it may not be.
+    """
+    file = read_run_file(path)
+    if file.faults:
+        raise UserError(file.faults[0])
+    if not file.by_topic and not may_be_empty:
+        raise UserError(f"{path.name}: {EMPTY}")
+    return Run(run_name(path, file.tag), as_scores(file.by_topic, order), notices(file, order))
+
+
+def as_scores(by_topic: Mapping[str, TopicLines], order: Literal["score", "rank"]) -> Scores:
+    """Return the scores of a run's lines: as they stand, or minus the rank."""
+    if order == "score":
+        return {topic: lines.scores for topic, lines in by_topic.items()}
+    return {
+        topic: {document: -rank for document, rank in zip(lines.scores, lines.ranks, strict=True)}
+        for topic, lines in by_topic.items()
+    }
+
+
+def run_topics(path: Path, excluded: Exclusions) -> set[str]:
+    """Return the topics that a run has documents for that are not excluded, without reading more of it.
+
+    Raises:
+        UserError: the file is missing or cut short.
+    """
+    lines = (line.split(maxsplit=3) for _, line in read_lines(path))
+    return {columns[0] for columns in lines if columns and columns[2] not in excluded.get(columns[0], ())}
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def notices(file: RunFile, order: Literal["score", "rank"]) -> list[str]:
+    """Say, with the first line of each, where ranks disagree with scores and where scores or ranks are tied."""
+    disagreeing, tied, same_rank = [], [], []
+    by_topic = file.by_topic
+    for lines in by_topic.values():
+        by_rank = np.argsort(lines.ranks, kind="stable")
+        numbers, ranks = np.array(lines.numbers)[by_rank], np.array(lines.ranks)[by_rank]
+        scores = as_float32(lines.scores.values())[by_rank]
+        disagreeing += numbers[1:][scores[1:] > scores[:-1]][:1].tolist()
+        tied += _first_repeated(numbers, scores)
+        same_rank += _first_repeated(numbers, ranks)
+    found = []
+    if file.header:
+        found.append(f"{file.header} lines of metadata before the run, which begin with #, are skipped")
+    if order == "rank":
+        return [*found, f"ranks are given twice in {_where(same_rank, by_topic)}"] if same_rank else found
+    if disagreeing:
+        where = _where(disagreeing, by_topic)
+        found.append(
+            f"the rank column disagrees with the scores in {where}; measures follow the scores, as trec_eval does"
+        )
+    if tied:
+        found.append(
+            f"scores are tied in {_where(tied, by_topic)}; trec_eval orders ties by document id, last first, whatever "
+            "the rank column says"
+        )
+    return found
+
+
+def _first_repeated(numbers: np.ndarray, values: np.ndarray) -> list[int]:
+    """Return a list of one: the line of the first value that an earlier line has; or an empty list."""
+    first = np.zeros(len(values), dtype=bool)
+    first[np.unique(values, return_index=True)[1]] = True
+    return numbers[~first][:1].tolist()
+
+
+def _where(lines: list[int], by_topic: Mapping[str, TopicLines]) -> str:
+    return f"{len(lines)} of {len(by_topic)} topics, first on line {min(lines)}"
+
+
+def as_float32(scores: Iterable[float]) -> np.ndarray:
+    """Return scores as trec_eval keeps them, float32: what is beyond its range becomes infinite."""
+    with np.errstate(over="ignore"):
+        return np.fromiter(scores, dtype=np.float64).astype(np.float32)
+
+
+def ranked(by_document: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Return a topic's (document, score) as trec_eval ranks them: by score, ties by document id, both descending.
+
+    trec_eval keeps scores as float32: what differs beyond that is a tie.
+    """
+    scores = as_float32(by_document.values()).tolist()
+    order = sorted(zip(scores, by_document.items(), strict=True), key=lambda row: (row[0], row[1][0]), reverse=True)
+    return [item for _, item in order]
+
+
+def first_ranked(by_document: Mapping[str, float], k: int) -> list[str]:
+    """Return the first k documents of `ranked`, without putting the others in order."""
+    if 0 < k < len(by_document):
+        scores = as_float32(by_document.values())
+        reaches = scores >= np.partition(scores, -k)[-k]
+        by_document = {d: by_document[d] for d in compress(by_document, reaches)}
+    return [document for document, _ in ranked(by_document)[:k]]
+
+
+def run_of(topics: Iterable[str], documents: Sequence[str], positions: np.ndarray, scores: np.ndarray) -> Scores:
+    """Return what an index found as a run, topic -> document -> score.
+
+    Args:
+        documents: their ids, in the index's order.
+        positions: int64 [n_topics, k], -1 where there was no k-th document.
+        scores: float32 [n_topics, k].
+    """
+    return {
+        topic: {documents[i]: float(score) for i, score in zip(own, of_own, strict=True) if i >= 0}
+        for topic, own, of_own in zip(topics, positions, scores, strict=True)
+    }
+
+
+def write_run(path: Path, tag: str, rankings: Iterable[tuple[str, list[tuple[str, float]]]]) -> None:
+    """Write rankings, (topic, [(document, score)] best first), as a TREC run, each when it is there.
+
+    Scores are written so that they read back as the same order: where a score does not fall from one rank to the next
+    (a tie that the system settled), the next lower float32 stands in for it: trec_eval keeps scores as float32. What is
+    beyond float32's range is written as its largest or lowest numbers.
+
+    Raises:
+        UserError: a score is NaN or infinite.
+    """
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for topic, ranking in rankings:
+            for document, score in ranking:
+                if not math.isfinite(score):
+                    raise UserError(f"{tag}: the score of document {document} for topic {topic} is {score}")
+            scores = _falling(as_float32(score for _, score in ranking)).tolist()
+            file.writelines(
+                f"{topic} Q0 {document} {rank} {score!r} {tag}\n"
+                for rank, ((document, _), score) in enumerate(zip(ranking, scores, strict=True), 1)
+            )
+
+
+def _falling(scores: np.ndarray) -> np.ndarray:
+    """Return finite scores that fall with every rank and differ from these as little as that takes; all float32 [n]."""
+    if np.isfinite(scores).all() and (scores[1:] < scores[:-1]).all():
+        return scores
+    falling, lower, upper = scores.copy(), np.float32(-np.inf), np.float32(np.inf)
+    with np.errstate(over="ignore"):
+        for i in range(len(falling)):
+            falling[i] = min(falling[i], np.nextafter(falling[i - 1] if i else upper, lower))
+    following = lower
+    for i in reversed(range(len(falling))):  # where they fell below the lowest number, the ones before must rise
+        if falling[i] > following:
+            break
+        following = falling[i] = np.nextafter(following, upper)
+    return falling

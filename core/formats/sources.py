@@ -1,0 +1,305 @@
+"""Where collections come from: folders and zips in the BEIR layout, and BEIR's own data sets."""
+
+import shutil
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from core.formats.collections import TOPICS, Collection
+from core.formats.documents import CORPUS, CORPUS_FILES, Document, contents, corpus_files, metadata_of, read_documents
+from core.formats.exclusions import EXCLUDED, Exclusions, listed_ids, own_documents, read_excluded, together
+from core.formats.qrels import Qrels, judged_topics, read_qrels
+from core.formats.text_lines import is_clutter, read_json_lines
+from core.formats.topics import Topic, named, read_all_topics, read_topics
+from core.workspace import command_line
+from core.workspace.artifacts import ARTIFACTS, file_digest, value_digest
+from core.workspace.downloads import fetch
+from core.workspace.errors import UserError
+from core.workspace.profile import CollectionSettings
+
+BEIR_URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
+
+
+BEIR_MD5 = {"trec-covid": "ce62140cb23feb9becf6270d0d1fe6d1", "scifact": "5f7d1de60b170fc8027bb7898e2efca1"}
+
+
+BEIR_BYTES = {"trec-covid": 73_876_720}
+
+
+TOPICS_FILES = (TOPICS, "queries.tsv")
+
+
+LAYOUT = ("corpus/*.jsonl", "corpus-*.jsonl", CORPUS, *TOPICS_FILES, EXCLUDED, "qrels/*.tsv")
+
+
+LARGEST_RATIO = 100
+"""Of the size of an archive's contents to its own; text has one of 3 to 10."""
+
+
+EMBEDDED = ARTIFACTS / "sample" / "collection"
+
+
+# Reading
+
+
+def topics_file(folder: Path) -> Path:
+    """Return the file of topics of a folder in the BEIR layout: `queries.jsonl` or `queries.tsv`, plain or .gz.
+
+    Raises:
+        UserError: there is none.
+    """
+    for name in TOPICS_FILES:
+        for path in (folder / name, folder / f"{name}.gz"):
+            if path.is_file():
+                return path
+    layout = f"no {TOPICS} or queries.tsv (or .gz), as the BEIR layout has it"
+    raise UserError(f"{folder}: {layout}; {contents(folder)}")
+
+
+def qrels_files(folder: Path) -> dict[str, Path]:
+    """Return the judgments of a folder in the BEIR layout by their split; a plain file counts before its .gz.
+
+    What lies beside them (hidden files, checksums, notes) is left out.
+    """
+    packed, plain = sorted((folder / "qrels").glob("*.tsv.gz")), sorted((folder / "qrels").glob("*.tsv"))
+    files = [path for path in packed + plain if path.is_file() and not is_clutter(Path(path.name))]
+    return {path.name.removesuffix(".gz").removesuffix(".tsv"): path for path in files}
+
+
+def qrels_file(folder: Path, split: str) -> Path:
+    """Return the judgments of a split of a folder in the BEIR layout.
+
+    Raises:
+        UserError: there are none; the splits that are there are named.
+    """
+    files = qrels_files(folder)
+    if split in files:
+        return files[split]
+    if not files:
+        where = folder / "qrels" if (folder / "qrels").is_dir() else folder
+        raise UserError(f"{folder}: no qrels/{split}.tsv (or .gz), as the BEIR layout has it; {contents(where)}")
+    choice = f"choose one with --split {next(iter(files))} (split under [collection])"
+    raise UserError(f"{folder}: no qrels/{split}.tsv; there are judgments of {', '.join(files)}: {choice}")
+
+
+def read_judged_topics(folder: Path, settings: CollectionSettings) -> tuple[list[Topic], Qrels]:
+    """Read and check topics and judgments of a folder in the BEIR layout.
+
+    Raises:
+        UserError: with file and line, when anything in them is not as expected.
+    """
+    qrels = read_qrels(qrels_file(folder, settings.split))
+    drop = settings.unjudged_topics == "drop"
+    elsewhere = set() if drop else _judged_in_other_splits(folder, settings.split)
+    topics = read_topics(topics_file(folder), set(qrels), elsewhere, drop)
+    known = {topic.id for topic in topics}
+    if textless := [name for name in qrels if name not in known]:
+        command_line.note(f"{len(textless)} judged topics have no text and are left out: {named(textless)}")
+    return topics, {name: judgments for name, judgments in qrels.items() if name in known}
+
+
+def _judged_in_other_splits(folder: Path, split: str) -> set[str]:
+    topics: set[str] = set()
+    for other, path in qrels_files(folder).items():
+        if other == split:
+            continue
+        try:
+            topics |= judged_topics(path)
+        except UserError as error:  # of a file that was not asked for
+            command_line.note(f"{error}; the topics of the split {other} are not known")
+    return topics
+
+
+def listed_exclusions(folder: Path, topics: set[str]) -> Exclusions:
+    """Return the documents that a folder in the BEIR layout excludes for some of its topics.
+
+    Raises:
+        UserError: with file and line, when a list is not as expected.
+    """
+    path = topics_file(folder)
+    listed: Exclusions = {}
+    if path.name.removesuffix(".gz") == TOPICS:
+        for where, entry in read_json_lines(path):
+            listed[entry["_id"]] = listed_ids(entry, where) | listed_ids(metadata_of(entry, where), where)
+    of_file: Exclusions = {}
+    file = next((file for file in (folder / EXCLUDED, folder / f"{EXCLUDED}.gz") if file.is_file()), None)
+    if file:
+        of_file = read_excluded(file)
+        if unknown := of_file.keys() - {topic.id for _, topic in read_all_topics(path)}:
+            raise UserError(f"{file.name}: {path.name} has no topic {min(unknown)}")
+    excluded = together(listed, of_file)
+    return {topic: documents for topic, documents in excluded.items() if documents and topic in topics}
+
+
+def stream_documents(folder: Path, settings: CollectionSettings, qrels: Qrels) -> Iterator[Document]:
+    """Yield the documents of a folder in the BEIR layout, with `judged_only` those that the qrels judge.
+
+    Raises:
+        UserError: with file and line, when anything in them is not as expected.
+    """
+    judged = {document for judgments in qrels.values() for document in judgments}
+    empty = True
+    for document in read_documents(*corpus_files(folder)):
+        if not settings.judged_only or document.id in judged:
+            empty = False
+            yield document
+    if empty:
+        raise UserError(f"{folder}: judged_only leaves no document, the qrels judge none of this corpus")
+
+
+def read_collection(folder: Path, settings: CollectionSettings) -> Collection:
+    """Read and check a folder in the BEIR layout, its documents into memory.
+
+    Raises:
+        UserError: with file and line, when anything in it is not as expected.
+    """
+    check_folder(folder)
+    topics, qrels = read_judged_topics(folder, settings)
+    documents, names = list(stream_documents(folder, settings, qrels)), {topic.id for topic in topics}
+    excluded = listed_exclusions(folder, names)
+    if settings.ignore_identical_ids:
+        excluded = together(excluded, own_documents(d.id for d in documents if d.id in names))
+    return Collection(settings.name, documents, topics, qrels, excluded)
+
+
+def check_folder(folder: Path) -> None:
+    """Check that a folder in the BEIR layout holds a corpus.
+
+    Raises:
+        UserError: there is no such folder, or no corpus in it.
+    """
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: there is no such folder; a collection in the BEIR layout is expected, a zip of one, or the "
+            "name of a BEIR data set as in beir:scifact"
+        )
+    corpus_files(folder)
+
+
+# The stage
+
+
+def obtain_source(settings: CollectionSettings) -> Path:
+    """Return the folder that a profile's collection comes from: a BEIR data set is downloaded, a zip is unpacked.
+
+    Raises:
+        UserError: the data set cannot be fetched, or the archive cannot be unpacked.
+    """
+    folder = source_folder(settings)
+    if folder.is_dir():
+        return folder
+    if settings.source.startswith("beir:"):
+        name, _, part = settings.source.removeprefix("beir:").partition("/")
+        archive = ARTIFACTS / "downloads" / f"{name}.zip"
+        fetch(BEIR_URL.format(name=name), archive, BEIR_BYTES.get(name), BEIR_MD5.get(name))
+        unpack(archive, folder.parent, folder.name, part)
+    elif zipped := archive_of(settings.source):
+        archive, part = zipped
+        if not zipfile.is_zipfile(archive):
+            raise UserError(f"{archive}: a folder in the BEIR layout, or a zip of one, is expected; unpack it first")
+        unpack(archive, folder.parent, folder.name, part)
+    return folder
+
+
+def source_folder(settings: CollectionSettings) -> Path:
+    """Return the folder that a profile's collection lies in, or will when it was downloaded or unpacked."""
+    downloads = ARTIFACTS / "downloads"
+    if settings.source == "embedded":
+        return EMBEDDED
+    if settings.source.startswith("beir:"):
+        return downloads / settings.source.removeprefix("beir:").replace("/", "-")
+    if zipped := archive_of(settings.source):
+        return downloads / f"{zipped[0].stem}-{value_digest([file_digest(zipped[0]), zipped[1]])[:12]}"
+    return Path(settings.source)
+
+
+def archive_of(source: str) -> tuple[Path, str] | None:
+    """Return the file that a path leads to or through, and the rest of the path; None where it leads to folders."""
+    path = Path(source)
+    for archive in (path, *path.parents):
+        if archive.is_file():
+            rest = path.relative_to(archive).as_posix()
+            return archive, "" if rest == "." else rest
+    return None
+
+
+def unpack(archive: Path, folder: Path, name: str, part: str = "") -> None:
+    """Unpack the members of a BEIR zip that a collection consists of into `folder/name`, and no others.
+
+    The data set may lie at the archive's root or in a folder of it.
+
+    Args:
+        part: the folder of the data set, where the archive holds several (as CQADupStack's does).
+
+    Raises:
+        UserError: the archive is damaged, or holds no data set, or several and `part` names none of them.
+    """
+    partial = folder / f".{name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(archive) as file:
+            unpacked = sum(member.file_size for member in file.infolist())
+            if unpacked > LARGEST_RATIO * archive.stat().st_size:
+                raise UserError(f"{archive}: it would unpack to {unpacked:,} bytes, which no text does; fetch it again")
+            root = _data_set(archive, file.namelist(), part)
+            for member in file.namelist():
+                at, inside = _place(member)
+                if at != root or not inside:
+                    continue
+                target = partial / inside
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with file.open(member) as source, target.open("wb") as copy:
+                    shutil.copyfileobj(source, copy)
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, RuntimeError, OSError, ValueError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise UserError(
+            f"{archive}: cannot be unpacked as a BEIR archive ({error}); delete it and fetch it again"
+        ) from None
+    partial.rename(folder / name)
+
+
+def _place(member: str) -> tuple[str, str]:
+    """Return the folder of the data set that a member of an archive belongs to, and its place there; "" for neither."""
+    path = PurePosixPath(member)
+    if path.is_absolute() or ".." in path.parts or is_clutter(path) or member.endswith("/"):
+        return "", ""
+    for pattern in LAYOUT:
+        if path.match(pattern) or path.match(f"{pattern}.gz"):
+            depth = pattern.count("/") + 1
+            return PurePosixPath(*path.parts[:-depth]).as_posix(), PurePosixPath(*path.parts[-depth:]).as_posix()
+    return "", ""
+
+
+def _data_set(archive: Path, members: list[str], part: str) -> str:
+    """Return the folder of an archive that holds a corpus and topics, "." for the archive's root."""
+    inside = defaultdict(set)
+    for root, place in map(_place, members):
+        kinds = {"queries": "topics", "qrels": "qrels", "excluded": "excluded"}
+        inside[root].add(next((kind for begins, kind in kinds.items() if place.startswith(begins)), "corpus"))
+    inside.pop("", None)
+    roots = sorted(root for root, kinds in inside.items() if {"corpus", "topics"} <= kinds)
+    named_so = [root for root in roots if root == part or root.endswith(f"/{part}")] if part else roots
+    if len(named_so) == 1:
+        return named_so[0]
+    if not roots:
+        packed = [member for member in members if member.endswith((".zip", ".tar", ".gz", ".tgz", ".7z"))]
+        nested = f"; unpack {', '.join(packed[:5])} inside it, and give a folder" if packed else ""
+        raise UserError(f"{archive}: no folder of it has a corpus.jsonl and a queries.jsonl beside it{nested}")
+    names = [root.split("/")[-1] for root in roots]
+    if part:
+        raise UserError(f"{archive}: it has no data set {part}; it has {', '.join(names)}")
+    example = f"{archive.name.removesuffix('.zip')}/{names[0]}"
+    example = f"beir:{example}" if archive.parent == ARTIFACTS / "downloads" else f"{archive}/{names[0]}"
+    raise UserError(f"{archive}: it holds {len(names)} data sets, {', '.join(names)}; name one of them: {example}")
+
+
+def source_digest(folder: Path) -> str:
+    """Return one digest of the files of a collection's folder, "" when it is not there."""
+    names = (*CORPUS_FILES, *TOPICS_FILES, EXCLUDED, "qrels/*.tsv")
+    patterns = [pattern + ending for pattern in names for ending in ("", ".gz")]
+    files = [path for pattern in patterns for path in folder.glob(pattern) if path.is_file()]
+    files = [path for path in files if not is_clutter(path.relative_to(folder))]
+    digests = {path.relative_to(folder).as_posix(): file_digest(path) for path in files}
+    return value_digest(digests) if digests else ""

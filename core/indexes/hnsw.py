@@ -1,0 +1,434 @@
+"""A hierarchical navigable small world graph of our own (HNSW; Malkov & Yashunin, 2018, arXiv 1603.09320), in numba.
+
+Every vector is a node. A node has a highest layer, drawn at random so that each layer holds about 1/M of the nodes of
+the one below; in each of its layers it is linked to near nodes. A search walks greedily down the layers to a node near
+the query, and looks around there, in the bottom layer, with `ef` candidates in view.
+
+Similarity is the inner product of vectors of one length (see `core.indexes.base.of_one_length`), so that a near node's
+neighbours are near as well.
+
+Equal vectors share one node. As nodes of their own, more copies of a text than a node has links would be linked to one
+another alone, and the graph would fall apart.
+
+Compiled code is kept on disk (see `core.workspace.compiled`): only the first use on a machine waits for the compiler.
+"""
+
+import math
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from core.indexes.base import as_queries, nothing_found, of_one_length
+from core.indexes.distinct import group_equal_rows
+from core.workspace.compiled import compiled
+from core.workspace.errors import UserError
+
+
+class Graph(NamedTuple):
+    """The nodes and their links.
+
+    A node in a layer has a slot: the node itself in the bottom layer, `upper[node] + layer - 1` in a layer above. A
+    slot has room for 2M links in the bottom layer and for M above, as the paper advises (section 4.1).
+
+    Attributes:
+        vectors: float32 [n, dimension], all of one length, no two equal.
+        layers: the highest layer of each node, int32 [n].
+        upper: the slot of each node in layer 1, int32 [n]; meaningless where its highest layer is 0.
+        links: the neighbours in every slot, int32 [2M n + M (number of slots above)].
+        counts: how many neighbours each slot has, int32 [number of slots].
+        connections: M.
+    """
+
+    vectors: np.ndarray
+    layers: np.ndarray
+    upper: np.ndarray
+    links: np.ndarray
+    counts: np.ndarray
+    connections: int
+
+
+class Scratch(NamedTuple):
+    """Room that a search needs, kept from one to the next.
+
+    Attributes:
+        visited: the stamp of the search that saw a node last, int64 [n], so that nothing need be cleared.
+        keys: float32 [n + 1] and
+        ids: int32 [n + 1]: the heap of candidates.
+    """
+
+    visited: np.ndarray
+    keys: np.ndarray
+    ids: np.ndarray
+
+
+@compiled()
+def _slot(graph: Graph, node: int, layer: int) -> int:
+    return node if layer == 0 else graph.upper[node] + layer - 1
+
+
+@compiled()
+def _start(graph: Graph, slot: int) -> int:
+    """Return where the links of a slot begin."""
+    nodes = len(graph.vectors)
+    return (2 * slot if slot < nodes else nodes + slot) * graph.connections
+
+
+@compiled(fastmath=True)
+def _similarity(a: np.ndarray, b: np.ndarray) -> float:
+    total = np.float32(0.0)
+    for i in range(a.shape[0]):
+        total += a[i] * b[i]
+    return float(total)
+
+
+@compiled()
+def _push(keys: np.ndarray, ids: np.ndarray, size: int, key: float, identity: int) -> int:
+    """Add an entry to a heap of `size` entries, whose smallest key is at the top; return the new size."""
+    place = size
+    while place > 0:
+        parent = (place - 1) >> 1
+        if keys[parent] <= key:
+            break
+        keys[place], ids[place] = keys[parent], ids[parent]
+        place = parent
+    keys[place], ids[place] = key, identity
+    return size + 1
+
+
+@compiled()
+def _pop(keys: np.ndarray, ids: np.ndarray, size: int) -> int:
+    """Remove the top; the caller has read it."""
+    size -= 1
+    key, identity = keys[size], ids[size]
+    place = 0
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        if child + 1 < size and keys[child + 1] < keys[child]:
+            child += 1
+        if keys[child] >= key:
+            break
+        keys[place], ids[place] = keys[child], ids[child]
+        place = child
+    keys[place], ids[place] = key, identity
+    return size
+
+
+@compiled()
+def _greedy(graph: Graph, query: np.ndarray, node: int, layer: int) -> int:
+    """Walk to the neighbour nearest to the query as long as one is nearer (algorithm 2 with ef = 1)."""
+    best = _similarity(graph.vectors[node], query)
+    moved = True
+    while moved:
+        moved = False
+        slot = _slot(graph, node, layer)
+        start = _start(graph, slot)
+        for i in range(start, start + graph.counts[slot]):
+            similarity = _similarity(graph.vectors[graph.links[i]], query)
+            if similarity > best:
+                best, node, moved = similarity, graph.links[i], True
+    return node
+
+
+@compiled()
+def _search_layer(
+    graph: Graph, query: np.ndarray, near: int, far: int, ef: int, layer: int, scratch: Scratch, stamp: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the ef nodes of a layer that are nearest to the query, from two nodes of it (algorithm 2: SEARCH-LAYER).
+
+    Returns their similarities, float32, and positions, int32, as a heap with the worst at the top.
+    """
+    visited, keys, ids = scratch
+    found, nearest = np.empty(ef, np.float32), np.empty(ef, np.int32)
+    candidates = size = 0
+    for node in (near, far):
+        if visited[node] != stamp:
+            visited[node] = stamp
+            similarity = _similarity(graph.vectors[node], query)
+            candidates = _push(keys, ids, candidates, -similarity, node)
+            if size < ef:
+                size = _push(found, nearest, size, similarity, node)
+            elif similarity > found[0]:
+                size = _push(found, nearest, _pop(found, nearest, size), similarity, node)
+    while candidates > 0:
+        best, node = -keys[0], ids[0]
+        if size == ef and best < found[0]:
+            break
+        candidates = _pop(keys, ids, candidates)
+        slot = _slot(graph, node, layer)
+        start = _start(graph, slot)
+        for i in range(start, start + graph.counts[slot]):
+            neighbour = graph.links[i]
+            if visited[neighbour] == stamp:
+                continue
+            visited[neighbour] = stamp
+            similarity = _similarity(graph.vectors[neighbour], query)
+            if size < ef:
+                size = _push(found, nearest, size, similarity, neighbour)
+            elif similarity > found[0]:
+                size = _push(found, nearest, _pop(found, nearest, size), similarity, neighbour)
+            else:
+                continue
+            candidates = _push(keys, ids, candidates, -similarity, neighbour)
+    return found[:size], nearest[:size]
+
+
+@compiled()
+def _select(graph: Graph, similarities: np.ndarray, candidates: np.ndarray, limit: int) -> np.ndarray:
+    """Choose neighbours of a node among candidates (algorithm 4: SELECT-NEIGHBORS-HEURISTIC).
+
+    From the nearest on, one is kept unless a neighbour that is kept already is nearer to it than the node is: so the
+    links go in different directions, and lead out of a cluster as well.
+    """
+    order = np.argsort(-similarities)
+    if len(order) <= limit:
+        return candidates[order]
+    kept = np.empty(limit, np.int32)
+    count = 0
+    for place in order:
+        candidate, similarity = candidates[place], similarities[place]
+        keep = True
+        for i in range(count):
+            if _similarity(graph.vectors[candidate], graph.vectors[kept[i]]) > similarity:
+                keep = False
+                break
+        if keep:
+            kept[count] = candidate
+            count += 1
+            if count == limit:
+                break
+    return kept[:count]
+
+
+@compiled()
+def _link(graph: Graph, node: int, neighbour: int, layer: int) -> None:
+    """Add a link; where there is no room, choose anew among the links and the new one (algorithm 1, lines 11 to 16)."""
+    slot = _slot(graph, node, layer)
+    start, room = _start(graph, slot), graph.connections * (2 if layer == 0 else 1)
+    if graph.counts[slot] < room:
+        graph.links[start + graph.counts[slot]] = neighbour
+        graph.counts[slot] += 1
+        return
+    candidates, similarities = np.empty(room + 1, np.int32), np.empty(room + 1, np.float32)
+    candidates[:room], candidates[room] = graph.links[start : start + room], neighbour
+    for i in range(room + 1):
+        similarities[i] = _similarity(graph.vectors[candidates[i]], graph.vectors[node])
+    kept = _select(graph, similarities, candidates, room)
+    graph.links[start : start + len(kept)] = kept
+    graph.counts[slot] = len(kept)
+
+
+@compiled()
+def _insert(graph: Graph, node: int, entry: int, ef: int, scratch: Scratch, stamp: int) -> int:
+    """Insert a node into the graph (algorithm 1: INSERT) and return the last stamp used."""
+    query, top, near = graph.vectors[node], graph.layers[entry], entry
+    for layer in range(top, graph.layers[node], -1):
+        near = _greedy(graph, query, near, layer)
+    for layer in range(min(top, graph.layers[node]), -1, -1):
+        stamp += 1
+        similarities, candidates = _search_layer(graph, query, near, near, ef, layer, scratch, stamp)
+        chosen = _select(graph, similarities, candidates, graph.connections)
+        slot = _slot(graph, node, layer)
+        start = _start(graph, slot)
+        graph.links[start : start + len(chosen)] = chosen
+        graph.counts[slot] = len(chosen)
+        for neighbour in chosen:
+            _link(graph, neighbour, node, layer)
+        near = chosen[0]
+    return stamp
+
+
+@compiled()
+def _build(graph: Graph, ef: int, scratch: Scratch) -> int:
+    """Insert all nodes in their order; return the entry point, which is a node of the highest layer."""
+    entry, stamp = 0, 0
+    for node in range(1, len(graph.vectors)):
+        stamp = _insert(graph, node, entry, ef, scratch, stamp)
+        if graph.layers[node] > graph.layers[entry]:
+            entry = node
+    return entry
+
+
+@compiled()
+def _reach(graph: Graph, node: int, reached: np.ndarray, stack: np.ndarray) -> None:
+    """Mark what the links of the bottom layer lead to from a node."""
+    stack[0], size = node, 1
+    reached[node] = True
+    while size > 0:
+        size -= 1
+        node = stack[size]
+        start = _start(graph, node)
+        for neighbour in graph.links[start : start + graph.counts[node]]:
+            if not reached[neighbour]:
+                reached[neighbour] = True
+                stack[size] = neighbour
+                size += 1
+
+
+@compiled()
+def _connect(graph: Graph, entry: int) -> None:
+    """Link every node that the entry point does not lead to from the nearest one that it does and that has room.
+
+    The paper leaves such nodes lost: a neighbour's new choice of links may drop the last one that led to them. With
+    them linked, a search with ef = n sees every node, and is exact.
+    """
+    nodes, room = len(graph.vectors), 2 * graph.connections
+    reached, stack = np.zeros(nodes, np.bool_), np.empty(nodes, np.int32)
+    _reach(graph, entry, reached, stack)
+    for lost in range(nodes):
+        if reached[lost]:
+            continue
+        best, host = -np.inf, -1
+        for node in range(nodes):
+            if reached[node] and graph.counts[node] < room:
+                similarity = _similarity(graph.vectors[node], graph.vectors[lost])
+                if similarity > best:
+                    best, host = similarity, node
+        if host < 0:  # no room anywhere: the entry's farthest link gives way
+            host = entry
+            graph.counts[host] -= 1
+        graph.links[_start(graph, host) + graph.counts[host]] = lost
+        graph.counts[host] += 1
+        _reach(graph, lost, reached, stack)
+
+
+@compiled()
+def _search(
+    graph: Graph, queries: np.ndarray, k: int, ef: int, entry: int, scratch: Scratch, stamp: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the k nearest nodes of each query (algorithm 5: K-NN-SEARCH), best first."""
+    positions = np.full((len(queries), k), -1, np.int64)
+    similarities = np.full((len(queries), k), -np.inf, np.float32)
+    for row in range(len(queries)):
+        query, near = queries[row], entry
+        for layer in range(graph.layers[entry], 0, -1):
+            near = _greedy(graph, query, near, layer)
+        # From the entry point, too: everything can be reached from there (see _connect).
+        found, nearest = _search_layer(graph, query, near, entry, ef, 0, scratch, stamp + row)
+        order = np.argsort(-found)[:k]
+        positions[row, : len(order)] = nearest[order]
+        similarities[row, : len(order)] = found[order]
+    return positions, similarities
+
+
+@compiled()
+def _with_copies(
+    nodes: np.ndarray, found: np.ndarray, members: np.ndarray, starts: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put in place of each node the positions of all vectors that share it, the first k of a query.
+
+    Args:
+        nodes, found: what `_search` returned.
+        members: positions, node by node, int64 [number of vectors].
+        starts: where each node's members begin, int64 [n + 1].
+    """
+    positions = np.full((len(nodes), k), -1, np.int64)
+    similarities = np.full((len(nodes), k), -np.inf, np.float32)
+    for row in range(len(nodes)):
+        count = 0
+        for node, similarity in zip(nodes[row], found[row]):  # noqa: B905 - numba has no strict
+            if node < 0 or count == k:
+                break
+            for place in range(starts[node], min(starts[node + 1], starts[node] + k - count)):
+                positions[row, count], similarities[row, count] = members[place], similarity
+                count += 1
+    return positions, similarities
+
+
+class HnswIndex:
+    """Our own HNSW; see `core.indexes.base.VectorIndex` for what an index does, and `HnswlibIndex` for the parameters.
+
+    One search at a time: the marks of visited nodes belong to the index.
+    """
+
+    dial = "ef"
+
+    def __init__(
+        self, similarity: str, connections: int = 16, ef_construction: int = 200, ef: int = 80, seed: int = 13
+    ):
+        if connections < 2:
+            raise UserError("an HNSW graph needs at least 2 connections a node")
+        self.similarity, self.connections, self.ef_construction = similarity, connections, ef_construction
+        self.ef, self.seed = ef, seed
+
+    def build(self, vectors: np.ndarray) -> None:
+        """See `VectorIndex`; on one thread, the same vectors and seed give the same graph."""
+        rows = self._distinct(vectors)
+        nodes = len(rows)
+        uniform = 1 - np.random.default_rng(self.seed).random(nodes)  # in (0, 1]
+        layers = np.floor(-np.log(uniform) / math.log(self.connections)).astype(np.int32)
+        slots_above = int(layers.sum())
+        links = np.zeros((2 * nodes + slots_above) * self.connections, np.int32)
+        self._take(rows, layers, links, np.zeros(nodes + slots_above, np.int32))
+        self._entry = 0
+        if nodes:
+            self._entry = _build(self._graph, self.ef_construction, self._scratch)
+            self._scratch.visited[:] = 0
+            _connect(self._graph, self._entry)
+
+    def _distinct(self, vectors: np.ndarray) -> np.ndarray:
+        """Note which vectors share a node, and return one of each node, float32 [n, dimension]."""
+        rows = of_one_length(vectors, self.similarity)
+        groups = group_equal_rows(rows)
+        self._members = np.argsort(groups, kind="stable")
+        self._starts = np.append(0, np.cumsum(np.bincount(groups)))
+        return rows if len(self._starts) > len(rows) else rows[self._members[self._starts[:-1]]]
+
+    def _take(self, rows: np.ndarray, layers: np.ndarray, links: np.ndarray, counts: np.ndarray) -> None:
+        nodes = len(rows)
+        upper = (nodes + np.cumsum(layers) - layers).astype(np.int32)
+        self._graph = Graph(rows, layers, upper, links, counts, self.connections)
+        self._scratch = Scratch(
+            np.zeros(nodes, np.int64), np.empty(nodes + 1, np.float32), np.empty(nodes + 1, np.int32)
+        )
+        self._stamp = 0
+
+    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """See `VectorIndex`; on one thread."""
+        nodes = len(self._graph.vectors)
+        if not nodes:
+            return nothing_found(len(queries), k)
+        queries, stamp = as_queries(queries, self.similarity), self._stamp + 1
+        self._stamp += len(queries)
+        found = _search(self._graph, queries, k, max(self.ef, k), self._entry, self._scratch, stamp)
+        return found if len(self._members) == nodes else _with_copies(*found, self._members, self._starts, k)
+
+    def save(self, path: Path) -> None:
+        """See `VectorIndex`: a .npz file of the graph's arrays, without the vectors."""
+        graph = self._graph
+        settings = np.array([self.connections, self.ef_construction, self._entry, *graph.vectors.shape])
+        with path.open("wb") as file:
+            np.savez(file, settings=settings, layers=graph.layers, links=graph.links, counts=graph.counts)
+
+    def load(self, path: Path, vectors: np.ndarray) -> None:
+        """See `VectorIndex`.
+
+        Raises:
+            UserError: the file is damaged, or not an index of such vectors.
+        """
+        problem = UserError(f"{path.name}: damaged, or not an HNSW index of these vectors; build it again")
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                settings, layers, links, counts = (arrays[name] for name in ("settings", "layers", "links", "counts"))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            raise problem from None
+        rows = self._distinct(vectors)
+        nodes, dimension = rows.shape
+        if settings.shape != (5,) or tuple(settings[3:]) != (nodes, dimension) or layers.shape != (nodes,):
+            raise problem
+        self.connections, self.ef_construction, self._entry = (int(value) for value in settings[:3])
+        slots_above = int(layers.sum())
+        fits = counts.shape == (nodes + slots_above,)
+        fits = fits and links.shape == ((2 * nodes + slots_above) * self.connections,)
+        if not fits or (nodes and not (links.min() >= 0 and links.max() < nodes)):
+            raise problem
+        self._take(rows, layers, links, counts)
+
+    @property
+    def bytes(self) -> int:
+        """See `VectorIndex`: vectors and graph, and which vectors share a node where any do."""
+        copies = self._members.nbytes + self._starts.nbytes if len(self._members) > len(self._graph.vectors) else 0
+        return copies + sum(array.nbytes for array in self._graph[:5])

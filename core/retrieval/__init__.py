@@ -1,0 +1,1 @@
+"""Systems: ways to answer a query, and what they are made of."""

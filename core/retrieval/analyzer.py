@@ -1,0 +1,333 @@
+"""The analyzer: text becomes the tokens that BM25 matches.
+
+Words are found in the text as it is written, and each is normalised by itself:
+
+1. Words are runs of letters, combining marks and digits, of any script. Invisible characters (zero-width space, soft
+   hyphen and the rest of Unicode's Default_Ignorable_Code_Point) neither split nor change a word. An apostrophe
+   between two letters, straight or typographic, belongs to the word, as in Unicode's word segmentation (UAX #29).
+   Superscripts, fractions, circled and Roman numerals and square units stand apart from the word or number beside them
+   ("10⁵" is `10 5`); other symbols, such as the trade mark sign, are no words. A subscript belongs to the letters
+   before it ("CO₂" is `co2`).
+2. Compatibility normalisation (NFKC) and case folding: full-width letters and ligatures become plain letters.
+3. The many spellings of the virus and the disease become one token each: "SARS-CoV-2", "SARS CoV 2", "SARSCoV2",
+   "2019-nCoV", "nCoV-2019" and "HCoV-19" are `sarscov2`; "COVID-19", "COVID 19", "covid19" and "COVID" are `covid19`.
+   The virus of 2003 keeps its two words, as "MERS-CoV" does: "SARS-CoV", "SARSCoV" and "SARS-CoV-1" are `sars cov`.
+4. English possessives and contracted verbs lose their ending ("virus's", "COVID-19's", "they're"; see Lucene's
+   EnglishPossessiveFilter). French, Italian and Catalan words lose an elided article ("l'hôpital"; its ElisionFilter).
+5. Stop words are dropped. A stop word in capitals is an acronym and stays: WHO, IT, NO (nitric oxide). This applies
+   neither to AND, OR and NOT, nor to a text without lower-case letters that holds two or more other stop words.
+6. The rest is stemmed.
+
+Chinese, Japanese and Korean text becomes overlapping pairs of characters; a character between two others that are not
+CJK stays single (as in Lucene's CJKBigramFilter). Thai, Lao, Khmer and Burmese are not segmented: what stands between
+spaces, or zero-width spaces, which separate words there, is one token.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from itertools import chain
+
+import Stemmer
+from bm25s import stopwords
+
+from core.workspace.profile import AnalyzerSettings
+
+VERSION = 2
+"""Version of these rules, kept with every index: one made by other rules is out of date."""
+
+
+OPERATORS = {"and", "or", "not"}
+"""Stop words that are written in capitals as Boolean operators or for emphasis."""
+
+
+NLTK_PIECES = {"d", "ll", "m", "ma", "o", "re", "s", "t", "ve", "y"}
+"""Words of NLTK's English list that are pieces of contractions; here they would drop the T of T cells."""
+
+
+NLTK_LACKS = {"ain't", "can't", "cannot", "could", "may", "might", "must", "ought", "shall", "us", "would"}
+"""Modal verbs that NLTK's English list has in negated contractions alone or not at all, two contractions, a pronoun."""
+
+
+CONTRACTED = re.compile("'(?:s|re|ve|ll|d|m)$", re.IGNORECASE)
+
+
+ELISION = {  # of Lucene's analyzers of these languages
+    "catalan": re.compile("^(?:[dlmnst])'"),
+    "french": re.compile("^(?:[cdjlmnst]|qu|jusqu|quoiqu|lorsqu|puisqu)'"),
+    "italian": re.compile("^(?:[cdlmstv]|un|gl|(?:a|da|de|ne|su)(?:gl|ll)|coll|pell)'"),
+}
+
+
+INVISIBLE = "\u00ad"
+"""The soft hyphen; it stands for all invisible characters in a flattened text."""
+
+
+IGNORABLE = re.compile(  # Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+
+
+APOSTROPHES = "'’‘‛ʼ′´`＇׳"
+
+
+SOUTHEAST_ASIAN = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\ua9e0-\ua9ff\uaa60-\uaadf"
+
+
+ZERO_WIDTH_SEPARATOR = re.compile(f"(?<=[{SOUTHEAST_ASIAN}])\u200b(?=[{SOUTHEAST_ASIAN}])")
+
+
+CJK = (
+    "\u1100-\u11ff\u3005\u3007\u3021-\u3029\u303b\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3131-\u318e\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00016fe3\U0001aff0-\U0001b16f\U00020000-\U0003ffff"
+)
+"""Inside of a character class: Han, Hiragana, Katakana and Hangul."""
+
+
+CJK_MARKS = f"\u3099\u309a{INVISIBLE}\u1161-\u11ff\ud7b0-\ud7ff"
+"""What belongs to the character before: voicing marks; vowels and final consonants of Hangul syllables in parts."""
+
+
+CJK_CHARACTER = re.compile(f"[{CJK}][{CJK_MARKS}]*")
+
+
+NON_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
+def stop_words(name: str) -> frozenset[str]:
+    """Return a list of stop words.
+
+    Args:
+        name: "none"; "short", Lucene's 33; "long", NLTK's English list without pieces of contractions, and with all
+            modal verbs; "glasgow", the 318 of scikit-learn; or a language of `core.workspace.profile.STOP_WORD_LANGUAGES`,
+            whose list is NLTK's.
+    """
+    if name == "none":
+        return frozenset()
+    if name == "glasgow":
+        # Slow to import, and a page that only reads results needs no analyzer.
+        from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+        return frozenset(ENGLISH_STOP_WORDS)
+    if name == "short":
+        return frozenset(stopwords.STOPWORDS_EN)
+    if name == "long":
+        listed = set(stopwords.STOPWORDS_EN_PLUS)
+        pieces = {word for word in listed if f"{word}'t" in listed} | NLTK_PIECES
+        return frozenset(listed - pieces | NLTK_LACKS)
+    return frozenset(map(fold, getattr(stopwords, f"STOPWORDS_{name.upper()}")))
+
+
+def fold(text: str) -> str:
+    """Return a text in one spelling: NFKC, case folded, without invisible characters (as Unicode's NFKC_Casefold)."""
+    folded = unicodedata.normalize("NFKC", text.replace(INVISIBLE, "")).casefold()
+    return unicodedata.normalize("NFKC", folded).replace("ʼ", "'").replace("i\u0307", "i")  # "İ" folds to the latter
+
+
+def flatten(text: str) -> str:
+    """Return a text of the same length, whose characters stand where those of `text` do.
+
+    Dashes, apostrophes, invisible characters and full-width forms are each replaced by one character of their kind.
+    """
+    return text if text.isascii() else NON_ASCII.sub(_flat_run, text)
+
+
+def _flat_run(match: re.Match[str]) -> str:
+    return _flattened(match.group())
+
+
+@lru_cache(maxsize=100_000)
+def _flattened(run: str) -> str:
+    return "".join(map(_flat_character, ZERO_WIDTH_SEPARATOR.sub(" ", run)))
+
+
+@cache
+def _flat_character(character: str) -> str:
+    category = unicodedata.category(character)
+    if IGNORABLE.match(character) or category == "Me":  # Me: a circle or key around a character
+        return INVISIBLE
+    if character in APOSTROPHES:
+        return "'"
+    if character == "״":  # the quotation mark of Hebrew acronyms
+        return '"'
+    if category == "Pd" or character == "−":
+        return "-"
+    if character == "İ":
+        return "I"
+    if _stands_apart(character) or (category == "So" and not _is_radical(character)):
+        return character
+    normal = unicodedata.normalize("NFKC", character)
+    return normal if len(normal) == 1 else character
+
+
+def _stands_apart(character: str) -> bool:
+    """Tell whether a character is short for others, as ², ᵃ, ½, ①, Ⅳ and ㎏ are, and no part of the word beside it."""
+    category = unicodedata.category(character)
+    if category not in ("No", "Nl", "So", "Lm", "Lo") or _is_radical(character):
+        return False
+    kind = unicodedata.decomposition(character).partition(" ")[0]
+    if kind == "<super>":
+        return category != "So"  # ™ and the like are no words
+    return kind.startswith("<") and category in ("No", "Nl", "So")
+
+
+def _is_radical(character: str) -> bool:
+    """Tell whether a character is the sign of a CJK radical, which PDF files have in place of the character itself."""
+    return "\u2e80" <= character <= "\u2fdf"
+
+
+@cache
+def word_pattern(unify_names: bool, ascii_only: bool) -> re.Pattern[str]:
+    """Return the pattern of a word in a flattened text, or of a name of several words; it has no groups."""
+    if ascii_only:
+        word = r"[a-zA-Z0-9]+(?:(?<![0-9])'(?=[a-zA-Z])[a-zA-Z0-9]+)*"
+        word += r"|(?<=[a-zA-Z0-9)\]\"])'[sS](?![a-zA-Z0-9])"
+        return re.compile(f"{_names('a-zA-Z0-9', '')}|{word}" if unify_names else word)
+    within, apart = _character_classes()
+    letter, subscripts = r"[^\W\d_]", "₀-₉"
+    no_digit_before = rf"(?<!\d)(?<!\d{INVISIBLE})"
+    hebrew = r"(?<=[א-ת])\x22(?=[א-ת])"
+    more = f"(?:{no_digit_before}(?:'{INVISIBLE}*(?={letter})[{within}]|[{subscripts}])|{hebrew})[{within}]*"
+    word = rf"(?=[^\W_])[{within}]+(?:{more})*|(?:{CJK_CHARACTER.pattern})+|[{apart}]+"
+    word += rf"|(?<=[{within}{CJK}{apart})\]\"”])'{INVISIBLE}*[sS](?![{within}])"
+    return re.compile(f"{_names(within, f'{INVISIBLE}*')}|{word}" if unify_names else word)
+
+
+@cache
+def _character_classes() -> tuple[str, str]:
+    """Return the insides of two character classes: what a word is made of, CJK apart, and what stands apart."""
+    cjk = re.compile(f"[{CJK}]")
+    within, apart = [], []
+    for character in map(chr, range(0x20000)):  # beyond are CJK and invisible characters
+        if _stands_apart(character):
+            apart.append(character)
+        elif (character.isalnum() or unicodedata.category(character) in ("Mn", "Mc")) and not cjk.match(character):
+            within.append(character)
+    return _ranges([*within, INVISIBLE]), _ranges(apart)
+
+
+def _ranges(characters: list[str]) -> str:
+    ranges: list[list[int]] = []
+    for number in sorted(map(ord, characters)):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges)
+
+
+def _names(within: str, invisible: str, groups: bool = False) -> str:
+    """Return the pattern of the names of virus and disease in a flattened text."""
+    gap = r"[\s\-/" + invisible.rstrip("*") + "]*"
+
+    def spelled(word: str) -> str:
+        return invisible.join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in word)
+
+    def sequence(*words: str) -> str:
+        return gap.join(words)
+
+    sars, cov, n = spelled("sars"), spelled("cov"), spelled("n")
+    year, short_year = spelled("2019"), spelled("19")
+    any_cov = f"(?:{cov}|{spelled('coronavirus')})"
+    virus_2019 = [
+        sequence(sars, any_cov, "2"),
+        sequence(year, n, cov),
+        sequence(n, cov, f"(?:{year}|{short_year})"),
+        sequence(spelled("hcov"), short_year),
+    ]
+    virus_2003 = f"{sequence(sars, cov)}(?:{gap}1)?"
+    disease = f"{spelled('covid')}(?:{gap}(?:{year}|{short_year}))?"
+    end = f"{invisible}(?![{within}])"
+    names = {"sarscov2": "|".join(virus_2019), "sars_cov": virus_2003, "covid19": disease}
+    options = "|".join(f"(?{f'P<{tokens}>' if groups else ':'}{pattern})" for tokens, pattern in names.items())
+    return f"(?=[sScC2nNhH])(?:{options}){end}"  # looking ahead saves most words the attempt
+
+
+@cache
+def _name_pattern(ascii_only: bool) -> re.Pattern[str]:
+    if ascii_only:
+        return re.compile(_names("a-zA-Z0-9", "", groups=True))
+    return re.compile(_names(_character_classes()[0], f"{INVISIBLE}*", groups=True))
+
+
+class Analyzer:
+    """Turns texts into tokens by one fixed set of rules."""
+
+    def __init__(self, settings: AnalyzerSettings):
+        self.settings = settings
+        self._stop_words = stop_words(settings.stop_words)
+        self._stem = Stemmer.Stemmer(settings.stemmer).stemWord if settings.stemmer != "none" else str
+        languages = {settings.stemmer, settings.stop_words}
+        self._is_english = languages <= {"none", "short", "long", "glasgow", "english", "porter"}
+        self._elisions = [ELISION[language] for language in sorted(languages & ELISION.keys())]
+        self._tokens_of = lru_cache(maxsize=1_000_000)(lambda word: tuple(token for token, _, _ in self._analyse(word)))
+
+    def tokens(self, text: str) -> list[str]:
+        """Return the tokens of a text in their order, repeats included."""
+        flat, pattern = self._prepared(text)
+        return list(chain.from_iterable(map(self._tokens_of, pattern.findall(flat))))
+
+    def spans(self, text: str) -> Iterator[tuple[str, int, int]]:
+        """Yield the tokens of a text as `tokens` does, each with the begin and end of the characters it stands for."""
+        flat, pattern = self._prepared(text)
+        for match in pattern.finditer(flat):
+            for token, begin, end in self._analyse(match.group()):
+                yield token, match.start() + begin, match.start() + end
+
+    def _prepared(self, text: str) -> tuple[str, re.Pattern[str]]:
+        """Return the flattened text, and the pattern of its words."""
+        flat = flatten(text)
+        pattern = word_pattern(self.settings.unify_names, flat.isascii())
+        if flat.isupper():
+            words = [fold(word) for word in pattern.findall(flat)]
+            if sum(word in self._stop_words and word not in OPERATORS for word in words) > 1:
+                flat = flat.lower()
+        return flat, pattern
+
+    def _analyse(self, word: str) -> list[tuple[str, int, int]]:
+        """Return the tokens of one word of a flattened text, each with its begin and end in the word."""
+        if self.settings.unify_names and (name := _name_pattern(word.isascii()).fullmatch(word)):
+            return [(token, 0, len(word)) for token in str(name.lastgroup).split("_")]
+        if word.startswith("'"):  # the possessive of a name, of digits or of what stands in brackets
+            return []
+        if word.isascii():
+            token = self._token(word.lower(), word)
+            return [(token, 0, len(word))] if token else []
+        if CJK_CHARACTER.match(word):
+            return _bigrams(word)
+        found: list[tuple[str, int, int]] = []
+        for part in word_pattern(unify_names=False, ascii_only=False).findall(fold(word)):  # "½" is two words
+            if CJK_CHARACTER.match(part):
+                found += [(token, 0, len(word)) for token, _, _ in _bigrams(part)]
+            elif token := self._token(part, word):
+                found.append((token, 0, len(word)))
+        return found
+
+    def _token(self, folded: str, word: str) -> str:
+        """Return the token of a folded word, "" of a stop word."""
+        if self._is_english and "'" in folded:
+            folded = CONTRACTED.sub("", folded)
+        for elision in self._elisions:
+            folded = elision.sub("", folded)
+        if folded in self._stop_words and not (folded not in OPERATORS and _is_acronym(word)):
+            return ""
+        return self._stem(folded)
+
+
+def _is_acronym(word: str) -> bool:
+    letters = CONTRACTED.sub("", word.replace(INVISIBLE, ""))
+    return len(letters) > 1 and letters.isalpha() and letters.isupper()
+
+
+def _bigrams(word: str) -> list[tuple[str, int, int]]:
+    """Return the overlapping pairs of the characters of a CJK word, or its only character."""
+    characters = [
+        (character, match.start(), match.end())
+        for match in CJK_CHARACTER.finditer(word)
+        for character in CJK_CHARACTER.findall(fold(match.group()))
+    ]
+    if len(characters) == 1:
+        return characters
+    return [(a + b, begin, end) for (a, begin, _), (b, _, end) in zip(characters, characters[1:], strict=False)]

@@ -1,0 +1,181 @@
+"""Encoders of dense systems, and encoding of many texts into one file, shard by shard."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from core.formats.documents import read_ids, shards
+from core.formats.topics import Topic
+from core.workspace.artifacts import Manifest, read_manifest, read_whole, rebuild_command, shown, write_text
+from core.workspace.errors import UserError
+from core.workspace.executors import HERE, Engine, over_shards
+from core.workspace.models import limit_tokens, load_sentence_transformer, locate_model, model_digest, shown_model
+from core.workspace.profile import Profile, SystemSettings
+
+
+def topic_vectors(
+    profile: Profile, system: SystemSettings, topics: list[Topic], folder: Path, device: str = "auto"
+) -> np.ndarray:
+    """Encode topics with the model that made the system's vectors under `folder`, float32 [n_topics, dimension]."""
+    texts = [system.query_prefix + topic.text(profile.collection.topic_field) for topic in topics]
+    return encode_texts(load_encoder_of(folder, system, device), texts, "query")
+
+
+T = TypeVar("T")
+
+
+SHARD = 512
+
+
+CPU_BATCH, CPU_QUERY_BATCH, GPU_BATCH = 8, 64, 128
+"""Batches of 8 documents stay in the cache of a desktop core: 1.4 times faster there than batches of 32; of queries,
+which are short, 64 do."""
+
+
+def load_encoder(system: SystemSettings, device: str = "auto") -> Any:
+    """Return the system's `SentenceTransformer` in its precision, ready to encode.
+
+    Raises:
+        UserError: the model is not to be had, cannot be loaded whole, or reads fewer tokens than the system's
+            `max_tokens`.
+    """
+    encoder = load_sentence_transformer(system.model, device, system.precision)
+    limit_tokens(encoder, system.max_tokens, f"max_tokens of {system.name}")
+    return encoder
+
+
+def encode_texts(encoder: Any, texts: list[str], role: Literal["query", "document"]) -> np.ndarray:
+    """Encode texts, float32 [n_texts, dimension]; a model of two towers has one for each role.
+
+    Raises:
+        UserError: a vector has values that are NaN or infinite.
+    """
+    encode = encoder.encode_query if role == "query" else encoder.encode_document
+    on_cpu = CPU_QUERY_BATCH if role == "query" else CPU_BATCH
+    batch = on_cpu if encoder.device.type == "cpu" else GPU_BATCH
+    vectors: np.ndarray = encode(texts, batch_size=batch, show_progress_bar=False).astype(np.float32)
+    if not (finite := np.isfinite(vectors).all(axis=-1)).all():
+        text = " ".join(texts[int(np.argmin(finite))].split())[:60]
+        raise UserError(
+            f'the model makes a vector of NaN or infinite values of the {role} "{text}"; another precision or other '
+            "weights are needed"
+        )
+    return vectors
+
+
+def new_rows(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    """Return a new .npy file of float32 as a memory map, with its space on disk taken.
+
+    A page of a map that finds the disk full ends the process by a signal; the space taken beforehand, it is an error.
+    """
+    rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
+    return rows
+
+
+class Encoder:
+    """What a worker does: it holds a model, and makes vectors of shards of texts."""
+
+    def __init__(self, load: Callable[[], Any], role: Literal["query", "document"]):
+        """Load the model by `load_encoder` or `load_encoder_of`."""
+        self.model, self.role = load(), role
+        self.about = {"device": self.model.device.type, "max_tokens": self.model.max_seq_length}
+
+    def __call__(self, texts: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return vectors, float32 [n_texts, dimension], and what made them."""
+        return encode_texts(self.model, texts, self.role), self.about
+
+
+def encode_to_file(
+    open_encoder: Callable[[], Encoder],
+    items: Sequence[T],
+    text: Callable[[T], str],
+    path: Path,
+    description: str,
+    engine: Engine = HERE,
+) -> dict[str, Any]:
+    """Encode the texts of items into a .npy file, float32 [n_items, dimension], shard by shard.
+
+    A file `<path>.progress` beside it names the shards that are done, so an interrupted call goes on; it is removed at
+    the end. Returns what made them, and how many a second by this call; nothing where there was nothing left to do.
+    """
+    progress = path.with_name(f"{path.name}.progress")
+    if path.exists() and not progress.exists():
+        return {}
+    done = read_done(progress)
+    write_text(progress, "".join(f"{number}\n" for number in sorted(done)))  # without a line that was cut short
+    left = (
+        ((number, positions), list(map(text, members)))
+        for number, positions, members in shards(items, lambda item: len(text(item)), SHARD)
+        if number not in done
+    )
+    facts: dict[str, Any] = {}
+    rows, encoded, started = None, 0, time.perf_counter()
+    with (
+        progress.open("a", encoding="utf-8") as finished,
+        tqdm(total=len(items), initial=min(len(items), len(done) * SHARD), desc=description) as bar,
+    ):
+        for (number, positions), (vectors, about) in over_shards(engine, open_encoder, left):
+            if rows is None:
+                shape = (len(items), vectors.shape[1])
+                rows = np.lib.format.open_memmap(path, mode="r+") if done else new_rows(path, shape)
+            rows[positions] = vectors
+            rows.flush()
+            finished.write(f"{number}\n")
+            finished.flush()
+            encoded += len(positions)
+            facts = about | {"per_second": encoded / (time.perf_counter() - started)}
+            bar.update(len(positions))
+    progress.unlink()
+    return facts
+
+
+def read_done(progress: Path) -> set[int]:
+    """Return the numbers of the shards that a progress file names; one that was cut short while written is not done."""
+    text = progress.read_text(encoding="utf-8") if progress.exists() else ""
+    return {int(line) for line in text.splitlines(keepends=True) if line.endswith("\n")}
+
+
+def load_encoder_of(folder: Path, system: SystemSettings, device: str = "auto") -> Any:
+    """Return the encoder that made the vectors of a system under `folder`, ready to encode queries.
+
+    Raises:
+        UserError: the model is not to be had, or is another one than made the vectors.
+    """
+    made_by = read_manifest(folder / "vectors" / system.name).inputs.get("model", "")
+    _check_model(folder, system, made_by)
+    encoder = load_encoder(system, device)
+    _check_model(folder, system, made_by)  # its files may have been exchanged meanwhile
+    return encoder
+
+
+def _check_model(folder: Path, system: SystemSettings, made_by: str) -> None:
+    if not made_by or model_digest(locate_model(system.model)) == made_by:
+        return
+    vectors = folder / "vectors" / system.name
+    raise UserError(
+        f"the files of the model {shown_model(system.model)} are not those that made {shown(vectors)}; put the "
+        f"right ones in their place, or encode anew with {rebuild_command(vectors)}"
+    )
+
+
+def load_vectors(folder: Path, system: str) -> tuple[np.ndarray, list[str]]:
+    """Open the artifact `vectors/<system>`: float32 [n_documents, dimension], memory-mapped, and the documents' ids.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    target = folder / "vectors" / system
+
+    def read(_: Manifest) -> tuple[np.ndarray, list[str]]:
+        ids = read_ids(target / "document_ids.json")
+        return np.load(target / "vectors.npy", mmap_mode="r", allow_pickle=False), ids
+
+    return read_whole(target, read)

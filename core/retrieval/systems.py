@@ -1,0 +1,150 @@
+"""Systems: the ways to answer a query. One interface serves the batch run and the live box alike."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from core.formats.documents import Document
+from core.indexes.exact import ExactIndex
+from core.indexes.milvus import MilvusIndex, open_served
+from core.retrieval.bm25 import Bm25Index, load_index
+from core.retrieval.encoder import encode_texts, load_encoder_of, load_vectors
+from core.retrieval.word_attribution import token_shares
+from core.workspace.errors import UserError
+from core.workspace.profile import Profile, SystemSettings
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a system answers: (document, score), best first, and the seconds each step of the search took."""
+
+    hits: list[tuple[str, float]]
+    seconds: dict[str, float]
+
+
+class System(Protocol):
+    """A way to answer a query."""
+
+    settings: SystemSettings
+
+    def search(self, query: str, k: int) -> Answer:
+        """Return the k best documents for a query."""
+
+    def explain(self, query: str, document: str) -> list[tuple[str, float]]:
+        """Return what a document's score is made of, as (name of the part, its share); the shares add up to it."""
+
+
+class Bm25System:
+    """BM25, over the documents alone or expanded with predicted queries."""
+
+    def __init__(self, settings: SystemSettings, index: Bm25Index):
+        self.settings, self.index = settings, index
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.index.document_ids)}
+
+    def search(self, query: str, k: int) -> Answer:
+        """See `System`; a query without a word that the collection holds has no hits."""
+        started = time.perf_counter()
+        hits = self.index.search(query, k)
+        return Answer(hits, {"search": time.perf_counter() - started})
+
+    def explain(self, query: str, document: str) -> list[tuple[str, float]]:
+        """See `System`; one part a term of the query, the heaviest first."""
+        position = self._position[document]
+        weights: dict[str, float] = {}
+        for token in self.index.analyzer.tokens(query):
+            weight = sum(field.weight(token, position) for field in self.index.fields)
+            weights[token] = weights.get(token, 0.0) + weight
+        return sorted(((t, w) for t, w in weights.items() if w > 0), key=lambda part: -part[1])
+
+
+class DenseSystem:
+    """A bi-encoder with a search in its vectors, exact or by another engine."""
+
+    def __init__(
+        self,
+        settings: SystemSettings,
+        encoder: Callable[[], Any],
+        index: ExactIndex | MilvusIndex,
+        document_ids: list[str],
+    ):
+        """Take a function that loads the encoder: it is called with the first query, not before."""
+        self.settings, self.index, self.document_ids = settings, index, document_ids
+        self._load_encoder = encoder
+        self._encoder: Any = None
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.document_ids)}
+
+    def encode(self, query: str) -> np.ndarray:
+        """Return the query's vector, float32 [1, dimension]."""
+        if self._encoder is None:
+            self._encoder = self._load_encoder()
+        return encode_texts(self._encoder, [self.settings.query_prefix + query], "query")
+
+    def search(self, query: str, k: int) -> Answer:
+        """See `System`."""
+        started = time.perf_counter()
+        vector = self.encode(query)
+        encoded = time.perf_counter()
+        positions, similarities = self.index.search(vector, min(k, len(self.document_ids)))
+        found = zip(positions[0], similarities[0], strict=True)
+        hits = [(self.document_ids[i], float(similarity)) for i, similarity in found if i >= 0]
+        return Answer(hits, {"encode": encoded - started, "search": time.perf_counter() - encoded})
+
+    def explain(self, query: str, document: str) -> list[tuple[str, float]]:
+        """See `System`; a dense score is one number, the similarity."""
+        position = self._position[document]
+        one = ExactIndex(self.settings.similarity)
+        one.build(self.index.vectors[position : position + 1])
+        return [(f"{self.settings.similarity} similarity", float(one.search(self.encode(query), 1)[1][0, 0]))]
+
+    def explain_words(self, query: str, document: Document) -> list[tuple[str, float]]:
+        """Return (word, share of the score) in the document's order; see `core.retrieval.word_attribution`.
+
+        Raises:
+            UserError: the model does not take the mean of its tokens.
+        """
+        vector = self.encode(query)[0]
+        text = self.settings.document_prefix + document.full_text
+        return token_shares(self._encoder, vector, text, self.settings.similarity)
+
+
+def open_system(profile: Profile, settings: SystemSettings, folder: Path, device: str = "auto") -> System:
+    """Open one system over the artifacts under `folder`.
+
+    Raises:
+        UserError: something that it needs is missing or damaged, with the command that mends it.
+    """
+    if settings.kind == "run":
+        raise UserError(f"{settings.name} is an imported run: it has no index that could answer a new query")
+    if settings.kind == "bm25":
+        return Bm25System(settings, load_index(profile, settings, folder))
+    vectors, document_ids = load_vectors(folder, settings.name)
+    index: ExactIndex | MilvusIndex
+    if settings.engine == "milvus":
+        index = open_served(settings, folder, vectors)
+    else:
+        index = ExactIndex(settings.similarity)
+        index.build(vectors)
+    return DenseSystem(settings, lambda: load_encoder_of(folder, settings, device), index, document_ids)
+
+
+def find_settings(profile: Profile, name: str) -> SystemSettings:
+    """Return the settings of the profile's system of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    for settings in profile.system:
+        if settings.name == name:
+            return settings
+    raise UserError(f"no system {name!r} in this profile; it has {', '.join(s.name for s in profile.system)}")

@@ -1,0 +1,113 @@
+"""Quality of predicted queries: those for held-out passages, held against the queries that people asked.
+
+The artifact `artifacts/quality/<model>`: figures in the manifest's facts, and `examples.jsonl`, a passage a line with
+its real query, its predicted ones and their ROUGE-L, the best passages first.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rouge_score.rouge_scorer import RougeScorer
+from tqdm import tqdm
+
+from core.formats.documents import Document
+from core.formats.triples import locate_triples, read_triples, split_by_query
+from core.retrieval.analyzer import VERSION, Analyzer
+from core.training.t5 import CPU_SAMPLES, QueryPredictor, generate_settings
+from core.workspace import artifacts
+from core.workspace.artifacts import ROOT, file_digest, writing
+from core.workspace.models import locate_model, model_digest, shown_model
+from core.workspace.profile import Profile
+
+FILE = "examples.jsonl"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What predicted queries are like, means over passages but for the shares.
+
+    Attributes:
+        rouge_l: ROUGE-L (Lin, 2004), F1 of the longest common subsequence of words, of a predicted query and the real
+            one; the mean of a passage's queries.
+        best_rouge_l: that of the best of a passage's queries.
+        exact: share of the passages whose real query was predicted, letter case aside.
+        repeats: share of the predicted queries that the same passage has already.
+        new_terms: share of the predicted queries' terms (BM25's, stop words left out) that the passage has not.
+        words: of a predicted query.
+    """
+
+    rouge_l: float
+    best_rouge_l: float
+    exact: float
+    repeats: float
+    new_terms: float
+    words: float
+
+
+def measure(
+    passages: list[str], real: list[str], predicted: list[list[str]], analyzer: Analyzer
+) -> tuple[Figures, list[list[float]]]:
+    """Return the figures, and the ROUGE-L of each passage's queries."""
+    scorer = RougeScorer(["rougeL"])
+    rouge = [
+        [scorer.score(query, written)["rougeL"].fmeasure for written in own]
+        for query, own in zip(real, predicted, strict=True)
+    ]
+    everything = [written for own in predicted for written in own]
+    terms = [
+        (term, set(analyzer.tokens(passage)))
+        for passage, own in zip(passages, predicted, strict=True)
+        for written in own
+        for term in analyzer.tokens(written)
+    ]
+    figures = Figures(
+        rouge_l=float(np.mean([np.mean(own) for own in rouge])),
+        best_rouge_l=float(np.mean([max(own) for own in rouge])),
+        exact=sum(q.casefold() in map(str.casefold, own) for q, own in zip(real, predicted, strict=True)) / len(real),
+        repeats=sum(len(own) - len({q.casefold() for q in own}) for own in predicted) / len(everything),
+        new_terms=sum(term not in known for term, known in terms) / max(1, len(terms)),
+        words=float(np.mean([len(written.split()) for written in everything])),
+    )
+    return figures, rouge
+
+
+def quality(profile: Profile, triples_file: Path | None = None, device: str = "auto") -> Path:
+    """Predict queries for the held-out passages and measure them, as the artifact `artifacts/quality/<model>`."""
+    triples_file = triples_file or locate_triples(profile.triples.source, ROOT / "artifacts" / "downloads")
+    model = locate_model(profile.doc2query.model)
+    settings = generate_settings(profile.doc2query) | {"held_out": profile.triples.held_out}
+    settings |= profile.analyzer.model_dump() | {"analyzer_version": VERSION}
+    inputs = {"triples": file_digest(triples_file), "model": model_digest(model)}
+    facts: dict[str, Any] = {"model": shown_model(profile.doc2query.model)}
+    target = artifacts.ARTIFACTS / "quality" / Path(profile.doc2query.model).name
+    with writing(target, "doc2query quality", settings, inputs, facts) as partial:
+        _, held_out = split_by_query(read_triples(triples_file), profile.triples.held_out)
+        pairs = sorted({(triple.relevant, triple.query) for triple in held_out})
+        passages = [Document(str(number), "", passage) for number, (passage, _) in enumerate(pairs)]
+        predictor = QueryPredictor(model, profile.doc2query, device)
+        predicted = _predict(predictor, passages)
+        real = [query for _, query in pairs]
+        figures, rouge = measure([p.text for p in passages], real, predicted, Analyzer(profile.analyzer))
+        facts |= {"passages": len(passages)} | {name: round(value, 4) for name, value in vars(figures).items()}
+        order = sorted(range(len(pairs)), key=lambda i: (-float(np.mean(rouge[i])), i))
+        with (partial / FILE).open("w", encoding="utf-8", newline="\n") as file:
+            for i in order:
+                entry: dict[str, Any] = {"query": real[i], "passage": passages[i].text, "predicted": predicted[i]}
+                entry["rouge_l"] = [round(value, 4) for value in rouge[i]]
+                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    return target
+
+
+def _predict(predictor: QueryPredictor, passages: list[Document]) -> list[list[str]]:
+    tokens = predictor.tokens(passages)
+    order = sorted(range(len(tokens)), key=lambda i: (len(tokens[i]), i))
+    batch = max(1, CPU_SAMPLES // predictor.settings.queries)
+    found: dict[int, list[str]] = {}
+    for begin in tqdm(range(0, len(order), batch), desc="doc2query quality", unit="batch"):
+        members = order[begin : begin + batch]
+        names = [passages[i].id for i in members]
+        found |= dict(zip(members, predictor.predict(names, [tokens[i] for i in members]), strict=True))
+    return [found[i] for i in range(len(passages))]

@@ -1,0 +1,135 @@
+"""Score predicted queries against their documents, to keep the relevant ones (doc2query--, Gospodinov et al., 2023).
+
+A T5 also writes queries that its document does not answer, or that a hundred others answer as well. A dense system of
+the profile says how near each query is to the document it was predicted for, alone or compared with the nearest other
+document: the artifact `doc2query-scores`. Neither topics nor judgments are read. Which share is kept is a setting of
+the system that searches them (`ExpansionSettings`).
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from core.formats.predicted_queries import SCORES_FILE, SCORES_FOLDER, read_expansions, read_progress, write_by_document
+from core.indexes.base import nothing_found, unit_rows
+from core.indexes.exact import ExactIndex
+from core.retrieval.encoder import encode_texts, load_encoder_of, load_vectors
+from core.retrieval.systems import find_settings
+from core.workspace.artifacts import advice, read_manifest, shown, writing
+from core.workspace.errors import UserError
+from core.workspace.models import digest_if_here, locate_model
+from core.workspace.profile import Profile, SystemSettings
+
+SHARD = 64
+
+
+DECIMALS = 5
+
+
+def score(profile: Profile, folder: Path, device: str = "auto") -> Path:
+    """Score the predicted queries of the built collection under `folder` as the artifact `doc2query-scores`.
+
+    Every finished shard of documents is on disk: an interrupted scoring goes on with the next one.
+
+    Raises:
+        UserError: queries, vectors or the scorer's model are missing or damaged, or a document of the
+            queries has no vector.
+    """
+    facts: dict[str, Any] = {}
+    system = find_settings(profile, profile.doc2query.scorer)
+    locate_model(system.model)  # before its digest is taken
+    settings, inputs = scores_settings(profile), scores_inputs(profile, folder)
+    with writing(folder / SCORES_FOLDER, "doc2query score", settings, inputs, facts, resume=True) as partial:
+        queries = read_expansions(folder)
+        vectors, ids = load_vectors(folder, system.name)
+        if lacking := queries.keys() - set(ids):
+            place = folder / "vectors" / system.name
+            count = f"{len(lacking)} of the documents that have predicted queries"
+            raise UserError(f"{shown(place)} has no vector for {count}, such as {min(lacking)}; {advice(place)}")
+        progress = partial / "progress.jsonl"
+        done = read_progress(progress)
+        left = [(row, name) for row, name in enumerate(ids) if name not in done]
+        encoder = load_encoder_of(folder, system, device)
+        others = ExactIndex(system.similarity) if profile.doc2query.score_by == "margin" else None
+        if others:
+            others.build(vectors)
+        started, scored = time.perf_counter(), 0
+        with (
+            progress.open("a", encoding="utf-8", newline="\n") as file,
+            tqdm(total=len(ids), initial=len(done), desc="doc2query scores", unit="document") as bar,
+        ):
+            for begin in range(0, len(left), SHARD):
+                members = left[begin : begin + SHARD]
+                own = [queries.get(name, []) for _, name in members]
+                found = scores_of(encoder, system, own, [row for row, _ in members], vectors, others)
+                file.write(json.dumps({name: values for (_, name), values in zip(members, found, strict=True)}) + "\n")
+                file.flush()
+                scored += sum(map(len, own))
+                bar.update(len(members))
+        if scored:
+            facts["queries_per_second"] = round(scored / (time.perf_counter() - started), 1)
+        by_document = read_progress(progress)
+        values = [value for own in by_document.values() for value in own]
+        facts |= {
+            "queries": len(values),
+            "deciles": np.quantile(values or [0], np.linspace(0, 1, 11)).round(4).tolist(),
+        }
+        write_by_document(partial / SCORES_FILE, "scores", {name: by_document[name] for name in ids})
+        progress.unlink()
+    return folder / SCORES_FOLDER
+
+
+def scores_of(
+    encoder: Any,
+    system: SystemSettings,
+    queries: list[list[str]],
+    rows: list[int],
+    vectors: np.ndarray,
+    others: ExactIndex | None,
+) -> list[list[float]]:
+    """Return the similarity of each of some documents' queries to the document, [len(rows)][n_queries].
+
+    Args:
+        rows: which documents those are.
+        vectors: of all documents, float32 [n_documents, dimension].
+        others: the index of `vectors`: the similarity to the nearest other document is taken off; None takes off none.
+    """
+    texts = sorted({query for own in queries for query in own})
+    if not texts:
+        return [[] for _ in queries]
+    encoded = encode_texts(encoder, [system.query_prefix + text for text in texts], "query")
+    positions, nearest = others.search(encoded, 2) if others else nothing_found(len(texts), 2)
+    nearest[positions < 0] = 0  # no other document
+    own_vectors = np.asarray(vectors[rows])
+    if system.similarity == "cosine":
+        encoded, own_vectors = unit_rows(encoded), unit_rows(own_vectors)
+    number = {text: i for i, text in enumerate(texts)}
+    return [
+        [
+            round(float(encoded[i] @ vector - nearest[i, int(positions[i, 0] == row)]), DECIMALS)
+            for i in map(number.__getitem__, own)
+        ]
+        for own, row, vector in zip(queries, rows, own_vectors, strict=True)
+    ]
+
+
+def scores_settings(profile: Profile) -> dict[str, Any]:
+    """Return the settings that shape the scores, for their manifest."""
+    system = find_settings(profile, profile.doc2query.scorer)
+    settings = {"scorer": system.name, "similarity": system.similarity, "query_prefix": system.query_prefix}
+    return settings | ({"score_by": "margin"} if profile.doc2query.score_by == "margin" else {})
+
+
+def scores_inputs(profile: Profile, folder: Path) -> dict[str, str]:
+    """Return the digests of queries, vectors and the scorer's model; the model's is "" where it is not here."""
+    system = find_settings(profile, profile.doc2query.scorer)
+    vectors = folder / "vectors" / system.name
+    return {
+        "doc2query": read_manifest(folder / "doc2query").digest,
+        f"vectors/{system.name}": read_manifest(vectors).digest,
+        "model": digest_if_here(system.model),
+    }

@@ -1,0 +1,91 @@
+"""The T5 of doc2query: its training pairs, and prediction of queries."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.formats.documents import Document
+from core.formats.triples import Triple
+from core.workspace.models import load_t5, locate_model, pick_device
+from core.workspace.profile import Doc2querySettings
+
+# torch, datasets and transformers are imported where they are used: they take seconds, and who only asks what the
+# expansions are made from (a plan, the Artifacts page) needs none of them.
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+CPU_SAMPLES, GPU_SAMPLES = 320, 4096
+"""Queries that are written at a time."""
+
+
+def train_settings(settings: Doc2querySettings) -> dict[str, Any]:
+    """Return the settings that shape the trained T5, for its manifest."""
+    names = ("epochs", "batch", "learning_rate", "schedule", "warmup", "evaluate_every", "patience", "precision")
+    return {name: getattr(settings, name) for name in (*names, "max_document_tokens", "max_query_tokens", "seed")}
+
+
+def _pairs(tokenizer: Any, triples: list[Triple], settings: Doc2querySettings) -> "Dataset":
+    from datasets import Dataset
+
+    pairs = sorted({(triple.relevant, triple.query) for triple in triples})
+    sources = tokenizer([p for p, _ in pairs], truncation=True, max_length=settings.max_document_tokens)
+    targets = tokenizer([q for _, q in pairs], truncation=True, max_length=settings.max_query_tokens)
+    columns = {"input_ids": sources["input_ids"], "attention_mask": sources["attention_mask"]}
+    return Dataset.from_dict(columns | {"labels": targets["input_ids"], "length": list(map(len, sources["input_ids"]))})
+
+
+# Generation
+
+
+class QueryPredictor:
+    """A trained T5 that writes queries for documents."""
+
+    def __init__(self, folder: Path, settings: Doc2querySettings, device: str = "auto"):
+        """Load the model from a `from_pretrained` folder.
+
+        Raises:
+            UserError: it is no T5, or not whole.
+        """
+        self.settings, self.device = settings, pick_device(device)
+        model, self.tokenizer = load_t5(settings.model, folder, settings.precision)
+        self.model = model.to(self.device).eval()
+        self.written = 0
+        """Tokens that were predicted so far."""
+
+    def tokens(self, documents: list[Document]) -> list[list[int]]:
+        """Return each document's input tokens, cut to the settings' limit."""
+        texts = [document.full_text for document in documents]
+        return self.tokenizer(texts, truncation=True, max_length=self.settings.max_document_tokens)["input_ids"]
+
+    def __call__(self, documents: list[Document]) -> tuple[dict[str, list[str]], int]:
+        """Return each document's queries, and how many tokens that were."""
+        names, before = [document.id for document in documents], self.written
+        queries = self.predict(names, self.tokens(documents))
+        return dict(zip(names, queries, strict=True)), self.written - before
+
+    def predict(self, document_ids: list[str], tokens: list[list[int]]) -> list[list[str]]:
+        """Write `settings.queries` queries for each document of one batch."""
+        from core.training.t5_sampling import sample, sample_keys
+
+        settings, samples = self.settings, self.settings.queries
+        batch = self.tokenizer.pad({"input_ids": tokens}, return_tensors="pt").to(self.device)
+        keys = sample_keys(settings.seed, document_ids, samples).to(self.device)
+        output = sample(self.model, dict(batch), keys, settings.top_k, settings.temperature, settings.max_query_tokens)
+        self.written += int((output != self.model.config.pad_token_id).sum())
+        queries = self.tokenizer.batch_decode(output.flatten(0, 1), skip_special_tokens=True)
+        return [[query.strip() for query in queries[i : i + samples]] for i in range(0, len(queries), samples)]
+
+
+def open_predictor(settings: Doc2querySettings, device: str = "auto") -> QueryPredictor:
+    """Load the T5 of a profile.
+
+    Raises:
+        UserError: it is not to be had, or no T5.
+    """
+    return QueryPredictor(locate_model(settings.model), settings, device)
+
+
+def generate_settings(settings: Doc2querySettings) -> dict[str, Any]:
+    """Return the settings that shape the predicted queries, for their manifest."""
+    names = ("max_document_tokens", "max_query_tokens", "queries", "top_k", "temperature", "precision", "seed")
+    return {name: getattr(settings, name) for name in names}

@@ -1,0 +1,175 @@
+"""Top-k sampling of many texts a document from a T5, each draw settled by a key of its own.
+
+transformers' `generate` takes every sample for a document of its own: its encoder states are copied, cross-attention's
+keys and values are made from every copy, and a sample that has ended goes on to the last step. Here both are made once
+a document, and samples that have ended leave the batch. The weights and the layers are the model's own.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from core.workspace import artifacts
+
+FEWER = 0.75
+"""Samples that have ended leave the batch when no more than this share of it is left: leaving costs a copy."""
+
+
+def sample_keys(seed: int, document_ids: list[str], samples: int) -> Tensor:
+    """Return one 62-bit key for every sample of every document, int64 [n_documents, samples].
+
+    More samples have the keys of fewer as their beginning.
+    """
+    digests = (artifacts.value_digest([seed, name, sample]) for name in document_ids for sample in range(samples))
+    keys = torch.tensor([int(digest[:16], 16) >> 2 for digest in digests], dtype=torch.int64)
+    return keys.view(len(document_ids), samples)
+
+
+def draw(logits: Tensor, keys: Tensor, step: int, top_k: int, temperature: float) -> Tensor:
+    """Draw a token for each row from the softmax over its `top_k` best, by its key and the step alone.
+
+    The Gumbel-max trick: the argmax of logits / temperature + Gumbel noise is a draw from the softmax. The noise is a
+    hash of (key, step, token), so a sample's tokens are the same in whatever batch it stands, as far as its logits are.
+
+    Args:
+        logits: float [n_rows, n_tokens].
+        keys: int64 [n_rows].
+
+    Returns:
+        int64 [n_rows].
+    """
+    values, tokens = logits.topk(top_k, dim=-1)
+    of_step = _mix(keys ^ (0x9E3779B97F4A7C15 * (step + 1) % 2**62))
+    uniform = _uniform(_mix(of_step[:, None] ^ (tokens * 0x1000193)))
+    drawn = (values.float() / temperature - torch.log(-torch.log(uniform))).argmax(dim=-1, keepdim=True)
+    return tokens.gather(1, drawn)[:, 0]
+
+
+def _mix(values: Tensor) -> Tensor:
+    """Scramble int64 values (the finaliser of MurmurHash3, Appleby; shifts made logical by masks)."""
+    values = (values ^ ((values >> 33) & 0x7FFFFFFF)) * -0xAE502812AA7333
+    values = (values ^ ((values >> 33) & 0x7FFFFFFF)) * -0x3B314601E57A13AD
+    return values ^ ((values >> 33) & 0x7FFFFFFF)
+
+
+def _uniform(values: Tensor) -> Tensor:
+    """Map scrambled int64 values to float32 in (0, 1)."""
+    return ((values & 0x7FFFFF).float() + 0.5) / 2**23
+
+
+class _Rows:
+    """The samples that are still written: which they are, their last tokens, their keys and values so far."""
+
+    def __init__(self, keys: Tensor, start: int, cache: Tensor):
+        documents, samples = keys.shape
+        self.keys, self.cache = keys.flatten(), cache
+        self.number = torch.arange(documents * samples, device=keys.device)
+        self.last = torch.full_like(self.number, start)
+        self.ended = torch.zeros_like(self.number, dtype=torch.bool)
+        self._place(documents, samples)
+
+    def _place(self, documents: int, samples: int) -> None:
+        """Give each sample its place in a table of documents, as wide as the document that has most left."""
+        self.document = self.number // samples
+        left = torch.bincount(self.document, minlength=documents)
+        first = left.cumsum(0) - left
+        self.slot = torch.arange(len(self.number), device=left.device) - first[self.document]
+        self.table = (documents, int(left.max()))
+
+    def by_document(self, values: Tensor) -> Tensor:
+        """Return [n_rows, ...] as [n_documents, widest, ...], zeros where a document has fewer samples left."""
+        table = values.new_zeros(*self.table, *values.shape[1:])
+        table[self.document, self.slot] = values
+        return table
+
+    def by_row(self, table: Tensor) -> Tensor:
+        """Undo `by_document`."""
+        return table[self.document, self.slot]
+
+    def drop_ended(self, steps: int, documents: int, samples: int) -> None:
+        """Leave out the samples that have ended, `steps` steps having been made."""
+        going = ~self.ended
+        used = self.cache[..., :steps, :][:, :, going]
+        self.cache = self.cache[:, :, : used.shape[2]]
+        self.cache[..., :steps, :] = used
+        for name in ("keys", "number", "last", "ended"):
+            setattr(self, name, getattr(self, name)[going])
+        self._place(documents, samples)
+
+
+@torch.inference_mode()
+def sample(model: Any, batch: dict[str, Tensor], keys: Tensor, top_k: int, temperature: float, steps: int) -> Tensor:
+    """Write as many texts for each document of a batch as it has keys.
+
+    Args:
+        model: a `T5ForConditionalGeneration` in evaluation.
+        batch: input_ids and attention_mask, int64 [n_documents, n_tokens].
+        keys: int64 [n_documents, samples], see `sample_keys`.
+        steps: the most tokens of a text.
+
+    Returns:
+        int64 [n_documents, samples, steps], padded after the end of a text.
+    """
+    configuration, decoder = model.config, model.decoder
+    states = model.encoder(**batch).last_hidden_state
+    outside = batch["attention_mask"][:, None, None] == 0
+    heads, width = configuration.num_heads, configuration.d_kv
+    crossed = [
+        [
+            layer(states).unflatten(-1, (heads, width)).transpose(1, 2).contiguous()
+            for layer in (block.layer[1].EncDecAttention.k, block.layer[1].EncDecAttention.v)
+        ]
+        for block in decoder.block
+    ]
+    bias = decoder.block[0].layer[0].SelfAttention.compute_bias(steps, steps)
+    cache = states.new_zeros(len(decoder.block), 2, keys.numel(), heads, steps, width)
+    rows = _Rows(keys, configuration.decoder_start_token_id, cache)
+    texts = torch.full((keys.numel(), steps), configuration.pad_token_id, device=keys.device)
+    for step in range(steps):
+        hidden = decoder.embed_tokens(rows.last)
+        for number, block in enumerate(decoder.block):
+            hidden = hidden + _self_attention(block.layer[0], hidden, rows.cache[number], step, bias)
+            keys_of, values_of = crossed[number]
+            hidden = hidden + _cross_attention(block.layer[1], hidden, keys_of, values_of, outside, rows)
+            hidden = block.layer[2](hidden)
+        hidden = decoder.final_layer_norm(hidden)
+        if configuration.scale_decoder_outputs:
+            hidden = hidden * configuration.d_model**-0.5
+        drawn = draw(model.lm_head(hidden), rows.keys, step, top_k, temperature)
+        rows.last = torch.where(rows.ended, configuration.pad_token_id, drawn)
+        rows.ended = rows.ended | (drawn == configuration.eos_token_id)
+        texts[rows.number, step] = rows.last
+        left = int((~rows.ended).sum())
+        if not left:
+            break
+        if left <= FEWER * len(rows.ended):
+            rows.drop_ended(step + 1, *keys.shape)
+    return texts.view(*keys.shape, steps)
+
+
+def _self_attention(layer: Any, hidden: Tensor, cache: Tensor, step: int, bias: Tensor) -> Tensor:
+    """Attend to the tokens so far, those of the cache [2, n_rows, heads, steps, width] and the new one."""
+    attention, normed = layer.SelfAttention, layer.layer_norm(hidden)
+    keys, values = cache
+    of_heads = (len(hidden), keys.shape[1], keys.shape[3])
+    keys[:, :, step] = attention.k(normed).view(of_heads)
+    values[:, :, step] = attention.v(normed).view(of_heads)
+    found = functional.scaled_dot_product_attention(
+        attention.q(normed).view(of_heads)[:, :, None],
+        keys[:, :, : step + 1],
+        values[:, :, : step + 1],
+        attn_mask=bias[:, :, step : step + 1, : step + 1].expand(len(hidden), -1, -1, -1),
+        scale=1.0,
+    )
+    return attention.o(found.reshape(len(hidden), -1))
+
+
+def _cross_attention(layer: Any, hidden: Tensor, keys: Tensor, values: Tensor, outside: Tensor, rows: _Rows) -> Tensor:
+    """Attend to the document's tokens; its samples share the keys, [n_documents, heads, n_tokens, width]."""
+    attention = layer.EncDecAttention
+    queries = attention.q(layer.layer_norm(hidden)).view(len(hidden), keys.shape[1], -1)
+    scores = rows.by_document(queries).transpose(1, 2) @ keys.transpose(2, 3)
+    weights = scores.masked_fill(outside, torch.finfo(scores.dtype).min).softmax(-1)
+    return attention.o(rows.by_row((weights @ values).transpose(1, 2)).reshape(len(hidden), -1))

@@ -1,0 +1,209 @@
+"""What the command lines of all stages share: options, the profile and its folder, and errors as one sentence."""
+
+import argparse
+import io
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from core.workspace.artifacts import ARTIFACTS, PROFILE, ROOT, with_own_digest, write_text
+from core.workspace.errors import UserError, in_words
+from core.workspace.models import MODELS_VARIABLE
+from core.workspace.names import collection_name_problem
+from core.workspace.profile import CollectionSettings, Profile, SystemSettings, read_profile
+from core.workspace.timing import THREADS
+
+MOST_THREADS = 1024
+
+
+def add_profile_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name what is built: the profile, its collection, models and device."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--profile", default="sample", help="name of a profile or a TOML file (default: sample)")
+    parser.add_argument(
+        "--collection", metavar="SOURCE", help="a folder in the BEIR layout, a zip of one, or a BEIR name, e.g. scifact"
+    )
+    parser.add_argument("--name", help="name of the collection in artifacts/ (default: the folder's or data set's)")
+    parser.add_argument("--split", help="judgments to use: qrels/SPLIT.tsv (default: the profile's, test)")
+    parser.add_argument(
+        "--unjudged",
+        choices=("error", "drop"),
+        help="what to do with topics without judgments (default: the profile's)",
+    )
+    add_identical_ids_option(parser)
+    parser.add_argument("--models", type=Path, metavar="DIR", help="folder of models: DIR/NAME is used for NAME")
+    parser.add_argument("--device", default="auto", help="cuda, mps, cpu or auto (default)")
+
+
+def add_systems_option(parser: argparse.ArgumentParser) -> None:
+    """Add --systems: the names of those that are built, for `chosen_systems`."""
+    parser.add_argument(
+        "--systems", metavar="NAMES", type=names, default=[], help="only these systems of the profile, commas between"
+    )
+
+
+def names(given: str) -> list[str]:
+    """Return the names in a list that has commas between them."""
+    return [name.strip() for name in given.split(",") if name.strip()]
+
+
+def chosen_systems(profile: Profile, systems: Sequence[str]) -> list[SystemSettings]:
+    """Return the systems of these names, all where none is named.
+
+    Raises:
+        UserError: the profile has no system of one of the names.
+    """
+    known = [system.name for system in profile.system]
+    if unknown := [name for name in systems if name not in known]:
+        raise UserError(f"the profile has no system {', '.join(unknown)}; it has {', '.join(known)}")
+    return [system for system in profile.system if not systems or system.name in systems]
+
+
+def add_identical_ids_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option --keep-identical-ids."""
+    parser.add_argument(
+        "--keep-identical-ids",
+        action="store_true",
+        help="keep hits whose document id is the topic's; BEIR's evaluation leaves them out",
+    )
+
+
+def add_threads_option(parser: argparse.ArgumentParser) -> None:
+    """Add --threads, of the stages that measure latencies."""
+    about = f"threads on which latencies are measured (default: {THREADS})"
+    parser.add_argument("--threads", type=_threads, default=THREADS, metavar="N", help=about)
+
+
+def _threads(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_THREADS}")
+    return int(text)
+
+
+def profile_and_folder(options: argparse.Namespace) -> tuple[Profile, Path]:
+    """Return the profile that the options name and the folder of its collection's artifacts."""
+    if options.models:
+        if not options.models.is_dir():
+            raise UserError(f"--models {options.models}: there is no such folder")
+        os.environ[MODELS_VARIABLE] = str(options.models.resolve())
+    profile = read_profile(options.profile)
+    name, source = profile.collection.name, profile.collection.source
+    if options.collection:
+        name, source = collection_name_and_source(options.collection)
+    name = options.name or name
+    if name == "sample" and source != "embedded":
+        raise UserError('a collection named "sample" would take the embedded sample\'s place; give another --name')
+    if problem := collection_name_problem(name):
+        raise UserError(f"{problem}; give another --name")
+    changed: dict[str, Any] = {"name": name, "source": source}
+    changed |= {"ignore_identical_ids": False} if options.keep_identical_ids else {}
+    changed |= {"split": options.split} if options.split else {}
+    changed |= {"unjudged_topics": options.unjudged} if options.unjudged else {}
+    try:
+        collection = CollectionSettings.model_validate(profile.collection.model_dump() | changed)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = {"split": "--split"}.get(str(first["loc"][0]), "--collection")
+        raise UserError(f"{option}: {first['msg'].removeprefix('Value error, ')}") from None
+    return profile.model_copy(update={"collection": collection}), ARTIFACTS / name
+
+
+def collection_name_and_source(given: str) -> tuple[str, str]:
+    """Return the name and the source of a collection: a folder or a zip, or a BEIR name where there is neither.
+
+    What lies in a folder of a zip or of a BEIR data set is named after both.
+    """
+    path = Path(given)
+    if given.startswith("beir:") or not (path.exists() or os.sep in given):
+        beir = given.removeprefix("beir:")
+        return beir.replace("/", "-"), f"beir:{beir}"
+    path = path.resolve()
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"--collection {given}: the path is not UTF-8; rename the folder") from None
+    inside = next((number for number, part in enumerate(path.parts) if part.endswith(".zip")), -1)
+    parts = path.parts[inside:] if not path.is_dir() else path.parts[-1:]
+    return "-".join(part.removesuffix(".zip") for part in parts), str(path)
+
+
+def with_imported_runs(profile: Profile, folder: Path) -> Profile:
+    """Return the profile with the imported runs that the one saved beside the artifacts names, too."""
+    try:
+        saved = read_profile(str(folder / PROFILE)).system
+    except UserError:
+        return profile  # there is none, or it is damaged and will be written anew
+    names = {system.name for system in profile.system}
+    imported = [system for system in saved if system.kind == "run" and system.name not in names]
+    return profile.model_copy(update={"system": [*profile.system, *imported]})
+
+
+def save_profile(profile: Profile, folder: Path) -> None:
+    """Write the profile beside the artifacts that are built with it, for the dashboard and for building again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = profile.model_dump()
+    sections = [(table["collection"], "source"), (table["triples"], "source")]
+    sections += [(table[name], key) for name in ("doc2query", "finetune") for key in ("base", "model")]
+    for section, key in [*sections, *((system, "model") for system in table["system"])]:
+        section[key] = recorded_path(section[key])
+    write_text(folder / PROFILE, with_own_digest(table))
+
+
+def recorded_path(path: str) -> str:
+    """Return a path as artifacts record it: relative to the project, so that no path of this machine goes into one."""
+    return Path(os.path.relpath(path, ROOT)).as_posix() if Path(path).is_absolute() else path
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a command line's main function; a user's mistake becomes one sentence and exit status 2."""
+    print_any_character()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(_fail(f"error: {error}", 2))
+    except KeyboardInterrupt:
+        sys.exit(_fail("interrupted; the same command goes on from here", 130))
+    except OSError as error:
+        sys.exit(_fail(f"error: {error.strerror or error}: {error.filename or 'writing an artifact'}", 2))
+
+
+def print_any_character() -> None:
+    """Let the console show as an escape what its encoding lacks (cp1252, ASCII), where Python would raise an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def each(work: Iterable[tuple[str, Callable[[], object]]]) -> None:
+    """Do each piece of (name, work) and print what it returns; one that fails does not stop the others.
+
+    Exits with status 2 where any failed, after one sentence for each on standard error; an exception that is no user
+    error is printed with its traceback.
+    """
+    failed = False
+    for name, make in work:
+        try:
+            print(make())
+        except Exception as error:
+            if not isinstance(error, UserError):
+                traceback.print_exc()
+            print(f"error: {name}: {in_words(error)}", file=sys.stderr)
+            failed = True
+    if failed:
+        sys.exit(2)
+
+
+def note(message: str) -> None:
+    """Tell the user something that is no error."""
+    print_any_character()  # the dashboard's process comes here without `run`
+    print(f"note: {message}", file=sys.stderr)
+
+
+def _fail(message: str, status: int) -> int:
+    print(message, file=sys.stderr)
+    return status

