@@ -4,8 +4,8 @@ Writes the artifact `ann/<system>`: `sweep.csv`, a row an index and a value of i
 for the live panel. With --size N the system's vectors are simulated to N documents, or N of them drawn where there
 are more (see `core.simulate`), and the artifact is `ann-simulated/<system>-N`.
 
-Recall is computed by similarity (see `core.indexes.recall`). For nDCG and for the relevant documents missed, documents of equal
-similarity are exchanged as exact search has them: which of them an index returns is arbitrary.
+Recall is computed by similarity (see `core.indexes.recall`). For nDCG and for the relevant documents missed, documents
+of equal similarity are exchanged as exact search has them: which of them an index returns is arbitrary.
 
 Timings are of one thread, or of --threads. Single queries are timed after a warm-up round, all indexes in turns and in
 a new order for each query, so that drift of the machine and what the processor's cache holds hit all alike. Indexes

@@ -1,7 +1,7 @@
 """Search every topic of a collection with a system: the artifact `runs/<system>`, a TREC run.
 
-When the run is there, the latency of a query is measured (see `core.workspace.timing`): topics are asked again, one at a time, on
-one thread or on --threads.
+When the run is there, the latency of a query is measured (see `core.workspace.timing`): topics are asked again, one at
+a time, on one thread or on --threads.
 """
 
 import argparse

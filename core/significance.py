@@ -1,4 +1,4 @@
-"""Paired comparison of systems over the same topics.
+"""Compare two runs over the same topics by significance tests.
 
 python -m core.significance RUN BASELINE --qrels QRELS --measure nDCG@10
 """

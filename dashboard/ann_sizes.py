@@ -58,7 +58,7 @@ def _speed_ups(sweeps: pd.DataFrame) -> pd.DataFrame:
 
 
 def pays(size: float) -> str:
-    """Say from which size on an index is faster than exact search; `size` as in `core.evaluation.ann_tables.crossings`."""
+    """Say from which size on an index is faster than exact search; see `core.evaluation.ann_tables.crossings`."""
     if size == 0:
         return "at every size measured"
     if math.isinf(size):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Do everything that the tests need, and run them: lint, format, types, then pytest with the browser tests.
+"""Do everything that the tests need, and run them: lint, format, types, imports, then pytest with the browser tests.
 
     python3 scripts/test.py [pytest's arguments]
 
@@ -22,17 +22,19 @@ def main() -> None:
     """Prepare, run every check, say what failed."""
     python = ensure(ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt")
     provide_browser()
+    workers = ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile"]
     checks = {
-        "lint": ["ruff", "check", "."],
-        "format": ["ruff", "format", "--check", "."],
-        "types": ["mypy"],
-        "tests": ["pytest", "--durations=5", *sys.argv[1:]],
+        "lint": ["-m", "ruff", "check", "."],
+        "format": ["-m", "ruff", "format", "--check", "."],
+        "types": ["-m", "mypy"],
+        "imports": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
+        "tests": ["-m", "pytest", *workers, "--durations=5", *sys.argv[1:]],
     }
     failed = []
     for name, command in checks.items():
         started = time.monotonic()
         print(f"== {name}", flush=True)
-        if subprocess.run([python, "-m", *command], cwd=ROOT, check=False).returncode:
+        if subprocess.run([python, *command], cwd=ROOT, check=False).returncode:
             failed.append(name)
         print(f"== {name}: {time.monotonic() - started:.0f} s", flush=True)
     if failed:

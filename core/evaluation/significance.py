@@ -1,7 +1,4 @@
-"""Paired comparison of systems over the same topics.
-
-python -m core.significance RUN BASELINE --qrels QRELS --measure nDCG@10
-"""
+"""Paired comparison of systems over the same topics: randomisation test, t-test, Holm's correction, bootstrap."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -121,8 +121,8 @@ def read_documents(*paths: Path) -> Iterator[Document]:
     """Yield the documents of a corpus, of all its files.
 
     Raises:
-        UserError: see `core.formats.text_lines.read_json_lines`; also when a document's title or text is not a text, or there is
-            none.
+        UserError: see `core.formats.text_lines.read_json_lines`; also when a document's title or text is not a text,
+            or there is none.
     """
     empty = True
     for where, entry in read_json_lines(*paths):

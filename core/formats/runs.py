@@ -48,8 +48,8 @@ class Run:
 def built_run(folder: Path, system: str, digest: str = "") -> Run:
     """Read the run of a system of the collection under `folder`, checked against its manifest.
 
-    Documents that the collection excludes for a topic are left out (see `core.formats.exclusions`): a run that was imported
-    may hold them.
+    Documents that the collection excludes for a topic are left out (see `core.formats.exclusions`): a run that was
+    imported may hold them.
 
     An empty file is a run that retrieved nothing: the digest in the manifest says that it is whole.
 
@@ -221,8 +221,8 @@ def read_run_file(path: Path, most_faults: int = 1) -> RunFile:
     """Read a run file, plain or .gz, to its end.
 
     Wrong is a line that has not six columns, a rank or score that is no finite number, or a document that its topic
-    had before; so is the file, where `core.formats.text_lines.read_lines` cannot read it. Three columns, as MS MARCO has them, are
-    topic, document and rank: the score is minus the rank.
+    had before; so is the file, where `core.formats.text_lines.read_lines` cannot read it. Three columns, as MS MARCO
+    has them, are topic, document and rank: the score is minus the rank.
     """
     by_topic: dict[str, TopicLines] = {}
     faults: list[str] = []

@@ -1,6 +1,7 @@
-"""Approximate indexes of the library faiss (Douze et al., 2024), each of one kind behind `core.indexes.base.VectorIndex`.
+"""Approximate indexes of FAISS (Douze et al., 2024), each of one kind behind `core.indexes.base.VectorIndex`.
 
-All search vectors of one length by inner product (see `core.indexes.base.of_one_length`), on as many threads as OpenMP has.
+All search vectors of one length by inner product (see `core.indexes.base.of_one_length`), on as many threads as OpenMP
+has.
 """
 
 from pathlib import Path

@@ -101,8 +101,8 @@ def stop_words(name: str) -> frozenset[str]:
 
     Args:
         name: "none"; "short", Lucene's 33; "long", NLTK's English list without pieces of contractions, and with all
-            modal verbs; "glasgow", the 318 of scikit-learn; or a language of `core.workspace.profile.STOP_WORD_LANGUAGES`,
-            whose list is NLTK's.
+            modal verbs; "glasgow", the 318 of scikit-learn; or a language of
+            `core.workspace.profile.STOP_WORD_LANGUAGES`, whose list is NLTK's.
     """
     if name == "none":
         return frozenset()

@@ -73,8 +73,8 @@ class AnalyzerSettings(Section):
     """How text becomes tokens for BM25."""
 
     stop_words: str = "long"
-    """"none"; for English "short" (Lucene's 33 words), "long" (NLTK's, see `core.retrieval.analyzer.stop_words`) or "glasgow"
-    (scikit-learn's 318); or NLTK's list for another language, one of `STOP_WORD_LANGUAGES`."""
+    """"none"; for English "short" (Lucene's 33 words), "long" (NLTK's, see `core.retrieval.analyzer.stop_words`) or
+    "glasgow" (scikit-learn's 318); or NLTK's list for another language, one of `STOP_WORD_LANGUAGES`."""
     stemmer: str = "english"
     """"none", or an algorithm of PyStemmer: "english", "porter", "german", "french" and others."""
     unify_names: bool = True

@@ -21,7 +21,7 @@ if case == "full":  # every write of a byte fails, empty files are made: what a 
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
 sys.path.insert(0, checkout)
 import numpy as np
-import core.bm25, core.compiled, core.hnsw
+import core, core.indexes.exact, core.indexes.hnsw, core.retrieval.bm25
 from core.indexes.exact import ExactIndex
 from numba import njit
 assert core.__file__.startswith(checkout)
@@ -50,15 +50,19 @@ def test_results_do_not_need_a_cache(case, cached, tmp_path):
     (tmp_path / "file").write_text("")  # below a plain file no folder can be made, by root neither
     environment |= {"HOME": str(tmp_path / "file"), "PYTHONDONTWRITEBYTECODE": "1"}
     if case == "no folder":
-        (checkout / "core" / "__pycache__").write_text("")
+        for package in ("indexes", "retrieval"):
+            (checkout / "core" / package / "__pycache__").write_text("")
         environment |= {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "cache")}
     command = [sys.executable, "-c", SCRIPT, case, str(checkout)]
     if case == "read-only":  # a container's user: no home, and a checkout that may only be read
-        (checkout / "core").chmod(0o555)
+        folders = [checkout / "core", *(path for path in (checkout / "core").rglob("*") if path.is_dir())]
+        for folder in folders:
+            folder.chmod(0o555)
         if os.geteuid() == 0:
             if not shutil.which("setpriv"):
                 pytest.skip("root writes everywhere, and setpriv is not here to take that away")
-            os.chown(checkout / "core", 65534, 65534)
+            for folder in folders:
+                os.chown(folder, 65534, 65534)
             command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *command]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
@@ -67,10 +71,10 @@ def test_results_do_not_need_a_cache(case, cached, tmp_path):
 
 def test_with_a_cache_the_compiled_code_is_kept(tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    script = "import numpy as np; from core.indexes.exact import ExactIndex as E; e = E('dot'); e.build(np.ones((2, 2), 'f4'))"
-    script += "; e.search(np.ones((1, 2), 'f4'), 1)"
+    script = "import numpy as np; from core.indexes.exact import ExactIndex as E; e = E('dot')"
+    script += "; e.build(np.ones((2, 2), 'f4')); e.search(np.ones((1, 2), 'f4'), 1)"
     subprocess.run([sys.executable, "-c", script], check=True, env=environment, timeout=120)
-    assert list(tmp_path.rglob("index._keep_best*.nbi"))
+    assert list(tmp_path.rglob("exact._keep_best*.nbi"))
 
 
 def test_the_compiled_merge_ranks_as_numpy_does():

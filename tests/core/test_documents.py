@@ -151,7 +151,7 @@ def peak_of(size, folder):
 
 def test_memory_stays_flat_while_a_collection_is_built_and_encoded(tmp_path, monkeypatch):
     monkeypatch.setattr("core.encode.locate_model", lambda name: tmp_path)
-    monkeypatch.setattr("core.retrieval.encoder.Encoder", StubEncoder)
+    monkeypatch.setattr("core.encode.Encoder", StubEncoder)
     monkeypatch.setattr(documents, "WINDOW", 256)
     monkeypatch.setattr("core.retrieval.encoder.SHARD", 64)
     small, large = (peak_of(size, tmp_path) for size in (1_000, 5_000))
@@ -182,7 +182,7 @@ def test_encoding_goes_on_from_a_progress_file_that_was_cut_short(tmp_path, monk
 
 def test_vectors_say_what_made_them_where_only_their_ids_were_left_to_write(beir_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("core.encode.locate_model", lambda name: tmp_path)
-    monkeypatch.setattr("core.retrieval.encoder.Encoder", StubEncoder)
+    monkeypatch.setattr("core.encode.Encoder", StubEncoder)
     dense = {"name": "stub", "kind": "dense", "model": "stub"}
     profile = Profile(collection={"name": "c", "source": str(beir_folder())}, system=[dense], baseline="stub")
     build_collection(profile, tmp_path / "c")

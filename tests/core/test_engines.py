@@ -42,7 +42,8 @@ def test_this_process_takes_shards_one_by_one_and_opens_no_worker_for_none():
 def test_the_plain_install_imports_neither_ray_nor_pymilvus():
     code = (
         "import sys; sys.modules['ray'] = sys.modules['pymilvus'] = sys.modules['milvus_lite'] = None\n"
-        "import core.build, core.ann, core.doc2query, core.encode, core.engines, core.systems, dashboard.data\n"
+        "import core.build, core.ann, core.doc2query, core.encode, dashboard.data\n"
+        "import core.retrieval.systems, core.workspace.executors\n"
         "from core.indexes.registry import make_index; make_index('milvus', 'cosine'); make_index('exact', 'cosine')\n"
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -15,6 +15,7 @@ from core import ann, encode, search
 from core.artifact_list import inventory
 from core.build import build, steps
 from core.evaluate import evaluate_systems
+from core.evaluation import ann_sweep
 from core.evaluation.ann_sweep import read_growth, read_sweep
 from core.formats.collections import read_built_collection
 from core.formats.predicted_queries import read_expansions, write_expansions
@@ -83,7 +84,7 @@ def test_everything_is_made_once(profile, folder):
 
 def test_an_older_timing_procedure_makes_runs_and_sweeps_stale_and_no_vectors(profile, folder, monkeypatch):
     quiet_build(profile, folder)
-    monkeypatch.setattr(ann, "TIMING_PROCEDURE", 99)
+    monkeypatch.setattr("core.evaluation.ann_sweep.TIMING_PROCEDURE", 99)
     monkeypatch.setattr(search, "TIMING_PROCEDURE", 99)
     said = []
     outcomes = build(profile, folder, "cpu", say=said.append)
@@ -279,7 +280,7 @@ def test_copies_of_texts_cost_no_recall_no_ndcg_and_no_relevant_document(profile
 
 def test_a_sweep_of_more_documents_than_there_are(profile, folder, monkeypatch):
     quiet_build(profile, folder)
-    make_index, made = ann.make_index, []
+    make_index, made = ann_sweep.make_index, []
 
     def counted(kind, *arguments, **parameters):
         made.append(kind)
@@ -287,7 +288,7 @@ def test_a_sweep_of_more_documents_than_there_are(profile, folder, monkeypatch):
             raise KeyboardInterrupt
         return make_index(kind, *arguments, **parameters)
 
-    monkeypatch.setattr(ann, "make_index", counted)
+    monkeypatch.setattr(ann_sweep, "make_index", counted)
     system = find_settings(profile, "cosine")
     with pytest.raises(KeyboardInterrupt):
         ann.sweep(profile, system, folder, "cpu", size=300)
@@ -303,7 +304,7 @@ def test_a_sweep_of_more_documents_than_there_are(profile, folder, monkeypatch):
     simulated = planned["artifacts/tiny/ann-simulated/cosine-300"]
     assert simulated.state == "fresh"
     assert simulated.command.endswith("--systems cosine --size 300")
-    monkeypatch.setattr(ann, "TIMING_PROCEDURE", 99)
+    monkeypatch.setattr("core.evaluation.ann_sweep.TIMING_PROCEDURE", 99)
     planned = {entry.place: entry for entry in inventory(profile, folder)}
     for place in ("ann/cosine", "ann-simulated/cosine-300", "ann-simulated/cosine-20"):
         assert planned[f"artifacts/tiny/{place}"].state == "stale"
@@ -336,13 +337,14 @@ def test_an_interrupted_encoding_goes_on_and_ends_the_same(profile, folder, monk
     quiet_build(profile, folder)
     expected = np.array(load_vectors(folder, "cosine")[0])
     monkeypatch.setattr(encoder, "SHARD", 16)
-    encode_texts, calls = encode_texts, []
+    real = encoder.encode_texts
+    calls = []
 
     def interrupted(encoder, texts, role):
         if len(calls) == 2:
             raise KeyboardInterrupt
         calls.append(len(texts))
-        return encode_texts(encoder, texts, role)
+        return real(encoder, texts, role)
 
     system = find_settings(profile, "cosine")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):

@@ -324,12 +324,11 @@ class Broken:
 def test_vectors_that_are_not_finite_stop_the_encoding(profile, project, monkeypatch):
     with pytest.raises(UserError, match='of the document "bad"'):
         encode_texts(Broken(), ["good", "bad"], "document")
-    from core.retrieval import encoder
 
     folder = project / "artifacts" / "tiny"
     loaded = load_encoder(profile.system[1], "cpu")
     monkeypatch.setattr(loaded, "encode_document", lambda texts, **_: np.full((len(texts), 3), np.inf))
-    monkeypatch.setattr(encoder, "load_encoder", lambda *_: loaded)
+    monkeypatch.setattr("core.encode.load_encoder", lambda *_: loaded)
     made, _ = results(profile, folder)
     assert made["encode/dense"] == "failed"
     assert not is_whole(folder / "vectors" / "dense")

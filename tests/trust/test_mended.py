@@ -36,6 +36,7 @@ from core.workspace.artifacts import (
 )
 from core.workspace.command_line import save_profile
 from core.workspace.errors import UserError
+from core.workspace.models import model_digest
 from core.workspace.profile import IndexSettings, Profile, read_profile
 
 
@@ -240,7 +241,7 @@ def test_the_digest_of_a_model_is_taken_when_it_was_fetched(dense, monkeypatch):
 
     monkeypatch.setattr(encode, "locate_model", fetch)
     encode_collection(profile, system, folder, "cpu")
-    assert read_manifest(folder / "vectors" / "dense").inputs["model"] == encode.model_digest(model)
+    assert read_manifest(folder / "vectors" / "dense").inputs["model"] == model_digest(model)
 
 
 def test_commands_that_mend_are_commands_that_there_are(project):
