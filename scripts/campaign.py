@@ -23,7 +23,8 @@ PAGES = (
 )
 TIMES = ("seconds", "per_second", "milliseconds", "_ms", "runtime")
 """Ends of the names of figures that no two builds have alike."""
-MANIFEST, OWN_DIGEST = "manifest.json", "sha256"  # core.artifacts has them, and may not be imported before `workspace`
+# As in core.workspace.artifacts, which may not be imported before `workspace`.
+MANIFEST, OWN_DIGEST = "manifest.json", "sha256"
 
 
 def workspace(name: str) -> Path:
