@@ -112,15 +112,17 @@ def _collection_file(folder: Path, name: str) -> str:
 def _trained_anew(manifest: Manifest, digest: str) -> bool:
     """Say whether the model that made an artifact is one that is trained here, and is there with other files now.
 
-    One that is damaged is no other one: what loads it says so.
+    A damaged one may be the one that made it: what loads it says that it is damaged.
     """
     model = Path(str(manifest.facts.get("model", "")))
     if model.parts[:2] != ("artifacts", "models"):
         return False
     now = []
     for folder in {ROOT / model, ARTIFACTS.joinpath(*model.parts[1:])}:  # training does not follow RANKSCOPE_ARTIFACTS
-        if not folder.is_dir() or ((folder / MANIFEST).is_file() and not is_whole(folder)):
+        if not folder.is_dir():
             continue
+        if (folder / MANIFEST).is_file() and not is_whole(folder):
+            return False
         with suppress(UserError):
             now.append(model_digest(folder))
     return bool(now) and digest not in now

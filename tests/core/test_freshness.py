@@ -150,7 +150,9 @@ def test_measures_of_systems_that_the_profile_does_not_have_are_told_apart(folde
     assert (found.stored, found.reason) == (frozenset(), "the stored measures lack RR")
 
 
-def test_a_model_trained_anew_makes_its_vectors_old(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_trained_anew_makes_its_vectors_old(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = folder / "models" / "mine"
     model.mkdir(parents=True)
     (model / "model.safetensors").write_text("weights")
@@ -167,6 +169,10 @@ def test_a_model_trained_anew_makes_its_vectors_old(folder: Path, monkeypatch: p
         (partial / "model.safetensors").write_text("trained anew")
     assert changes(folder, "runs/bge") == ["model"]
     (model / "model.safetensors").write_text("damaged")
+    assert changes(folder, "runs/bge") == []
+    monkeypatch.setattr("core.evaluation.freshness.ROOT", tmp_path / "checkout")  # whose model of that name is another
+    other = tmp_path / "checkout" / "artifacts" / "models" / "mine"
+    shutil.copytree(model, other, ignore=shutil.ignore_patterns("manifest.json"))
     assert changes(folder, "runs/bge") == []
 
 
