@@ -148,7 +148,8 @@ def no_cache(way: str) -> Iterator[tuple[list[str], dict[str, str], str] | None]
         (WORK / "cache").mkdir()
         yield command, environment | {"NUMBA_CACHE_DIR": str(WORK / "cache")}, "cache"
     elif way == "no folder":
-        (checkout / "core" / "__pycache__").write_text("")
+        for folder in {path.parent for path in (checkout / "core").rglob("*.py")}:
+            (folder / "__pycache__").write_text("")
         yield command, environment | {"NUMBA_CACHE_DIR": str(blocked / "cache")}, "no cache"
     elif way == "read-only":  # a container's user, and a checkout that may only be read
         if os.geteuid() or not shutil.which("setpriv"):

@@ -78,8 +78,8 @@ def run(work: Callable[[int, random.Random], dict[str, Count]], about: str, fold
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=rounds, help=f"how many (default: {rounds or 'all'})")
     parser.add_argument("--seed", type=int, default=13, help="of all choices: the same seed and rounds repeat them")
-    options = parser.parse_args()
     try:
+        options = parser.parse_args()
         total(work(options.rounds, random.Random(options.seed)))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
