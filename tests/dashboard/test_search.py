@@ -186,6 +186,7 @@ def test_a_slow_system_is_measured_once_more_and_a_busy_one_not_at_all(monkeypat
     latency = measure_latency(None, settings, "q", 10)
     assert latency == Latency({"encode": 7.0, "search": 0.0}, 1)
     assert latency_text(latency) == "7000.0 ms: encode 7000.0 ms, search 0.0 ms (measured once)"
+    assert latency_text(Latency({"search": 0.000052}, 5)) == "search 0.05 ms (median of 5)"
     monkeypatch.setattr("dashboard.answers.PATIENCE_SECONDS", 0.01)
     with live.TIMING:
         assert measure_latency(None, settings, "q", 10) is None
