@@ -115,7 +115,7 @@ def show_latencies(
 
 
 def _milliseconds(seconds: float) -> str:
-    """Return a time in milliseconds, with two digits after the point below a tenth: BM25 takes 0.05 ms on the sample."""
+    """Return a time in milliseconds, with two decimals below a tenth: BM25 takes 0.05 ms on the sample."""
     return f"{1000 * seconds:.{2 if 0 < seconds < 0.0001 else 1}f} ms"
 
 
