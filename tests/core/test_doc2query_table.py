@@ -15,7 +15,7 @@ from doc2query_table import Predicted, candidates, table, training_topics, varia
 from core.build import build
 from core.formats.collections import read_built_collection
 from core.formats.predicted_queries import SCORES_FILE, SCORES_FOLDER, write_by_document, write_expansions
-from core.workspace.artifacts import writing
+from core.workspace.artifacts import read_manifest, writing
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile
 
@@ -60,7 +60,8 @@ def built(beir_folder, words, project):
     )
     with writing(folder / "doc2query", "doc2query generate", {"queries": MOST}, {}) as partial:
         write_expansions(partial, predicted.queries)
-    with writing(folder / SCORES_FOLDER, "doc2query score", {"scorer": "dense"}, {}) as partial:
+    inputs = {"doc2query": read_manifest(folder / "doc2query").digest}
+    with writing(folder / SCORES_FOLDER, "doc2query score", {"scorer": "dense"}, inputs) as partial:
         write_by_document(partial / SCORES_FILE, "scores", predicted.scores)
     return profile, folder, predicted
 

@@ -11,7 +11,7 @@ from core import bm25, evaluate, search
 from core.formats.predicted_queries import SCORES_FILE, SCORES_FOLDER, write_by_document
 from core.formats.runs import ranked, read_run
 from core.retrieval.bm25 import load_index
-from core.workspace.artifacts import writing
+from core.workspace.artifacts import read_manifest, writing
 from core.workspace.command_line import save_profile
 from core.workspace.profile import Doc2querySettings, ExpansionSettings, read_profile
 
@@ -31,7 +31,8 @@ def table_with(app: AppTest, column: str):
 @pytest.fixture
 def filtered(made_up: Path) -> Path:
     """The made-up collection with scored queries, of which the system "expanded" keeps the better half."""
-    with writing(made_up / SCORES_FOLDER, "doc2query score", {"scorer": "dense"}, {}) as partial:
+    inputs = {"doc2query": read_manifest(made_up / "doc2query").digest}
+    with writing(made_up / SCORES_FOLDER, "doc2query score", {"scorer": "dense"}, inputs) as partial:
         documents = json.loads((made_up / "bm25" / "expanded" / "document_ids.json").read_text())
         write_by_document(partial / SCORES_FILE, "scores", {name: SCORES.get(name, []) for name in documents})
     systems = [
