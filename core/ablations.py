@@ -40,7 +40,7 @@ def run(profile: Profile, folder: Path, triples_file: Path | None = None, device
         folder: the artifacts of the collection that the models are tried on; its collection must be built.
 
     Raises:
-        UserError: the collection, the triples or the base are not to be had, or a variant's settings are not allowed.
+        UserError: the collection, the triples or the base are unavailable, or a variant's settings are not allowed.
     """
     settings = profile.ablations
     recipe = profile.finetune

@@ -24,13 +24,13 @@ import pandas as pd
 from core.evaluation.ann_sweep import (
     OWN_GRAPH,
     SWEEP,
-    _add_ndcg,
-    _build_by_workers,
-    _measure,
-    _similarities,
+    add_ndcg,
     ann_inputs,
     ann_settings,
+    build_by_workers,
+    compare_similarities,
     excluded_positions,
+    measure_indexes,
 )
 from core.formats.collections import read_built_collection
 from core.indexes.distinct import distinct_rows
@@ -58,7 +58,7 @@ def sweep(
     """Measure the profile's indexes on the system's vectors, or on `size` simulated ones, and write the artifact.
 
     Raises:
-        UserError: vectors, model or an index are not to be had, or an index does not know a parameter.
+        UserError: vectors, model or an index are unavailable, or an index does not know a parameter.
     """
     target = folder / f"ann-simulated/{system.name}-{size}" if size else folder / "ann" / system.name
     facts: dict[str, Any] = {}
@@ -71,13 +71,13 @@ def sweep(
         queries = topic_vectors(profile, system, collection.topics, folder, device)
         vectors = simulate(np.array(stored), size, profile.ann.seed) if size else np.array(stored)
         if engine.name != "here":
-            _build_by_workers(vectors, system.similarity, profile, partial, engine, threads)
+            build_by_workers(vectors, system.similarity, profile, partial, engine, threads)
         # Simulated documents are none of the collection's.
         excluded = [] if size else excluded_positions(collection, ids)
-        rows = _measure(vectors, queries, excluded, system.similarity, profile, partial, threads)
+        rows = measure_indexes(vectors, queries, excluded, system.similarity, profile, partial, threads)
         if not size:
-            _add_ndcg(rows, collection, ids)
-            facts["similarities"] = _similarities(collection, vectors, queries, excluded, ids)
+            add_ndcg(rows, collection, ids)
+            facts["similarities"] = compare_similarities(collection, vectors, queries, excluded, ids)
         table = pd.DataFrame([{k: v for k, v in row.items() if k != "found"} for row in rows])
         table.to_csv(partial / SWEEP, index=False, lineterminator="\n", float_format="%.6g")
         facts |= {"documents": len(vectors), "dimension": vectors.shape[1], "queries": len(queries)}

@@ -42,7 +42,7 @@ from core.workspace.profile import Profile
 # expansions are made from (a plan, the Artifacts page) needs none of them.
 if TYPE_CHECKING:
     pass
-from core.training.t5 import CPU_SAMPLES, GPU_SAMPLES, _pairs, generate_settings, open_predictor, train_settings
+from core.training.t5 import CPU_SAMPLES, GPU_SAMPLES, generate_settings, open_predictor, train_settings, training_pairs
 
 # Training
 
@@ -74,9 +74,9 @@ def train(profile: Profile, triples_file: Path | None = None, device: str = "aut
         set_seed(settings.seed)
         model, tokenizer = load_t5(settings.base, base)
         checkpoints = partial / "checkpoints"
-        training_pairs = _pairs(tokenizer, training, settings)
-        held_out_pairs = _pairs(tokenizer, validation, settings)
-        steps = max(1, int(len(training_pairs) / settings.batch * settings.epochs))
+        pairs = training_pairs(tokenizer, training, settings)
+        held_out_pairs = training_pairs(tokenizer, validation, settings)
+        steps = max(1, int(len(pairs) / settings.batch * settings.epochs))
         every = min(settings.evaluate_every, steps)
         arguments = Seq2SeqTrainingArguments(
             output_dir=str(checkpoints),
@@ -103,7 +103,7 @@ def train(profile: Profile, triples_file: Path | None = None, device: str = "aut
         trainer = TrainerByLength(
             model=model,
             args=arguments,
-            train_dataset=training_pairs,
+            train_dataset=pairs,
             eval_dataset=held_out_pairs,
             data_collator=DataCollatorForSeq2Seq(tokenizer, model),
             processing_class=tokenizer,
@@ -111,7 +111,7 @@ def train(profile: Profile, triples_file: Path | None = None, device: str = "aut
         )
         trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints))
         facts |= {
-            "pairs": len(training_pairs),
+            "pairs": len(pairs),
             "held_out_pairs": len(held_out_pairs),
             "steps": trainer.state.global_step,
             "best": {"step": trainer.state.best_global_step, "held_out_loss": trainer.state.best_metric},

@@ -20,7 +20,7 @@ from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS
 from core.formats.predicted_queries import read_expansions
 from core.retrieval.encoder import new_rows
-from core.training.pseudo_labels import BATCHES, SCORES, Teacher, _batches, _first_queries, _teachers
+from core.training.pseudo_labels import BATCHES, SCORES, Teacher, first_queries, make_batches, teachers_of
 from core.workspace import command_line
 from core.workspace.artifacts import read_manifest, writing
 from core.workspace.errors import UserError
@@ -41,10 +41,10 @@ def label(profile: Profile, folder: Path, device: str = "auto") -> Path:
         documents = list(read_built_collection(folder).documents)
         expansions = read_expansions(folder)
         usable = [i for i, document in enumerate(documents) if any(expansions.get(document.id, []))]
-        queries = {i: _first_queries(expansions[documents[i].id], settings.queries) for i in usable}
+        queries = {i: first_queries(expansions[documents[i].id], settings.queries) for i in usable}
         lengths = np.array([len(document.full_text) for document in documents])
         teacher = Teacher(profile, folder, sorted({q for own in queries.values() for q in own}), partial, device)
-        batches = list(_batches(usable, teacher.vectors, lengths, [d.id for d in documents], settings))
+        batches = list(make_batches(usable, teacher.vectors, lengths, [d.id for d in documents], settings))
         if not any(not held_out for _, held_out in batches):
             raise UserError(f"{len(usable)} documents with predicted queries make no batch of {settings.batch}")
         scores = new_rows(partial / SCORES, (len(batches), settings.batch, settings.queries, settings.batch))
@@ -72,7 +72,7 @@ def label(profile: Profile, folder: Path, device: str = "auto") -> Path:
 
 def label_inputs(profile: Profile, folder: Path) -> dict[str, str]:
     """Return the digests of what the pseudo-labels are made from."""
-    lexical, dense = _teachers(profile)
+    lexical, dense = teachers_of(profile)
     inputs = collection_digests(folder, CORPUS) | {"doc2query": read_manifest(folder / "doc2query").digest}
     inputs |= {f"bm25/{system.name}": read_manifest(folder / "bm25" / system.name).digest for system in lexical}
     return inputs | {f"vectors/{s.name}": read_manifest(folder / "vectors" / s.name).digest for s in dense}

@@ -14,7 +14,7 @@ from core.workspace.errors import UserError
 from core.workspace.names import name_problem, safe_name
 from dashboard import data
 from dashboard.text import error_markdown, show_error
-from dashboard.uploads import saved
+from dashboard.uploads import LARGEST_UNPACKED, saved
 
 ORDERS = {"score": "by score, as trec_eval does", "rank": "by the rank column"}
 SAID = "runs said"
@@ -60,7 +60,8 @@ def problem_of(opened: data.Opened, name: str) -> str:
 
 def bring_runs(opened: data.Opened) -> None:
     """Draw the upload of runs, what is wrong or odd about each, its name, and the button that imports them."""
-    label = "Run files: topic Q0 document rank score tag; plain or .gz, up to 100 MB each"
+    most = f"{LARGEST_UNPACKED / 1e6:,.0f} MB"
+    label = f"Run files: topic Q0 document rank score tag; plain or .gz, up to {most} each"
     several: Literal["directory", True] = "directory" if st.toggle("A whole folder of them") else True
     key = f"run files {several} {st.session_state.get(ROUND, 0)}"
     uploads = st.file_uploader(label, accept_multiple_files=several, key=key)

@@ -24,7 +24,7 @@ from core.evaluation.measures import PerTopic, evaluate, mean
 from core.evaluation.significance import compare
 from core.formats.collections import Collection, read_built_collection
 from core.formats.exclusions import kept_hits
-from core.formats.predicted_queries import SCORES_FOLDER, kept_queries, read_expansions, read_scores
+from core.formats.predicted_queries import SCORES_FOLDER, check_scores, kept_queries, read_expansions, read_scores
 from core.formats.sources import obtain_source, read_collection
 from core.retrieval.bm25 import Bm25Index
 from core.workspace import command_line
@@ -125,6 +125,7 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="write the table there, too")
     options = parser.parse_args()
     profile, folder = command_line.profile_and_folder(options)
+    check_scores(folder)
     predicted = Predicted(read_expansions(folder), read_scores(folder))
     scorer = read_manifest(folder / SCORES_FOLDER).settings["scorer"]
     print(f"{folder.name}: {predicted.most} queries a document, scored by {scorer}")

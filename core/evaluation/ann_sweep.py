@@ -42,7 +42,7 @@ OWN_GRAPH = "hnsw"
 """The index that stays in the artifact."""
 
 
-def _build_by_workers(
+def build_by_workers(
     vectors: np.ndarray, similarity: str, profile: Profile, partial: Path, engine: Engine, threads: int
 ) -> None:
     """Have the workers build the profile's indexes, one each at a time, into the folder that they share with us.
@@ -99,7 +99,7 @@ def search_without(
     return positions, similarities
 
 
-def _measure(
+def measure_indexes(
     vectors: np.ndarray,
     queries: np.ndarray,
     excluded: Sequence[set[int]],
@@ -210,7 +210,7 @@ def _latencies(
     return times
 
 
-def _add_ndcg(rows: list[dict[str, Any]], collection: Collection, ids: list[str]) -> None:
+def add_ndcg(rows: list[dict[str, Any]], collection: Collection, ids: list[str]) -> None:
     """Add nDCG@10 with each index in place of exact search, and the relevant documents that it misses, by topic."""
     lost_from: dict[str, set[str]] = {}
     evaluator = Evaluator(collection.qrels, ["nDCG@10"])
@@ -232,7 +232,7 @@ def _ranked_run(topics: list[str], ids: list[str], positions: np.ndarray) -> Sco
     return run_of(topics, ids, positions, scores)
 
 
-def _similarities(
+def compare_similarities(
     collection: Collection,
     vectors: np.ndarray,
     queries: np.ndarray,

@@ -102,7 +102,7 @@ def evaluator_figures(profile: Profile, system: str, collection: Collection, fol
     must be as deep as the topic with the most relevant documents for both to agree.
 
     Raises:
-        UserError: the model or the vectors are not to be had.
+        UserError: the model or the vectors are unavailable.
     """
     settings = find_settings(profile, system)
     vectors, document_ids = load_vectors(folder, system)

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from core.workspace.artifacts import read_whole
+from core.workspace.artifacts import advice, read_manifest, read_whole, shown
+from core.workspace.errors import UserError
 from core.workspace.profile import ExpansionSettings
 
 FILE = "expansions.jsonl"
-
-
 SCORES_FOLDER, SCORES_FILE = "doc2query-scores", "scores.jsonl"
 
 
@@ -43,6 +42,17 @@ def read_scores(folder: Path) -> dict[str, list[float]]:
     """
     place = folder / SCORES_FOLDER
     return read_whole(place, lambda _: read_by_document(place / SCORES_FILE, "scores"))
+
+
+def check_scores(folder: Path) -> None:
+    """Check that the scores of the built collection under `folder` are of the predicted queries that are there.
+
+    Raises:
+        UserError: they are of other queries, or either is missing or damaged.
+    """
+    scored = folder / SCORES_FOLDER
+    if read_manifest(scored).inputs.get("doc2query") != read_manifest(folder / "doc2query").digest:
+        raise UserError(f"{shown(scored)} holds scores of other predicted queries; {advice(scored)}")
 
 
 def write_by_document(path: Path, key: str, values: Mapping[str, list[Any]]) -> None:

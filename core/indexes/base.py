@@ -1,3 +1,8 @@
+"""What a nearest-neighbour index is, and what several of them share.
+
+To add an index, write such a class and register it in `core.indexes.registry`.
+"""
+
 import json
 from pathlib import Path
 from typing import Protocol

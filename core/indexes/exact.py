@@ -1,7 +1,4 @@
-"""What a nearest-neighbour index is, and exact search: the reference for all others.
-
-An index more is one small file with such a class, and a line in `core.indexes.registry`.
-"""
+"""Exact search: the reference for all other indexes."""
 
 from pathlib import Path
 

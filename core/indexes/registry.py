@@ -1,4 +1,4 @@
-"""The kinds of indexes by name: an index more is a class in a small file, and a line here."""
+"""The kinds of indexes by name. To add one, write a class and register it here."""
 
 from typing import Any
 

@@ -19,10 +19,10 @@ from rank_bm25 import BM25Okapi
 
 from core.formats.collections import read_built_collection
 from core.formats.documents import Document, read_ids
-from core.formats.predicted_queries import SCORES_FOLDER, kept_queries, read_by_document, read_expansions, read_scores
+from core.formats.predicted_queries import check_scores, kept_queries, read_by_document, read_expansions, read_scores
 from core.retrieval.analyzer import Analyzer
 from core.retrieval.ranking import top_k
-from core.workspace.artifacts import Manifest, advice, read_manifest, read_whole, rebuild_command, shown
+from core.workspace.artifacts import Manifest, read_manifest, read_whole, rebuild_command, shown
 from core.workspace.compiled import compiled
 from core.workspace.errors import UserError
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, Profile, SystemSettings
@@ -221,15 +221,12 @@ def searched_queries(system: SystemSettings, folder: Path) -> dict[str, list[str
     """
     if not system.expanded:
         return None
-    expansions = read_manifest(folder / "doc2query")
-    wanted, predicted = system.expansion.queries, expansions.settings.get("queries", 0)
+    wanted, predicted = system.expansion.queries, read_manifest(folder / "doc2query").settings.get("queries", 0)
     if wanted > predicted > 0:
         raise UserError(f"{system.name}: expansion.queries is {wanted}, and doc2query.queries is {predicted}")
     if system.expansion.keep == 1:
         return kept_queries(read_expansions(folder), None, system.expansion)
-    scored = folder / SCORES_FOLDER
-    if read_manifest(scored).inputs.get("doc2query") != expansions.digest:
-        raise UserError(f"{shown(scored)} holds scores of other predicted queries; {advice(scored)}")
+    check_scores(folder)
     return kept_queries(read_expansions(folder), read_scores(folder), system.expansion)
 
 

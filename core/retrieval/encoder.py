@@ -41,7 +41,7 @@ def load_encoder(system: SystemSettings, device: str = "auto") -> Any:
     """Return the system's `SentenceTransformer` in its precision, ready to encode.
 
     Raises:
-        UserError: the model is not to be had, cannot be loaded whole, or reads fewer tokens than the system's
+        UserError: the model is unavailable, cannot be loaded whole, or reads fewer tokens than the system's
             `max_tokens`.
     """
     encoder = load_sentence_transformer(system.model, device, system.precision)
@@ -147,7 +147,7 @@ def load_encoder_of(folder: Path, system: SystemSettings, device: str = "auto") 
     """Return the encoder that made the vectors of a system under `folder`, ready to encode queries.
 
     Raises:
-        UserError: the model is not to be had, or is another one than made the vectors.
+        UserError: the model is unavailable, or is another one than made the vectors.
     """
     made_by = read_manifest(folder / "vectors" / system.name).inputs.get("model", "")
     _check_model(folder, system, made_by)

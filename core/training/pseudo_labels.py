@@ -54,7 +54,7 @@ class Teacher:
             UserError: something a teacher needs is missing, or none of them is dense.
         """
         weights = profile.pseudo_labels.teachers
-        lexical, dense = _teachers(profile)
+        lexical, dense = teachers_of(profile)
         self._lexical = [(weights[s.name], load_index(profile, s, folder)) for s in lexical]
         self.row = {query: row for row, query in enumerate(queries)}
         self._files = [partial / f"query-vectors-{system.name}.npy" for system in dense]
@@ -82,7 +82,12 @@ class Teacher:
             file.unlink()
 
 
-def _teachers(profile: Profile) -> tuple[list[SystemSettings], list[SystemSettings]]:
+def teachers_of(profile: Profile) -> tuple[list[SystemSettings], list[SystemSettings]]:
+    """Return the BM25 and the dense systems that the profile names as teachers.
+
+    Raises:
+        UserError: none of them is dense, or one is of another kind.
+    """
     found = [find_settings(profile, name) for name in profile.pseudo_labels.teachers]
     lexical, dense = ([s for s in found if s.kind == kind] for kind in ("bm25", "dense"))
     if not dense or len(lexical) + len(dense) != len(found):
@@ -90,13 +95,13 @@ def _teachers(profile: Profile) -> tuple[list[SystemSettings], list[SystemSettin
     return lexical, dense
 
 
-def _first_queries(predicted: list[str], wanted: int) -> list[str]:
+def first_queries(predicted: list[str], wanted: int) -> list[str]:
     """Return the first distinct queries, from the beginning again where there are too few."""
     distinct = list(dict.fromkeys(query for query in predicted if query))
     return [distinct[i % len(distinct)] for i in range(wanted)]
 
 
-def _batches(
+def make_batches(
     usable: list[int], vectors: np.ndarray, lengths: np.ndarray, names: list[str], settings: PseudoLabelSettings
 ) -> Iterator[tuple[list[int], bool]]:
     """Yield the positions of the documents of each batch, the shortest first, and whether it is held out."""

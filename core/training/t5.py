@@ -24,7 +24,8 @@ def train_settings(settings: Doc2querySettings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in (*names, "max_document_tokens", "max_query_tokens", "seed")}
 
 
-def _pairs(tokenizer: Any, triples: list[Triple], settings: Doc2querySettings) -> "Dataset":
+def training_pairs(tokenizer: Any, triples: list[Triple], settings: Doc2querySettings) -> "Dataset":
+    """Return the distinct (relevant passage, query) pairs of triples as the T5's inputs and labels."""
     from datasets import Dataset
 
     pairs = sorted({(triple.relevant, triple.query) for triple in triples})
@@ -80,7 +81,7 @@ def open_predictor(settings: Doc2querySettings, device: str = "auto") -> QueryPr
     """Load the T5 of a profile.
 
     Raises:
-        UserError: it is not to be had, or no T5.
+        UserError: it is unavailable, or no T5.
     """
     return QueryPredictor(locate_model(settings.model), settings, device)
 

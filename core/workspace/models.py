@@ -85,7 +85,7 @@ def locate_model(name: str) -> Path:
             return snapshot
         # Older models are published as a pickle alone, the mission's base model among them.
         snapshot = Path(snapshot_download(name, allow_patterns=[*WANTED_FILES, "pytorch_model.bin"]))
-    except Exception as error:  # the hub client raises a dozen kinds, all meaning "not to be had"
+    except Exception as error:  # the hub client raises a dozen kinds, all meaning "unavailable"
         raise UserError(
             f"the model {name} could not be fetched from the hub ({type(error).__name__}); {how_to_provide(name)}"
         ) from None
@@ -190,7 +190,7 @@ def load_sentence_transformer(name: str, device: str = "auto", precision: str = 
     """Return the `SentenceTransformer` of that name.
 
     Raises:
-        UserError: it is not to be had, its files are no such model, or `check_weights` refuses it.
+        UserError: it is unavailable, its files are no such model, or `check_weights` refuses it.
     """
     folder = locate_model(name)
     model_digest(folder)  # refuses a folder without .safetensors weights

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from beir_files import of_words
 
 from core import ann, bm25, encode, evaluate, search
 from core.artifact_list import inventory
@@ -23,10 +24,7 @@ from core.workspace.profile import Profile
 
 @pytest.fixture
 def profile(encoder, words, beir_folder, project):
-    documents = "".join(f'{{"_id": "d{n}", "text": "{" ".join(words[n : n + 5])}"}}\n' for n in range(20))
-    topics = "".join(f'{{"_id": "{n}", "text": "{words[n]}"}}\n' for n in range(3))
-    qrels = "".join(f"{n} 0 d{n} 1\n" for n in range(3))
-    source = beir_folder({"corpus.jsonl": documents, "queries.jsonl": topics, "qrels/test.tsv": qrels})
+    source = beir_folder(of_words(words))
     profile = Profile(
         collection={"name": "tiny", "source": str(source)},
         system=[

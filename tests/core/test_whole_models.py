@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from beir_files import of_words
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, LayerNorm, Pooling, Router, Transformer
@@ -255,10 +256,7 @@ def test_the_digest_covers_pickles_that_are_read_and_those_alone(modular, tmp_pa
 
 @pytest.fixture
 def profile(encoder, words, beir_folder, project):
-    documents = "".join(f'{{"_id": "d{n}", "text": "{" ".join(words[n : n + 5])}"}}\n' for n in range(20))
-    topics = "".join(f'{{"_id": "{n}", "text": "{words[n]}"}}\n' for n in range(3))
-    qrels = "".join(f"{n} 0 d{n} 1\n" for n in range(3))
-    source = beir_folder({"corpus.jsonl": documents, "queries.jsonl": topics, "qrels/test.tsv": qrels})
+    source = beir_folder(of_words(words))
     return Profile(
         collection={"name": "tiny", "source": str(source)},
         system=[{"name": "bm25", "kind": "bm25"}, {"name": "dense", "kind": "dense", "model": str(encoder)}],
