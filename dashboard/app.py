@@ -11,11 +11,26 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # however it wa
 import streamlit as st  # noqa: E402
 
 from core.workspace.errors import UserError  # noqa: E402
-from dashboard import data, live, state  # noqa: E402
-from dashboard.ranked_lists import STYLE  # noqa: E402
-from dashboard.text import show_error  # noqa: E402
+from dashboard.shared import data, live, state  # noqa: E402
+from dashboard.shared.escaping import show_error  # noqa: E402
+from dashboard.shared.ranked_lists import STYLE  # noqa: E402
 
 VIEWS = Path(__file__).resolve().parent / "views"
+
+PAGES = (
+    ("overview", "Overview", ":material/leaderboard:"),
+    ("topics", "Topics", ":material/difference:"),
+    ("topic", "Topic", ":material/topic:"),
+    ("search", "Search", ":material/search:"),
+    ("documents", "Documents", ":material/scatter_plot:"),
+    ("ann", "Exact vs ANN", ":material/speed:"),
+    ("expansion", "doc2query", ":material/edit_note:"),
+    ("training", "Training", ":material/model_training:"),
+    ("runs", "Runs", ":material/upload_file:"),
+    ("artifacts", "Artifacts", ":material/inventory_2:"),
+    ("report", "Report", ":material/description:"),
+)
+"""The name of each page in its address and of its folder in views, its title and its icon."""
 
 
 def choose_collection() -> data.Opened:
@@ -40,17 +55,8 @@ def choose_collection() -> data.Opened:
 st.set_page_config("RankScope", str(Path(__file__).with_name("icon.svg")), layout="wide")
 st.html(STYLE)
 pages = [
-    (st.Page(VIEWS / "overview.py", title="Overview", default=True), ":material/leaderboard:"),
-    (st.Page(VIEWS / "topics.py", title="Topics"), ":material/difference:"),
-    (st.Page(VIEWS / "topic.py", title="Topic"), ":material/topic:"),
-    (st.Page(VIEWS / "search.py", title="Search"), ":material/search:"),
-    (st.Page(VIEWS / "documents.py", title="Documents"), ":material/scatter_plot:"),
-    (st.Page(VIEWS / "ann.py", title="Exact vs ANN"), ":material/speed:"),
-    (st.Page(VIEWS / "expansion.py", title="doc2query"), ":material/edit_note:"),
-    (st.Page(VIEWS / "training.py", title="Training"), ":material/model_training:"),
-    (st.Page(VIEWS / "runs.py", title="Runs"), ":material/upload_file:"),
-    (st.Page(VIEWS / "artifacts.py", title="Artifacts"), ":material/inventory_2:"),
-    (st.Page(VIEWS / "report.py", title="Report"), ":material/description:"),
+    (st.Page(VIEWS / name / "page.py", title=title, url_path=name, default=name == "overview"), icon)
+    for name, title, icon in PAGES
 ]
 # Links of our own: Streamlit's drop the query parameters, and with them the collection.
 page = st.navigation([page for page, _ in pages], position="hidden")

@@ -187,7 +187,7 @@ def open_page(page: str, collection: str, **parameters: str) -> Any:
     app.query_params.update(parameters)
     app.run()
     if page != "overview":
-        app.switch_page(f"views/{page}.py").run()
+        app.switch_page(f"views/{page}/page.py").run()
     return app
 
 

@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import streamlit as st
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from core.formats.runs import Run, ranked, read_run, write_run
 from core.import_runs import import_runs
@@ -163,13 +164,13 @@ def opened(collection: str, page: str, parameters: dict[str, str]) -> AppTest:
     Raises:
         RuntimeError: the page ended with an exception.
     """
-    from dashboard import live
+    from dashboard.shared import live
 
     live.warm_up = lambda: None  # type: ignore[assignment]  # what it loads in the background belongs to no page
     app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=PATIENCE_SECONDS)
     app.query_params.update({"collection": collection, **parameters})
     # The session is that of a page already open, as with a link: the Overview is not drawn before.
-    app.switch_page("views/" + page + ".py")
+    app._page_hash = calc_hash(page)  # switch_page knows the pages of a first run only
     app.run()
     if app.exception:
         raise RuntimeError(app.exception[0].message)

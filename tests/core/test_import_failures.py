@@ -13,7 +13,7 @@ from core.formats.runs import read_run
 from core.workspace import artifacts, command_line
 from core.workspace.errors import UserError
 from core.workspace.profile import read_profile
-from dashboard import data
+from dashboard.shared import data
 
 RUN = "1 Q0 d1 1 2.0 t\n1 Q0 d2 2 1.0 t\n2 Q0 d2 1 1.0 t\n"
 QRELS = "1 0 d1 0\n1 0 d2 1\n2 0 d2 2\n"

@@ -31,7 +31,7 @@ def made_up(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
     """Open a page by name, with the URL's parameters; no page may end with an exception."""
     monkeypatch.delenv("RANKSCOPE_PROFILE", raising=False)
-    monkeypatch.setattr("dashboard.live.warm_up", lambda: None)  # its thread would import while a test does
+    monkeypatch.setattr("dashboard.shared.live.warm_up", lambda: None)  # its thread would import while a test does
     st.cache_resource.clear()
 
     def opened(page: str, **parameters: str) -> AppTest:
@@ -39,7 +39,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
         app.query_params.update(parameters)
         app.run()
         if page != "overview":
-            app.switch_page(f"views/{page}.py").run()
+            app.switch_page(f"views/{page}/page.py").run()
         assert not app.exception, app.exception[0].message
         return app
 

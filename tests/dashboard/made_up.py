@@ -14,7 +14,7 @@ from core.workspace.artifacts import writing
 from core.workspace.command_line import save_profile
 from core.workspace.profile import CollectionSettings, Profile, SystemSettings
 from core.workspace.timing import PROCEDURE, TIMING_PROCEDURE
-from dashboard.ranked_lists import STYLE
+from dashboard.shared.ranked_lists import STYLE
 
 PAGES = {
     "overview": "Overview",

@@ -18,7 +18,9 @@ from core.workspace import artifacts
 from core.workspace.artifacts import writing
 from core.workspace.profile import SystemSettings
 from core.workspace.timing import OLDER_TIMING
-from dashboard import ann_charts, ann_live, live
+from dashboard.shared import live
+from dashboard.views.ann import charts as ann_charts
+from dashboard.views.ann import live as ann_live
 
 SWEEP = pd.DataFrame(
     [

@@ -34,7 +34,7 @@ def test_a_missing_artifact_has_no_manifest_to_show(open_page: Open, made_up: Pa
 
 def test_the_page_needs_no_library_of_training(made_up: Path) -> None:
     program = (
-        "import sys; from core.artifact_list import inventory; from dashboard import data; "
+        "import sys; from core.artifact_list import inventory; from dashboard.shared import data; "
         "opened = data.open_collection('made-up'); assert inventory(opened.profile, opened.folder); "
         "print(sorted({'torch', 'transformers', 'datasets', 'sentence_transformers'} & set(sys.modules)))"
     )

@@ -11,8 +11,8 @@ from test_search import ranking
 
 from core.retrieval.projection import project
 from core.workspace.artifacts import writing
-from dashboard.document_map import MOST_IN_SVG, figure
-from dashboard.text import escape_markdown
+from dashboard.shared.escaping import escape_markdown
+from dashboard.views.documents.document_map import MOST_IN_SVG, figure
 
 
 @pytest.fixture

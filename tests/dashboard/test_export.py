@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.workspace.artifacts import ROOT
-from dashboard.comparison import export
+from dashboard.shared import export
 
 FORMULAS = [
     "=1+1",

@@ -10,7 +10,7 @@ from made_up import Open
 
 from core.workspace.artifacts import ROOT
 
-PAGES = sorted(path.stem for path in (ROOT / "dashboard" / "views").glob("*.py"))
+PAGES = sorted(path.parent.name for path in (ROOT / "dashboard" / "views").glob("*/page.py"))
 NAMES = [
     "topic",
     "topics",

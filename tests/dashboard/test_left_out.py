@@ -12,8 +12,8 @@ from core.build import build
 from core.evaluate import main as evaluate_main
 from core.import_runs import import_runs
 from core.workspace.profile import Profile
-from dashboard import data
-from dashboard.comparison.provenance import command as repeated
+from dashboard.shared import data
+from dashboard.shared.provenance import command as repeated
 
 ARGUMENTS = {"a1": "alpha beta gamma", "a2": "delta epsilon zeta"}
 CORPUS = ARGUMENTS | {"c1": "alpha beta gamma not", "c2": "delta epsilon zeta not", "e1": "alpha beta words"}

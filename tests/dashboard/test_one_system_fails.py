@@ -12,8 +12,8 @@ from core.retrieval.systems import Bm25System
 from core.workspace.artifacts import record_failure, writing
 from core.workspace.errors import UserError
 from core.workspace.models import MODELS_VARIABLE
-from dashboard import data, live
-from dashboard.text import error_markdown
+from dashboard.shared import data, live
+from dashboard.shared.escaping import error_markdown
 
 UNEXPECTED = [ZeroDivisionError("division by zero"), MemoryError(), RuntimeError("<b>one</b>\ntwo")]
 

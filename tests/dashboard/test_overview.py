@@ -21,9 +21,9 @@ from core.import_runs import import_runs
 from core.significance import main
 from core.workspace.artifacts import file_digest, read_manifest, writing
 from core.workspace.timing import OLDER_TIMING
-from dashboard import data, results
-from dashboard.comparison import charts, export, tables
-from dashboard.comparison.provenance import command as command_for
+from dashboard.shared import data, export, results
+from dashboard.shared.provenance import command as command_for
+from dashboard.views.overview import charts, tables
 
 SECTIONS = "conclusion,curve,unjudged,cost,checks"
 A = {"1": 0.5, "2": 0.25, "3": 0.0}
@@ -91,9 +91,9 @@ def test_nothing_heavy_is_computed_before_it_is_asked_for(
         raise AssertionError("read without need")
 
     data.st.cache_data.clear()
-    monkeypatch.setattr("dashboard.data.read_built_collection", refuse)
-    monkeypatch.setattr("dashboard.results.built_run", refuse)
-    monkeypatch.setattr("dashboard.comparison.conclusion.draw", refuse)
+    monkeypatch.setattr("dashboard.shared.data.read_built_collection", refuse)
+    monkeypatch.setattr("dashboard.shared.results.built_run", refuse)
+    monkeypatch.setattr("dashboard.views.overview.conclusion.draw", refuse)
     assert frame(open_page("overview"), "topics")["topics"].sum() == len(QRELS)
 
 
@@ -145,7 +145,7 @@ def test_the_second_library_is_asked_on_demand_and_agrees(open_page: Open, made_
 
 def test_a_disagreement_is_said(open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "dashboard.comparison.checks.sklearn_ndcg", lambda scores, qrels, k: dict.fromkeys(qrels, 0.123)
+        "dashboard.views.overview.checks.sklearn_ndcg", lambda scores, qrels, k: dict.fromkeys(qrels, 0.123)
     )
     assert "do not all agree" in texts(open_page("overview", open="checks", check="yes"))
 
@@ -200,7 +200,7 @@ def test_the_command_of_a_figures_provenance_repeats_it(
 
 def test_published_figures_are_rows_of_context(open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     published = [Published("SPLADE++", "Anserini", {"nDCG@10": 0.7109})]
-    monkeypatch.setattr("dashboard.comparison.main_table.published_figures", lambda facts: published)
+    monkeypatch.setattr("dashboard.views.overview.main_table.published_figures", lambda facts: published)
     for cells in ("means", "intervals", "letters"):
         app = open_page("overview", cells=cells)
         table = app.dataframe[0].value
@@ -254,12 +254,12 @@ def test_the_caption_says_what_stands_in_the_cells(
 ) -> None:
     captions = []
     monkeypatch.setattr(
-        "dashboard.comparison.export.downloads", lambda raw, name, caption, **more: captions.append(caption)
+        "dashboard.shared.export.downloads", lambda raw, name, caption, **more: captions.append(caption)
     )
     shown = texts(open_page("overview", cells="letters"))
     assert "A superscript letter" in shown
     assert "With 3 topics no p of the randomisation test is below 0.25" in shown
-    monkeypatch.setattr("dashboard.comparison.tables.LETTERS", "a")
+    monkeypatch.setattr("dashboard.views.overview.tables.LETTERS", "a")
     app = open_page("overview", cells="letters")
     assert "letter" not in texts(app).lower().split("p:")[0].replace("letters", "")
     assert "In brackets: how many of the 1 other systems it is significantly better than (paired t-test" in texts(app)

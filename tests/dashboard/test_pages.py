@@ -13,7 +13,7 @@ from core.evaluation.measures import mean
 from core.formats.runs import ranked, read_run
 from core.import_runs import import_runs
 from core.workspace.artifacts import ARTIFACTS
-from dashboard import data
+from dashboard.shared import data
 
 BUILT_HERE = sorted({"sample"} | {path.parent.parent.name for path in ARTIFACTS.glob("*/collection/manifest.json")})
 

@@ -10,8 +10,8 @@ import pytest
 from made_up import Open
 
 from core.formats.documents import Document
-from dashboard.ranked_lists import Hit, grade_badge
-from dashboard.report import Report
+from dashboard.shared.ranked_lists import Hit, grade_badge
+from dashboard.views.report.report import Report
 
 EVIL = '</script></title><script>window.hacked=1</script><img src="http://127.0.0.1:9/x" onerror="window.hacked=1">'
 

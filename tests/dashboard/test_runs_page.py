@@ -13,8 +13,8 @@ from streamlit.testing.v1 import AppTest
 from core.formats.run_validation import check_run
 from core.workspace.artifacts import open_artifact
 from core.workspace.errors import UserError
-from dashboard.text import WORD_JOINER
-from dashboard.uploads import LARGEST_UNPACKED, saved
+from dashboard.shared.escaping import WORD_JOINER
+from dashboard.shared.uploads import LARGEST_UNPACKED, saved
 
 GOOD = "1 Q0 d2 1 3 t\n1 Q0 d1 2 2 t\n02 Q0 d4 1 1 t\nNA Q0 d3 1 1 t\n"
 
@@ -71,7 +71,8 @@ def test_each_run_of_a_large_folder_is_looked_through_once(
 ) -> None:
     seen = []
     monkeypatch.setattr(
-        "dashboard.bring_runs.check_run", lambda path, *arguments: seen.append(path.name) or check_run(path, *arguments)
+        "dashboard.views.runs.importing.check_run",
+        lambda path, *arguments: seen.append(path.name) or check_run(path, *arguments),
     )
     app = give(open_page("runs"), *((f"r{number}.run", GOOD) for number in range(60)))
     assert len(seen) == len(set(seen)) == 60

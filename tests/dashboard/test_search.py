@@ -20,10 +20,11 @@ from core.workspace.artifacts import writing
 from core.workspace.command_line import save_profile
 from core.workspace.profile import SystemSettings, read_profile
 from core.workspace.timing import repeated
-from dashboard import data, judging, live
-from dashboard.answer_columns import latency_text
-from dashboard.answers import Latency, as_they_come, measure_latency
-from dashboard.ranked_lists import Hit, grade_badge, ranked_list
+from dashboard.shared import data, live
+from dashboard.shared.ranked_lists import Hit, grade_badge, ranked_list
+from dashboard.views.search import judging
+from dashboard.views.search.answer_columns import latency_text
+from dashboard.views.search.answers import Latency, as_they_come, measure_latency
 
 
 def unmarked(app: AppTest) -> list[str]:
@@ -182,12 +183,12 @@ def test_a_slow_system_is_measured_once_more_and_a_busy_one_not_at_all(monkeypat
     settings = SystemSettings(name="one", kind="dense", model="m")
     system = Slow("one", [7.0])
     monkeypatch.setattr(live, "open_system", lambda opened, settings: live.Ready(system, threading.Lock()))
-    monkeypatch.setattr("dashboard.answers.repeated", partial(repeated, budget=0.001))
+    monkeypatch.setattr("dashboard.views.search.answers.repeated", partial(repeated, budget=0.001))
     latency = measure_latency(None, settings, "q", 10)
     assert latency == Latency({"encode": 7.0, "search": 0.0}, 1)
     assert latency_text(latency) == "7000.0 ms: encode 7000.0 ms, search 0.0 ms (measured once)"
     assert latency_text(Latency({"search": 0.000052}, 5)) == "search 0.05 ms (median of 5)"
-    monkeypatch.setattr("dashboard.answers.PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr("dashboard.views.search.answers.PATIENCE_SECONDS", 0.01)
     with live.TIMING:
         assert measure_latency(None, settings, "q", 10) is None
 
@@ -196,9 +197,12 @@ def test_lists_are_there_before_a_latency_is_measured(
     open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = []
-    monkeypatch.setattr("dashboard.answer_columns.ranked_list", lambda *a, **k: events.append("list") or "<p>list</p>")
     monkeypatch.setattr(
-        "dashboard.answer_columns.measure_latency", lambda *arguments: events.append("latency") or Latency({}, 1)
+        "dashboard.views.search.answer_columns.ranked_list", lambda *a, **k: events.append("list") or "<p>list</p>"
+    )
+    monkeypatch.setattr(
+        "dashboard.views.search.answer_columns.measure_latency",
+        lambda *arguments: events.append("latency") or Latency({}, 1),
     )
     monkeypatch.setattr(judging, "draw", lambda *arguments: events.append("judging"))
     open_page("search", query="masks fever", systems="bm25,expanded", fused="on", judge="on")

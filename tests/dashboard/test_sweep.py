@@ -11,7 +11,7 @@ import pytest
 from made_up import Open
 
 from core.workspace.errors import UserError
-from dashboard import data
+from dashboard.shared import data
 
 COLLECTION = os.environ.get("RANKSCOPE_SWEEP", "")
 PAGES = {

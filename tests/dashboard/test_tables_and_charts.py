@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from core.formats.topics import Topic
-from dashboard import charts, tables
-from dashboard.grades import grade_text
-from dashboard.ranked_lists import matched_terms
+from dashboard.shared import charts, tables
+from dashboard.shared.grades import grade_text
+from dashboard.shared.ranked_lists import matched_terms
 
 TOPICS = {
     name: Topic(name, f"query {name}", f"question {name}", "", kind) for name, kind in zip("123", "xxy", strict=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.text import WORD_JOINER, error_markdown, escape_markdown, escape_plotly, shortened
+from dashboard.shared.escaping import WORD_JOINER, error_markdown, escape_markdown, escape_plotly, shortened
 
 UNESCAPED = re.compile(r"(?<!\\)(?:\\\\)*[$:\[\]`*_<>#|~!&]")
 

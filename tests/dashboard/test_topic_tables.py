@@ -14,11 +14,11 @@ from core.formats.documents import Document
 from core.formats.topics import Topic
 from core.workspace.artifacts import ROOT
 from core.workspace.profile import tomllib
-from dashboard import charts, grades, ranked_lists, tables
-from dashboard.topic import charts as topic_charts
-from dashboard.topic import tables as topic_tables
-from dashboard.topics import charts as topics_charts
-from dashboard.topics import tables as topics_tables
+from dashboard.shared import charts, grades, ranked_lists, tables
+from dashboard.views.topic import charts as topic_charts
+from dashboard.views.topic import tables as topic_tables
+from dashboard.views.topics import charts as topics_charts
+from dashboard.views.topics import tables as topics_tables
 
 VALUES = {
     "a": {"1": 0.5, "2": 0.25, "3": 0.0},

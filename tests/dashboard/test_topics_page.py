@@ -14,8 +14,7 @@ from streamlit.testing.v1 import AppTest
 from core.formats.runs import ranked, read_run
 from core.retrieval.systems import Answer, open_system
 from core.workspace.artifacts import writing
-from dashboard import data
-from dashboard.comparison import export
+from dashboard.shared import data, export
 
 TOPICS_VIEWS = ["differences", "contrasts", "heat", "difficulty", "length", "kinds"]
 TOPIC_VIEWS = ["lists", "difference", "positions", "missed", "why"]
@@ -71,7 +70,7 @@ def test_tables_are_exported_as_csv_latex_and_markdown(
 ) -> None:
     given = {}
     monkeypatch.setattr(
-        "dashboard.topics.chosen.downloads",
+        "dashboard.views.topics.chosen.downloads",
         lambda raw, name, caption: given.update({name: (raw, export.latex(export.texts(raw), caption))}),
     )
     open_page("topics", chart="differences", a="expanded", b="bm25", measure="AP")

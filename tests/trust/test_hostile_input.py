@@ -23,8 +23,8 @@ from core.workspace.artifacts import open_artifact, read_manifest, writing
 from core.workspace.errors import UserError
 from core.workspace.models import model_digest
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, SystemSettings, read_profile
-from dashboard.text import error_markdown, escape_markdown
-from dashboard.uploads import saved
+from dashboard.shared.escaping import error_markdown, escape_markdown
+from dashboard.shared.uploads import saved
 
 FEW = int(os.environ.get("RANKSCOPE_EXAMPLES", "20"))
 """Examples of what takes tens of milliseconds each."""

@@ -1,0 +1,92 @@
+"""Systems that are ready to answer, opened once for all sessions."""
+
+import threading
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from core.workspace.artifacts import Replaced, open_artifact, read_latest, shown
+from core.workspace.errors import UserError
+from core.workspace.profile import Profile, SystemSettings
+from dashboard.shared import data
+
+if TYPE_CHECKING:
+    from core.retrieval.systems import System
+
+_OPENING = threading.Lock()
+TIMING = threading.Lock()
+"""Held while latencies are measured, of one system at a time; to be taken before a system's own lock."""
+WARM_UP_SECONDS = 3.0
+"""From the first page to the import of what it did not need: its browser is done by then."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """An opened system; tokenizers are not for two threads at once, so one query after the other."""
+
+    system: "System"
+    lock: threading.Lock
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up() -> None:
+    """Import behind the first page what takes seconds of the first query: the libraries of dense systems."""
+    timer = threading.Timer(WARM_UP_SECONDS, _import_libraries)
+    timer.daemon = True
+    timer.start()
+
+
+def _import_libraries() -> None:
+    with _OPENING, suppress(ImportError):
+        import sentence_transformers  # noqa: F401
+
+
+def open_system(opened: data.Opened, settings: SystemSettings) -> Ready:
+    """Return a system ready to answer, opened once for all sessions.
+
+    Raises:
+        UserError: it cannot load; the message names the reason and the command that mends it.
+    """
+    places = [opened.folder / place for place in answering(settings)]
+    profile = opened.profile.model_dump_json()
+    return read_latest(
+        lambda: tuple(open_artifact(place).digest for place in places),
+        lambda digests: _open_system(opened.folder, profile, settings.name, digests),
+    )
+
+
+def answering(settings: SystemSettings) -> list[str]:
+    """Return the places of the artifacts that answer a system's queries; none for an imported run."""
+    stages = {"bm25": ["bm25"], "dense": ["vectors"], "run": []}[settings.kind]
+    if settings.engine == "milvus":
+        stages.append("milvus")
+    return [f"{stage}/{settings.name}" for stage in stages]
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _open_system(folder: Path, profile_json: str, name: str, digests: tuple[str, ...]) -> Ready:
+    from core.retrieval.systems import find_settings, open_system
+    from core.workspace.models import find_model, how_to_provide, shown_model
+
+    profile = Profile.model_validate_json(profile_json)
+    settings = find_settings(profile, name)
+    if settings.kind == "dense" and find_model(settings.model) is None:  # a page never waits for a download
+        provided = how_to_provide(settings.model)
+        if "/" in settings.model and not shown_model(settings.model).startswith("artifacts/"):
+            provided = f"download it with hf download {settings.model}, or {provided}"
+        raise UserError(f"the model {shown_model(settings.model)} is not on this machine; {provided}")
+    # transformers imports its parts late, and not safely in two threads at once; BM25 need not wait for that.
+    with _OPENING if settings.kind == "dense" else nullcontext():
+        if settings.kind == "dense":
+            import torch
+
+            torch.set_num_threads(1)  # a query is short, and all systems encode it at the same time
+        system = open_system(profile, settings, folder)
+        for place, digest in zip(answering(settings), digests, strict=True):
+            if open_artifact(folder / place).digest != digest:
+                raise Replaced(f"{shown(folder / place)} was replaced while it was opened; try again")
+        system.search("the first query waits for what loads late", 1)
+    return Ready(system, threading.Lock())

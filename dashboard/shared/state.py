@@ -1,0 +1,113 @@
+"""State in the URL: the query parameters are the one place where a page's choices live.
+
+A widget is set from its parameter on every run, and a change of the widget is written to the parameter before the
+next one. So a pasted link, the browser's back button and a change of page all lead to the same view.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import streamlit as st
+
+from dashboard.shared.escaping import escape_markdown
+
+
+def read(name: str) -> str:
+    """Return a parameter of the URL, "" where it is absent."""
+    return st.query_params.get(name, "")
+
+
+def write(name: str, value: str) -> None:
+    """Set a parameter of the URL; "" removes it."""
+    if value:
+        st.query_params[name] = value
+    elif name in st.query_params:
+        del st.query_params[name]
+
+
+def choose(
+    label: str,
+    options: Sequence[str],
+    name: str,
+    default: str,
+    labels: Mapping[str, str] | None = None,
+    width: int | Literal["stretch"] = "stretch",
+    said: bool = False,
+) -> str:
+    """Draw a select box whose choice is the parameter `name`; for a value that is no option `default` is shown.
+
+    Args:
+        said: whether the page itself says that the value is no option; else it is said here.
+    """
+    key = f"choice {name}"
+    if default and not said:
+        _say_missing(label, [read(name)], options, (labels or {}).get(default, default))
+    st.session_state[key] = read(name) if read(name) in options else default
+    return st.selectbox(
+        label,
+        options,
+        key=key,
+        format_func=lambda option: (labels or {}).get(option, option),
+        width=width,
+        on_change=lambda: write(name, st.session_state[key]),
+    )
+
+
+def slide(label: str, options: Sequence[str], name: str, default: str) -> str:
+    """Draw a slider over ordered options whose place is the parameter `name`, as with `choose`."""
+    key = f"slider {name}"
+    st.session_state[key] = read(name) if read(name) in options else default
+    return st.select_slider(label, options, key=key, on_change=lambda: write(name, st.session_state[key]))
+
+
+def _say_missing(label: str, wanted: Sequence[str], options: Sequence[str], shown: str) -> None:
+    """Say which values of a link are no options, and what is shown in their place."""
+    if missing := [value for value in wanted if value and value not in options]:
+        names = ", ".join(missing)
+        st.warning(escape_markdown(f"{label}: {names} is not available here; {shown} is shown in its place."))
+
+
+def choose_several(label: str, options: Sequence[str], name: str, labels: Mapping[str, str]) -> list[str]:
+    """Draw a box of several choices, kept in the parameter `name` with commas between them; none given means all."""
+    key = f"choice {name}"
+    wanted = read(name).split(",")
+    chosen = [option for option in options if option in wanted]
+    _say_missing(label, wanted, options, ", ".join(labels[option] for option in chosen) or "all")
+    st.session_state[key] = chosen or list(options)
+    return st.multiselect(
+        label,
+        options,
+        key=key,
+        format_func=labels.__getitem__,
+        on_change=lambda: write(name, ",".join(st.session_state[key])),
+    )
+
+
+def switch(label: str, name: str, help: str | None = None) -> bool:
+    """Draw a switch that is on where the parameter `name` is "on"."""
+    key = f"switch {name}"
+    st.session_state[key] = read(name) == "on"
+    return st.toggle(label, key=key, help=help, on_change=lambda: write(name, "on" if st.session_state[key] else ""))
+
+
+def choose_view(label: str, options: Mapping[str, str], name: str) -> str:
+    """Draw the choice among the views of a page, kept in the parameter `name`; the first option is the default.
+
+    Radio buttons: the chosen one of Streamlit's segmented control lacks contrast in the dark theme.
+
+    Args:
+        options: value -> what the button says.
+    """
+    key = f"choice {name}"
+    first = next(iter(options))
+    st.session_state[key] = read(name) if read(name) in options else first
+    chosen = st.radio(
+        label,
+        list(options),
+        key=key,
+        format_func=options.__getitem__,
+        horizontal=True,
+        label_visibility="collapsed",
+        on_change=lambda: write(name, st.session_state[key]),
+    )
+    return chosen or first

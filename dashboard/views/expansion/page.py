@@ -1,0 +1,156 @@
+"""doc2query: which documents predicted queries brought up, topic by topic, and what was predicted for each."""
+
+import pandas as pd
+import streamlit as st
+
+from core.evaluation.expansion_effects import Move, moves
+from core.evaluation.significance import compare
+from core.formats.documents import Document
+from core.formats.predicted_queries import SCORES_FOLDER
+from core.workspace.artifacts import open_artifact
+from core.workspace.errors import UserError
+from core.workspace.profile import SystemSettings
+from dashboard.shared import data, export, left_out, results, state, tables, widgets
+from dashboard.shared.escaping import escape_markdown, shortened, show_error
+from dashboard.shared.provenance import figures_origin
+from dashboard.shared.widgets import SIGNED
+from dashboard.views.expansion import predicted_queries
+from dashboard.views.expansion import tables as expansion_tables
+
+DEPTHS = ["10", "20", "100"]
+WORDS = """
+**doc2query** (Nogueira & Lin, 2019) lets a T5 read each document and write queries that it answers. BM25 searches them
+as if they were part of the document, so that a document is also found by words it does not use itself.
+
+A T5 also writes queries that the document does not answer. **doc2query--** (Gospodinov et al., 2023) lets another model
+score each query against its document and drops the worse ones.
+"""
+
+
+def about() -> None:
+    """Say what was predicted, and at what cost."""
+    manifest = open_artifact(opened.folder / "doc2query")
+    label = opened.labels[system.name]
+    made = {
+        "doc2query": "the predicted queries",
+        SCORES_FOLDER: "their scores",
+        f"bm25/{system.name}": f"the index of {label}",
+    }
+    widgets.say_older(opened, made)
+    facts, settings = manifest.facts, manifest.settings
+    speed = f" at {facts['documents_per_second']} documents a second" if "documents_per_second" in facts else ""
+    st.write(
+        f"{settings.get('queries', '?')} queries for each of {facts.get('documents', len(content.documents)):,} "
+        f"documents, written by {escape_markdown(str(facts.get('model', 'a T5')))}{speed}."
+    )
+
+
+def choose_systems() -> tuple[SystemSettings, str]:
+    """Draw the choice of an expanded system and of what it is compared with."""
+    systems = {system.name: system for system in opened.profile.system if system.expanded}
+    if not systems:
+        raise UserError(
+            f"{opened.folder.name} has no expanded system: give a BM25 system of its profile expanded = true, and build"
+        )
+    plain = [s.name for s in opened.profile.system if s.kind == "bm25" and not s.expanded]
+    left, right = st.columns(2)
+    with left:
+        name = state.choose("Expanded system", list(systems), "expanded", next(iter(systems)), opened.labels)
+    others = plain + [other for other in systems if other != name]
+    if not others:
+        raise UserError(f"{opened.folder.name} has no BM25 without expansion to compare with")
+    with right:
+        return systems[name], state.choose("compared with", others, "plain", others[0], opened.labels)
+
+
+def overall() -> pd.DataFrame:
+    """Draw the comparison over all topics and the table of topics; return the table."""
+    tidy = widgets.evaluated(opened)
+    left, right = st.columns(2)
+    with left:
+        measure = widgets.choose_measure(opened, tidy)
+    values = results.values(opened, measure)
+    for name in (system.name, plain):
+        if name not in values:
+            raise UserError(f"{opened.labels[name]} is not evaluated yet")
+    found = compare(values[system.name], values[plain])
+    st.write(escape_markdown(tables.verdict(opened.labels[system.name], opened.labels[plain], measure, found)))
+    with right:
+        depth = int(state.choose("First ranks", DEPTHS, "depth", "10"))
+    measured = expansion_tables.effects_by_topic(opened, plain, system.name, depth)
+    gained = {topic: value - values[plain][topic] for topic, value in values[system.name].items()}
+    table = expansion_tables.topics_table(measured, gained, measure, content.topics)
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=300,
+        column_config={f"{measure} gained": SIGNED},
+        alt="Effect of expansion by topic",
+    )
+    st.caption(f"In and out: documents that came into the first {depth} ranks with expansion, and that left them.")
+    by_topic = table.set_index("topic")
+    export.downloads(by_topic, f"{opened.folder.name}-expansion", "Effect of expansion by topic")
+    figures_origin(opened, measure, [system.name, plain])
+    return table
+
+
+def topic_moves(topic: str) -> list[Move]:
+    """Draw which documents moved for a topic, in three lists; return all of them."""
+    depth = int(state.read("depth") if state.read("depth") in DEPTHS else DEPTHS[0])
+    before, after = (results.run_scores(opened, name).get(topic, {}) for name in (plain, system.name))
+    found = moves(before, after, content.qrels.get(topic, {}), depth)
+    lists = {
+        "Helped: relevant documents brought up": [m for m in found if m.relevant and m.places > 0],
+        "Harmed: not relevant documents brought up": [
+            m for m in found if not m.relevant and m.grade is not None and m.places > 0
+        ],
+        "Harmed: relevant documents pushed down": [m for m in found if m.relevant and m.places < 0][::-1],
+    }
+    for title, rows in lists.items():
+        st.markdown(f"**{title}** ({len(rows)})")
+        if rows:
+            st.dataframe(
+                expansion_tables.moves_table(rows, content.documents, content.highest_grade),
+                hide_index=True,
+                placeholder="–",
+                alt=title,
+            )
+    left_out.caption(content, topic)
+    unjudged = sum(move.grade is None for move in found)
+    st.caption(f"Ranks without and with expansion; – is beyond the run. {unjudged} unjudged documents moved as well.")
+    return found
+
+
+def document_panel(found: list[Move], topic: str) -> None:
+    """Draw the choice of a document that moved, and what was predicted for it."""
+    texts = {m.document: content.documents[m.document] for m in found if m.document in content.documents}
+
+    def label(document: Document) -> str:
+        return f"{document.id} · {shortened(document.title or document.text, 70)}"
+
+    labels = {name: label(document) for name, document in texts.items()} | {"": "choose a document that moved"}
+    chosen = state.choose("What was predicted for", ["", *texts], "document", "", labels)
+    if chosen:
+        query = content.topics[topic].text(opened.profile.collection.topic_field)
+        with st.expander("Text of the document"):
+            st.text(texts[chosen].title)
+            st.text(texts[chosen].text or "(no text)")
+        predicted_queries.panel(opened, system, texts[chosen], query)
+
+
+opened: data.Opened = st.session_state["opened"]
+content = data.content(opened)
+st.markdown(WORDS)
+system, plain = choose_systems()
+about()
+table = overall()
+topics = list(table["topic"])
+names = {name: f"{name} · {shortened(query, 80)}" for name, query in zip(topics, table["query"], strict=True)}
+topic = state.choose("Topic", ["", *topics], "topic", "", names | {"": "choose one to see which documents moved"})
+if topic:
+    st.header(f"Topic {escape_markdown(topic)}: {escape_markdown(content.topics[topic].query)}")
+    st.text(content.topics[topic].text(opened.profile.collection.topic_field))
+    try:
+        document_panel(topic_moves(topic), topic)
+    except UserError as error:
+        show_error(error)

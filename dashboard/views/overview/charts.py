@@ -1,0 +1,106 @@
+"""Charts of the Overview page: pure functions, a table in, a Plotly figure out."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from dashboard.shared.charts import BLUE, DARK_GREY, GREY, ORANGE, finish
+from dashboard.shared.escaping import escape_plotly
+
+COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#B8860B", "#56B4E9", DARK_GREY)
+SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon", "pentagon")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+"""Colours, symbols and dashes are of different numbers: more systems than colours still look different."""
+
+
+def _style(number: int) -> dict[str, str]:
+    return {"color": COLOURS[number % len(COLOURS)], "symbol": SYMBOLS[number % len(SYMBOLS)]}
+
+
+def precision_recall(curves: pd.DataFrame, labels: Mapping[str, str]) -> go.Figure:
+    """Draw interpolated precision at the eleven recall levels, one line a system.
+
+    Args:
+        curves: index recall level, one column a system.
+    """
+    figure = go.Figure()
+    for number, system in enumerate(curves.columns):
+        style = _style(number)
+        figure.add_scatter(
+            x=[float(level) for level in curves.index],
+            y=curves[system],
+            mode="lines+markers",
+            name=escape_plotly(labels.get(system, system)),
+            line={"color": style["color"], "dash": DASHES[number % len(DASHES)]},
+            marker={"symbol": style["symbol"], "size": 9},
+            hovertemplate="recall %{x}: precision %{y:.4f}<extra>%{fullData.name}</extra>",
+        )
+    figure.update_xaxes(title="recall", range=[-0.02, 1.02])
+    figure.update_yaxes(title="interpolated precision", range=[0, 1.02])
+    return finish(figure, 420)
+
+
+def ndcg_ranges(table: pd.DataFrame, labels: Mapping[str, str], measure: str) -> go.Figure:
+    """Draw for each system how far judging could move its nDCG, with the value as judged and on the condensed list.
+
+    Args:
+        table: index system; columns nDCG, lowest, highest, condensed.
+    """
+    names = [escape_plotly(labels.get(system, system)) for system in table.index]
+    figure = go.Figure()
+    figure.add_bar(
+        x=table["highest"] - table["lowest"],
+        base=table["lowest"],
+        y=names,
+        orientation="h",
+        width=0.35,
+        marker={"color": GREY, "opacity": 0.5},
+        name="if the unjudged were judged",
+        customdata=table[["lowest", "highest"]],
+        hovertemplate="%{y}: %{customdata[0]:.4f} to %{customdata[1]:.4f}<extra></extra>",
+    )
+    marks = (("nDCG", f"{measure} as judged", BLUE, "circle"), ("condensed", "condensed list", ORANGE, "diamond-open"))
+    for column, name, colour, symbol in marks:
+        figure.add_scatter(
+            x=table[column],
+            y=names,
+            mode="markers",
+            name=name,
+            marker={"color": colour, "symbol": symbol, "size": 12, "line": {"width": 2}},
+            hovertemplate="%{y}: %{x:.4f}<extra>%{fullData.name}</extra>",
+        )
+    figure.update_yaxes(type="category", autorange="reversed")
+    figure.update_xaxes(title=f"mean {measure}", range=[0, 1])
+    return finish(figure, 130 + 50 * len(table))
+
+
+def cost(table: pd.DataFrame, labels: Mapping[str, str], measure: str) -> go.Figure:
+    """Draw quality against the median latency, and against the size of the index, one mark a system.
+
+    Args:
+        table: index system; columns mean, low, high, median ms, index MB; a system without a cost has no mark.
+    """
+    figure = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.05)
+    for panel, column in enumerate(("median ms", "index MB"), 1):
+        for number, (system, row) in enumerate(table.iterrows()):
+            if pd.isna(row[column]):
+                continue
+            figure.add_scatter(
+                x=[row[column]],
+                y=[row["mean"]],
+                error_y={"array": [row["high"] - row["mean"]], "arrayminus": [row["mean"] - row["low"]], "width": 4},
+                mode="markers",
+                name=escape_plotly(labels.get(str(system), str(system))),
+                legendgroup=str(system),
+                showlegend=panel == 1 or pd.isna(row["median ms"]),
+                marker=_style(number) | {"size": 13},
+                hovertemplate=f"%{{x:.2f}} {column.split()[1]}: %{{y:.4f}}<extra>%{{fullData.name}}</extra>",
+                row=1,
+                col=panel,
+            )
+    figure.update_xaxes(title="median ms", rangemode="tozero", col=1)
+    figure.update_xaxes(title="index MB", rangemode="tozero", col=2)
+    figure.update_yaxes(title=f"mean {measure}", col=1)
+    return finish(figure, 420)

@@ -1,0 +1,181 @@
+"""The tables of the Overview page, without Streamlit: figures in full precision, and the same as they are printed."""
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+
+import numpy as np
+import pandas as pd
+
+from core.evaluation.measures import mean
+from core.evaluation.published import Published
+from core.evaluation.significance import (
+    ALPHA,
+    ROUNDING,
+    Comparison,
+    Test,
+    Values,
+    attainable,
+    beaten,
+    bootstrap_intervals,
+    compare_all,
+    holm,
+)
+from dashboard.shared.export import LETTERS, MISSING, SUPERSCRIPTS
+from dashboard.shared.tables import interval_text, p_relation, p_text
+
+ByMeasure = Mapping[str, Values]
+"""measure -> system -> topic -> value."""
+
+
+def with_letters(by_measure: ByMeasure, test: Test) -> pd.DataFrame:
+    """Return systems x measures as texts: the mean, and in superscript the letters of the systems it is better than.
+
+    Better is p < 0.05 after Holm over all pairs of systems of that measure. As in ranx (Bassani, 2022) every system has
+    a letter; where there are more systems than letters, the number of systems it is better than stands in brackets.
+    """
+    systems = list(next(iter(by_measure.values())))
+    lettered = has_letters(len(systems))
+    superscript = dict(zip(systems, SUPERSCRIPTS, strict=False))
+    columns = {"letter": dict(zip(systems, LETTERS, strict=False))} if lettered else {}
+    for measure, values in by_measure.items():
+        worse = beaten(values, test)
+        columns[measure] = {}
+        for system in systems:
+            marks = "".join(superscript[other] for other in worse[system]) if lettered else f" ({len(worse[system])})"
+            columns[measure][system] = f"{mean(dict(values[system])):.4f}{marks}"
+    return pd.DataFrame(columns)
+
+
+def has_letters(systems: int) -> bool:
+    """Return whether there is a letter for each of this number of systems."""
+    return systems <= len(LETTERS)
+
+
+def too_few_topics(topics: int, comparisons: int) -> str:
+    """Return a sentence where so few topics cannot make any of so many comparisons significant, else ""."""
+    if attainable(topics, comparisons):
+        return ""
+    return (
+        f"With {topics} topics no p of the randomisation test is below {2.0 ** (1 - topics):.2g}, so that after Holm "
+        f"no difference can be significant (comparisons: {comparisons})."
+    )
+
+
+def with_intervals(by_measure: ByMeasure) -> pd.DataFrame:
+    """Return systems x measures as texts: the mean and its 95 % bootstrap interval."""
+    return pd.DataFrame(
+        {
+            measure: {
+                system: f"{middle:.4f} ({MISSING if isnan(low) else f'{low:.3f} to {high:.3f}'})"
+                for system, (middle, low, high) in bootstrap_intervals(values).items()
+            }
+            for measure, values in by_measure.items()
+        }
+    )
+
+
+def published_rows(published: Sequence[Published], columns: Sequence[str]) -> pd.DataFrame:
+    """Return published figures as rows of context, under names that say so; what was not published is empty."""
+    rows = {f"published: {one.system}": one.measures for one in published}
+    return pd.DataFrame.from_dict(rows, orient="index", dtype=float).reindex(columns=list(columns))
+
+
+def against_baseline(values: Values, baseline: str) -> tuple[pd.DataFrame, dict[str, Comparison]]:
+    """Compare every system with the baseline.
+
+    Returns:
+        A table with one row a system, its p values adjusted by Holm over the rows; the baseline's own comparison is
+        empty. And the comparisons by system.
+
+    Raises:
+        UserError: the systems were evaluated on different topics, or on fewer than two.
+    """
+    found = compare_all(values, baseline)
+    p_t_test = np.array([one.p_t_test for one in found.values()], dtype=float)  # None is NaN
+    compared = pd.DataFrame(
+        {
+            "difference": {system: one.difference for system, one in found.items()},
+            "difference low": {system: one.interval[0] for system, one in found.items() if one.interval},
+            "difference high": {system: one.interval[1] for system, one in found.items() if one.interval},
+            "detectable": {system: one.smallest_detectable for system, one in found.items()},
+            "p randomisation": {system: one.p_randomisation for system, one in found.items()},
+            "Holm randomisation": dict(zip(found, holm([one.p_randomisation for one in found.values()]), strict=True)),
+            "p t-test": {system: one.p_t_test for system, one in found.items()},
+            "Holm t-test": dict(zip(found, holm(p_t_test), strict=True)),
+            "wins": {system: one.wins for system, one in found.items()},
+            "ties": {system: one.ties for system, one in found.items()},
+            "losses": {system: one.losses for system, one in found.items()},
+        },
+        dtype=float,
+    )
+    intervals = pd.DataFrame.from_dict(bootstrap_intervals(values), orient="index", columns=["mean", "low", "high"])
+    return intervals.join(compared).rename_axis("system"), found
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of `against_baseline` with each interval, p with its Holm, and the counts in one column."""
+
+    def together(form: str, *columns: str) -> list[str]:
+        rows = table[list(columns)].itertuples(index=False)
+        return [MISSING if any(map(pd.isna, row)) else form.format(*row) for row in rows]
+
+    def p_and_holm(test: str) -> list[str]:
+        """Return p and in brackets p after Holm."""
+        rows = table[[f"p {test}", f"Holm {test}"]].itertuples(index=False)
+        return [MISSING if pd.isna(p) else f"{p_text(p)} ({p_text(adjusted)})" for p, adjusted in rows]
+
+    return pd.DataFrame(
+        {
+            "mean": table["mean"],
+            "95 % interval": together("{:.3f} to {:.3f}", "low", "high"),
+            "difference": table["difference"],
+            "95 % of difference": together("{:+.3f} to {:+.3f}", "difference low", "difference high"),
+            "detectable": together("{:.3f}", "detectable"),
+            "p randomisation (Holm)": p_and_holm("randomisation"),
+            "p t-test (Holm)": p_and_holm("t-test"),
+            "wins/ties/losses": together("{:.0f}/{:.0f}/{:.0f}", "wins", "ties", "losses"),
+        },
+        index=table.index,
+    )
+
+
+def verdict(label: str, baseline: str, measure: str, found: Comparison, adjusted: float) -> str:
+    """Say in a sentence how a system compares with the baseline, and what these topics could have shown.
+
+    Args:
+        adjusted: the randomisation test's p after Holm.
+    """
+    if found.interval is None and abs(found.difference) < ROUNDING:
+        return f"{label} and {baseline} have the same {measure} on all {found.topics} topics."
+    p = f"randomisation test: p {p_relation(found.p_randomisation)}, Holm-adjusted {p_text(adjusted)}"
+    amount = f"{found.difference:+.4f} {measure}{interval_text(found)}"
+    if found.undecided:
+        return f"{label} against {baseline}: {amount}, too close to call at 0.05 ({p}, within its Monte Carlo error)."
+    if found.smallest_detectable is not None:
+        p += f"; minimum detectable effect at 80 % power: {found.smallest_detectable:.3f}"
+    if found.p_t_test is not None and (found.p_t_test < ALPHA) != (found.p_randomisation < ALPHA):
+        p += f"; the t-test, which the interval goes with, gives p {p_relation(found.p_t_test)}"
+    if adjusted >= ALPHA:
+        return f"{label} against {baseline}: {amount}, not significant ({p})."
+    better = "better" if found.difference > 0 else "worse"
+    return f"{label} is significantly {better} than {baseline}: {amount} ({p})."
+
+
+def summary(baseline: str, measure: str, table: pd.DataFrame, found: Mapping[str, Comparison]) -> str:
+    """Say how many systems are significantly better and worse than the baseline.
+
+    Args:
+        table: from `against_baseline`, as `found`.
+    """
+    kinds = {"better": 0, "worse": 0, "without a significant difference": 0, "too close to call": 0}
+    for system, one in found.items():
+        significant = table.loc[system, "Holm randomisation"] < ALPHA
+        better = "better" if one.difference > 0 else "worse"
+        kind = "too close to call" if one.undecided else better if significant else "without a significant difference"
+        kinds[kind] += 1
+    close = f", {kinds['too close to call']} too close to call" if kinds["too close to call"] else ""
+    return (
+        f"Of {len(found)} systems, {kinds['better']} are significantly better than {baseline} by {measure}, "
+        f"{kinds['worse']} significantly worse, {kinds['without a significant difference']} not significantly different"
+        f"{close} (randomisation test, p < {ALPHA} after Holm over the {len(found)} comparisons)."
+    )

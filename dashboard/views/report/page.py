@@ -1,0 +1,180 @@
+"""Report: the present comparison as one HTML file, to send or attach."""
+
+from collections.abc import Iterable
+from datetime import datetime, timezone
+
+import pandas as pd
+import streamlit as st
+
+from core.evaluation.significance import Values
+from core.formats.runs import ranked
+from core.retrieval.analyzer import Analyzer
+from core.retrieval.highlighting import term_finder
+from core.workspace.artifacts import Replaced, read_latest
+from core.workspace.errors import UserError
+from dashboard.shared import charts, data, left_out, results, state, tables, widgets
+from dashboard.shared.escaping import escape_markdown, shortened
+from dashboard.shared.ranked_lists import Hit, grade_badge
+from dashboard.views.overview import tables as own
+from dashboard.views.overview.baseline import WORDS, compared, sentences
+from dashboard.views.overview.view import choose
+from dashboard.views.report.report import Report
+
+DEPTH = 10
+PICKED = 3
+KEY = "report topics"
+
+
+def choose_topics(table: pd.DataFrame) -> list[str]:
+    """Draw the choice of topics whose lists go in; at first those where the two systems differ most."""
+    names = list(table["topic"])
+    picked = list(table.loc[table["difference"].abs().sort_values(ascending=False, kind="stable").index, "topic"])
+    wanted = state.read("topics").split(",")
+    st.session_state[KEY] = [name for name in names if name in wanted] or picked[:PICKED]
+    texts = dict(zip(table["topic"], table["query"], strict=True))
+    return st.multiselect(
+        "Topics side by side",
+        names,
+        key=KEY,
+        format_func=lambda name: f"{name} · {shortened(texts[name], 60)}",
+        on_change=lambda: state.write("topics", ",".join(st.session_state[KEY])),
+    )
+
+
+def hits(content: data.Content, system: str) -> dict[str, tuple[list[Hit], Iterable[str]]]:
+    """Return for each chosen topic the first documents of a system's list, and the documents left out of it."""
+    run = results.run(opened, system)
+    return {
+        topic: (hits_of(content, topic, run.scores.get(topic, {})), run.left_out.get(topic, ())) for topic in topics
+    }
+
+
+def hits_of(content: data.Content, topic: str, by_document: dict[str, float]) -> list[Hit]:
+    """Return the first documents of one list."""
+    judgments = content.qrels.get(topic, {})
+    return [
+        Hit(
+            identity,
+            content.documents.get(identity),
+            rank,
+            grade_badge(judgments.get(identity), content.highest_grade),
+            score,
+        )
+        for rank, (identity, score) in enumerate(ranked(by_document)[:DEPTH], 1)
+    ]
+
+
+def make() -> str:
+    """Put the report together, of what is there when it is asked for: a page can stand open while a build goes on.
+
+    Raises:
+        UserError: an artifact is missing or damaged, or a chosen system has no measures any more.
+    """
+
+    def now() -> tuple[str, ...]:
+        return results.digests(opened, systems)
+
+    def made(versions: tuple[str, ...]) -> str:
+        text = _made(results.measured(opened), results.values(opened, measure))
+        if now() != versions:
+            raise Replaced("a run or the judgments were replaced while the report was made; try again")
+        return text
+
+    return read_latest(now, made)
+
+
+def _made(measured: results.Measured, of_all: Values) -> str:
+    """Return the report as HTML.
+
+    Args:
+        of_all: the chosen measure, system -> topic -> value.
+    """
+    content = data.content(opened)
+    if gone := [name for name in systems if name not in of_all]:
+        raise UserError(f"{', '.join(gone)} has no measures any more; reload the page")
+    values = {name: of_all[name] for name in systems}
+    against, comparisons = compared(values, baseline)
+    table = tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
+    tidy = measured.tidy
+    facts = data.collection_manifest(opened).facts
+    report = Report(f"RankScope: {opened.folder.name}")
+    report.paragraph(
+        f"{facts.get('documents', 0):,} documents, {facts.get('topics', 0):,} topics, {facts.get('judgments', 0):,} "
+        f"judgments. {len(systems)} systems. Made {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC."
+    )
+    if opened.is_sample:
+        report.paragraph("This is the embedded sample: written for demonstration, not medical evidence.")
+    if said := left_out.of_collection(facts):
+        report.paragraph(said)
+    for sentence in widgets.notices(opened, measured):
+        report.paragraph(f"Note: {sentence}.")
+    report.heading("Measures")
+    known = tables.evaluated_measures(tidy, opened.profile.measures)
+    report.table(tables.means(tidy[tidy["system"].isin(systems)], known).rename(index=opened.labels))
+    report.heading(f"{measure} against {opened.labels[baseline]}")
+    report.chart(charts.mean_bars(against, opened.labels, measure, baseline))
+    for sentence in sentences(against, comparisons, opened.labels, measure, baseline):
+        report.paragraph(sentence)
+    report.table(own.readable(against).rename(index=opened.labels))
+    report.paragraph(" ".join(WORDS.split()), note=True)
+    if other:
+        report.heading(f"Topic by topic: {opened.labels[other]} minus {opened.labels[baseline]}, {measure}")
+        report.chart(charts.difference_bars(table, opened.labels[other], opened.labels[baseline], measure, ""))
+        shown = table.drop(columns="kind").rename(columns={"a": opened.labels[other], "b": opened.labels[baseline]})
+        columns = [opened.labels[other], opened.labels[baseline], "difference", "query"]
+        report.table(shown.set_index("topic")[columns], folded="The differences as a table")
+    analyzer = Analyzer(opened.profile.analyzer)
+    # Each run is read once: not all of many stay in memory.
+    retrieved = {system: hits(content, system) for system in systems}
+    for topic in [name for name in topics if name in content.topics]:
+        about = content.topics[topic]
+        report.heading(f"Topic {topic}: {about.query}")
+        report.paragraph(about.question)
+        if about.narrative:
+            report.paragraph(about.narrative, note=True)
+        held = {name for by_topic in retrieved.values() for name in by_topic[topic][1]}
+        if said := left_out.sentence(content, topic, held):
+            report.paragraph(said, note=True)
+        lists = [(f"{opened.labels[s]}: {measure} {values[s][topic]:.4f}", retrieved[s][topic][0]) for s in systems]
+        report.lists(lists, term_finder(analyzer, about.text(opened.profile.collection.topic_field)))
+    report.heading("What the measures are")
+    for name in dict.fromkeys([*known, measure]):
+        report.paragraph(f"{name}: {tables.explanation(name)}.", note=True)
+    report.heading("What the figures were made from")
+    runs = {f"runs/{name}" for name in systems}
+    rows = {
+        place: {"SHA-256": manifest.digest, "made": manifest.finished, "command": manifest.command}
+        for place, manifest in results.manifests(opened).items()
+        if place == "collection" or (place == "measures" and not measured.computed) or place in runs
+    }
+    report.table(pd.DataFrame.from_dict(rows, orient="index"))
+    return report.html()
+
+
+opened: data.Opened = st.session_state["opened"]
+content = data.content(opened)
+tidy = widgets.evaluated(opened)
+every = list(dict.fromkeys(tidy["system"]))
+chosen = state.choose_several("Systems", every, "systems", {name: opened.labels[name] for name in every})
+view = choose(opened, tidy)
+measure, baseline = view.measure, view.baseline
+systems = [name for name in every if name in chosen or name == baseline]
+values = {name: view.values[name] for name in systems}
+others = [name for name in systems if name != baseline]
+other = ""
+if others:
+    other = state.choose("Topic by topic against the baseline", others, "a", others[0], opened.labels)
+table = tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
+topics = choose_topics(table)
+compared(values, baseline)  # says now, not when the report is downloaded, that there is too little to compare
+st.write(
+    escape_markdown(
+        f"One file with the measures of {len(systems)} systems, the comparison with {opened.labels[baseline]}, the "
+        f"first {DEPTH} documents for {len(topics)} topics, and what all of it was made from. It opens in any browser "
+        "without a network: the library that draws the charts is inside (5 MB)."
+    )
+)
+name = f"{opened.folder.name}-report.html"
+st.download_button("Download the report", make, name, "text/html", type="primary", on_click="ignore")
+if opened.folder.name != "sample":
+    st.caption("It holds texts of the documents: mind their licence where you send it.")

@@ -1,0 +1,119 @@
+"""Runs that are brought through the Runs page: looked through, named, imported."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import streamlit as st
+
+from core.formats.run_validation import RunCheck, check_run
+from core.formats.runs import run_name
+from core.import_runs import import_runs
+from core.workspace.errors import UserError
+from core.workspace.names import name_problem, safe_name
+from dashboard.shared import data
+from dashboard.shared.escaping import error_markdown, show_error
+from dashboard.shared.uploads import LARGEST_UNPACKED, saved
+
+ORDERS = {"score": "by score, as trec_eval does", "rank": "by the rank column"}
+SAID = "runs said"
+ROUND = "runs round"  # in the uploaders' keys, so that they are empty again after each import
+
+
+def do(work: Callable[[], Any], said: str) -> None:
+    """Do what a button asks for; then draw the page anew with a sentence on what was done, or say why it was not."""
+    try:
+        with st.spinner("evaluating …"):
+            work()
+    except UserError as error:
+        show_error(error)
+        return
+    st.session_state[SAID] = said
+    st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
+    st.rerun()
+
+
+@st.cache_data(max_entries=1000, show_spinner="Looking through the run …")  # a whole folder, with every drawing
+def looked_through(
+    upload: str, name: str, _content: bytes, order: str, folder: Path, digest: str, measures: list[str]
+) -> RunCheck:
+    """Check an uploaded run against the collection under `folder`, which has that digest.
+
+    Args:
+        upload: the id of this upload, which stands for its content: that would be hashed with every drawing.
+    """
+    known = data.content(data.open_collection(folder.name))
+    with tempfile.TemporaryDirectory() as temporary:
+        path = saved(name, _content, Path(temporary))
+        by: Literal["score", "rank"] = "rank" if order == "rank" else "score"
+        return check_run(path, known.qrels, known.documents.keys(), by, known.excluded, measures)
+
+
+def problem_of(opened: data.Opened, name: str) -> str:
+    """Return what is wrong with a name for a new run, "" where nothing is."""
+    if problem := name_problem(name, "run"):
+        return problem
+    taken = name.lower() in {system.lower() for system in opened.labels}
+    return f"a system is named {name} already; give another name" if taken else ""
+
+
+def bring_runs(opened: data.Opened) -> None:
+    """Draw the upload of runs, what is wrong or odd about each, its name, and the button that imports them."""
+    most = f"{LARGEST_UNPACKED / 1e6:,.0f} MB"
+    label = f"Run files: topic Q0 document rank score tag; plain or .gz, up to {most} each"
+    several: Literal["directory", True] = "directory" if st.toggle("A whole folder of them") else True
+    key = f"run files {several} {st.session_state.get(ROUND, 0)}"
+    uploads = st.file_uploader(label, accept_multiple_files=several, key=key)
+    order = st.radio("Read them", list(ORDERS), format_func=ORDERS.__getitem__, horizontal=True)
+    digest = data.collection_manifest(opened).digest
+    chosen: dict[str, tuple[str, bytes]] = {}
+    ready = True
+    for number, upload in enumerate(uploads):
+        path = Path(upload.name)
+        if several == "directory" and path.name.startswith("."):
+            continue
+        content = upload.getvalue()
+        try:
+            check = looked_through(
+                upload.file_id, upload.name, content, order, opened.folder, digest, opened.profile.measures
+            )
+            faults = check.faults
+        except UserError as error:
+            faults = [str(error)]
+        if faults and several == "directory":
+            st.warning(error_markdown(f"Left out: {faults[0]}"))
+            continue
+        with st.container(border=True):
+            st.text(upload.name if faults else f"{upload.name}: topics {check.topics}, lines {check.lines:,}")
+            for fault in faults:
+                st.error(error_markdown(fault))
+            if faults:
+                ready = False
+                continue
+            for notice in check.notices:
+                st.warning(error_markdown(notice))
+            suggested = safe_name(run_name(path, check.tag)) or f"run-{number + 1}"
+            name = st.text_input("Name", suggested, key=f"name {upload.file_id}").strip()
+            problem = "two of these runs have this name" if name in chosen else problem_of(opened, name)
+            if problem:
+                st.error(error_markdown(problem))
+                ready = False
+            chosen[name] = (upload.name, content)
+    count = f" {len(chosen)} runs" if len(chosen) > 1 else ""
+    if st.button(f"Import{count}", key="import", type="primary", disabled=not (ready and chosen)):
+        do(
+            lambda: bring(opened, chosen, order == "rank"),
+            f"Imported: {', '.join(chosen)}. Compare them on the Overview page.",
+        )
+
+
+def bring(opened: data.Opened, chosen: dict[str, tuple[str, bytes]], by_rank: bool) -> None:
+    """Import runs, name -> (file's name, content)."""
+    with tempfile.TemporaryDirectory() as temporary:
+        paths = []
+        for number, (file, content) in enumerate(chosen.values()):
+            folder = Path(temporary) / str(number)
+            folder.mkdir()
+            paths.append(saved(file, content, folder))
+        import_runs(opened.folder.name, paths, by_rank=by_rank, names=list(chosen), replace=False)

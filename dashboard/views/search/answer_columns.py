@@ -1,0 +1,172 @@
+"""The columns of the Search page: a ranked list for every system, each filled as soon as the system has answered."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.formats.topics import Topic
+from core.retrieval.analyzer import Analyzer
+from core.retrieval.fusion import K
+from core.retrieval.highlighting import term_finder
+from core.workspace.errors import UserError
+from core.workspace.profile import SystemSettings
+from dashboard.shared import data
+from dashboard.shared.escaping import escape_markdown, show_error
+from dashboard.shared.ranked_lists import Hit, Spans, grade_badge, ranked_list
+from dashboard.views.search import judging
+from dashboard.views.search.answers import Found, Latency, as_they_come, fuse, measure_latency
+from dashboard.views.search.written_queries import searched
+
+EXPLAINED_WORDS = 60
+"""A longer query is answered without the matched terms."""
+FUSED_DEPTH = 100
+FUSED = "fused"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the systems found, and the empty place in the column of each for its latency, by the systems' names."""
+
+    answers: dict[str, Found]
+    latency_places: dict[str, DeltaGenerator]
+
+
+def answer(
+    opened: data.Opened, systems: Sequence[SystemSettings], query: str, hits: int, topic: Topic | None, fused: bool
+) -> Answered:
+    """Draw a column for every system, each filled as soon as it has answered, and the fused one when all have.
+
+    Args:
+        hits: how many of them are shown.
+        topic: the topic that the query is.
+    """
+    content = data.content(opened)
+    by_hand = judging.by_hand(opened.folder.name, judging.topic_id(query, topic))
+
+    def badge(document: str) -> str:
+        """Return the badge of the grade given by hand, else of the collection's, "" where there is no topic."""
+        if document in by_hand:
+            return grade_badge(by_hand[document], content.highest_grade, by_hand=True)
+        return grade_badge(content.qrels.get(topic.id, {}).get(document), content.highest_grade) if topic else ""
+
+    labels = {system.name: opened.labels[system.name] for system in systems} | ({FUSED: "Fused"} if fused else {})
+    columns = dict(zip(labels, st.columns(len(labels)), strict=True))
+    slots, latency_places = {}, {}
+    for name, column in columns.items():
+        column.markdown(f"**{escape_markdown(labels[name])}**")
+        if name != FUSED:
+            latency_places[name] = column.empty()
+            latency_places[name].caption("…")
+        slots[name] = column.empty()
+        slots[name].caption("searching …")
+    spans = term_finder(Analyzer(opened.profile.analyzer), query)
+    expanded = {system.name: system for system in systems if system.expanded}
+    explained = hits if len(query.split()) <= EXPLAINED_WORDS else 0
+    answers: dict[str, Found] = {}
+    excluded = content.excluded.get(topic.id, set()) if topic else set()
+    for name, found in as_they_come(opened, systems, query, depth(hits, fused), explained, excluded):
+        if isinstance(found, Exception):
+            latency_places[name].empty()
+            with slots[name]:
+                show_error(found)
+            continue
+        answers[name] = found
+        with columns[name]:
+            predicted = _queries_of(opened, expanded[name]) if name in expanded else {}
+        with slots[name]:
+            _draw(content, found, hits, badge, spans, predicted)
+    answers = {name: answers[name] for name in labels if name in answers}
+    if fused:
+        with slots[FUSED]:
+            facts = f"1 / ({K} + rank), summed over the first {FUSED_DEPTH} of every system"
+            _draw(content, fuse(answers, labels), hits, badge, spans, predicted={}, facts=facts)
+    return Answered(answers, latency_places)
+
+
+def depth(hits: int, fused: bool) -> int:
+    """Return how many documents each system is asked for."""
+    return max(hits, FUSED_DEPTH if fused else 0)
+
+
+def show_latencies(
+    opened: data.Opened, systems: Sequence[SystemSettings], query: str, asked_for: int, answered: Answered
+) -> None:
+    """Measure the systems that have answered, one at a time, and write each one's latency into its column.
+
+    To be called when all else of the page is drawn.
+
+    Args:
+        asked_for: how many documents each system was asked for, from `depth`.
+    """
+    busy = False
+    for system in systems:
+        if system.name not in answered.answers:
+            continue
+        place = answered.latency_places[system.name]
+        try:
+            latency = None if busy else measure_latency(opened, system, query, asked_for)
+        except Exception as error:  # as in answering: the others are measured
+            with place:
+                show_error(error)
+            continue
+        busy = latency is None
+        place.caption(latency_text(latency) if latency else "Latency not measured: other queries are being measured")
+
+
+def _milliseconds(seconds: float) -> str:
+    """Return a time in milliseconds, with two decimals below a tenth: BM25 takes 0.05 ms on the sample."""
+    return f"{1000 * seconds:.{2 if 0 < seconds < 0.0001 else 1}f} ms"
+
+
+def latency_text(latency: Latency) -> str:
+    """Say a latency, its steps, and how often it was measured."""
+    text = ", ".join(f"{step} {_milliseconds(seconds)}" for step, seconds in latency.seconds.items())
+    if len(latency.seconds) > 1:
+        text = f"{_milliseconds(sum(latency.seconds.values()))}: {text}"
+    return f"{text} (median of {latency.times})" if latency.times > 1 else f"{text} (measured once)"
+
+
+def _draw(
+    content: data.Content,
+    found: Found,
+    hits: int,
+    badge: Callable[[str], str],
+    spans: Spans,
+    predicted: Mapping[str, list[str]],
+    facts: str = "",
+) -> None:
+    """Draw the first hits of one list as one element: that is drawn soonest.
+
+    Args:
+        badge: makes a document's badge.
+        predicted: the queries that the system searches as part of each document.
+        facts: what is said of the list as a whole.
+    """
+    if not found.hits:
+        st.info("No document has a word of this query. Fewer or other words may find some.")
+        return
+    shown = [
+        Hit(
+            identity,
+            content.documents.get(identity),
+            rank,
+            badge(identity),
+            score,
+            note=found.where.get(identity, ""),
+            parts=found.parts.get(identity, ()),
+            predicted=predicted.get(identity, ()),
+        )
+        for rank, (identity, score) in enumerate(found.hits[:hits], 1)
+    ]
+    st.html(ranked_list(shown, spans, facts=facts, snippets=True))
+
+
+def _queries_of(opened: data.Opened, system: SystemSettings) -> Mapping[str, list[str]]:
+    """Return the predicted queries that a system searches, by document; say so where they are not there."""
+    try:
+        return searched(opened, system)
+    except UserError as error:
+        show_error(error)
+        return {}

@@ -1,0 +1,72 @@
+"""The query box of the Search page: the query, examples, the session's earlier queries, and the topic that it is."""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import quote
+
+import streamlit as st
+
+from core.formats.topics import Topic
+from dashboard.shared import state
+from dashboard.shared.escaping import escape_markdown, shortened
+
+LONGEST_IN_LINK = 6_000
+EXAMPLES = 4
+REMEMBERED = 30
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, without control characters."""
+    return " ".join(CONTROL.sub(" ", text).split())
+
+
+def ask(query: str | None) -> None:
+    """Make a query the one that is answered: it lives in the URL, or in the session where it is too long for one."""
+    query = one_line(query or "")
+    fits = len(quote(query)) <= LONGEST_IN_LINK
+    state.write("query", query if fits else "")
+    st.session_state["long query"] = "" if fits else query
+
+
+def query_form(topics: Iterable[Topic]) -> str:
+    """Draw the form, some topics as examples and the session's earlier queries; return the query."""
+    asked = one_line(state.read("query")) or st.session_state.get("long query", "")
+    st.session_state["query box"] = asked
+    with st.form("search", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input("Query", key="query box", placeholder="loss of smell")
+        st.form_submit_button("Search", type="primary", on_click=lambda: ask(st.session_state["query box"]))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Examples", width="content")
+        for topic in list(topics)[:EXAMPLES]:
+            label = escape_markdown(shortened(topic.query, 40))
+            st.button(label, key=f"example {topic.id}", on_click=ask, args=(topic.query,), type="tertiary")
+    _earlier_queries(asked)
+    return asked
+
+
+def _earlier_queries(asked: str) -> None:
+    history: list[str] = st.session_state.setdefault("history", [])
+    earlier = [query for query in history if query != asked]
+    history[:] = [asked, *earlier][:REMEMBERED] if asked else earlier
+    if not earlier:
+        return
+    st.session_state["earlier query"] = None
+    st.selectbox(
+        "Earlier queries",
+        earlier,
+        key="earlier query",
+        placeholder=f"Earlier queries of this session ({len(earlier)})",
+        label_visibility="collapsed",
+        format_func=lambda query: shortened(query, 100),
+        on_change=lambda: ask(st.session_state["earlier query"]),
+    )
+
+
+def find_topic(query: str, topics: Iterable[Topic]) -> Topic | None:
+    """Return the topic whose question or query the text is, whatever its case and spaces."""
+
+    def folded(text: str) -> str:
+        return " ".join(text.casefold().split())
+
+    return next((t for t in topics if folded(query) in (folded(t.question), folded(t.query))), None)

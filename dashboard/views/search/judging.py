@@ -1,0 +1,111 @@
+"""Judgments made by hand on the Search page: kept for the session, by collection, topic and document."""
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from core.formats.qrels import Qrels, read_qrels, trec_qrels
+from core.formats.topics import Topic
+from dashboard.shared import data
+from dashboard.shared.escaping import escape_markdown
+from dashboard.shared.grades import grade_text
+from dashboard.shared.uploads import saved
+
+LONGEST_ID = 60
+MOST_GRADES = 5
+
+
+def topic_id(query: str, topic: Topic | None) -> str:
+    """Return the topic that a query's judgments are kept under: the collection's where it is one, else of its words.
+
+    The words make the same id again when the judgments are read back, so they find their query.
+    """
+    if topic:
+        return topic.id
+    words = "-".join(re.findall(r"\w+", query.casefold()))
+    if not words or len(words) > LONGEST_ID:
+        words = f"{words[:LONGEST_ID]}-{hashlib.sha256(query.casefold().encode()).hexdigest()[:8]}".lstrip("-")
+    return f"query-{words}"
+
+
+def judgments(collection: str) -> Qrels:
+    """Return the session's judgments for a collection; what is added to them stays."""
+    return st.session_state.setdefault("judgments", {}).setdefault(collection, {})
+
+
+def by_hand(collection: str, topic: str) -> dict[str, int]:
+    """Return the session's judgments for a topic, document -> grade."""
+    return judgments(collection).get(topic, {})
+
+
+def _judge(collection: str, topic: str, document: str, grade: int, pool: Sequence[str]) -> None:
+    judgments(collection).setdefault(topic, {})[document] = grade
+    _open(next((d for d in pool if d not in by_hand(collection, topic)), document))
+
+
+def _open(document: str) -> None:
+    st.session_state["judged document"] = document
+
+
+def draw(opened: data.Opened, topic: str, pool: Sequence[str]) -> None:
+    """Draw one document of the pool with a button a grade, without a word on which system found it.
+
+    Args:
+        pool: the documents to judge, in the order in which they are offered.
+    """
+    if not pool:
+        return
+    collection, content = opened.folder.name, data.content(opened)
+    documents, highest = content.documents, content.highest_grade
+    done = by_hand(collection, topic)
+    current: str = st.session_state.get("judged document", "")
+    if current not in pool:
+        current = next((d for d in pool if d not in done), pool[0])
+    place, document = pool.index(current), documents.get(current)
+    with st.container(border=True):
+        mine = f" · your judgment: {grade_text(done[current], highest)}" if current in done else ""
+        judged = sum(d in done for d in pool)
+        st.caption(f"Document {place + 1} of {len(pool)} that the systems found · {judged} judged by you{mine}")
+        title = (document.title or "(no title)") if document else f"document {current}"
+        st.markdown(f"**{escape_markdown(title)}**")
+        # Above the text, so that they stay where they are from one document to the next.
+        with st.container(horizontal=True):
+            for grade in range(min(highest, MOST_GRADES) + 1):
+                arguments = (collection, topic, current, grade, pool)
+                st.button(grade_text(grade, highest), key=f"grade {grade}", on_click=_judge, args=arguments)
+            previous, following = pool[max(place - 1, 0)], pool[min(place + 1, len(pool) - 1)]
+            st.button("Back", key="judge back", on_click=_open, args=(previous,), disabled=not place)
+            st.button("Skip", key="judge on", on_click=_open, args=(following,), disabled=place == len(pool) - 1)
+        if document:
+            st.text(document.text or "(no text)")
+
+
+def exchange(collection: str) -> None:
+    """Draw the export of the session's judgments as TREC qrels, and the way back.
+
+    Raises:
+        UserError: a file that was given is not qrels; the message names the line.
+    """
+    kept = judgments(collection)
+    count = sum(map(len, kept.values()))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        label, name = f"Judgments as TREC qrels ({count})", f"{collection}-by-hand.qrels"
+        st.download_button(label, trec_qrels(kept), name, "text/plain", disabled=not count)
+        with st.popover("Go on with exported ones"):
+            given = st.file_uploader("Exported judgments", key="qrels by hand")
+        st.button("Forget them", key="forget", on_click=kept.clear, disabled=not count)
+    st.caption(
+        "Kept until this page is closed or reloaded. A query that is no topic of the collection is named by its words, "
+        "so that a file that is read back finds its query again."
+    )
+    if given and st.session_state.get("qrels read") != given.file_id:
+        with tempfile.TemporaryDirectory() as folder:
+            read = read_qrels(saved(given.name, given.getvalue(), Path(folder)))
+        for topic, by_document in read.items():
+            kept.setdefault(topic, {}).update(by_document)
+        st.session_state["qrels read"] = given.file_id
+        st.rerun()

@@ -1,0 +1,78 @@
+"""What makes two lists of a topic differ: the parts of the difference by document, and where each document stands."""
+
+import streamlit as st
+
+from core.evaluation.ndcg_decomposition import total
+from dashboard.shared import state
+from dashboard.shared.charts import clicked
+from dashboard.shared.escaping import escape_markdown
+from dashboard.shared.export import picture_button
+from dashboard.shared.widgets import SIGNED
+from dashboard.views.topic import charts, tables
+from dashboard.views.topic.shown import Shown
+
+
+def difference(shown: Shown) -> None:
+    """Draw what each document adds to the difference of a and b."""
+    label_a, label_b = list(shown.labels.values())[:2]
+    k = shown.cutoff
+    parts = shown.parts()
+    table = tables.split_table(parts, shown.titles([part.document for part in parts]))
+    drawn = table[table["part"] != 0].reset_index(drop=True)
+    if drawn.empty:
+        st.info("No document gains or loses anything between the two lists.")
+    else:
+        open_clicked(charts.split_bars(drawn, label_a, label_b, k), "split", "What each document adds")
+    st.caption(
+        f"All parts add up to {total(parts):+.4f}, the difference in nDCG@{k} of {escape_markdown(label_a)} "
+        f"minus {escape_markdown(label_b)}. A document that is not relevant has no part of its own: it shows in the "
+        "others, which it moved down."
+    )
+    renamed = table.rename(columns={"rank a": f"rank in {label_a}", "rank b": f"rank in {label_b}"})
+    st.dataframe(
+        renamed,
+        hide_index=True,
+        placeholder="–",
+        column_config={"part": SIGNED},
+        alt="The parts of the difference by document",
+    )
+
+
+def open_clicked(figure: object, key: str, alt: str) -> None:
+    """Draw a chart whose marks are documents; a click on one asks why it is there."""
+    key = (
+        f"{key} {state.read('topic')} {state.read('a')} {state.read('b')} {state.read('more')} {state.read('document')}"
+    )
+
+    def ask_why() -> None:
+        document = clicked(st.session_state[key].selection.points)
+        if document:
+            state.write("document", document)
+            state.write("view", "why")
+
+    st.plotly_chart(figure, key=key, config=picture_button(key), on_select=ask_why, selection_mode="points", alt=alt)
+
+
+def positions(shown: Shown) -> None:
+    """Draw where each document stands in each list, and how much the lists overlap."""
+    depth = shown.depth
+    names = tables.shown_documents(shown.rankings, depth)
+    table = tables.positions(shown.rankings, names, shown.judgments)
+    titles = shown.titles(names)
+    table.insert(0, "title", [titles[name] for name in names])
+    highest = shown.content.highest_grade
+    figure = charts.position_lines(table, shown.labels, depth, highest)
+    open_clicked(figure, "positions", "Lines from list to list, one a document, at its rank")
+    st.caption(
+        f"Every document that is among the first {depth} of a list, and where it stands in the others: below the line "
+        "further down, “none” not in the run at all. A click on a mark explains the document."
+    )
+    with st.expander("Table of this chart"):
+        renamed = table.rename(columns=shown.labels)
+        st.dataframe(renamed, hide_index=True, placeholder="–", alt="Rank of each document in each list")
+    if len(shown.systems) < 2:
+        return
+    st.markdown("**Overlap of the lists**")
+    overlap = tables.overlaps(shown.rankings, depth).replace({"a": shown.labels, "b": shown.labels})
+    config = dict.fromkeys(["RBO", f"Jaccard@{depth}"], st.column_config.NumberColumn(format="%.3f"))
+    st.dataframe(overlap, hide_index=True, column_config=config, alt="Overlap of every two lists")

@@ -1,0 +1,112 @@
+"""Topic: one topic in full; the lists of 2 to 4 systems, and in several views what makes their difference."""
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.formats.runs import ranked
+from core.workspace.errors import UserError
+from dashboard.shared import data, glossary, results, state, widgets
+from dashboard.shared.escaping import escape_markdown, shortened
+from dashboard.shared.provenance import figures_origin
+from dashboard.views.topic import difference, lists, shown, why
+
+MOST = 4
+VIEWS = {
+    "lists": ("Lists", lists.lists),
+    "difference": ("Difference by document", difference.difference),
+    "positions": ("Positions and overlap", difference.positions),
+    "missed": ("Missed", lists.missed),
+    "why": ("Why this document", why.why),
+}
+
+
+def choose_systems(systems: list[str], columns: list[DeltaGenerator]) -> tuple[str, str, list[str]]:
+    """Draw the choice of systems; return a, b ("" where only one has run) and the others to show."""
+    baseline = widgets.first_baseline(opened, systems)
+    left, middle, right = columns
+    with left:
+        others = [system for system in systems if system != baseline]
+        a = state.choose("System a", systems, "a", others[0] if others else baseline, opened.labels)
+    rest = [system for system in systems if system != a]
+    if not rest:
+        return a, "", []
+    with middle:
+        b = state.choose("minus system b", rest, "b", baseline if baseline in rest else rest[0], opened.labels)
+    further = [system for system in rest if system != b]
+    if not further:
+        return a, b, []
+    key = "choice more"
+    wanted = state.read("more").split(",")
+    st.session_state[key] = [system for system in further if system in wanted][: MOST - 2]
+    if unknown := [name for name in wanted if name and name not in systems]:
+        st.warning(escape_markdown(f"Also show: {', '.join(unknown)} is not available here."))
+    with right:
+        more = st.multiselect(
+            "Also show",
+            further,
+            key=key,
+            format_func=opened.labels.__getitem__,
+            max_selections=MOST - 2,
+            placeholder="up to two more",
+            on_change=lambda: state.write("more", ",".join(st.session_state[key])),
+        )
+    return a, b, more
+
+
+def choose_topic(table: pd.DataFrame) -> str:
+    """Draw previous, next and the select box, in the order of the Topics page; return the open topic."""
+    names = list(table["topic"])
+    wanted = state.read("topic")
+    if wanted and wanted not in names:
+        st.warning(escape_markdown(f"Topic {wanted} is not among these topics; {names[0]} is shown in its place."))
+    place = names.index(wanted) if wanted in names else 0
+    texts = dict(zip(names, table["query"], strict=True))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        before, after = names[max(place - 1, 0)], names[min(place + 1, len(names) - 1)]
+        st.button("Previous", disabled=place == 0, on_click=state.write, args=("topic", before), shortcut="P")
+        last = place == len(names) - 1
+        st.button("Next", disabled=last, on_click=state.write, args=("topic", after), shortcut="N")
+        labels = {name: f"{name} · {shortened(texts[name], 80)}" for name in names}
+        return state.choose("Topic", names, "topic", names[0], labels, said=True)
+
+
+opened: data.Opened = st.session_state["opened"]
+content = data.content(opened)
+tidy = widgets.evaluated(opened)
+first_row = st.container()
+columns = st.columns([3, 3, 4, 3, 2])
+a, b, more = choose_systems(list(dict.fromkeys(tidy["system"])), columns[:3])
+with columns[3]:
+    measure = widgets.choose_measure(opened, tidy, state.read("measure"))
+with columns[4]:
+    depth = int(state.choose("Shown", ["10", "20", "50", "100"], "depth", "10"))
+table = shown.topic_order(opened, measure, a, b, state.read("kind"))
+if table.empty:
+    raise UserError(f"there is no topic of the kind {state.read('kind')} that both systems were evaluated on")
+with first_row:
+    topic = choose_topic(table)
+systems = [a, b, *more] if b else [a]
+runs = {system: results.run(opened, system) for system in systems}
+looked_at = shown.Shown(
+    opened,
+    content,
+    content.topics[topic],
+    measure,
+    systems,
+    {system: ranked(run.scores.get(topic, {})) for system, run in runs.items()},
+    depth,
+    set().union(*(run.left_out.get(topic, ()) for run in runs.values())),
+)
+shown.about(looked_at)
+views = {name: label for name, (label, _) in VIEWS.items() if b or name != "difference"}
+if b:
+    shown.sentence(looked_at)
+view = state.choose_view("View", views, "view")
+if view == "why":  # explained with the indexes that are there now, which may be others than those that made the runs
+    widgets.say_older(opened, widgets.answering(opened, [s for s in opened.profile.system if s.name in systems]))
+VIEWS[view][1](looked_at)
+figures_origin(opened, measure, systems)
+query_params = st.query_params.to_dict()
+st.page_link("views/topics/page.py", label="All topics", icon=":material/arrow_back:", query_params=query_params)
+glossary.explain_terms(glossary.NDCG, glossary.JUDGED, glossary.GRADES, glossary.PARTS, glossary.RBO, glossary.WORDS)

@@ -1,0 +1,121 @@
+"""What the Topic page looks at: one topic and some systems' lists; and what is said above the views."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+import streamlit as st
+
+from core.evaluation.ndcg_decomposition import Part, ideal_ranking, split_difference
+from core.formats.topics import Topic
+from core.retrieval.analyzer import Analyzer
+from core.retrieval.highlighting import term_finder
+from dashboard.shared import data, left_out, results, tables
+from dashboard.shared.escaping import escape_markdown, shortened
+from dashboard.shared.ranked_lists import Spans, grade_badge
+from dashboard.views.topic import tables as own
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the Topic page looks at: one topic, and the lists of 1 to 4 systems, a and b first."""
+
+    opened: data.Opened
+    content: data.Content
+    topic: Topic
+    measure: str
+    systems: list[str]
+    scores: Mapping[str, list[tuple[str, float]]]
+    """system -> (document, score), best first as trec_eval ranks."""
+    depth: int
+    held: Collection[str] = ()
+    """Documents that the lists' runs hold and that are left out."""
+
+    @cached_property
+    def rankings(self) -> dict[str, list[str]]:
+        """The documents of each list, best first."""
+        return {system: [document for document, _ in hits] for system, hits in self.scores.items()}
+
+    @cached_property
+    def judgments(self) -> Mapping[str, int]:
+        """The grades of the topic's judged documents."""
+        return self.content.qrels.get(self.topic.id, {})
+
+    @cached_property
+    def ideal(self) -> list[tuple[str, int]]:
+        """The relevant documents in the best order."""
+        return ideal_ranking(self.judgments)
+
+    @cached_property
+    def query(self) -> str:
+        """The text of the topic that was searched."""
+        return self.topic.text(self.opened.profile.collection.topic_field)
+
+    @cached_property
+    def analyzer(self) -> Analyzer:
+        """What makes tokens of texts; one of this page's own, for a stemmer is not for two threads at once."""
+        return Analyzer(self.opened.profile.analyzer)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The name that each system is shown by."""
+        return {system: self.opened.labels[system] for system in self.systems}
+
+    @property
+    def cutoff(self) -> int:
+        """The cut-off of the nDCG that is split by document."""
+        return own.split_cutoff(self.measure)
+
+    @cached_property
+    def spans(self) -> Spans:
+        """Finds the terms of the query in a text."""
+        return term_finder(self.analyzer, self.query)
+
+    def badge(self, document: str) -> str:
+        """Return the badge of a document's grade."""
+        return grade_badge(self.judgments.get(document), self.content.highest_grade)
+
+    def titles(self, documents: Sequence[str]) -> dict[str, str]:
+        """Return what each document is called."""
+        return own.titles_of(self.content.documents, documents)
+
+    def parts(self) -> list[Part]:
+        """Split the difference of a and b in nDCG by document."""
+        a, b = self.systems[:2]
+        return split_difference(self.rankings[a], self.rankings[b], self.judgments, self.cutoff)
+
+
+def about(shown: Shown) -> None:
+    """Draw the topic: query, question, narrative."""
+    topic = shown.topic
+    st.header(f"Topic {escape_markdown(topic.id)}: {escape_markdown(topic.query)}")
+    if topic.question != topic.query:
+        st.text(topic.question)
+    if topic.narrative:
+        st.text(topic.narrative)
+    kind = f"{topic.kind}; " if topic.kind else ""
+    st.caption(
+        escape_markdown(
+            f"{kind}{len(shown.ideal)} relevant documents among {len(shown.judgments)} judged; searched for: "
+            f"{shortened(shown.query, 200)}"
+        )
+    )
+    left_out.caption(shown.content, topic.id, shown.held)
+    if shown.opened.is_imported:
+        st.info("The texts are not here: this collection was made of imported runs. Documents are shown by their ids.")
+
+
+def sentence(shown: Shown) -> None:
+    """Say what changed from b to a."""
+    label_a, label_b = list(shown.labels.values())[:2]
+    parts = shown.parts()
+    titles = shown.titles([part.document for part in parts])
+    st.write(escape_markdown(own.change_sentence(parts, label_a, label_b, shown.cutoff, titles)))
+
+
+def topic_order(opened: data.Opened, measure: str, a: str, b: str, kind: str) -> pd.DataFrame:
+    """Return the topics in the order of the Topics page."""
+    values = results.values(opened, measure)
+    table = tables.differences(values[a], values.get(b), data.judged_topics(opened).topics)
+    return table[table["kind"] == kind] if kind else table

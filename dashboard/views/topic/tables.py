@@ -1,0 +1,136 @@
+"""The tables behind the Topic page, without Streamlit."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import pandas as pd
+
+from core.evaluation.ndcg_decomposition import CHANGES, Part, total
+from core.evaluation.rank_overlap import jaccard, rank_biased_overlap
+from core.formats.documents import Document
+from core.workspace.measure_names import parse_measure
+from dashboard.shared.escaping import shortened
+
+TITLE = 90
+
+Rankings = Mapping[str, Sequence[str]]
+"""system -> documents, best first, of one topic."""
+
+
+def document_title(document: Document | None, identity: str) -> str:
+    """Return what a document is called in a table: its title, else how its text begins, else its id."""
+    if document is None:
+        return identity
+    return shortened(document.title or document.text, TITLE) or identity
+
+
+def titles_of(documents: Mapping[str, Document], names: Sequence[str]) -> dict[str, str]:
+    """Return what each of the named documents is called; `documents` may lack some or all."""
+    return {name: document_title(documents.get(name), name) for name in names}
+
+
+def split_cutoff(measure: str) -> int:
+    """Return the cut-off of the nDCG that is split by document: the measure's own, else 10."""
+    parsed = parse_measure(measure)
+    return parsed.cutoff if parsed.name == "nDCG" else 10
+
+
+def change_sentence(parts: Sequence[Part], label_a: str, label_b: str, k: int, titles: Mapping[str, str]) -> str:
+    """Say in words what makes the difference of two systems' nDCG@k on a topic.
+
+    The document that is named first has a part with the sign of the difference. A larger part with the other sign is
+    named after it.
+
+    Args:
+        parts: from `split_difference`.
+    """
+    difference = total(parts)
+    if not any(part.value for part in parts):
+        same = all(part.change == "stayed" for part in parts)
+        reason = "they show the same documents in the same order" if same else "the changed documents gain nothing"
+        return f"{label_a} and {label_b} have the same nDCG@{k}: {reason}."
+    phrases = []
+    for change in CHANGES[:3]:
+        chosen = [part for part in parts if part.change == change]
+        relevant = sum((part.grade or 0) > 0 for part in chosen)
+        if chosen:
+            phrases.append(f"{len(chosen)} {change} ({relevant} relevant) {_signed(total(chosen))}")
+    counts = f"Of the documents in the first {k}: {', '.join(phrases)}."
+    if not difference:
+        return f"{label_a} and {label_b} have the same nDCG@{k}: gains and losses cancel out. {counts}"
+    first, largest = parts[0], max(parts, key=lambda part: abs(part.value))
+    sentences = [
+        f"From {label_b} to {label_a}, nDCG@{k} changes by {_signed(difference)}.",
+        counts,
+        f"Largest contribution to the change: {_contribution(first, titles)}.",
+    ]
+    if abs(largest.value) > abs(first.value):
+        sentences.append(f"Largest in the other direction: {_contribution(largest, titles)}.")
+    return " ".join(sentences)
+
+
+def _contribution(part: Part, titles: Mapping[str, str]) -> str:
+    ranks = f"from {_rank(part.rank_b)} to {_rank(part.rank_a)}"
+    return f"“{titles.get(part.document, part.document)}” (grade {part.grade}), {ranks}: {_signed(part.value)}"
+
+
+def _signed(value: float) -> str:
+    """Return a value with its sign and four decimals; one that these would show as 0 in another form."""
+    return f"{value:+.1e}" if 0 < abs(value) < 0.00005 else f"{value:+.4f}"
+
+
+def _rank(rank: int | None) -> str:
+    return "outside the run" if rank is None else f"rank {rank}"
+
+
+def split_table(parts: Sequence[Part], titles: Mapping[str, str]) -> pd.DataFrame:
+    """Return the parts of a difference: title, grade (empty if unjudged), change, rank a, rank b, part, document."""
+    rows = [(titles[p.document], p.grade, p.change, p.rank_a, p.rank_b, p.value, p.document) for p in parts]
+    table = pd.DataFrame(rows, columns=["title", "grade", "change", "rank a", "rank b", "part", "document"])
+    return table.astype({"grade": "Int64", "rank a": "Int64", "rank b": "Int64"})
+
+
+def positions(rankings: Rankings, documents: Sequence[str], judgments: Mapping[str, int]) -> pd.DataFrame:
+    """Return the rank of each document in each list, empty where a list does not hold it.
+
+    Columns: document, grade (empty where it is unjudged), then one a system.
+    """
+    table = pd.DataFrame({"document": list(documents), "grade": [judgments.get(name) for name in documents]})
+    for system, ranking in rankings.items():
+        ranks = {document: rank for rank, document in enumerate(ranking, 1)}
+        table[system] = pd.array([ranks.get(name) for name in documents], dtype="Int64")
+    return table.astype({"grade": "Int64"})
+
+
+def shown_documents(rankings: Rankings, depth: int) -> list[str]:
+    """Return the documents among the first `depth` of any list, in the order of the lists."""
+    return list(dict.fromkeys(document for ranking in rankings.values() for document in ranking[:depth]))
+
+
+def missed(rankings: Rankings, relevant: Sequence[tuple[str, int]], depth: int) -> pd.DataFrame:
+    """Return the relevant documents that at least one list does not have among its first `depth`, as `positions`."""
+    table = positions(rankings, [document for document, _ in relevant], dict(relevant))
+    beyond = table[list(rankings)].isna() | (table[list(rankings)] > depth)
+    return table[beyond.any(axis=1)].reset_index(drop=True)
+
+
+def missed_counts(table: pd.DataFrame, rankings: Rankings, depth: int) -> pd.DataFrame:
+    """Count the table of `missed` by system: missed, of them ranked later, of them not in the run; documents in it."""
+    rows = {}
+    for system, ranking in rankings.items():
+        later = int((table[system] > depth).sum())
+        never = int(table[system].isna().sum())
+        rows[system] = {"missed": later + never, "ranked later": later, "not in the run": never, "run": len(ranking)}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def overlaps(rankings: Rankings, depth: int) -> pd.DataFrame:
+    """Return how alike every two lists are.
+
+    Columns: a, b, RBO (of the whole lists), then Jaccard's coefficient and the shared documents of the first `depth`.
+    """
+    rows = [
+        (a, b, rank_biased_overlap(x, y), jaccard(x, y, depth), len(set(x[:depth]) & set(y[:depth])))
+        for (a, x), (b, y) in combinations(rankings.items(), 2)
+    ]
+    return pd.DataFrame(rows, columns=["a", "b", "RBO", f"Jaccard@{depth}", f"shared@{depth}"])

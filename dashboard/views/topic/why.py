@@ -1,0 +1,121 @@
+"""Why a document stands where it stands: what each system's score of it is made of. Systems are opened on demand."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+import pandas as pd
+import streamlit as st
+
+from core.formats.documents import Document
+from core.workspace.profile import SystemSettings
+from dashboard.shared import live, state
+from dashboard.shared.escaping import escape_markdown, show_error
+from dashboard.shared.ranked_lists import Hit, marked, ranked_list, shaded_words
+from dashboard.views.expansion import predicted_queries
+from dashboard.views.search import written_queries
+from dashboard.views.topic.shown import Shown
+from dashboard.views.topic.tables import shown_documents
+
+if TYPE_CHECKING:
+    from core.retrieval.systems import DenseSystem
+
+WORDS = 15
+
+
+def why(shown: Shown) -> None:
+    """Draw the choice of a document, and what each system's score of it is made of."""
+    names = shown_documents(shown.rankings, shown.depth)
+    names += [name for name, _ in shown.ideal if name not in set(names)]
+    if state.read("document") in shown.content.documents and state.read("document") not in names:
+        names.append(state.read("document"))
+    if not names:
+        st.info("No list holds a document for this topic.")
+        return
+    identity = state.choose("Document", names, "document", names[0], shown.titles(names))
+    document = shown.content.documents.get(identity)
+    st.html(ranked_list([Hit(identity, document, badge=shown.badge(identity))], shown.spans))
+    settings = {system.name: system for system in shown.opened.profile.system}
+    columns = dict(zip(shown.systems, st.columns(len(shown.systems)), strict=True))
+    for system, column in columns.items():
+        places = {name: (rank, score) for rank, (name, score) in enumerate(shown.scores[system], 1)}
+        rank, score = places.get(identity, (None, None))
+        column.markdown(f"**{escape_markdown(shown.labels[system])}**")
+        column.caption(f"rank {rank}, score {score:.4f}" if rank else "not in its run for this topic")
+    if document is None:
+        st.caption("The document's text is not here, so its scores cannot be explained.")
+        return
+    # BM25 first: a model takes seconds to load.
+    for system in sorted(shown.systems, key=lambda name: settings[name].kind):
+        with columns[system]:
+            try:
+                explanation(shown, settings[system], document)
+            except Exception as error:  # whatever befell one system, the others are explained
+                show_error(error)
+
+
+def explanation(shown: Shown, settings: SystemSettings, document: Document) -> None:
+    """Draw what one system's score of a document is made of.
+
+    Raises:
+        UserError: the system cannot be opened, or its model cannot be explained.
+    """
+    with st.spinner("explaining …"):
+        ready = live.open_system(shown.opened, settings)
+        with ready.lock:
+            if settings.kind == "dense":
+                shares = cast("DenseSystem", ready.system).explain_words(shown.query, document)
+            else:
+                shares = ready.system.explain(shown.query, document.id)
+    if settings.kind == "dense":
+        words(shown, shares)
+        return
+    own = set(shown.analyzer.tokens(document.full_text))
+    table = pd.DataFrame(shares, columns=["term", "weight"])
+    if settings.expanded:
+        table["in"] = ["text" if term in own else "predicted queries only" for term in table["term"]]
+    if table.empty:
+        st.caption("No term of the query is in the document.")
+    else:
+        draw_shares(table, "weight", f"Terms of the query that {document.id} has")
+    if settings.expanded:
+        predicted(shown, settings, document)
+
+
+def draw_shares(table: pd.DataFrame, column: str, alt: str, rest: Sequence[tuple[str, float]] = ()) -> None:
+    """Draw parts of a score with their sum; the rest is not drawn and only named."""
+    largest = float(table[column].max()) if len(table) else 0.0
+    bar = st.column_config.ProgressColumn(format="%.4f", min_value=0.0, max_value=largest if largest > 0 else 1.0)
+    st.dataframe(table, hide_index=True, column_config={column: bar}, alt=alt)
+    total = table[column].sum() + sum(value for _, value in rest)
+    more = " and ".join(f"{value:.4f} of {name}" for name, value in rest)
+    st.caption(f"They add up{f', with {more},' if more else ''} to {total:.4f}, the score.")
+
+
+def words(shown: Shown, shares: Sequence[tuple[str, float]]) -> None:
+    """Draw the words that carry a dense similarity: the heaviest in a table, all of them shaded in the text."""
+    rules = shown.analyzer
+    table = pd.DataFrame(shares, columns=["word", "share"])
+    of_content = [bool(rules.tokens(word)) for word in table["word"]]
+    table["word"] = table["word"].str.casefold()
+    grouped = table[of_content].groupby("word", sort=False)["share"].agg(["sum", "size"]).reset_index()
+    grouped = grouped.set_axis(["word", "share", "times"], axis=1).sort_values("share", ascending=False, kind="stable")
+    others = grouped.iloc[WORDS:]
+    signs = table[[not found for found in of_content]]
+    rest = [(f"{len(others)} more words", others["share"].sum()), ("stop words and signs", signs["share"].sum())]
+    alt = "Words of the document by their share of the similarity"
+    draw_shares(grouped.iloc[:WORDS], "share", alt, [part for part in rest if part[1]])
+    with st.expander("The words in their order"):
+        st.html(shaded_words(shares))
+        st.caption("The darker, the larger the share; dotted: below 0. Only what the model read is here.")
+
+
+def predicted(shown: Shown, settings: SystemSettings, document: Document) -> None:
+    """Draw the predicted queries that share a term with the query, their matches marked; all of them on demand."""
+    queries = dict.fromkeys(written_queries.searched(shown.opened, settings).get(document.id, []))
+    matching = [text for text in queries if shown.spans(text)]
+    st.caption(f"{len(matching)} of {len(queries)} predicted queries have a term of this query:")
+    if matching:
+        items = "".join(f"<li>{marked(text, shown.spans)}</li>" for text in matching)
+        st.html(f'<div class="rs-list"><ol>{items}</ol></div>')
+    with st.expander("All predicted queries"):
+        predicted_queries.panel(shown.opened, settings, document)

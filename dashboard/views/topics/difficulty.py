@@ -1,0 +1,45 @@
+"""All systems over all topics: which topics are hard, and whether the query's length tells."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.shared.widgets import FOUR, SIGNED
+from dashboard.views.topics import charts, tables
+from dashboard.views.topics.chosen import Chosen, chart, table_of
+
+
+def heat_map(chosen: Chosen, key: str) -> None:
+    """Draw topics x systems."""
+    table = hard_topics(chosen)
+    systems = {name: chosen.labels[name] for name in chosen.values}
+    figure = charts.heat_map(table, systems, chosen.measure)
+    chart(figure, key, f"{chosen.measure} of every topic and system; a click opens the topic")
+    shown = table[["topic", "query", *systems]].rename(columns=systems)
+    table_of(chosen, shown, "heat-map", dict.fromkeys(systems.values(), FOUR))
+
+
+def hard_topics(chosen: Chosen) -> pd.DataFrame:
+    """Return the table of `tables.difficulty` for what is looked at."""
+    content = chosen.content
+    return tables.difficulty(chosen.values, content.topics, content.qrels, chosen.topics)
+
+
+def difficulty(chosen: Chosen, key: str) -> None:
+    """Draw how hard each topic is for all systems."""
+    table = hard_topics(chosen)
+    chart(charts.difficulty_bars(table, chosen.measure), key, "Mean over systems of each topic, hardest first")
+    st.caption("Bar: the mean over systems. Line: from the lowest to the highest system. Left: hard for all.")
+    shown = table.drop(columns=list(chosen.values)).replace({"best": dict(chosen.labels)})
+    table_of(chosen, shown, "difficulty", dict.fromkeys(["mean", "lowest", "highest"], FOUR))
+
+
+def query_length(chosen: Chosen, key: str) -> None:
+    """Draw the difference against the number of words that were searched."""
+    field = chosen.opened.profile.collection.topic_field
+    table = tables.with_lengths(chosen.table, chosen.content.topics, field)
+    chart(charts.length_scatter(table, chosen.difference), key, "The difference against the words of the query")
+    found = tables.rank_correlation(table["words"], table["difference"])
+    if found:
+        st.write(f"Spearman's rank correlation of words and difference: {found[0]:+.2f} (p = {found[1]:.2g}).")
+    shown = table[["topic", "query", "words", "difference"]]
+    table_of(chosen, shown, "query-length", {"difference": SIGNED})

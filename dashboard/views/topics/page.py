@@ -1,0 +1,102 @@
+"""Topics: two systems compared topic by topic, in several views; a click on a mark opens the topic."""
+
+import pandas as pd
+import streamlit as st
+
+from core.evaluation.significance import compare
+from dashboard.shared import data, glossary, results, state, tables, widgets
+from dashboard.shared.escaping import escape_markdown, shortened
+from dashboard.shared.provenance import figures_origin
+from dashboard.views.topics import differences, difficulty
+from dashboard.views.topics.chosen import Chosen, open_topic
+from dashboard.views.topics.tables import MEDIAN, median_system
+
+TIES = {
+    "0": "exactly equal",
+    "0.001": "within 0.001",
+    "0.01": "within 0.01",
+    "0.05": "within 0.05",
+    "0.1": "within 0.1",
+}
+VIEWS = {
+    "differences": ("Differences", differences.differences),
+    "contrasts": ("Picked for you", differences.contrasts),
+    "heat": ("Heat map", difficulty.heat_map),
+    "difficulty": ("Difficulty", difficulty.difficulty),
+    "length": ("Query length", difficulty.query_length),
+    "kinds": ("Kinds", differences.kinds),
+}
+
+
+def choose(tidy: pd.DataFrame) -> tuple[Chosen, str]:
+    """Draw the choices above the chart; return what is looked at, and the chosen kind of topic."""
+    systems = list(dict.fromkeys(tidy["system"]))
+    labels = opened.labels | {MEDIAN: "median system"}
+    found = {topic.kind for topic in content.topics.values() if topic.kind}
+    left, middle, right, ties, *more = st.columns(5 if found else 4)
+    baseline = widgets.first_baseline(opened, systems)
+    with left:
+        others = [system for system in systems if system != baseline]
+        a = state.choose("System a", systems, "a", others[0] if others else baseline, labels)
+    b = ""
+    if len(systems) > 1:
+        rest = [system for system in systems if system != a] + [MEDIAN]
+        with middle:
+            b = state.choose("minus system b", rest, "b", baseline if baseline in rest else rest[0], labels)
+    with right:
+        measure = widgets.choose_measure(opened, tidy, state.read("measure"))
+    with ties:
+        tie = state.choose("A tie is", list(TIES), "tie", "0", TIES)
+    kind = ""
+    if found:
+        with more[0]:
+            kind = state.choose("Kind of topic", ["", *sorted(found)], "kind", "", {"": "all"})
+    values = results.values(opened, measure)
+    of_b = median_system(values) if b == MEDIAN else values.get(b)
+    table = tables.differences(values[a], of_b, content.topics)
+    table = table[table["kind"] == kind].reset_index(drop=True) if kind else table
+    return Chosen(opened, content, measure, values, a, b, float(tie), table, labels), kind
+
+
+def verdict(chosen: Chosen) -> str:
+    """Say how the two systems compare over these topics."""
+    label_a, label_b = chosen.labels[chosen.a], chosen.labels.get(chosen.b, "")
+    if not chosen.b:
+        return f"Only {label_a} has run: its own {chosen.measure} is drawn, there is nothing to compare with."
+    if len(chosen.topics) < 2:
+        return f"{len(chosen.topics)} topic: too few to compare systems."
+    by_topic = chosen.table.set_index("topic")
+    found = compare(by_topic["a"].to_dict(), by_topic["b"].to_dict(), chosen.tie)
+    return tables.verdict(label_a, label_b, chosen.measure, found)
+
+
+def choose_topic(chosen: Chosen) -> None:
+    """Draw the select box that opens a topic without a click on the chart."""
+    queries = dict(zip(chosen.table["topic"], chosen.table["query"], strict=True))
+    topic = st.selectbox(
+        "Open a topic",
+        chosen.topics,
+        index=None,
+        format_func=lambda name: f"{name} · {shortened(queries[name], 80)}",
+        placeholder="choose one, or click a mark of the chart",
+    )
+    if topic:
+        open_topic(topic)
+
+
+opened: data.Opened = st.session_state["opened"]
+content = data.judged_topics(opened)
+chosen, kind = choose(widgets.evaluated(opened))
+st.write(escape_markdown(verdict(chosen)))
+views = {name: label for name, (label, _) in VIEWS.items()}
+if not chosen.table["kind"].any():
+    del views["kinds"]
+if not chosen.b:
+    del views["contrasts"]
+view = state.choose_view("View", views, "chart")
+# A key of its own for each view: no click of an earlier one stays selected in it.
+key = " ".join([view, chosen.a, chosen.b, chosen.measure, kind, str(chosen.tie)])
+VIEWS[view][1](chosen, key)
+figures_origin(opened, measure=chosen.measure, systems=list(chosen.values))
+choose_topic(chosen)
+glossary.explain_terms(glossary.NDCG, glossary.JUDGED, glossary.MEDIAN, glossary.PARTS, glossary.RBO)

@@ -1,0 +1,46 @@
+"""Charts of a training and of its ablations: a table in, a Plotly figure out."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.shared.charts import BLUE, GREY, ORANGE, finish
+from dashboard.shared.escaping import escape_plotly
+
+
+def curves(history: pd.DataFrame, columns: list[str], title: str) -> go.Figure:
+    """Draw columns of a history over its steps: the first one blue, the second one orange with marks.
+
+    Args:
+        history: columns step and those named; NaN where nothing was measured.
+    """
+    figure = go.Figure()
+    for column, colour, mode in zip(columns, (BLUE, ORANGE), ("lines", "lines+markers"), strict=False):
+        rows = history.dropna(subset=[column])
+        figure.add_scatter(x=rows["step"], y=rows[column], name=column, mode=mode, line={"color": colour})
+    figure.update_xaxes(title="step")
+    figure.update_yaxes(title=title)
+    return finish(figure, 320)
+
+
+def gains(summary: pd.DataFrame, measure: str) -> go.Figure:
+    """Draw each variant's mean with its spread over seeds; a dashed line is the recipe's.
+
+    Args:
+        summary: index variant, the recipe first; columns measure and "<measure> spread".
+    """
+    names = [escape_plotly(name) for name in summary.index]
+    recipe = summary[measure].iloc[0]
+    figure = go.Figure(
+        go.Scatter(
+            x=summary[measure],
+            y=names,
+            mode="markers",
+            marker={"color": [GREY, *[BLUE] * (len(names) - 1)], "size": 11},
+            error_x={"array": summary[f"{measure} spread"], "color": GREY},
+            hovertemplate="%{y}: %{x:.4f}<extra></extra>",
+        )
+    )
+    figure.add_vline(x=recipe, line={"color": GREY, "dash": "dash"})
+    figure.update_yaxes(type="category", autorange="reversed")
+    figure.update_xaxes(title=f"{measure}, mean and spread over seeds")
+    return finish(figure, 90 + 34 * len(names))

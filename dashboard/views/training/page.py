@@ -1,0 +1,136 @@
+"""Training: how a fine-tuned model was trained, what that changed topic by topic, and what each choice is worth."""
+
+import pandas as pd
+import streamlit as st
+
+from core.evaluation.ablation_tables import read_ablations, summary
+from core.evaluation.freshness import changes_of
+from core.evaluation.significance import compare
+from core.training.histories import Training, read_training, trained_models
+from core.workspace import artifacts
+from core.workspace.artifacts import shown
+from core.workspace.errors import UserError
+from dashboard.shared import charts, data, export, results, state, tables, widgets
+from dashboard.shared.escaping import escape_markdown, show_error
+from dashboard.shared.provenance import figures_origin
+from dashboard.shared.widgets import FOUR
+from dashboard.views.training import charts as training_charts
+
+WORDS = """
+- **Pooling**: a bi-encoder makes one vector of a text, the mean of its tokens' vectors or that of the first, [CLS].
+- **In-batch cross-entropy**: each query of a batch must be nearer to its own passage than to the others' passages.
+- **Teacher**: a stronger system's scores are learned in place of a yes or no.
+- **Two towers**: queries and documents have an encoder each; with one tower they share it.
+- **Held-out** queries are never trained on: their loss says whether what is learned holds elsewhere.
+- **MRR@10**: the mean over queries of 1 / rank of the first relevant passage, 0 beyond rank 10.
+"""
+
+
+def choose_model() -> Training:
+    """Draw the choice among the trained models and return the chosen one.
+
+    Raises:
+        UserError: none left a history, or the chosen one's is damaged.
+    """
+    names = trained_models()
+    if not names:
+        raise UserError("no model was trained here with a history; train one with python -m core.finetune")
+    return read_training(state.choose("Model", names, "model", names[0]))
+
+
+def course() -> None:
+    """Draw the losses and the held-out MRR over the steps."""
+    manifest = training.manifest
+    facts, mrr = manifest.facts, manifest.facts.get("held_out_mrr@10", {})
+    st.write(
+        f"{facts.get('rows', 0):,} rows, {manifest.seconds / 60:.0f} minutes on "
+        f"{escape_markdown(str(facts.get('device')))}, "
+        f"finished {escape_markdown(manifest.finished)}. MRR@10 of {facts.get('held_out_queries', 0):,} held-out MS "
+        f"MARCO queries among {facts.get('held_out_passages', 0):,} passages: {mrr.get('before', 0):.4f} before, "
+        f"{mrr.get('after', 0):.4f} after."
+    )
+    name = training.folder.name
+    left, right = st.columns(2)
+    with left:
+        figure = training_charts.curves(training.history, ["loss", "held-out loss"], "loss")
+        export.chart(figure, f"{name}-loss", "Training loss and held-out loss over the steps")
+    with right:
+        figure = training_charts.curves(training.history, ["held-out MRR@10"], "held-out MRR@10")
+        export.chart(figure, f"{name}-mrr", "Held-out MRR at 10 over the steps")
+    with st.expander("The figures of these charts"):
+        st.dataframe(training.history, hide_index=True, placeholder="–", alt="Losses and held-out MRR for each step")
+    with st.expander("Settings of this model"):
+        rows = pd.DataFrame([(k, str(v)) for k, v in manifest.settings.items()], columns=["setting", "value"])
+        st.dataframe(rows, hide_index=True, alt="Settings of the training")
+
+
+def against_its_base() -> None:
+    """Draw which topics of the collection training won and lost."""
+    models = {system.model: system.name for system in opened.profile.system if system.kind == "dense"}
+    own, base = models.get(shown(training.folder)), models.get(str(training.manifest.settings.get("base")))
+    tidy = widgets.evaluated(opened)
+    measured = set(tidy["system"])
+    if own not in measured or base not in measured or own is None or base is None:
+        st.write("This collection has no runs of both this model and its base to compare.")
+        return
+    measure = widgets.choose_measure(opened, tidy)
+    values = results.values(opened, measure)
+    labels = opened.labels
+    st.write(escape_markdown(tables.verdict(labels[own], labels[base], measure, compare(values[own], values[base]))))
+    table = tables.differences(values[own], values[base], data.judged_topics(opened).topics)
+    figure = charts.difference_bars(table, labels[own], labels[base], measure, "")
+    name = f"{opened.folder.name}-{own}-{base}"
+    export.chart(figure, name, f"Difference of {measure} for each topic")
+    with st.expander("The figures of this chart"):
+        columns = {"a": FOUR, "b": FOUR, "difference": FOUR}
+        st.dataframe(table, hide_index=True, column_config=columns, alt="Difference for each topic")
+        about = f"{measure} by topic: a {labels[own]}, b {labels[base]}"
+        export.downloads(table.set_index("topic"), name, about)
+    figures_origin(opened, measure, [own, base])
+
+
+def ablations() -> None:
+    """Draw what each choice is worth, by the ablations on record."""
+    names = sorted(path.parent.name for path in (artifacts.ARTIFACTS / "ablations").glob("*/manifest.json"))
+    if not names:
+        st.write("No ablations are on record; run `python -m core.ablations --profile ablations`.")
+        return
+    left, right = st.columns(2)
+    with left:
+        base = state.choose("Base of the ablations", names, "base", names[0])
+    with right:
+        measure = state.choose("Figure", ["nDCG@10", "MRR@10"], "figure", "nDCG@10")
+    table, manifest = read_ablations(base)
+    means = summary(table)
+    collection, split = (manifest.settings["collection"][key] for key in ("name", "split"))
+    made_from = artifacts.ARTIFACTS / collection
+    if changed := changes_of(manifest, made_from, "ablations") if (made_from / "collection").is_dir() else []:
+        older = f"older than the {' and the '.join(changed)} of {collection}: these ablations"
+        show_error(UserError(f"{older}; make them anew with {manifest.command}"))
+    where = f"{collection}, split {split}"
+    figure = training_charts.gains(means, measure)
+    export.chart(figure, f"ablations-{base}-{measure}", f"Mean {measure} of each variant with its spread")
+    figures = [name for name in means if name not in ("seeds", "rows", "seconds")]
+    st.dataframe(means, column_config=dict.fromkeys(figures, FOUR), placeholder="–", alt="Ablations, one row a variant")
+    export.downloads(means, f"ablations-{base}", f"What each setting is worth, on {where}")
+    st.caption(
+        f"One setting changed at a time. nDCG@10 on {escape_markdown(where)}; MRR@10 on held-out MS MARCO queries. "
+        f"Spread: standard deviation over seeds. Made by `{manifest.command}`."
+    )
+
+
+opened: data.Opened = st.session_state["opened"]
+st.markdown("How a bi-encoder was fine-tuned, and whether that helped.")
+try:
+    training = choose_model()
+    course()
+    st.header(f"Won and lost against its base on {escape_markdown(opened.folder.name)}")
+    against_its_base()
+except UserError as error:
+    show_error(error)
+st.header("What each choice is worth")
+try:
+    ablations()
+except UserError as error:
+    show_error(error)
+st.markdown(WORDS)
