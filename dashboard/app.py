@@ -17,6 +17,7 @@ from dashboard.shared.ranked_lists import STYLE  # noqa: E402
 
 VIEWS = Path(__file__).resolve().parent / "views"
 
+# The name of each page, in its address and of its folder in views, its title and its icon.
 PAGES = (
     ("overview", "Overview", ":material/leaderboard:"),
     ("topics", "Topics", ":material/difference:"),
@@ -30,7 +31,6 @@ PAGES = (
     ("artifacts", "Artifacts", ":material/inventory_2:"),
     ("report", "Report", ":material/description:"),
 )
-"""The name of each page in its address and of its folder in views, its title and its icon."""
 
 
 def choose_collection() -> data.Opened:
