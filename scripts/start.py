@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import errno
 import http.client
+import importlib.util
 import json
 import os
 import signal
@@ -55,12 +56,17 @@ def main() -> None:
     end_by_signals()
     try:
         with alone(LOCK, "another start is preparing the dashboard"):
-            python = ensure(ROOT / "requirements.txt")
+            python = Path(sys.executable) if is_installed() else ensure(ROOT / "requirements.txt")
             make_sample(python, environment)
         sys.exit(serve(python, environment, options.port, open_browser=not options.no_browser))
     except Ended as ended:
         print("\nEnded.")
         sys.exit(0 if ended.args[0] == signal.SIGINT else 128 + ended.args[0])
+
+
+def is_installed() -> bool:
+    """Return whether this interpreter has RankScope (`pip install -e .`), so that it needs no other environment."""
+    return all(importlib.util.find_spec(name) for name in ("core", "streamlit"))
 
 
 def end_by_signals() -> None:
