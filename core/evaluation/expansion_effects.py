@@ -3,9 +3,13 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import pandas as pd
+
+from core.evaluation.grades import grade_text
 from core.formats.documents import Document
 from core.formats.qrels import Qrels
 from core.formats.runs import Scores, ranked
+from core.formats.topics import Topic
 from core.retrieval.analyzer import Analyzer
 
 
@@ -96,3 +100,42 @@ def new_terms(analyzer: Analyzer, document: Document, queries: Iterable[str]) ->
         for token in {token for token, _, _ in spans} - known:
             counts[token] = counts.get(token, 0) + 1
     return sorted(((spelled[token], count) for token, count in counts.items()), key=lambda pair: (-pair[1], pair[0]))
+
+
+def topics_table(
+    measured: list[Effect], gained: Mapping[str, float], measure: str, topics: Mapping[str, Topic]
+) -> pd.DataFrame:
+    """Return one row a topic, the largest gain first.
+
+    Args:
+        gained: what each topic gained by the measure; topics without are left out.
+    """
+    rows = [
+        {
+            "topic": effect.topic,
+            "query": topics[effect.topic].query if effect.topic in topics else "",
+            f"{measure} gained": gained[effect.topic],
+            "relevant in": effect.relevant_in,
+            "relevant out": effect.relevant_out,
+            "not relevant in": effect.not_relevant_in,
+            "not relevant out": effect.not_relevant_out,
+            "unjudged in": effect.unjudged_in,
+            "unjudged out": effect.unjudged_out,
+        }
+        for effect in measured
+        if effect.topic in gained
+    ]
+    return pd.DataFrame(rows).sort_values(f"{measure} gained", ascending=False, kind="stable", ignore_index=True)
+
+
+def moves_table(found: list[Move], documents: Mapping[str, Document], highest_grade: int) -> pd.DataFrame:
+    """Return one row a document that moved: its ranks, grade and title."""
+    return pd.DataFrame(
+        {
+            "document": [move.document for move in found],
+            "without": [move.before for move in found],
+            "with": [move.after for move in found],
+            "grade": [grade_text(move.grade, highest_grade) for move in found],
+            "title": [documents[m.document].title if m.document in documents else "" for m in found],
+        }
+    ).astype({"without": "Int64", "with": "Int64"})

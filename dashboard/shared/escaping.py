@@ -10,6 +10,7 @@ import re
 
 import streamlit as st
 
+from core.evaluation.table_formats import shortened as shortened
 from core.workspace.errors import UserError, in_words
 
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
@@ -40,14 +41,6 @@ def error_markdown(message: str) -> str:
 def escape_plotly(text: str) -> str:
     """Return text that Plotly, which reads a few HTML tags, shows literally."""
     return html.escape(text, quote=False)
-
-
-def shortened(text: str, length: int) -> str:
-    """Return the text on one line, cut at a word with "…" where it is longer."""
-    one_line = " ".join(text.split())
-    if len(one_line) <= length:
-        return one_line
-    return one_line[:length].rsplit(" ", 1)[0] + " …"
 
 
 def show_error(error: Exception) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from core.evaluation.grades import grade_text, grade_words
 from core.formats.documents import Document
 from dashboard.shared.escaping import shortened
-from dashboard.shared.grades import grade_text, grade_words
 
 Spans = Callable[[str], Sequence[tuple[int, int]]]
 """Takes a text, returns the (begin, end) of what is marked in it, ascending and apart."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import comparison_tables
 from core.evaluation.freshness import Evaluation, evaluation, excluded_digest
 from core.evaluation.measures import PerTopic, evaluate
 from core.evaluation.stored_measures import AGREEMENT_FILE, MEASURES_FILE, read_table, tidy
@@ -22,7 +23,7 @@ from core.workspace.artifacts import (
     read_whole,
 )
 from core.workspace.errors import UserError, in_words
-from dashboard.shared import data, tables
+from dashboard.shared import data
 
 DIGITS = 64
 """Of a SHA-256."""
@@ -118,7 +119,7 @@ def _values(opened: data.Opened, measure: str, now: Evaluation) -> dict[str, dic
 
 @st.cache_data(max_entries=100, show_spinner=False)
 def _stored(folder: Path, measure: str, digest: str) -> dict[str, dict[str, float]]:
-    return tables.per_topic(_table(folder, MEASURES_FILE, digest), measure)
+    return comparison_tables.per_topic(_table(folder, MEASURES_FILE, digest), measure)
 
 
 @st.cache_data(max_entries=400, show_spinner=False)

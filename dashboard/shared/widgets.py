@@ -6,12 +6,13 @@ from contextlib import suppress
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import comparison_tables
 from core.evaluation.freshness import changes
 from core.workspace.artifacts import failure_of, rebuild_command
 from core.workspace.errors import UserError
 from core.workspace.measure_names import measure_name, parse_measure
 from core.workspace.profile import SystemSettings
-from dashboard.shared import data, live, results, state, tables
+from dashboard.shared import data, live, results, state
 from dashboard.shared.escaping import escape_markdown, shortened, show_error
 
 TOPIC_PAGE = "views/topic/page.py"
@@ -105,7 +106,7 @@ def first_baseline(opened: data.Opened, systems: Sequence[str]) -> str:
 
 def choose_measure(opened: data.Opened, tidy: pd.DataFrame, also: str = "") -> str:
     """Draw the choice among the measures that were evaluated, and one more where `also` names one."""
-    measures = tables.evaluated_measures(tidy, opened.profile.measures)
+    measures = comparison_tables.evaluated_measures(tidy, opened.profile.measures)
     with suppress(UserError):
         wanted = parse_measure(also)
         measures = list(dict.fromkeys([*measures, measure_name(wanted.name, wanted.cutoff, wanted.relevance)]))

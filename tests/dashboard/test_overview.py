@@ -13,6 +13,7 @@ from made_up import QRELS, Open, warnings
 from streamlit.testing.v1 import AppTest
 
 from core.evaluate import evaluate_systems
+from core.evaluation import comparison_tables, table_formats
 from core.evaluation.measures import mean
 from core.evaluation.published import Published
 from core.evaluation.significance import compare
@@ -21,9 +22,9 @@ from core.import_runs import import_runs
 from core.significance import main
 from core.workspace.artifacts import file_digest, read_manifest, writing
 from core.workspace.timing import OLDER_TIMING
-from dashboard.shared import data, export, results
+from dashboard.shared import data, results
 from dashboard.shared.provenance import command as command_for
-from dashboard.views.overview import charts, tables
+from dashboard.views.overview import charts
 
 SECTIONS = "conclusion,curve,unjudged,cost,checks"
 A = {"1": 0.5, "2": 0.25, "3": 0.0}
@@ -206,7 +207,7 @@ def test_published_figures_are_rows_of_context(open_page: Open, made_up: Path, m
         table = app.dataframe[0].value
         assert table.index[-1] == "published: SPLADE++"
         assert float(table["nDCG@10"].iloc[-1]) == 0.7109
-        assert table["AP"].isna().iloc[-1] or table["AP"].iloc[-1] == export.MISSING
+        assert table["AP"].isna().iloc[-1] or table["AP"].iloc[-1] == table_formats.MISSING
         assert "published: SPLADE++" not in frame(app, "difference", "detectable").index
         assert "SPLADE++: Anserini" in texts(app)
 
@@ -215,21 +216,21 @@ def test_published_figures_are_rows_of_context(open_page: Open, made_up: Path, m
 
 
 def test_the_comparison_table_holds_what_the_comparison_found() -> None:
-    table, found = tables.against_baseline({"a": A, "b": B}, "b")
+    table, found = comparison_tables.against_baseline({"a": A, "b": B}, "b")
     expected = compare(A, B)
     assert found == {"a": expected}
     assert table.loc["a", "difference"] == expected.difference
     assert table.loc["a", "Holm t-test"] == pytest.approx(expected.p_t_test), "one comparison needs no correction"
     assert table.loc["b"].isna()["difference":].all()
-    readable = tables.readable(table)
+    readable = comparison_tables.readable(table)
     assert readable.loc["a", "wins/ties/losses"] == "1/1/1"
-    assert readable.loc["b", "wins/ties/losses"] == export.MISSING
+    assert readable.loc["b", "wins/ties/losses"] == table_formats.MISSING
 
 
 def test_letters_stand_at_what_is_significantly_better() -> None:
     low = {str(i): i / 100 for i in range(12)}
     high = {topic: value + 0.5 + i / 1000 for i, (topic, value) in enumerate(low.items())}
-    table = tables.with_letters({"AP": {"low": low, "high": high, "again": dict(high)}}, "randomisation")
+    table = comparison_tables.with_letters({"AP": {"low": low, "high": high, "again": dict(high)}}, "randomisation")
     assert list(table["letter"]) == ["a", "b", "c"]
     assert list(table["AP"]) == ["0.0550", "0.5605ᵃ", "0.5605ᵃ"]
 
@@ -241,7 +242,7 @@ def many_systems(count: int) -> dict[str, dict[str, float]]:
 
 @pytest.mark.parametrize("count", [25, 26, 33])
 def test_more_systems_than_letters_are_counted(count: int) -> None:
-    table = tables.with_letters({"AP": many_systems(count)}, "t-test")
+    table = comparison_tables.with_letters({"AP": many_systems(count)}, "t-test")
     assert ("letter" in table) == (count <= 25)
     if count > 25:
         assert [int(cell.split("(")[1].rstrip(")")) for cell in table["AP"]] == list(range(count))
@@ -259,7 +260,7 @@ def test_the_caption_says_what_stands_in_the_cells(
     shown = texts(open_page("overview", cells="letters"))
     assert "A superscript letter" in shown
     assert "With 3 topics no p of the randomisation test is below 0.25" in shown
-    monkeypatch.setattr("dashboard.views.overview.tables.LETTERS", "a")
+    monkeypatch.setattr("core.evaluation.comparison_tables.LETTERS", "a")
     app = open_page("overview", cells="letters")
     assert "letter" not in texts(app).lower().split("p:")[0].replace("letters", "")
     assert "In brackets: how many of the 1 other systems it is significantly better than (paired t-test" in texts(app)
@@ -269,8 +270,8 @@ def test_the_caption_says_what_stands_in_the_cells(
 
 def test_many_comparisons_are_said_in_one_sentence() -> None:
     values = many_systems(33) | {"copy": many_systems(33)["s20"]}
-    table, found = tables.against_baseline(values, "s20")
-    said = tables.summary("s20", "AP", table, found)
+    table, found = comparison_tables.against_baseline(values, "s20")
+    said = comparison_tables.summary_sentence("s20", "AP", table, found)
     assert (
         "Of 33 systems, 12 are significantly better than s20 by AP, 20 significantly worse, 1 not significantly" in said
     )
@@ -279,28 +280,31 @@ def test_many_comparisons_are_said_in_one_sentence() -> None:
 def test_what_has_no_variance_is_said_in_words_and_left_empty_in_tables() -> None:
     values = {"low": {"1": 0.1, "2": 0.6, "3": 0.2}, "high": {"1": 0.4, "2": 0.9, "3": 0.5}}
     values["same"] = dict(values["low"])
-    table, found = tables.against_baseline(values, "low")
-    readable = tables.readable(table)
+    table, found = comparison_tables.against_baseline(values, "low")
+    readable = comparison_tables.readable(table)
     assert readable.loc["high", "p randomisation (Holm)"] == "0.25 (0.5)"
     for column in ("95 % of difference", "detectable", "p t-test (Holm)"):
-        assert readable.loc["high", column] == export.MISSING
+        assert readable.loc["high", column] == table_formats.MISSING
     assert table.loc[["high", "same"], ["p t-test", "difference low", "detectable"]].isna().all(axis=None)
-    said = tables.verdict("H", "L", "AP", found["high"], 0.5)
+    said = comparison_tables.baseline_sentence("H", "L", "AP", found["high"], 0.5)
     assert said == (
         "H against L: +0.3000 AP on each of the 3 topics: without variance there is no t-test and no interval, not "
         "significant (randomisation test: p = 0.25, Holm-adjusted 0.5)."
     )
-    assert tables.verdict("S", "L", "AP", found["same"], 1) == "S and L have the same AP on all 3 topics."
+    assert (
+        comparison_tables.baseline_sentence("S", "L", "AP", found["same"], 1)
+        == "S and L have the same AP on all 3 topics."
+    )
     assert not re.search("nan|None|power|detectable", said)
     constant = {"none": {"1": 0.0, "2": 0.0}, "some": {"1": 0.5, "2": 0.25}}
-    assert tables.with_intervals({"AP": constant}).loc["none", "AP"] == "0.0000 (–)"
+    assert comparison_tables.with_intervals({"AP": constant}).loc["none", "AP"] == "0.0000 (–)"
 
 
 def test_tests_that_disagree_are_said_to() -> None:
     # scipy 1.16: ttest_rel 0.0575; permutation_test over all 2 ** 8 signs 0.0469
     a = dict(zip("12345678", [0.2, 0.1, 0.3, 0.05, 0.0, 0.1, 0.9, 0.02], strict=True))
     found = compare(a, dict.fromkeys(a, 0.0))
-    said = tables.verdict("A", "B", "AP", found, found.p_randomisation)
+    said = comparison_tables.baseline_sentence("A", "B", "AP", found, found.p_randomisation)
     assert ("the t-test, which the interval goes with" in said) == (
         (found.p_t_test < 0.05) != (found.p_randomisation < 0.05)
     )
@@ -326,10 +330,10 @@ def test_one_topic_or_two_leave_the_page_standing(open_page: Open, made_up: Path
 
 def test_the_verdict_says_significant_only_when_it_is() -> None:
     found = compare({str(i): 0.5 + i / 100 for i in range(20)}, {str(i): 0.1 for i in range(20)})
-    assert "is significantly better than" in tables.verdict("A", "B", "AP", found, 0.01)
-    assert "not significant" in tables.verdict("A", "B", "AP", found, 0.06)
+    assert "is significantly better than" in comparison_tables.baseline_sentence("A", "B", "AP", found, 0.01)
+    assert "not significant" in comparison_tables.baseline_sentence("A", "B", "AP", found, 0.06)
     worse = compare({str(i): 0.1 for i in range(20)}, {str(i): 0.5 + i / 100 for i in range(20)})
-    assert "is significantly worse than" in tables.verdict("A", "B", "AP", worse, 0.01)
+    assert "is significantly worse than" in comparison_tables.baseline_sentence("A", "B", "AP", worse, 0.01)
 
 
 # Exports
@@ -342,7 +346,7 @@ HOSTILE = pd.DataFrame(
 
 
 def test_latex_is_booktabs_and_escapes_what_is_foreign() -> None:
-    text = export.latex(HOSTILE, "a_b & \\input{x}")
+    text = table_formats.latex(HOSTILE, "a_b & \\input{x}")
     for part in ("\\toprule", "\\midrule", "\\bottomrule", "\\begin{tabular}{lrr}", "% \\usepackage{booktabs}"):
         assert part in text
     assert (
@@ -354,7 +358,7 @@ def test_latex_is_booktabs_and_escapes_what_is_foreign() -> None:
 
 
 def test_markdown_keeps_its_columns_whatever_the_names() -> None:
-    lines = export.markdown(HOSTILE).splitlines()
+    lines = table_formats.markdown(HOSTILE).splitlines()
     assert lines[0] == "| system | nDCG@10 | 95 % of difference |"
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 4 for line in lines)
     assert len(lines) == 4

@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 
+from core.evaluation import comparison_tables, topic_tables
+from core.evaluation.grades import grade_text
 from core.formats.topics import Topic
-from dashboard.shared import charts, tables
-from dashboard.shared.grades import grade_text
+from dashboard.shared import charts
 from dashboard.shared.ranked_lists import matched_terms
 
 TOPICS = {
@@ -20,25 +21,25 @@ TIDY = pd.DataFrame(
 
 def test_judged_stands_beside_its_ndcg() -> None:
     measures = ["nDCG@10", "nDCG@20", "P@10", "Judged@10", "Judged@20"]
-    assert tables.measure_order(measures) == ["nDCG@10", "Judged@10", "nDCG@20", "Judged@20", "P@10"]
-    assert tables.measure_order(["AP", "Judged@10"]) == ["AP", "Judged@10"]
+    assert comparison_tables.measure_order(measures) == ["nDCG@10", "Judged@10", "nDCG@20", "Judged@20", "P@10"]
+    assert comparison_tables.measure_order(["AP", "Judged@10"]) == ["AP", "Judged@10"]
 
 
 def test_differences_pair_by_topic_whatever_the_order() -> None:
-    values = tables.per_topic(TIDY, "AP")
-    table = tables.differences(values["a"], values["b"], TOPICS)
+    values = comparison_tables.per_topic(TIDY, "AP")
+    table = topic_tables.differences(values["a"], values["b"], TOPICS)
     assert list(table["topic"]) == ["1", "3", "2"]
     assert list(table["difference"]) == [0.375, 0.0, -0.25]
 
 
 def test_kinds_count_topics_once() -> None:
-    table = tables.by_kind(tables.per_topic(TIDY, "AP"), TOPICS)
+    table = topic_tables.means_by_type(comparison_tables.per_topic(TIDY, "AP"), TOPICS)
     assert table.loc["x"].to_dict() == {"topics": 2, "a": 0.375, "b": 0.3125}
-    assert tables.by_kind(tables.per_topic(TIDY, "AP"), {}).empty
+    assert topic_tables.means_by_type(comparison_tables.per_topic(TIDY, "AP"), {}).empty
 
 
 def test_difference_bars_set_signs_apart_by_colour_and_pattern() -> None:
-    table = tables.differences(A, B, TOPICS)
+    table = topic_tables.differences(A, B, TOPICS)
     figure = charts.difference_bars(table, "<b>A</b>", "B", "AP", "2")
     better, worse, tie = figure.data
     assert (list(better.customdata), list(worse.customdata), list(tie.customdata)) == (["1"], ["2"], ["3"])

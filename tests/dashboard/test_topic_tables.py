@@ -9,16 +9,15 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.evaluation import grades, rank_tables, topic_tables
 from core.evaluation.ndcg_decomposition import split_difference
 from core.formats.documents import Document
 from core.formats.topics import Topic
 from core.workspace.artifacts import ROOT
 from core.workspace.profile import tomllib
-from dashboard.shared import charts, grades, ranked_lists, tables
+from dashboard.shared import charts, ranked_lists
 from dashboard.views.topic import charts as topic_charts
-from dashboard.views.topic import tables as topic_tables
 from dashboard.views.topics import charts as topics_charts
-from dashboard.views.topics import tables as topics_tables
 
 VALUES = {
     "a": {"1": 0.5, "2": 0.25, "3": 0.0},
@@ -32,19 +31,19 @@ JUDGMENTS = {"d": 2, "g": 1, "x": 1, "f": 0}
 
 
 def test_the_median_is_over_the_systems_that_have_the_topic() -> None:
-    assert topics_tables.median_system(VALUES) == {"1": 0.3, "2": 0.3, "3": 0.025}
+    assert topic_tables.median_system(VALUES) == {"1": 0.3, "2": 0.3, "3": 0.025}
 
 
 def test_wins_ties_and_losses_pair_by_topic_and_heed_the_threshold() -> None:
-    exact = topics_tables.tallies(VALUES, "b", ["1", "2", "3"], 0.0)
+    exact = topic_tables.tallies(VALUES, "b", ["1", "2", "3"], 0.0)
     assert exact.loc["a"].to_list() == [3, pytest.approx(0.075 / 3), 1, 0, 2]
     assert exact.loc["c"].to_list() == [2, pytest.approx(-0.025 / 2), 1, 0, 1], "a topic that c lacks is not counted"
-    assert topics_tables.tallies(VALUES, "b", ["1", "2", "3"], 0.05).loc["a", "wins":].to_list() == [1, 1, 1]
-    assert topics_tables.tallies(VALUES, "b", ["3"], 0.0).index.to_list() == ["a"]
+    assert topic_tables.tallies(VALUES, "b", ["1", "2", "3"], 0.05).loc["a", "wins":].to_list() == [1, 1, 1]
+    assert topic_tables.tallies(VALUES, "b", ["3"], 0.0).index.to_list() == ["a"]
 
 
 def test_the_hardest_topic_is_first() -> None:
-    table = topics_tables.difficulty(VALUES, TOPICS, QRELS, ["1", "2", "3"])
+    table = topic_tables.difficulty(VALUES, TOPICS, QRELS, ["1", "2", "3"])
     assert list(table["topic"]) == ["3", "1", "2"]
     assert table.iloc[1][["lowest", "highest", "best", "relevant", "judged"]].to_list() == [0.125, 0.5, "a", 1, 2]
     assert table["mean"].iloc[0] == pytest.approx(0.025)
@@ -52,49 +51,49 @@ def test_the_hardest_topic_is_first() -> None:
 
 
 def test_words_of_the_searched_field_are_counted() -> None:
-    table = tables.differences(VALUES["a"], VALUES["b"], TOPICS)
-    by_question = topics_tables.with_lengths(table, TOPICS, "question")
+    table = topic_tables.differences(VALUES["a"], VALUES["b"], TOPICS)
+    by_question = topic_tables.with_lengths(table, TOPICS, "question")
     assert dict(zip(by_question["topic"], by_question["words"], strict=True)) == {"1": 6, "2": 7, "3": 8}
-    assert set(topics_tables.with_lengths(table, TOPICS, "query")["words"]) == {2}
+    assert set(topic_tables.with_lengths(table, TOPICS, "query")["words"]) == {2}
 
 
 def test_rank_correlation_by_hand() -> None:
     rising, falling = pd.Series([1, 2, 3, 4]), pd.Series([9, 7, 5, 1])
-    found = topics_tables.rank_correlation(rising, falling)
+    found = topic_tables.rank_correlation(rising, falling)
     assert found
     assert found[0] == pytest.approx(-1)
-    swapped = topics_tables.rank_correlation(rising, pd.Series([1, 2, 4, 3]))
+    swapped = topic_tables.rank_correlation(rising, pd.Series([1, 2, 4, 3]))
     assert swapped
     assert swapped[0] == pytest.approx(1 - 6 * 2 / (4 * 15))
-    assert topics_tables.rank_correlation(rising, pd.Series([1, 1, 1, 1])) is None
+    assert topic_tables.rank_correlation(rising, pd.Series([1, 1, 1, 1])) is None
 
 
 def test_contrasts_are_the_ends_and_ties_with_other_documents() -> None:
     rows = [("1", 0.4), ("2", 0.2), ("3", 0.01), ("4", 0.0), ("5", 0.0), ("6", -0.3), ("7", -0.5)]
     table = pd.DataFrame(rows, columns=["topic", "difference"])
     overlaps = {"3": 0.2, "4": 1.0, "5": 0.1}
-    picked = topics_tables.contrasts(table, overlaps, 0.05, 2)
+    picked = topic_tables.contrasts(table, overlaps, 0.05, 2)
     assert picked == {"a": ["1", "2"], "b": ["7", "6"], "apart": ["5", "3"]}
 
 
 def test_positions_and_what_is_missed() -> None:
-    names = topic_tables.shown_documents(RANKINGS, 2)
+    names = rank_tables.shown_documents(RANKINGS, 2)
     assert names == ["d", "e", "f", "h"]
-    table = topic_tables.positions(RANKINGS, names, JUDGMENTS).set_index("document")
+    table = rank_tables.positions(RANKINGS, names, JUDGMENTS).set_index("document")
     assert table.loc["d", ["grade", "a", "b"]].to_list() == [2, 1, 3]
     assert pd.isna(table.loc["h", "a"])
     assert pd.isna(table.loc["h", "grade"]), "unjudged is no grade"
     relevant = [("d", 2), ("x", 1), ("g", 1)]
-    missed = topic_tables.missed(RANKINGS, relevant, 2)
+    missed = rank_tables.missed(RANKINGS, relevant, 2)
     assert list(missed["document"]) == ["d", "x", "g"], "b has d at rank 3 only"
-    assert topic_tables.missed(RANKINGS, relevant, 3)["document"].to_list() == ["x", "g"]
-    counts = topic_tables.missed_counts(missed, RANKINGS, 2)
+    assert rank_tables.missed(RANKINGS, relevant, 3)["document"].to_list() == ["x", "g"]
+    counts = rank_tables.missed_counts(missed, RANKINGS, 2)
     assert counts.loc["a"].to_dict() == {"missed": 2, "ranked later": 1, "not in the run": 1, "run": 4}
     assert counts.loc["b"].to_dict() == {"missed": 3, "ranked later": 1, "not in the run": 2, "run": 3}
 
 
 def test_overlap_of_every_two_lists() -> None:
-    table = topic_tables.overlaps(RANKINGS | {"c": ["f", "h", "d"]}, 3)
+    table = rank_tables.overlaps(RANKINGS | {"c": ["f", "h", "d"]}, 3)
     assert list(zip(table["a"], table["b"], strict=True)) == [("a", "b"), ("a", "c"), ("b", "c")]
     assert table["Jaccard@3"].to_list() == pytest.approx([2 / 4, 2 / 4, 1])
     assert table["shared@3"].to_list() == [2, 2, 3]
@@ -103,14 +102,14 @@ def test_overlap_of_every_two_lists() -> None:
 
 def test_the_sentence_says_what_changed() -> None:
     parts = split_difference(RANKINGS["a"], RANKINGS["b"], JUDGMENTS, 2)
-    said = topic_tables.change_sentence(parts, "A", "B", 2, {"d": "The *title*"})
+    said = rank_tables.change_sentence(parts, "A", "B", 2, {"d": "The *title*"})
     assert said.startswith("From B to A, nDCG@2 changes by +0.")
     assert "2 entered (1 relevant) +0." in said
     assert "2 left (0 relevant) +0.0000" in said
     assert "moved" not in said
     assert "“The *title*” (grade 2), from rank 3 to rank 1: +0." in said
     swapped = split_difference(["x"], ["d", "f"], JUDGMENTS, 2)
-    assert "“d” (grade 2), from rank 1 to outside the run: -" in topic_tables.change_sentence(swapped, "A", "B", 2, {})
+    assert "“d” (grade 2), from rank 1 to outside the run: -" in rank_tables.change_sentence(swapped, "A", "B", 2, {})
 
 
 def test_the_document_named_first_goes_with_the_change_and_a_larger_one_against_it_is_named_too() -> None:
@@ -118,18 +117,18 @@ def test_the_document_named_first_goes_with_the_change_and_a_larger_one_against_
     judgments = dict.fromkeys("xdgh", 1)
     parts = split_difference(["x", "n"], ["n", "d", "g", "h"], judgments, 4)
     assert [part.document for part in parts] == ["d", "g", "h", "x", "n"]
-    said = topic_tables.change_sentence(parts, "A", "B", 4, {})
+    said = rank_tables.change_sentence(parts, "A", "B", 4, {})
     assert "changes by -0.2192" in said
     assert "Largest contribution to the change: “d” (grade 1), from rank 2 to outside the run: -0.2463." in said
     assert said.endswith("Largest in the other direction: “x” (grade 1), from outside the run to rank 1: +0.3904.")
-    back = topic_tables.change_sentence(split_difference(["n", "d"], ["x", "n"], judgments, 4), "B", "A", 4, {})
+    back = rank_tables.change_sentence(split_difference(["n", "d"], ["x", "n"], judgments, 4), "B", "A", 4, {})
     assert "changes by -0.1441" in back
     assert "other direction" not in back, "the largest part is that of the change"
 
 
 def test_gains_and_losses_that_cancel_out_are_no_change() -> None:
     exchanged = split_difference(["d", "e"], ["e", "d"], {"d": 1, "e": 1}, 2)
-    said = topic_tables.change_sentence(exchanged, "A", "B", 2, {})
+    said = rank_tables.change_sentence(exchanged, "A", "B", 2, {})
     assert said.startswith("A and B have the same nDCG@2: gains and losses cancel out.")
     assert "2 moved (2 relevant) +0.0000" in said
 
@@ -142,7 +141,7 @@ rankings = st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8)
 def test_the_document_named_first_has_the_sign_of_trec_evals_difference(a, b, grades) -> None:
     k = 5
     parts = split_difference(a, b, grades, k)
-    said = topic_tables.change_sentence(parts, "A", "B", k, {})
+    said = rank_tables.change_sentence(parts, "A", "B", k, {})
     runs = ({"1": {document: -float(rank) for rank, document in enumerate(names)}} for names in (a, b))
     evaluator = pytrec_eval.RelevanceEvaluator({"1": grades}, {"ndcg_cut.5"})
     of_a, of_b = (evaluator.evaluate(run)["1"]["ndcg_cut_5"] if run["1"] else 0.0 for run in runs)
@@ -161,20 +160,20 @@ def test_the_document_named_first_has_the_sign_of_trec_evals_difference(a, b, gr
 
 def test_the_sentence_of_no_difference_says_why() -> None:
     same = split_difference(["d", "e"], ["d", "e"], JUDGMENTS, 2)
-    assert "the same documents in the same order" in topic_tables.change_sentence(same, "A", "B", 2, {})
+    assert "the same documents in the same order" in rank_tables.change_sentence(same, "A", "B", 2, {})
     idle = split_difference(["d", "e"], ["d", "f"], JUDGMENTS, 2)
-    assert "the changed documents gain nothing" in topic_tables.change_sentence(idle, "A", "B", 2, {})
+    assert "the changed documents gain nothing" in rank_tables.change_sentence(idle, "A", "B", 2, {})
 
 
 def test_ties_within_the_threshold_are_diamonds() -> None:
-    table = tables.differences(VALUES["a"], VALUES["b"], TOPICS)
+    table = topic_tables.differences(VALUES["a"], VALUES["b"], TOPICS)
     better, worse, tie = charts.difference_bars(table, "A", "B", "AP", "", tie=0.05).data
     assert [list(trace.customdata) for trace in (better, worse, tie)] == [["1"], ["2"], ["3"]]
     assert list(tie.y) == [-0.05]
 
 
 def test_every_mark_of_the_charts_of_topics_is_its_topic() -> None:
-    hard = topics_tables.difficulty(VALUES, TOPICS, QRELS, ["1", "2", "3"])
+    hard = topic_tables.difficulty(VALUES, TOPICS, QRELS, ["1", "2", "3"])
     cells = topics_charts.heat_map(hard, {"a": "<b>A</b>", "b": "B"}, "AP").data
     assert [list(bar.customdata) for bar in cells] == [["3", "1", "2"]] * 2
     assert list(cells[0].marker.color) == [0.0, 0.5, 0.25]
@@ -182,13 +181,13 @@ def test_every_mark_of_the_charts_of_topics_is_its_topic() -> None:
     (bars,) = topics_charts.difficulty_bars(hard, "AP").data
     assert list(bars.customdata) == ["3", "1", "2"]
     assert list(bars.y - bars.error_y.arrayminus) == pytest.approx([0.0, 0.125, 0.25])
-    table = tables.differences(VALUES["a"], VALUES["b"], TOPICS)
-    (dots,) = topics_charts.length_scatter(topics_tables.with_lengths(table, TOPICS, "question"), "AP").data
+    table = topic_tables.differences(VALUES["a"], VALUES["b"], TOPICS)
+    (dots,) = topics_charts.length_scatter(topic_tables.with_lengths(table, TOPICS, "question"), "AP").data
     assert list(zip(dots.customdata, dots.x, strict=True)) == [("1", 6), ("3", 8), ("2", 7)]
 
 
 def test_the_lines_between_the_lists_hold_every_rank() -> None:
-    table = topic_tables.positions(RANKINGS, ["d", "g", "f", "h"], JUDGMENTS).assign(title="<i>T</i>")
+    table = rank_tables.positions(RANKINGS, ["d", "g", "f", "h"], JUDGMENTS).assign(title="<i>T</i>")
     figure = topic_charts.position_lines(table, {"a": "A", "b": "B"}, 2, 2)
     marks = {trace.name: trace for trace in figure.data}
     assert set(marks) == {"relevant (1)", "partly relevant (1)", "not relevant (1)", "unjudged (1)"}
@@ -203,7 +202,7 @@ def test_the_lines_between_the_lists_hold_every_rank() -> None:
 
 def test_split_bars_hatch_what_speaks_for_the_other() -> None:
     parts = split_difference(["d", "f"], ["g", "x"], JUDGMENTS, 2)
-    table = topic_tables.split_table(parts, {name: name.upper() for name in "dfgx"})
+    table = rank_tables.split_table(parts, {name: name.upper() for name in "dfgx"})
     drawn = table[table["part"] != 0].reset_index(drop=True)
     for_a, for_b = topic_charts.split_bars(drawn, "A", "B", 2).data
     assert list(for_a.customdata) == ["d"]

@@ -11,10 +11,11 @@ import pytest
 from made_up import EXPANSIONS, HOSTILE_TEXT, HOSTILE_TITLE, Open, lists
 from streamlit.testing.v1 import AppTest
 
+from core.evaluation import table_formats
 from core.formats.runs import ranked, read_run
 from core.retrieval.systems import Answer, open_system
 from core.workspace.artifacts import writing
-from dashboard.shared import data, export
+from dashboard.shared import data
 
 TOPICS_VIEWS = ["differences", "contrasts", "heat", "difficulty", "length", "kinds"]
 TOPIC_VIEWS = ["lists", "difference", "positions", "missed", "why"]
@@ -71,7 +72,7 @@ def test_tables_are_exported_as_csv_latex_and_markdown(
     given = {}
     monkeypatch.setattr(
         "dashboard.views.topics.chosen.downloads",
-        lambda raw, name, caption: given.update({name: (raw, export.latex(export.texts(raw), caption))}),
+        lambda raw, name, caption: given.update({name: (raw, table_formats.latex(table_formats.texts(raw), caption))}),
     )
     open_page("topics", chart="differences", a="expanded", b="bm25", measure="AP")
     open_page("topics", chart="difficulty", measure="AP")

@@ -6,6 +6,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import table_formats
 from core.evaluation.ann_sweep import measured_sweeps
 from core.evaluation.ann_tables import MATCHED, at_recall
 from core.evaluation.freshness import changes
@@ -110,7 +111,7 @@ def _draw(table: pd.DataFrame, columns: str, alt: str) -> pd.DataFrame:
 
 
 def _csv_button(table: pd.DataFrame, name: str) -> None:
-    made = partial(export.csv, table, index=False)  # when it is asked for
+    made = partial(table_formats.csv, table, index=False)  # when it is asked for
     st.download_button("Table as CSV", made, f"{name}.csv", "text/csv", key=f"download {name}", on_click="ignore")
 
 

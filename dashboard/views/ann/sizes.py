@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import table_formats
 from core.evaluation.ann_tables import crossings, growth, speed_ups
 from core.indexes.registry import LABELS
 from core.indexes.simulation import LEAST_DISTINCT
@@ -42,7 +43,7 @@ def sizes(opened: data.Opened, system: str, sweeps: pd.DataFrame, recall: float)
     table = _speed_ups(sweeps).rename(index=LABELS).rename_axis("index")
     table.columns = [f"{size:,} at {level:.2f}" for size, level in table.columns]
     config = dict.fromkeys(table.columns, st.column_config.NumberColumn(format="%.1f ×"))
-    st.dataframe(table, column_config=config, placeholder=export.MISSING, alt="Speed-up by size and recall")
+    st.dataframe(table, column_config=config, placeholder=table_formats.MISSING, alt="Speed-up by size and recall")
     about = "median latency of exact search over that of each index, by documents and recall@10"
     name = export_name(opened, system, "speed-ups")
     export.downloads(table, name, f"{name}: {about}")
@@ -85,10 +86,12 @@ def origin(sweeps: list[Path], system: str) -> None:
         }
         for manifest in manifests.values()
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder=export.MISSING, alt="The sizes that were measured")
+    st.dataframe(
+        pd.DataFrame(rows), hide_index=True, placeholder=table_formats.MISSING, alt="The sizes that were measured"
+    )
     st.caption(
         "Intrinsic dimension: how many directions the distinct vectors locally fill; the more, the harder a search is. "
-        f"{export.MISSING} where fewer than {LEAST_DISTINCT} are distinct, or the similarity is not cosine. "
+        f"{table_formats.MISSING} where fewer than {LEAST_DISTINCT} are distinct, or the similarity is not cosine. "
         "Simulated: the real vectors, and new ones between neighbours of them. `python -m core.simulate` compares half "
         "of the collection, simulated to full size, with the whole. Another size, larger or smaller: "
         f"`python -m core.ann --systems {system} --size 171332`."

@@ -3,12 +3,12 @@
 import pandas as pd
 import streamlit as st
 
+from core.evaluation.grades import grade_text
 from core.formats.runs import ranked
 from core.workspace.errors import UserError
 from dashboard.shared import data, left_out, results, state, widgets
 from dashboard.shared.charts import clicked
 from dashboard.shared.escaping import escape_markdown, shortened
-from dashboard.shared.grades import grade_text
 from dashboard.views.documents import document_map
 
 FIRST = 10

@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import comparison_tables, expansion_effects
 from core.evaluation.expansion_effects import Move, moves
 from core.evaluation.significance import compare
 from core.formats.documents import Document
@@ -10,12 +11,12 @@ from core.formats.predicted_queries import SCORES_FOLDER
 from core.workspace.artifacts import open_artifact
 from core.workspace.errors import UserError
 from core.workspace.profile import SystemSettings
-from dashboard.shared import data, export, left_out, results, state, tables, widgets
+from dashboard.shared import data, export, left_out, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, shortened, show_error
 from dashboard.shared.provenance import figures_origin
 from dashboard.shared.widgets import SIGNED
 from dashboard.views.expansion import predicted_queries
-from dashboard.views.expansion import tables as expansion_tables
+from dashboard.views.expansion.effects import effects_by_topic
 
 DEPTHS = ["10", "20", "100"]
 WORDS = """
@@ -74,12 +75,16 @@ def overall() -> pd.DataFrame:
         if name not in values:
             raise UserError(f"{opened.labels[name]} is not evaluated yet")
     found = compare(values[system.name], values[plain])
-    st.write(escape_markdown(tables.verdict(opened.labels[system.name], opened.labels[plain], measure, found)))
+    st.write(
+        escape_markdown(
+            comparison_tables.comparison_sentence(opened.labels[system.name], opened.labels[plain], measure, found)
+        )
+    )
     with right:
         depth = int(state.choose("First ranks", DEPTHS, "depth", "10"))
-    measured = expansion_tables.effects_by_topic(opened, plain, system.name, depth)
+    measured = effects_by_topic(opened, plain, system.name, depth)
     gained = {topic: value - values[plain][topic] for topic, value in values[system.name].items()}
-    table = expansion_tables.topics_table(measured, gained, measure, content.topics)
+    table = expansion_effects.topics_table(measured, gained, measure, content.topics)
     st.dataframe(
         table,
         hide_index=True,
@@ -110,7 +115,7 @@ def topic_moves(topic: str) -> list[Move]:
         st.markdown(f"**{title}** ({len(rows)})")
         if rows:
             st.dataframe(
-                expansion_tables.moves_table(rows, content.documents, content.highest_grade),
+                expansion_effects.moves_table(rows, content.documents, content.highest_grade),
                 hide_index=True,
                 placeholder="–",
                 alt=title,

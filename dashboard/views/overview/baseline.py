@@ -5,13 +5,14 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import comparison_tables, table_formats, topic_tables
 from core.evaluation.measures import mean
 from core.evaluation.significance import BOOTSTRAP_RESAMPLES, SEED, Comparison, Values
-from dashboard.shared import charts, export, results, tables
+from core.workspace.measure_names import parse_measure
+from dashboard.shared import charts, export, results
 from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.provenance import command, provenance
 from dashboard.shared.widgets import FOUR
-from dashboard.views.overview import tables as own
 from dashboard.views.overview.view import View
 
 SENTENCES = 10
@@ -43,7 +44,7 @@ def draw(view: View) -> None:
         if not found:
             st.write("Only one system has run; there is nothing to compare it with.")
         missing(view)
-    readable = own.readable(table)
+    readable = comparison_tables.readable(table)
     if view.parsed.name == "nDCG":
         judged = f"Judged@{view.cutoff}"
         shares = results.values(view.opened, judged)
@@ -51,7 +52,7 @@ def draw(view: View) -> None:
     readable = readable.rename(index=view.labels)
     config = {column: FOUR for column in readable.columns if column in ("mean", "difference") or column[:6] == "Judged"}
     about = f"{view.measure} of each system against the baseline"
-    st.dataframe(readable, column_config=config, placeholder=export.MISSING, alt=about)
+    st.dataframe(readable, column_config=config, placeholder=table_formats.MISSING, alt=about)
     with st.container(horizontal=True, vertical_alignment="center"):
         about = f"{view.opened.folder.name}: {view.measure} against {view.labels[view.baseline]}"
         export.downloads(table.rename(index=view.labels), f"{name}-against-{view.baseline}", about, printed=readable)
@@ -59,7 +60,7 @@ def draw(view: View) -> None:
         commands = {s: command(view.opened, "significance", [s, view.baseline], option) for s in view.values}
         about = f"{TEST}; bootstrap: {BOOTSTRAP_RESAMPLES:,} resamples; seed {SEED}"
         provenance(view.opened, "comparison", view.measure, commands, about)
-    st.caption(f"{escape_markdown(view.measure)}: {tables.explanation(view.measure)}. {WORDS}")
+    st.caption(f"{escape_markdown(view.measure)}: {parse_measure(view.measure)[0].description}. {WORDS}")
 
 
 def sentences(
@@ -73,24 +74,26 @@ def sentences(
     if not found:
         return []
     if len(found) > SENTENCES:
-        said = [own.summary(labels[baseline], measure, table, found)]
+        said = [comparison_tables.summary_sentence(labels[baseline], measure, table, found)]
     else:
         said = [
-            own.verdict(labels[system], labels[baseline], measure, one, float(table.loc[system, "Holm randomisation"]))
+            comparison_tables.baseline_sentence(
+                labels[system], labels[baseline], measure, one, float(table.loc[system, "Holm randomisation"])
+            )
             for system, one in found.items()
         ]
-    few = own.too_few_topics(next(iter(found.values())).topics, len(found))
+    few = comparison_tables.too_few_topics(next(iter(found.values())).topics, len(found))
     return [*said, few] if few else said
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
 def compared(values: Values, baseline: str) -> tuple[pd.DataFrame, Mapping[str, Comparison]]:
-    """Return `tables.against_baseline`, whose resampling is done once for all parts of the pages.
+    """Return `comparison_tables.against_baseline`, whose resampling is done once for all parts of the pages.
 
     Raises:
         UserError: the systems were evaluated on different topics, or on fewer than two.
     """
-    return own.against_baseline(values, baseline)
+    return comparison_tables.against_baseline(values, baseline)
 
 
 def missing(view: View) -> None:
@@ -108,7 +111,7 @@ def missing(view: View) -> None:
 
 def kinds(view: View) -> None:
     """Draw the means by kind of topic, where the topics have kinds."""
-    table = tables.by_kind(view.values, view.content.topics)
+    table = topic_tables.means_by_type(view.values, view.content.topics)
     if table.empty:
         return
     st.subheader(f"{escape_markdown(view.measure)} by kind of topic")

@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import table_formats
 from core.evaluation.unjudged import figures
 from core.workspace.artifacts import read_latest
 from dashboard.shared import data, export, results
@@ -32,7 +33,9 @@ def draw(view: View) -> None:
     export.chart(charts.ndcg_ranges(table, view.labels, measure), name, f"How far judging could move {measure}")
     shown = table.rename(columns={"nDCG": measure, "condensed": f"condensed {measure}"}).rename(index=view.labels)
     config = {column: FOUR for column in shown.columns if shown[column].dtype.kind == "f"}
-    st.dataframe(shown, column_config=config, placeholder=export.MISSING, alt="nDCG and its bounds for each system")
+    st.dataframe(
+        shown, column_config=config, placeholder=table_formats.MISSING, alt="nDCG and its bounds for each system"
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
         export.downloads(shown, name, f"{measure} and what the unjudged documents could make of it")
         option = f"--cutoff {view.cutoff}"
@@ -56,5 +59,5 @@ def _ranges(opened: data.Opened, systems: list[str], baseline: str, k: int, dige
     turns = (table["difference lowest"] < 0) & (table["difference highest"] > 0)
     table["order could turn"] = turns.map({True: "yes", False: "no"})
     table.loc[baseline, ["difference", "difference lowest", "difference highest"]] = None
-    table.loc[baseline, "order could turn"] = export.MISSING
+    table.loc[baseline, "order could turn"] = table_formats.MISSING
     return table

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import table_formats
 from core.workspace.artifacts import Manifest
 from core.workspace.timing import OLDER_TIMING, is_comparable
 from dashboard.shared import export
@@ -59,7 +60,7 @@ def draw(view: View, manifests: dict[str, Manifest]) -> None:
     export.chart(charts.cost(found, view.labels, view.measure), name, f"{view.measure} against latency and index size")
     found = found.rename(index=view.labels)
     config = dict.fromkeys(["mean", "low", "high"], FOUR) | {"index MB": st.column_config.NumberColumn(format="%.2f")}
-    st.dataframe(found, column_config=config, placeholder=export.MISSING, alt="Quality and cost of each system")
+    st.dataframe(found, column_config=config, placeholder=table_formats.MISSING, alt="Quality and cost of each system")
     with st.container(horizontal=True, vertical_alignment="center"):
         export.downloads(found, name, f"{view.measure} and cost")
         option = f'--measures "{view.measure}"'

@@ -5,14 +5,14 @@ from typing import cast
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import comparison_tables, table_formats
 from core.evaluation.published import Published, published_figures
 from core.evaluation.significance import Test
 from core.workspace.artifacts import Manifest
-from dashboard.shared import data, export, state, tables
+from dashboard.shared import data, export, state
 from dashboard.shared.provenance import command, provenance
 from dashboard.shared.widgets import FOUR
 from dashboard.views.overview import cost
-from dashboard.views.overview import tables as own
 
 CELLS = {"means": "means", "intervals": "means and 95 % intervals", "letters": "means and significance"}
 TESTS = {"randomisation": "randomisation test", "t-test": "paired t-test"}
@@ -21,26 +21,28 @@ TESTS = {"randomisation": "randomisation test", "t-test": "paired t-test"}
 def draw(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, Manifest]) -> None:
     """Draw the table with its exports and provenance."""
     evaluated, topics = set(tidy["measure"]), tidy["topic"].nunique()
-    measures = [measure for measure in tables.measure_order(opened.profile.measures) if measure in evaluated]
+    measures = [measure for measure in comparison_tables.measure_order(opened.profile.measures) if measure in evaluated]
     with st.container(horizontal=True):
         offered = list(CELLS) if topics > 1 else ["means"]  # a single topic has no variance
         cells = state.choose("Cells", offered, "cells", "means", CELLS, width=260)
         test: Test = "randomisation"
         if cells == "letters":
             # Over hundreds of pairs of systems the randomisation test takes minutes.
-            default = "randomisation" if own.has_letters(tidy["system"].nunique()) else "t-test"
+            default = "randomisation" if comparison_tables.has_letters(tidy["system"].nunique()) else "t-test"
             test = cast("Test", state.choose("Test", list(TESTS), "test", default, TESTS, width=220))
-    means = tables.means(tidy, measures)
+    means = comparison_tables.means(tidy, measures)
     shown = means if cells == "means" else _texts(tidy, measures, cells, test)
     milliseconds = [_fact(manifests, f"runs/{system}", "median_milliseconds") for system in means.index]
     shown = shown.assign(**{"median ms": milliseconds})
     known = published_figures(data.collection_manifest(opened).facts)
-    published = own.published_rows(known, measures)
+    published = comparison_tables.published_rows(known, measures)
     shown = shown.rename(index=opened.labels).rename_axis("system")
     if not published.empty:
-        shown = pd.concat([shown, published if cells == "means" else export.texts(published)]).rename_axis("system")
+        shown = pd.concat([shown, published if cells == "means" else table_formats.texts(published)]).rename_axis(
+            "system"
+        )
     config = {name: FOUR for name in measures} if cells == "means" else {}
-    st.dataframe(shown, column_config=config, placeholder=export.MISSING, alt="Each measure for each system")
+    st.dataframe(shown, column_config=config, placeholder=table_formats.MISSING, alt="Each measure for each system")
     marks = _marks(len(means), topics, test) if cells == "letters" else ""
     st.caption(f"Means over {topics} topics. {_explained(cells, marks, known)}")
     if older := cost.older_latencies(manifests, {name: opened.labels[name] for name in means.index}):
@@ -56,8 +58,12 @@ def draw(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, Manifest]
 
 @st.cache_data(max_entries=20, show_spinner="Computing …")
 def _texts(tidy: pd.DataFrame, measures: list[str], cells: str, test: Test) -> pd.DataFrame:
-    by_measure = {measure: tables.per_topic(tidy, measure) for measure in measures}
-    return own.with_intervals(by_measure) if cells == "intervals" else own.with_letters(by_measure, test)
+    by_measure = {measure: comparison_tables.per_topic(tidy, measure) for measure in measures}
+    return (
+        comparison_tables.with_intervals(by_measure)
+        if cells == "intervals"
+        else comparison_tables.with_letters(by_measure, test)
+    )
 
 
 def _fact(manifests: dict[str, Manifest], place: str, name: str) -> float | None:
@@ -68,10 +74,10 @@ def _marks(systems: int, topics: int, test: Test) -> str:
     """Say what stands after a mean where significance is shown."""
     pairs = systems * (systems - 1) // 2
     what = "A superscript letter: significantly better than the system of that letter"
-    if not own.has_letters(systems):
+    if not comparison_tables.has_letters(systems):
         what = f"In brackets: how many of the {systems - 1} other systems it is significantly better than"
     said = f"{what} ({TESTS[test]}, p < 0.05 after Holm over all {pairs} pairs of systems of a measure)."
-    few = own.too_few_topics(topics, pairs) if pairs and test == "randomisation" else ""
+    few = comparison_tables.too_few_topics(topics, pairs) if pairs and test == "randomisation" else ""
     return f"{said} {few}".strip()
 
 

@@ -7,10 +7,11 @@ from functools import cached_property
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import comparison_tables
 from core.evaluation.significance import Values
 from core.workspace.errors import UserError
 from core.workspace.measure_names import FAMILIES, Measure, measure_name, parse_measure
-from dashboard.shared import data, results, state, tables, widgets
+from dashboard.shared import data, results, state, widgets
 from dashboard.shared.escaping import escape_markdown
 
 CUTOFFS = (1, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -70,7 +71,7 @@ def choose(opened: data.Opened, tidy: pd.DataFrame) -> View:
 
 def _choose_measure(opened: data.Opened, tidy: pd.DataFrame) -> str:
     highest = data.judged_topics(opened).highest_grade
-    current = _current(tables.measure_order(list(dict.fromkeys(tidy["measure"]))), highest)
+    current = _current(comparison_tables.measure_order(list(dict.fromkeys(tidy["measure"]))), highest)
 
     def write() -> None:
         family = FAMILIES[st.session_state["choice family"]]

@@ -6,16 +6,17 @@ from datetime import datetime, timezone
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import comparison_tables, topic_tables
 from core.evaluation.significance import Values
 from core.formats.runs import ranked
 from core.retrieval.analyzer import Analyzer
 from core.retrieval.highlighting import term_finder
 from core.workspace.artifacts import Replaced, read_latest
 from core.workspace.errors import UserError
-from dashboard.shared import charts, data, left_out, results, state, tables, widgets
+from core.workspace.measure_names import parse_measure
+from dashboard.shared import charts, data, left_out, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, shortened
 from dashboard.shared.ranked_lists import Hit, grade_badge
-from dashboard.views.overview import tables as own
 from dashboard.views.overview.baseline import WORDS, compared, sentences
 from dashboard.views.overview.view import choose
 from dashboard.views.report.report import Report
@@ -94,7 +95,7 @@ def _made(measured: results.Measured, of_all: Values) -> str:
         raise UserError(f"{', '.join(gone)} has no measures any more; reload the page")
     values = {name: of_all[name] for name in systems}
     against, comparisons = compared(values, baseline)
-    table = tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
+    table = topic_tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
     tidy = measured.tidy
     facts = data.collection_manifest(opened).facts
     report = Report(f"RankScope: {opened.folder.name}")
@@ -109,13 +110,13 @@ def _made(measured: results.Measured, of_all: Values) -> str:
     for sentence in widgets.notices(opened, measured):
         report.paragraph(f"Note: {sentence}.")
     report.heading("Measures")
-    known = tables.evaluated_measures(tidy, opened.profile.measures)
-    report.table(tables.means(tidy[tidy["system"].isin(systems)], known).rename(index=opened.labels))
+    known = comparison_tables.evaluated_measures(tidy, opened.profile.measures)
+    report.table(comparison_tables.means(tidy[tidy["system"].isin(systems)], known).rename(index=opened.labels))
     report.heading(f"{measure} against {opened.labels[baseline]}")
     report.chart(charts.mean_bars(against, opened.labels, measure, baseline))
     for sentence in sentences(against, comparisons, opened.labels, measure, baseline):
         report.paragraph(sentence)
-    report.table(own.readable(against).rename(index=opened.labels))
+    report.table(comparison_tables.readable(against).rename(index=opened.labels))
     report.paragraph(" ".join(WORDS.split()), note=True)
     if other:
         report.heading(f"Topic by topic: {opened.labels[other]} minus {opened.labels[baseline]}, {measure}")
@@ -139,7 +140,7 @@ def _made(measured: results.Measured, of_all: Values) -> str:
         report.lists(lists, term_finder(analyzer, about.text(opened.profile.collection.topic_field)))
     report.heading("What the measures are")
     for name in dict.fromkeys([*known, measure]):
-        report.paragraph(f"{name}: {tables.explanation(name)}.", note=True)
+        report.paragraph(f"{name}: {parse_measure(name)[0].description}.", note=True)
     report.heading("What the figures were made from")
     runs = {f"runs/{name}" for name in systems}
     rows = {
@@ -164,7 +165,7 @@ others = [name for name in systems if name != baseline]
 other = ""
 if others:
     other = state.choose("Topic by topic against the baseline", others, "a", others[0], opened.labels)
-table = tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
+table = topic_tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
 topics = choose_topics(table)
 compared(values, baseline)  # says now, not when the report is downloaded, that there is too little to compare
 st.write(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.evaluation.grades import grade_text
 from core.formats.qrels import Qrels, read_qrels, trec_qrels
 from core.formats.topics import Topic
 from dashboard.shared import data
 from dashboard.shared.escaping import escape_markdown
-from dashboard.shared.grades import grade_text
 from dashboard.shared.uploads import saved
 
 LONGEST_ID = 60

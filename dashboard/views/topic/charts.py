@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.evaluation.grades import grade_words
 from dashboard.shared.charts import BLUE, GREY, ORANGE, clickable, finish, wrapped
 from dashboard.shared.escaping import escape_plotly, shortened
-from dashboard.shared.grades import grade_words
 
 GRADE_STYLES = {
     "relevant": (BLUE, "circle", "solid"),
@@ -27,7 +27,7 @@ def split_bars(table: pd.DataFrame, label_a: str, label_b: str, k: int) -> go.Fi
     """Draw what each document adds to the difference, in the table's order; what speaks for b is hatched orange.
 
     Args:
-        table: from `tables.split_table`, without the parts that are 0.
+        table: from `rank_tables.split_table`, without the parts that are 0.
     """
     figure = go.Figure()
     names = [f"{escape_plotly(shortened(title, 38))} " for title in table["title"]]
@@ -59,7 +59,7 @@ def position_lines(table: pd.DataFrame, systems: Mapping[str, str], depth: int, 
     """Draw where each document stands in each list, a line a document; below the line the scale is logarithmic.
 
     Args:
-        table: from `tables.positions`, with the column title.
+        table: from `rank_tables.positions`, with the column title.
         systems: name -> label, in the order of the columns.
     """
     figure = go.Figure()

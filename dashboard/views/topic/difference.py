@@ -2,13 +2,14 @@
 
 import streamlit as st
 
+from core.evaluation import rank_tables
 from core.evaluation.ndcg_decomposition import total
 from dashboard.shared import state
 from dashboard.shared.charts import clicked
 from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.export import picture_button
 from dashboard.shared.widgets import SIGNED
-from dashboard.views.topic import charts, tables
+from dashboard.views.topic import charts
 from dashboard.views.topic.shown import Shown
 
 
@@ -17,7 +18,7 @@ def difference(shown: Shown) -> None:
     label_a, label_b = list(shown.labels.values())[:2]
     k = shown.cutoff
     parts = shown.parts()
-    table = tables.split_table(parts, shown.titles([part.document for part in parts]))
+    table = rank_tables.split_table(parts, shown.titles([part.document for part in parts]))
     drawn = table[table["part"] != 0].reset_index(drop=True)
     if drawn.empty:
         st.info("No document gains or loses anything between the two lists.")
@@ -56,8 +57,8 @@ def open_clicked(figure: object, key: str, alt: str) -> None:
 def positions(shown: Shown) -> None:
     """Draw where each document stands in each list, and how much the lists overlap."""
     depth = shown.depth
-    names = tables.shown_documents(shown.rankings, depth)
-    table = tables.positions(shown.rankings, names, shown.judgments)
+    names = rank_tables.shown_documents(shown.rankings, depth)
+    table = rank_tables.positions(shown.rankings, names, shown.judgments)
     titles = shown.titles(names)
     table.insert(0, "title", [titles[name] for name in names])
     highest = shown.content.highest_grade
@@ -73,6 +74,6 @@ def positions(shown: Shown) -> None:
     if len(shown.systems) < 2:
         return
     st.markdown("**Overlap of the lists**")
-    overlap = tables.overlaps(shown.rankings, depth).replace({"a": shown.labels, "b": shown.labels})
+    overlap = rank_tables.overlaps(shown.rankings, depth).replace({"a": shown.labels, "b": shown.labels})
     config = dict.fromkeys(["RBO", f"Jaccard@{depth}"], st.column_config.NumberColumn(format="%.3f"))
     st.dataframe(overlap, hide_index=True, column_config=config, alt="Overlap of every two lists")

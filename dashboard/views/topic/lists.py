@@ -2,10 +2,10 @@
 
 import streamlit as st
 
+from core.evaluation import rank_tables
 from dashboard.shared import results
 from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.ranked_lists import Hit, ranked_list
-from dashboard.views.topic import tables
 from dashboard.views.topic.shown import Shown
 
 
@@ -40,8 +40,8 @@ def lists(shown: Shown) -> None:
 def missed(shown: Shown) -> None:
     """Draw the relevant documents that a list does not show, with their true ranks."""
     depth = shown.depth
-    table = tables.missed(shown.rankings, shown.ideal, depth)
-    counts = tables.missed_counts(table, shown.rankings, depth)
+    table = rank_tables.missed(shown.rankings, shown.ideal, depth)
+    counts = rank_tables.missed_counts(table, shown.rankings, depth)
     for system, row in counts.iterrows():
         st.markdown(
             escape_markdown(

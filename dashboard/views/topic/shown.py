@@ -7,14 +7,14 @@ from functools import cached_property
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import rank_tables, topic_tables
 from core.evaluation.ndcg_decomposition import Part, ideal_ranking, split_difference
 from core.formats.topics import Topic
 from core.retrieval.analyzer import Analyzer
 from core.retrieval.highlighting import term_finder
-from dashboard.shared import data, left_out, results, tables
+from dashboard.shared import data, left_out, results
 from dashboard.shared.escaping import escape_markdown, shortened
 from dashboard.shared.ranked_lists import Spans, grade_badge
-from dashboard.views.topic import tables as own
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Shown:
     @property
     def cutoff(self) -> int:
         """The cut-off of the nDCG that is split by document."""
-        return own.split_cutoff(self.measure)
+        return rank_tables.split_cutoff(self.measure)
 
     @cached_property
     def spans(self) -> Spans:
@@ -78,7 +78,7 @@ class Shown:
 
     def titles(self, documents: Sequence[str]) -> dict[str, str]:
         """Return what each document is called."""
-        return own.titles_of(self.content.documents, documents)
+        return rank_tables.titles_of(self.content.documents, documents)
 
     def parts(self) -> list[Part]:
         """Split the difference of a and b in nDCG by document."""
@@ -111,11 +111,11 @@ def sentence(shown: Shown) -> None:
     label_a, label_b = list(shown.labels.values())[:2]
     parts = shown.parts()
     titles = shown.titles([part.document for part in parts])
-    st.write(escape_markdown(own.change_sentence(parts, label_a, label_b, shown.cutoff, titles)))
+    st.write(escape_markdown(rank_tables.change_sentence(parts, label_a, label_b, shown.cutoff, titles)))
 
 
 def topic_order(opened: data.Opened, measure: str, a: str, b: str, kind: str) -> pd.DataFrame:
     """Return the topics in the order of the Topics page."""
     values = results.values(opened, measure)
-    table = tables.differences(values[a], values.get(b), data.judged_topics(opened).topics)
+    table = topic_tables.differences(values[a], values.get(b), data.judged_topics(opened).topics)
     return table[table["kind"] == kind] if kind else table

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 import pandas as pd
 import streamlit as st
 
+from core.evaluation.rank_tables import shown_documents
 from core.formats.documents import Document
 from core.workspace.profile import SystemSettings
 from dashboard.shared import live, state
@@ -14,7 +15,6 @@ from dashboard.shared.ranked_lists import Hit, marked, ranked_list, shaded_words
 from dashboard.views.expansion import predicted_queries
 from dashboard.views.search import written_queries
 from dashboard.views.topic.shown import Shown
-from dashboard.views.topic.tables import shown_documents
 
 if TYPE_CHECKING:
     from core.retrieval.systems import DenseSystem

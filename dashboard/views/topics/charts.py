@@ -17,7 +17,7 @@ def heat_map(table: pd.DataFrame, systems: Mapping[str, str], measure: str) -> g
     The cells are bars of length 1 and not a Plotly heat map, whose cells take no click.
 
     Args:
-        table: from `tables.difficulty`.
+        table: from `topic_tables.difficulty`.
         systems: name -> label, in the order of the columns.
     """
     figure = go.Figure()

@@ -27,7 +27,7 @@ class Chosen:
     b: str
     tie: float
     table: pd.DataFrame
-    """From `tables.differences`."""
+    """From `topic_tables.differences`."""
     labels: Mapping[str, str]
 
     @property

@@ -2,16 +2,16 @@
 
 import streamlit as st
 
+from core.evaluation import topic_tables
 from core.evaluation.ndcg_decomposition import split_difference
 from core.evaluation.rank_overlap import rank_biased_overlap
+from core.evaluation.rank_tables import change_sentence, split_cutoff, titles_of
 from core.formats.runs import Scores, ranked
 from core.workspace.artifacts import read_latest
-from dashboard.shared import charts, data, results, state, tables
+from dashboard.shared import charts, data, results, state
 from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.export import picture_button
 from dashboard.shared.widgets import FOUR, SIGNED, topic_link
-from dashboard.views.topic.tables import change_sentence, split_cutoff, titles_of
-from dashboard.views.topics import tables as own
 from dashboard.views.topics.charts import kind_bars
 from dashboard.views.topics.chosen import Chosen, chart, table_downloads, table_of
 
@@ -29,8 +29,8 @@ def differences(chosen: Chosen, key: str) -> None:
     table_of(chosen, shown, "differences", {label_a: FOUR, label_b: FOUR, "difference": SIGNED})
     if not chosen.b:
         return
-    values = {**chosen.values, own.MEDIAN: own.median_system(chosen.values)}
-    tallies = own.tallies(values, chosen.b, chosen.topics, chosen.tie)
+    values = {**chosen.values, topic_tables.MEDIAN: topic_tables.median_system(chosen.values)}
+    tallies = topic_tables.tallies(values, chosen.b, chosen.topics, chosen.tie)
     st.markdown(f"**Wins, ties and losses against {escape_markdown(label_b)}**")
     shown = tallies.rename(index=chosen.labels).rename_axis("system")
     about = f"Wins, ties and losses of every system against {label_b}"
@@ -48,7 +48,7 @@ def contrasts(chosen: Chosen, key: str) -> None:
             lambda: results.digests(chosen.opened, [chosen.a, chosen.b]),
             lambda digests: _overlaps(chosen.opened, chosen.a, chosen.b, chosen.topics, digests),
         )
-    picked = own.contrasts(chosen.table, overlaps, chosen.tie, PICKED)
+    picked = topic_tables.contrasts(chosen.table, overlaps, chosen.tie, PICKED)
     headings = {
         "a": f"{label_a} furthest ahead",
         "b": f"{label_b} furthest ahead",
@@ -97,6 +97,6 @@ def kinds(chosen: Chosen, key: str) -> None:
     figure = kind_bars(table, f"mean of {chosen.difference}")
     st.plotly_chart(figure, key=key, config=picture_button(key), alt="Mean difference by kind of topic")
     values = {s: {t: v for t, v in by.items() if t in kept} for s, by in chosen.values.items()}
-    shown = tables.by_kind(values, chosen.content.topics).join(table["difference"])
+    shown = topic_tables.means_by_type(values, chosen.content.topics).join(table["difference"])
     config = {label: FOUR for label in chosen.labels.values()} | {"difference": SIGNED}
     table_of(chosen, shown.rename(columns=dict(chosen.labels)).reset_index(), "kinds", config)

@@ -3,8 +3,9 @@
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import topic_tables
 from dashboard.shared.widgets import FOUR, SIGNED
-from dashboard.views.topics import charts, tables
+from dashboard.views.topics import charts
 from dashboard.views.topics.chosen import Chosen, chart, table_of
 
 
@@ -19,9 +20,9 @@ def heat_map(chosen: Chosen, key: str) -> None:
 
 
 def hard_topics(chosen: Chosen) -> pd.DataFrame:
-    """Return the table of `tables.difficulty` for what is looked at."""
+    """Return the table of `topic_tables.difficulty` for what is looked at."""
     content = chosen.content
-    return tables.difficulty(chosen.values, content.topics, content.qrels, chosen.topics)
+    return topic_tables.difficulty(chosen.values, content.topics, content.qrels, chosen.topics)
 
 
 def difficulty(chosen: Chosen, key: str) -> None:
@@ -36,9 +37,9 @@ def difficulty(chosen: Chosen, key: str) -> None:
 def query_length(chosen: Chosen, key: str) -> None:
     """Draw the difference against the number of words that were searched."""
     field = chosen.opened.profile.collection.topic_field
-    table = tables.with_lengths(chosen.table, chosen.content.topics, field)
+    table = topic_tables.with_lengths(chosen.table, chosen.content.topics, field)
     chart(charts.length_scatter(table, chosen.difference), key, "The difference against the words of the query")
-    found = tables.rank_correlation(table["words"], table["difference"])
+    found = topic_tables.rank_correlation(table["words"], table["difference"])
     if found:
         st.write(f"Spearman's rank correlation of words and difference: {found[0]:+.2f} (p = {found[1]:.2g}).")
     shown = table[["topic", "query", "words", "difference"]]

@@ -3,13 +3,14 @@
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import comparison_tables, topic_tables
 from core.evaluation.significance import compare
-from dashboard.shared import data, glossary, results, state, tables, widgets
+from core.evaluation.topic_tables import MEDIAN, median_system
+from dashboard.shared import data, glossary, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, shortened
 from dashboard.shared.provenance import figures_origin
 from dashboard.views.topics import differences, difficulty
 from dashboard.views.topics.chosen import Chosen, open_topic
-from dashboard.views.topics.tables import MEDIAN, median_system
 
 TIES = {
     "0": "exactly equal",
@@ -53,7 +54,7 @@ def choose(tidy: pd.DataFrame) -> tuple[Chosen, str]:
             kind = state.choose("Kind of topic", ["", *sorted(found)], "kind", "", {"": "all"})
     values = results.values(opened, measure)
     of_b = median_system(values) if b == MEDIAN else values.get(b)
-    table = tables.differences(values[a], of_b, content.topics)
+    table = topic_tables.differences(values[a], of_b, content.topics)
     table = table[table["kind"] == kind].reset_index(drop=True) if kind else table
     return Chosen(opened, content, measure, values, a, b, float(tie), table, labels), kind
 
@@ -67,7 +68,7 @@ def verdict(chosen: Chosen) -> str:
         return f"{len(chosen.topics)} topic: too few to compare systems."
     by_topic = chosen.table.set_index("topic")
     found = compare(by_topic["a"].to_dict(), by_topic["b"].to_dict(), chosen.tie)
-    return tables.verdict(label_a, label_b, chosen.measure, found)
+    return comparison_tables.comparison_sentence(label_a, label_b, chosen.measure, found)
 
 
 def choose_topic(chosen: Chosen) -> None:

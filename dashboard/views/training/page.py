@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from core.evaluation import comparison_tables, topic_tables
 from core.evaluation.ablation_tables import read_ablations, summary
 from core.evaluation.freshness import changes_of
 from core.evaluation.significance import compare
@@ -10,7 +11,7 @@ from core.training.histories import Training, read_training, trained_models
 from core.workspace import artifacts
 from core.workspace.artifacts import shown
 from core.workspace.errors import UserError
-from dashboard.shared import charts, data, export, results, state, tables, widgets
+from dashboard.shared import charts, data, export, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.shared.provenance import figures_origin
 from dashboard.shared.widgets import FOUR
@@ -76,8 +77,14 @@ def against_its_base() -> None:
     measure = widgets.choose_measure(opened, tidy)
     values = results.values(opened, measure)
     labels = opened.labels
-    st.write(escape_markdown(tables.verdict(labels[own], labels[base], measure, compare(values[own], values[base]))))
-    table = tables.differences(values[own], values[base], data.judged_topics(opened).topics)
+    st.write(
+        escape_markdown(
+            comparison_tables.comparison_sentence(
+                labels[own], labels[base], measure, compare(values[own], values[base])
+            )
+        )
+    )
+    table = topic_tables.differences(values[own], values[base], data.judged_topics(opened).topics)
     figure = charts.difference_bars(table, labels[own], labels[base], measure, "")
     name = f"{opened.folder.name}-{own}-{base}"
     export.chart(figure, name, f"Difference of {measure} for each topic")

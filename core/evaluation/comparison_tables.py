@@ -1,4 +1,4 @@
-"""The tables of the Overview page, without Streamlit: figures in full precision, and the same as they are printed."""
+"""Tables that compare systems over all topics: means, intervals, significance, and the difference to a baseline."""
 
 from collections.abc import Mapping, Sequence
 from math import isnan
@@ -20,11 +20,40 @@ from core.evaluation.significance import (
     compare_all,
     holm,
 )
-from dashboard.shared.export import LETTERS, MISSING, SUPERSCRIPTS
-from dashboard.shared.tables import interval_text, p_relation, p_text
+from core.evaluation.table_formats import LETTERS, MISSING, SUPERSCRIPTS
 
 ByMeasure = Mapping[str, Values]
 """measure -> system -> topic -> value."""
+
+
+def measure_order(measures: Sequence[str]) -> list[str]:
+    """Return the measures with the judged share first after the nDCG of the same cut-off: one is not read alone."""
+    ordered: list[str] = []
+    for measure in measures:
+        partner = measure.replace("nDCG@", "Judged@")
+        ordered += [measure, partner] if partner != measure and partner in measures else [measure]
+    return list(dict.fromkeys(ordered))
+
+
+def evaluated_measures(tidy: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
+    """Return those of the measures that were evaluated, as `measure_order` has them."""
+    known = set(tidy["measure"])
+    return measure_order([measure for measure in wanted if measure in known])
+
+
+def per_topic(tidy: pd.DataFrame, measure: str) -> dict[str, dict[str, float]]:
+    """Return a measure's values, system -> topic -> value; a system that was not evaluated is absent."""
+    rows = tidy[tidy["measure"] == measure]
+    return {
+        str(system): dict(zip(group["topic"], group["value"], strict=True))
+        for system, group in rows.groupby("system", sort=False)
+    }
+
+
+def means(tidy: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
+    """Return the mean over topics, one row a system, one column a measure."""
+    table = tidy.pivot_table(index="system", columns="measure", values="value", aggfunc="mean", sort=False)
+    return table[[measure for measure in measures if measure in table]]
 
 
 def with_letters(by_measure: ByMeasure, test: Test) -> pd.DataFrame:
@@ -139,7 +168,7 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def verdict(label: str, baseline: str, measure: str, found: Comparison, adjusted: float) -> str:
+def baseline_sentence(label: str, baseline: str, measure: str, found: Comparison, adjusted: float) -> str:
     """Say in a sentence how a system compares with the baseline, and what these topics could have shown.
 
     Args:
@@ -161,7 +190,7 @@ def verdict(label: str, baseline: str, measure: str, found: Comparison, adjusted
     return f"{label} is significantly {better} than {baseline}: {amount} ({p})."
 
 
-def summary(baseline: str, measure: str, table: pd.DataFrame, found: Mapping[str, Comparison]) -> str:
+def summary_sentence(baseline: str, measure: str, table: pd.DataFrame, found: Mapping[str, Comparison]) -> str:
     """Say how many systems are significantly better and worse than the baseline.
 
     Args:
@@ -179,3 +208,34 @@ def summary(baseline: str, measure: str, table: pd.DataFrame, found: Mapping[str
         f"{kinds['worse']} significantly worse, {kinds['without a significant difference']} not significantly different"
         f"{close} (randomisation test, p < {ALPHA} after Holm over the {len(found)} comparisons)."
     )
+
+
+def comparison_sentence(label_a: str, label_b: str, measure: str, found: Comparison) -> str:
+    """Say in a sentence how two systems compare."""
+    if found.interval is None and abs(found.difference) < ROUNDING:
+        return f"Over {found.topics} topics, {label_a} and {label_b} have the same {measure} on each."
+    t_test = "" if found.p_t_test is None else f", {p_text(found.p_t_test)} by t-test"
+    return (
+        f"Over {found.topics} topics, {label_a} minus {label_b} is {found.difference:+.4f} {measure}"
+        f"{interval_text(found)}; {found.wins} wins, {found.ties} ties, {found.losses} losses; "
+        f"p {p_relation(found.p_randomisation)} by randomisation test{t_test}."
+    )
+
+
+def interval_text(found: Comparison) -> str:
+    """Return what follows a difference: its interval, or why there is none."""
+    if found.interval is None:
+        return f" on each of the {found.topics} topics: without variance there is no t-test and no interval"
+    return f", 95 % CI {found.interval[0]:+.4f} to {found.interval[1]:+.4f}"
+
+
+def p_text(p: float) -> str:
+    """Return a p value with two digits, and more where these would be 0.05; "< 0.001" where it is."""
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.2g}" if f"{p:.2g}" != "0.05" else f"{p:.4f}"
+
+
+def p_relation(p: float) -> str:
+    """Return what stands after a p: "= 0.03", or "< 0.001"."""
+    return p_text(p) if p < 0.001 else f"= {p_text(p)}"

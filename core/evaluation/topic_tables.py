@@ -1,4 +1,4 @@
-"""The tables behind the Topics page, without Streamlit."""
+"""Tables by topic: differences of two systems, difficulty, query length, topic types, notable topics."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -11,6 +11,43 @@ from core.formats.topics import Topic
 
 MEDIAN = "-median"
 """Stands for the median system where a system is named; no system can have this name."""
+
+
+def differences(a: Mapping[str, float], b: Mapping[str, float] | None, topics: Mapping[str, Topic]) -> pd.DataFrame:
+    """Return the topics that both systems have, largest difference a - b first; without b, the values of a.
+
+    Columns: topic, kind, query, a, b, difference.
+    """
+    rows = [
+        {
+            "topic": topic,
+            "kind": topics[topic].kind if topic in topics else "",
+            "query": topics[topic].query if topic in topics else "",
+            "a": value,
+            "b": None if b is None else b[topic],
+            "difference": value - (0.0 if b is None else b[topic]),
+        }
+        for topic, value in a.items()
+        if b is None or topic in b
+    ]
+    table = pd.DataFrame(rows, columns=["topic", "kind", "query", "a", "b", "difference"])
+    return table.sort_values(["difference", "topic"], ascending=[False, True], kind="stable", ignore_index=True)
+
+
+def means_by_type(values: Mapping[str, Mapping[str, float]], topics: Mapping[str, Topic]) -> pd.DataFrame:
+    """Return the mean of each system over the topics of each kind; no rows where the topics have no kinds."""
+    rows = [
+        {"kind": topics[topic].kind, "system": system, "topic": topic, "value": value}
+        for system, by_topic in values.items()
+        for topic, value in by_topic.items()
+        if topic in topics and topics[topic].kind
+    ]
+    if not rows:
+        return pd.DataFrame()
+    tidy = pd.DataFrame(rows)
+    table = tidy.pivot_table(index="kind", columns="system", values="value", aggfunc="mean", sort=False)
+    table.insert(0, "topics", tidy.groupby("kind", sort=False)["topic"].nunique())
+    return table
 
 
 def median_system(values: Values) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The tables behind the Topic page, without Streamlit."""
+"""Tables of the ranked lists of one topic: contributions to a difference, ranks, overlap, missed relevant documents."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -7,9 +7,9 @@ import pandas as pd
 
 from core.evaluation.ndcg_decomposition import CHANGES, Part, total
 from core.evaluation.rank_overlap import jaccard, rank_biased_overlap
+from core.evaluation.table_formats import shortened
 from core.formats.documents import Document
 from core.workspace.measure_names import parse_measure
-from dashboard.shared.escaping import shortened
 
 TITLE = 90
 
