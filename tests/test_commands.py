@@ -1,0 +1,26 @@
+"""docs/commands.md is current, and says of each command all that its help says."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from scripts.tables.commands import COMMON, TARGET, commands, parser_of, reference  # noqa: E402
+
+SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", TARGET.read_text("utf-8"), re.MULTILINE | re.DOTALL))
+
+
+def test_the_reference_is_current():
+    assert TARGET.read_text("utf-8") == reference(), "write it again with python scripts/tables/commands.py"
+
+
+@pytest.mark.parametrize("name", commands())
+def test_a_section_has_every_option_of_the_commands_help(name):
+    text = SECTIONS[name] + SECTIONS[COMMON] * (f"[{COMMON.lower()}]" in SECTIONS[name])
+    options = re.findall(r"^  (--[\w-]+)", parser_of(commands()[name]).format_help(), re.MULTILINE)
+    assert options
+    assert all(f"| `{option}" in text for option in options)
