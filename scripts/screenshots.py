@@ -13,10 +13,10 @@ from urllib.parse import urlencode
 
 from playwright.sync_api import Page, sync_playwright
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from environment import find_browser
-from serving import server
+from scripts.environment import find_browser
+from scripts.serving import server
 
 PAGES = {
     "overview": ("", {}),

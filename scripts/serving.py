@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from start import child, free_port, server_command, wait_for
+from scripts.start import child, free_port, server_command, wait_for
 
 
 @contextmanager

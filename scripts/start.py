@@ -25,9 +25,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from environment import ROOT, ensure
+from scripts.environment import ROOT, ensure
 
 SAMPLE = Path(os.environ.get("RANKSCOPE_ARTIFACTS", ROOT / "artifacts")).resolve() / "sample"
 LOCK = ROOT / ".start.lock"

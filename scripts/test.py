@@ -13,9 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from environment import ROOT, ensure, find_browser
+from scripts.environment import ROOT, ensure, find_browser
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from core.workspace.artifacts import MANIFEST, PROFILE, ROOT, read_manifest
 from core.workspace.errors import UserError
 from core.workspace.profile import read_profile
 from scripts.benchmarks.measuring import Comparison, Scale
-from scripts.load_test import draw, open_tab
+from scripts.campaigns.load import draw, open_tab
 from scripts.serving import server
 
 PORT = 8731

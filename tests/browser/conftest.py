@@ -14,10 +14,9 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from core.workspace.artifacts import ARTIFACTS, ROOT
+from scripts.environment import BROWSERS, find_browser
 
-sys.path.insert(0, str(ROOT / "scripts"))
 sys.path.insert(0, str(ROOT / "tests" / "dashboard"))  # the made-up collection is shared with the page tests
-from environment import BROWSERS, find_browser  # noqa: E402
 from made_up import add_sweep, build  # noqa: E402
 
 expect.set_options(timeout=20_000)  # the first page of a server waits for its imports

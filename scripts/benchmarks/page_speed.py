@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Measure in Chromium how soon the pages of the dashboard show what they are for, and how soon a query is answered.
+
+    python scripts/benchmarks/page_speed.py --collection trec-covid-subset [--times 5] [--queries 30] [--json FILE]
+
+Starts servers of its own on this machine, and needs the test command's environment (playwright) and a Chromium or
+Chrome. A time runs in the browser, from the navigation or the key until the page's own part is drawn:
+
+- cold: the first visit to a server that was just started, by a browser that holds nothing of it;
+- opened: the address is opened while the server runs and the browser holds the dashboard's scripts;
+- link: a click in the navigation of an open dashboard;
+- query: Enter in the box of the Search page, until the last system's column is filled.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from urllib.parse import urlencode
+
+import numpy as np
+from playwright.sync_api import Browser, Page, sync_playwright
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from scripts.environment import ROOT, find_browser
+from scripts.serving import server
+
+sys.path.insert(0, str(ROOT))
+
+from core.formats.collections import read_built_topics
+from core.workspace.artifacts import ARTIFACTS, PROFILE, host, versions
+from core.workspace.profile import read_profile
+
+FRESH = "[data-testid=stElementContainer][data-stale=false] "
+"""What the present run of the page drew, and not what it is about to replace."""
+PAGES = {
+    "Overview": ("", FRESH + "[data-testid=stDataFrame] canvas"),
+    "Topics": ("topics", FRESH + ".barlayer .point path"),
+    "Topic": ("topic", FRESH + ".rs-list li"),
+}
+ELSEWHERE = "Runs"
+PORT = 8720
+PATIENCE_MILLISECONDS = 120_000
+SEEN = """([title, selector]) => {
+  const element = document.querySelector(selector);
+  const there = document.querySelector("h1")?.textContent.trim() === title && element?.getBoundingClientRect().height;
+  return there ? performance.now() - (window.clicked ?? 0) : false;
+}"""
+MARK = "document.querySelectorAll('.rs-list').forEach(list => list.classList.add('before'))"
+"""Lists of the query before: they stay in sight until the new ones are there."""
+ANSWERED = """([query, selector, columns]) =>
+  new URLSearchParams(location.search).get("query") === query
+    && document.querySelectorAll(selector).length === columns && performance.now() - window.clicked"""
+
+
+def main() -> None:
+    """Measure, print a table, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--collection", default="sample")
+    parser.add_argument("--times", type=int, default=5, help="visits of each kind (default: 5)")
+    parser.add_argument("--queries", type=int, default=30, help="queries that are asked (default: 30)")
+    parser.add_argument("--systems", default="", help="which are asked, with commas between (default: all)")
+    parser.add_argument("--json", type=Path, help="file for all times, with versions and machine")
+    options = parser.parse_args()
+    browser = find_browser()
+    if browser is None:
+        sys.exit("no Chromium or Chrome is found")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
+        times = {"Overview, cold": [cold(chromium, options.collection) for _ in range(options.times)]}
+        with server(PORT) as address:
+            for name in PAGES:
+                times |= warm(chromium, address, options.collection, name, options.times)
+            times["query"] = queries(chromium, address, options.collection, options.queries, options.systems)
+        version = chromium.version
+        chromium.close()
+    print(f"{'milliseconds':<20}{'median':>8}{'p95':>8}{'n':>5}")
+    for name, values in times.items():
+        print(f"{name:<20}{median(values):>8.0f}{np.percentile(values, 95):>8.0f}{len(values):>5}")
+    if options.json:
+        about = {"collection": options.collection, "host": host(), "versions": versions() | {"chromium": version}}
+        about["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        options.json.write_text(json.dumps(about | {"milliseconds": times}, indent=1) + "\n", encoding="utf-8")
+
+
+def seen(page: Page, name: str) -> float:
+    """Wait until a page's own part is drawn; return the milliseconds since the navigation or the click."""
+    drawn = page.wait_for_function(SEEN, arg=[name, PAGES[name][1]], polling="raf", timeout=PATIENCE_MILLISECONDS)
+    return float(drawn.json_value())
+
+
+def cold(chromium: Browser, collection: str) -> float:
+    """Return how long the Overview takes on a new server."""
+    with server(PORT) as address:
+        page = chromium.new_page()
+        page.goto(f"{address}/?{urlencode({'collection': collection})}", wait_until="commit")
+        found = seen(page, "Overview")
+        page.close()
+    return found
+
+
+def warm(chromium: Browser, address: str, collection: str, name: str, times: int) -> dict[str, list[float]]:
+    """Return how long a page takes that is opened, and that a link leads to; the first visit of each is not counted."""
+    query = urlencode({"collection": collection})
+    opened, linked = [], []
+    context = chromium.new_context()
+    for _ in range(times + 1):
+        page = context.new_page()
+        page.goto(f"{address}/{PAGES[name][0]}?{query}", wait_until="commit")
+        opened.append(seen(page, name))
+        page.close()
+    page = context.new_page()
+    page.goto(f"{address}/{PAGES[name][0]}?{query}", wait_until="commit")
+    seen(page, name)
+    for _ in range(times + 1):
+        page.get_by_role("link", name=ELSEWHERE, exact=True).click()
+        page.wait_for_function("document.querySelector('h1')?.textContent.trim() === 'Runs'")
+        page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
+        page.evaluate(
+            "addEventListener('click', () => window.clicked = performance.now(), {capture: true, once: true})"
+        )
+        page.get_by_role("link", name=name, exact=True).click()
+        linked.append(seen(page, name))
+    context.close()
+    return {f"{name}, opened": opened[1:], f"{name}, link": linked[1:]}
+
+
+def queries(chromium: Browser, address: str, collection: str, count: int, systems: str) -> list[float]:
+    """Return how long each query takes until the last system has answered; one before them loads the models."""
+    folder = ARTIFACTS / collection
+    every = [system.name for system in read_profile(str(folder / PROFILE)).system if system.kind != "run"]
+    asked_of = systems.split(",") if systems else every
+    texts = [topic.query for topic in read_built_topics(folder)[0]]
+    asked = [f"{texts[i % len(texts)]} {i}" for i in range(count + 1)]
+    page = chromium.new_page()
+    page.goto(f"{address}/search?{urlencode({'collection': collection, 'systems': ','.join(asked_of)})}")
+    box = page.get_by_role("textbox", name="Query")
+    box.wait_for(timeout=PATIENCE_MILLISECONDS)
+    page.evaluate(
+        "addEventListener('keydown', e => { if (e.key === 'Enter') window.clicked = performance.now() }, true)"
+    )
+    found = []
+    for query in asked:
+        page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=PATIENCE_MILLISECONDS)
+        box.fill(query)
+        page.evaluate(MARK)
+        box.press("Enter")
+        done = page.wait_for_function(
+            ANSWERED,
+            arg=[query, FRESH + ".rs-list:not(.before)", len(asked_of)],
+            polling="raf",
+            timeout=PATIENCE_MILLISECONDS,
+        )
+        found.append(float(done.json_value()))
+    page.close()
+    return found[1:]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Make a collection of any size from a built one: its own documents, then short texts and vectors simulated from them.
+
+    python scripts/benchmarks/synthetic_collection.py documents NAME --size 1000000    writes artifacts/downloads/NAME
+    python -m core.collection --collection artifacts/downloads/NAME    builds it as the collection NAME
+    python scripts/benchmarks/synthetic_collection.py vectors NAME     writes artifacts/NAME/vectors/SYSTEM
+
+A text is made of words of two documents, so the vocabulary does not grow; a vector is made by `core.simulate`, and has
+nothing to do with its text. Topics and judgments are those of the built collection: what is measured is the cost of a
+size, and how many of the judged documents stay in sight among so many others.
+"""
+
+import argparse
+import gzip
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+from tqdm import tqdm
+
+from core.encode import vectors_inputs, vectors_settings
+from core.formats.collections import QRELS, TOPICS, read_built_collection
+from core.formats.documents import CORPUS, Document, StoredDocuments, write_ids
+from core.formats.exclusions import EXCLUDED, write_excluded
+from core.indexes.simulation import simulate
+from core.retrieval.encoder import load_vectors, new_rows
+from core.retrieval.systems import find_settings
+from core.workspace import command_line
+from core.workspace.artifacts import ARTIFACTS, writing
+from core.workspace.errors import UserError
+from core.workspace.profile import read_profile
+
+FILE = 100_000
+"""Documents of one file."""
+
+
+def documents(real: list[Document], size: int, words: int, seed: int) -> Iterator[Document]:
+    """Yield the real documents, then made ones of `words` words each, to `size` altogether."""
+    yield from real
+    generator = np.random.default_rng(seed)
+    vocabularies = [words_of for d in real if (words_of := d.full_text.split())]
+    for number in range(len(real), size):
+        first, second = (vocabularies[i] for i in generator.integers(0, len(vocabularies), 2))
+        chosen = [own[i] for own in (first, second) for i in generator.integers(0, len(own), words // 2)]
+        yield Document(f"made-{number}", "", " ".join(chosen))
+
+
+def write_collection(base: Path, folder: Path, size: int, words: int, seed: int) -> None:
+    """Write a collection of `size` documents in the BEIR layout, made from the built collection under `base`.
+
+    Raises:
+        UserError: that one alone has more.
+    """
+    collection = read_built_collection(base)
+    real = list(collection.documents)
+    if size < len(real):
+        raise UserError(f"--size {size}: {base.name} alone has {len(real)} documents; give that number or more")
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "corpus").mkdir(parents=True)
+    (folder / "qrels").mkdir()
+    for name in (TOPICS, QRELS):
+        shutil.copyfile(base / "collection" / name, folder / name)
+    write_excluded(folder / EXCLUDED, collection.excluded)
+    made = documents(real, size, words, seed)
+    for part in tqdm(range(-(-size // FILE)), desc="documents", unit="file"):
+        place = folder / "corpus" / f"part-{part:05}.jsonl.gz"
+        with gzip.open(place, "wt", encoding="utf-8", compresslevel=1, newline="\n") as file:
+            for document in islice(made, FILE):
+                entry = {"_id": document.id, "title": document.title, "text": document.text}
+                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def write_vectors(base: Path, folder: Path, profile: str, system: str, seed: int) -> Path:
+    """Write the artifact `vectors/<system>` of the built collection under `folder`, simulated from that of `base`."""
+    settings = find_settings(read_profile(profile), system)
+    stored = StoredDocuments(folder / "collection" / CORPUS)
+    target = folder / "vectors" / system
+    with writing(target, "synthetic", vectors_settings(settings), vectors_inputs(settings, folder)) as partial:
+        real, _ = load_vectors(base, system)
+        rows = new_rows(partial / "vectors.npy", (len(stored), real.shape[1]))
+        simulate(np.array(real), len(stored), seed, rows)
+        rows.flush()
+        write_ids(partial / "document_ids.json", (document.id for document in stored))
+    return target
+
+
+def main() -> None:
+    """Parse, make, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("documents", "vectors"))
+    parser.add_argument("name", help="of the collection")
+    parser.add_argument("--size", type=int, default=10_000, help="documents, the base's among them")
+    parser.add_argument("--words", type=int, default=60, help="of a made text (default: 60, as passages have)")
+    parser.add_argument("--base", default="sample", help="name of a built collection (default: sample)")
+    parser.add_argument("--profile", default="sample", help="of the base's systems")
+    parser.add_argument("--system", default="all-MiniLM-L6-v2", help="the dense system whose vectors are simulated")
+    parser.add_argument("--seed", type=int, default=13)
+    options = parser.parse_args()
+    base = ARTIFACTS / options.base
+    if options.verb == "documents":
+        folder = ARTIFACTS / "downloads" / options.name
+        write_collection(base, folder, options.size, options.words, options.seed)
+        print(folder)
+    else:
+        print(write_vectors(base, ARTIFACTS / options.name, options.profile, options.system, options.seed))
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Run every stage and open every page where numba can keep no compiled code, and compare with what they are elsewhere.
+
+    python scripts/campaigns/cache.py      # two of the three ways need root
+
+There is no folder for the code, or the checkout may only be read (a container's user), or the disk is full. Each stage
+and each page has a process of its own, in which nothing is compiled yet. Then nothing fails, and all files and pages
+are those of processes that have a cache.
+"""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from scripts.campaigns import campaign
+from scripts.campaigns.campaign import PAGES, Count, differences, drawn, listing, open_page
+
+WORK = campaign.workspace("cache")
+
+from small_build import NAME, prepare  # noqa: E402
+
+from core import (  # noqa: E402
+    doc2query,  # noqa: E402
+    pseudo_labels,  # noqa: E402
+)
+from core.build import STAGES, build  # noqa: E402
+from core.workspace import artifacts  # noqa: E402
+from core.workspace.profile import Profile  # noqa: E402
+
+FOLDER = artifacts.ARTIFACTS / NAME
+BUILD = WORK / "build"
+"""The workspace of the processes that run stages and open pages, one way after the other."""
+
+
+def without_cache(part: str, expected: str) -> None:
+    """Run every stage or open every page, each in a process of its own; print name -> what is wrong as JSON.
+
+    This is what `cache` starts in a copy of the checkout: what `core` compiles when it is imported is compiled there.
+
+    Args:
+        expected: what numba must do: "cache" or "no cache".
+    """
+    from numba import njit
+
+    from core.indexes import exact
+
+    try:
+        njit(cache=True)(exact._keep_best.py_func)  # type: ignore[attr-defined]
+        found = "cache"
+    except RuntimeError:
+        found = "no cache"
+    assert found == expected, found
+    if part == "stages":
+        profile = prepare(WORK / "source", artifacts.ARTIFACTS)
+        works = stages(profile)
+    else:
+        works = {page: partial(write_page, page) for page in PAGES}
+    problems = {}
+    for name, work in works.items():
+        status, said = campaign.wait(campaign.fork(work, WORK), WORK)
+        problems[name] = "" if status == 0 and "Traceback" not in said else f"status {status}: {said[-600:]}"
+    print(json.dumps(problems))
+
+
+def stages(profile: Profile) -> dict[str, Callable[[], Any]]:
+    """Return all stages of the small build in their order, name -> what makes its artifacts."""
+
+    def make(stage: str) -> None:
+        outcomes = build(profile, FOLDER, "cpu", only=stage)
+        if wrong := [outcome.reason for outcome in outcomes if outcome.result != "made"]:
+            raise SystemExit(f"not made: {wrong}")
+
+    works: dict[str, Callable[[], Any]] = {"doc2query-model": lambda: doc2query.train(profile, None, "cpu")}
+    works |= {stage: partial(make, stage) for stage in STAGES if stage not in ("doc2query-model", "milvus")}
+    return works | {"pseudo-labels": lambda: pseudo_labels.label(profile, FOLDER, "cpu")}
+
+
+def write_page(page: str) -> None:
+    """Open a page and write what it shows."""
+    app = open_page(page, NAME)
+    if app.exception:
+        raise SystemExit(f"Traceback: {app.exception[0].message}")
+    (WORK / f"{page}.txt").write_text("\n".join(drawn(app)))
+
+
+def cache(rounds: int, generator: random.Random) -> dict[str, Count]:
+    """Run all stages and pages with a cache for compiled functions, and in every way without one."""
+    counts: dict[str, Count] = {}
+    files: dict[str, Any] = {}
+    looks: dict[str, str] = {}
+    for way in ("with a cache", "no folder", "read-only", "full disk"):
+        shutil.rmtree(BUILD, ignore_errors=True)
+        with no_cache(way) as ready:
+            if ready is None:
+                print(f"{way}: needs root, left out", flush=True)
+                continue
+            problems = {"stages": started(*ready, "stages")}
+            own = listing(BUILD / "artifacts")
+            files = files or own
+            problems["files"] = {"all": ", ".join(differences(files, own))}
+            if not looks:
+                shutil.copytree(BUILD / "artifacts", WORK / "reference")
+            campaign.empty(BUILD / "artifacts")  # pages show times that their build measured
+            shutil.copytree(WORK / "reference", BUILD / "artifacts", dirs_exist_ok=True)
+            problems["pages"] = started(*ready, "pages")
+        shown = {path.stem: path.read_text() for path in BUILD.glob("*.txt")}
+        looks = looks or shown
+        problems["pages as with a cache"] = {
+            page: "" if shown.get(page) == looks[page] else "another" for page in looks
+        }
+        for part, found in problems.items():
+            count = counts[f"{way}: {part}"] = Count()
+            for name, problem in found.items():
+                count.add(problem, f"{way}: {part}: {name}")
+    return counts
+
+
+def started(command: list[str], environment: dict[str, str], expected: str, part: str) -> dict[str, str]:
+    """Run `without_cache` in a process, and return name -> what is wrong."""
+    script = f"from scripts.campaigns import cache; cache.without_cache({part!r}, {expected!r})"
+    ended = subprocess.run([*command, script], env=environment, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        return {part: ended.stdout[-300:] + ended.stderr[-600:]}
+    found: dict[str, str] = json.loads(ended.stdout.splitlines()[-1])
+    return found
+
+
+@contextmanager
+def no_cache(way: str) -> Iterator[tuple[list[str], dict[str, str], str] | None]:
+    """Yield a command, its environment, and what numba must do: it can keep nothing; None where that needs root."""
+    checkout = campaign.copy_checkout(WORK / way / "checkout")
+    blocked = WORK / way / "file"
+    blocked.write_text("")  # below a plain file no folder can be made, by root neither
+    left_out = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "RANKSCOPE_ARTIFACTS")
+    environment = {key: value for key, value in os.environ.items() if key not in left_out}
+    environment |= {campaign.FOLDER: str(BUILD), "PYTHONPATH": str(checkout)}
+    environment |= {"HOME": str(blocked), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c"]
+    if way == "with a cache":
+        (WORK / "cache").mkdir()
+        yield command, environment | {"NUMBA_CACHE_DIR": str(WORK / "cache")}, "cache"
+    elif way == "no folder":
+        for folder in {path.parent for path in (checkout / "core").rglob("*.py")}:
+            (folder / "__pycache__").write_text("")
+        yield command, environment | {"NUMBA_CACHE_DIR": str(blocked / "cache")}, "no cache"
+    elif way == "read-only":  # a container's user, and a checkout that may only be read
+        if os.geteuid() or not shutil.which("setpriv"):
+            yield None
+            return
+        for folder in [checkout, *(path for path in checkout.rglob("*") if path.is_dir())]:
+            os.chown(folder, 65534, 65534)
+            folder.chmod(0o555)
+        yield ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *command], environment, "no cache"
+    else:
+        (WORK / way / "cache").mkdir()
+        with campaign.small_disk(WORK / way / "cache", "16k") as is_here:
+            if not is_here:
+                yield None
+                return
+            with contextlib.suppress(OSError), (WORK / way / "cache" / "filler").open("wb") as file:
+                while True:
+                    file.write(bytes(1024))
+                    file.flush()
+            yield command, environment | {"NUMBA_CACHE_DIR": str(WORK / way / "cache")}, "cache"
+
+
+if __name__ == "__main__":
+    campaign.run(cache, __doc__, WORK)

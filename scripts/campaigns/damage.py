@@ -1,0 +1,325 @@
+#!/usr/bin/env python3
+"""Damage every kind of artifact in every way, and see that stages and pages say so and show nothing that is wrong.
+
+    python scripts/campaigns/damage.py                     # the sample and a small build of all stages, models included
+    python scripts/campaigns/damage.py --each 1 --no-pages # fewer, and stages only
+
+On copies. A file has a bit flipped, is cut, deleted, lengthened, or changes places with another one. Then
+
+- everything in `core` that reads it, and
+- every page of the dashboard that reads it, in a session that saw it whole and goes on with what it remembers,
+
+must name the file, its artifact or the command that mends it, or give what it gives on the undamaged artifact: what
+does not depend on the file, or was read before. Nothing else passes, no traceback and no other figure.
+"""
+
+import argparse
+import itertools
+import json
+import random
+import re
+import shutil
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from scripts.campaigns.campaign import PAGES, ROOT, Count, drawn, kept, open_page, said, total, workspace
+
+WORK = workspace("damage")
+
+import numpy as np  # noqa: E402
+from small_build import NAME, prepare  # noqa: E402
+from streamlit.testing.v1 import AppTest  # noqa: E402
+
+from core import doc2query, evaluate, pseudo_labels  # noqa: E402
+from core.build import build, steps  # noqa: E402
+from core.evaluation.ann_sweep import read_growth, read_sweep  # noqa: E402
+from core.formats import predicted_queries  # noqa: E402
+from core.formats.collections import read_built_collection, read_built_topics  # noqa: E402
+from core.retrieval.bm25 import load_index, read_predicted  # noqa: E402
+from core.retrieval.encoder import load_vectors  # noqa: E402
+from core.retrieval.systems import open_system  # noqa: E402
+from core.training import histories  # noqa: E402
+from core.training.bi_encoder import pseudo_label_rows  # noqa: E402
+from core.training.pseudo_labels import read_batches  # noqa: E402
+from core.workspace import artifacts  # noqa: E402
+from core.workspace.artifacts import MANIFEST, PROFILE  # noqa: E402
+from core.workspace.errors import UserError  # noqa: E402
+from core.workspace.models import locate_model  # noqa: E402
+from core.workspace.profile import Profile, SystemSettings, read_profile  # noqa: E402
+
+WAYS = ("flip", "cut", "delete", "append", "swap")
+COMMAND = re.compile(r"python (?:-m core\.|scripts/)\w+|put the right ones in|import it again|build it again")
+
+
+# Damages
+
+
+def damage(path: Path, way: str, other: Path | None, generator: random.Random) -> bool:
+    """Damage a file; return whether that changes anything."""
+    content = path.read_bytes()
+    if way == "delete":
+        path.unlink()
+        return True
+    if way == "swap":
+        if other is None or other.read_bytes() == content:
+            return False
+        path.write_bytes(other.read_bytes())
+        other.write_bytes(content)
+        return True
+    changed = bytearray(content)
+    if way == "append":
+        changed.append(generator.randrange(33, 127))
+    elif way == "cut" and content:
+        del changed[generator.randrange(len(content)) :]
+    elif way == "flip" and content:
+        changed[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
+    path.write_bytes(changed)
+    return bool(changed != content and not same_json(path, content, bytes(changed)))
+
+
+def same_json(path: Path, before: bytes, after: bytes) -> bool:
+    """Say whether both say the same in JSON: what changed is a space between two values."""
+    try:
+        return path.name in (MANIFEST, PROFILE) and json.loads(before) == json.loads(after)
+    except ValueError:
+        return False
+
+
+# What reads
+
+
+def readers(name: str, profile: Profile) -> dict[str, Callable[[], Any]]:
+    """Return everything in `core` that reads artifacts of a collection, by name."""
+    folder = artifacts.ARTIFACTS / name
+    dense = [system for system in profile.system if system.kind == "dense"]
+    lexical = [system for system in profile.system if system.kind == "bm25"]
+    found: dict[str, Callable[[], Any]] = {
+        "profile": lambda: read_profile(str(folder / PROFILE)).model_dump(),
+        "collection": lambda: read_built_collection(folder),
+        "topics": lambda: read_built_topics(folder),
+        "expansions": lambda: predicted_queries.read_expansions(folder),
+    }
+    for system in profile.system:
+        found[f"run {system.name}"] = partial(evaluate.built_run, folder, system.name)
+        found[f"system {system.name}"] = partial(hits, profile, system, folder)
+    for system in lexical:
+        found[f"index {system.name}"] = partial(_ranking, profile, system, folder)
+        if system.expanded:
+            found[f"predicted {system.name}"] = partial(read_predicted, folder, system.name)
+    for system in dense:
+        found[f"sweep {system.name}"] = partial(_as_text, read_sweep, folder, system.name)
+        found[f"growth {system.name}"] = partial(_as_text, read_growth, folder, system.name)
+        found[f"vectors {system.name}"] = partial(_vectors, folder, system.name)
+    if name == NAME:
+        found |= {
+            "scores": lambda: predicted_queries.read_scores(folder),
+            "pseudo-labels": lambda: [batch.scores.tolist() for batch in read_batches(folder)],
+            "training rows": lambda: pseudo_label_rows(folder)[0].to_list(),
+            "history": lambda: histories.read_training("fine-tuned").history.to_csv(),
+            "T5": lambda: locate_model(profile.doc2query.model).name,
+        }
+    return found
+
+
+def hits(profile: Profile, system: SystemSettings, folder: Path) -> Any:
+    """Return what a system answers, opened anew."""
+    answer = open_system(profile, system, folder, "cpu").search("bat men test", 5)
+    return [(document, round(score, 4)) for document, score in answer.hits]
+
+
+def _ranking(profile: Profile, system: SystemSettings, folder: Path) -> Any:
+    return load_index(profile, system, folder).search("bat men test", 5)
+
+
+def _as_text(read: Callable[[Path, str], Any], folder: Path, system: str) -> str:
+    return read(folder, system).to_csv()
+
+
+def _vectors(folder: Path, system: str) -> Any:
+    vectors, names = load_vectors(folder, system)
+    return np.array(vectors).tolist(), names
+
+
+def plan(name: str, profile: Profile) -> list[str | None]:
+    """Return why each step of the build is stale."""
+    return [step.stale() for step in steps(profile, artifacts.ARTIFACTS / name, "cpu")]
+
+
+# Judging
+
+
+def names_it(message: str, path: Path) -> bool:
+    """Say whether a message names the file or its artifact, and what mends it."""
+    message = re.sub(r"[\\`\u2060]", "", message)
+    if path.name == PROFILE:  # a profile that is read by its file: what mends it depends on where it came from
+        return PROFILE in message
+    places = {path.name, artifacts.shown(path.parent), path.parent.name, artifacts.shown(path.parent.parent)}
+    return any(place in message for place in places) and bool(COMMAND.search(message))
+
+
+def problem_of(read: Callable[[], Any], expected: Any, paths: list[Path]) -> str:
+    """Say what is wrong with how something reads damaged artifacts, "" where nothing is."""
+    try:
+        found = read()
+    except UserError as error:
+        return "" if any(names_it(str(error), path) for path in paths) else f"an unclear sentence: {error}"
+    except Exception as error:
+        return f"a traceback: {type(error).__name__}: {error}"
+    return "" if found == expected else "another result, without a word"
+
+
+def problem_of_plan(name: str, profile: Profile, planned: list[str | None], path: Path) -> str:
+    """Say what is wrong with the build's plan when a file is damaged, "" where nothing is."""
+    folder = artifacts.ARTIFACTS / name
+    try:
+        if plan(name, profile) == planned and is_planned(path, profile, folder):
+            return "the build takes it for fresh"
+    except Exception as error:
+        return f"a traceback: {type(error).__name__}: {error}"
+    return ""
+
+
+def problem_of_page(app: AppTest, expected: list[str], paths: list[Path]) -> str:
+    """Say what is wrong with a page of damaged artifacts, "" where nothing is."""
+    if app.exception:
+        return f"a traceback: {app.exception[0].message}"
+    found = drawn(app)
+    if found == expected or any(names_it(text, path) for text in map(said, app.main) for path in paths):
+        return ""
+    changed = [text[:150] for text in found if text not in expected]
+    return f"another page, without a word: {changed[:3]}"
+
+
+def opened_files(work: Callable[[], Any]) -> set[Path]:
+    """Return which artifacts' files some work opens or asks the size of; what is remembered is forgotten before."""
+    import streamlit as st
+
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    artifacts._file_digest.cache_clear()
+    seen: set[Path] = set()
+    _WATCHING.append(seen)
+    try:
+        work()
+    finally:
+        _WATCHING.remove(seen)
+    return seen
+
+
+_WATCHING: list[set[Path]] = []
+
+
+def _watch(event: str, values: tuple[Any, ...]) -> None:
+    if event == "open" and _WATCHING and str(values[0]).startswith(str(artifacts.ARTIFACTS)):
+        _WATCHING[-1].add(Path(str(values[0])))
+
+
+def partners(files: list[Path]) -> dict[Path, Path]:
+    """Return a file to change places with for each: the next one of the same name, or of the same artifact."""
+    of_name: dict[str, list[Path]] = defaultdict(list)
+    for path in files:
+        of_name[path.name].append(path)
+    found = {}
+    for path in files:
+        alike = of_name[path.name] if len(of_name[path.name]) > 1 else [p for p in files if p.parent == path.parent]
+        found[path] = alike[(alike.index(path) + 1) % len(alike)]
+    return {path: other for path, other in found.items() if other != path}
+
+
+def kind_of(path: Path) -> str:
+    """Return the kind of artifact that a file is of: its stage's folder, and the file."""
+    parts = path.relative_to(artifacts.ARTIFACTS).parts[1:]
+    if parts[-1] in (MANIFEST, PROFILE):
+        return parts[-1]
+    return f"{parts[0]}/{parts[-1]}" if len(parts) > 1 else parts[0]
+
+
+def campaign(
+    name: str, profile: Profile, each: int, pages: bool, pattern: str, generator: random.Random
+) -> dict[str, Count]:
+    """Damage the files of a collection's artifacts and of the models, and count by kind of file."""
+    folder = artifacts.ARTIFACTS / name
+    of_build = [*folder.rglob("*"), *((artifacts.ARTIFACTS / "models").rglob("*") if name == NAME else [])]
+    hidden = re.compile(r"/\.|LICENSE|/ann-simulated/")
+    files = sorted(path for path in of_build if path.is_file() and not hidden.search(str(path)))
+    reading = readers(name, profile)
+    reads = {what: opened_files(read) for what, read in reading.items()}
+    expected = {what: read() for what, read in reading.items()}
+    shown = PAGES if pages else ()
+    of_page = {page: opened_files(partial(open_page, page, name)) for page in shown}
+    looks = {page: drawn(open_page(page, name)) for page in shown}
+    planned, other_of = plan(name, profile), partners(files)
+    counts: dict[str, Count] = defaultdict(Count)
+    chosen = [path for path in files if re.search(pattern, str(path))]
+    for path, way, _ in itertools.product(chosen, WAYS, range(each)):
+        other = other_of.get(path) if way == "swap" else None
+        paths = [path, *([other] if other else [])]
+        with kept(*paths):
+            if not damage(path, way, other, generator):
+                continue
+            problems = {
+                what: problem_of(read, expected[what], paths)
+                for what, read in reading.items()
+                if any(p in reads[what] for p in paths)
+            }
+            if path.name != PROFILE:
+                problems["plan"] = problem_of_plan(name, profile, planned, path)
+            for page in shown:
+                if any(p in of_page[page] for p in paths):
+                    app = open_page(page, name)
+                    problems[f"page {page}"] = problem_of_page(app, looks[page], paths)
+        found = "; ".join(f"{what}: {problem}" for what, problem in problems.items() if problem)
+        counts[f"{name} {kind_of(path)}"].add(found, f"{way} {artifacts.shown(path)}")
+    return counts
+
+
+def is_planned(path: Path, profile: Profile, folder: Path) -> bool:
+    """Say whether a file belongs to an artifact that the build's plan looks at."""
+    return any(path.is_relative_to(step.target) for step in steps(profile, folder, "cpu"))
+
+
+def make_small() -> Profile:
+    """Make the small build with all its stages."""
+    profile = prepare(WORK / "source", artifacts.ARTIFACTS)
+    folder = artifacts.ARTIFACTS / NAME
+    doc2query.train(profile, None, "cpu")
+    build(profile, folder, "cpu", say=lambda _: None)
+    pseudo_labels.label(profile, folder, "cpu")
+    return profile
+
+
+def main() -> None:
+    """Make the copies, damage them, print the counts."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--each", type=int, default=1, help="damages of each file in each way")
+    parser.add_argument("--no-pages", action="store_true", help="stages only")
+    parser.add_argument("--only", choices=("sample", NAME), help="one of the two builds")
+    parser.add_argument("--files", default="", metavar="PATTERN", help="only files whose path holds this pattern")
+    parser.add_argument("--seed", type=int, default=13)
+    options = parser.parse_args()
+    sys.addaudithook(_watch)
+    builds = {}
+    if options.only != NAME:
+        ignored = shutil.ignore_patterns(".*")
+        shutil.copytree(ROOT / "artifacts" / "sample", artifacts.ARTIFACTS / "sample", ignore=ignored)
+        builds["sample"] = read_profile("sample")
+    if options.only != "sample":
+        builds[NAME] = make_small()
+    counts: dict[str, Count] = {}
+    for name, profile in builds.items():
+        generator = random.Random(options.seed)
+        counts |= campaign(name, profile, options.each, not options.no_pages, options.files, generator)
+    total(counts)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        shutil.rmtree(WORK, ignore_errors=True)

@@ -1,0 +1,306 @@
+#!/usr/bin/env python3
+"""End every stage of a build in its middle, and see that nothing is half there and the next build ends the same.
+
+    python scripts/campaigns/kill.py --kills 20                      # all stages, some 30 minutes
+    python scripts/campaigns/kill.py --kills 5 --stages encode,ann  # a part
+    sudo python scripts/campaigns/kill.py ...                        # with a full disk too: needs to mount a tmpfs
+
+On a small made-up collection with tiny models. Each stage runs in a process of its own that is ended by SIGKILL: at
+random moments of its duration, at random ones of its operations on files, and on a disk that is full. Every other time
+an older artifact is in the place of the one that is made. Afterwards
+
+- the artifact is absent, or the older one and whole, or the new one and whole,
+- the next build ends without an error, and
+- all files are, byte for byte, those of a build that nobody interrupted, and none is left over. But for timings, and
+  the training loss in histories: it is the mean since the last entry, or since training went on.
+
+Two builds, and two processes of one stage, at the same time: one of them ends with a sentence, and all files are right.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from scripts.campaigns import campaign
+from scripts.campaigns.campaign import MANIFEST, Count, differences, empty, listing
+
+WORK = campaign.workspace("kill")
+
+from small_build import NAME, prepare  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+from core import ann, bm25, collection, doc2query, encode, evaluate, finetune, pseudo_labels, search  # noqa: E402
+from core.build import build  # noqa: E402
+from core.retrieval import encoder  # noqa: E402
+from core.retrieval.systems import find_settings  # noqa: E402
+from core.training import query_scores  # noqa: E402
+from core.workspace.artifacts import is_whole, writing  # noqa: E402
+from core.workspace.profile import Profile  # noqa: E402
+
+ARTIFACTS, REFERENCE = WORK / "artifacts", WORK / "reference"
+FOLDER = ARTIFACTS / NAME
+SYSTEM = "tiny"
+FREE = (0.0, 0.25, 0.5, 0.75, 0.95)
+"""Shares of the space that a stage needs, that a full disk has left."""
+WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree"}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a build, the artifact that it makes, and how."""
+
+    name: str
+    target: Path
+    make: Callable[[], Any]
+
+
+def stages(profile: Profile) -> list[Stage]:
+    """Return the stages in the order of the data."""
+    tiny, expanded = find_settings(profile, SYSTEM), find_settings(profile, "expanded")
+    models = ARTIFACTS / "models"
+    return [
+        Stage("collection", FOLDER / "collection", lambda: collection.build_collection(profile, FOLDER)),
+        Stage("doc2query-model", models / "doc2query", lambda: doc2query.train(profile, None, "cpu")),
+        Stage("doc2query", FOLDER / "doc2query", lambda: doc2query.generate(profile, FOLDER, "cpu")),
+        Stage("finetune", models / "fine-tuned", lambda: finetune.train(profile, FOLDER, None, "cpu")),
+        Stage("encode", FOLDER / "vectors" / SYSTEM, lambda: encode.encode_collection(profile, tiny, FOLDER, "cpu")),
+        Stage("query-scores", FOLDER / "doc2query-scores", lambda: query_scores.score(profile, FOLDER, "cpu")),
+        Stage("bm25", FOLDER / "bm25" / "expanded", lambda: bm25.build_index(profile, expanded, FOLDER)),
+        Stage("pseudo-labels", FOLDER / "pseudo-labels", lambda: pseudo_labels.label(profile, FOLDER, "cpu")),
+        Stage("search", FOLDER / "runs" / SYSTEM, lambda: search.search_topics(profile, tiny, FOLDER, "cpu")),
+        Stage("evaluate", FOLDER / "measures", lambda: evaluate.evaluate_systems(profile, FOLDER)),
+        Stage("ann", FOLDER / "ann" / SYSTEM, lambda: ann.sweep(profile, tiny, FOLDER, "cpu")),
+    ]
+
+
+def build_all(profile: Profile, force: bool = False) -> None:
+    """Make everything that is missing or stale, with the stages that `core.build` does not know."""
+    make_missing(profile, "doc2query-model")
+    outcomes = build(profile, FOLDER, "cpu", force=force)
+    if failed := [outcome for outcome in outcomes if outcome.result in ("failed", "skipped")]:
+        raise SystemExit(f"failed: {failed}")
+    make_missing(profile, "pseudo-labels")
+
+
+def make_missing(profile: Profile, name: str) -> None:
+    """Make one stage's artifact unless it is there."""
+    stage = next(stage for stage in stages(profile) if stage.name == name)
+    if not is_whole(stage.target):
+        stage.make()
+
+
+# Processes
+
+
+def start(work: Callable[[], Any], at_operation: int = 0, count_to: Path | None = None) -> int:
+    """Fork a process that does some work as a command line does, and return its number.
+
+    Args:
+        at_operation: kill it before the so-manieth operation that writes among the artifacts; 0 for never.
+        count_to: write the number of those operations there in the end.
+    """
+    operations = 0
+
+    def watch(event: str, values: tuple[Any, ...]) -> None:
+        nonlocal operations
+        writes = event in WRITES or (event == "open" and isinstance(values[2], int) and values[2] & os.O_ACCMODE)
+        if writes and str(values[0]).startswith(str(ARTIFACTS)):
+            operations += 1
+            if operations == at_operation:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def watched() -> None:
+        sys.addaudithook(watch)
+        try:
+            work()
+        finally:
+            if count_to:
+                count_to.write_text(str(operations))
+
+    return campaign.fork(watched, WORK)
+
+
+def wait(number: int) -> tuple[int, str]:
+    """Wait for a process to end; return its status (below 0: the signal that ended it) and what it said."""
+    return campaign.wait(number, WORK)
+
+
+def done(work: Callable[[], Any], count_to: Path | None = None) -> None:
+    """Do some work in a process of its own that must end well; `count_to` as of `start`."""
+    status, said = wait(start(work, count_to=count_to))
+    assert status == 0, f"status {status}: {said[-3000:]}"
+
+
+# Comparing
+
+
+def restore(older: Stage | None = None, without: Stage | None = None) -> None:
+    """Make the artifacts those of the reference, one of them older or missing."""
+    empty(ARTIFACTS)
+    shutil.copytree(REFERENCE, ARTIFACTS, dirs_exist_ok=True)
+    if without:
+        shutil.rmtree(without.target)
+    if older:
+        kept = older.target.with_name("kept")
+        older.target.rename(kept)
+        with writing(older.target, "older", {"older": True}, {}) as partial:
+            shutil.copytree(kept, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
+            (partial / "older.txt").write_text("older")
+        shutil.rmtree(kept)
+
+
+def verdict(stage: Stage, profile: Profile, expected: dict[str, Any], had_older: bool) -> str:
+    """Say what is wrong after an interruption, "" where nothing is."""
+    own = f"{stage.target.relative_to(ARTIFACTS).as_posix()}/"
+    for manifest in ARTIFACTS.rglob(MANIFEST):
+        hidden = any(part.startswith(".") for part in manifest.relative_to(ARTIFACTS).parts)
+        if not hidden and "checkpoint" not in str(manifest) and not is_whole(manifest.parent):
+            return f"{manifest.parent} is not whole"
+    if stage.target.exists():
+        is_older = (stage.target / "older.txt").exists()
+        if is_older and not had_older:
+            return "an older artifact out of nowhere"
+        now = {place: value for place, value in listing(ARTIFACTS).items() if place.startswith(own)}
+        new = {place: value for place, value in expected.items() if place.startswith(own)}
+        if not is_older and (wrong := differences(new, {k: v for k, v in now.items() if not k.endswith("/.key")})):
+            return f"it is there and not what it should be: {wrong}"
+    try:
+        if not is_whole(stage.target) or (stage.target / "older.txt").exists():
+            done(stage.make)
+        done(lambda: build_all(profile))
+    except AssertionError as error:
+        return f"the next build failed: {error}"
+    if wrong := differences(expected, listing(ARTIFACTS)):
+        return f"the next build made or left something else: {wrong}"
+    return ""
+
+
+# Campaigns
+
+
+def kill(stage: Stage, profile: Profile, expected: dict[str, Any], kills: int, generator: random.Random) -> list[Count]:
+    """Kill a stage at random moments, and at random operations."""
+    counter = WORK / "operations"
+    restore(without=stage)
+    started = time.perf_counter()
+    done(stage.make, counter)
+    duration, operations = time.perf_counter() - started, int(counter.read_text())
+    at_moments, at_operations = Count(), Count()
+    chosen = [(generator.random() * duration, 0) for _ in range(kills)]
+    chosen += [(0.0, 1 + (number * operations + generator.randrange(operations)) // kills) for number in range(kills)]
+    for number, (delay, operation) in enumerate(chosen):
+        had_older = bool(number % 2)
+        restore(older=stage) if had_older else restore(without=stage)
+        process = start(stage.make, at_operation=operation)
+        if not operation:
+            time.sleep(delay)
+            os.kill(process, signal.SIGKILL)
+        status, _ = wait(process)
+        if status != -signal.SIGKILL:
+            continue  # it was done before
+        what = f"{stage.name} killed at operation {operation}" if operation else f"{stage.name} after {delay:.3f} s"
+        count = at_operations if operation else at_moments
+        count.add(verdict(stage, profile, expected, had_older), what + (", older there" if had_older else ""))
+    return [at_moments, at_operations]
+
+
+def fill_the_disk(stage: Stage, profile: Profile, expected: dict[str, Any]) -> Count:
+    """Run a stage on a disk that has less left than it needs."""
+    count, filler = Count(), ARTIFACTS / ".filler"
+    restore(without=stage)
+    free = shutil.disk_usage(ARTIFACTS).free
+    process, needed = start(stage.make), 0
+    while os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        needed = max(needed, free - shutil.disk_usage(ARTIFACTS).free)
+        time.sleep(0.002)
+    assert wait(process)[0] == 0
+    for share in FREE:
+        restore(without=stage)
+        with filler.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(ARTIFACTS).free - int(share * needed)))
+        status, said = wait(start(stage.make))
+        problem = "" if status in (0, 2) and "Traceback" not in said else f"status {status}: {said[-600:]}"
+        filler.unlink()
+        count.add(
+            problem or verdict(stage, profile, expected, False), f"{stage.name} with {share * needed:.0f} bytes left"
+        )
+    return count
+
+
+def at_once(profile: Profile, expected: dict[str, Any], times: int) -> dict[str, Count]:
+    """Run two builds at the same time, and two processes of one stage."""
+    encoding = next(stage for stage in stages(profile) if stage.name == "encode")
+    pairs: dict[str, Callable[[], Any]] = {
+        "two builds at once": lambda: build_all(profile, force=True),
+        "two of one stage at once": encoding.make,
+    }
+    counts = {}
+    for name, work in pairs.items():
+        counts[name] = Count()
+        for _ in range(times):
+            restore(without=encoding)
+            processes = [start(work), start(work)]
+            ends = [wait(process) for process in processes]
+            statuses = sorted(status for status, _ in ends)
+            told = any("wait until it ends" in said for _, said in ends)
+            wrong = differences(expected, listing(ARTIFACTS))
+            right = statuses == [0, 2] and told and not wrong
+            counts[name].add("" if right else f"{statuses} {wrong} {[said[-300:] for _, said in ends]}", name)
+    return counts
+
+
+def main() -> None:
+    """Build once without interruption, then interrupt, and print what became of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20, help="for each stage at moments, and as many at operations")
+    parser.add_argument("--stages", help="comma-separated; default: all")
+    parser.add_argument("--seed", type=int, default=13)
+    parser.add_argument("--no-full-disk", action="store_true")
+    parser.add_argument("--no-two-at-once", action="store_true")
+    options = parser.parse_args()
+    # Small pieces, so that there is something to go on from.
+    encoder.SHARD, query_scores.SHARD, doc2query.CPU_SAMPLES = 16, 8, 24
+    # tqdm's own lock is shared by all that are forked: one that is killed while it holds it would stop the others.
+    tqdm.set_lock(threading.RLock())
+    profile = prepare(WORK / "source", ARTIFACTS)
+    done(lambda: build_all(profile))
+    shutil.copytree(ARTIFACTS, REFERENCE, ignore=shutil.ignore_patterns(".*"))
+    expected = listing(REFERENCE)
+    chosen = options.stages.split(",") if options.stages else [stage.name for stage in stages(profile)]
+    generator = random.Random(options.seed)
+    counts: list[Count] = []
+    print(f"{'survived of made':<24}{'at moments':>14}{'at operations':>16}{'full disk':>14}", flush=True)
+    for stage in stages(profile):
+        if stage.name not in chosen:
+            continue
+        own = kill(stage, profile, expected, options.kills, generator) if options.kills else [Count(), Count()]
+        if not options.no_full_disk:
+            with campaign.small_disk(ARTIFACTS, "64m") as is_here:
+                own += [fill_the_disk(stage, profile, expected)] if is_here else []
+        print(f"{stage.name:<24}{own[0]!s:>14}{own[1]!s:>16}{own[2] if len(own) > 2 else '-'!s:>14}", flush=True)
+        counts += own
+    if not options.no_two_at_once:
+        for name, count in at_once(profile, expected, 3).items():
+            print(f"{name:<24}{count!s:>14}", flush=True)
+            counts.append(count)
+    total = Count(sum(count.made for count in counts), sum(count.withstood for count in counts))
+    print(f"{'all':<24}{total!s:>14}")
+    sys.exit(total.withstood != total.made)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        shutil.rmtree(WORK, ignore_errors=True)

@@ -1,0 +1,207 @@
+#!/usr/bin/env python3
+"""Import many runs at once, and measure how long every page takes to show them and how much memory it needs.
+
+    python scripts/campaigns/many_runs.py make runs/*.run.gz --qrels qrels.txt [--systems 118]
+    python scripts/campaigns/many_runs.py measure many-118 [--only overview]
+
+`make` varies the given runs (neighbours exchanged, noise on the scores, lists cut short, pairs fused, one copy) until
+there are as many as wanted, and imports them as the collection `many-<systems>`. `measure` opens every page and view in
+a process of its own: "first" is the first visit after another collection's (so imports of libraries are not counted),
+"again" the next one, and MB the peak memory of the process.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
+
+from core.formats.runs import Run, ranked, read_run, write_run
+from core.import_runs import import_runs
+from core.retrieval.fusion import reciprocal_rank_fusion
+from core.workspace import artifacts, command_line
+from core.workspace.artifacts import ROOT
+from core.workspace.errors import UserError
+
+Rankings = dict[str, list[tuple[str, float]]]
+"""topic -> (document, score), best first."""
+VARIATIONS = ("exchanged", "noise", "cut", "fused")
+SMALL = 2
+"""Systems of the collection that is visited first."""
+PATIENCE_SECONDS = 900
+VIEWS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("overview", {}),
+    ("overview", {"cells": "letters"}),
+    ("overview", {"cells": "letters", "test": "t-test"}),
+    ("overview", {"cells": "intervals"}),
+    *(("overview", {"open": part}) for part in ("conclusion", "curve", "unjudged", "cost", "checks")),
+    ("overview", {"open": "checks", "check": "yes"}),
+    *(("topics", {"chart": view}) for view in ("differences", "contrasts", "heat", "difficulty", "length")),
+    *(("topic", {"view": view}) for view in ("lists", "difference", "positions", "missed", "why")),
+    *((page, {}) for page in ("search", "documents", "ann", "expansion", "training", "runs", "artifacts", "report")),
+    ("report", {"made": "yes"}),
+)
+"""Pages with the parameters of the address; "made" stands for a click on the report's download button."""
+
+
+def varied(runs: list[Run], wanted: int, seed: int) -> Iterator[tuple[str, Rankings]]:
+    """Yield the runs themselves, a copy of the first, then variations of them, `wanted` in all."""
+    lists = [{topic: ranked(scores) for topic, scores in run.scores.items()} for run in runs]
+    yield from itertools.islice(zip((run.name for run in runs), lists, strict=True), wanted)
+    generator = np.random.default_rng(seed)
+    for number in range(len(runs), wanted):
+        kind = "copy" if number == len(runs) else VARIATIONS[number % len(VARIATIONS)]
+        base = int(generator.integers(len(runs)))
+        strength = float(generator.random())
+        other = lists[int(generator.integers(len(runs)))]
+        rankings = {t: vary(kind, ranking, other.get(t, []), strength, generator) for t, ranking in lists[base].items()}
+        yield f"{kind}-{number}", rankings
+
+
+def vary(
+    kind: str,
+    ranking: list[tuple[str, float]],
+    other: list[tuple[str, float]],
+    strength: float,
+    generator: np.random.Generator,
+) -> list[tuple[str, float]]:
+    """Return a variation of a ranking, with scores that fall by 1 from rank to rank; `strength` is from 0 to 1."""
+    documents = [document for document, _ in ranking]
+    if kind == "exchanged":
+        for place in np.flatnonzero(generator.random(max(len(documents) - 1, 0)) < strength):
+            documents[place], documents[place + 1] = documents[place + 1], documents[place]
+    elif kind == "noise":
+        places = np.arange(len(documents)) + generator.normal(0, 1 + 50 * strength**3, len(documents))
+        documents = [documents[place] for place in np.argsort(places, kind="stable")]
+    elif kind == "cut":
+        documents = documents[: max(5, int(len(documents) * strength**2))]
+    elif kind == "fused":
+        documents = [d for d, _ in reciprocal_rank_fusion([documents, [d for d, _ in other]])][: len(documents)]
+    return [(document, float(len(documents) - place)) for place, document in enumerate(documents)]
+
+
+def make(paths: list[Path], qrels: Path, systems: int, seed: int) -> None:
+    """Write the runs to a temporary folder, import them, and print how long that took and its peak memory."""
+    runs = [read_run(path) for path in paths]
+    with tempfile.TemporaryDirectory() as folder:
+        written = []
+        for name, rankings in varied(runs, systems, seed):
+            written.append(Path(folder) / f"{name}.run")
+            write_run(written[-1], name, rankings.items())
+        del runs
+        started = time.perf_counter()
+        place = import_runs(f"many-{systems}", written, qrels)
+        seconds = time.perf_counter() - started
+    print(f"{systems} runs imported as {place.name} in {seconds:.1f} s, {peak_megabytes():.0f} MB")
+
+
+def peak_megabytes() -> float:
+    """Return the peak memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(collection: str, only: str) -> None:
+    """Print a row for every page and view."""
+    if not (artifacts.ARTIFACTS / collection).is_dir():
+        raise UserError(f"there is no collection {collection}; make it with scripts/campaigns/many_runs.py make")
+    print(f"{'page':<48}{'first s':>9}{'again s':>9}{'MB':>7}", flush=True)
+    for page, parameters in VIEWS:
+        if only and page != only:
+            continue
+        asked = [sys.executable, __file__, "visit", collection, page, json.dumps(parameters)]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+        name = " ".join([page, *(f"{key}={value}" for key, value in parameters.items())])
+        if done.returncode:
+            print(f"{name:<48} failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}", flush=True)
+            continue
+        found = json.loads(done.stdout.splitlines()[-1])
+        print(f"{name:<48}{found['first']:>9.2f}{found['again']:>9.2f}{found['megabytes']:>7.0f}", flush=True)
+        for sentence in found["warnings"]:
+            print(f"    {sentence}")
+
+
+def visit(collection: str, page: str, parameters: dict[str, str]) -> None:
+    """Open a page as a browser would, twice; print the seconds, the peak memory and the page's warnings."""
+    os.environ.pop("RANKSCOPE_PROFILE", None)
+    if parameters.pop("made", ""):
+        st.download_button = pressed  # type: ignore[assignment]
+    opened(f"many-{SMALL}", page, parameters)
+    started = time.perf_counter()
+    opened(collection, page, parameters)
+    first = time.perf_counter() - started
+    started = time.perf_counter()
+    app = opened(collection, page, parameters)
+    again = time.perf_counter() - started
+    sentences = [warning.value.replace("\\", "") for warning in app.warning]
+    found = {"first": first, "again": again, "megabytes": peak_megabytes(), "warnings": sentences}
+    print(json.dumps(found))
+
+
+def pressed(label: str, data: Any, *arguments: Any, **options: Any) -> bool:
+    """Stand for a download button that is pressed at once: its file is made."""
+    if callable(data):
+        data()
+    return False
+
+
+def opened(collection: str, page: str, parameters: dict[str, str]) -> AppTest:
+    """Return the page as it is drawn.
+
+    Raises:
+        RuntimeError: the page ended with an exception.
+    """
+    from dashboard.shared import live
+
+    live.warm_up = lambda: None  # type: ignore[assignment]  # what it loads in the background belongs to no page
+    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=PATIENCE_SECONDS)
+    app.query_params.update({"collection": collection, **parameters})
+    # The session is that of a page already open, as with a link: the Overview is not drawn before.
+    app._page_hash = calc_hash(page)  # switch_page knows the pages of a first run only
+    app.run()
+    if app.exception:
+        raise RuntimeError(app.exception[0].message)
+    return app
+
+
+def main() -> None:
+    """Parse, and do what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    making = verbs.add_parser("make", help="vary runs and import them")
+    making.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    making.add_argument("--qrels", type=Path, required=True)
+    making.add_argument("--systems", type=int, default=118)
+    making.add_argument("--seed", type=int, default=13)
+    measuring = verbs.add_parser("measure", help="open every page")
+    measuring.add_argument("collection")
+    measuring.add_argument("--only", default="", help="one page, e.g. overview")
+    visiting = verbs.add_parser("visit", help="open one page (used by measure)")
+    visiting.add_argument("collection")
+    visiting.add_argument("page")
+    visiting.add_argument("parameters", type=json.loads)
+    options = parser.parse_args()
+    if options.verb == "make":
+        for systems in dict.fromkeys([SMALL, options.systems]):
+            make(options.runs, options.qrels, systems, options.seed)
+    elif options.verb == "measure":
+        measure(options.collection, options.only)
+    else:
+        visit(options.collection, options.page, options.parameters)
+
+
+if __name__ == "__main__":
+    command_line.run(main)
