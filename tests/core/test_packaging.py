@@ -12,7 +12,7 @@ import pytest
 
 from core import __version__
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {"start", "build"} | {
     path.stem for path in (ROOT / "core").glob("[a-z]*.py") if "command_line.run(main)" in path.read_text("utf-8")
 }
