@@ -341,7 +341,7 @@ def holm(p: Sequence[float] | np.ndarray) -> list[float]:
     order = np.argsort(array, kind="stable")[: np.count_nonzero(~np.isnan(array))]  # NaN is sorted last
     adjusted = np.full_like(array, np.nan)
     adjusted[order] = np.minimum(np.maximum.accumulate(array[order] * np.arange(len(order), 0, -1)), 1)
-    return adjusted.tolist()
+    return [float(value) for value in adjusted]
 
 
 def attainable(topics: int, comparisons: int) -> bool:

@@ -363,7 +363,7 @@ def _first_repeated(numbers: np.ndarray, values: np.ndarray) -> list[int]:
     """Return a list of one: the line of the first value that an earlier line has; or an empty list."""
     first = np.zeros(len(values), dtype=bool)
     first[np.unique(values, return_index=True)[1]] = True
-    return numbers[~first][:1].tolist()
+    return [int(number) for number in numbers[~first][:1]]
 
 
 def _where(lines: list[int], by_topic: Mapping[str, TopicLines]) -> str:

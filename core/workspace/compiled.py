@@ -19,9 +19,9 @@ def compiled(**options: Any) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         try:
-            dispatcher = njit(cache=True, **options)(function)
+            dispatcher: F = njit(cache=True, **options)(function)
         except RuntimeError:  # "cannot cache function: no locator available"
-            return njit(**options)(function)
+            dispatcher = njit(**options)(function)
         for name in ("load_overload", "save_overload"):
             _without_os_errors(dispatcher, name)
         return dispatcher

@@ -5,6 +5,7 @@ What is loaded is whole: transformers gives weights that a model's files lack ra
 
 import importlib.util
 import json
+import logging
 import os
 import pickle
 import shutil
@@ -230,10 +231,10 @@ def load_t5(name: str, folder: Path, precision: str = "fp32") -> tuple[Any, Any]
 @contextmanager
 def loading(name: str) -> Iterator[None]:
     """Make one sentence of what the libraries raise while they load a model, and keep their reports of it quiet."""
-    from transformers.utils import logging
+    from transformers.utils import logging as reports
 
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()
+    verbosity = reports.get_verbosity()
+    reports.set_verbosity(logging.ERROR)
     try:
         yield
     except UserError:
@@ -244,7 +245,7 @@ def loading(name: str) -> Iterator[None]:
             f"the model {shown_model(name)} cannot be loaded ({why}); put whole files in its folder"
         ) from None
     finally:
-        logging.set_verbosity(verbosity)
+        reports.set_verbosity(verbosity)
 
 
 def check_weights(name: str, folder: Path, model: Any) -> None:
