@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import errno
 import http.client
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -66,7 +67,11 @@ def main() -> None:
 
 def is_installed() -> bool:
     """Return whether this interpreter has RankScope (`pip install -e .`), so that it needs no other environment."""
-    return all(importlib.util.find_spec(name) for name in ("core", "streamlit"))
+    try:
+        importlib.metadata.version("rankscope")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return importlib.util.find_spec("streamlit") is not None
 
 
 def end_by_signals() -> None:
