@@ -141,7 +141,7 @@ def _sentence_transformers_rows(
 ) -> AgreementRows:
     if find_model(find_settings(profile, system).model) is None:
         return []  # nothing is downloaded for this; the measures of its run do not need the model
-    from core.evaluation.cross_checks import evaluator_figures
+    from core.evaluation.sentence_transformers_evaluator import evaluator_figures
 
     binary = {t: {d: int(grade > 0) for d, grade in by.items()} for t, by in collection.qrels.items()}
     binary = {topic: judgments for topic, judgments in binary.items() if any(judgments.values())}

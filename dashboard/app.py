@@ -4,6 +4,8 @@ dashboard/server.py serves it.
 """
 
 import sys
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # however it was started, `core` is found
@@ -11,74 +13,76 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # however it wa
 import streamlit as st  # noqa: E402
 
 from core.workspace.errors import UserError  # noqa: E402
-from dashboard.shared import data, live, state  # noqa: E402
+from dashboard.shared import data, links, live, state  # noqa: E402
 from dashboard.shared.escaping import show_error  # noqa: E402
 from dashboard.shared.ranked_lists import STYLE  # noqa: E402
 
-VIEWS = Path(__file__).resolve().parent / "views"
 
-# The name of each page, in its address and of its folder in views, its title and its icon.
-PAGES = (
-    ("overview", "Overview", ":material/leaderboard:"),
-    ("topics", "Topics", ":material/difference:"),
-    ("topic", "Topic", ":material/topic:"),
-    ("search", "Search", ":material/search:"),
-    ("documents", "Documents", ":material/scatter_plot:"),
-    ("ann", "Exact vs ANN", ":material/speed:"),
-    ("expansion", "doc2query", ":material/edit_note:"),
-    ("training", "Training", ":material/model_training:"),
-    ("runs", "Runs", ":material/upload_file:"),
-    ("artifacts", "Artifacts", ":material/inventory_2:"),
-    ("report", "Report", ":material/description:"),
-)
-
-
-def choose_collection() -> data.Opened:
-    """Draw the choice of collection and return the chosen one; stop the page where there is none.
+def chosen_collection() -> str:
+    """Return the name of the collection that the URL asks for, of another one where it is not built.
 
     Raises:
-        UserError: its profile is missing or cannot be read.
+        UserError: no collection is built, or the profile of the environment cannot be read.
     """
     names = data.collection_names()
     if not names:
         raise UserError("no collection is built yet; make the sample with python scripts/build.py --profile sample")
     first = data.first_collection()
-    with st.sidebar:
-        name = state.choose("Collection", names, "collection", first if first in names else names[0], said=True)
     wanted = state.read("collection") or first
+    return next((name for name in (wanted, first) if name in names), names[0])
+
+
+def choose_collection() -> None:
+    """Draw the choice of collection; say so where the URL asks for one that is not built.
+
+    Raises:
+        UserError: as `chosen_collection`.
+    """
+    chosen = chosen_collection()
+    wanted = state.read("collection") or data.first_collection()
+    names = data.collection_names()
+    with st.sidebar:
+        state.choose("Collection", names, "collection", chosen, said=True)
     if wanted not in names:
         again = data.building_again(wanted)
-        show_error(UserError(f"the collection {wanted} is not built here{again}; {name} is shown in its place"))
-    return data.open_collection(name)
+        show_error(UserError(f"the collection {wanted} is not built here{again}; {chosen} is shown in its place"))
+
+
+def show(name: str) -> None:
+    """Draw a page of the chosen collection, and draw it again if an artifact was replaced meanwhile.
+
+    Raises:
+        UserError: the collection cannot be opened, or the page as a whole cannot be drawn.
+    """
+    opened = data.open_collection(chosen_collection())
+    if opened.is_sample:
+        st.caption(":material/info: Embedded sample: written for demonstration, not medical evidence.")
+    versions = data.versions(opened)
+    try:
+        import_module(f"dashboard.views.{name}.page").page(
+            opened
+        )  # late: other pages' libraries take seconds to import
+    except UserError:
+        raise
+    except Exception:
+        if data.versions(opened) == versions:
+            raise
+        st.rerun()  # the page may have mixed figures of two versions
 
 
 st.set_page_config("RankScope", str(Path(__file__).with_name("icon.svg")), layout="wide")
 st.html(STYLE)
-pages = [
-    (st.Page(VIEWS / name / "page.py", title=title, url_path=name, default=name == "overview"), icon)
-    for name, title, icon in PAGES
-]
-# Links of our own: Streamlit's drop the query parameters, and with them the collection.
-page = st.navigation([page for page, _ in pages], position="hidden")
+page = st.navigation(
+    [links.streamlit_page(entry, partial(show, entry.name)) for entry in links.PAGES], position="hidden"
+)
 with st.sidebar:
-    for target, icon in pages:
-        st.page_link(target, icon=icon, width="stretch", query_params=st.query_params.to_dict())
+    for entry in links.PAGES:
+        links.page_link(entry.name, icon=entry.icon, width="stretch")
 st.title(page.title)
 try:
-    opened = choose_collection()
-    if opened.is_sample:
-        st.caption(":material/info: Embedded sample: written for demonstration, not medical evidence.")
-    st.session_state["opened"] = opened
-    versions = data.versions(opened)
-    try:
-        page.run()
-    except UserError:
-        raise
-    except Exception:
-        # Figures of two versions met on the page: it is drawn again.
-        if data.versions(opened) == versions:
-            raise
-        st.rerun()
+    # Not within the page: Streamlit takes a page's elements away as soon as another is chosen.
+    choose_collection()
+    page.run()
 except UserError as error:
     show_error(error)
 live.warm_up()

@@ -1,28 +1,18 @@
-"""A second opinion on the measures: ir_measures on the same runs and qrels, and scikit-learn's nDCG.
+"""Cross-checks of the measures: ir_measures on the same runs and qrels, and scikit-learn's nDCG.
 
 ir_measures asks trec_eval for what we ask it for, so it checks how a run and its missing topics are counted and how a
 measure is named; scikit-learn's nDCG is a formula of its own.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
-from sentence_transformers.util import cos_sim, dot_score
 
 from core.evaluation.measures import PerTopic
-from core.formats.collections import Collection
-from core.formats.exclusions import Exclusions
 from core.formats.qrels import Qrels
 from core.formats.runs import Scores, ranked
-from core.retrieval.encoder import load_encoder_of, load_vectors
-from core.retrieval.systems import find_settings
 from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
-from core.workspace.profile import Profile
 
 
 def checkable(measures: Iterable[str]) -> list[str]:
@@ -72,62 +62,3 @@ def sklearn_ndcg(scores: Scores, qrels: Qrels, k: int) -> dict[str, float]:
         true = np.maximum(np.array([gains], dtype=float), 0)
         values[topic] = float(ndcg_score(true, -np.arange(len(gains))[None], k=k)) if found and true.any() else 0.0
     return values
-
-
-class Evaluator(InformationRetrievalEvaluator):
-    """sentence-transformers' evaluator, which knows nothing of excluded documents, without them."""
-
-    def __init__(self, excluded: Exclusions, **settings: Any):
-        """Take what is excluded for each query, and the evaluator's own settings."""
-        # The longest list that it looks at has room for what is dropped; hits at that cut-off are not used.
-        most = max(map(len, excluded.values()), default=0)
-        deepest = max(settings["map_at_k"])
-        settings["accuracy_at_k"] = [*settings["accuracy_at_k"], deepest + most]
-        super().__init__(**settings)
-        self.excluded = excluded
-
-    def compute_metrics(self, queries_result_list: list[Any]) -> Any:
-        """Compute as the evaluator does, after dropping hits."""
-        kept: list[Any] = [
-            [hit for hit in hits if hit["corpus_id"] not in self.excluded.get(query, ())]
-            for query, hits in zip(self.queries_ids, queries_result_list, strict=True)
-        ]
-        return super().compute_metrics(kept)
-
-
-def evaluator_figures(profile: Profile, system: str, collection: Collection, folder: Path) -> dict[str, float]:
-    """Return the evaluator's figures, such as "ndcg@10", for a dense system over its stored vectors.
-
-    "map" and "mrr" are to the depth of the profile's runs. Its map divides by min(depth, relevant documents), so a run
-    must be as deep as the topic with the most relevant documents for both to agree.
-
-    Raises:
-        UserError: the model or the vectors are unavailable.
-    """
-    settings = find_settings(profile, system)
-    vectors, document_ids = load_vectors(folder, system)
-    encoder = load_encoder_of(folder, settings)
-    relevant = {
-        topic: {document for document, grade in judgments.items() if grade > 0}
-        for topic, judgments in collection.qrels.items()
-    }
-    evaluator = Evaluator(
-        collection.excluded,
-        queries={t.id: settings.query_prefix + t.text(profile.collection.topic_field) for t in collection.topics},
-        corpus=dict.fromkeys(document_ids, ""),  # their vectors are given
-        relevant_docs=relevant,
-        mrr_at_k=[profile.depth],
-        ndcg_at_k=[10],
-        accuracy_at_k=[10],
-        precision_recall_at_k=[10, 100],
-        map_at_k=[profile.depth],
-        score_functions={settings.similarity: dot_score if settings.similarity == "dot" else cos_sim},
-        write_csv=False,
-    )
-    found: dict[str, Any] = evaluator.compute_metrices(encoder, corpus_embeddings=torch.from_numpy(np.array(vectors)))
-    figures = {
-        f"{measure.removesuffix('@k')}@{k}": float(value)
-        for measure, by_k in found[settings.similarity].items()
-        for k, value in by_k.items()
-    }
-    return figures | {name: figures[f"{name}@{profile.depth}"] for name in ("map", "mrr")}

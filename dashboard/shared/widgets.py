@@ -12,10 +12,9 @@ from core.workspace.artifacts import failure_of, rebuild_command
 from core.workspace.errors import UserError
 from core.workspace.measure_names import measure_name, parse_measure
 from core.workspace.profile import SystemSettings
-from dashboard.shared import data, live, results, state
+from dashboard.shared import data, links, live, results, state
 from dashboard.shared.escaping import escape_markdown, shortened, show_error
 
-TOPIC_PAGE = "views/topic/page.py"
 FOUR = st.column_config.NumberColumn(format="%.4f")
 SIGNED = st.column_config.NumberColumn(format="%+.4f")
 
@@ -115,5 +114,4 @@ def choose_measure(opened: data.Opened, tidy: pd.DataFrame, also: str = "") -> s
 
 def topic_link(topic: str, query: str) -> None:
     """Draw a link to a topic's page."""
-    label = escape_markdown(f"{topic} · {shortened(query, 40)}")
-    st.page_link(TOPIC_PAGE, label=label, query_params={**st.query_params.to_dict(), "topic": topic})
+    links.page_link("topic", escape_markdown(f"{topic} · {shortened(query, 40)}"), topic=topic)

@@ -150,10 +150,10 @@ def test_one_run_that_cannot_be_evaluated_takes_no_others_measures(plain, folder
 
 
 def test_a_failing_second_opinion_takes_no_measures(plain, folder, monkeypatch):
-    from core.evaluation import cross_checks
+    from core.evaluation import sentence_transformers_evaluator
 
     monkeypatch.setattr(
-        cross_checks,
+        sentence_transformers_evaluator,
         "evaluator_figures",
         failing(lambda *_: dict.fromkeys(AGREEMENT.values(), 0.5), "first", IndexError("theirs")),
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
-from made_up import Open, build
+from made_up import Open, build, go_to
 from streamlit.testing.v1 import AppTest
 
 from core.workspace.artifacts import ROOT
@@ -37,9 +37,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
     def opened(page: str, **parameters: str) -> AppTest:
         app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=60)
         app.query_params.update(parameters)
-        app.run()
-        if page != "overview":
-            app.switch_page(f"views/{page}/page.py").run()
+        go_to(app, page).run()
         assert not app.exception, app.exception[0].message
         return app
 

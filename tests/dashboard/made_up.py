@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from core import bm25, collection, evaluate, search
 from core.formats.predicted_queries import write_expansions
@@ -14,22 +15,11 @@ from core.workspace.artifacts import writing
 from core.workspace.command_line import save_profile
 from core.workspace.profile import CollectionSettings, Profile, SystemSettings
 from core.workspace.timing import PROCEDURE, TIMING_PROCEDURE
+from dashboard.shared import links
 from dashboard.shared.ranked_lists import STYLE
 
-PAGES = {
-    "overview": "Overview",
-    "topics": "Topics",
-    "topic": "Topic",
-    "search": "Search",
-    "documents": "Documents",
-    "ann": "Exact vs ANN",
-    "expansion": "doc2query",
-    "training": "Training",
-    "runs": "Runs",
-    "artifacts": "Artifacts",
-    "report": "Report",
-}
-"""Every page of the dashboard, by the name of its file, and its title; the address of the first is the root."""
+PAGES = {entry.name: entry.title for entry in links.PAGES}
+"""Every page of the dashboard, by its name, and its title; the address of the first is the root."""
 Open = Callable[..., AppTest]
 """The fixture `open_page`: name of the page, parameters of the URL."""
 
@@ -110,6 +100,12 @@ def add_sweep(folder: Path, procedure: int = TIMING_PROCEDURE, **more: float) ->
     larger = table.drop(columns=["nDCG@10", "lost"]).assign(p50_ms=[200.0, 0.6, 1.0])
     with writing(folder / "ann-simulated" / "dense-500", "ann", timed, {}, facts | {"documents": 500}) as partial:
         larger.to_csv(partial / "sweep.csv", index=False)
+
+
+def go_to(app: AppTest, page: str) -> AppTest:
+    """Make a page the one that the next run draws; `AppTest.switch_page` knows pages that are files only."""
+    app._page_hash = calc_hash(page)  # Streamlit knows a page by its `url_path`
+    return app
 
 
 def warnings(app: AppTest) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import pytrec_eval
-from made_up import PAGES, Open, lists, warnings
+from made_up import PAGES, Open, go_to, lists, warnings
 from streamlit.testing.v1 import AppTest
 
 from core.build import build
@@ -284,7 +284,7 @@ def test_every_page_shows_what_is_there_and_says_what_is_older(open_page: Open, 
     app = open_page("overview", collection="tiny", topic="3", a="dense", b="bm25", query=here.words[3])
     for page in PAGES:
         if page != "overview":
-            app.switch_page(f"views/{page}/page.py").run()
+            go_to(app, page).run()
         assert not app.exception, (page, app.exception[0].message)
         if page in said:
             assert said[page] in warnings(app), page
@@ -362,7 +362,7 @@ def test_systems_are_those_of_the_profile_that_have_runs(open_page: Open, here: 
     app = open_page("overview", collection="tiny", topic="3", a="dense", query=here.words[3], open="conclusion,checks")
     for page in PAGES:
         if page != "overview":
-            app.switch_page(f"views/{page}/page.py").run()
+            go_to(app, page).run()
         assert not app.exception, (page, app.exception[0].message)
         if page in ("overview", "topics", "topic", "report"):
             assert said in warnings(app), page
@@ -392,7 +392,7 @@ def test_a_system_of_a_link_that_is_not_there_is_said(open_page: Open, here: Her
         app.query_params.clear()
         app.query_params.update({"collection": "tiny"} | dict.fromkeys(parameters, "gone"))
         if page != "overview":
-            app.switch_page(f"views/{page}/page.py")
+            go_to(app, page)
         app.run()
         assert not app.exception
         for sentence in parameters.values():
@@ -400,7 +400,7 @@ def test_a_system_of_a_link_that_is_not_there_is_said(open_page: Open, here: Her
         app.query_params.clear()
         app.query_params["collection"] = "tiny"
         assert "gone" not in warnings(app.run()), page
-        app.switch_page("views/overview/page.py").run()
+        go_to(app, "overview").run()
 
 
 def test_a_page_whose_artifacts_are_replaced_while_it_is_drawn_is_drawn_again(

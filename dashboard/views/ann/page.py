@@ -63,42 +63,47 @@ def warn_if_incomparable(target: Path) -> None:
         show_error(UserError(f"{shown(target)}: {OLDER_TIMING}; measure again with {rebuild_command(target)}"))
 
 
-opened: data.Opened = st.session_state["opened"]
-st.markdown(INTRODUCTION)
-dense = [system.name for system in opened.profile.system if system.kind == "dense"]
-if not dense:
-    raise UserError(f"{opened.folder.name} has no dense system; this page compares searches over vectors")
-measured = [name for name in dense if (opened.folder / "ann" / name).is_dir()]
-system = state.choose("Dense system", dense, "system", (measured or dense)[0], opened.labels)
-made = {place: f"the sweep {place}" for place in measured_sweeps(opened.folder, system)}
-others = {f"ann/{name}": f"the sweep ann/{name}" for name in measured if name != system}
-settings = [one for one in opened.profile.system if one.name == system]
-widgets.say_older(opened, made | others | widgets.answering(opened, settings))
-own = read_sweep(opened.folder, system)
-try:
-    sweeps = read_growth(opened.folder, system)
-except UserError as error:
-    show_error(error)
-    sweeps = own
-for target in sweeps_of(opened.folder, system):
-    warn_if_incomparable(target)
-facts = read_manifest(opened.folder / "ann" / system).facts
-st.write(
-    f"{facts['documents']:,} vectors{distinct(facts)} of dimension {facts['dimension']}"
-    f"{local_dimension(facts)}, {facts['queries']} topics as queries."
-)
-recall = ann_parts.comparison(opened, system, sweeps)
-for title, draw in {
-    "Try it": lambda: ann_live.panel(opened, system, own),
-    "How it grows with the collection": lambda: ann_sizes.sizes(opened, system, sweeps, recall),
-    "Relevant documents lost": lambda: ann_parts.lost(opened, system, own),
-    "Cosine against dot product": lambda: ann_similarities.similarities(opened),
-    "What was measured": lambda: ann_sizes.origin(sweeps_of(opened.folder, system), system),
-}.items():
-    st.header(title)
+def page(opened: data.Opened) -> None:
+    """Draw the page Exact vs ANN of a collection.
+
+    Raises:
+        UserError: the collection has no dense system, or the chosen one has no readable sweep.
+    """
+    st.markdown(INTRODUCTION)
+    dense = [system.name for system in opened.profile.system if system.kind == "dense"]
+    if not dense:
+        raise UserError(f"{opened.folder.name} has no dense system; this page compares searches over vectors")
+    measured = [name for name in dense if (opened.folder / "ann" / name).is_dir()]
+    system = state.choose("Dense system", dense, "system", (measured or dense)[0], opened.labels)
+    made = {place: f"the sweep {place}" for place in measured_sweeps(opened.folder, system)}
+    others = {f"ann/{name}": f"the sweep ann/{name}" for name in measured if name != system}
+    settings = [one for one in opened.profile.system if one.name == system]
+    widgets.say_older(opened, made | others | widgets.answering(opened, settings))
+    own = read_sweep(opened.folder, system)
     try:
-        draw()
-    except Exception as error:  # whatever befell one part, the others are drawn
+        sweeps = read_growth(opened.folder, system)
+    except UserError as error:
         show_error(error)
-st.header("What the indexes and their parameters are")
-st.markdown(WORDS)
+        sweeps = own
+    for target in sweeps_of(opened.folder, system):
+        warn_if_incomparable(target)
+    facts = read_manifest(opened.folder / "ann" / system).facts
+    st.write(
+        f"{facts['documents']:,} vectors{distinct(facts)} of dimension {facts['dimension']}"
+        f"{local_dimension(facts)}, {facts['queries']} topics as queries."
+    )
+    recall = ann_parts.comparison(opened, system, sweeps)
+    for title, draw in {
+        "Try it": lambda: ann_live.panel(opened, system, own),
+        "How it grows with the collection": lambda: ann_sizes.sizes(opened, system, sweeps, recall),
+        "Relevant documents lost": lambda: ann_parts.lost(opened, system, own),
+        "Cosine against dot product": lambda: ann_similarities.similarities(opened),
+        "What was measured": lambda: ann_sizes.origin(sweeps_of(opened.folder, system), system),
+    }.items():
+        st.header(title)
+        try:
+            draw()
+        except Exception as error:  # whatever befell one part, the others are drawn
+            show_error(error)
+    st.header("What the indexes and their parameters are")
+    st.markdown(WORDS)

@@ -1,5 +1,8 @@
 """Documents: the vectors of a dense system as a map, with a topic's relevant documents and what each system found."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import pandas as pd
 import streamlit as st
 
@@ -19,8 +22,23 @@ the axes say how much. The systems rank by all dimensions, so a near point is no
 """
 
 
-def ranks() -> dict[str, dict[str, int]]:
-    """Return system -> document -> rank for the topic, of the chosen systems that have run."""
+@dataclass(frozen=True)
+class Marked:
+    """A topic ("" if none is chosen), its judgments, and where each chosen system ranks each document for it."""
+
+    topic: str
+    judgments: Mapping[str, int]
+    ranks: dict[str, dict[str, int]]
+    """system -> document -> rank, of the systems that have run"""
+
+    @property
+    def relevant(self) -> dict[str, int]:
+        """The relevant documents with their grades."""
+        return {document: grade for document, grade in self.judgments.items() if grade > 0}
+
+
+def marked_documents(opened: data.Opened, content: data.Content, topic: str, systems: list[str]) -> Marked:
+    """Return what the map marks for a topic."""
     found = {}
     for name in systems if topic else []:
         try:
@@ -28,7 +46,7 @@ def ranks() -> dict[str, dict[str, int]]:
         except UserError:
             continue  # the Overview says which systems have no run, and why
         found[name] = {document: rank for rank, (document, _) in enumerate(hits, 1)}
-    return found
+    return Marked(topic, content.qrels.get(topic, {}), found)
 
 
 def open_clicked(key: str) -> None:
@@ -45,25 +63,26 @@ def open_row(key: str, documents: list[str]) -> None:
         state.write("document", documents[rows[0]])
 
 
-def title(document: str) -> str:
+def title_of(content: data.Content, document: str) -> str:
     """Return a document's title, or the beginning of its text."""
     known = content.documents.get(document)
     return shortened(known.title or known.text, 100) if known else ""
 
 
-def table(places: dict[str, dict[str, int]]) -> None:
+def draw_table(opened: data.Opened, content: data.Content, marked: Marked, chosen: str) -> None:
     """Draw the relevant documents and those that a system has among its first, with their ranks."""
-    first = {document for by in places.values() for document, rank in by.items() if rank <= FIRST}
-    graded = [(document, judgments.get(document)) for document in first | set(relevant)]
-    best = {d: min((by[d] for by in places.values() if d in by), default=10**9) for d, _ in graded}
+    places = marked.ranks.values()
+    first = {document for by in places for document, rank in by.items() if rank <= FIRST}
+    graded = [(document, marked.judgments.get(document)) for document in first | set(marked.relevant)]
+    best = {d: min((by[d] for by in places if d in by), default=10**9) for d, _ in graded}
     graded.sort(key=lambda row: (-(row[1] if row[1] is not None else -1), best[row[0]], row[0]))
     rows = [
         {"grade": grade_text(grade, content.highest_grade)}
-        | {opened.labels[name]: by.get(document) for name, by in places.items()}
-        | {"title": title(document), "document": document}
+        | {opened.labels[name]: by.get(document) for name, by in marked.ranks.items()}
+        | {"title": title_of(content, document), "document": document}
         for document, grade in graded
     ]
-    key = f"rows {topic} {'.'.join(places)} {chosen}"
+    key = f"rows {marked.topic} {'.'.join(marked.ranks)} {chosen}"
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
@@ -78,7 +97,7 @@ def table(places: dict[str, dict[str, int]]) -> None:
     st.caption(f"{len(rows)} documents, relevant or among a system's first {FIRST}; the numbers are ranks.")
 
 
-def card() -> None:
+def draw_document(opened: data.Opened, content: data.Content, marked: Marked, chosen: str) -> None:
     """Draw the open document."""
     document = content.documents.get(chosen)
     if document is None:
@@ -86,60 +105,67 @@ def card() -> None:
         return
     with st.container(border=True):
         st.markdown(f"**{escape_markdown(document.title) or '(no title)'}**")
-        if topic:
-            facts = [grade_text(judgments.get(chosen), content.highest_grade)]
-            facts += [f"rank {by[chosen]} in {opened.labels[name]}" for name, by in places.items() if chosen in by]
+        if marked.topic:
+            ranks = marked.ranks.items()
+            facts = [grade_text(marked.judgments.get(chosen), content.highest_grade)]
+            facts += [f"rank {by[chosen]} in {opened.labels[name]}" for name, by in ranks if chosen in by]
             st.caption(escape_markdown(" · ".join(facts)))
         st.text(document.text or "(no text)")
         st.text(f"document {document.id}")
         st.button("Close", on_click=state.write, args=("document", ""))
 
 
-opened: data.Opened = st.session_state["opened"]
-content = data.content(opened)
-dense = [system.name for system in opened.profile.system if system.kind == "dense"]
-if not dense:
-    raise UserError(f"{opened.folder.name} has no dense system, so there are no vectors to lay out")
-first, second = st.columns(2)
-with first:
-    system = state.choose("Vectors of", dense, "system", dense[0], opened.labels)
-with second:
-    names = {t.id: f"{t.id} · {shortened(t.query, 80)}" for t in content.topics.values()}
-    topic = state.choose("Topic", ["", *names], "topic", "", names | {"": "none"})
-systems = state.choose_several("Systems whose first ten are marked", list(opened.labels), "systems", opened.labels)
-svg = state.switch(
-    "Without WebGL", "svg", "Where the map stays empty: slower, and of many documents only some are drawn"
-)
-widgets.say_older(
-    opened,
-    {f"vectors/{system}": f"the vectors of {opened.labels[system]}"}
-    | {f"runs/{name}": f"the run of {opened.labels[name]}" for name in (systems if topic else [])},
-)
-layout, shares = document_map.points(opened, system)
-judgments = content.qrels.get(topic, {})
-relevant = {document: grade for document, grade in judgments.items() if grade > 0}
-places, chosen = ranks(), state.read("document")
-found = {opened.labels[name]: list(by)[:FIRST] for name, by in places.items()}
-titles = {document: title(document) for by in [*found.values(), list(relevant)] for document in by}
-webgl = not svg and len(layout) > document_map.MOST_IN_SVG
-drawn = document_map.figure(layout, shares, titles, relevant, found, chosen, webgl)
-left, right = st.columns([3, 2]) if topic else (st.container(), None)
-with left:
-    key = f"map {system} {topic} {'.'.join(systems)} {chosen}"
-    st.plotly_chart(
-        drawn,
-        key=key,
-        config=document_map.CONFIG,
-        on_select=lambda: open_clicked(key),
-        selection_mode="points",
-        alt="Map of the documents; the table holds what is marked",
+def page(opened: data.Opened) -> None:
+    """Draw the Documents page of a collection.
+
+    Raises:
+        UserError: the collection has no dense system, or the collection or the vectors are missing or damaged.
+    """
+    content = data.content(opened)
+    dense = [system.name for system in opened.profile.system if system.kind == "dense"]
+    if not dense:
+        raise UserError(f"{opened.folder.name} has no dense system, so there are no vectors to lay out")
+    first, second = st.columns(2)
+    with first:
+        system = state.choose("Vectors of", dense, "system", dense[0], opened.labels)
+    with second:
+        names = {t.id: f"{t.id} · {shortened(t.query, 80)}" for t in content.topics.values()}
+        topic = state.choose("Topic", ["", *names], "topic", "", names | {"": "none"})
+    systems = state.choose_several("Systems whose first ten are marked", list(opened.labels), "systems", opened.labels)
+    svg = state.switch(
+        "Without WebGL", "svg", "Where the map stays empty: slower, and of many documents only some are drawn"
     )
-if right:
-    with right:
-        table(places)
-    left_out.caption(content, topic)
-else:
-    st.caption("Choose a topic to mark its relevant documents and what the systems found.")
-if chosen:
-    card()
-st.markdown(WORDS)
+    widgets.say_older(
+        opened,
+        {f"vectors/{system}": f"the vectors of {opened.labels[system]}"}
+        | {f"runs/{name}": f"the run of {opened.labels[name]}" for name in (systems if topic else [])},
+    )
+    layout, shares = document_map.points(opened, system)
+    marked = marked_documents(opened, content, topic, systems)
+    chosen = state.read("document")
+    found = {opened.labels[name]: list(by)[:FIRST] for name, by in marked.ranks.items()}
+    titles = {
+        document: title_of(content, document) for by in [*found.values(), list(marked.relevant)] for document in by
+    }
+    webgl = not svg and len(layout) > document_map.MOST_IN_SVG
+    drawn = document_map.figure(layout, shares, titles, marked.relevant, found, chosen, webgl)
+    left, right = st.columns([3, 2]) if topic else (st.container(), None)
+    with left:
+        key = f"map {system} {topic} {'.'.join(systems)} {chosen}"
+        st.plotly_chart(
+            drawn,
+            key=key,
+            config=document_map.CONFIG,
+            on_select=lambda: open_clicked(key),
+            selection_mode="points",
+            alt="Map of the documents; the table holds what is marked",
+        )
+    if right:
+        with right:
+            draw_table(opened, content, marked, chosen)
+        left_out.caption(content, topic)
+    else:
+        st.caption("Choose a topic to mark its relevant documents and what the systems found.")
+    if chosen:
+        draw_document(opened, content, marked, chosen)
+    st.markdown(WORDS)

@@ -28,7 +28,7 @@ score each query against its document and drops the worse ones.
 """
 
 
-def about() -> None:
+def about_expansion(opened: data.Opened, content: data.Content, system: SystemSettings) -> None:
     """Say what was predicted, and at what cost."""
     manifest = open_artifact(opened.folder / "doc2query")
     label = opened.labels[system.name]
@@ -46,8 +46,12 @@ def about() -> None:
     )
 
 
-def choose_systems() -> tuple[SystemSettings, str]:
-    """Draw the choice of an expanded system and of what it is compared with."""
+def choose_expanded_and_plain(opened: data.Opened) -> tuple[SystemSettings, str]:
+    """Draw the choice of an expanded system and of what it is compared with.
+
+    Raises:
+        UserError: there is no expanded system, or none to compare with.
+    """
     systems = {system.name: system for system in opened.profile.system if system.expanded}
     if not systems:
         raise UserError(
@@ -64,8 +68,12 @@ def choose_systems() -> tuple[SystemSettings, str]:
         return systems[name], state.choose("compared with", others, "plain", others[0], opened.labels)
 
 
-def overall() -> pd.DataFrame:
-    """Draw the comparison over all topics and the table of topics; return the table."""
+def all_topics(opened: data.Opened, content: data.Content, system: SystemSettings, plain: str) -> pd.DataFrame:
+    """Draw the comparison over all topics and the table of topics; return the table.
+
+    Raises:
+        UserError: one of the two systems is not evaluated.
+    """
     tidy = widgets.evaluated(opened)
     left, right = st.columns(2)
     with left:
@@ -99,7 +107,9 @@ def overall() -> pd.DataFrame:
     return table
 
 
-def topic_moves(topic: str) -> list[Move]:
+def topic_moves(
+    opened: data.Opened, content: data.Content, system: SystemSettings, plain: str, topic: str
+) -> list[Move]:
     """Draw which documents moved for a topic, in three lists; return all of them."""
     depth = int(state.read("depth") if state.read("depth") in DEPTHS else DEPTHS[0])
     before, after = (results.run_scores(opened, name).get(topic, {}) for name in (plain, system.name))
@@ -126,7 +136,9 @@ def topic_moves(topic: str) -> list[Move]:
     return found
 
 
-def document_panel(found: list[Move], topic: str) -> None:
+def moved_document(
+    opened: data.Opened, content: data.Content, system: SystemSettings, found: list[Move], topic: str
+) -> None:
     """Draw the choice of a document that moved, and what was predicted for it."""
     texts = {m.document: content.documents[m.document] for m in found if m.document in content.documents}
 
@@ -143,19 +155,25 @@ def document_panel(found: list[Move], topic: str) -> None:
         predicted_queries.panel(opened, system, texts[chosen], query)
 
 
-opened: data.Opened = st.session_state["opened"]
-content = data.content(opened)
-st.markdown(WORDS)
-system, plain = choose_systems()
-about()
-table = overall()
-topics = list(table["topic"])
-names = {name: f"{name} · {shortened(query, 80)}" for name, query in zip(topics, table["query"], strict=True)}
-topic = state.choose("Topic", ["", *topics], "topic", "", names | {"": "choose one to see which documents moved"})
-if topic:
-    st.header(f"Topic {escape_markdown(topic)}: {escape_markdown(content.topics[topic].query)}")
-    st.text(content.topics[topic].text(opened.profile.collection.topic_field))
-    try:
-        document_panel(topic_moves(topic), topic)
-    except UserError as error:
-        show_error(error)
+def page(opened: data.Opened) -> None:
+    """Draw the doc2query page of a collection.
+
+    Raises:
+        UserError: there is no expanded system to compare, or what the page reads is missing or damaged.
+    """
+    content = data.content(opened)
+    st.markdown(WORDS)
+    system, plain = choose_expanded_and_plain(opened)
+    about_expansion(opened, content, system)
+    table = all_topics(opened, content, system, plain)
+    topics = list(table["topic"])
+    names = {name: f"{name} · {shortened(query, 80)}" for name, query in zip(topics, table["query"], strict=True)}
+    topic = state.choose("Topic", ["", *topics], "topic", "", names | {"": "choose one to see which documents moved"})
+    if topic:
+        st.header(f"Topic {escape_markdown(topic)}: {escape_markdown(content.topics[topic].query)}")
+        st.text(content.topics[topic].text(opened.profile.collection.topic_field))
+        try:
+            found = topic_moves(opened, content, system, plain, topic)
+            moved_document(opened, content, system, found, topic)
+        except UserError as error:
+            show_error(error)

@@ -3,48 +3,45 @@
 import streamlit as st
 
 from core.workspace.errors import UserError
-from dashboard.shared import data, glossary, left_out, results, state, widgets
+from dashboard.shared import data, glossary, left_out, links, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.views.overview import baseline, bias, checks, conclusion, cost, curve, main_table
 from dashboard.views.overview.section import section
 from dashboard.views.overview.view import choose
 
-opened: data.Opened = st.session_state["opened"]
-manifests = results.manifests(opened)
-if opened.is_sample:
-    st.info(
-        "This is the embedded sample: documents, topics and judgments written for this project for demonstration "
-        "(CC0), not medical evidence. For the real TREC-COVID run `python scripts/build.py --profile trec-covid`, "
-        "then `python3 scripts/start.py --profile trec-covid`."
+
+def page(opened: data.Opened) -> None:
+    """Draw the Overview page of a collection."""
+    manifests = results.manifests(opened)
+    if opened.is_sample:
+        st.info(
+            "This is the embedded sample: documents, topics and judgments written for this project for demonstration "
+            "(CC0), not medical evidence. For the real TREC-COVID run `python scripts/build.py --profile trec-covid`, "
+            "then `python3 scripts/start.py --profile trec-covid`."
+        )
+    facts = data.collection_manifest(opened).facts
+    documents = "imported runs without texts" if opened.is_imported else f"{facts.get('documents', 0):,} documents"
+    st.write(
+        f"{escape_markdown(opened.folder.name)}: {documents}, {facts.get('topics', 0):,} topics, "
+        f"{facts.get('judgments', 0):,} judgments."
     )
-facts = data.collection_manifest(opened).facts
-documents = "imported runs without texts" if opened.is_imported else f"{facts.get('documents', 0):,} documents"
-st.write(
-    f"{escape_markdown(opened.folder.name)}: {documents}, {facts.get('topics', 0):,} topics, "
-    f"{facts.get('judgments', 0):,} judgments."
-)
-if said := left_out.of_collection(facts):
-    st.caption(said)
-tidy = widgets.evaluated(opened)
-main_table.draw(opened, tidy, manifests)
-st.header("Against a baseline")
-view = choose(opened, tidy)
-for draw in (baseline.draw, baseline.kinds):
-    try:
-        draw(view)
-    except UserError as error:
-        show_error(error)
-st.header("A closer look")
-section("Does the conclusion hold?", "conclusion", lambda: conclusion.draw(view))
-section("Precision and recall", "curve", lambda: curve.draw(view))
-section("Unjudged documents", "unjudged", lambda: bias.draw(view))
-section("Cost beside quality", "cost", lambda: cost.draw(view, manifests))
-section("Checked by other libraries", "checks", lambda: checks.draw(view))
-state.choose("Pictures are saved as", ["svg", "png"], "picture", "svg", {"svg": "SVG", "png": "PNG"}, width=200)
-st.page_link(
-    "views/artifacts/page.py",
-    label="What all of this was made from",
-    icon=":material/inventory_2:",
-    query_params=st.query_params.to_dict(),
-)
-glossary.explain_terms(glossary.NDCG, glossary.JUDGED)
+    if said := left_out.of_collection(facts):
+        st.caption(said)
+    tidy = widgets.evaluated(opened)
+    main_table.draw(opened, tidy, manifests)
+    st.header("Against a baseline")
+    view = choose(opened, tidy)
+    for draw in (baseline.draw, baseline.kinds):
+        try:
+            draw(view)
+        except UserError as error:
+            show_error(error)
+    st.header("A closer look")
+    section("Does the conclusion hold?", "conclusion", lambda: conclusion.draw(view))
+    section("Precision and recall", "curve", lambda: curve.draw(view))
+    section("Unjudged documents", "unjudged", lambda: bias.draw(view))
+    section("Cost beside quality", "cost", lambda: cost.draw(view, manifests))
+    section("Checked by other libraries", "checks", lambda: checks.draw(view))
+    state.choose("Pictures are saved as", ["svg", "png"], "picture", "svg", {"svg": "SVG", "png": "PNG"}, width=200)
+    links.page_link("artifacts", "What all of this was made from", ":material/inventory_2:")
+    glossary.explain_terms(glossary.NDCG, glossary.JUDGED)

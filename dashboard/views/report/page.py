@@ -1,7 +1,9 @@
 """Report: the present comparison as one HTML file, to send or attach."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -42,15 +44,30 @@ def choose_topics(table: pd.DataFrame) -> list[str]:
     )
 
 
-def hits(content: data.Content, system: str) -> dict[str, tuple[list[Hit], Iterable[str]]]:
+@dataclass(frozen=True)
+class Chosen:
+    """What the report is to hold: a comparison of systems with a baseline, and topics whose lists are shown."""
+
+    opened: data.Opened
+    measure: str
+    baseline: str
+    systems: list[str]
+    """The baseline among them."""
+    other: str
+    """The system compared with the baseline topic by topic, "" if there is none."""
+    topics: list[str]
+
+
+def chosen_hits(chosen: Chosen, content: data.Content, system: str) -> dict[str, tuple[list[Hit], Iterable[str]]]:
     """Return for each chosen topic the first documents of a system's list, and the documents left out of it."""
-    run = results.run(opened, system)
+    run = results.run(chosen.opened, system)
     return {
-        topic: (hits_of(content, topic, run.scores.get(topic, {})), run.left_out.get(topic, ())) for topic in topics
+        topic: (first_hits(content, topic, run.scores.get(topic, {})), run.left_out.get(topic, ()))
+        for topic in chosen.topics
     }
 
 
-def hits_of(content: data.Content, topic: str, by_document: dict[str, float]) -> list[Hit]:
+def first_hits(content: data.Content, topic: str, by_document: dict[str, float]) -> list[Hit]:
     """Return the first documents of one list."""
     judgments = content.qrels.get(topic, {})
     return [
@@ -65,7 +82,7 @@ def hits_of(content: data.Content, topic: str, by_document: dict[str, float]) ->
     ]
 
 
-def make() -> str:
+def make_report(chosen: Chosen) -> str:
     """Put the report together, of what is there when it is asked for: a page can stand open while a build goes on.
 
     Raises:
@@ -73,10 +90,10 @@ def make() -> str:
     """
 
     def now() -> tuple[str, ...]:
-        return results.digests(opened, systems)
+        return results.digests(chosen.opened, chosen.systems)
 
     def made(versions: tuple[str, ...]) -> str:
-        text = _made(results.measured(opened), results.values(opened, measure))
+        text = _report(chosen, results.measured(chosen.opened), results.values(chosen.opened, chosen.measure))
         if now() != versions:
             raise Replaced("a run or the judgments were replaced while the report was made; try again")
         return text
@@ -84,12 +101,14 @@ def make() -> str:
     return read_latest(now, made)
 
 
-def _made(measured: results.Measured, of_all: Values) -> str:
+def _report(chosen: Chosen, measured: results.Measured, of_all: Values) -> str:
     """Return the report as HTML.
 
     Args:
         of_all: the chosen measure, system -> topic -> value.
     """
+    opened, measure, baseline, other = chosen.opened, chosen.measure, chosen.baseline, chosen.other
+    systems = chosen.systems
     content = data.content(opened)
     if gone := [name for name in systems if name not in of_all]:
         raise UserError(f"{', '.join(gone)} has no measures any more; reload the page")
@@ -126,8 +145,8 @@ def _made(measured: results.Measured, of_all: Values) -> str:
         report.table(shown.set_index("topic")[columns], folded="The differences as a table")
     analyzer = Analyzer(opened.profile.analyzer)
     # Each run is read once: not all of many stay in memory.
-    retrieved = {system: hits(content, system) for system in systems}
-    for topic in [name for name in topics if name in content.topics]:
+    retrieved = {system: chosen_hits(chosen, content, system) for system in systems}
+    for topic in [name for name in chosen.topics if name in content.topics]:
         about = content.topics[topic]
         report.heading(f"Topic {topic}: {about.query}")
         report.paragraph(about.question)
@@ -152,30 +171,38 @@ def _made(measured: results.Measured, of_all: Values) -> str:
     return report.html()
 
 
-opened: data.Opened = st.session_state["opened"]
-content = data.content(opened)
-tidy = widgets.evaluated(opened)
-every = list(dict.fromkeys(tidy["system"]))
-chosen = state.choose_several("Systems", every, "systems", {name: opened.labels[name] for name in every})
-view = choose(opened, tidy)
-measure, baseline = view.measure, view.baseline
-systems = [name for name in every if name in chosen or name == baseline]
-values = {name: view.values[name] for name in systems}
-others = [name for name in systems if name != baseline]
-other = ""
-if others:
-    other = state.choose("Topic by topic against the baseline", others, "a", others[0], opened.labels)
-table = topic_tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
-topics = choose_topics(table)
-compared(values, baseline)  # says now, not when the report is downloaded, that there is too little to compare
-st.write(
-    escape_markdown(
-        f"One file with the measures of {len(systems)} systems, the comparison with {opened.labels[baseline]}, the "
-        f"first {DEPTH} documents for {len(topics)} topics, and what all of it was made from. It opens in any browser "
-        "without a network: the library that draws the charts is inside (5 MB)."
+def page(opened: data.Opened) -> None:
+    """Draw the Report page of a collection.
+
+    Raises:
+        UserError: no system is evaluated, or what the report needs is missing or damaged.
+    """
+    content = data.content(opened)
+    tidy = widgets.evaluated(opened)
+    every = list(dict.fromkeys(tidy["system"]))
+    wanted = state.choose_several("Systems", every, "systems", {name: opened.labels[name] for name in every})
+    view = choose(opened, tidy)
+    measure, baseline = view.measure, view.baseline
+    systems = [name for name in every if name in wanted or name == baseline]
+    values = {name: view.values[name] for name in systems}
+    others = [name for name in systems if name != baseline]
+    other = ""
+    if others:
+        other = state.choose("Topic by topic against the baseline", others, "a", others[0], opened.labels)
+    table = topic_tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
+    topics = choose_topics(table)
+    chosen = Chosen(opened, measure, baseline, systems, other, topics)
+    compared(values, baseline)  # says now, not when the report is downloaded, that there is too little to compare
+    st.write(
+        escape_markdown(
+            f"One file with the measures of {len(systems)} systems, the comparison with {opened.labels[baseline]}, the "
+            f"first {DEPTH} documents for {len(topics)} topics, and what all of it was made from. It opens in any "
+            "browser without a network: the library that draws the charts is inside (5 MB)."
+        )
     )
-)
-name = f"{opened.folder.name}-report.html"
-st.download_button("Download the report", make, name, "text/html", type="primary", on_click="ignore")
-if opened.folder.name != "sample":
-    st.caption("It holds texts of the documents: mind their licence where you send it.")
+    name = f"{opened.folder.name}-report.html"
+    st.download_button(
+        "Download the report", partial(make_report, chosen), name, "text/html", type="primary", on_click="ignore"
+    )
+    if opened.folder.name != "sample":
+        st.caption("It holds texts of the documents: mind their licence where you send it.")

@@ -16,7 +16,7 @@ from dashboard.shared.uploads import saved
 from dashboard.views.runs.importing import ROUND, SAID, bring_runs, do
 
 
-def imported_runs() -> None:
+def imported_runs(opened: data.Opened) -> None:
     """Draw the runs that were imported, and the way to remove one."""
     names = [system.name for system in opened.profile.system if system.kind == "run"]
     if not names:
@@ -50,7 +50,7 @@ def imported_runs() -> None:
             do(lambda: remove_run(opened.folder.name, name), f"{opened.labels[name]} was removed.")
 
 
-def other_judgments() -> None:
+def other_judgments(opened: data.Opened) -> None:
     """Draw the making of a collection that judges the same runs by other qrels."""
     st.write(
         "The same topics and runs, judged anew, become a collection of their own: every page can show it, and these "
@@ -74,13 +74,14 @@ def other_judgments() -> None:
         )
 
 
-opened: data.Opened = st.session_state["opened"]
-if said := st.session_state.get(SAID, ""):
-    st.success(escape_markdown(said))
-imported_runs()
-st.header("Bring runs")
-bring_runs(opened)
-st.caption("A folder of runs that is on the server, in one command:")
-st.code(f"python -m core.import_runs FOLDER --name {opened.folder.name}", language=None, wrap_lines=True)
-st.header("Other judgments")
-other_judgments()
+def page(opened: data.Opened) -> None:
+    """Draw the Runs page of a collection."""
+    if said := st.session_state.get(SAID, ""):
+        st.success(escape_markdown(said))
+    imported_runs(opened)
+    st.header("Bring runs")
+    bring_runs(opened)
+    st.caption("A folder of runs that is on the server, in one command:")
+    st.code(f"python -m core.import_runs FOLDER --name {opened.folder.name}", language=None, wrap_lines=True)
+    st.header("Other judgments")
+    other_judgments(opened)

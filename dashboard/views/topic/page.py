@@ -6,7 +6,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.formats.runs import ranked
 from core.workspace.errors import UserError
-from dashboard.shared import data, glossary, results, state, widgets
+from dashboard.shared import data, glossary, links, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, shortened
 from dashboard.shared.provenance import figures_origin
 from dashboard.views.topic import difference, lists, shown, why
@@ -21,7 +21,9 @@ VIEWS = {
 }
 
 
-def choose_systems(systems: list[str], columns: list[DeltaGenerator]) -> tuple[str, str, list[str]]:
+def choose_systems(
+    opened: data.Opened, systems: list[str], columns: list[DeltaGenerator]
+) -> tuple[str, str, list[str]]:
     """Draw the choice of systems; return a, b ("" where only one has run) and the others to show."""
     baseline = widgets.first_baseline(opened, systems)
     left, middle, right = columns
@@ -71,42 +73,50 @@ def choose_topic(table: pd.DataFrame) -> str:
         return state.choose("Topic", names, "topic", names[0], labels, said=True)
 
 
-opened: data.Opened = st.session_state["opened"]
-content = data.content(opened)
-tidy = widgets.evaluated(opened)
-first_row = st.container()
-columns = st.columns([3, 3, 4, 3, 2])
-a, b, more = choose_systems(list(dict.fromkeys(tidy["system"])), columns[:3])
-with columns[3]:
-    measure = widgets.choose_measure(opened, tidy, state.read("measure"))
-with columns[4]:
-    depth = int(state.choose("Shown", ["10", "20", "50", "100"], "depth", "10"))
-table = shown.topic_order(opened, measure, a, b, state.read("kind"))
-if table.empty:
-    raise UserError(f"there is no topic of the kind {state.read('kind')} that both systems were evaluated on")
-with first_row:
-    topic = choose_topic(table)
-systems = [a, b, *more] if b else [a]
-runs = {system: results.run(opened, system) for system in systems}
-looked_at = shown.Shown(
-    opened,
-    content,
-    content.topics[topic],
-    measure,
-    systems,
-    {system: ranked(run.scores.get(topic, {})) for system, run in runs.items()},
-    depth,
-    set().union(*(run.left_out.get(topic, ()) for run in runs.values())),
-)
-shown.about(looked_at)
-views = {name: label for name, (label, _) in VIEWS.items() if b or name != "difference"}
-if b:
-    shown.sentence(looked_at)
-view = state.choose_view("View", views, "view")
-if view == "why":  # explained with the indexes that are there now, which may be others than those that made the runs
-    widgets.say_older(opened, widgets.answering(opened, [s for s in opened.profile.system if s.name in systems]))
-VIEWS[view][1](looked_at)
-figures_origin(opened, measure, systems)
-query_params = st.query_params.to_dict()
-st.page_link("views/topics/page.py", label="All topics", icon=":material/arrow_back:", query_params=query_params)
-glossary.explain_terms(glossary.NDCG, glossary.JUDGED, glossary.GRADES, glossary.PARTS, glossary.RBO, glossary.WORDS)
+def page(opened: data.Opened) -> None:
+    """Draw the Topic page of a collection.
+
+    Raises:
+        UserError: no system is evaluated, no topic is left, or what the page reads is missing or damaged.
+    """
+    content = data.content(opened)
+    tidy = widgets.evaluated(opened)
+    first_row = st.container()
+    columns = st.columns([3, 3, 4, 3, 2])
+    a, b, more = choose_systems(opened, list(dict.fromkeys(tidy["system"])), columns[:3])
+    with columns[3]:
+        measure = widgets.choose_measure(opened, tidy, state.read("measure"))
+    with columns[4]:
+        depth = int(state.choose("Shown", ["10", "20", "50", "100"], "depth", "10"))
+    table = shown.topic_order(opened, measure, a, b, state.read("kind"))
+    if table.empty:
+        raise UserError(f"there is no topic of the kind {state.read('kind')} that both systems were evaluated on")
+    with first_row:
+        topic = choose_topic(table)
+    systems = [a, b, *more] if b else [a]
+    runs = {system: results.run(opened, system) for system in systems}
+    looked_at = shown.Shown(
+        opened,
+        content,
+        content.topics[topic],
+        measure,
+        systems,
+        {system: ranked(run.scores.get(topic, {})) for system, run in runs.items()},
+        depth,
+        set().union(*(run.left_out.get(topic, ()) for run in runs.values())),
+    )
+    shown.about(looked_at)
+    views = {name: label for name, (label, _) in VIEWS.items() if b or name != "difference"}
+    if b:
+        shown.sentence(looked_at)
+    view = state.choose_view("View", views, "view")
+    if (
+        view == "why"
+    ):  # explained with the indexes that are there now, which may be others than those that made the runs
+        widgets.say_older(opened, widgets.answering(opened, [s for s in opened.profile.system if s.name in systems]))
+    VIEWS[view][1](looked_at)
+    figures_origin(opened, measure, systems)
+    links.page_link("topics", "All topics", ":material/arrow_back:")
+    glossary.explain_terms(
+        glossary.NDCG, glossary.JUDGED, glossary.GRADES, glossary.PARTS, glossary.RBO, glossary.WORDS
+    )

@@ -8,10 +8,9 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation.significance import Values
-from dashboard.shared import data
+from dashboard.shared import data, links
 from dashboard.shared.charts import clicked
 from dashboard.shared.export import downloads, picture_button
-from dashboard.shared.widgets import TOPIC_PAGE
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class Chosen:
 
 
 def open_topic(topic: str) -> None:
-    """Go to the page of a topic, every other choice as it is."""
-    st.switch_page(TOPIC_PAGE, query_params={**st.query_params.to_dict(), "topic": topic})
+    """Open the page of a topic, every other choice as it is."""
+    links.switch_to("topic", topic=topic)
 
 
 def chart(figure: object, key: str, alt: str) -> None:

@@ -29,7 +29,7 @@ VIEWS = {
 }
 
 
-def choose(tidy: pd.DataFrame) -> tuple[Chosen, str]:
+def choose_comparison(opened: data.Opened, content: data.Content, tidy: pd.DataFrame) -> tuple[Chosen, str]:
     """Draw the choices above the chart; return what is looked at, and the chosen kind of topic."""
     systems = list(dict.fromkeys(tidy["system"]))
     labels = opened.labels | {MEDIAN: "median system"}
@@ -59,7 +59,7 @@ def choose(tidy: pd.DataFrame) -> tuple[Chosen, str]:
     return Chosen(opened, content, measure, values, a, b, float(tie), table, labels), kind
 
 
-def verdict(chosen: Chosen) -> str:
+def sentence(chosen: Chosen) -> str:
     """Say how the two systems compare over these topics."""
     label_a, label_b = chosen.labels[chosen.a], chosen.labels.get(chosen.b, "")
     if not chosen.b:
@@ -85,19 +85,24 @@ def choose_topic(chosen: Chosen) -> None:
         open_topic(topic)
 
 
-opened: data.Opened = st.session_state["opened"]
-content = data.judged_topics(opened)
-chosen, kind = choose(widgets.evaluated(opened))
-st.write(escape_markdown(verdict(chosen)))
-views = {name: label for name, (label, _) in VIEWS.items()}
-if not chosen.table["kind"].any():
-    del views["kinds"]
-if not chosen.b:
-    del views["contrasts"]
-view = state.choose_view("View", views, "chart")
-# A key of its own for each view: no click of an earlier one stays selected in it.
-key = " ".join([view, chosen.a, chosen.b, chosen.measure, kind, str(chosen.tie)])
-VIEWS[view][1](chosen, key)
-figures_origin(opened, measure=chosen.measure, systems=list(chosen.values))
-choose_topic(chosen)
-glossary.explain_terms(glossary.NDCG, glossary.JUDGED, glossary.MEDIAN, glossary.PARTS, glossary.RBO)
+def page(opened: data.Opened) -> None:
+    """Draw the Topics page of a collection.
+
+    Raises:
+        UserError: topics or judgments are missing or damaged, or no system is evaluated.
+    """
+    content = data.judged_topics(opened)
+    chosen, kind = choose_comparison(opened, content, widgets.evaluated(opened))
+    st.write(escape_markdown(sentence(chosen)))
+    views = {name: label for name, (label, _) in VIEWS.items()}
+    if not chosen.table["kind"].any():
+        del views["kinds"]
+    if not chosen.b:
+        del views["contrasts"]
+    view = state.choose_view("View", views, "chart")
+    # A key of its own for each view: no click of an earlier one stays selected in it.
+    key = " ".join([view, chosen.a, chosen.b, chosen.measure, kind, str(chosen.tie)])
+    VIEWS[view][1](chosen, key)
+    figures_origin(opened, measure=chosen.measure, systems=list(chosen.values))
+    choose_topic(chosen)
+    glossary.explain_terms(glossary.NDCG, glossary.JUDGED, glossary.MEDIAN, glossary.PARTS, glossary.RBO)

@@ -39,7 +39,7 @@ def choose_model() -> Training:
     return read_training(state.choose("Model", names, "model", names[0]))
 
 
-def course() -> None:
+def course(training: Training) -> None:
     """Draw the losses and the held-out MRR over the steps."""
     manifest = training.manifest
     facts, mrr = manifest.facts, manifest.facts.get("held_out_mrr@10", {})
@@ -65,7 +65,7 @@ def course() -> None:
         st.dataframe(rows, hide_index=True, alt="Settings of the training")
 
 
-def against_its_base() -> None:
+def against_its_base(opened: data.Opened, training: Training) -> None:
     """Draw which topics of the collection training won and lost."""
     models = {system.model: system.name for system in opened.profile.system if system.kind == "dense"}
     own, base = models.get(shown(training.folder)), models.get(str(training.manifest.settings.get("base")))
@@ -126,18 +126,19 @@ def ablations() -> None:
     )
 
 
-opened: data.Opened = st.session_state["opened"]
-st.markdown("How a bi-encoder was fine-tuned, and whether that helped.")
-try:
-    training = choose_model()
-    course()
-    st.header(f"Won and lost against its base on {escape_markdown(opened.folder.name)}")
-    against_its_base()
-except UserError as error:
-    show_error(error)
-st.header("What each choice is worth")
-try:
-    ablations()
-except UserError as error:
-    show_error(error)
-st.markdown(WORDS)
+def page(opened: data.Opened) -> None:
+    """Draw the Training page; of the collection only what training changed on it."""
+    st.markdown("How a bi-encoder was fine-tuned, and whether that helped.")
+    try:
+        training = choose_model()
+        course(training)
+        st.header(f"Won and lost against its base on {escape_markdown(opened.folder.name)}")
+        against_its_base(opened, training)
+    except UserError as error:
+        show_error(error)
+    st.header("What each choice is worth")
+    try:
+        ablations()
+    except UserError as error:
+        show_error(error)
+    st.markdown(WORDS)

@@ -1,0 +1,50 @@
+"""The list of pages and the links between them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from made_up import PAGES, Open
+from streamlit.util import calc_hash
+
+from core.workspace.artifacts import ROOT
+from dashboard.shared import links
+
+
+def test_every_folder_of_views_is_a_page_of_the_list() -> None:
+    folders = {path.parent.name for path in (ROOT / "dashboard" / "views").glob("*/page.py")}
+    assert sorted(folders) == sorted(entry.name for entry in links.PAGES)
+
+
+@pytest.mark.parametrize("page", ["overview", "topic"])
+def test_the_sidebar_links_every_page_and_keeps_the_parameters(open_page: Open, made_up: Path, page: str) -> None:
+    app = open_page(page, collection="made-up", measure="AP")
+    found = [link.proto for link in app.sidebar.get("page_link")]
+    assert [link.label for link in found] == list(PAGES.values())
+    assert [link.page_script_hash for link in found] == [calc_hash(name) for name in PAGES]
+    assert [link.page for link in found] == ["", *list(PAGES)[1:]]  # the addresses
+    assert {link.query_string for link in found} == {"collection=made-up&measure=AP"}
+
+
+def test_a_link_to_a_topic_sets_the_topic_and_keeps_the_rest(open_page: Open, made_up: Path) -> None:
+    app = open_page("search", collection="made-up", query="masks", topic="1")
+    link = next(link.proto for link in app.main.get("page_link"))
+    assert (link.page, link.page_script_hash) == ("topic", calc_hash("topic"))
+    assert link.query_string == "collection=made-up&query=masks&topic=02"
+
+
+def test_a_page_imports_no_other_page_and_the_first_none_of_the_libraries_of_dense_systems(made_up: Path) -> None:
+    program = (
+        "import sys; from streamlit.testing.v1 import AppTest; from dashboard.shared import live; "
+        "live.warm_up = lambda: None; app = AppTest.from_file('dashboard/app.py', default_timeout=60).run(); "
+        "assert not app.exception and app.dataframe; "
+        "print(sorted({'torch', 'transformers', 'sentence_transformers'} & set(sys.modules)), "
+        "sorted(name for name in sys.modules if name.startswith('dashboard.views.') and name.endswith('.page')))"
+    )
+    environment = os.environ | {"RANKSCOPE_ARTIFACTS": str(made_up.parent)}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == "[] ['dashboard.views.overview.page']"
