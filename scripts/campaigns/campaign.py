@@ -186,8 +186,14 @@ def open_page(page: str, collection: str, **parameters: str) -> Any:
         app.query_params["query"] = "bat men test"
     app.query_params.update(parameters)
     app.run()
-    if page != "overview":
-        app.switch_page(f"views/{page}/page.py").run()
+    return app if page == "overview" else go_to(app, page).run()
+
+
+def go_to(app: Any, page: str) -> Any:
+    """Let the next run of an AppTest draw that page; `AppTest.switch_page` finds pages that are files only."""
+    from streamlit.util import calc_hash
+
+    app._page_hash = calc_hash(page)  # Streamlit identifies a page by its `url_path`
     return app
 
 

@@ -28,7 +28,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import streamlit as st
 from streamlit.testing.v1 import AppTest
-from streamlit.util import calc_hash
 
 from core.formats.runs import Run, ranked, read_run, write_run
 from core.import_runs import import_runs
@@ -36,6 +35,7 @@ from core.retrieval.fusion import reciprocal_rank_fusion
 from core.workspace import artifacts, command_line
 from core.workspace.artifacts import ROOT
 from core.workspace.errors import UserError
+from scripts.campaigns.campaign import go_to
 
 Rankings = dict[str, list[tuple[str, float]]]
 """topic -> (document, score), best first."""
@@ -170,8 +170,7 @@ def opened(collection: str, page: str, parameters: dict[str, str]) -> AppTest:
     app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=PATIENCE_SECONDS)
     app.query_params.update({"collection": collection, **parameters})
     # The session is that of a page already open, as with a link: the Overview is not drawn before.
-    app._page_hash = calc_hash(page)  # switch_page knows the pages of a first run only
-    app.run()
+    go_to(app, page).run()
     if app.exception:
         raise RuntimeError(app.exception[0].message)
     return app

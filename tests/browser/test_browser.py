@@ -34,6 +34,29 @@ def test_the_start_page_says_what_the_sample_is_and_leads_to_every_page(page: Pa
         settle(page)
 
 
+def test_a_link_between_pages_keeps_the_parameters_and_back_returns(page: Page, address: str) -> None:
+    page.goto(f"{address}/search?{MADE_UP}&query=masks&measure=AP")
+    page.get_by_role("main").get_by_role("link", name="02 · masks").click()
+    expect(page.get_by_role("heading", level=2, name="Topic 02: masks")).to_be_visible()
+    settle(page)
+    assert f"/topic?{MADE_UP}&query=masks&measure=AP&topic=02" in page.url
+    page.get_by_role("main").get_by_role("link", name="All topics").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Topics")
+    settle(page)
+    assert f"/topics?{MADE_UP}&query=masks&measure=AP&topic=02" in page.url
+    page.go_back()
+    expect(page.get_by_role("heading", level=2, name="Topic 02: masks")).to_be_visible()
+    settle(page)
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Search")
+    expect(page.get_by_label("Query")).to_have_value("masks")
+    settle(page)
+    assert f"/search?{MADE_UP}&query=masks&measure=AP" in page.url
+    page.get_by_role("link", name="Overview", exact=True).first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    assert page.url.startswith(f"{address}/?{MADE_UP}")
+
+
 def test_a_typed_query_is_answered_and_its_link_opens_the_same_view(page: Page, address: str) -> None:
     page.goto(f"{address}/search?{MADE_UP}")
     page.get_by_label("Query").fill("do masks help in schools?")

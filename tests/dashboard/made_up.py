@@ -103,8 +103,8 @@ def add_sweep(folder: Path, procedure: int = TIMING_PROCEDURE, **more: float) ->
 
 
 def go_to(app: AppTest, page: str) -> AppTest:
-    """Make a page the one that the next run draws; `AppTest.switch_page` knows pages that are files only."""
-    app._page_hash = calc_hash(page)  # Streamlit knows a page by its `url_path`
+    """Let the next run draw that page; `AppTest.switch_page` finds pages that are files only."""
+    app._page_hash = calc_hash(page)  # Streamlit identifies a page by its `url_path`
     return app
 
 
