@@ -19,7 +19,7 @@ from dashboard.shared.ranked_lists import STYLE  # noqa: E402
 
 
 def chosen_collection() -> str:
-    """Return the name of the collection that the URL asks for, of another one where it is not built.
+    """Return the name of the collection in the URL, of the first one if that is not built.
 
     Raises:
         UserError: no collection is built, or the profile of the environment cannot be read.
@@ -33,7 +33,7 @@ def chosen_collection() -> str:
 
 
 def choose_collection() -> None:
-    """Draw the choice of collection; say so where the URL asks for one that is not built.
+    """Draw the choice of collection, and a warning if the one in the URL is not built.
 
     Raises:
         UserError: as `chosen_collection`.
@@ -54,14 +54,13 @@ def show(name: str) -> None:
     Raises:
         UserError: the collection cannot be opened, or the page as a whole cannot be drawn.
     """
+    module = import_module(f"dashboard.views.{name}.page")  # only the open page: importing all takes seconds
     opened = data.open_collection(chosen_collection())
     if opened.is_sample:
         st.caption(":material/info: Embedded sample: written for demonstration, not medical evidence.")
     versions = data.versions(opened)
     try:
-        import_module(f"dashboard.views.{name}.page").page(
-            opened
-        )  # late: other pages' libraries take seconds to import
+        module.page(opened)
     except UserError:
         raise
     except Exception:
@@ -80,7 +79,7 @@ with st.sidebar:
         links.page_link(entry.name, icon=entry.icon, width="stretch")
 st.title(page.title)
 try:
-    # Not within the page: Streamlit takes a page's elements away as soon as another is chosen.
+    # Outside the page: Streamlit removes the elements of a page as soon as another page is opened.
     choose_collection()
     page.run()
 except UserError as error:
