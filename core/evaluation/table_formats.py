@@ -105,7 +105,8 @@ def csv(table: pd.DataFrame, index: bool = True) -> str:
     they are.
     """
     plain = table.rename(index=_no_formula, columns=_no_formula).map(_no_formula)
-    return plain.to_csv(index=index, lineterminator="\r\n")  # RFC 4180; so a \r within a cell is quoted, too
+    # RFC 4180's line ends; so a \r within a cell is quoted, too.
+    return str(plain.to_csv(index=index, lineterminator="\r\n"))
 
 
 def shortened(text: str, length: int) -> str:

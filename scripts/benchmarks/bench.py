@@ -108,7 +108,7 @@ def read(path: Path) -> dict[str, Any]:
         UserError: it is missing, or something else.
     """
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if not {"comparisons", "figures"} <= result.keys():
             raise ValueError("neither comparisons nor figures")
     except (OSError, ValueError, AttributeError) as error:

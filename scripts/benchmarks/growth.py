@@ -94,7 +94,7 @@ def measured(command: list[str]) -> tuple[float, float, str]:
 
 def ndcg(output: str) -> float | None:
     """Return nDCG@10 of what `core.evaluate --json` printed."""
-    figures = next(iter(json.loads(output).values()))
+    figures: dict[str, float] = next(iter(json.loads(output).values()))
     return figures.get("nDCG@10")
 
 

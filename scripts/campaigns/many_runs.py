@@ -138,7 +138,7 @@ def visit(collection: str, page: str, parameters: dict[str, str]) -> None:
     """Open a page as a browser would, twice; print the seconds, the peak memory and the page's warnings."""
     os.environ.pop("RANKSCOPE_PROFILE", None)
     if parameters.pop("made", ""):
-        st.download_button = pressed  # type: ignore[assignment]
+        st.download_button = pressed
     opened(f"many-{SMALL}", page, parameters)
     started = time.perf_counter()
     opened(collection, page, parameters)

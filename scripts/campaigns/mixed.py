@@ -153,11 +153,12 @@ def other_documents(lines: list[str], generator: random.Random) -> list[str]:
 def fewer_topics(profile: Profile, generator: random.Random) -> Profile:
     """Remove a topic, and its judgments."""
     source, gone = WORK / "source" / "collection", str(generator.randrange(6))
-    for file, is_kept in (
-        ("queries.jsonl", lambda line: json.loads(line)["_id"] != gone),
-        ("qrels/test.tsv", lambda line: line.split()[0] != gone),
-    ):
-        lines = [line for line in (source / file).read_text().splitlines() if is_kept(line)]
+    topic_of: dict[str, Callable[[str], str]] = {
+        "queries.jsonl": lambda line: str(json.loads(line)["_id"]),
+        "qrels/test.tsv": lambda line: line.split()[0],
+    }
+    for file, topic in topic_of.items():
+        lines = [line for line in (source / file).read_text().splitlines() if topic(line) != gone]
         (source / file).write_text("".join(f"{line}\n" for line in lines))
     return profile
 

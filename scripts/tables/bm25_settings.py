@@ -9,6 +9,7 @@ Each FOLDER is a collection in the BEIR layout; SPLIT names its qrels (default: 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -20,7 +21,7 @@ from core.retrieval.bm25 import Bm25Index
 from core.workspace import command_line
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, CollectionSettings
 
-CHANGES: dict[str, tuple[dict, dict]] = {
+CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "as shipped": ({}, {}),
     "scikit-learn's stop words": ({"stop_words": "glasgow"}, {}),
     "33 stop words": ({"stop_words": "short"}, {}),
