@@ -7,7 +7,7 @@ the artifact was replaced in between.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -188,3 +188,12 @@ def read_judged_topics(folder: Path, digest: str) -> Content:
         return Content({}, {topic.id: topic for topic in topics}, qrels, built_exclusions(folder))
 
     return read_whole(folder / "collection", read, TOPICS, QRELS, digest=digest)
+
+
+def find_topic(query: str, topics: Iterable[Topic]) -> Topic | None:
+    """Return the topic whose question or query the text is, whatever its case and spaces."""
+
+    def folded(text: str) -> str:
+        return " ".join(text.casefold().split())
+
+    return next((t for t in topics if folded(query) in (folded(t.question), folded(t.query))), None)

@@ -21,7 +21,6 @@ from core.workspace.profile import SystemSettings
 from core.workspace.timing import repeated
 from dashboard.shared import data, left_out, live, state
 from dashboard.shared.escaping import escape_markdown, shortened
-from dashboard.views.search.asking import find_topic
 
 DEPTH = 10
 
@@ -96,7 +95,7 @@ def panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
     if settings.engine != "exact":
         exact_index = _index(opened.folder, system, "exact", settings.similarity, {}, digest)
     content = data.content(opened)
-    topic = find_topic(query, content.topics.values())
+    topic = data.find_topic(query, content.topics.values())
     names = content.excluded.get(topic.id, set()) if topic else set()
     excluded = {place for place, name in enumerate(ready.system.document_ids) if name in names} if names else set()
     if topic:

@@ -13,9 +13,9 @@ from core.workspace.errors import UserError
 from core.workspace.profile import SystemSettings
 from dashboard.shared import data, export, left_out, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, shortened, show_error
+from dashboard.shared.predicted_queries import draw_predicted_queries
 from dashboard.shared.provenance import figures_origin
 from dashboard.shared.widgets import SIGNED
-from dashboard.views.expansion import predicted_queries
 from dashboard.views.expansion.effects import effects_by_topic
 
 DEPTHS = ["10", "20", "100"]
@@ -152,7 +152,7 @@ def moved_document(
         with st.expander("Text of the document"):
             st.text(texts[chosen].title)
             st.text(texts[chosen].text or "(no text)")
-        predicted_queries.panel(opened, system, texts[chosen], query)
+        draw_predicted_queries(opened, system, texts[chosen], query)
 
 
 def page(opened: data.Opened) -> None:

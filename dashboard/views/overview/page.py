@@ -1,13 +1,34 @@
 """Overview: all systems, all measures; one measure against a baseline; whether the conclusion holds."""
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from core.workspace.errors import UserError
 from dashboard.shared import data, glossary, left_out, links, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.views.overview import baseline, bias, checks, conclusion, cost, curve, main_table
-from dashboard.views.overview.section import section
 from dashboard.views.overview.view import choose
+
+
+def section(label: str, name: str, draw: Callable[[], None]) -> None:
+    """Draw an expander whose content `draw` makes when it is open, and not before; which are open is in the URL."""
+    key = f"section {name}"
+    opened = [part for part in state.read("open").split(",") if part]
+
+    def write() -> None:
+        others = [part for part in opened if part != name]
+        state.write("open", ",".join([*others, name] if st.session_state[key] else others))
+
+    st.session_state[key] = name in opened
+    box = st.expander(label, key=key, on_change=write)
+    if not box.open:
+        return
+    with box, st.spinner("Computing …"):
+        try:
+            draw()
+        except UserError as error:
+            show_error(error)
 
 
 def page(opened: data.Opened) -> None:

@@ -14,10 +14,10 @@ from core.workspace.errors import UserError
 from core.workspace.profile import SystemSettings
 from dashboard.shared import data
 from dashboard.shared.escaping import escape_markdown, show_error
+from dashboard.shared.predicted_queries import searched
 from dashboard.shared.ranked_lists import Hit, Spans, grade_badge, ranked_list
 from dashboard.views.search import judging
 from dashboard.views.search.answers import Found, Latency, as_they_come, fuse, measure_latency
-from dashboard.views.search.written_queries import searched
 
 EXPLAINED_WORDS = 60
 """A longer query is answered without the matched terms."""
@@ -33,7 +33,7 @@ class Answered:
     latency_places: dict[str, DeltaGenerator]
 
 
-def answer(
+def draw_answers(
     opened: data.Opened, systems: Sequence[SystemSettings], query: str, hits: int, topic: Topic | None, fused: bool
 ) -> Answered:
     """Draw a column for every system, each filled as soon as it has answered, and the fused one when all have.
@@ -76,12 +76,12 @@ def answer(
         with columns[name]:
             predicted = _queries_of(opened, expanded[name]) if name in expanded else {}
         with slots[name]:
-            _draw(content, found, hits, badge, spans, predicted)
+            _draw_list(content, found, hits, badge, spans, predicted)
     answers = {name: answers[name] for name in labels if name in answers}
     if fused:
         with slots[FUSED]:
             facts = f"1 / ({K} + rank), summed over the first {FUSED_DEPTH} of every system"
-            _draw(content, fuse(answers, labels), hits, badge, spans, predicted={}, facts=facts)
+            _draw_list(content, fuse(answers, labels), hits, badge, spans, predicted={}, facts=facts)
     return Answered(answers, latency_places)
 
 
@@ -128,7 +128,7 @@ def latency_text(latency: Latency) -> str:
     return f"{text} (median of {latency.times})" if latency.times > 1 else f"{text} (measured once)"
 
 
-def _draw(
+def _draw_list(
     content: data.Content,
     found: Found,
     hits: int,

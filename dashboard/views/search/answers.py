@@ -25,7 +25,7 @@ class Found:
     where: dict[str, str] = field(default_factory=dict)
 
 
-def answer(
+def answer_query(
     opened: data.Opened,
     settings: SystemSettings,
     query: str,
@@ -90,11 +90,11 @@ def as_they_come(
     """Yield (name of the system, what it found or why it cannot answer), whichever is done first.
 
     Args:
-        explained, excluded: as in `answer`; only BM25's scores are taken apart.
+        explained, excluded: as in `answer_query`; only BM25's scores are taken apart.
     """
     with ThreadPoolExecutor(max(len(systems), 1), "answer") as pool:
         asked = {
-            pool.submit(answer, opened, s, query, depth, explained if s.kind == "bm25" else 0, excluded): s.name
+            pool.submit(answer_query, opened, s, query, depth, explained if s.kind == "bm25" else 0, excluded): s.name
             for s in systems
         }
         for done in as_completed(asked):

@@ -1,4 +1,4 @@
-"""The query box of the Search page: the query, examples, the session's earlier queries, and the topic that it is."""
+"""The query box of the Search page: the query, examples and the session's earlier queries."""
 
 import re
 from collections.abc import Iterable
@@ -61,12 +61,3 @@ def _earlier_queries(asked: str) -> None:
         format_func=lambda query: shortened(query, 100),
         on_change=lambda: ask(st.session_state["earlier query"]),
     )
-
-
-def find_topic(query: str, topics: Iterable[Topic]) -> Topic | None:
-    """Return the topic whose question or query the text is, whatever its case and spaces."""
-
-    def folded(text: str) -> str:
-        return " ".join(text.casefold().split())
-
-    return next((t for t in topics if folded(query) in (folded(t.question), folded(t.query))), None)

@@ -51,7 +51,7 @@ def _open(document: str) -> None:
     st.session_state["judged document"] = document
 
 
-def draw(opened: data.Opened, topic: str, pool: Sequence[str]) -> None:
+def draw_pool(opened: data.Opened, topic: str, pool: Sequence[str]) -> None:
     """Draw one document of the pool with a button a grade, without a word on which system found it.
 
     Args:

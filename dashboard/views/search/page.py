@@ -8,8 +8,8 @@ from core.workspace.errors import UserError
 from dashboard.shared import data, left_out, state, widgets
 from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.views.search import judging
-from dashboard.views.search.answer_columns import EXPLAINED_WORDS, answer, depth, show_latencies
-from dashboard.views.search.asking import find_topic, query_form
+from dashboard.views.search.answer_columns import EXPLAINED_WORDS, depth, draw_answers, show_latencies
+from dashboard.views.search.asking import query_form
 
 LONGEST = 10_000
 
@@ -54,7 +54,7 @@ def page(opened: data.Opened) -> None:
         judged = state.switch("Judge", "judge", "Judge the hits by hand and export the judgments as qrels")
     with right:
         hits = int(state.choose("Hits", ["5", "10", "20", "50"], "hits", "10"))
-    topic = find_topic(query, content.topics.values()) if query else None
+    topic = data.find_topic(query, content.topics.values()) if query else None
     widgets.say_older(opened, widgets.answering(opened, [system for system in answering if system.name in names]))
     if query:
         notes(content, query, topic)
@@ -65,12 +65,12 @@ def page(opened: data.Opened) -> None:
         st.info("Choose at least one system.")
     else:
         chosen = [system for system in answering if system.name in names]
-        answered = answer(opened, chosen, query[:LONGEST], hits, topic, fused)
+        answered = draw_answers(opened, chosen, query[:LONGEST], hits, topic, fused)
         if judged:
             found_by = answered.answers.values()
             pool = reciprocal_rank_fusion([[document for document, _ in found.hits[:hits]] for found in found_by])
             with judging_place:
-                judging.draw(opened, judging.topic_id(query, topic), [document for document, _ in pool])
+                judging.draw_pool(opened, judging.topic_id(query, topic), [document for document, _ in pool])
     if judged:
         with judging_place:
             try:

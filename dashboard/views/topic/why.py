@@ -9,11 +9,9 @@ import streamlit as st
 from core.evaluation.rank_tables import shown_documents
 from core.formats.documents import Document
 from core.workspace.profile import SystemSettings
-from dashboard.shared import live, state
+from dashboard.shared import live, predicted_queries, state
 from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.shared.ranked_lists import Hit, marked, ranked_list, shaded_words
-from dashboard.views.expansion import predicted_queries
-from dashboard.views.search import written_queries
 from dashboard.views.topic.shown import Shown
 
 if TYPE_CHECKING:
@@ -111,11 +109,11 @@ def words(shown: Shown, shares: Sequence[tuple[str, float]]) -> None:
 
 def predicted(shown: Shown, settings: SystemSettings, document: Document) -> None:
     """Draw the predicted queries that share a term with the query, their matches marked; all of them on demand."""
-    queries = dict.fromkeys(written_queries.searched(shown.opened, settings).get(document.id, []))
+    queries = dict.fromkeys(predicted_queries.searched(shown.opened, settings).get(document.id, []))
     matching = [text for text in queries if shown.spans(text)]
     st.caption(f"{len(matching)} of {len(queries)} predicted queries have a term of this query:")
     if matching:
         items = "".join(f"<li>{marked(text, shown.spans)}</li>" for text in matching)
         st.html(f'<div class="rs-list"><ol>{items}</ol></div>')
     with st.expander("All predicted queries"):
-        predicted_queries.panel(shown.opened, settings, document)
+        predicted_queries.draw_predicted_queries(shown.opened, settings, document)
