@@ -204,7 +204,7 @@ def test_lists_are_there_before_a_latency_is_measured(
         "dashboard.views.search.answer_columns.measure_latency",
         lambda *arguments: events.append("latency") or Latency({}, 1),
     )
-    monkeypatch.setattr(judging, "draw", lambda *arguments: events.append("judging"))
+    monkeypatch.setattr(judging, "draw_pool", lambda *arguments: events.append("judging"))
     open_page("search", query="masks fever", systems="bm25,expanded", fused="on", judge="on")
     assert events == ["list", "list", "list", "judging", "latency", "latency"]
 
