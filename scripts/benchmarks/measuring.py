@@ -106,7 +106,7 @@ def table(results: list[dict[str, Any]]) -> str:
     Of one result: medians of its rounds, and the lowest and the highest. Of several: the median of their medians, and
     the lowest and the highest of these.
     """
-    rows = ["| task | ours | beside | theirs | ratio | target |", "|---|---|---|---|---|---|"]
+    rows = ["| task | RankScope | library | its time | ratio | target |", "|---|---|---|---|---|---|"]
     for key in dict.fromkeys((c["section"], c["task"]) for result in results for c in result["comparisons"]):
         same = [c for result in results for c in result["comparisons"] if (c["section"], c["task"]) == key]
         rows += _comparison_rows(same)
