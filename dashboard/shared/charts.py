@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -34,7 +35,7 @@ def clickable(figure: go.Figure) -> go.Figure:
     return figure
 
 
-def clicked(points: Sequence[Mapping]) -> str:
+def clicked(points: Sequence[Mapping[str, Any]]) -> str:
     """Return the custom data of the mark that was clicked, "" where none was."""
     if not points:
         return ""
@@ -125,7 +126,7 @@ def topic_texts(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _marks(rows: pd.DataFrame, name: str) -> dict:
+def _marks(rows: pd.DataFrame, name: str) -> dict[str, Any]:
     return {
         "x": [escape_plotly(topic) for topic in rows["topic"]],
         "y": rows["difference"],

@@ -1,5 +1,6 @@
 """Exact vs ANN: what approximate search gains in time and loses in recall, and in relevant documents."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +94,14 @@ def page(opened: data.Opened) -> None:
         f"{local_dimension(facts)}, {facts['queries']} topics as queries."
     )
     recall = ann_parts.comparison(opened, system, sweeps)
-    for title, draw in {
+    sections: dict[str, Callable[[], object]] = {
         "Try it": lambda: ann_live.panel(opened, system, own),
         "How it grows with the collection": lambda: ann_sizes.sizes(opened, system, sweeps, recall),
         "Relevant documents lost": lambda: ann_parts.lost(opened, system, own),
         "Cosine against dot product": lambda: ann_similarities.similarities(opened),
         "What was measured": lambda: ann_sizes.origin(sweeps_of(opened.folder, system), system),
-    }.items():
+    }
+    for title, draw in sections.items():
         st.header(title)
         try:
             draw()

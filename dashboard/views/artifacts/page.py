@@ -3,10 +3,10 @@
 import pandas as pd
 import streamlit as st
 
+from core.evaluation.table_formats import csv
 from core.workspace.errors import UserError
 from dashboard.shared import data, state
 from dashboard.shared.escaping import escape_markdown
-from dashboard.shared.export import csv
 
 SIGNS = {"fresh": "● fresh", "stale": "◐ stale", "missing": "○ missing", "not of this build": "? not of this build"}
 WORDS = """

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -82,7 +83,7 @@ def figure(
     drawn = go.Figure()
     scatter = go.Scattergl if webgl else go.Scatter
 
-    def add(table: pd.DataFrame, name: str, marker: dict, hover: list[str] | None = None) -> None:
+    def add(table: pd.DataFrame, name: str, marker: dict[str, Any], hover: list[str] | None = None) -> None:
         opacity = {"marker": {"opacity": marker.get("opacity", 1)}}
         drawn.add_trace(
             scatter(

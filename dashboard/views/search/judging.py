@@ -34,7 +34,8 @@ def topic_id(query: str, topic: Topic | None) -> str:
 
 def judgments(collection: str) -> Qrels:
     """Return the session's judgments for a collection; what is added to them stays."""
-    return st.session_state.setdefault("judgments", {}).setdefault(collection, {})
+    by_collection: dict[str, Qrels] = st.session_state.setdefault("judgments", {})
+    return by_collection.setdefault(collection, {})
 
 
 def by_hand(collection: str, topic: str) -> dict[str, int]:
