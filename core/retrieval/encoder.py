@@ -40,12 +40,17 @@ which are short, 64 do."""
 def load_encoder(system: SystemSettings, device: str = "auto") -> Any:
     """Return the system's `SentenceTransformer` in its precision, ready to encode.
 
+    A prefix of the system replaces the prompt that the model has of its own for that role; callers add the prefix.
+
     Raises:
         UserError: the model is unavailable, cannot be loaded whole, or reads fewer tokens than the system's
             `max_tokens`.
     """
     encoder = load_sentence_transformer(system.model, device, system.precision)
     limit_tokens(encoder, system.max_tokens, f"max_tokens of {system.name}")
+    for role, prefix in (("query", system.query_prefix), ("document", system.document_prefix)):
+        if prefix:
+            encoder.prompts[role] = ""
     return encoder
 
 

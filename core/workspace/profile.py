@@ -251,7 +251,10 @@ class SystemSettings(Section):
     """Of encoding. bf16 is three times as fast on processors that compute in it, and slower on others; cosines differ
     from those of fp32 by some 0.0001."""
     query_prefix: str = ""
+    """What stands before every query that is encoded, such as "query: " for E5. It replaces the prompt for queries in
+    the model's own config_sentence_transformers.json; without a prefix that prompt is used."""
     document_prefix: str = ""
+    """The same for documents, such as "passage: "; it replaces the model's own prompt for documents."""
 
     @model_validator(mode="after")
     def _model_named(self) -> "SystemSettings":
