@@ -310,3 +310,17 @@ def test_fewer_documents_than_there_are_are_drawn_from_them_in_their_order():
     drawn = [tuple(row) for row in simulate(random_vectors(100), 20, seed=3).tolist()]
     places = [rows.index(row) for row in drawn]
     assert len(places) == 20 and places == sorted(set(places))
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("k", [1, 3, 40, 2500])
+def test_of_documents_tied_at_rank_k_exact_search_returns_the_first(similarity, k):
+    """Directions of which many are equal, in three blocks of documents: scores are small integers, or their cosines."""
+    generator = np.random.default_rng(k)
+    vectors = np.eye(6, dtype=np.float32)[generator.integers(0, 6, 2500)]
+    queries = generator.integers(-2, 3, size=(5, 6)).astype(np.float32)
+    index = ExactIndex(similarity)
+    index.build(vectors)
+    expected = np.argsort(-(queries @ vectors.T), axis=1, kind="stable")[:, :k]
+    assert index.search(queries, k)[0].tolist() == expected.tolist()
+    assert [index.search(query[None], k)[0][0].tolist() for query in queries] == expected.tolist()

@@ -17,7 +17,10 @@ from core.retrieval.systems import open_system
 from core.workspace.profile import Profile, SystemSettings
 
 PREFIXES = {"query_prefix": "ban dor ", "document_prefix": "fes "}
-TOPICS = {"1": "bar", "2": "kin"}
+TOPICS = {"1": ("bar", "mar mel mis"), "2": ("kin", "gel")}
+"""Topic -> question and query."""
+FIELDS = {"question": ["bar", "kin"], "query": ["mar mel mis", "gel"]}
+"""The setting topic_field -> what is searched for."""
 
 
 def dense(model, **settings):
@@ -30,8 +33,8 @@ def built(encoder, words, beir_folder, project):
     texts = {f"d{n}": " ".join(words[n : n + 3]) for n in range(30)}
     corpus = "".join(json.dumps({"_id": name, "text": text}) + "\n" for name, text in texts.items())
     queries = "".join(
-        json.dumps({"_id": topic, "text": word, "metadata": {"query": "mar mel mis"}}) + "\n"
-        for topic, word in TOPICS.items()
+        json.dumps({"_id": topic, "text": question, "metadata": {"query": query}}) + "\n"
+        for topic, (question, query) in TOPICS.items()
     )
     qrels = "query-id\tcorpus-id\tscore\n" + "".join(f"{topic}\td{n}\t1\n" for topic in TOPICS for n in range(0, 30, 3))
     files = {"corpus.jsonl": corpus, "queries.jsonl": queries, "qrels/test.tsv": qrels}
@@ -60,10 +63,15 @@ def test_documents_are_encoded_with_their_prefix(built, encoder):
     assert vectors == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_batch_run_has_both_prefixes(built, encoder):
+def of_field(profile, field):
+    return profile.model_copy(update={"collection": profile.collection.model_copy(update={"topic_field": field})})
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_the_batch_run_searches_for_the_topic_field_with_both_prefixes(built, encoder, field):
     profile, folder, texts = built
-    search.search_topics(profile, profile.system[0], folder, "cpu")
-    for topic, expected in zip(TOPICS, scores(encoder, texts, TOPICS.values()), strict=True):
+    search.search_topics(of_field(profile, field), profile.system[0], folder, "cpu")
+    for topic, expected in zip(TOPICS, scores(encoder, texts, FIELDS[field]), strict=True):
         found = built_run(folder, "dense").scores[topic]
         assert found == pytest.approx(dict(zip(texts, expected.tolist(), strict=True)), abs=1e-4)
 
@@ -80,13 +88,14 @@ def test_a_live_query_and_its_explanations_have_both_prefixes(built, encoder):
     assert sum(share for _, share in shares) == pytest.approx(expected[4], abs=1e-3)
 
 
-def test_the_sweep_of_indexes_has_both_prefixes(built, encoder):
+@pytest.mark.parametrize("field", FIELDS)
+def test_the_sweep_of_indexes_searches_for_the_topic_field_with_both_prefixes(built, encoder, field):
     profile, folder, texts = built
-    ann.sweep(profile, profile.system[0], folder, "cpu")
+    ann.sweep(of_field(profile, field), profile.system[0], folder, "cpu")
     qrels = {topic: {f"d{n}": 1 for n in range(0, 30, 3)} for topic in TOPICS}
     run = {
         topic: dict(zip(texts, row.tolist(), strict=True))
-        for topic, row in zip(TOPICS, scores(encoder, texts, TOPICS.values()), strict=True)
+        for topic, row in zip(TOPICS, scores(encoder, texts, FIELDS[field]), strict=True)
     }
     expected = ir_measures.calc_aggregate([ir_measures.nDCG @ 10], qrels, run)[ir_measures.nDCG @ 10]
     sweep = read_sweep(folder, "dense").set_index("index")
