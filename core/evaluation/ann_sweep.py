@@ -258,6 +258,9 @@ def compare_similarities(
 def ann_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
     """Return the settings that shape the sweep, for its manifest."""
     about = {"similarity": system.similarity, "query_prefix": system.query_prefix, "size": 0}
+    field = profile.collection.topic_field
+    # Recorded only where it is not the default, so that sweeps made before it was recorded stay up to date.
+    about |= {"topic_field": field} if field != "question" else {}
     return profile.ann.model_dump() | about | {PROCEDURE: TIMING_PROCEDURE}
 
 

@@ -9,11 +9,12 @@ from sentence_transformers import SentenceTransformer
 
 from core import ann, encode, search
 from core.collection import build_collection
-from core.evaluation.ann_sweep import read_sweep
+from core.evaluation.ann_sweep import ann_settings, read_sweep
 from core.formats.documents import Document
 from core.formats.runs import built_run
 from core.retrieval.encoder import encode_texts, load_encoder, load_vectors
 from core.retrieval.systems import open_system
+from core.workspace.artifacts import read_manifest
 from core.workspace.profile import Profile, SystemSettings
 
 PREFIXES = {"query_prefix": "ban dor ", "document_prefix": "fes "}
@@ -98,6 +99,10 @@ def test_the_sweep_of_indexes_searches_for_the_topic_field_with_both_prefixes(bu
         for topic, row in zip(TOPICS, scores(encoder, texts, FIELDS[field]), strict=True)
     }
     expected = ir_measures.calc_aggregate([ir_measures.nDCG @ 10], qrels, run)[ir_measures.nDCG @ 10]
+    settings = read_manifest(folder / "ann" / "dense").settings
+    assert settings == ann_settings(of_field(profile, field), profile.system[0])
+    other = next(other for other in FIELDS if other != field)
+    assert settings != ann_settings(of_field(profile, other), profile.system[0]), "it is stale for another field"
     sweep = read_sweep(folder, "dense").set_index("index")
     assert sweep.loc["exact", "nDCG@10"] == pytest.approx(expected, abs=1e-4)
 
