@@ -42,7 +42,7 @@ def choose_collection() -> None:
     wanted = state.read("collection") or data.first_collection()
     names = data.collection_names()
     with st.sidebar:
-        state.choose("Collection", names, "collection", chosen, said=True)
+        state.choose("Collection", names, "collection", chosen, silent=True)
     if wanted not in names:
         again = data.building_again(wanted)
         show_error(UserError(f"the collection {wanted} is not built here{again}; {chosen} is shown in its place"))

@@ -32,16 +32,16 @@ def choose(
     default: str,
     labels: Mapping[str, str] | None = None,
     width: int | Literal["stretch"] = "stretch",
-    said: bool = False,
+    silent: bool = False,
 ) -> str:
     """Draw a select box whose choice is the parameter `name`; for a value that is no option `default` is shown.
 
     Args:
-        said: whether the page itself says that the value is no option; else it is said here.
+        silent: draw no warning where the value is no option; the page says so itself.
     """
     key = f"choice {name}"
-    if default and not said:
-        _say_missing(label, [read(name)], options, (labels or {}).get(default, default))
+    if default and not silent:
+        _warn_of_missing(label, [read(name)], options, (labels or {}).get(default, default))
     st.session_state[key] = read(name) if read(name) in options else default
     return st.selectbox(
         label,
@@ -60,7 +60,7 @@ def slide(label: str, options: Sequence[str], name: str, default: str) -> str:
     return st.select_slider(label, options, key=key, on_change=lambda: write(name, st.session_state[key]))
 
 
-def _say_missing(label: str, wanted: Sequence[str], options: Sequence[str], shown: str) -> None:
+def _warn_of_missing(label: str, wanted: Sequence[str], options: Sequence[str], shown: str) -> None:
     """Say which values of a link are no options, and what is shown in their place."""
     if missing := [value for value in wanted if value and value not in options]:
         names = ", ".join(missing)
@@ -72,7 +72,7 @@ def choose_several(label: str, options: Sequence[str], name: str, labels: Mappin
     key = f"choice {name}"
     wanted = read(name).split(",")
     chosen = [option for option in options if option in wanted]
-    _say_missing(label, wanted, options, ", ".join(labels[option] for option in chosen) or "all")
+    _warn_of_missing(label, wanted, options, ", ".join(labels[option] for option in chosen) or "all")
     st.session_state[key] = chosen or list(options)
     return st.multiselect(
         label,

@@ -60,7 +60,7 @@ def _open(
     )
 
 
-def panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
+def query_panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
     """Draw the query box, the choice of the index, its dial, and both rankings.
 
     Args:

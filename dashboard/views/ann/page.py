@@ -13,10 +13,7 @@ from core.workspace.errors import UserError
 from core.workspace.timing import OLDER_TIMING, is_comparable
 from dashboard.shared import data, state, widgets
 from dashboard.shared.escaping import show_error
-from dashboard.views.ann import choices as ann_parts
-from dashboard.views.ann import live as ann_live
-from dashboard.views.ann import similarities as ann_similarities
-from dashboard.views.ann import sizes as ann_sizes
+from dashboard.views.ann import live, sizes, sweep
 
 INTRODUCTION = """
 An exact search compares the query's vector with every document's: always right, and slower with every document more.
@@ -93,13 +90,13 @@ def page(opened: data.Opened) -> None:
         f"{facts['documents']:,} vectors{distinct(facts)} of dimension {facts['dimension']}"
         f"{local_dimension(facts)}, {facts['queries']} topics as queries."
     )
-    recall = ann_parts.comparison(opened, system, sweeps)
+    recall = sweep.comparison(opened, system, sweeps)
     sections: dict[str, Callable[[], object]] = {
-        "Try it": lambda: ann_live.panel(opened, system, own),
-        "How it grows with the collection": lambda: ann_sizes.sizes(opened, system, sweeps, recall),
-        "Relevant documents lost": lambda: ann_parts.lost(opened, system, own),
-        "Cosine against dot product": lambda: ann_similarities.similarities(opened),
-        "What was measured": lambda: ann_sizes.origin(sweeps_of(opened.folder, system), system),
+        "Try it": lambda: live.query_panel(opened, system, own),
+        "How it grows with the collection": lambda: sizes.sizes(opened, system, sweeps, recall),
+        "Relevant documents lost": lambda: sweep.lost(opened, system, own),
+        "Cosine against dot product": lambda: sweep.similarities(opened),
+        "What was measured": lambda: sizes.origin(sweeps_of(opened.folder, system), system),
     }
     for title, draw in sections.items():
         st.header(title)

@@ -13,7 +13,7 @@ from core.indexes.simulation import LEAST_DISTINCT
 from core.workspace.artifacts import read_manifest, shown
 from dashboard.shared import data, export
 from dashboard.views.ann import charts as ann_charts
-from dashboard.views.ann.choices import export_name, kind_of
+from dashboard.views.ann.sweep import export_name, kind_of
 
 WORDS = """
 Exact search reads every vector, so twice the documents take twice the time: a straight line on these axes. A graph's

@@ -49,14 +49,14 @@ def marked_documents(opened: data.Opened, content: data.Content, topic: str, sys
     return Marked(topic, content.qrels.get(topic, {}), found)
 
 
-def open_clicked(key: str) -> None:
+def open_clicked_document(key: str) -> None:
     """Write the document of the clicked point to the URL."""
     document = clicked(st.session_state[key].selection.points)
     if document:
         state.write("document", document)
 
 
-def open_row(key: str, documents: list[str]) -> None:
+def open_document_of_row(key: str, documents: list[str]) -> None:
     """Write the document of the chosen row to the URL."""
     rows = st.session_state[key].selection.rows
     if rows:
@@ -90,7 +90,7 @@ def draw_table(opened: data.Opened, content: data.Content, marked: Marked, chose
         height=document_map.HEIGHT - 40,
         placeholder="–",
         column_config={"title": st.column_config.TextColumn(width="medium")},
-        on_select=lambda: open_row(key, [document for document, _ in graded]),
+        on_select=lambda: open_document_of_row(key, [document for document, _ in graded]),
         selection_mode="single-row",
         alt="Relevant and retrieved documents of the topic with their ranks",
     )
@@ -156,7 +156,7 @@ def page(opened: data.Opened) -> None:
             drawn,
             key=key,
             config=document_map.CONFIG,
-            on_select=lambda: open_clicked(key),
+            on_select=lambda: open_clicked_document(key),
             selection_mode="points",
             alt="Map of the documents; the table holds what is marked",
         )

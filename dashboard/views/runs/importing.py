@@ -17,19 +17,19 @@ from dashboard.shared.escaping import error_markdown, show_error
 from dashboard.shared.uploads import LARGEST_UNPACKED, saved
 
 ORDERS = {"score": "by score, as trec_eval does", "rank": "by the rank column"}
-SAID = "runs said"
+MESSAGE = "runs message"
 ROUND = "runs round"  # in the uploaders' keys, so that they are empty again after each import
 
 
-def do(work: Callable[[], Any], said: str) -> None:
-    """Do what a button asks for; then draw the page anew with a sentence on what was done, or say why it was not."""
+def carry_out(work: Callable[[], Any], message: str) -> None:
+    """Do what a button asks for; then draw the page again with the message, or show the error."""
     try:
         with st.spinner("evaluating …"):
             work()
     except UserError as error:
         show_error(error)
         return
-    st.session_state[SAID] = said
+    st.session_state[MESSAGE] = message
     st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
     st.rerun()
 
@@ -102,13 +102,13 @@ def bring_runs(opened: data.Opened) -> None:
             chosen[name] = (upload.name, content)
     count = f" {len(chosen)} runs" if len(chosen) > 1 else ""
     if st.button(f"Import{count}", key="import", type="primary", disabled=not (ready and chosen)):
-        do(
-            lambda: bring(opened, chosen, order == "rank"),
+        carry_out(
+            lambda: import_uploads(opened, chosen, order == "rank"),
             f"Imported: {', '.join(chosen)}. Compare them on the Overview page.",
         )
 
 
-def bring(opened: data.Opened, chosen: dict[str, tuple[str, bytes]], by_rank: bool) -> None:
+def import_uploads(opened: data.Opened, chosen: dict[str, tuple[str, bytes]], by_rank: bool) -> None:
     """Import runs, name -> (file's name, content)."""
     with tempfile.TemporaryDirectory() as temporary:
         paths = []

@@ -13,7 +13,7 @@ from core.workspace.errors import UserError
 from dashboard.shared import data, results, widgets
 from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.shared.uploads import saved
-from dashboard.views.runs.importing import ROUND, SAID, bring_runs, do
+from dashboard.views.runs.importing import MESSAGE, ROUND, bring_runs, carry_out
 
 
 def imported_runs(opened: data.Opened) -> None:
@@ -47,7 +47,7 @@ def imported_runs(opened: data.Opened) -> None:
     with st.popover("Remove a run"):
         name = st.selectbox("Imported run", names, format_func=opened.labels.__getitem__)
         if st.button("Remove it and its measures", key="remove", type="primary"):
-            do(lambda: remove_run(opened.folder.name, name), f"{opened.labels[name]} was removed.")
+            carry_out(lambda: remove_run(opened.folder.name, name), f"{opened.labels[name]} was removed.")
 
 
 def other_judgments(opened: data.Opened) -> None:
@@ -66,7 +66,7 @@ def other_judgments(opened: data.Opened) -> None:
     if not st.button("Make it", key="derive", disabled=not upload) or not upload:
         return
     with tempfile.TemporaryDirectory() as temporary:
-        do(
+        carry_out(
             lambda: derive(
                 opened.folder.name, name.strip(), saved(upload.name, upload.getvalue(), Path(temporary)), residual
             ),
@@ -76,8 +76,8 @@ def other_judgments(opened: data.Opened) -> None:
 
 def page(opened: data.Opened) -> None:
     """Draw the Runs page of a collection."""
-    if said := st.session_state.get(SAID, ""):
-        st.success(escape_markdown(said))
+    if message := st.session_state.get(MESSAGE, ""):
+        st.success(escape_markdown(message))
     imported_runs(opened)
     st.header("Bring runs")
     bring_runs(opened)

@@ -70,7 +70,7 @@ def choose_topic(table: pd.DataFrame) -> str:
         last = place == len(names) - 1
         st.button("Next", disabled=last, on_click=state.write, args=("topic", after), shortcut="N")
         labels = {name: f"{name} · {shortened(texts[name], 80)}" for name in names}
-        return state.choose("Topic", names, "topic", names[0], labels, said=True)
+        return state.choose("Topic", names, "topic", names[0], labels, silent=True)
 
 
 def page(opened: data.Opened) -> None:

@@ -1,4 +1,4 @@
-"""Parts of the Exact vs ANN page: what the sweep at one size says, drawn."""
+"""Parts of the Exact vs ANN page: the sweep at one size, the relevant documents missed, cosine and dot product."""
 
 import json
 from functools import partial
@@ -7,12 +7,14 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation import table_formats
-from core.evaluation.ann_sweep import measured_sweeps
+from core.evaluation.ann_sweep import SWEEP, measured_sweeps
 from core.evaluation.ann_tables import MATCHED, at_recall
 from core.evaluation.freshness import changes
 from core.indexes.registry import LABELS
+from core.workspace.artifacts import open_artifact
+from core.workspace.errors import UserError
 from dashboard.shared import data, export, state
-from dashboard.shared.escaping import escape_markdown
+from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.views.ann import charts as ann_charts
 
 COLUMNS = {
@@ -90,7 +92,7 @@ def comparison(opened: data.Opened, system: str, sweeps: pd.DataFrame) -> float:
         "both; the others cost time for nothing."
     )
     matched = readable(at_recall(sweep, recall), exact_ndcg)
-    shown = _draw(matched, MATCHED_COLUMNS, "Each index at the recall chosen").set_index("index")
+    shown = _draw_columns(matched, MATCHED_COLUMNS, "Each index at the recall chosen").set_index("index")
     st.caption(
         "Each index at its fastest setting that reaches the recall; – where none does. Speed-up over exact search: "
         "single queries, one thread, timed in turns. nDCG@10 kept: what users still get of exact search's nDCG@10; "
@@ -98,12 +100,12 @@ def comparison(opened: data.Opened, system: str, sweeps: pd.DataFrame) -> float:
     )
     export.downloads(shown, f"{name}-at-{recall:.2f}", f"{name}: at recall@10 of at least {recall:.2f}")
     with st.expander("All that was measured"):
-        _draw(readable(sweep, exact_ndcg), ALL_COLUMNS, "The whole sweep")
+        _draw_columns(readable(sweep, exact_ndcg), ALL_COLUMNS, "The whole sweep")
         _csv_button(sweep, name)
     return recall
 
 
-def _draw(table: pd.DataFrame, columns: str, alt: str) -> pd.DataFrame:
+def _draw_columns(table: pd.DataFrame, columns: str, alt: str) -> pd.DataFrame:
     """Draw those of the columns that the table has; return what is drawn."""
     shown = table[[name for name in columns.split() if name in table]]
     st.dataframe(shown, hide_index=True, column_config=COLUMNS, placeholder="–", alt=alt)
@@ -146,3 +148,21 @@ def lost(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
         st.dataframe(table, hide_index=True, placeholder="–", alt="Relevant documents lost, by index, dial and topic")
         _csv_button(table, export_name(opened, system, "lost"))
     st.caption("A document is not lost where another of equal similarity was found in its place.")
+
+
+def similarities(opened: data.Opened) -> None:
+    """Draw cosine against dot product for every dense system that is measured."""
+    found = {}
+    for name in opened.labels:
+        place = opened.folder / "ann" / name
+        if place.is_dir():
+            try:
+                found[opened.labels[name]] = open_artifact(place, SWEEP).facts.get("similarities")
+            except UserError as error:
+                show_error(error)
+    table = pd.DataFrame({label: figures for label, figures in found.items() if figures}).T
+    st.dataframe(table, alt="nDCG by cosine and by dot product, for each dense system")
+    st.caption(
+        "Vectors of one length rank alike by both. Where lengths differ and the model was trained by cosine, the "
+        "lengths carry no meaning, and dot product lets long vectors win."
+    )
