@@ -5,7 +5,6 @@ queries and nDCG@10 on the profile's collection, before and after training. A ru
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,10 @@ from core.indexes.exact import ExactIndex
 from core.retrieval.encoder import encode_texts
 from core.training.bi_encoder import build_model, fit, held_out_evaluator, training_rows
 from core.workspace import artifacts, command_line
-from core.workspace.artifacts import ARTIFACTS, file_digest, writing
+from core.workspace.artifacts import ARTIFACTS, file_digest, value_digest, writing
 from core.workspace.models import locate_model, model_digest, pick_device
 from core.workspace.profile import FinetuneSettings, Profile
+from core.workspace.progress import ProgressLog
 
 RECIPE = "recipe"
 """The name of the variant with nothing changed."""
@@ -64,12 +64,14 @@ def run(profile: Profile, folder: Path, triples_file: Path | None = None, device
     target = ARTIFACTS / "ablations" / Path(recipe.base).name
     collection = read_built_collection(folder)
     facts: dict[str, Any] = {"device": device}
-    with writing(target, "ablations", recorded, inputs, facts, resume=True) as partial:
-        progress = partial / "progress.jsonl"
-        rows = _read_rows(progress)
+    with (
+        writing(target, "ablations", recorded, inputs, facts, resume=True) as partial,
+        ProgressLog(partial) as log,
+    ):
         for name, variant in variants.items():
             for seed in settings.seeds:
-                if any((row["variant"], row["seed"]) == (name, seed) for row in rows):
+                run_name = f"{name}, seed {seed}"
+                if run_name in log.done:
                     continue
                 changed = variant.model_copy(update={"seed": seed})
                 evaluator = held_out_evaluator(held_out, changed.similarity, triples[: profile.triples.distractors])
@@ -77,33 +79,27 @@ def run(profile: Profile, folder: Path, triples_file: Path | None = None, device
                 model = build_model(changed, base, device)
                 row: dict[str, Any] = {"variant": name, "seed": seed}
                 # Nothing in an untrained model is drawn at random: another seed of the variant had the same figures.
-                known = next((row for row in rows if row["variant"] == name), None)
+                known = next((row for row in log.done.values() if row["variant"] == name), None)
                 before = known or _figures(model, evaluator, collection, profile, changed, " before")
                 row |= {key: value for key, value in before.items() if key.endswith(" before")}
                 limited = triples[: settings.rows] if settings.rows else triples
                 training, validation = training_rows(changed, folder, limited, held_out, model)
-                checkpoints = partial / "checkpoints"
+                checkpoints = partial / "checkpoints" / value_digest(run_name)
                 history = fit(model, training, validation, changed, checkpoints)
                 artifacts.remove_tree(checkpoints)
                 row |= _figures(model, evaluator, collection, profile, changed)
                 row |= {"rows": len(training), "seconds": round(history[-1]["train_runtime"], 1)}
-                rows.append(row)
-                artifacts.write_text(progress, "".join(json.dumps(row) + "\n" for row in rows))
+                log.add({run_name: row})
                 print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+        artifacts.remove_tree(partial / "checkpoints")
+        rows = [log.done[f"{name}, seed {seed}"] for name in variants for seed in settings.seeds]
         pd.DataFrame(rows).to_csv(partial / FILE, index=False, lineterminator="\n")
-        progress.unlink()
     return target
 
 
 def variants_of(profile: Profile) -> dict[str, dict[str, Any]]:
     """Return what each variant changes of the recipe, the recipe itself first."""
     return {RECIPE: {}} | profile.ablations.variants
-
-
-def _read_rows(progress: Path) -> list[dict[str, Any]]:
-    if not progress.exists():
-        return []
-    return [json.loads(line) for line in progress.read_text(encoding="utf-8").splitlines()]
 
 
 def _figures(

@@ -22,7 +22,6 @@ import numpy as np
 import pandas as pd
 
 from core.evaluation.ann_sweep import (
-    OWN_GRAPH,
     SWEEP,
     add_ndcg,
     ann_inputs,
@@ -30,6 +29,7 @@ from core.evaluation.ann_sweep import (
     build_by_workers,
     compare_similarities,
     excluded_positions,
+    keep_own_graph,
     measure_indexes,
 )
 from core.formats.collections import read_built_collection
@@ -43,6 +43,7 @@ from core.workspace.artifacts import (
 from core.workspace.errors import UserError
 from core.workspace.executors import HERE, Engine
 from core.workspace.profile import Profile, SystemSettings
+from core.workspace.progress import ProgressLog
 from core.workspace.timing import THREADS
 
 
@@ -65,16 +66,16 @@ def sweep(
     settings, inputs = ann_settings(profile, system) | {"size": size}, ann_inputs(system, folder)
     if size and system.similarity != "cosine":
         raise UserError(f"{system.name} searches by {system.similarity}: vectors are simulated for cosine alone")
-    with writing(target, "ann", settings, inputs, facts, resume=True) as partial:
+    with writing(target, "ann", settings, inputs, facts, resume=True) as partial, ProgressLog(partial) as log:
         stored, ids = load_vectors(folder, system.name)
         collection = read_built_collection(folder)
         queries = topic_vectors(profile, system, collection.topics, folder, device)
         vectors = simulate(np.array(stored), size, profile.ann.seed) if size else np.array(stored)
         if engine.name != "here":
-            build_by_workers(vectors, system.similarity, profile, partial, engine, threads)
+            build_by_workers(vectors, system.similarity, profile, partial, log, engine, threads)
         # Simulated documents are none of the collection's.
         excluded = [] if size else excluded_positions(collection, ids)
-        rows = measure_indexes(vectors, queries, excluded, system.similarity, profile, partial, threads)
+        rows = measure_indexes(vectors, queries, excluded, system.similarity, profile, partial, log, threads)
         if not size:
             add_ndcg(rows, collection, ids)
             facts["similarities"] = compare_similarities(collection, vectors, queries, excluded, ids)
@@ -86,8 +87,7 @@ def sweep(
         dimension = intrinsic_dimension(vectors) if system.similarity == "cosine" else None
         if dimension is not None:
             facts["intrinsic_dimension"] = round(dimension, 2)
-        for path in [p for p in partial.glob("index-*") if p.name != f"index-{OWN_GRAPH}"]:
-            path.unlink()
+        keep_own_graph(profile, partial)
     return target
 
 

@@ -11,7 +11,6 @@ for every document of a collection by top-k sampling.
 
 import argparse
 import functools
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from tqdm import tqdm
 
 from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS, shards
-from core.formats.predicted_queries import read_progress, write_expansions
+from core.formats.predicted_queries import write_expansions
 from core.formats.triples import locate_triples, read_triples, split_by_query
 from core.training.histories import last_checkpoint
 from core.workspace import artifacts, command_line, executors
@@ -37,6 +36,7 @@ from core.workspace.models import (
     shown_model,
 )
 from core.workspace.profile import Profile
+from core.workspace.progress import ProgressLog
 
 # torch, datasets and transformers are imported where they are used: they take seconds, and who only asks what the
 # expansions are made from (a plan, the Artifacts page) needs none of them.
@@ -127,8 +127,7 @@ def train(profile: Profile, triples_file: Path | None = None, device: str = "aut
 def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 0, engine: Engine = HERE) -> Path:
     """Write `expansions.jsonl` for the built collection under `folder`: one line a document, {"_id", "queries"}.
 
-    Documents go through in batches of similar length, and every finished batch is on disk: an interrupted generation
-    goes on with the next batch.
+    Documents are processed in batches of similar length; an interrupted run resumes after the finished ones.
 
     Args:
         batch: documents at a time; 0 for as many as make `CPU_SAMPLES` or `GPU_SAMPLES` queries.
@@ -138,27 +137,24 @@ def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 
     documents = read_built_collection(folder).documents
     facts: dict[str, Any] = {}
     recorded, inputs = generate_settings(settings), generate_inputs(profile, folder)
-    with writing(folder / "doc2query", "doc2query generate", recorded, inputs, facts, resume=True) as partial:
+    target = folder / "doc2query"
+    with (
+        writing(target, "doc2query generate", recorded, inputs, facts, resume=True) as partial,
+        ProgressLog(partial) as log,
+    ):
         of_workers = engine.device(device)
         at_once = CPU_SAMPLES if of_workers == "cpu" else GPU_SAMPLES
         size = batch or max(1, at_once // settings.queries)
-        progress = partial / "progress.jsonl"
-        done = read_progress(progress)
         left = (
             (None, unwritten)
             for _, _, members in shards(documents, lambda document: len(document.full_text), size)
-            if (unwritten := [document for document in members if document.id not in done])
+            if (unwritten := [document for document in members if document.id not in log.done])
         )
         started, seconds, finished, written = time.perf_counter(), 0.0, 0, 0
-        with (
-            progress.open("a", encoding="utf-8", newline="\n") as file,
-            tqdm(total=len(documents), initial=len(done), desc="doc2query", unit="document") as bar,
-        ):
+        with tqdm(total=len(documents), initial=len(log.done), desc="doc2query", unit="document") as bar:
             open_worker = functools.partial(open_predictor, settings, device)
             for _, (queries, tokens) in over_shards(engine, open_worker, left):
-                # One line a batch: an interruption loses a whole batch or nothing, so batches stay what they were.
-                file.write(json.dumps(queries, ensure_ascii=False) + "\n")
-                file.flush()
+                log.add(queries)
                 bar.update(len(queries))
                 finished, written, seconds = finished + len(queries), written + tokens, time.perf_counter() - started
         if finished:
@@ -166,12 +162,10 @@ def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 
             facts |= {"tokens_per_second": round(written / seconds, 1)}
         facts |= {"documents": len(documents), "device": of_workers, "model": shown_model(settings.model)}
         facts |= {"engine": engine.name}
-        predicted = read_progress(progress)
-        write_expansions(partial, {document.id: predicted[document.id] for document in documents})
+        write_expansions(partial, {document.id: log.done[document.id] for document in documents})
         if generate_inputs(profile, folder) != inputs:
             raise UserError("collection or T5 changed while queries were predicted; predict them again")
-        progress.unlink()
-    return folder / "doc2query"
+    return target
 
 
 def generate_inputs(profile: Profile, folder: Path) -> dict[str, str]:

@@ -23,6 +23,7 @@ from core.workspace.models import (
     shown_model,
 )
 from core.workspace.profile import Profile, SystemSettings
+from core.workspace.progress import ProgressLog
 
 
 def encode_collection(
@@ -33,7 +34,7 @@ def encode_collection(
     facts: dict[str, Any] = {}
     locate_model(system.model)  # before its digest is taken: one that is yet to be downloaded has none
     settings, inputs = vectors_settings(system), vectors_inputs(system, folder)
-    with writing(target, "encode", settings, inputs, facts, resume=True) as partial:
+    with writing(target, "encode", settings, inputs, facts, resume=True) as partial, ProgressLog(partial) as log:
         documents = read_built_collection(folder).documents
         path = partial / "vectors.npy"
         open_encoder = functools.partial(Encoder, functools.partial(load_encoder, system, device), "document")
@@ -42,6 +43,7 @@ def encode_collection(
             documents,
             lambda document: system.document_prefix + document.full_text,
             path,
+            log,
             f"encode {system.name}",
             engine,
         )

@@ -19,12 +19,12 @@ from tqdm import tqdm
 from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS
 from core.formats.predicted_queries import read_expansions
-from core.retrieval.encoder import new_rows
 from core.training.pseudo_labels import BATCHES, SCORES, Teacher, first_queries, make_batches, teachers_of
 from core.workspace import command_line
-from core.workspace.artifacts import read_manifest, writing
+from core.workspace.artifacts import read_manifest, value_digest, writing
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile
+from core.workspace.progress import LoggedArray, ProgressLog
 
 
 def label(profile: Profile, folder: Path, device: str = "auto") -> Path:
@@ -37,28 +37,34 @@ def label(profile: Profile, folder: Path, device: str = "auto") -> Path:
     target = folder / "pseudo-labels"
     facts: dict[str, Any] = {}
     inputs = label_inputs(profile, folder)
-    with writing(target, "pseudo_labels", settings.model_dump(), inputs, facts, resume=True) as partial:
+    with (
+        writing(target, "pseudo_labels", settings.model_dump(), inputs, facts, resume=True) as partial,
+        ProgressLog(partial) as log,
+    ):
         documents = list(read_built_collection(folder).documents)
         expansions = read_expansions(folder)
         usable = [i for i, document in enumerate(documents) if any(expansions.get(document.id, []))]
         queries = {i: first_queries(expansions[documents[i].id], settings.queries) for i in usable}
         lengths = np.array([len(document.full_text) for document in documents])
-        teacher = Teacher(profile, folder, sorted({q for own in queries.values() for q in own}), partial, device)
+        distinct = sorted({query for own in queries.values() for query in own})
+        teacher = Teacher(profile, folder, distinct, partial, log, device)
         batches = list(make_batches(usable, teacher.vectors, lengths, [d.id for d in documents], settings))
         if not any(not held_out for _, held_out in batches):
             raise UserError(f"{len(usable)} documents with predicted queries make no batch of {settings.batch}")
-        scores = new_rows(partial / SCORES, (len(batches), settings.batch, settings.queries, settings.batch))
+        scores = LoggedArray(partial / SCORES, len(batches), log)
         with (partial / BATCHES).open("w", encoding="utf-8", newline="\n") as file:
             for number, (members, held_out) in enumerate(tqdm(batches, desc="pseudo-labels", unit="batch")):
-                for row, member in enumerate(members):
-                    scores[number, row] = [teacher.scores(query, members) for query in queries[member]]
-                line = {
+                batch = {
                     "documents": [documents[i].id for i in members],
                     "queries": [queries[i] for i in members],
                     "held_out": held_out,
                 }
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        own = scores.argmax(axis=3) == np.arange(settings.batch)[:, None]
+                file.write(json.dumps(batch, ensure_ascii=False) + "\n")
+                shard = str(number), number, value_digest(batch)
+                if not scores.holds(*shard):
+                    scores.write(*shard, teacher.score_batch([queries[i] for i in members], members))
+        assert scores.array is not None, "there is a batch"
+        own = scores.array.argmax(axis=3) == np.arange(settings.batch)[:, None]
         facts |= {
             "batches": sum(not held_out for _, held_out in batches),
             "held_out_batches": sum(held_out for _, held_out in batches),

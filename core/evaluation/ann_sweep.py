@@ -28,11 +28,11 @@ from core.workspace.artifacts import (
     rebuild_command,
     shown,
     stale_reason,
-    write_text,
 )
 from core.workspace.errors import UserError
 from core.workspace.executors import Engine, over_shards
 from core.workspace.profile import IndexSettings, Profile, SystemSettings
+from core.workspace.progress import ProgressLog
 from core.workspace.timing import PROCEDURE, TIMING_PROCEDURE, limited_threads
 
 SWEEP = "sweep.csv"
@@ -43,17 +43,28 @@ OWN_GRAPH = "hnsw"
 
 
 def build_by_workers(
-    vectors: np.ndarray, similarity: str, profile: Profile, partial: Path, engine: Engine, threads: int
+    vectors: np.ndarray,
+    similarity: str,
+    profile: Profile,
+    partial: Path,
+    log: ProgressLog,
+    engine: Engine,
+    threads: int,
 ) -> None:
-    """Have the workers build the profile's indexes, one each at a time, into the folder that they share with us.
+    """Have the workers build the profile's indexes, one each at a time, in the folder that they share with us.
 
     They are measured afterwards, by this process, all in turns.
     """
     place = partial / "index-vectors.npy"  # named like what the sweep removes in the end
     np.save(place, vectors)
     open_builder = functools.partial(IndexBuilder, place, similarity, profile.ann.seed, partial, threads)
-    for _ in over_shards(engine, open_builder, ((i.kind, i) for i in profile.ann.index), on_gpu=False):
-        pass
+    left = (
+        (_file_name(settings), settings)
+        for settings in profile.ann.index
+        if _read_index(settings, similarity, vectors, profile.ann.seed, partial, log) is None
+    )
+    for name, seconds in over_shards(engine, open_builder, left, on_gpu=False):
+        log.add({name: seconds})
 
 
 class IndexBuilder:
@@ -63,10 +74,11 @@ class IndexBuilder:
         self.vectors = np.load(place)
         self.similarity, self.seed, self.partial, self.threads = similarity, seed, partial, threads
 
-    def __call__(self, settings: IndexSettings) -> None:
-        """Build one, unless it is there."""
+    def __call__(self, settings: IndexSettings) -> float:
+        """Build and save an index; return the seconds that building took."""
         with limited_threads(self.threads):
-            _built(settings, self.similarity, self.vectors, self.seed, self.partial)
+            _, seconds = _build(settings, self.similarity, self.vectors, self.seed, self.partial)
+        return seconds
 
 
 def excluded_positions(collection: Collection, ids: list[str]) -> list[set[int]]:
@@ -106,6 +118,7 @@ def measure_indexes(
     similarity: str,
     profile: Profile,
     partial: Path,
+    log: ProgressLog,
     threads: int,
 ) -> list[dict[str, Any]]:
     """Return a row an index and a value of its dial.
@@ -124,7 +137,7 @@ def measure_indexes(
     rows: list[dict[str, Any]] = []
     with limited_threads(threads):
         for of_kind in [IndexSettings(kind="exact"), *settings.index]:
-            index, seconds, on_disk = _built(of_kind, similarity, vectors, settings.seed, partial)
+            index, seconds, on_disk = _built(of_kind, similarity, vectors, settings.seed, partial, log)
             in_memory = index.bytes
             for value in of_kind.values if index.dial else [None]:
                 points.append((index, value))
@@ -167,27 +180,64 @@ def _turn(index: VectorIndex, value: int | None) -> None:
 
 
 def _built(
-    settings: IndexSettings, similarity: str, vectors: np.ndarray, seed: int, partial: Path
+    settings: IndexSettings, similarity: str, vectors: np.ndarray, seed: int, partial: Path, log: ProgressLog
 ) -> tuple[VectorIndex, float, int]:
-    """Return a built index, the seconds that took and its bytes on disk; one that an interrupted sweep left is read."""
+    """Return a built index, the seconds that building took and its bytes on disk; a finished one is read."""
+    path = partial / _file_name(settings)
+    index = _read_index(settings, similarity, vectors, seed, partial, log)
+    if index is None:
+        index, seconds = _build(settings, similarity, vectors, seed, partial)
+        log.add({path.name: seconds})
+    return index, log.done[path.name], path.stat().st_size
+
+
+def _file_name(settings: IndexSettings) -> str:
+    """Return the name of an index's file, which is also its name in the log."""
+    return "-".join(["index", settings.kind, *(f"{name}{value}" for name, value in sorted(settings.build.items()))])
+
+
+def keep_own_graph(profile: Profile, partial: Path) -> None:
+    """Remove all files of indexes but the first of kind `OWN_GRAPH`, which is kept as `index-<OWN_GRAPH>`."""
+    kept = partial / f"index-{OWN_GRAPH}"
+    own = next((settings for settings in profile.ann.index if settings.kind == OWN_GRAPH), None)
+    if own is not None:
+        (partial / _file_name(own)).replace(kept)
+    for path in partial.glob("index-*"):
+        if path != kept:
+            path.unlink()
+
+
+def _new_index(settings: IndexSettings, similarity: str, seed: int) -> VectorIndex:
     parameters = settings.build if settings.kind == "exact" else settings.build | {"seed": seed}
-    index = make_index(settings.kind, similarity, **parameters)
-    place = "-".join([settings.kind, *(f"{name}{value}" for name, value in sorted(settings.build.items()))])
-    path, seconds_path = partial / f"index-{place}", partial / f"index-{place}.seconds"
-    if settings.kind == OWN_GRAPH:
-        path, seconds_path = partial / f"index-{OWN_GRAPH}", partial / f"index-{OWN_GRAPH}.seconds"
-    if seconds_path.exists() and path.exists():
-        with suppress(UserError):  # one that an interruption has cut is built anew
-            index.load(path, vectors)
-            return index, float(seconds_path.read_text()), path.stat().st_size
+    return make_index(settings.kind, similarity, **parameters)
+
+
+def _read_index(
+    settings: IndexSettings, similarity: str, vectors: np.ndarray, seed: int, partial: Path, log: ProgressLog
+) -> VectorIndex | None:
+    """Return an index that an interrupted sweep finished; None if there is none, or its files are damaged."""
+    path = partial / _file_name(settings)
+    if path.name not in log.done or not path.exists():
+        return None
+    index = _new_index(settings, similarity, seed)
+    with suppress(UserError):  # damaged files, or an index that a server no longer has
+        index.load(path, vectors)
+        return index
+    return None
+
+
+def _build(
+    settings: IndexSettings, similarity: str, vectors: np.ndarray, seed: int, partial: Path
+) -> tuple[VectorIndex, float]:
+    """Build an index and save it; return it and the seconds that building took."""
     if settings.kind == OWN_GRAPH:  # compiled code is read from disk before the clock starts
         make_index(OWN_GRAPH, similarity).build(vectors[:50])
+    index = _new_index(settings, similarity, seed)
     started = time.perf_counter()
     index.build(vectors)
     seconds = time.perf_counter() - started
-    index.save(path)
-    write_text(seconds_path, str(seconds))
-    return index, seconds, path.stat().st_size
+    index.save(partial / _file_name(settings))
+    return index, seconds
 
 
 def _latencies(

@@ -68,17 +68,6 @@ def read_by_document(path: Path, key: str) -> dict[str, list[Any]]:
         return {entry["_id"]: entry[key] for entry in map(json.loads, file)}
 
 
-def read_progress(path: Path) -> dict[str, list[Any]]:
-    """Return what a file of lines {document: values} holds; a line that an interruption left incomplete is cut."""
-    if not path.exists():
-        return {}
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) != len(content):
-        path.write_bytes(whole)
-    return {name: values for line in whole.splitlines() for name, values in json.loads(line).items()}
-
-
 def threshold(scores: Mapping[str, list[float]], expansion: ExpansionSettings) -> float:
     """Return the score that the queries which are kept reach: `keep` of all that are looked at have it or more."""
     looked_at = [score for own in scores.values() for score in own[: expansion.queries or None]]

@@ -1,8 +1,7 @@
 """Encoders of dense systems, and encoding of many texts into one file, shard by shard."""
 
-import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -11,11 +10,12 @@ from tqdm import tqdm
 
 from core.formats.documents import read_ids, shards
 from core.formats.topics import Topic
-from core.workspace.artifacts import Manifest, read_manifest, read_whole, rebuild_command, shown, write_text
+from core.workspace.artifacts import Manifest, read_manifest, read_whole, rebuild_command, shown, value_digest
 from core.workspace.errors import UserError
 from core.workspace.executors import HERE, Engine, over_shards
 from core.workspace.models import limit_tokens, load_sentence_transformer, locate_model, model_digest, shown_model
 from core.workspace.profile import Profile, SystemSettings
+from core.workspace.progress import LoggedArray, ProgressLog
 
 
 def topic_vectors(
@@ -73,18 +73,6 @@ def encode_texts(encoder: Any, texts: list[str], role: Literal["query", "documen
     return vectors
 
 
-def new_rows(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    """Return a new .npy file of float32 as a memory map, with its space on disk taken.
-
-    A page of a map that finds the disk full ends the process by a signal; the space taken beforehand, it is an error.
-    """
-    rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
-    return rows
-
-
 class Encoder:
     """What a worker does: it holds a model, and makes vectors of shards of texts."""
 
@@ -103,49 +91,35 @@ def encode_to_file(
     items: Sequence[T],
     text: Callable[[T], str],
     path: Path,
+    log: ProgressLog,
     description: str,
     engine: Engine = HERE,
 ) -> dict[str, Any]:
     """Encode the texts of items into a .npy file, float32 [n_items, dimension], shard by shard.
 
-    A file `<path>.progress` beside it names the shards that are done, so an interrupted call goes on; it is removed at
-    the end. Returns what made them, and how many a second by this call; nothing where there was nothing left to do.
+    Shards that the log says are finished are not encoded again, unless their texts or vectors have changed. Returns
+    what made the vectors, and how many a second in this call; nothing if there was nothing left to encode.
     """
-    progress = path.with_name(f"{path.name}.progress")
-    if path.exists() and not progress.exists():
-        return {}
-    done = read_done(progress)
-    write_text(progress, "".join(f"{number}\n" for number in sorted(done)))  # without a line that was cut short
-    left = (
-        ((number, positions), list(map(text, members)))
-        for number, positions, members in shards(items, lambda item: len(text(item)), SHARD)
-        if number not in done
-    )
+    vectors = LoggedArray(path, len(items), log)
     facts: dict[str, Any] = {}
-    rows, encoded, started = None, 0, time.perf_counter()
-    with (
-        progress.open("a", encoding="utf-8") as finished,
-        tqdm(total=len(items), initial=min(len(items), len(done) * SHARD), desc=description) as bar,
-    ):
-        for (number, positions), (vectors, about) in over_shards(engine, open_encoder, left):
-            if rows is None:
-                shape = (len(items), vectors.shape[1])
-                rows = np.lib.format.open_memmap(path, mode="r+") if done else new_rows(path, shape)
-            rows[positions] = vectors
-            rows.flush()
-            finished.write(f"{number}\n")
-            finished.flush()
-            encoded += len(positions)
+    encoded, started = 0, time.perf_counter()
+    with tqdm(total=len(items), desc=description) as bar:
+
+        def left() -> Iterator[tuple[tuple[str, list[int], str], list[str]]]:
+            for number, positions, members in shards(items, lambda item: len(text(item)), SHARD):
+                texts = list(map(text, members))
+                key = str(number), positions, value_digest(texts)
+                if vectors.holds(*key):
+                    bar.update(len(positions))
+                else:
+                    yield key, texts
+
+        for key, (rows, about) in over_shards(engine, open_encoder, left()):
+            vectors.write(*key, rows)
+            encoded += len(rows)
             facts = about | {"per_second": encoded / (time.perf_counter() - started)}
-            bar.update(len(positions))
-    progress.unlink()
+            bar.update(len(rows))
     return facts
-
-
-def read_done(progress: Path) -> set[int]:
-    """Return the numbers of the shards that a progress file names; one that was cut short while written is not done."""
-    text = progress.read_text(encoding="utf-8") if progress.exists() else ""
-    return {int(line) for line in text.splitlines(keepends=True) if line.endswith("\n")}
 
 
 def load_encoder_of(folder: Path, system: SystemSettings, device: str = "auto") -> Any:

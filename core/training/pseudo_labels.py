@@ -16,6 +16,7 @@ from core.retrieval.systems import find_settings
 from core.workspace.artifacts import Manifest, read_whole
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile, PseudoLabelSettings, SystemSettings
+from core.workspace.progress import ProgressLog
 
 BATCHES, SCORES = "batches.jsonl", "scores.npy"
 
@@ -47,8 +48,10 @@ class Teacher:
         row: the place of each query.
     """
 
-    def __init__(self, profile: Profile, folder: Path, queries: list[str], partial: Path, device: str):
-        """Open the systems and encode the queries, into files under `partial` so that it can be resumed.
+    def __init__(
+        self, profile: Profile, folder: Path, queries: list[str], partial: Path, log: ProgressLog, device: str
+    ):
+        """Open the systems and encode the queries, into files under `partial` so that encoding can be resumed.
 
         Raises:
             UserError: something a teacher needs is missing, or none of them is dense.
@@ -65,7 +68,7 @@ class Teacher:
             open_encoder = functools.partial(
                 Encoder, functools.partial(load_encoder_of, folder, system, device), "query"
             )
-            encode_to_file(open_encoder, texts, str, file, f"queries, {system.name}")
+            encode_to_file(open_encoder, texts, str, file, log, f"queries, {system.name}")
             for rows, parts in ((load_vectors(folder, system.name)[0], of_documents), (np.load(file), of_queries)):
                 parts.append(unit_rows(rows) if system.similarity == "cosine" else np.array(rows))
                 parts[-1] *= np.float32(weights[system.name] ** 0.5)
@@ -75,6 +78,15 @@ class Teacher:
         """Return the teacher's scores of some documents, by position, for a query: float32 [len(members)]."""
         dense = self.vectors[members] @ self._queries[self.row[query]]
         return dense + np.sum([weight * index.scores(query)[members] for weight, index in self._lexical], axis=0)
+
+    def score_batch(self, queries: list[list[str]], members: list[int]) -> np.ndarray:
+        """Return the scores of a batch, float32 [n_documents, n_queries, n_documents], as of `Batch`.
+
+        Args:
+            queries: those of each document, [n_documents][n_queries].
+            members: the positions of the documents.
+        """
+        return np.array([[self.scores(query, members) for query in own] for own in queries], dtype=np.float32)
 
     def close(self) -> None:
         """Remove what only resuming needs."""

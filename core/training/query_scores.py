@@ -6,7 +6,6 @@ document: the artifact `doc2query-scores`. Neither topics nor judgments are read
 the system that searches them (`ExpansionSettings`).
 """
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from core.formats.predicted_queries import SCORES_FILE, SCORES_FOLDER, read_expansions, read_progress, write_by_document
+from core.formats.predicted_queries import SCORES_FILE, SCORES_FOLDER, read_expansions, write_by_document
 from core.indexes.base import nothing_found, unit_rows
 from core.indexes.exact import ExactIndex
 from core.retrieval.encoder import encode_texts, load_encoder_of, load_vectors
@@ -23,6 +22,7 @@ from core.workspace.artifacts import advice, read_manifest, shown, writing
 from core.workspace.errors import UserError
 from core.workspace.models import digest_if_here, locate_model
 from core.workspace.profile import Profile, SystemSettings
+from core.workspace.progress import ProgressLog
 
 SHARD = 64
 
@@ -33,7 +33,7 @@ DECIMALS = 5
 def score(profile: Profile, folder: Path, device: str = "auto") -> Path:
     """Score the predicted queries of the built collection under `folder` as the artifact `doc2query-scores`.
 
-    Every finished shard of documents is on disk: an interrupted scoring goes on with the next one.
+    An interrupted run resumes after the shards of documents that are finished.
 
     Raises:
         UserError: queries, vectors or the scorer's model are missing or damaged, or a document of the
@@ -43,44 +43,42 @@ def score(profile: Profile, folder: Path, device: str = "auto") -> Path:
     system = find_settings(profile, profile.doc2query.scorer)
     locate_model(system.model)  # before its digest is taken
     settings, inputs = scores_settings(profile), scores_inputs(profile, folder)
-    with writing(folder / SCORES_FOLDER, "doc2query score", settings, inputs, facts, resume=True) as partial:
+    target = folder / SCORES_FOLDER
+    with (
+        writing(target, "doc2query score", settings, inputs, facts, resume=True) as partial,
+        ProgressLog(partial) as log,
+    ):
         queries = read_expansions(folder)
         vectors, ids = load_vectors(folder, system.name)
         if lacking := queries.keys() - set(ids):
             place = folder / "vectors" / system.name
             count = f"{len(lacking)} of the documents that have predicted queries"
             raise UserError(f"{shown(place)} has no vector for {count}, such as {min(lacking)}; {advice(place)}")
-        progress = partial / "progress.jsonl"
-        done = read_progress(progress)
-        left = [(row, name) for row, name in enumerate(ids) if name not in done]
         encoder = load_encoder_of(folder, system, device)
         others = ExactIndex(system.similarity) if profile.doc2query.score_by == "margin" else None
         if others:
             others.build(vectors)
         started, scored = time.perf_counter(), 0
-        with (
-            progress.open("a", encoding="utf-8", newline="\n") as file,
-            tqdm(total=len(ids), initial=len(done), desc="doc2query scores", unit="document") as bar,
-        ):
-            for begin in range(0, len(left), SHARD):
-                members = left[begin : begin + SHARD]
-                own = [queries.get(name, []) for _, name in members]
-                found = scores_of(encoder, system, own, [row for row, _ in members], vectors, others)
-                file.write(json.dumps({name: values for (_, name), values in zip(members, found, strict=True)}) + "\n")
-                file.flush()
+        with tqdm(total=len(ids), initial=len(log.done), desc="doc2query scores", unit="document") as bar:
+            for begin in range(0, len(ids), SHARD):
+                left = [row for row in range(begin, min(begin + SHARD, len(ids))) if ids[row] not in log.done]
+                if not left:
+                    continue
+                own = [queries.get(ids[row], []) for row in left]
+                found = scores_of(encoder, system, own, left, vectors, others)
+                log.add({ids[row]: values for row, values in zip(left, found, strict=True)})
                 scored += sum(map(len, own))
-                bar.update(len(members))
+                bar.update(len(left))
         if scored:
             facts["queries_per_second"] = round(scored / (time.perf_counter() - started), 1)
-        by_document = read_progress(progress)
+        by_document = {name: log.done[name] for name in ids}
         values = [value for own in by_document.values() for value in own]
         facts |= {
             "queries": len(values),
             "deciles": np.quantile(values or [0], np.linspace(0, 1, 11)).round(4).tolist(),
         }
-        write_by_document(partial / SCORES_FILE, "scores", {name: by_document[name] for name in ids})
-        progress.unlink()
-    return folder / SCORES_FOLDER
+        write_by_document(partial / SCORES_FILE, "scores", by_document)
+    return target
 
 
 def scores_of(

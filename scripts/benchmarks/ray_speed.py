@@ -23,6 +23,7 @@ from core.retrieval.encoder import SHARD, Encoder, encode_to_file, load_encoder
 from core.retrieval.systems import find_settings
 from core.workspace import command_line
 from core.workspace.executors import HERE, Engine
+from core.workspace.progress import ProgressLog
 
 
 class Lost(Encoder):
@@ -67,7 +68,8 @@ def main() -> None:
         reference, first_speed = None, 0.0
         for name, (open_encoder, where) in tries.items():
             path = Path(place) / f"{name}.npy"
-            speed = encode_to_file(open_encoder, texts, str, path, name, where)["per_second"]
+            with ProgressLog(Path(place)) as log:
+                speed = encode_to_file(open_encoder, texts, str, path, log, name, where)["per_second"]
             vectors = np.load(path)
             reference, first_speed = (vectors, speed) if reference is None else (reference, first_speed)
             difference = np.abs(vectors - reference).max()

@@ -29,12 +29,13 @@ from core.formats.collections import QRELS, TOPICS, read_built_collection
 from core.formats.documents import CORPUS, Document, StoredDocuments, write_ids
 from core.formats.exclusions import EXCLUDED, write_excluded
 from core.indexes.simulation import simulate
-from core.retrieval.encoder import load_vectors, new_rows
+from core.retrieval.encoder import load_vectors
 from core.retrieval.systems import find_settings
 from core.workspace import command_line
 from core.workspace.artifacts import ARTIFACTS, writing
 from core.workspace.errors import UserError
 from core.workspace.profile import read_profile
+from core.workspace.progress import new_array
 
 FILE = 100_000
 """Documents of one file."""
@@ -83,7 +84,7 @@ def write_vectors(base: Path, folder: Path, profile: str, system: str, seed: int
     target = folder / "vectors" / system
     with writing(target, "synthetic", vectors_settings(settings), vectors_inputs(settings, folder)) as partial:
         real, _ = load_vectors(base, system)
-        rows = new_rows(partial / "vectors.npy", (len(stored), real.shape[1]))
+        rows = new_array(partial / "vectors.npy", (len(stored), real.shape[1]))
         simulate(np.array(real), len(stored), seed, rows)
         rows.flush()
         write_ids(partial / "document_ids.json", (document.id for document in stored))

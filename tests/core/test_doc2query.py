@@ -247,7 +247,7 @@ def generate_until_interrupted(profile, folder, monkeypatch, batches):
         patched.setattr(QueryPredictor, "predict", interrupted)
         generate(profile, folder, "cpu", batch=1)
     # what a computer that stopped in the middle of a line leaves
-    with (folder / ".doc2query.partial" / "progress.jsonl").open("a") as file:
+    with (folder / ".doc2query.partial" / "progress.log").open("a") as file:
         file.write('[["d3", ["which')
 
 
@@ -272,7 +272,7 @@ from core.doc2query import generate
 from core.workspace.profile import read_profile
 
 profile, folder, size = read_profile(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-progress = folder / ".doc2query.partial" / "progress.jsonl"
+progress = folder / ".doc2query.partial" / "progress.log"
 chance = random.Random()
 for _ in range(10):
     written = progress.stat().st_size if progress.exists() else 0

@@ -22,7 +22,7 @@ from core.evaluation.ann_sweep import _built
 from core.formats.collections import collection_digests
 from core.import_runs import import_runs
 from core.indexes.exact import ExactIndex
-from core.retrieval.encoder import load_encoder, new_rows
+from core.retrieval.encoder import load_encoder
 from core.retrieval.systems import find_settings, open_system
 from core.training.length_batches import ByLength
 from core.workspace.artifacts import (
@@ -38,6 +38,7 @@ from core.workspace.command_line import save_profile
 from core.workspace.errors import UserError
 from core.workspace.models import model_digest
 from core.workspace.profile import IndexSettings, Profile, read_profile
+from core.workspace.progress import ProgressLog, new_array
 
 
 def make(folder, content="content", **options):
@@ -106,7 +107,10 @@ def test_batches_of_an_epoch_do_not_depend_on_the_epochs_before():
 def test_an_index_that_an_interruption_left_in_part_is_built_anew(kind, left, tmp_path):
     vectors = np.random.default_rng(1).normal(size=(60, 8)).astype(np.float32)
     settings = IndexSettings(kind=kind)
-    _built(settings, "cosine", vectors, 13, tmp_path)
+    log = ProgressLog(tmp_path)
+    with pytest.raises(KeyboardInterrupt), log:
+        _built(settings, "cosine", vectors, 13, tmp_path, log)
+        raise KeyboardInterrupt
     path = tmp_path / f"index-{kind}"
     if left == "cut":
         path.write_bytes(path.read_bytes()[:-40])
@@ -114,7 +118,9 @@ def test_an_index_that_an_interruption_left_in_part_is_built_anew(kind, left, tm
         path.unlink()
     else:
         path.with_name(f"{path.name}.json").unlink(missing_ok=True)
-    index, _, _ = _built(settings, "cosine", vectors, 13, tmp_path)
+    with ProgressLog(tmp_path) as log:
+        assert log.done
+        index, _, _ = _built(settings, "cosine", vectors, 13, tmp_path, log)
     exact = ExactIndex("cosine")
     exact.build(vectors)
     assert np.array_equal(index.search(vectors[:5], 1)[0], exact.search(vectors[:5], 1)[0])
@@ -136,7 +142,7 @@ def test_a_full_disk_is_a_sentence_whatever_the_library_says(tmp_path, monkeypat
 
 
 def test_the_space_of_vectors_is_taken_before_they_are_written(tmp_path):
-    rows = new_rows(tmp_path / "vectors.npy", (1000, 100))
+    rows = new_array(tmp_path / "vectors.npy", (1000, 100))
     assert rows.shape == (1000, 100)
     status = (tmp_path / "vectors.npy").stat()
     assert status.st_size >= 400_000

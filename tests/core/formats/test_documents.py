@@ -15,7 +15,7 @@ from core.formats import documents
 from core.formats.collections import read_built_collection
 from core.formats.documents import Document, StoredDocuments, corpus_files, read_ids, shards, write_documents, write_ids
 from core.formats.sources import read_collection, source_digest
-from core.retrieval.encoder import encode_to_file, load_vectors
+from core.retrieval.encoder import load_vectors
 from core.workspace.artifacts import read_manifest
 from core.workspace.errors import UserError
 from core.workspace.profile import CollectionSettings, Profile
@@ -156,28 +156,6 @@ def test_memory_stays_flat_while_a_collection_is_built_and_encoded(tmp_path, mon
     monkeypatch.setattr("core.retrieval.encoder.SHARD", 64)
     small, large = (peak_of(size, tmp_path) for size in (1_000, 5_000))
     assert (large - small) / 4_000 < 64, "bytes a document: where it begins and its id's hash; its text has a thousand"
-
-
-def test_encoding_goes_on_from_a_progress_file_that_was_cut_short(tmp_path, monkeypatch):
-    monkeypatch.setattr("core.retrieval.encoder.SHARD", 2)
-    texts, path, calls = [f"{i:09}" for i in range(30)], tmp_path / "a.npy", []
-
-    class Counting(StubEncoder):
-        def __call__(self, texts):
-            calls.append(texts)
-            if len(calls) == 13:
-                raise KeyboardInterrupt
-            return super().__call__(texts)
-
-    with pytest.raises(KeyboardInterrupt):
-        encode_to_file(Counting, texts, str, path, "a")
-    progress = tmp_path / "a.npy.progress"
-    assert progress.read_text().split() == [str(number) for number in range(12)]
-    progress.write_bytes(progress.read_bytes()[:-2])  # "11" without its end reads as 1
-    encode_to_file(Counting, texts, str, path, "a")
-    assert len(calls) == 13 + 4, "the shards 11 to 14"
-    assert np.array_equal(np.load(path), StubEncoder()(texts)[0])
-    assert not progress.exists()
 
 
 def test_vectors_say_what_made_them_where_only_their_ids_were_left_to_write(beir_folder, tmp_path, monkeypatch):

@@ -121,7 +121,7 @@ def test_an_interrupted_scoring_goes_on_and_ends_the_same(built, monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(query_scores, "scores_of", interrupted)
         query_scores.score(profile, folder, "cpu")
-    with (folder / ".doc2query-scores.partial" / "progress.jsonl").open("a") as file:
+    with (folder / ".doc2query-scores.partial" / "progress.log").open("a") as file:
         file.write('{"d12": [0.1')  # what a computer that stopped in the middle of a line leaves
     monkeypatch.setattr(query_scores, "scores_of", lambda *a: calls.append(1) or scores_of(*a))
     query_scores.score(profile, folder, "cpu")

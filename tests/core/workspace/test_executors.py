@@ -15,6 +15,7 @@ from core.retrieval.encoder import Encoder, encode_to_file, load_encoder
 from core.workspace.errors import UserError
 from core.workspace.executors import HERE, Engine, over_shards
 from core.workspace.profile import SystemSettings
+from core.workspace.progress import ProgressLog
 
 ROOT = Path(__file__).resolve().parents[3]
 RAY = Engine("ray", "local", workers=2)
@@ -42,7 +43,7 @@ def test_this_process_takes_shards_one_by_one_and_opens_no_worker_for_none():
 def test_the_plain_install_imports_neither_ray_nor_pymilvus():
     code = (
         "import sys; sys.modules['ray'] = sys.modules['pymilvus'] = sys.modules['milvus_lite'] = None\n"
-        "import core.build, core.ann, core.doc2query, core.encode, dashboard.data\n"
+        "import core.build, core.ann, core.doc2query, core.encode, dashboard.shared.data\n"
         "import core.retrieval.systems, core.workspace.executors\n"
         "from core.indexes.registry import make_index; make_index('milvus', 'cosine'); make_index('exact', 'cosine')\n"
     )
@@ -79,10 +80,10 @@ def test_two_workers_give_the_vectors_of_one_process(encoder, words, tmp_path, m
             return super().__call__(texts)
 
     load = functools.partial(load_encoder, settings, "cpu")
-    encode_to_file(lambda: Encoder(load, "document"), texts, str, tmp_path / "here.npy", "here")
-    made = encode_to_file(lambda: Dying(load, "document"), texts, str, tmp_path / "ray.npy", "ray", RAY)
+    with ProgressLog(tmp_path) as log:
+        encode_to_file(lambda: Encoder(load, "document"), texts, str, tmp_path / "here.npy", log, "here")
+        made = encode_to_file(lambda: Dying(load, "document"), texts, str, tmp_path / "ray.npy", log, "ray", RAY)
     assert (tmp_path / "killed").exists(), "a worker was lost"
-    assert not (tmp_path / "ray.npy.progress").exists()
     assert made["device"] == "cpu"
     here, there = np.load(tmp_path / "here.npy"), np.load(tmp_path / "ray.npy")
     assert here.shape == (70, 64)
