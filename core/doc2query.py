@@ -13,7 +13,7 @@ import argparse
 import functools
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
@@ -21,7 +21,15 @@ from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS, shards
 from core.formats.predicted_queries import write_expansions
 from core.formats.triples import locate_triples, read_triples, split_by_query
-from core.training.histories import last_checkpoint
+from core.training.t5 import (
+    CPU_SAMPLES,
+    GPU_SAMPLES,
+    fit,
+    generate_settings,
+    open_predictor,
+    train_settings,
+    training_pairs,
+)
 from core.workspace import artifacts, command_line, executors
 from core.workspace.artifacts import ROOT, file_digest, writing
 from core.workspace.errors import UserError
@@ -38,12 +46,6 @@ from core.workspace.models import (
 from core.workspace.profile import Profile
 from core.workspace.progress import ProgressLog
 
-# torch, datasets and transformers are imported where they are used: they take seconds, and who only asks what the
-# expansions are made from (a plan, the Artifacts page) needs none of them.
-if TYPE_CHECKING:
-    pass
-from core.training.t5 import CPU_SAMPLES, GPU_SAMPLES, generate_settings, open_predictor, train_settings, training_pairs
-
 # Training
 
 
@@ -53,14 +55,7 @@ def train(profile: Profile, triples_file: Path | None = None, device: str = "aut
     The checkpoint of the lowest loss on held-out pairs is the one that is kept. An interrupted training goes on from
     the last checkpoint.
     """
-    from transformers import (
-        DataCollatorForSeq2Seq,
-        EarlyStoppingCallback,
-        Seq2SeqTrainingArguments,
-        set_seed,
-    )
-
-    from core.training.length_batches import TrainerByLength
+    from transformers import set_seed
 
     settings = profile.doc2query
     triples_file = triples_file or locate_triples(profile.triples.source, ROOT / "artifacts" / "downloads")
@@ -76,46 +71,13 @@ def train(profile: Profile, triples_file: Path | None = None, device: str = "aut
         checkpoints = partial / "checkpoints"
         pairs = training_pairs(tokenizer, training, settings)
         held_out_pairs = training_pairs(tokenizer, validation, settings)
-        steps = max(1, int(len(pairs) / settings.batch * settings.epochs))
-        every = min(settings.evaluate_every, steps)
-        arguments = Seq2SeqTrainingArguments(
-            output_dir=str(checkpoints),
-            num_train_epochs=settings.epochs,
-            per_device_train_batch_size=settings.batch,
-            per_device_eval_batch_size=settings.batch,
-            learning_rate=settings.learning_rate,
-            lr_scheduler_type=settings.schedule,
-            warmup_steps=int(steps * settings.warmup),
-            eval_strategy="steps",
-            eval_steps=every,
-            save_steps=every,
-            save_total_limit=1,
-            load_best_model_at_end=True,
-            metric_for_best_model="eval_loss",
-            restore_callback_states_from_checkpoint=True,
-            logging_steps=10,
-            report_to="none",
-            seed=settings.seed,
-            bf16=settings.precision == "bf16",
-            use_cpu=pick_device(device) == "cpu",
-            dataloader_pin_memory=False,
-        )
-        trainer = TrainerByLength(
-            model=model,
-            args=arguments,
-            train_dataset=pairs,
-            eval_dataset=held_out_pairs,
-            data_collator=DataCollatorForSeq2Seq(tokenizer, model),
-            processing_class=tokenizer,
-            callbacks=[EarlyStoppingCallback(settings.patience)] if settings.patience else None,
-        )
-        trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints))
+        state = fit(model, tokenizer, pairs, held_out_pairs, settings, checkpoints, pick_device(device))
         facts |= {
             "pairs": len(pairs),
             "held_out_pairs": len(held_out_pairs),
-            "steps": trainer.state.global_step,
-            "best": {"step": trainer.state.best_global_step, "held_out_loss": trainer.state.best_metric},
-            "history": trainer.state.log_history,
+            "steps": state.global_step,
+            "best": {"step": state.best_global_step, "held_out_loss": state.best_metric},
+            "history": state.log_history,
         }
         check_finite(settings.model, model.half())
         model.save_pretrained(partial)

@@ -22,13 +22,12 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Router, 
 from sentence_transformers.util import cos_sim, dot_score, mine_hard_negatives, pairwise_cos_sim, pairwise_dot_score
 from torch import Tensor
 from torch.utils.data import SequentialSampler
-from transformers import EarlyStoppingCallback
 
 from core.formats.collections import read_built_collection
 from core.formats.triples import Triple
 from core.retrieval.encoder import CPU_BATCH
-from core.training import histories
 from core.training.pseudo_labels import read_batches
+from core.training.trainer import early_stopping, last_checkpoint, trainer_arguments
 from core.workspace.errors import UserError
 from core.workspace.models import check_weights, limit_tokens, load_sentence_transformer, loading
 from core.workspace.profile import FinetuneSettings
@@ -276,34 +275,13 @@ def fit(
 
     With `validation`, the model ends as its best checkpoint.
     """
-    steps = max(1, int(len(training) / settings.batch / settings.accumulate * settings.epochs))
-    every = min(settings.evaluate_every, steps)
-    by_mrr = settings.best_by == "mrr" and evaluator is not None
+    best_by = "eval_loss" if validation else None
+    if validation and evaluator and settings.best_by == "mrr":
+        best_by = f"eval_{evaluator.primary_metric}"
     columns = [name for name in training.column_names if name != "label"]
     arguments = SentenceTransformerTrainingArguments(
-        output_dir=str(checkpoints),
-        num_train_epochs=settings.epochs,
-        per_device_train_batch_size=settings.batch,
-        per_device_eval_batch_size=settings.batch,
-        gradient_accumulation_steps=settings.accumulate,
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.schedule,
-        warmup_steps=int(steps * settings.warmup),
+        **trainer_arguments(settings, len(training), checkpoints, model.device.type == "cpu", best_by),
         batch_sampler=_in_order if settings.data == "pseudo-labels" else "no_duplicates",
-        eval_strategy="steps" if validation else "no",
-        eval_steps=every,
-        save_steps=every,
-        save_total_limit=1,
-        load_best_model_at_end=bool(validation),
-        metric_for_best_model=f"eval_{evaluator.primary_metric}" if by_mrr and evaluator else "eval_loss",
-        greater_is_better=by_mrr,
-        logging_steps=10,
-        report_to="none",
-        seed=settings.seed,
-        bf16=settings.precision == "bf16",
-        fp16=settings.precision == "fp16",
-        use_cpu=model.device.type == "cpu",
-        dataloader_pin_memory=False,
         router_mapping={name: "query" if name.startswith("query") else "document" for name in columns}
         if settings.towers == "two"
         else {},
@@ -315,9 +293,9 @@ def fit(
         eval_dataset=validation,
         loss=_loss(model, settings),
         evaluator=evaluator if validation else None,
-        callbacks=[EarlyStoppingCallback(settings.patience)] if settings.patience and validation else None,
+        callbacks=early_stopping(settings.patience if validation else 0),
     )
-    trainer.train(resume_from_checkpoint=histories.last_checkpoint(checkpoints))
+    trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints))
     return trainer.state.log_history
 
 

@@ -1,7 +1,6 @@
 """What a training leaves to look at: the history beside a fine-tuned model's weights."""
 
 import json
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from core.workspace import artifacts
-from core.workspace.artifacts import Manifest, read_manifest, read_whole, remove_tree
+from core.workspace.artifacts import Manifest, read_manifest, read_whole
 from core.workspace.errors import UserError
 
 FILE = "history.json"
@@ -68,16 +67,3 @@ def as_table(log: list[dict[str, Any]]) -> pd.DataFrame:
                 row["held-out MRR@10"] = float(value)
     columns = ["step", "loss", "held-out loss", "held-out MRR@10"]
     return pd.DataFrame(list(rows.values()), columns=columns).sort_values("step", ignore_index=True)
-
-
-def last_checkpoint(checkpoints: Path) -> str | None:
-    """Return the newest whole checkpoint: the trainer writes its state last, so one without it was cut short."""
-    found = []
-    for path in checkpoints.glob("checkpoint-*"):
-        try:
-            json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            remove_tree(path)
-            continue
-        found.append(path)
-    return str(max(found, key=lambda path: int(re.sub(r"\D", "", path.name)))) if found else None

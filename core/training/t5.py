@@ -12,6 +12,7 @@ from core.workspace.profile import Doc2querySettings
 # expansions are made from (a plan, the Artifacts page) needs none of them.
 if TYPE_CHECKING:
     from datasets import Dataset
+    from transformers import TrainerState
 
 
 CPU_SAMPLES, GPU_SAMPLES = 320, 4096
@@ -33,6 +34,41 @@ def training_pairs(tokenizer: Any, triples: list[Triple], settings: Doc2querySet
     targets = tokenizer([q for _, q in pairs], truncation=True, max_length=settings.max_query_tokens)
     columns = {"input_ids": sources["input_ids"], "attention_mask": sources["attention_mask"]}
     return Dataset.from_dict(columns | {"labels": targets["input_ids"], "length": list(map(len, sources["input_ids"]))})
+
+
+def fit(
+    model: Any,
+    tokenizer: Any,
+    pairs: "Dataset",
+    held_out_pairs: "Dataset",
+    settings: Doc2querySettings,
+    checkpoints: Path,
+    device: str,
+) -> "TrainerState":
+    """Train the T5 in place, to its checkpoint of the lowest held-out loss, and return the trainer's state.
+
+    Args:
+        pairs: as of `training_pairs`; those to train on.
+        checkpoints: the folder of checkpoints; training resumes from the last one.
+    """
+    from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainingArguments
+
+    from core.training.length_batches import TrainerByLength
+    from core.training.trainer import early_stopping, last_checkpoint, trainer_arguments
+
+    trainer = TrainerByLength(
+        model=model,
+        args=Seq2SeqTrainingArguments(
+            **trainer_arguments(settings, len(pairs), checkpoints, device == "cpu", "eval_loss")
+        ),
+        train_dataset=pairs,
+        eval_dataset=held_out_pairs,
+        data_collator=DataCollatorForSeq2Seq(tokenizer, model),
+        processing_class=tokenizer,
+        callbacks=early_stopping(settings.patience),
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints))
+    return trainer.state
 
 
 # Generation
