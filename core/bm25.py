@@ -32,10 +32,8 @@ def build_index(profile: Profile, system: SystemSettings, folder: Path) -> Path:
         if predicted is not None:
             write_by_document(partial / PREDICTED, "queries", predicted)
             facts["predicted_queries"] = sum(map(len, predicted.values()))
-        for number, field in enumerate(index.fields):
-            field.index.save(partial / f"field-{number}", show_progress=False)
+        facts |= {"documents": len(index.document_ids), "terms": index.save(partial)}
         write_ids(partial / "document_ids.json", index.document_ids)
-        facts |= {"documents": len(index.document_ids), "terms": len(index.fields[-1].index.vocab_dict)}
     return target
 
 

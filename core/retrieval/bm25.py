@@ -3,27 +3,23 @@
     score(q, d) = sum over fields f, over terms t of q:  idf_f(t) * tf / (tf + k1 * (1 - b + b * length / mean length))
     idf_f(t)    = ln(1 + (N - n + 0.5) / (n + 0.5))
 
-Searched with bm25s (Lù, 2024); rank_bm25 is the reference engine, slower and with the same ranking.
+Each field is indexed by one of two libraries, see `core.retrieval.bm25_fields`.
 """
 
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import bm25s
 import numpy as np
-from rank_bm25 import BM25Okapi
 
 from core.formats.collections import read_built_collection
 from core.formats.documents import Document, read_ids
 from core.formats.predicted_queries import check_scores, kept_queries, read_by_document, read_expansions, read_scores
 from core.retrieval.analyzer import Analyzer
+from core.retrieval.bm25_fields import Bm25sField, Field, field_class
 from core.retrieval.ranking import top_k
 from core.workspace.artifacts import Manifest, read_manifest, read_whole, rebuild_command, shown
-from core.workspace.compiled import compiled
 from core.workspace.errors import UserError
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, Profile, SystemSettings
 
@@ -31,84 +27,10 @@ PREDICTED = "predicted.jsonl"
 """In the artifact: the predicted queries that are searched, {"_id", "queries"} a line."""
 
 
-class RankBm25Engine(BM25Okapi):
-    """rank_bm25's Okapi scoring with Lucene's idf in place of its own, which is floored where it would be negative."""
-
-    def _calc_idf(self, nd: dict[str, int]) -> None:
-        self.idf = {term: float(np.log(1 + (self.corpus_size - n + 0.5) / (n + 0.5))) for term, n in nd.items()}
-
-
-class Field:
-    """The index of one field."""
-
-    def __init__(self, engine: str, index: Any):
-        self.engine, self.index = engine, index
-
-    @classmethod
-    def build(cls, tokens: Iterable[list[str]], settings: Bm25Settings, weight: float = 1.0) -> "Field":
-        """Index the tokens of every document's field; its scores are multiplied by `weight`."""
-        nothing = "\0"  # both engines want one token at least; no query has this one
-        if settings.engine == "rank_bm25":
-            lists = list(tokens)
-            engine = RankBm25Engine(lists if any(lists) else [*lists[:-1], [nothing]], k1=settings.k1, b=settings.b)
-            engine.idf = {term: weight * idf for term, idf in engine.idf.items()}
-            return cls("rank_bm25", engine)
-        # Four bytes a token: the words of ten million documents would fill a memory.
-        vocabulary: dict[str, int] = {}
-        numbers = [array("i", [vocabulary.setdefault(token, len(vocabulary)) for token in own]) for own in tokens]
-        if not vocabulary:
-            vocabulary, numbers[-1] = {nothing: 0}, array("i", [0])
-        index = bm25s.BM25(method="lucene", k1=settings.k1, b=settings.b)
-        index.index((numbers, vocabulary), show_progress=False)
-        if weight != 1.0:
-            index.scores["data"] = index.scores["data"] * np.float32(weight)
-        return cls("bm25s", index)
-
-    def scores(self, tokens: list[str]) -> np.ndarray:
-        """Return the score of every document for a query's tokens, float32 [n_documents]."""
-        if self.engine == "rank_bm25":
-            with np.errstate(invalid="ignore"):  # 0 / 0 for a document without the term when k1 (1 - b + b ...) is 0
-                by_term = [np.nan_to_num(self.index.get_scores([token])) for token in tokens]
-            # Okapi's numerator has the constant factor (k1 + 1), which Lucene leaves out.
-            total = np.sum(by_term, axis=0) if by_term else np.zeros(self.index.corpus_size)
-            return (total / (self.index.k1 + 1)).astype(np.float32)
-        vocabulary, index = self.index.vocab_dict, self.index.scores
-        columns = np.array([vocabulary[token] for token in tokens if token in vocabulary], dtype=np.int64)
-        total = np.zeros(index["num_docs"], dtype=np.float32)
-        _add_postings(index["data"], index["indices"], index["indptr"], columns, total)
-        return total
-
-    def weight(self, token: str, position: int) -> float:
-        """Return what one occurrence of a token in the query adds to the score of the document at a position."""
-        if self.engine == "rank_bm25":
-            if token not in self.index.doc_freqs[position]:
-                return 0.0
-            return self.index.get_batch_scores([token], [position])[0] / (self.index.k1 + 1)
-        if token not in self.index.vocab_dict:
-            return 0.0
-        column, index = self.index.vocab_dict[token], self.index.scores
-        begin, end = index["indptr"][column : column + 2]
-        at = np.flatnonzero(index["indices"][begin:end] == position)
-        return float(index["data"][begin:end][at].sum())
-
-
-@compiled(nogil=True)
-def _add_postings(
-    data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, columns: np.ndarray, total: np.ndarray
-) -> None:
-    """Add the scores of each column's postings to `total`, float32 [n_documents].
-
-    What bm25s' `get_scores` does, in a third of its time; its own numba scorer is compiled anew for every index.
-    """
-    for column in columns:
-        for posting in range(indptr[column], indptr[column + 1]):
-            total[indices[posting]] += data[posting]
-
-
 class Bm25Index:
     """BM25 over the documents of a collection, fields added up."""
 
-    def __init__(self, document_ids: list[str], fields: list[Field], analyzer: Analyzer):
+    def __init__(self, document_ids: list[str], fields: Sequence[Field], analyzer: Analyzer):
         self.document_ids, self.fields, self.analyzer = document_ids, fields, analyzer
 
     @classmethod
@@ -127,16 +49,31 @@ class Bm25Index:
             expansion: which of the two, and the weight.
         """
         analyzer, expansion = Analyzer(analyzer_settings), expansion or ExpansionSettings()
+        build = field_class(settings).build
         appended = predicted if expansion.field == "appended" else None
         count = 1 if settings.fields == "one" else 2
         fields = [
-            Field.build((analyzer.tokens(field_texts(d, settings, appended)[number]) for d in documents), settings)
+            build((analyzer.tokens(field_texts(d, settings, appended)[number]) for d in documents), settings)
             for number in range(count)
         ]
         if predicted is not None and expansion.field == "own":
             tokens = (analyzer.tokens(" ".join(predicted.get(document.id, []))) for document in documents)
-            fields.append(Field.build(tokens, settings, expansion.weight))
+            fields.append(build(tokens, settings, expansion.weight))
         return cls([document.id for document in documents], fields, analyzer)
+
+    def save(self, folder: Path) -> int:
+        """Write the fields' indexes into folders `field-<number>`, and return how many terms the last one has.
+
+        Raises:
+            TypeError: the index was not built by bm25s.
+        """
+        terms = 0
+        for number, field in enumerate(self.fields):
+            if not isinstance(field, Bm25sField):
+                raise TypeError(f"{type(field).__name__} cannot be saved")
+            field.save(folder / f"field-{number}")
+            terms = len(field.vocabulary)
+        return terms
 
     def scores(self, query: str) -> np.ndarray:
         """Return the score of every document for a query, float32 [n_documents]."""
@@ -247,12 +184,12 @@ def read_predicted(folder: Path, system: str) -> dict[str, list[str]]:
 
 
 def load_index(profile: Profile, system: SystemSettings, folder: Path) -> Bm25Index:
-    """Open the artifact `bm25/<system>`; with the engine rank_bm25, index the collection anew in memory.
+    """Open the artifact `bm25/<system>`; a library whose indexes are not stored indexes the collection in memory.
 
     Raises:
         UserError: the artifact is missing or damaged.
     """
-    if profile.bm25.engine == "rank_bm25":
+    if field_class(profile.bm25) is not Bm25sField:
         documents, predicted = read_built_collection(folder).documents, searched_queries(system, folder)
         return Bm25Index.build(documents, profile.bm25, profile.analyzer, predicted, system.expansion)
     target = folder / "bm25" / system.name
@@ -260,11 +197,7 @@ def load_index(profile: Profile, system: SystemSettings, folder: Path) -> Bm25In
     def read(manifest: Manifest) -> Bm25Index:
         names = {name.split("/")[0] for name in manifest.files}
         ids = read_ids(target / "document_ids.json")
-        fields = [
-            Field("bm25s", bm25s.BM25.load(target / name, mmap=True, show_progress=False))
-            for name in sorted(names)
-            if name.startswith("field-")
-        ]
+        fields = [Bm25sField.load(target / name) for name in sorted(names) if name.startswith("field-")]
         return Bm25Index(ids, fields, Analyzer(profile.analyzer))
 
     return read_whole(target, read)
