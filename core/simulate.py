@@ -39,8 +39,8 @@ def likeness(vectors: np.ndarray, queries: np.ndarray, seed: int = 13) -> list[d
         _, cosines = exact.search(rows_of_kind[:1000], 2)
         figures["cosine to the nearest"] = float(cosines[:, 1].mean())
         for ef in (10, 20, 40, 80):
-            graph.ef = ef
-            figures[f"recall@10, ef {ef}"] = recall_at_k(true_similarities(graph.search(queries, 10)[0]), of_truth)
+            found, _ = graph.search(queries, 10, ef=ef)
+            figures[f"recall@10, ef {ef}"] = recall_at_k(true_similarities(found), of_truth)
         rows.append(figures)
     return rows
 

@@ -91,7 +91,7 @@ def excluded_positions(collection: Collection, ids: list[str]) -> list[set[int]]
 
 
 def search_without(
-    index: VectorIndex, queries: np.ndarray, k: int, excluded: Sequence[set[int]]
+    index: VectorIndex, queries: np.ndarray, k: int, excluded: Sequence[set[int]], **parameters: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Search as `VectorIndex.search`, for the k best documents that are not excluded.
 
@@ -99,13 +99,14 @@ def search_without(
 
     Args:
         excluded: positions, for each query; [] where none is excluded for any.
+        parameters: of the search.
     """
     if not any(excluded):
-        return index.search(queries, k)
+        return index.search(queries, k, **parameters)
     positions, similarities = nothing_found(len(queries), k)
     for more in {len(own) for own in excluded}:
         rows = [row for row, own in enumerate(excluded) if len(own) == more]
-        for row, found, scores in zip(rows, *index.search(queries[rows], k + more), strict=True):
+        for row, found, scores in zip(rows, *index.search(queries[rows], k + more, **parameters), strict=True):
             kept = np.flatnonzero(~np.isin(found, list(excluded[row])))[:k]
             positions[row, : len(kept)], similarities[row, : len(kept)] = found[kept], scores[kept]
     return positions, similarities
@@ -133,28 +134,28 @@ def measure_indexes(
     truth, _ = search_without(exact, queries, deep, excluded)
     true_similarities = TrueSimilarities(queries, vectors, similarity)
     of_truth = true_similarities(truth)
-    points: list[tuple[VectorIndex, int | None]] = []
+    points: list[tuple[VectorIndex, dict[str, int]]] = []
     rows: list[dict[str, Any]] = []
     with limited_threads(threads):
         for of_kind in [IndexSettings(kind="exact"), *settings.index]:
             index, seconds, on_disk = _built(of_kind, similarity, vectors, settings.seed, partial, log)
             in_memory = index.bytes
-            for value in of_kind.values if index.dial else [None]:
-                points.append((index, value))
+            name = index.search_parameter
+            for value in of_kind.values if name else [None]:
+                points.append((index, {} if value is None else {name: value}))
                 row: dict[str, Any] = {
                     "index": of_kind.kind,
                     "parameters": json.dumps(of_kind.build),
-                    "dial": index.dial,
+                    "dial": name,
                 }
                 row |= {"value": value, "build_seconds": seconds, "bytes": in_memory, "disk_bytes": on_disk}
                 rows.append(row)
-        for (index, value), row in zip(tqdm(points, desc="recall", unit="point"), rows, strict=True):
-            _turn(index, value)
-            found, _ = search_without(index, queries, 10, excluded)  # which reads the index into memory
-            row["queries_per_second"] = len(queries) / _batch_seconds(index, queries, settings.repeats)
+        for (index, parameters), row in zip(tqdm(points, desc="recall", unit="point"), rows, strict=True):
+            found, _ = search_without(index, queries, 10, excluded, **parameters)  # which reads the index into memory
+            row["queries_per_second"] = len(queries) / _batch_seconds(index, parameters, queries, settings.repeats)
             of_found = true_similarities(found)
             row["recall@10"] = recall_at_k(of_found, of_truth[:, :10])
-            deeper, _ = search_without(index, queries, deep, excluded)
+            deeper, _ = search_without(index, queries, deep, excluded, **parameters)
             row[f"recall@{deep}"] = recall_at_k(true_similarities(deeper), of_truth)
             lists = zip(found, of_found, truth[:, :10], of_truth[:, :10], strict=True)
             row["found"] = np.array([ties_as_exact(*of_query) for of_query in lists])
@@ -164,19 +165,14 @@ def measure_indexes(
     return rows
 
 
-def _batch_seconds(index: VectorIndex, queries: np.ndarray, repeats: int) -> float:
+def _batch_seconds(index: VectorIndex, parameters: dict[str, int], queries: np.ndarray, repeats: int) -> float:
     """Return the median seconds of a search for all queries at once."""
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()
-        index.search(queries, 10)
+        index.search(queries, 10, **parameters)
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds)
-
-
-def _turn(index: VectorIndex, value: int | None) -> None:
-    if value is not None:
-        setattr(index, index.dial, value)
 
 
 def _built(
@@ -241,7 +237,7 @@ def _build(
 
 
 def _latencies(
-    points: list[tuple[VectorIndex, int | None]], queries: np.ndarray, repeats: int, seed: int
+    points: list[tuple[VectorIndex, dict[str, int]]], queries: np.ndarray, repeats: int, seed: int
 ) -> list[list[float]]:
     """Return the milliseconds of every single query of each point: [n_points][n_queries * repeats]."""
     times: list[list[float]] = [[] for _ in points]
@@ -251,10 +247,9 @@ def _latencies(
             # In a new order each time: a search right after one of the same query in the same index finds its path in
             # the processor's cache, one right after exact search finds nothing there.
             for number in order.permutation(len(points)):
-                index, value = points[number]
-                _turn(index, value)
+                index, parameters = points[number]
                 started = time.perf_counter()
-                index.search(query[None], 10)
+                index.search(query[None], 10, **parameters)
                 if repeat:
                     times[number].append(1000 * (time.perf_counter() - started))
     return times

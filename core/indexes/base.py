@@ -1,9 +1,10 @@
-"""What a nearest-neighbour index is, and what several of them share.
+"""The interface of a nearest-neighbour index, and what several of them share.
 
-To add an index, write such a class and register it in `core.indexes.registry`.
+To add an index, write a class with this interface and register it in `core.indexes.registry`.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -14,20 +15,34 @@ from core.workspace.errors import UserError
 
 
 class VectorIndex(Protocol):
-    """What an index of vectors can do. Positions are rows of the vectors it was built from.
+    """An index of vectors. Positions are rows of the vectors that it was built from.
 
-    `dial` names the attribute that trades recall for speed when searching, "" where there is none.
+    Its constructor takes the similarity, "cosine" or "dot", the parameters of construction and the defaults of the
+    search parameters.
+
+    Attributes:
+        search_parameter: the search parameter that trades recall for speed, "" where there is none.
+        search_defaults: all search parameters, with their defaults.
     """
 
-    dial: str
+    search_parameter: str
+    search_defaults: dict[str, int]
 
     def build(self, vectors: np.ndarray) -> None:
         """Index vectors, float32 [n, dimension]."""
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:
         """Return positions int64 [n_queries, k] and similarities float32 [n_queries, k], best first.
 
-        Where fewer than k are found, position -1 with similarity -inf fills the row.
+        Where fewer than k are found, position -1 with similarity -inf fills the row. Several threads may search at the
+        same time, each with its own parameters.
+
+        Args:
+            queries: float32 [n_queries, dimension].
+            parameters: search parameters, such as ef=40; the others have their defaults.
+
+        Raises:
+            UserError: the index has no such search parameter.
         """
 
     def save(self, path: Path) -> None:
@@ -39,6 +54,18 @@ class VectorIndex(Protocol):
     @property
     def bytes(self) -> int:
         """Size in memory, in bytes."""
+
+
+def search_values(defaults: dict[str, int], parameters: Mapping[str, int]) -> dict[str, int]:
+    """Return the values of all search parameters for one search.
+
+    Raises:
+        UserError: a parameter is not among the defaults.
+    """
+    if unknown := parameters.keys() - defaults.keys():
+        known = f"it has {', '.join(defaults)}" if defaults else "it has none"
+        raise UserError(f"the index has no search parameter {min(unknown)}; {known}")
+    return defaults | dict(parameters)
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.indexes.base import nothing_found, unit_rows
+from core.indexes.base import nothing_found, search_values, unit_rows
 from core.workspace.compiled import compiled
 
 BLOCK = 1024
@@ -42,11 +42,11 @@ class ExactIndex:
     One query goes through the vectors at the speed of the memory, a batch at that of the matrix product.
     """
 
-    dial = ""
+    search_parameter = ""
 
     def __init__(self, similarity: str):
-        """Take "cosine" or "dot"."""
         self.similarity = similarity
+        self.search_defaults: dict[str, int] = {}
 
     def build(self, vectors: np.ndarray) -> None:
         """See `VectorIndex`; the vectors are kept as they are, memory-mapped ones on disk."""
@@ -54,8 +54,9 @@ class ExactIndex:
         norms = np.linalg.norm(vectors, axis=1) if self.similarity == "cosine" else np.ones(len(vectors))
         self.factors = (1 / np.where(norms == 0, 1, norms)).astype(np.float32)
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`; ties by position."""
+        search_values(self.search_defaults, parameters)
         positions, similarities = nothing_found(len(queries), k)
         if self.similarity == "cosine":
             queries = unit_rows(queries)

@@ -4,32 +4,38 @@ All search vectors of one length by inner product (see `core.indexes.base.of_one
 has.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 
-from core.indexes.base import as_queries, check_beside, nothing_found, of_one_length, write_beside
+from core.indexes.base import as_queries, check_beside, nothing_found, of_one_length, search_values, write_beside
 
 TRAINING_POINTS = 256
 """What 8 bits of a product quantiser want at least; fewer vectors are repeated for the training."""
 
 
 class FaissIndex:
-    """What the kinds below share; each says how its index is made, and its dial."""
+    """What the kinds below share; each makes its own index and its own search parameters.
 
-    dial = ""
+    The parameters of a search are handed to the library with the search (`params=`); nothing is set on its object, so
+    that several threads may search with different ones.
+    """
 
-    def __init__(self, similarity: str, seed: int = 13):
-        self.similarity, self.seed = similarity, seed
+    search_parameter = ""
+
+    def __init__(self, similarity: str, seed: int = 13, **search_defaults: int):
+        self.similarity, self.seed, self.search_defaults = similarity, seed, search_defaults
 
     def _make(self, documents: int, dimension: int) -> Any:
         """Return an empty index."""
         raise NotImplementedError
 
-    def _turn(self, k: int) -> None:
-        """Hand the dial's value to the library."""
+    def _parameters(self, k: int, values: Mapping[str, int]) -> Any:
+        """Return the library's object for the values of the search parameters; None where it has none."""
+        return None
 
     def _rows(self, vectors: np.ndarray) -> np.ndarray:
         """Return what is indexed of the vectors."""
@@ -45,13 +51,13 @@ class FaissIndex:
             )
         self._index.add(rows)
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`."""
-        self._turn(k)
+        given = self._parameters(k, search_values(self.search_defaults, parameters))
         positions, similarities = nothing_found(len(queries), k)
         found = min(k, self._index.ntotal)
         if found:
-            scores, places = self._index.search(as_queries(queries, self.similarity), found)
+            scores, places = self._index.search(as_queries(queries, self.similarity), found, params=given)
             positions[:, :found] = places
             similarities[:, :found] = np.where(places < 0, -np.inf, scores)
         return positions, similarities
@@ -79,34 +85,34 @@ class FaissIndex:
 class FaissHnswIndex(FaissIndex):
     """HNSW (Malkov & Yashunin, 2018); parameters as in `core.indexes.hnsw`."""
 
-    dial = "ef"
+    search_parameter = "ef"
 
     def __init__(
         self, similarity: str, connections: int = 16, ef_construction: int = 200, ef: int = 80, seed: int = 13
     ):
-        super().__init__(similarity, seed)
-        self.connections, self.ef_construction, self.ef = connections, ef_construction, ef
+        super().__init__(similarity, seed, ef=ef)
+        self.connections, self.ef_construction = connections, ef_construction
 
     def _make(self, documents: int, dimension: int) -> Any:
         index = faiss.IndexHNSWFlat(dimension, self.connections, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = self.ef_construction
         return index
 
-    def _turn(self, k: int) -> None:
-        self._index.hnsw.efSearch = max(self.ef, k)
+    def _parameters(self, k: int, values: Mapping[str, int]) -> Any:
+        return faiss.SearchParametersHNSW(efSearch=max(values["ef"], k))  # type: ignore[attr-defined]
 
 
 class FaissIvfIndex(FaissIndex):
     """Inverted file (Sivic & Zisserman, 2003): vectors in cells by k-means, of which the `probes` nearest are searched.
 
-    `cells` 0 makes 4 sqrt(n) of them, as faiss's guidelines advise.
+    `cells` 0 makes 4 sqrt(n) of them, as FAISS's guidelines advise.
     """
 
-    dial = "probes"
+    search_parameter = "probes"
 
-    def __init__(self, similarity: str, cells: int = 0, probes: int = 8, seed: int = 13):
-        super().__init__(similarity, seed)
-        self.cells, self.probes = cells, probes
+    def __init__(self, similarity: str, cells: int = 0, probes: int = 8, seed: int = 13, **search_defaults: int):
+        super().__init__(similarity, seed, probes=probes, **search_defaults)
+        self.cells = cells
 
     def _cells(self, documents: int) -> int:
         return max(1, min(self.cells or round(4 * documents**0.5), documents // 4))
@@ -122,8 +128,8 @@ class FaissIvfIndex(FaissIndex):
         index.cp.seed, index.cp.niter = self.seed, 10
         index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, 64
 
-    def _turn(self, k: int) -> None:
-        self._index.nprobe = self.probes
+    def _parameters(self, k: int, values: Mapping[str, int]) -> Any:
+        return faiss.SearchParametersIVF(nprobe=values["probes"])  # type: ignore[call-arg]
 
 
 class FaissIvfPqIndex(FaissIvfIndex):
@@ -135,8 +141,8 @@ class FaissIvfPqIndex(FaissIvfIndex):
     def __init__(
         self, similarity: str, cells: int = 0, segments: int = 48, rescore: int = 10, probes: int = 8, seed: int = 13
     ):
-        super().__init__(similarity, cells, probes, seed)
-        self.segments, self.rescore = segments, rescore
+        super().__init__(similarity, cells, probes, seed, rescore=rescore)
+        self.segments = segments
 
     def _rows(self, vectors: np.ndarray) -> np.ndarray:
         rows = of_one_length(vectors, self.similarity)
@@ -160,12 +166,13 @@ class FaissIvfPqIndex(FaissIvfIndex):
         super().load(path, vectors)
         self._vectors = of_one_length(vectors, self.similarity)
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`."""
-        self._turn(k)
+        values = search_values(self.search_defaults, parameters)
         queries = as_queries(queries, self.similarity)
-        padded = np.pad(queries, ((0, 0), (0, self._index.d - queries.shape[1])))
-        _, places = self._index.search(np.ascontiguousarray(padded), max(1, min(k * self.rescore, len(self._vectors))))
+        padded = np.ascontiguousarray(np.pad(queries, ((0, 0), (0, self._index.d - queries.shape[1]))))
+        wanted = max(1, min(k * values["rescore"], len(self._vectors)))
+        _, places = self._index.search(padded, wanted, params=self._parameters(k, values))
         return rescored(self._vectors, queries, places, k)
 
     @property
@@ -175,7 +182,7 @@ class FaissIvfPqIndex(FaissIvfIndex):
 
 
 class FaissScalarIndex(FaissIndex):
-    """Exhaustive search in vectors of one byte a dimension (SQ8): a quarter of the memory, and no dial."""
+    """Exhaustive search in vectors of one byte a dimension (SQ8), a quarter of the memory; no search parameter."""
 
     def _make(self, documents: int, dimension: int) -> Any:
         return faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
@@ -184,11 +191,10 @@ class FaissScalarIndex(FaissIndex):
 class FaissBinaryIndex(FaissIndex):
     """Exhaustive search in one bit a dimension, its sign; the best `rescore` times k are scored anew exactly."""
 
-    dial = "rescore"
+    search_parameter = "rescore"
 
     def __init__(self, similarity: str, rescore: int = 10, seed: int = 13):
-        super().__init__(similarity, seed)
-        self.rescore = rescore
+        super().__init__(similarity, seed, rescore=rescore)
 
     def build(self, vectors: np.ndarray) -> None:
         """See `VectorIndex`."""
@@ -197,10 +203,11 @@ class FaissBinaryIndex(FaissIndex):
         self._index = faiss.IndexBinaryFlat(8 * bits.shape[1])
         self._index.add(bits)
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`."""
+        rescore = search_values(self.search_defaults, parameters)["rescore"]
         queries = as_queries(queries, self.similarity)
-        wanted = max(1, min(k * self.rescore, self._index.ntotal))
+        wanted = max(1, min(k * rescore, self._index.ntotal))
         _, places = self._index.search(np.packbits(queries > 0, axis=1), wanted)
         return rescored(self._vectors, queries, places, k)
 

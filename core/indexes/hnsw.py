@@ -14,13 +14,14 @@ Compiled code is kept on disk (see `core.workspace.compiled`): only the first us
 """
 
 import math
+import threading
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from core.indexes.base import as_queries, nothing_found, of_one_length
+from core.indexes.base import as_queries, nothing_found, of_one_length, search_values
 from core.indexes.distinct import group_equal_rows
 from core.workspace.compiled import compiled
 from core.workspace.errors import UserError
@@ -339,12 +340,12 @@ def _with_copies(
 
 
 class HnswIndex:
-    """Our own HNSW; see `core.indexes.base.VectorIndex` for what an index does, and `HnswlibIndex` for the parameters.
+    """Our own HNSW; see `core.indexes.base.VectorIndex` for the interface, and `HnswlibIndex` for the parameters.
 
-    One search at a time: the marks of visited nodes belong to the index.
+    Searches by several threads wait for one another, since the marks of visited nodes belong to the index.
     """
 
-    dial = "ef"
+    search_parameter = "ef"
 
     def __init__(
         self, similarity: str, connections: int = 16, ef_construction: int = 200, ef: int = 80, seed: int = 13
@@ -352,7 +353,8 @@ class HnswIndex:
         if connections < 2:
             raise UserError("an HNSW graph needs at least 2 connections a node")
         self.similarity, self.connections, self.ef_construction = similarity, connections, ef_construction
-        self.ef, self.seed = ef, seed
+        self.seed, self.search_defaults = seed, {"ef": ef}
+        self._searching = threading.Lock()
 
     def build(self, vectors: np.ndarray) -> None:
         """See `VectorIndex`; on one thread, the same vectors and seed give the same graph."""
@@ -386,14 +388,17 @@ class HnswIndex:
         )
         self._stamp = 0
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`; on one thread."""
+        ef = max(search_values(self.search_defaults, parameters)["ef"], k)
         nodes = len(self._graph.vectors)
         if not nodes:
             return nothing_found(len(queries), k)
-        queries, stamp = as_queries(queries, self.similarity), self._stamp + 1
-        self._stamp += len(queries)
-        found = _search(self._graph, queries, k, max(self.ef, k), self._entry, self._scratch, stamp)
+        queries = as_queries(queries, self.similarity)
+        with self._searching:
+            stamp = self._stamp + 1
+            self._stamp += len(queries)
+            found = _search(self._graph, queries, k, ef, self._entry, self._scratch, stamp)
         return found if len(self._members) == nodes else _with_copies(*found, self._members, self._starts, k)
 
     def save(self, path: Path) -> None:

@@ -1,28 +1,31 @@
 """The authors' own implementation of HNSW, the library hnswlib."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.indexes.base import as_queries, check_beside, nothing_found, of_one_length, write_beside
+from core.indexes.base import as_queries, check_beside, nothing_found, of_one_length, search_values, write_beside
 from core.workspace.errors import UserError
 
 
 class HnswlibIndex:
     """Hierarchical navigable small world graph (Malkov & Yashunin, 2018) by the authors' library hnswlib.
 
-    `connections` is the paper's M, `ef_construction` the width of the search while building, `ef` the width of the
-    search while querying: the one to turn for recall against speed.
+    `connections` is the paper's M, `ef_construction` the number of candidates while building, `ef` the number of
+    candidates while searching. In the library ef belongs to the index and not to a search, so that searches by several
+    threads wait for one another.
     """
 
-    dial = "ef"
+    search_parameter = "ef"
 
     def __init__(
         self, similarity: str, connections: int = 16, ef_construction: int = 200, ef: int = 80, seed: int = 13
     ):
         self.similarity, self.connections, self.ef_construction = similarity, connections, ef_construction
-        self.ef, self.seed = ef, seed
+        self.seed, self.search_defaults = seed, {"ef": ef}
+        self._searching = threading.Lock()
 
     def _empty(self, dimension: int) -> Any:
         try:
@@ -43,11 +46,14 @@ class HnswlibIndex:
         )
         self._index.add_items(rows, np.arange(len(rows)), num_threads=1)
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`; on one thread."""
+        ef = search_values(self.search_defaults, parameters)["ef"]
+        queries = as_queries(queries, self.similarity)
         found = min(k, self._index.get_current_count())
-        self._index.set_ef(max(self.ef, found))
-        labels, distances = self._index.knn_query(as_queries(queries, self.similarity), k=found, num_threads=1)
+        with self._searching:
+            self._index.set_ef(max(ef, found))
+            labels, distances = self._index.knn_query(queries, k=found, num_threads=1)
         positions, similarities = nothing_found(len(queries), k)
         positions[:, :found], similarities[:, :found] = labels, 1 - distances
         return positions, similarities

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from core.indexes.base import as_queries, check_beside, nothing_found, of_one_length, write_beside
+from core.indexes.base import as_queries, check_beside, nothing_found, of_one_length, search_values, write_beside
 from core.indexes.hnswlib_index import graph_bytes
 from core.workspace.artifacts import Manifest, read_whole, value_digest
 from core.workspace.errors import UserError
@@ -45,14 +45,14 @@ MOST = 16_384
 class MilvusIndex:
     """HNSW (Malkov & Yashunin, 2018) in Milvus; the parameters are those of `core.indexes.hnswlib_index`."""
 
-    dial = "ef"
+    search_parameter = "ef"
 
     def __init__(
         self, similarity: str, connections: int = 16, ef_construction: int = 200, ef: int = 80, seed: int = 13
     ):
-        """Take "cosine" or "dot"; Milvus draws its own random numbers, `seed` is there as other graphs have it."""
+        """Take parameters as other graphs do; `seed` has no effect, since Milvus draws its own random numbers."""
         self.similarity, self.connections, self.ef_construction = similarity, connections, ef_construction
-        self.ef, self.seed = ef, seed
+        self.search_defaults = {"ef": ef}
         self.metric = "COSINE" if similarity == "cosine" else "IP"
         self._client: Any = None
 
@@ -89,12 +89,13 @@ class MilvusIndex:
             self._client.create_index(self.name, graph, timeout=BUILD_SECONDS)
             self._client.load_collection(self.name, timeout=BUILD_SECONDS)
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`.
 
         Raises:
             UserError: the queries are of another dimension, or the server does not answer.
         """
+        ef = search_values(self.search_defaults, parameters)["ef"]
         given = queries if self.similarity == "cosine" else as_queries(queries, self.similarity)
         if given.shape[1] != self.dimension:
             more = int(self.similarity == "dot")
@@ -106,13 +107,12 @@ class MilvusIndex:
         wanted = min(k, self.documents, MOST)
         if not wanted:
             return positions, similarities
-        parameters = {"metric_type": self.metric, "params": {"ef": max(self.ef, wanted)}}
         with _one_sentence("searching"):
             found = self._client.search(
                 self.name,
                 list(np.ascontiguousarray(given, np.float32)),
                 limit=wanted,
-                search_params=parameters,
+                search_params={"metric_type": self.metric, "params": {"ef": max(ef, wanted)}},
                 output_fields=["id"],
                 timeout=SECONDS,
             )

@@ -1,5 +1,6 @@
-"""The kinds of indexes by name. To add one, write a class and register it here."""
+"""The kinds of vector indexes by name. To add one, write a class and register it here."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from core.indexes import faiss_indexes
@@ -10,30 +11,29 @@ from core.indexes.hnswlib_index import HnswlibIndex
 from core.indexes.milvus import MilvusIndex
 from core.workspace.errors import UserError
 
-KINDS: dict[str, Any] = {
-    "exact": ExactIndex,
-    "hnsw": HnswIndex,
-    "hnswlib": HnswlibIndex,
-    "faiss-hnsw": faiss_indexes.FaissHnswIndex,
-    "faiss-ivf": faiss_indexes.FaissIvfIndex,
-    "faiss-ivf-pq": faiss_indexes.FaissIvfPqIndex,
-    "faiss-sq8": faiss_indexes.FaissScalarIndex,
-    "faiss-binary": faiss_indexes.FaissBinaryIndex,
-    "milvus": MilvusIndex,
+
+@dataclass(frozen=True)
+class Kind:
+    """A class of indexes, see `core.indexes.base.VectorIndex`, and its name on pages and in tables."""
+
+    index: Any
+    label: str
+
+
+KINDS = {
+    "exact": Kind(ExactIndex, "Exact"),
+    "hnsw": Kind(HnswIndex, "HNSW, our own"),
+    "hnswlib": Kind(HnswlibIndex, "HNSW, hnswlib"),
+    "faiss-hnsw": Kind(faiss_indexes.FaissHnswIndex, "HNSW, faiss"),
+    "faiss-ivf": Kind(faiss_indexes.FaissIvfIndex, "IVF-Flat, faiss"),
+    "faiss-ivf-pq": Kind(faiss_indexes.FaissIvfPqIndex, "IVF-PQ rescored, faiss"),
+    "faiss-sq8": Kind(faiss_indexes.FaissScalarIndex, "SQ8, faiss"),
+    "faiss-binary": Kind(faiss_indexes.FaissBinaryIndex, "Binary rescored, faiss"),
+    "milvus": Kind(MilvusIndex, "HNSW, Milvus"),
 }
 
 
-LABELS = {
-    "exact": "Exact",
-    "hnsw": "HNSW, our own",
-    "hnswlib": "HNSW, hnswlib",
-    "faiss-hnsw": "HNSW, faiss",
-    "faiss-ivf": "IVF-Flat, faiss",
-    "faiss-ivf-pq": "IVF-PQ rescored, faiss",
-    "faiss-sq8": "SQ8, faiss",
-    "faiss-binary": "Binary rescored, faiss",
-    "milvus": "HNSW, Milvus",
-}
+LABELS = {name: kind.label for name, kind in KINDS.items()}
 
 
 def make_index(kind: str, similarity: str, **parameters: int) -> VectorIndex:
@@ -45,7 +45,7 @@ def make_index(kind: str, similarity: str, **parameters: int) -> VectorIndex:
     if kind not in KINDS:
         raise UserError(f"there is no index {kind!r}; there are {', '.join(KINDS)}")
     try:
-        index: VectorIndex = KINDS[kind](similarity, **parameters)
+        index: VectorIndex = KINDS[kind].index(similarity, **parameters)
     except TypeError:
         raise UserError(f"the index {kind} does not have the parameters {', '.join(parameters)}") from None
     return index

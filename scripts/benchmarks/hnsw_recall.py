@@ -61,8 +61,8 @@ def main() -> None:
             with threadpool_limits(limits=1):
                 index.build(vectors)
             for ef in widths:
-                setattr(index, index.dial, ef)
-                recalls.append(recall_at_k(true_similarities(index.search(queries, K)[0]), of_truth))
+                found_by_index, _ = index.search(queries, K, ef=ef)
+                recalls.append(recall_at_k(true_similarities(found_by_index), of_truth))
         found[kind] = np.reshape(recalls, (options.graphs, len(widths)))
     ours, theirs = (found[kind] for kind in KINDS)
     for number, ef in enumerate(widths):

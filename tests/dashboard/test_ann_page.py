@@ -246,7 +246,7 @@ def test_a_copy_of_what_exact_search_returns_is_not_missed(
     class LastCopies(ExactIndex):
         found = slice(5, 15)
 
-        def search(self, queries, k):
+        def search(self, queries, k, **parameters):
             positions, similarities = super().search(queries, 15)
             return positions[:, self.found], similarities[:, self.found]
 

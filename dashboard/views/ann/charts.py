@@ -19,6 +19,8 @@ STYLES = {
     "faiss-binary": ("#8A6D3B", "x"),
     "milvus": ("#B5A400", "hexagon"),
 }
+OTHER_STYLE = ("#000000", "circle-open")
+"""The style of an index that has none above."""
 COSTS = {
     "p50_ms": "median latency of one query (ms)",
     "queries_per_second": "queries per second in a batch, one thread",
@@ -44,7 +46,7 @@ def recall_against(sweep: pd.DataFrame, cost: str) -> go.Figure:
         hoverinfo="skip",
     )
     for kind, rows in sweep.groupby("index", sort=False):
-        colour, symbol = STYLES[str(kind)]
+        colour, symbol = STYLES.get(str(kind), OTHER_STYLE)
         dial = rows["dial"].fillna("").iloc[0]
         texts = [f"{dial} {value:.0f}" if dial else "" for value in rows["value"].fillna(0)]
         figure.add_scatter(
@@ -71,7 +73,7 @@ def growth(grown: pd.DataFrame, crossings: pd.DataFrame) -> go.Figure:
     """
     figure = go.Figure()
     for kind, rows in grown.groupby("index", sort=False):
-        colour, symbol = STYLES[str(kind)]
+        colour, symbol = STYLES.get(str(kind), OTHER_STYLE)
         rows = rows.sort_values("documents")
         figure.add_scatter(
             x=rows["documents"],
@@ -84,7 +86,7 @@ def growth(grown: pd.DataFrame, crossings: pd.DataFrame) -> go.Figure:
         )
     marks = crossings.dropna()
     if len(marks):
-        colours = [STYLES[str(kind)][0] for kind in marks.index]
+        colours = [STYLES.get(str(kind), OTHER_STYLE)[0] for kind in marks.index]
         figure.add_scatter(
             x=marks["documents"],
             y=marks["p50_ms"],

@@ -78,11 +78,12 @@ def query_panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
             "Index", list(kinds), "index", OWN_GRAPH if OWN_GRAPH in kinds else next(iter(kinds)), LABELS
         )
     values = kinds[kind].values
-    value = None
+    parameters = {}
     with columns[2]:
         if values:
             texts = [str(value) for value in values]
-            value = int(state.slide(f"Its dial: {KINDS[kind].dial}", texts, "dial", texts[0]))
+            name = KINDS[kind].index.search_parameter
+            parameters[name] = int(state.slide(f"Its dial: {name}", texts, "dial", texts[0]))
     if not query.strip():
         st.caption("Type a query: it is answered by exact and by approximate search, and what was missed is marked.")
         return
@@ -104,11 +105,9 @@ def query_panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
         vector = ready.system.encode(query)
     # The lock of timings comes first, as on the Search page, so that no two wait for one another.
     with live.TIMING, ready.lock:
-        if value is not None:
-            setattr(index, index.dial, value)
         exact, of_exact = search_without(exact_index, vector, DEPTH, [excluded])
-        found, of_found = search_without(index, vector, DEPTH, [excluded])
-        exact_ms, found_ms = _milliseconds(exact_index, vector), _milliseconds(index, vector)
+        found, of_found = search_without(index, vector, DEPTH, [excluded], **parameters)
+        exact_ms, found_ms = _milliseconds(exact_index, vector), _milliseconds(index, vector, **parameters)
     true_similarities = TrueSimilarities(vector, exact_index.vectors, settings.similarity)
     truly_exact, truly_found = true_similarities(exact), true_similarities(found)
     recall = recall_at_k(truly_found, truly_exact)
@@ -124,12 +123,12 @@ def query_panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
             _list(opened, ready.system.document_ids, places[there].tolist(), scores[0][there].tolist(), missed)
 
 
-def _milliseconds(index: VectorIndex, vector: np.ndarray) -> float:
+def _milliseconds(index: VectorIndex, vector: np.ndarray, **parameters: int) -> float:
     """Return the median milliseconds of a few searches, one after the other."""
 
     def seconds() -> float:
         started = time.perf_counter()
-        index.search(vector, DEPTH)
+        index.search(vector, DEPTH, **parameters)
         return time.perf_counter() - started
 
     return 1000 * median(repeated(seconds))

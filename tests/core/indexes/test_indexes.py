@@ -1,5 +1,9 @@
 """Exact and approximate search in vectors."""
 
+import itertools
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,7 +21,7 @@ from core.indexes.faiss_indexes import (
 from core.indexes.hnsw import HnswIndex
 from core.indexes.hnswlib_index import HnswlibIndex
 from core.indexes.recall import TrueSimilarities, recall_at_k
-from core.indexes.registry import KINDS, LABELS, make_index
+from core.indexes.registry import KINDS, make_index
 from core.indexes.simulation import simulate
 from core.workspace.errors import UserError
 
@@ -297,8 +301,61 @@ def test_an_index_of_faiss_comes_back_from_its_file_or_is_refused(kind, similari
         again.load(tmp_path / "index", vectors)
 
 
-def test_kinds_have_labels_and_unknown_ones_are_refused():
-    assert KINDS.keys() == LABELS.keys()
+NARROW_AND_WIDE = {"ef": (10, 200), "probes": (1, 40), "rescore": (1, 20)}
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.index.search_parameter])
+def test_threads_search_one_index_with_different_parameters(kind):
+    if kind == "milvus":
+        pytest.importorskip("milvus_lite")
+    vectors, queries = random_vectors(2000), random_vectors(30, seed=1)
+    shared = make_index(kind, "cosine", **({"segments": 4} if kind == "faiss-ivf-pq" else {}))
+    shared.build(vectors)
+    name = shared.search_parameter
+    expected = {value: shared.search(queries, 5, **{name: value})[0] for value in NARROW_AND_WIDE[name]}
+    narrow, wide = expected.values()
+    assert not np.array_equal(narrow, wide), "a search with the other's parameter would be noticed"
+
+    def agreement(value):
+        return [np.array_equal(shared.search(queries, 5, **{name: value})[0], expected[value]) for _ in range(100)]
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert all(itertools.chain.from_iterable(pool.map(agreement, [*expected] * 2)))
+    finally:
+        sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.index.search_parameter])
+def test_a_parameter_of_one_search_is_the_default_of_an_index_made_with_it(kind):
+    if kind == "milvus":
+        pytest.importorskip("milvus_lite")
+    vectors, queries = random_vectors(500), random_vectors(9, seed=1)
+    name, fixed = KINDS[kind].index.search_parameter, {"segments": 4} if kind == "faiss-ivf-pq" else {}
+    index = make_index(kind, "dot", **fixed)
+    index.build(vectors)
+    by_default = index.search(queries, 10)
+    for value in NARROW_AND_WIDE[name]:
+        of_its_own = make_index(kind, "dot", **fixed, **{name: value})
+        of_its_own.build(vectors)
+        for one, other in zip(index.search(queries, 10, **{name: value}), of_its_own.search(queries, 10), strict=True):
+            assert np.array_equal(one, other)
+    for before, after in zip(by_default, index.search(queries, 10), strict=True):
+        assert np.array_equal(before, after), "the default stays"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "milvus"])
+def test_an_unknown_search_parameter_is_refused(kind):
+    index = make_index(kind, "cosine", **({"segments": 4} if kind == "faiss-ivf-pq" else {}))
+    index.build(random_vectors(300))
+    known = index.search_parameter or "none"
+    with pytest.raises(UserError, match=f"no search parameter depth; it has .*{known}"):
+        index.search(random_vectors(1), 5, depth=3)
+
+
+def test_unknown_kinds_and_parameters_are_refused():
     with pytest.raises(UserError, match="there is no index 'annoy'"):
         make_index("annoy", "cosine")
     with pytest.raises(UserError, match="exact does not have the parameters ef"):

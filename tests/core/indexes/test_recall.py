@@ -127,8 +127,7 @@ def test_our_graph_finds_copies_as_well_as_distinct_texts_and_better_with_a_larg
     index.build(vectors)
     recalls = []
     for ef in (10, 20, 40, 80):
-        index.ef = ef
-        recalls.append(recall_of_ann_benchmarks(distances, index.search(queries, 10)[0], 10, EPSILON))
+        recalls.append(recall_of_ann_benchmarks(distances, index.search(queries, 10, ef=ef)[0], 10, EPSILON))
     assert recalls == sorted(recalls)
     assert recalls[0] > 0.85 and recalls[-1] == 1
 
