@@ -218,8 +218,8 @@ def test_a_query_is_answered_by_both_and_what_was_missed_is_marked(
     assert ":orange" not in text(app)
     search = HnswIndex.search
 
-    def without_the_best(self, queries, k):
-        positions, similarities = search(self, queries, k)
+    def without_the_best(self, queries, k, **parameters):
+        positions, similarities = search(self, queries, k, **parameters)
         return positions[:, 1:], similarities[:, 1:]
 
     monkeypatch.setattr(HnswIndex, "search", without_the_best)

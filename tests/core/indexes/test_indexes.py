@@ -70,6 +70,32 @@ def test_exact_search_is_a_full_sort(similarity, rows, dimension, k, seed):
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
+@pytest.mark.parametrize("k", [1, 10, 150, 1000])
+def test_exact_search_ranks_a_query_in_a_batch_as_it_does_alone(k, similarity):
+    """Whatever the shape of the matrix product, whose last bits depend on it: copies of documents show that."""
+    vectors = np.repeat(random_vectors(1500, 384), 2, axis=0) * np.float32(0.05)
+    queries = random_vectors(70, 384, seed=1)
+    index = ExactIndex(similarity)
+    index.build(vectors)
+    positions, found = index.search(queries, k)
+    for row in range(len(queries)):
+        alone, of_alone = index.search(queries[row : row + 1], k)
+        assert np.array_equal(positions[row], alone[0])
+        assert np.array_equal(found[row], of_alone[0])
+    assert (np.diff(positions[:, : k // 2 * 2].reshape(-1, 2)) == 1).all() or k == 1, "copies side by side, in order"
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_of_many_equal_documents_exact_search_returns_the_first(similarity):
+    vectors = np.tile(random_vectors(3, 384), (400, 1))
+    index = ExactIndex(similarity)
+    index.build(vectors)
+    positions, found = index.search(vectors[1:2], 30)
+    assert positions[0].tolist() == list(range(1, 90, 3))
+    assert len(set(found[0])) == 1
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
 @pytest.mark.parametrize("kind", GRAPHS)
 @pytest.mark.parametrize("k", [1, 10, 300, 310])
 def test_hnsw_as_wide_as_the_collection_is_exact(k, kind, similarity):
