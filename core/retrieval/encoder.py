@@ -54,15 +54,18 @@ def load_encoder(system: SystemSettings, device: str = "auto") -> Any:
     return encoder
 
 
-def encode_texts(encoder: Any, texts: list[str], role: Literal["query", "document"]) -> np.ndarray:
+def encode_texts(encoder: Any, texts: list[str], role: Literal["query", "document"], batch: int = 0) -> np.ndarray:
     """Encode texts, float32 [n_texts, dimension]; a model of two towers has one for each role.
+
+    Args:
+        batch: texts in a forward pass of the model; 0 for what is fastest on its device.
 
     Raises:
         UserError: a vector has values that are NaN or infinite.
     """
     encode = encoder.encode_query if role == "query" else encoder.encode_document
     on_cpu = CPU_QUERY_BATCH if role == "query" else CPU_BATCH
-    batch = on_cpu if encoder.device.type == "cpu" else GPU_BATCH
+    batch = batch or (on_cpu if encoder.device.type == "cpu" else GPU_BATCH)
     vectors: np.ndarray = encode(texts, batch_size=batch, show_progress_bar=False).astype(np.float32)
     if not (finite := np.isfinite(vectors).all(axis=-1)).all():
         text = " ".join(texts[int(np.argmin(finite))].split())[:60]

@@ -1,8 +1,8 @@
 """Systems: the ways to answer a query. One interface serves the batch run and the live box alike."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,8 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from core.formats.documents import Document
+from core.formats.exclusions import kept_hits
 from core.indexes.exact import ExactIndex
 from core.indexes.milvus import MilvusIndex, open_served
+from core.retrieval.answer import Answer
 from core.retrieval.bm25 import Bm25Index, load_index
 from core.retrieval.encoder import encode_texts, load_encoder_of, load_vectors
 from core.retrieval.word_attribution import token_shares
@@ -19,21 +21,17 @@ from core.workspace.errors import UserError
 from core.workspace.profile import Profile, SystemSettings
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a system answers: (document, score), best first, and the seconds each step of the search took."""
-
-    hits: list[tuple[str, float]]
-    seconds: dict[str, float]
-
-
 class System(Protocol):
-    """A way to answer a query."""
+    """A way to answer queries."""
 
     settings: SystemSettings
 
-    def search(self, query: str, k: int) -> Answer:
-        """Return the k best documents for a query."""
+    def search(self, queries: Sequence[str], k: int | Sequence[int]) -> list[Answer]:
+        """Return the k best documents for each query; a query has the same answer in a batch and alone.
+
+        Args:
+            k: for all queries, or one number for each.
+        """
 
     def explain(self, query: str, document: str) -> list[tuple[str, float]]:
         """Return what a document's score is made of, as (name of the part, its share); the shares add up to it."""
@@ -49,11 +47,17 @@ class Bm25System:
     def _position(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self.index.document_ids)}
 
-    def search(self, query: str, k: int) -> Answer:
-        """See `System`; a query without a word that the collection holds has no hits."""
-        started = time.perf_counter()
-        hits = self.index.search(query, k)
-        return Answer(hits, {"search": time.perf_counter() - started})
+    def search(self, queries: Sequence[str], k: int | Sequence[int]) -> list[Answer]:
+        """See `System`; a query without a term of the index has no hits.
+
+        One query after the other: no step is shared, and the scores of all documents are held for one query at a time.
+        """
+        answers = []
+        for query, depth in zip(queries, _depths(queries, k), strict=True):
+            started = time.perf_counter()
+            hits = self.index.search(query, depth)
+            answers.append(Answer(hits, {"search": time.perf_counter() - started}))
+        return answers
 
     def explain(self, query: str, document: str) -> list[tuple[str, float]]:
         """See `System`; one part a term of the query, the heaviest first."""
@@ -84,28 +88,40 @@ class DenseSystem:
     def _position(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self.document_ids)}
 
-    def encode(self, query: str) -> np.ndarray:
-        """Return the query's vector, float32 [1, dimension]."""
+    def encode(self, queries: Sequence[str]) -> np.ndarray:
+        """Return the queries' vectors, float32 [n_queries, dimension]; each is the same in a batch and alone.
+
+        The model reads one query at a time: padding and the number of texts in a forward pass change the last bits of
+        a vector, and with them the order of documents whose scores are that close.
+        """
         if self._encoder is None:
             self._encoder = self._load_encoder()
-        return encode_texts(self._encoder, [self.settings.query_prefix + query], "query")
+        return encode_texts(self._encoder, [self.settings.query_prefix + query for query in queries], "query", batch=1)
 
-    def search(self, query: str, k: int) -> Answer:
-        """See `System`."""
+    def search(self, queries: Sequence[str], k: int | Sequence[int]) -> list[Answer]:
+        """See `System`; queries with the same k are searched together."""
+        if not queries:
+            return []
+        depths = _depths(queries, k)
         started = time.perf_counter()
-        vector = self.encode(query)
+        vectors = self.encode(queries)
         encoded = time.perf_counter()
-        positions, similarities = self.index.search(vector, min(k, len(self.document_ids)))
-        found = zip(positions[0], similarities[0], strict=True)
-        hits = [(self.document_ids[i], float(similarity)) for i, similarity in found if i >= 0]
-        return Answer(hits, {"encode": encoded - started, "search": time.perf_counter() - encoded})
+        hits: list[list[tuple[str, float]]] = [[] for _ in queries]
+        for depth in set(depths):
+            rows = [row for row, own in enumerate(depths) if own == depth]
+            found = self.index.search(vectors[rows], min(depth, len(self.document_ids)))
+            for row, positions, similarities in zip(rows, *(array.tolist() for array in found), strict=True):
+                ranked = zip(positions, similarities, strict=True)
+                hits[row] = [(self.document_ids[i], similarity) for i, similarity in ranked if i >= 0]
+        steps = {"encode": encoded - started, "search": time.perf_counter() - encoded}
+        return [Answer(own, {step: seconds / len(queries) for step, seconds in steps.items()}) for own in hits]
 
     def explain(self, query: str, document: str) -> list[tuple[str, float]]:
         """See `System`; a dense score is one number, the similarity."""
         position = self._position[document]
         one = ExactIndex(self.settings.similarity)
         one.build(self.index.vectors[position : position + 1])
-        return [(f"{self.settings.similarity} similarity", float(one.search(self.encode(query), 1)[1][0, 0]))]
+        return [(f"{self.settings.similarity} similarity", float(one.search(self.encode([query]), 1)[1][0, 0]))]
 
     def explain_words(self, query: str, document: Document) -> list[tuple[str, float]]:
         """Return (word, share of the score) in the document's order; see `core.retrieval.word_attribution`.
@@ -113,16 +129,32 @@ class DenseSystem:
         Raises:
             UserError: the model does not take the mean of its tokens.
         """
-        vector = self.encode(query)[0]
+        vector = self.encode([query])[0]
         text = self.settings.document_prefix + document.full_text
         return token_shares(self._encoder, vector, text, self.settings.similarity)
+
+
+def _depths(queries: Sequence[str], k: int | Sequence[int]) -> Sequence[int]:
+    return [k] * len(queries) if isinstance(k, int) else k
+
+
+def search_without(system: System, queries: Sequence[str], k: int, excluded: Sequence[Collection[str]]) -> list[Answer]:
+    """Return the k best documents for each query that are not excluded for it.
+
+    A system is asked for as many more as a query has excluded documents.
+
+    Args:
+        excluded: documents, for each query.
+    """
+    answers = system.search(queries, [k + len(own) for own in excluded])
+    return [replace(answer, hits=kept_hits(answer.hits, own, k)) for answer, own in zip(answers, excluded, strict=True)]
 
 
 def open_system(profile: Profile, settings: SystemSettings, folder: Path, device: str = "auto") -> System:
     """Open one system over the artifacts under `folder`.
 
     Raises:
-        UserError: something that it needs is missing or damaged, with the command that mends it.
+        UserError: something that it needs is missing or damaged, with the command that rebuilds it.
     """
     if settings.kind == "run":
         raise UserError(f"{settings.name} is an imported run: it has no index that could answer a new query")

@@ -88,5 +88,5 @@ def _open_system(folder: Path, profile_json: str, name: str, digests: tuple[str,
         for place, digest in zip(answering(settings), digests, strict=True):
             if open_artifact(folder / place).digest != digest:
                 raise Replaced(f"{shown(folder / place)} was replaced while it was opened; try again")
-        system.search("the first query waits for what loads late", 1)
+        system.search(["the first query waits for what loads late"], 1)
     return Ready(system, threading.Lock())

@@ -55,7 +55,7 @@ def live(folder: Path, scale: Scale) -> Iterator[Comparison | str]:
             continue
         try:
             system = open_system(profile, settings, folder)
-            system.search("the first query loads the model", HITS)
+            system.search(["the first query loads the model"], HITS)
         except UserError as error:
             yield f"live: {settings.name} is left out: {error}"
             continue
@@ -66,7 +66,8 @@ def live(folder: Path, scale: Scale) -> Iterator[Comparison | str]:
         if number and time.perf_counter() > until:
             break
         for name, system in systems.items():
-            by_stage = system.search(topic.text(profile.collection.topic_field), HITS).seconds
+            (answer,) = system.search([topic.text(profile.collection.topic_field)], HITS)
+            by_stage = answer.seconds
             total = {"all": sum(by_stage.values())} if len(by_stage) > 1 else {}
             for stage, value in (by_stage | total).items():
                 seconds[name].setdefault(stage, []).append(value)

@@ -129,7 +129,7 @@ def readers(name: str, profile: Profile) -> dict[str, Callable[[], Any]]:
 
 def hits(profile: Profile, system: SystemSettings, folder: Path) -> Any:
     """Return what a system answers, opened anew."""
-    answer = open_system(profile, system, folder, "cpu").search("bat men test", 5)
+    (answer,) = open_system(profile, system, folder, "cpu").search(["bat men test"], 5)
     return [(document, round(score, 4)) for document, score in answer.hits]
 
 

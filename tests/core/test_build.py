@@ -169,7 +169,7 @@ def test_the_live_box_ranks_as_the_run_does(profile, folder):
         system = open_system(profile, find_settings(profile, name), folder, "cpu")
         run = built_run(folder, name)
         for topic in collection.topics:
-            hits = system.search(topic.question, profile.depth).hits
+            hits = system.search([topic.question], profile.depth)[0].hits
             kept = ranked(run.scores[topic.id])
             assert [document for document, _ in kept] == [document for document, _ in hits]
             assert [score for _, score in kept] == pytest.approx([score for _, score in hits], rel=1e-5)
@@ -368,7 +368,7 @@ def test_expansions_come_back_as_written_and_are_searched(profile, folder):
         write_expansions(partial, written)
     assert read_expansions(folder) == written
     quiet_build(profile, folder, only="bm25")
-    hits = open_system(profile, profile.system[0], folder).search("d7", 10).hits
+    hits = open_system(profile, profile.system[0], folder).search(["d7"], 10)[0].hits
     assert [document for document, _ in hits] == ["d7"]
 
 

@@ -285,7 +285,7 @@ def test_an_exchanged_dense_makes_vectors_stale_and_is_not_searched_with(profile
     stale = stale_reason(folder / "vectors" / "dense", vectors_settings(dense), vectors_inputs(dense, folder))
     assert stale == "its input model changed"
     with pytest.raises(UserError, match="not those that made"):
-        open_system(profile, dense, folder, "cpu").search("ban", 1)
+        open_system(profile, dense, folder, "cpu").search(["ban"], 1)
     with pytest.raises(UserError, match="not those that made"):
         load_encoder_of(folder, dense, "cpu")
 
@@ -349,7 +349,7 @@ def test_vectors_of_length_zero_have_similarity_zero(profile, encoder, project, 
     made, outcomes = results(profile, folder)
     assert set(made.values()) == {"made"}, [outcome.reason for outcome in outcomes]
     answering = open_system(profile, find_settings(profile, "dense"), folder, "cpu")
-    hits = answering.search("ban bar", 5).hits
+    hits = answering.search(["ban bar"], 5)[0].hits
     assert [score for _, score in hits] == [0.0] * 5
     assert sum(share for _, share in answering.explain("ban bar", "d1")) == 0.0
     document = Document("d1", "", "ban bar bas")

@@ -237,7 +237,7 @@ def test_a_copy_of_what_exact_search_returns_is_not_missed(
     exact, names = ExactIndex("cosine"), [f"x{i}" for i in range(len(vectors))]
     exact.build(vectors)
     system = DenseSystem(settings, lambda: None, exact, names)
-    monkeypatch.setattr(system, "encode", lambda query: vectors[:1] + 0.1)
+    monkeypatch.setattr(system, "encode", lambda queries: vectors[:1] + 0.1)
     monkeypatch.setattr(live, "open_system", lambda *arguments: live.Ready(system, threading.Lock()))
     add_sweep(made_up)
     with writing(made_up / "vectors" / "dense", "encode", {}, {}):

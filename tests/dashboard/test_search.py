@@ -14,8 +14,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.formats.qrels import read_qrels
 from core.formats.runs import ranked, read_run
+from core.retrieval.answer import Answer
 from core.retrieval.fusion import reciprocal_rank_fusion
-from core.retrieval.systems import Answer
 from core.workspace.artifacts import writing
 from core.workspace.command_line import save_profile
 from core.workspace.profile import SystemSettings, read_profile
@@ -67,9 +67,10 @@ def test_a_dense_system_answers_with_its_latency_split(
     asked = []
 
     class Dense:
-        def search(self, query: str, k: int) -> Answer:
-            asked.append((query, k))
-            return Answer([("d4", 0.75), ("d1", 0.5)][:k], {"encode": 0.012, "search": 0.0005})
+        def search(self, queries: list[str], k: int | list[int]) -> list[Answer]:
+            depth = k if isinstance(k, int) else k[0]
+            asked.append((queries[0], depth))
+            return [Answer([("d4", 0.75), ("d1", 0.5)][:depth], {"encode": 0.012, "search": 0.0005})]
 
     with writing(made_up / "vectors" / "dense", "encode", {}, {}):
         pass
@@ -131,10 +132,10 @@ class Fake:
     def __init__(self, ready: threading.Event):
         self.ready, self.asked = ready, threading.Event()
 
-    def search(self, query: str, k: int) -> Answer:
+    def search(self, queries: list[str], k: int | list[int]) -> list[Answer]:
         self.asked.set()
         assert self.ready.wait(10)
-        return Answer([("d1", 1.0)], {"search": 0.001})
+        return [Answer([("d1", 1.0)], {"search": 0.001})]
 
 
 def test_systems_answer_at_the_same_time_and_the_fast_one_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,13 +159,13 @@ class Slow:
         self.name, self.seconds = name, iter(seconds)
         self.times: list[float] = []
 
-    def search(self, query: str, k: int) -> Answer:
+    def search(self, queries: list[str], k: int | list[int]) -> list[Answer]:
         beside = bool(Slow.at_work)
         Slow.at_work.append(self.name)
         time.sleep(0.005)
         Slow.at_work.remove(self.name)
         self.times.append(9.0 if beside else next(self.seconds))
-        return Answer([("d1", 1.0)], {"encode": self.times[-1], "search": 0.0})
+        return [Answer([("d1", 1.0)], {"encode": self.times[-1], "search": 0.0})]
 
 
 def test_latencies_are_measured_one_system_at_a_time_and_are_medians(monkeypatch: pytest.MonkeyPatch) -> None:

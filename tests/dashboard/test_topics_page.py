@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.evaluation import table_formats
 from core.formats.runs import ranked, read_run
-from core.retrieval.systems import Answer, open_system
+from core.retrieval.answer import Answer
+from core.retrieval.systems import open_system
 from core.workspace.artifacts import writing
 from dashboard.shared import data
 
@@ -243,8 +244,8 @@ def test_the_words_of_a_dense_score_add_up(open_page: Open, made_up: Path, monke
     from core.evaluate import evaluate_systems
 
     class Dense:
-        def search(self, query: str, k: int) -> Answer:
-            return Answer([], {})
+        def search(self, queries: list[str], k: int | list[int]) -> list[Answer]:
+            return [Answer([])]
 
         def explain_words(self, query: str, document: object) -> list[tuple[str, float]]:
             return [("[CLS]", 0.09), ("Masks", 0.25), ("<on>", -0.06), ("masks", 0.15), ("the", 0.07)]

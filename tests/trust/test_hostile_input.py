@@ -216,7 +216,7 @@ def systems(encoder):
 @given(query=queries)
 def test_any_query_is_answered(systems, query):
     for system in systems:
-        answer = system.search(query, 3)
+        (answer,) = system.search([query], 3)
         assert [score for _, score in answer.hits] == sorted((score for _, score in answer.hits), reverse=True)
         for document, score in answer.hits:
             parts = system.explain(query, document)

@@ -214,13 +214,13 @@ def dense(encoder, beir_folder, project):
 def test_a_query_is_not_answered_by_another_model_than_made_the_vectors(dense):
     profile, folder, model = dense
     system = find_settings(profile, "dense")
-    assert open_system(profile, system, folder, "cpu").search("masks", 2).hits
+    assert open_system(profile, system, folder, "cpu").search(["masks"], 2)[0].hits
     weights = next(model.rglob("*.safetensors"))
     content = bytearray(weights.read_bytes())
     content[-5] ^= 1
     weights.write_bytes(content)
     with pytest.raises(UserError, match=r"models/mine are not those that made artifacts/tiny/vectors/dense.*build\.py"):
-        open_system(profile, system, folder, "cpu").search("masks", 2)
+        open_system(profile, system, folder, "cpu").search(["masks"], 2)
 
 
 def test_a_trained_model_that_is_damaged_is_named_with_its_training(dense, project):

@@ -102,7 +102,7 @@ def query_panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
     if topic:
         left_out.caption(content, topic.id)
     with ready.lock:
-        vector = ready.system.encode(query)
+        vector = ready.system.encode([query])
     # The lock of timings comes first, as on the Search page, so that no two wait for one another.
     with live.TIMING, ready.lock:
         exact, of_exact = search_without(exact_index, vector, DEPTH, [excluded])

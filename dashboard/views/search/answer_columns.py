@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.formats.topics import Topic
 from core.retrieval.analyzer import Analyzer
+from core.retrieval.answer import Answer, fuse
 from core.retrieval.fusion import K
 from core.retrieval.highlighting import term_finder
 from core.workspace.errors import UserError
@@ -17,7 +18,7 @@ from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.shared.predicted_queries import searched
 from dashboard.shared.ranked_lists import Hit, Spans, grade_badge, ranked_list
 from dashboard.views.search import judging
-from dashboard.views.search.answers import Found, Latency, as_they_come, fuse, measure_latency
+from dashboard.views.search.answers import Latency, as_they_come, measure_latency, places
 
 EXPLAINED_WORDS = 60
 """A longer query is answered without the matched terms."""
@@ -27,9 +28,9 @@ FUSED = "fused"
 
 @dataclass(frozen=True)
 class Answered:
-    """What the systems found, and the empty place in the column of each for its latency, by the systems' names."""
+    """The systems' answers, and the empty place in the column of each for its latency, by the systems' names."""
 
-    answers: dict[str, Found]
+    answers: dict[str, Answer]
     latency_places: dict[str, DeltaGenerator]
 
 
@@ -64,24 +65,26 @@ def draw_answers(
     spans = term_finder(Analyzer(opened.profile.analyzer), query)
     expanded = {system.name: system for system in systems if system.expanded}
     explained = hits if len(query.split()) <= EXPLAINED_WORDS else 0
-    answers: dict[str, Found] = {}
+    answers: dict[str, Answer] = {}
     excluded = content.excluded.get(topic.id, set()) if topic else set()
-    for name, found in as_they_come(opened, systems, query, depth(hits, fused), explained, excluded):
-        if isinstance(found, Exception):
+    for name, given in as_they_come(opened, systems, query, depth(hits, fused), explained, excluded):
+        if isinstance(given, Exception):
             latency_places[name].empty()
             with slots[name]:
-                show_error(found)
+                show_error(given)
             continue
-        answers[name] = found
+        answers[name] = given
         with columns[name]:
             predicted = _queries_of(opened, expanded[name]) if name in expanded else {}
         with slots[name]:
-            _draw_list(content, found, hits, badge, spans, predicted)
+            _draw_list(content, given, hits, badge, spans, predicted)
     answers = {name: answers[name] for name in labels if name in answers}
     if fused:
         with slots[FUSED]:
             facts = f"1 / ({K} + rank), summed over the first {FUSED_DEPTH} of every system"
-            _draw_list(content, fuse(answers, labels), hits, badge, spans, predicted={}, facts=facts)
+            _draw_list(
+                content, fuse(answers), hits, badge, spans, predicted={}, notes=places(answers, labels), facts=facts
+            )
     return Answered(answers, latency_places)
 
 
@@ -130,11 +133,12 @@ def latency_text(latency: Latency) -> str:
 
 def _draw_list(
     content: data.Content,
-    found: Found,
+    given: Answer,
     hits: int,
     badge: Callable[[str], str],
     spans: Spans,
     predicted: Mapping[str, list[str]],
+    notes: Mapping[str, str] | None = None,
     facts: str = "",
 ) -> None:
     """Draw the first hits of one list as one element: that is drawn soonest.
@@ -142,9 +146,10 @@ def _draw_list(
     Args:
         badge: makes a document's badge.
         predicted: the queries that the system searches as part of each document.
+        notes: what is said of each document.
         facts: what is said of the list as a whole.
     """
-    if not found.hits:
+    if not given.hits:
         st.info("No document has a word of this query. Fewer or other words may find some.")
         return
     shown = [
@@ -154,11 +159,11 @@ def _draw_list(
             rank,
             badge(identity),
             score,
-            note=found.where.get(identity, ""),
-            parts=found.parts.get(identity, ()),
+            note=(notes or {}).get(identity, ""),
+            parts=given.parts.get(identity, ()),
             predicted=predicted.get(identity, ()),
         )
-        for rank, (identity, score) in enumerate(found.hits[:hits], 1)
+        for rank, (identity, score) in enumerate(given.hits[:hits], 1)
     ]
     st.html(ranked_list(shown, spans, facts=facts, snippets=True))
 

@@ -5,24 +5,14 @@ Latencies are measured afterwards, one system at a time: beside one another, sys
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
-from core.formats.exclusions import kept_hits
-from core.retrieval.fusion import reciprocal_rank_fusion
+from core.retrieval.answer import Answer
 from core.workspace.profile import SystemSettings
 from core.workspace.timing import repeated
 from dashboard.shared import data, live
 
 PATIENCE_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a system found, best first; and by document, what its score is made of and where other lists have it."""
-
-    hits: list[tuple[str, float]]
-    parts: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
-    where: dict[str, str] = field(default_factory=dict)
 
 
 def answer_query(
@@ -32,23 +22,24 @@ def answer_query(
     depth: int,
     explained: int,
     excluded: Collection[str] = (),
-) -> Found:
+) -> Answer:
     """Let one system answer.
 
     Args:
-        depth: how many documents to find.
+        depth: how many documents to retrieve.
+        explained: the number of documents, from the first, whose scores are explained.
         excluded: documents that are left out.
-        explained: of how many of them, the first ones, the scores are taken apart.
 
     Raises:
         UserError: the system cannot load.
     """
+    from core.retrieval.systems import search_without
+
     ready = live.open_system(opened, settings)
     with ready.lock:
-        found = ready.system.search(query, depth + len(excluded))
-        hits = kept_hits(found.hits, excluded, depth)
-        parts = {document: ready.system.explain(query, document) for document, _ in hits[:explained]}
-    return Found(hits, parts)
+        (answer,) = search_without(ready.system, [query], depth, [excluded])
+        parts = {document: ready.system.explain(query, document) for document in answer.ranking[:explained]}
+    return replace(answer, parts=parts)
 
 
 @dataclass(frozen=True)
@@ -72,7 +63,7 @@ def measure_latency(opened: data.Opened, settings: SystemSettings, query: str, d
         return None
     try:
         with ready.lock:
-            runs = repeated(lambda: ready.system.search(query, depth).seconds)
+            runs = repeated(lambda: ready.system.search([query], depth)[0].seconds)
     finally:
         live.TIMING.release()
     in_order = sorted(runs, key=lambda seconds: sum(seconds.values()))
@@ -86,11 +77,11 @@ def as_they_come(
     depth: int,
     explained: int,
     excluded: Collection[str] = (),
-) -> Iterator[tuple[str, Found | Exception]]:
-    """Yield (name of the system, what it found or why it cannot answer), whichever is done first.
+) -> Iterator[tuple[str, Answer | Exception]]:
+    """Yield (name of the system, its answer or why it cannot answer), the first to finish first.
 
     Args:
-        explained, excluded: as in `answer_query`; only BM25's scores are taken apart.
+        explained, excluded: as in `answer_query`; only BM25's scores are explained.
     """
     with ThreadPoolExecutor(max(len(systems), 1), "answer") as pool:
         asked = {
@@ -104,17 +95,14 @@ def as_they_come(
                 yield asked[done], error
 
 
-def fuse(answers: Mapping[str, Found], labels: Mapping[str, str]) -> Found:
-    """Fuse what the systems found by reciprocal ranks, and say where each of them had a document.
+def places(answers: Mapping[str, Answer], labels: Mapping[str, str]) -> dict[str, str]:
+    """Return where each system ranks a document, as a text, for every document that one of them has.
 
     Args:
-        labels: what the systems are called.
+        labels: of the systems.
     """
-    rankings = {name: [document for document, _ in found.hits] for name, found in answers.items()}
-    ranks = {name: {document: rank for rank, document in enumerate(by, 1)} for name, by in rankings.items()}
-    fused = reciprocal_rank_fusion(list(rankings.values()))
-    where = {
-        document: ", ".join(f"{ranks[name][document]} in {labels[name]}" for name in ranks if document in ranks[name])
-        for document, _ in fused
-    }
-    return Found(fused, where=where)
+    where: dict[str, list[str]] = {}
+    for name, answer in answers.items():
+        for rank, document in enumerate(answer.ranking, 1):
+            where.setdefault(document, []).append(f"{rank} in {labels[name]}")
+    return {document: ", ".join(texts) for document, texts in where.items()}

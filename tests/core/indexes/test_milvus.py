@@ -124,7 +124,7 @@ def test_a_dense_system_may_be_served_and_measured_by_milvus(encoder, beir_folde
     exact, served = (read_run(folder / "runs" / name / "run.trec").scores for name in ("exact", "milvus"))
     assert {topic: list(found) for topic, found in served.items()} == {t: list(found) for t, found in exact.items()}
     system = open_system(profile, profile.system[1], folder, "cpu")
-    hits = system.search("do masks help?", 3).hits
+    hits = system.search(["do masks help?"], 3)[0].hits
     assert len(hits) == 3
     assert system.explain("do masks help?", hits[0][0])[0][1] == pytest.approx(hits[0][1], abs=1e-5)
     assert read_sweep(folder, "exact")["recall@10"].tolist() == [1.0, 1.0]

@@ -79,7 +79,7 @@ def test_both_engines_rank_alike(documents, settings, query):
 def test_the_parts_of_an_explanation_add_up_to_the_score(engine, documents, settings, query):
     index = build(documents, engine, **settings)
     system = Bm25System(SystemSettings(name="bm25", kind="bm25"), index)
-    hits = system.search(query, 20).hits
+    hits = system.search([query], 20)[0].hits
     for document, score in hits:
         assert sum(weight for _, weight in system.explain(query, document)) == pytest.approx(score, rel=1e-4)
     for document in {d.id for d in documents} - {document for document, _ in hits}:

@@ -81,7 +81,7 @@ def test_a_live_query_and_its_explanations_have_both_prefixes(built, encoder):
     profile, folder, texts = built
     system = open_system(profile, profile.system[0], folder, "cpu")
     (expected,) = scores(encoder, texts, ["bar"])
-    found = dict(system.search("bar", len(texts)).hits)
+    found = dict(system.search(["bar"], len(texts))[0].hits)
     assert found == pytest.approx(dict(zip(texts, expected.tolist(), strict=True)), abs=1e-4)
     assert system.explain("bar", "d4")[0][1] == pytest.approx(expected[4], abs=1e-4)
     shares = system.explain_words("bar", Document("d4", "", texts["d4"]))

@@ -28,7 +28,7 @@ def test_term_weights_are_what_scoring_every_document_gives(engine: str, fields:
     index = Bm25Index.build(DOCUMENTS, settings, AnalyzerSettings())
     system = Bm25System(SystemSettings(name="bm25", kind="bm25"), index)
     query = "do masks, masks or vaccines slow covid? unheard"
-    for document, score in system.search(query, 3).hits:
+    for document, score in system.search([query], 3)[0].hits:
         parts = system.explain(query, document)
         assert sum(weight for _, weight in parts) == pytest.approx(score)
         assert [weight for _, weight in parts] == sorted((weight for _, weight in parts), reverse=True)
@@ -68,7 +68,7 @@ def test_shares_of_the_words_add_up_to_the_score(
     index.build(vectors)
     system = DenseSystem(settings, lambda: model, index, ["d", "other"])
     query = f"{words[3]} {words[8]}"
-    score = dict(system.search(query, 2).hits)["d"]
+    score = dict(system.search([query], 2)[0].hits)["d"]
     shares = system.explain_words(query, document)
     assert sum(share for _, share in shares) == pytest.approx(score, rel=1e-4)
     assert system.explain(query, "d") == [(f"{similarity} similarity", pytest.approx(score, rel=1e-5))]
@@ -84,7 +84,7 @@ def test_two_towers_are_explained_by_that_of_the_documents(tiny_bert: object, wo
     index.build(model.encode_document([" ".join(words[3:8])]))
     system = DenseSystem(SystemSettings(name="dense", kind="dense", model="m"), lambda: model, index, ["d"])
     shares = system.explain_words(words[3], Document("d", "", " ".join(words[3:8])))
-    assert sum(share for _, share in shares) == pytest.approx(system.search(words[3], 1).hits[0][1], rel=1e-4)
+    assert sum(share for _, share in shares) == pytest.approx(system.search([words[3]], 1)[0].hits[0][1], rel=1e-4)
 
 
 def test_a_prompt_of_the_model_has_its_share(tiny_bert: object, words: list[str]) -> None:
@@ -95,7 +95,7 @@ def test_a_prompt_of_the_model_has_its_share(tiny_bert: object, words: list[str]
     system = DenseSystem(SystemSettings(name="dense", kind="dense", model="m"), lambda: model, index, ["d"])
     shares = system.explain_words(words[3], Document("d", "", words[3]))
     assert [word for word, _ in shares] == ["[CLS]", *words[1:4], "[SEP]"]
-    assert sum(share for _, share in shares) == pytest.approx(system.search(words[3], 1).hits[0][1], rel=1e-4)
+    assert sum(share for _, share in shares) == pytest.approx(system.search([words[3]], 1)[0].hits[0][1], rel=1e-4)
 
 
 def test_pieces_of_a_word_are_added_up(tiny_bert: object) -> None:

@@ -80,7 +80,7 @@ def test_scores_are_the_weighted_sum_of_what_the_systems_say(profile, folder):
     batch = read_batches(folder)[-1]
     for row, column in ((0, 1), (5, 0)):
         query = batch.queries[row][column]
-        found = {name: dict(system.search(query, 60).hits) for name, system in systems.items()}
+        found = {name: dict(system.search([query], 60)[0].hits) for name, system in systems.items()}
         expected = [sum(weights[s] * found[s].get(name, 0.0) for s in weights) for name in batch.documents]
         assert batch.scores[row, column] == pytest.approx(np.array(expected), rel=1e-4, abs=1e-3)
 
