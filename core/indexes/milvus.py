@@ -19,6 +19,7 @@ from core.indexes.base import as_queries, check_beside, nothing_found, of_one_le
 from core.indexes.hnswlib_index import graph_bytes
 from core.workspace.artifacts import Manifest, read_whole, value_digest
 from core.workspace.errors import UserError
+from core.workspace.library_internals import release_embedded_milvus
 from core.workspace.profile import SystemSettings
 
 URI, TOKEN = "RANKSCOPE_MILVUS_URI", "RANKSCOPE_MILVUS_TOKEN"
@@ -189,10 +190,7 @@ def _close(client: Any, folder: tempfile.TemporaryDirectory[str] | None, uri: st
     with suppress(Exception):  # a server that is gone needs no goodbye
         client.close()
     if folder is not None:
-        with suppress(Exception):
-            from milvus_lite.server_manager import server_manager_instance
-
-            server_manager_instance.release_server(uri)
+        release_embedded_milvus(str(uri))
         folder.cleanup()
 
 

@@ -10,7 +10,6 @@ from sentence_transformers import (
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
-from sentence_transformers.base.losses.merged_forward import embed_columns
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 from sentence_transformers.sentence_transformer.losses import (
@@ -29,6 +28,7 @@ from core.retrieval.encoder import CPU_BATCH
 from core.training.pseudo_labels import read_batches
 from core.training.trainer import early_stopping, last_checkpoint, trainer_arguments
 from core.workspace.errors import UserError
+from core.workspace.library_internals import embed_columns
 from core.workspace.models import check_weights, limit_tokens, load_sentence_transformer, loading
 from core.workspace.profile import FinetuneSettings
 
@@ -116,7 +116,7 @@ class InBatchDistillation(DistillKLDivLoss):
     def forward(self, sentence_features: Any, labels: Tensor) -> Tensor:
         """Return the loss of one batch; the last column is the document's."""
         *of_queries, of_documents = sentence_features
-        queries = torch.cat(embed_columns(self.model, of_queries, separate_first=False))
+        queries = torch.cat(embed_columns(self.model, of_queries))
         documents = self._embed(of_documents)
         rows, count = len(documents), len(of_queries)
         targets = labels.view(rows, count, rows).transpose(0, 1).reshape(count * rows, rows)

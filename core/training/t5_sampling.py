@@ -2,7 +2,8 @@
 
 transformers' `generate` takes every sample for a document of its own: its encoder states are copied, cross-attention's
 keys and values are made from every copy, and a sample that has ended goes on to the last step. Here both are made once
-a document, and samples that have ended leave the batch. The weights and the layers are the model's own.
+a document, and samples that have ended leave the batch. The weights and the layers are the model's own; where a
+version of transformers has other layers, `generate` writes the same texts (see core.workspace.library_internals).
 """
 
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from core.workspace import artifacts
+from core.workspace.library_internals import has_t5_decoder_layers
 
 FEWER = 0.75
 """Samples that have ended leave the batch when no more than this share of it is left: leaving costs a copy."""
@@ -112,6 +115,8 @@ def sample(model: Any, batch: dict[str, Tensor], keys: Tensor, top_k: int, tempe
     Returns:
         int64 [n_documents, samples, steps], padded after the end of a text.
     """
+    if not has_t5_decoder_layers(model):
+        return _sample_by_generate(model, batch, keys, top_k, temperature, steps)
     configuration, decoder = model.config, model.decoder
     states = model.encoder(**batch).last_hidden_state
     outside = batch["attention_mask"][:, None, None] == 0
@@ -147,6 +152,29 @@ def sample(model: Any, batch: dict[str, Tensor], keys: Tensor, top_k: int, tempe
         if left <= FEWER * len(rows.ended):
             rows.drop_ended(step + 1, *keys.shape)
     return texts.view(*keys.shape, steps)
+
+
+class _Draws(LogitsProcessor):
+    """Makes `generate` take the tokens that `draw` draws."""
+
+    def __init__(self, keys: Tensor, top_k: int, temperature: float):
+        self.keys, self.top_k, self.temperature, self.step = keys, top_k, temperature, 0
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        tokens = draw(scores, self.keys, self.step, self.top_k, self.temperature)
+        self.step += 1
+        return torch.full_like(scores, -torch.inf).scatter_(1, tokens[:, None], 0.0)
+
+
+def _sample_by_generate(
+    model: Any, batch: dict[str, Tensor], keys: Tensor, top_k: int, temperature: float, steps: int
+) -> Tensor:
+    """Do what `sample` does by transformers' public API alone, which is slower."""
+    repeated = {name: values.repeat_interleave(keys.shape[1], 0) for name, values in batch.items()}
+    draws = LogitsProcessorList([_Draws(keys.flatten(), top_k, temperature)])
+    written = model.generate(**repeated, logits_processor=draws, do_sample=False, num_beams=1, max_new_tokens=steps)
+    written = functional.pad(written[:, 1:], (0, steps + 1 - written.shape[1]), value=model.config.pad_token_id)
+    return written.view(*keys.shape, steps)
 
 
 def _self_attention(layer: Any, hidden: Tensor, cache: Tensor, step: int, bias: Tensor) -> Tensor:

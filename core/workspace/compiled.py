@@ -6,10 +6,11 @@ compiled anew in every process: the first use takes some seconds, and nothing el
 """
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from numba import njit
+
+from core.workspace.library_internals import ignore_numba_cache_errors
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,25 +23,6 @@ def compiled(**options: Any) -> Callable[[F], F]:
             dispatcher: F = njit(cache=True, **options)(function)
         except RuntimeError:  # "cannot cache function: no locator available"
             dispatcher = njit(**options)(function)
-        for name in ("load_overload", "save_overload"):
-            _without_os_errors(dispatcher, name)
-        return dispatcher
+        return dispatcher if ignore_numba_cache_errors(dispatcher) else njit(**options)(function)
 
     return decorate
-
-
-def _without_os_errors(dispatcher: Any, name: str) -> None:
-    """Let a function be used whose compiled code cannot be read or written by now (a full disk, other permissions).
-
-    numba has no setting for this; with a version that lacks these names the error is raised as before.
-    """
-    cache = getattr(dispatcher, "_cache", None)
-    original = getattr(cache, name, None)
-    if original is None:
-        return
-
-    def guarded(*arguments: Any) -> Any:
-        with suppress(OSError):
-            return original(*arguments)
-
-    setattr(cache, name, guarded)
