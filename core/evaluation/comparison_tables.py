@@ -20,10 +20,18 @@ from core.evaluation.significance import (
     compare_all,
     holm,
 )
-from core.evaluation.table_formats import LETTERS, MISSING, SUPERSCRIPTS
+from core.evaluation.table_formats import LETTERS, MISSING, SUPERSCRIPTS, Table, texts
+from core.workspace.artifacts import Manifest
+from core.workspace.measure_names import parse_measure
+from core.workspace.timing import OLDER_TIMING, is_comparable
 
 ByMeasure = Mapping[str, Values]
 """measure -> system -> topic -> value."""
+SHOW = {"means": "means", "intervals": "means and 95 % intervals", "letters": "means and significance"}
+"""What the cells of the table of means hold."""
+TESTS: dict[Test, str] = {"randomisation": "randomisation test", "t-test": "paired t-test"}
+SENTENCES = 10
+"""Number of comparisons up to which each has its sentence."""
 
 
 def measure_order(measures: Sequence[str]) -> list[str]:
@@ -54,6 +62,69 @@ def means(tidy: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
     """Return the mean over topics, one row a system, one column a measure."""
     table = tidy.pivot_table(index="system", columns="measure", values="value", aggfunc="mean", sort=False)
     return table[[measure for measure in measures if measure in table]]
+
+
+def mean_cells(tidy: pd.DataFrame, measures: Sequence[str], show: str, test: Test) -> pd.DataFrame:
+    """Return systems x measures: figures for "means", texts for the other two of `SHOW`.
+
+    Args:
+        test: for "letters".
+    """
+    if show == "means":
+        return means(tidy, measures)
+    by_measure = {measure: per_topic(tidy, measure) for measure in measures}
+    return with_intervals(by_measure) if show == "intervals" else with_letters(by_measure, test)
+
+
+def means_table(
+    cells: pd.DataFrame,
+    about: str,
+    latencies: Mapping[str, float | None],
+    labels: Mapping[str, str],
+    published: Sequence[Published],
+    measures: Sequence[str],
+) -> Table:
+    """Return the table of all systems and measures, with the latency of a query and published figures as context.
+
+    Args:
+        cells: from `mean_cells`.
+        about: what the cells are.
+        latencies: of single queries, in milliseconds.
+    """
+    table = cells.assign(**{"median ms": [latencies.get(str(system)) for system in cells.index]})
+    table = table.rename(index=labels).rename_axis("system")
+    context = published_rows(published, measures)
+    if not context.empty:
+        figures = all(cells[measure].dtype.kind == "f" for measure in measures)
+        table = pd.concat([table, context if figures else texts(context)]).rename_axis("system")
+    return Table(table, about)
+
+
+def means_caption(collection: str, show: str, systems: int, topics: int, test: Test) -> str:
+    """Say what the cells of `mean_cells` are."""
+    marks = f" {significance_note(systems, topics, test)}" if show == "letters" else ""
+    return f"{collection}: {SHOW[show]}, {topics} topics.{marks}"
+
+
+def latencies(systems: Sequence[str], manifests: Mapping[str, Manifest]) -> dict[str, float | None]:
+    """Return the median milliseconds of a query by each system, None where they were not measured.
+
+    Args:
+        manifests: by the artifact's place.
+    """
+    runs = {system: manifests.get(f"runs/{system}") for system in systems}
+    return {system: run.facts.get("median_milliseconds") if run else None for system, run in runs.items()}
+
+
+def significance_note(systems: int, topics: int, test: Test) -> str:
+    """Say what stands after a mean where significance is shown."""
+    pairs = systems * (systems - 1) // 2
+    what = "A superscript letter: significantly better than the system of that letter"
+    if not has_letters(systems):
+        what = f"In brackets: how many of the {systems - 1} other systems it is significantly better than"
+    said = f"{what} ({TESTS[test]}, p < 0.05 after Holm over all {pairs} pairs of systems of a measure)."
+    few = too_few_topics(topics, pairs) if pairs and test == "randomisation" else ""
+    return f"{said} {few}".strip()
 
 
 def with_letters(by_measure: ByMeasure, test: Test) -> pd.DataFrame:
@@ -139,6 +210,61 @@ def against_baseline(values: Values, baseline: str) -> tuple[pd.DataFrame, dict[
     )
     intervals = pd.DataFrame.from_dict(bootstrap_intervals(values), orient="index", columns=["mean", "low", "high"])
     return intervals.join(compared).rename_axis("system"), found
+
+
+def baseline_table(
+    table: pd.DataFrame,
+    found: Mapping[str, Comparison],
+    labels: Mapping[str, str],
+    measure: str,
+    baseline: str,
+    collection: str,
+    judged: Mapping[str, float] | None = None,
+) -> Table:
+    """Return every system's comparison with the baseline by one measure.
+
+    Args:
+        table, found: from `against_baseline`.
+        judged: the mean of Judged@k of each system, where the measure is nDCG@k.
+    """
+    shown = readable(table)
+    if judged is not None:
+        shown.insert(2, judged_partner(measure), [judged[str(system)] for system in shown.index])
+    return Table(
+        table.rename(index=labels),
+        f"{collection}: {measure} against {labels[baseline]}",
+        shown.rename(index=labels),
+        baseline_sentences(table, found, labels, measure, baseline),
+    )
+
+
+def judged_partner(measure: str) -> str:
+    """Return the Judged@k that is read beside a measure nDCG@k, "" for any other."""
+    parsed = parse_measure(measure)
+    return f"Judged@{parsed.cutoff}" if parsed.name == "nDCG" else ""
+
+
+def baseline_sentences(
+    table: pd.DataFrame, found: Mapping[str, Comparison], labels: Mapping[str, str], measure: str, baseline: str
+) -> list[str]:
+    """Return a sentence for each comparison, one for all where they are many; and whether there are too few topics.
+
+    Args:
+        table, found: from `against_baseline`.
+    """
+    if not found:
+        return []
+    if len(found) > SENTENCES:
+        said = [summary_sentence(labels[baseline], measure, table, found)]
+    else:
+        said = [
+            baseline_sentence(
+                labels[system], labels[baseline], measure, one, float(table.loc[system, "Holm randomisation"])
+            )
+            for system, one in found.items()
+        ]
+    few = too_few_topics(next(iter(found.values())).topics, len(found))
+    return [*said, few] if few else said
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
@@ -239,3 +365,68 @@ def p_text(p: float) -> str:
 def p_relation(p: float) -> str:
     """Return what stands after a p: "= 0.03", or "< 0.001"."""
     return p_text(p) if p < 0.001 else f"= {p_text(p)}"
+
+
+def curve_table(curves: pd.DataFrame, labels: Mapping[str, str], relevance: int) -> Table:
+    """Return the precision-recall curves as a table.
+
+    Args:
+        curves: index recall level, one column a system.
+    """
+    about = f"Interpolated precision at eleven recall levels, relevant from grade {relevance}"
+    return Table(curves.rename_axis("recall").rename(columns=dict(labels)), about)
+
+
+def unjudged_table(rows: Mapping[str, Mapping[str, float]], baseline: str, labels: Mapping[str, str], k: int) -> Table:
+    """Return nDCG@k, its bounds over all possible judgments, and those of the difference to the baseline.
+
+    Args:
+        rows: system -> the figures of `core.evaluation.unjudged.figures`.
+    """
+    measure = f"nDCG@{k}"
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("system")
+    turns = (table["difference lowest"] < 0) & (table["difference highest"] > 0)
+    table["order could turn"] = turns.map({True: "yes", False: "no"})
+    table.loc[baseline, ["difference", "difference lowest", "difference highest"]] = None
+    table.loc[baseline, "order could turn"] = MISSING
+    table = table.rename(columns={"nDCG": measure, "condensed": f"condensed {measure}"}).rename(index=dict(labels))
+    return Table(table, f"{measure} and what the unjudged documents could make of it")
+
+
+def cost_rows(means: pd.DataFrame, manifests: Mapping[str, Manifest]) -> pd.DataFrame:
+    """Return one row a system: its mean with interval, and what a query and its index cost.
+
+    Args:
+        means: index system; columns mean, low, high.
+        manifests: by the artifact's place.
+    """
+    rows = {}
+    for system in means.index:
+        run = manifests.get(f"runs/{system}")
+        index = manifests.get(f"bm25/{system}") or manifests.get(f"vectors/{system}")
+        rows[system] = {
+            "median ms": run.facts.get("median_milliseconds") if run else None,
+            "index MB": sum(file["bytes"] for file in index.files.values()) / 1e6 if index else None,
+            "build seconds": index.seconds if index else None,
+        }
+    costs = pd.DataFrame.from_dict(rows, orient="index", dtype=float)
+    return means[["mean", "low", "high"]].join(costs)
+
+
+def older_latencies(manifests: Mapping[str, Manifest], labels: Mapping[str, str]) -> str:
+    """Say whose latencies were measured by an older procedure, "" where none were.
+
+    Args:
+        manifests: by the artifact's place.
+        labels: of the systems that are shown.
+    """
+    runs = {system: manifests.get(f"runs/{system}") for system in labels}
+    older = {
+        labels[system]: run.command
+        for system, run in runs.items()
+        if run and "median_milliseconds" in run.facts and not is_comparable(run.settings)
+    }
+    if not older:
+        return ""
+    command = next(iter(older.values()))
+    return f"Latency of {', '.join(older)}: {OLDER_TIMING}; measure again with {command}"

@@ -4,15 +4,21 @@ ir_measures asks trec_eval for what we ask it for, so it checks how a run and it
 measure is named; scikit-learn's nDCG is a formula of its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
-from core.evaluation.measures import PerTopic
+from core.evaluation.measures import PerTopic, mean
+from core.evaluation.significance import Values
+from core.evaluation.table_formats import Table
 from core.formats.qrels import Qrels
 from core.formats.runs import Scores, ranked
 from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
+
+TOLERANCE = 1e-9
+LARGEST_DIFFERENCE = "largest difference in a topic"
 
 
 def checkable(measures: Iterable[str]) -> list[str]:
@@ -62,3 +68,56 @@ def sklearn_ndcg(scores: Scores, qrels: Qrels, k: int) -> dict[str, float]:
         true = np.maximum(np.array([gains], dtype=float), 0)
         values[topic] = float(ndcg_score(true, -np.arange(len(gains))[None], k=k)) if found and true.any() else 0.0
     return values
+
+
+def check_rows(
+    systems: Sequence[str], values: Mapping[str, Values], scores_of: Callable[[str], Scores], qrels: Qrels
+) -> pd.DataFrame:
+    """Return one row a figure: library, system, measure, ours, theirs, largest difference in a topic.
+
+    Args:
+        values: of each measure that is checked, from `checkable`.
+        scores_of: returns a system's run.
+
+    Raises:
+        UserError: ir_measures is not installed.
+    """
+    ndcgs = {name: parse_measure(name).cutoff for name in values if parse_measure(name).name == "nDCG"}
+    rows = []
+    for system in systems:
+        scores = scores_of(system)
+        by_library = {"ir_measures": ir_measures_values(scores, qrels, values)}
+        by_library["scikit-learn"] = {name: sklearn_ndcg(scores, qrels, k) for name, k in ndcgs.items()}
+        for library, by_measure in by_library.items():
+            for measure, theirs in by_measure.items():
+                ours = values[measure][system]
+                apart = max(abs(theirs[topic] - ours[topic]) for topic in qrels)
+                rows.append((library, system, measure, mean(dict(ours)), mean(theirs), apart))
+    columns = ["library", "system", "measure", "ours", "theirs", LARGEST_DIFFERENCE]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def check_table(rows: pd.DataFrame, labels: Mapping[str, str], topics: int) -> Table:
+    """Return our figures beside the other libraries', and whether they agree.
+
+    Args:
+        rows: from `check_rows`.
+    """
+    largest = rows[LARGEST_DIFFERENCE].max()
+    agreed = "all agree" if largest <= TOLERANCE else "they do not all agree"
+    said = f"{len(rows)} figures, {topics} topics each: {agreed}; the largest difference in any topic is {largest:.1e}."
+    figures = rows.replace({"system": dict(labels)}).set_index("system")
+    shown = figures.assign(**{LARGEST_DIFFERENCE: figures[LARGEST_DIFFERENCE].map("{:.1e}".format)})
+    return Table(figures, "Checked by other libraries", shown, [said])
+
+
+def agreement_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> Table:
+    """Return our figures beside those of sentence-transformers' evaluator.
+
+    Args:
+        rows: system, measure, ours, sentence_transformers.
+    """
+    figures = rows.assign(difference=rows["ours"] - rows["sentence_transformers"]).replace({"system": dict(labels)})
+    figures = figures.set_index("system")
+    shown = figures.assign(difference=figures["difference"].map("{:.1e}".format))
+    return Table(figures, "Checked by sentence-transformers' evaluator", shown)

@@ -1,11 +1,14 @@
 """What document expansion did to a ranking: which documents it brought up, and which of them were judged relevant."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from core.evaluation.comparison_tables import comparison_sentence
 from core.evaluation.grades import grade_text
+from core.evaluation.significance import compare
+from core.evaluation.table_formats import Table
 from core.formats.documents import Document
 from core.formats.qrels import Qrels
 from core.formats.runs import Scores, ranked
@@ -103,13 +106,21 @@ def new_terms(analyzer: Analyzer, document: Document, queries: Iterable[str]) ->
 
 
 def topics_table(
-    measured: list[Effect], gained: Mapping[str, float], measure: str, topics: Mapping[str, Topic]
-) -> pd.DataFrame:
-    """Return one row a topic, the largest gain first.
+    measured: Iterable[Effect],
+    expanded: Mapping[str, float],
+    plain: Mapping[str, float],
+    measure: str,
+    topics: Mapping[str, Topic],
+    labels: tuple[str, str],
+    collection: str,
+) -> Table:
+    """Return what expansion did to every topic, the largest gain first, and how the two systems compare.
 
     Args:
-        gained: what each topic gained by the measure; topics without are left out.
+        expanded, plain: the systems' values by the measure; topics without are left out.
+        labels: of both systems.
     """
+    gained = {topic: value - plain[topic] for topic, value in expanded.items()}
     rows = [
         {
             "topic": effect.topic,
@@ -125,17 +136,35 @@ def topics_table(
         for effect in measured
         if effect.topic in gained
     ]
-    return pd.DataFrame(rows).sort_values(f"{measure} gained", ascending=False, kind="stable", ignore_index=True)
+    table = pd.DataFrame(rows).sort_values(f"{measure} gained", ascending=False, kind="stable")
+    said = comparison_sentence(*labels, measure, compare(expanded, plain))
+    return Table(table.set_index("topic"), f"{collection}: effect of expansion by topic", sentences=[said])
 
 
-def moves_table(found: list[Move], documents: Mapping[str, Document], highest_grade: int) -> pd.DataFrame:
-    """Return one row a document that moved: its ranks, grade and title."""
-    return pd.DataFrame(
-        {
-            "document": [move.document for move in found],
-            "without": [move.before for move in found],
-            "with": [move.after for move in found],
-            "grade": [grade_text(move.grade, highest_grade) for move in found],
-            "title": [documents[m.document].title if m.document in documents else "" for m in found],
-        }
-    ).astype({"without": "Int64", "with": "Int64"})
+MOVED: dict[str, Callable[[Move], bool]] = {
+    "Helped: relevant documents brought up": lambda move: move.relevant and move.places > 0,
+    "Harmed: not relevant documents brought up": lambda move: (
+        move.grade is not None and not move.relevant and move.places > 0
+    ),
+    "Harmed: relevant documents pushed down": lambda move: move.relevant and move.places < 0,
+}
+"""What may have happened to a judged document."""
+
+
+def moves_table(found: Sequence[Move], documents: Mapping[str, Document], highest_grade: int, caption: str) -> Table:
+    """Return the judged documents that moved, by what that means: their ranks, grade and title.
+
+    Args:
+        found: from `moves`.
+    """
+    rows = []
+    for effect, chosen in MOVED.items():
+        moved = [move for move in found if chosen(move)]
+        for move in moved if moved and moved[0].places > 0 else reversed(moved):
+            title = documents[move.document].title if move.document in documents else ""
+            rows.append((effect, move.document, move.before, move.after, grade_text(move.grade, highest_grade), title))
+    columns = ["effect", "document", "without", "with", "grade", "title"]
+    table = pd.DataFrame(rows, columns=columns).astype({"without": "Int64", "with": "Int64"})
+    unjudged = sum(move.grade is None for move in found)
+    said = [f"{unjudged} unjudged documents moved as well."]
+    return Table(table.set_index("effect"), f"{caption}: documents that expansion moved", sentences=said)

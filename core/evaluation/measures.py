@@ -4,8 +4,9 @@ A topic with judgments that the run has nothing for counts 0, as with `trec_eval
 out. trec_eval ranks by score, ties by document id descending, and does not look at the rank column.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+import pandas as pd
 import pytrec_eval
 
 from core.formats.qrels import Qrels
@@ -74,6 +75,21 @@ def interpolated_precision(scores: Scores, qrels: Qrels, relevance: int = 1) -> 
         level: {topic: float(values.get(topic, {}).get(f"iprec_at_recall_{level}0", 0.0)) for topic in qrels}
         for level in RECALL_LEVELS
     }
+
+
+def mean_curves(
+    systems: Iterable[str], scores_of: Callable[[str], Scores], qrels: Qrels, relevance: int = 1
+) -> pd.DataFrame:
+    """Return the precision-recall curve of each system: index recall level, one column a system.
+
+    Args:
+        scores_of: returns a system's run, read when its turn comes: not all of many stay in memory.
+    """
+    columns = {}
+    for system in systems:
+        curve = interpolated_precision(scores_of(system), qrels, relevance)
+        columns[system] = {level: mean(by_topic) for level, by_topic in curve.items()}
+    return pd.DataFrame(columns).rename_axis("recall")
 
 
 class TrecEval:

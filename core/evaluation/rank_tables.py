@@ -1,13 +1,13 @@
 """Tables of the ranked lists of one topic: contributions to a difference, ranks, overlap, missed relevant documents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 import pandas as pd
 
-from core.evaluation.ndcg_decomposition import CHANGES, Part, total
+from core.evaluation.ndcg_decomposition import CHANGES, Part, ideal_ranking, total
 from core.evaluation.rank_overlap import jaccard, rank_biased_overlap
-from core.evaluation.table_formats import shortened
+from core.evaluation.table_formats import Table, shortened
 from core.formats.documents import Document
 from core.workspace.measure_names import parse_measure
 
@@ -134,3 +134,119 @@ def overlaps(rankings: Rankings, depth: int) -> pd.DataFrame:
         for (a, x), (b, y) in combinations(rankings.items(), 2)
     ]
     return pd.DataFrame(rows, columns=["a", "b", "RBO", f"Jaccard@{depth}", f"shared@{depth}"])
+
+
+def list_facts(
+    hits: Sequence[tuple[str, float]], depth: int, judgments: Mapping[str, int], measure: str, value: float
+) -> str:
+    """Say a list's value by a measure, and how many of its first documents are relevant and unjudged.
+
+    Args:
+        hits: document, score; best first.
+    """
+    first = [document for document, _ in hits[:depth]]
+    if not first:
+        return f"{measure} {value:.4f}; of 0 shown nothing: no document was retrieved, which counts 0"
+    relevant = sum(judgments.get(document, 0) > 0 for document in first)
+    unjudged = sum(document not in judgments for document in first)
+    return f"{measure} {value:.4f}; of {len(first)} shown {relevant} relevant, {unjudged} unjudged"
+
+
+def ideal_facts(judgments: Mapping[str, int]) -> str:
+    """Say how many documents of a topic are relevant."""
+    return f"{len(ideal_ranking(judgments))} relevant of {len(judgments)} judged; the best order there is"
+
+
+def lists_table(
+    scores: Mapping[str, Sequence[tuple[str, float]]],
+    judgments: Mapping[str, int],
+    depth: int,
+    measure: str,
+    values: Mapping[str, float],
+    titles: Callable[[Sequence[str]], Mapping[str, str]],
+    labels: Mapping[str, str],
+    caption: str,
+) -> Table:
+    """Return the first documents of every system's list and of the ideal list.
+
+    Columns: rank, document, grade (empty where it is unjudged), score, title.
+
+    Args:
+        scores: system -> (document, score), best first.
+        values: of the topic by the measure.
+    """
+    said = [
+        f"{labels[system]}: {list_facts(hits, depth, judgments, measure, values[system])}"
+        for system, hits in scores.items()
+    ]
+    said.append(f"Ideal list: {ideal_facts(judgments)}")
+    rows: list[tuple[str, int, str, float | None]] = [
+        (labels[system], rank, document, score)
+        for system, hits in scores.items()
+        for rank, (document, score) in enumerate(hits[:depth], 1)
+    ]
+    best = [document for document, _ in ideal_ranking(judgments)[:depth]]
+    rows += [("Ideal list", rank, document, None) for rank, document in enumerate(best, 1)]
+    table = pd.DataFrame(rows, columns=["system", "rank", "document", "score"]).astype({"score": float})
+    table.insert(3, "grade", pd.array([judgments.get(name) for name in table["document"]], dtype="Int64"))
+    called = titles(list(table["document"]))
+    table["title"] = [called[name] for name in table["document"]]
+    return Table(table.set_index("system"), f"{caption}: lists", sentences=said)
+
+
+def contributions_table(
+    parts: Sequence[Part], label_a: str, label_b: str, k: int, titles: Mapping[str, str], caption: str
+) -> Table:
+    """Return what every document adds to the difference of two systems' nDCG@k, and what that means in words.
+
+    Args:
+        parts: from `split_difference`.
+    """
+    table = split_table(parts, titles).rename(columns={"rank a": f"rank in {label_a}", "rank b": f"rank in {label_b}"})
+    said = [
+        change_sentence(parts, label_a, label_b, k, titles),
+        f"All parts add up to {total(parts):+.4f}, the difference in nDCG@{k} of {label_a} minus {label_b}.",
+    ]
+    return Table(table.set_index("title"), f"{caption}: difference in nDCG@{k} by document", sentences=said)
+
+
+def ranks_table(
+    rankings: Rankings,
+    depth: int,
+    judgments: Mapping[str, int],
+    titles: Mapping[str, str],
+    labels: Mapping[str, str],
+    caption: str,
+) -> Table:
+    """Return the rank in every list of each document that is among the first `depth` of any."""
+    table = positions(rankings, shown_documents(rankings, depth), judgments)
+    table.insert(0, "title", [titles[name] for name in table["document"]])
+    return Table(table.rename(columns=dict(labels)).set_index("title"), f"{caption}: ranks in each list")
+
+
+def overlap_table(rankings: Rankings, depth: int, labels: Mapping[str, str], caption: str) -> Table:
+    """Return how alike every two lists are, see `overlaps`."""
+    table = overlaps(rankings, depth).replace({"a": dict(labels), "b": dict(labels)})
+    return Table(table.set_index("a"), f"{caption}: overlap of the lists")
+
+
+def missed_table(
+    rankings: Rankings,
+    relevant: Sequence[tuple[str, int]],
+    depth: int,
+    titles: Callable[[Sequence[str]], Mapping[str, str]],
+    labels: Mapping[str, str],
+    caption: str,
+) -> Table:
+    """Return the relevant documents that a list does not have among its first `depth`, and how many each misses."""
+    table = missed(rankings, relevant, depth)
+    said = [
+        f"{labels[str(system)]} misses {row['missed']} of {len(relevant)} relevant documents in its first {depth}: "
+        f"{row['ranked later']} stand further down, {row['not in the run']} are beyond the {row['run']} documents that "
+        "its run holds for this topic, so their rank is not known."
+        for system, row in missed_counts(table, rankings, depth).iterrows()
+    ]
+    called = titles(list(table["document"]))
+    table.insert(0, "title", [called[name] for name in table["document"]])
+    shown = table.rename(columns=dict(labels)).set_index("title")
+    return Table(shown, f"{caption}: relevant documents that a list misses", sentences=said)

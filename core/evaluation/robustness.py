@@ -1,9 +1,19 @@
-"""Does the conclusion hold: which system is first, by how much, and whether a single topic decides it."""
+"""Robustness of the ranking: which system is first under other measures, cut-offs, thresholds, and without a topic."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+
+import pandas as pd
 
 from core.evaluation.measures import mean
 from core.evaluation.significance import Values, same_topics
+from core.evaluation.table_formats import Table
+from core.workspace.measure_names import measure_name, parse_measure
+
+CUTOFFS = (1, 3, 5, 10, 20, 50, 100)
+DEFAULT_CUTOFF = 10
+"""Of precision, where the chosen measure has no cut-off."""
+COLUMNS = ["varied", "measure", "winner", "lead", "second", "holds"]
 
 SAME = 1e-9
 """Means that differ by less are equal: what is left is the order of the additions."""
@@ -46,3 +56,68 @@ def leave_one_out(values: Values) -> dict[str, Winner]:
         topic: winner({system: {t: v for t, v in by.items() if t != topic} for system, by in values.items()})
         for topic in same_topics(values)
     }
+
+
+def variations(measure: str, measures: Iterable[str], highest_grade: int) -> Iterator[tuple[str, str]]:
+    """Yield what is varied, and the measure that is then looked at; the chosen measure first, none twice.
+
+    Args:
+        measures: the other measures.
+        highest_grade: of the judgments.
+    """
+    chosen = parse_measure(measure)
+    seen = set()
+    rows = [("as chosen", measure)]
+    rows += [("other measure", other) for other in dict.fromkeys(measures)]
+    if chosen.family.with_cutoff:
+        rows += [("other cut-off", measure_name(chosen.name, k, chosen.relevance)) for k in CUTOFFS]
+    for relevance in range(1, highest_grade + 1):
+        names = [chosen.name] if chosen.family.binary else ["P", "AP"]
+        cutoff = chosen.cutoff or DEFAULT_CUTOFF
+        rows += [("other threshold", measure_name(name, cutoff, relevance)) for name in names]
+    for varied, name in rows:
+        if name not in seen and parse_measure(name).name != "Judged":
+            seen.add(name)
+            yield varied, name
+
+
+def robustness_table(
+    varied: Iterable[tuple[str, str]],
+    values: Mapping[str, Values],
+    without: Mapping[str, Winner],
+    labels: Mapping[str, str],
+) -> Table:
+    """Return one row a variation: what is varied, measure, winner, lead over the second, second, whether it holds.
+
+    A row more for each topic without which another system wins; where there is none, one for the smallest lead.
+
+    Args:
+        varied: from `variations`, the chosen measure first.
+        values: of each measure.
+        without: topic -> the winner by the chosen measure over all other topics, from `leave_one_out`.
+    """
+    varied = list(varied)
+    measure = varied[0][1]
+    first = winner(values[measure])
+
+    def row(what: str, name: str, found: Winner) -> tuple[str, str, str, float, str, str]:
+        names = " = ".join(labels[system] for system in found.systems)
+        holds = "yes" if found.systems == first.systems else "no"
+        return what, name, names, found.lead, labels.get(found.second, ""), holds
+
+    rows = [row(what, name, winner(values[name])) for what, name in varied]
+    others = sum(holds == "no" for *_, holds in rows)
+    changed = [topic for topic, one in without.items() if one.systems != first.systems]
+    names = " = ".join(labels[system] for system in first.systems)
+    sentence = f"{names} has the highest mean {measure}. "
+    sentence += f"It does not under {others} of {len(rows) - 1} other measures, cut-offs and thresholds. "
+    if without:
+        sentence += f"Leaving one topic out changes the winner for {len(changed)} of {len(without)} topics"
+        sentence += f": {', '.join(changed)}." if changed else "."
+    shown = {f"without topic {topic}": without[topic] for topic in changed}
+    if without and not changed:
+        closest = min(without, key=lambda topic: without[topic].lead)
+        shown = {f"closest call: without topic {closest}": without[closest]}
+    rows += [row(what, measure, one) for what, one in shown.items()]
+    table = pd.DataFrame(rows, columns=COLUMNS).set_index("varied")
+    return Table(table, f"The winner by {measure} and under variations", sentences=[sentence.strip()])

@@ -1,16 +1,24 @@
 """Tables by topic: differences of two systems, difficulty, query length, topic types, notable topics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 import pandas as pd
 
-from core.evaluation.significance import Values
+from core.evaluation.comparison_tables import comparison_sentence
+from core.evaluation.ndcg_decomposition import split_difference
+from core.evaluation.rank_tables import change_sentence, split_cutoff
+from core.evaluation.significance import Values, compare
+from core.evaluation.table_formats import Table
 from core.formats.qrels import Qrels
 from core.formats.topics import Topic
 
+PICKED = 3
+"""Notable topics of each kind."""
+TIED = "Tied, with other documents"
 MEDIAN = "-median"
 """Stands for the median system where a system is named; no system can have this name."""
+MEDIAN_LABEL = "median system"
 
 
 def differences(a: Mapping[str, float], b: Mapping[str, float] | None, topics: Mapping[str, Topic]) -> pd.DataFrame:
@@ -48,6 +56,38 @@ def means_by_type(values: Mapping[str, Mapping[str, float]], topics: Mapping[str
     table = tidy.pivot_table(index="kind", columns="system", values="value", aggfunc="mean", sort=False)
     table.insert(0, "topics", tidy.groupby("kind", sort=False)["topic"].nunique())
     return table
+
+
+def types_table(
+    values: Values,
+    topics: Mapping[str, Topic],
+    labels: Mapping[str, str],
+    measure: str,
+    collection: str,
+    differences: pd.DataFrame | None = None,
+) -> Table:
+    """Return the mean of each system over the topics of each type; no rows where the topics have no types.
+
+    Args:
+        differences: from `differences`: its mean by type is a column more, and only its topics are looked at.
+    """
+    if differences is not None:
+        kept = set(differences["topic"])
+        values = {system: {t: v for t, v in by.items() if t in kept} for system, by in values.items()}
+    table = means_by_type(values, topics)
+    if differences is not None and not table.empty:
+        table = table.join(mean_differences_by_type(differences)["difference"])
+    return Table(table.rename(columns=dict(labels)), f"{collection}: {measure} by topic type")
+
+
+def mean_differences_by_type(differences: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean difference by topic type: index kind; columns topics, difference.
+
+    Args:
+        differences: from `differences`.
+    """
+    groups = differences[differences["kind"] != ""].groupby("kind", sort=False)["difference"]
+    return groups.agg(["size", "mean"]).set_axis(["topics", "difference"], axis=1)
 
 
 def median_system(values: Values) -> dict[str, float]:
@@ -135,3 +175,122 @@ def contrasts(table: pd.DataFrame, overlaps: Mapping[str, float], tie: float, co
         "b": list(behind[::-1][:count]),
         "apart": sorted(tied, key=lambda topic: overlaps[topic])[:count],
     }
+
+
+def topics_sentence(table: pd.DataFrame, labels: Mapping[str, str], a: str, b: str, measure: str, tie: float) -> str:
+    """Say how system a compares with b over some topics.
+
+    Args:
+        table: from `differences`.
+        b: "" where there is no other system.
+        tie: differences not larger than this are ties.
+    """
+    if not b:
+        return f"Only {labels[a]} has run: its own {measure} is drawn, there is nothing to compare with."
+    if len(table) < 2:
+        return f"{len(table)} topic: too few to compare systems."
+    by_topic = table.set_index("topic")
+    found = compare(by_topic["a"].to_dict(), by_topic["b"].to_dict(), tie)
+    return comparison_sentence(labels[a], labels[b], measure, found)
+
+
+def differences_table(
+    table: pd.DataFrame, labels: Mapping[str, str], a: str, b: str, measure: str, tie: float, collection: str
+) -> Table:
+    """Return the difference of every topic, and how the two systems compare.
+
+    Args:
+        table: from `differences`; the other arguments as in `topics_sentence`.
+    """
+    shown = table.rename(columns={"a": labels[a], "b": labels[b]}) if b else table.drop(columns=["a", "b"])
+    said = [topics_sentence(table, labels, a, b, measure, tie)]
+    return Table(shown.set_index("topic"), f"{collection}, {measure}: differences", sentences=said)
+
+
+def wins_table(
+    values: Values, against: str, topics: Sequence[str], tie: float, labels: Mapping[str, str], caption: str
+) -> Table:
+    """Return the wins, ties and losses of every system, and of the median system, against one.
+
+    Args:
+        topics, tie: as in `tallies`.
+    """
+    table = tallies({**values, MEDIAN: median_system(values)}, against, topics, tie)
+    return Table(table.rename(index=dict(labels)).rename_axis("system"), f"{caption}: wins, ties, losses")
+
+
+def heat_map_table(table: pd.DataFrame, labels: Mapping[str, str], systems: Sequence[str], caption: str) -> Table:
+    """Return the value of every topic and system, the hardest topic first.
+
+    Args:
+        table: from `difficulty`.
+    """
+    shown = table[["topic", "query", *systems]].rename(columns=dict(labels)).set_index("topic")
+    return Table(shown, f"{caption}: heat map")
+
+
+def difficulty_table(table: pd.DataFrame, labels: Mapping[str, str], systems: Sequence[str], caption: str) -> Table:
+    """Return the mean and the range over systems of every topic, the hardest first.
+
+    Args:
+        table: from `difficulty`.
+    """
+    shown = table.drop(columns=list(systems)).replace({"best": dict(labels)}).set_index("topic")
+    return Table(shown, f"{caption}: difficulty")
+
+
+def length_table(table: pd.DataFrame, caption: str) -> Table:
+    """Return the query length and the difference of every topic, and how the two are correlated.
+
+    Args:
+        table: from `with_lengths`.
+    """
+    found = rank_correlation(table["words"], table["difference"])
+    said = (
+        [f"Spearman's rank correlation of words and difference: {found[0]:+.2f} (p = {found[1]:.2g})."] if found else []
+    )
+    shown = table[["topic", "query", "words", "difference"]].set_index("topic")
+    return Table(shown, f"{caption}: query length", sentences=said)
+
+
+def notable_table(
+    table: pd.DataFrame,
+    tie: float,
+    lists: Callable[[str], tuple[Sequence[str], Sequence[str]]] | None,
+    overlaps: Mapping[str, float],
+    qrels: Qrels,
+    titles: Callable[[Sequence[str]], Mapping[str, str]],
+    labels: tuple[str, str],
+    measure: str,
+    collection: str,
+) -> Table:
+    """Return the topics to look at first, with what changed in each: index topic, columns notable, query and so on.
+
+    Args:
+        table: from `differences`.
+        lists: returns what a and b retrieved for a topic, best first; None where one of them has no list.
+        overlaps: topic -> rank-biased overlap of the two lists.
+        titles: returns what documents are called.
+        labels: of a and b.
+    """
+    label_a, label_b = labels
+    headings = dict(zip(("a", "b", "apart"), notable_headings(*labels), strict=True))
+    picked = contrasts(table, overlaps, tie, PICKED)
+    by_topic, k = table.set_index("topic"), split_cutoff(measure)
+    rows = []
+    for name, topics in picked.items():
+        for topic in topics:
+            said = ""
+            if lists is not None:
+                parts = split_difference(*lists(topic), qrels.get(topic, {}), k)
+                said = change_sentence(parts, label_a, label_b, k, titles([part.document for part in parts]))
+            query, difference = by_topic.loc[topic, ["query", "difference"]]
+            rows.append((topic, headings[name], query, difference, overlaps.get(topic), said))
+    columns = ["topic", "notable", "query", "difference", "overlap (RBO)", "change"]
+    shown = pd.DataFrame(rows, columns=columns).astype({"difference": float, "overlap (RBO)": float})
+    return Table(shown.set_index("topic"), f"{collection}, {measure}: notable topics")
+
+
+def notable_headings(label_a: str, label_b: str) -> tuple[str, str, str]:
+    """Return what the three kinds of notable topics are called."""
+    return f"{label_a} furthest ahead", f"{label_b} furthest ahead", TIED

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.evaluation.results import labels_of, saved_profile
 from core.formats.collections import QRELS, TOPICS, read_built_collection, read_built_topics
 from core.formats.documents import Document
 from core.formats.exclusions import Exclusions, built_exclusions
@@ -30,10 +31,9 @@ from core.workspace.artifacts import (
     read_manifest,
     read_whole,
     rebuild_command,
-    shown,
 )
 from core.workspace.errors import UserError
-from core.workspace.profile import Profile, names, read_profile
+from core.workspace.profile import Profile, read_profile
 
 PROFILE_VARIABLE = "RANKSCOPE_PROFILE"
 
@@ -48,7 +48,7 @@ class Opened:
     @property
     def labels(self) -> dict[str, str]:
         """The name that each system is shown by."""
-        return {system.name: system.label or system.name for system in self.profile.system}
+        return labels_of(self.profile)
 
     @property
     def is_sample(self) -> bool:
@@ -110,17 +110,7 @@ def open_collection(name: str) -> Opened:
     Raises:
         UserError: the profile that it was built with is missing or cannot be read.
     """
-    folder = artifacts.ARTIFACTS / name
-    saved = folder / PROFILE
-    if not saved.is_file() and name in names():
-        return Opened(folder, read_profile(name))
-    try:
-        return Opened(folder, read_profile(str(saved)))
-    except UserError as error:
-        again = (
-            f"make it with python scripts/build.py --profile {name}" if name in names() else "build or import it again"
-        )
-        raise UserError(f"{shown(saved)} cannot be read ({error}); {again}") from None
+    return Opened(*saved_profile(name))
 
 
 @dataclass(frozen=True)

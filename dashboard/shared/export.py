@@ -2,27 +2,23 @@
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 from plotly.graph_objects import Figure
 
-from core.evaluation.table_formats import csv, latex, markdown, texts
+from core.evaluation.table_formats import Table, csv, latex, markdown, texts
 from dashboard.shared import state
 
 
-def downloads(raw: pd.DataFrame, name: str, caption: str, printed: pd.DataFrame | None = None) -> None:
+def downloads(table: Table, name: str) -> None:
     """Draw the three buttons of a table.
 
     Args:
-        raw: the figures in full precision, for CSV.
         name: of the files, without ending.
-        printed: the table for LaTeX and Markdown, where it is another.
     """
-    for_print = raw if printed is None else printed
     forms = {
-        "CSV": ("csv", "text/csv", lambda: csv(raw)),
-        "LaTeX": ("tex", "text/x-tex", lambda: latex(texts(for_print), caption)),
-        "Markdown": ("md", "text/markdown", lambda: markdown(texts(for_print))),
+        "CSV": ("csv", "text/csv", lambda: csv(table.figures)),
+        "LaTeX": ("tex", "text/x-tex", lambda: latex(texts(table.shown), table.caption)),
+        "Markdown": ("md", "text/markdown", lambda: markdown(texts(table.shown))),
     }
     with st.container(horizontal=True, gap="small"):
         for label, (ending, kind, made) in forms.items():

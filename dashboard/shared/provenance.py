@@ -1,53 +1,78 @@
-"""Where a figure comes from: measure, topics, digests of judgments and runs, and the command that repeats it."""
+"""Where a figure comes from: the digests of judgments and runs, and the command that prints it."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Mapping
 
 import streamlit as st
 
 from core.evaluation.freshness import changes
+from core.evaluation.table_formats import Table
 from core.formats.collections import QRELS
 from core.formats.exclusions import EXCLUDED
 from core.formats.runs import FILE
-from core.workspace.artifacts import open_artifact, shown
-from dashboard.shared import data
+from core.workspace.artifacts import open_artifact
+from core.workspace.errors import UserError
+from dashboard.shared import data, export
 
 
-def command(opened: data.Opened, module: str, systems: list[str], *options: str) -> str:
-    """Return the command that runs a module of `core` on the runs of some systems and the collection's judgments."""
-    runs = " ".join(shown(opened.folder / "runs" / system / FILE) for system in systems)
-    collection = opened.folder / "collection"
-    excluded = [f"--excluded {shown(collection / EXCLUDED)}"] if (collection / EXCLUDED).is_file() else []
-    kept = [] if opened.profile.collection.ignore_identical_ids else ["--keep-identical-ids"]
-    return " ".join([f"python -m core.{module} {runs} --qrels {shown(collection / QRELS)}", *excluded, *kept, *options])
+def compare_command(collection: str, figure: str, options: Mapping[str, object]) -> str:
+    """Return the `python -m core.compare` command that prints a figure of a collection, quoted for a POSIX shell.
+
+    Args:
+        options: by name; "" and None are left out, a list has commas between its values.
+    """
+    words = ["python", "-m", "core.compare", figure, collection]
+    for name, value in options.items():
+        if value is None or value == "":
+            continue
+        text = ",".join(value) if isinstance(value, (list, tuple)) else str(value)
+        # "--a=-median": argparse takes a word that begins with "-" for an option.
+        words += [f"--{name}={text}"] if text.startswith("-") else [f"--{name}", text]
+    return shlex.join(words)
 
 
-def provenance(opened: data.Opened, name: str, measures: str, commands: Mapping[str, str], about: str) -> None:
-    """Draw a button that opens the provenance of a figure.
+def downloads_and_provenance(
+    opened: data.Opened, name: str, table: Table, figure: str, options: Mapping[str, object], about: str = ""
+) -> None:
+    """Draw the downloads of a table and the button that opens its provenance.
+
+    Args:
+        name: of the files, without ending.
+        figure: what `python -m core.compare` calls it.
+        options: of the command.
+        about: what else shapes the figure, in a sentence.
+    """
+    with st.container(horizontal=True, vertical_alignment="center"):
+        export.downloads(table, name)
+        provenance(opened, name, compare_command(opened.folder.name, figure, options), about)
+
+
+def provenance(opened: data.Opened, name: str, command: str, about: str = "") -> None:
+    """Draw a button that opens the provenance of a figure of a collection.
 
     Args:
         name: of the figure, for the button's key.
-        measures: as `python -m core.evaluate` takes them.
-        commands: system -> the command that repeats its row.
+        command: prints the figure.
         about: what else shapes the figure, in a sentence.
     """
     with st.popover("Provenance", type="tertiary", icon=":material/fingerprint:", key=f"provenance {name}"):
-        collection = data.collection_manifest(opened)
-        lines = [f"measure: {measures}", f"topics: {collection.facts.get('topics')}, all that are judged", about]
-        lines.append(f"judgments: SHA-256 {collection.files[QRELS]['sha256']}")
-        if EXCLUDED in collection.files:
-            lines.append(f"left out of the runs: {EXCLUDED}, SHA-256 {collection.files[EXCLUDED]['sha256']}")
-        for system in commands:
+        st.text("\n".join([about, *_origin(opened)]).strip())
+        st.code(command, language=None, wrap_lines=True)
+
+
+def _origin(opened: data.Opened) -> list[str]:
+    """Return the digests of the judgments and of every run, and which runs are older than what they were made from."""
+    collection = data.collection_manifest(opened)
+    lines = [f"topics: {collection.facts.get('topics')}, all that are judged"]
+    lines.append(f"judgments: SHA-256 {collection.files[QRELS]['sha256']}")
+    if EXCLUDED in collection.files:
+        lines.append(f"left out of the runs: {EXCLUDED}, SHA-256 {collection.files[EXCLUDED]['sha256']}")
+    for system, label in opened.labels.items():
+        try:
             digest = open_artifact(opened.folder / "runs" / system).files[FILE]["sha256"]
-            lines.append(f"run of {opened.labels[system]}: SHA-256 {digest}")
-            if changed := changes(opened.folder, f"runs/{system}"):
-                lines.append(f"  older than the {' and the '.join(changed)}")
-        st.text("\n".join(lines))
-        st.code("\n".join(commands.values()), language=None, wrap_lines=True)
-
-
-def figures_origin(opened: data.Opened, measure: str, systems: Sequence[str]) -> None:
-    """Draw the button that says where values by topic come from."""
-    option = f'--measures "{measure}" --per-topic'
-    commands = {system: command(opened, "evaluate", [system], option) for system in systems}
-    about = "values by topic, paired by topic id; a judged topic that a run lacks counts 0"
-    provenance(opened, "topics", measure, commands, about)
+        except UserError:
+            continue  # a system without a run has no figure
+        lines.append(f"run of {label}: SHA-256 {digest}")
+        if changed := changes(opened.folder, f"runs/{system}"):
+            lines.append(f"  older than the {' and the '.join(changed)}")
+    return lines

@@ -1,7 +1,6 @@
 """What the stages found of a collection: runs, measures, and the manifests of all that was made."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,48 +9,16 @@ import streamlit as st
 from core.evaluation import comparison_tables
 from core.evaluation.freshness import Evaluation, evaluation, excluded_digest
 from core.evaluation.measures import PerTopic, evaluate
-from core.evaluation.stored_measures import AGREEMENT_FILE, MEASURES_FILE, read_table, tidy
+from core.evaluation.results import Measured, measured_now, values_now
+from core.evaluation.results import manifests as manifests_of
+from core.evaluation.significance import Values
+from core.evaluation.stored_measures import AGREEMENT_FILE, MEASURES_FILE, read_table
 from core.formats.runs import FILE, Run, Scores, built_run, run_topics
-from core.workspace.artifacts import (
-    MANIFEST,
-    Manifest,
-    Replaced,
-    has_its_files,
-    open_artifact,
-    read_latest,
-    read_manifest,
-    read_whole,
-)
-from core.workspace.errors import UserError, in_words
+from core.workspace.artifacts import Manifest, Replaced, open_artifact, read_latest, read_whole
 from dashboard.shared import data
 
 DIGITS = 64
 """Of a SHA-256."""
-COLUMNS = ["collection", "system", "topic", "measure", "value"]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The measures of the runs and judgments that are there now.
-
-    Attributes:
-        tidy: collection, system, topic, measure, value.
-        computed: the systems of it whose measures are not stored.
-        reason: why they are not, "" where all are.
-        unavailable: system -> why it has no measures.
-        others: the systems of the stored measures that are none of the profile, and left out.
-    """
-
-    tidy: pd.DataFrame
-    computed: list[str]
-    reason: str
-    unavailable: dict[str, str]
-    others: tuple[str, ...]
-
-    @property
-    def systems(self) -> list[str]:
-        """The systems that have measures, in the profile's order."""
-        return list(dict.fromkeys(self.tidy["system"]))
 
 
 def measured(opened: data.Opened) -> Measured:
@@ -64,31 +31,20 @@ def measured(opened: data.Opened) -> Measured:
 
 
 def _measured(opened: data.Opened, now: Evaluation) -> Measured:
-    wanted = opened.profile.measures
-    stored = _table(opened.folder, MEASURES_FILE, now.measures) if now.stored else pd.DataFrame(columns=COLUMNS)
-    held = dict(iter(stored.groupby("system", sort=False)))
-    if list(held) == list(now.runs) == [name for name in now.runs if name in now.stored]:
-        return Measured(stored, [], "", now.without_run, now.others)
-    parts, computed, unavailable = [], [], dict(now.without_run)
-    for system, run in now.runs.items():
-        if system in held and system in now.stored:
-            parts.append(held[system])
-            continue
-        try:
-            values = _computed(opened.folder, system, tuple(wanted), run + now.excluded, now.collection)
-        except Replaced:
-            raise
-        except Exception as error:  # whatever is wrong with one run, the others are shown
-            unavailable[system] = in_words(error)
-            continue
-        computed.append(system)
-        parts.append(pd.DataFrame(tidy(opened.folder.name, system, values), columns=COLUMNS))
-    table = pd.concat(parts, ignore_index=True) if parts else stored[:0]
-    reason = now.reason or "the stored measures lack them"
-    return Measured(table, computed, reason if computed else "", unavailable, now.others)
+    def stored() -> pd.DataFrame:
+        return _table(opened.folder, MEASURES_FILE, now.measures)
+
+    return measured_now(opened.folder.name, opened.profile, now, stored, _compute(opened, now))
 
 
-def values(opened: data.Opened, measure: str) -> dict[str, dict[str, float]]:
+def _compute(opened: data.Opened, now: Evaluation) -> Callable[[str, Sequence[str]], PerTopic]:
+    """Return a function that evaluates a system's run by some measures, each version of it once."""
+    return lambda system, measures: _computed(
+        opened.folder, system, tuple(measures), now.runs[system] + now.excluded, now.collection
+    )
+
+
+def values(opened: data.Opened, measure: str) -> dict[str, Mapping[str, float]]:
     """Return any measure's values, system -> topic -> value, of every system that `measured` has.
 
     What is not stored is computed from runs and judgments, once.
@@ -99,22 +55,11 @@ def values(opened: data.Opened, measure: str) -> dict[str, dict[str, float]]:
     return read_latest(lambda: evaluation(opened.profile, opened.folder), lambda now: _values(opened, measure, now))
 
 
-def _values(opened: data.Opened, measure: str, now: Evaluation) -> dict[str, dict[str, float]]:
-    wanted = tuple(opened.profile.measures)
-    stored = _stored(opened.folder, measure, now.measures) if now.stored else {}
-    found = {}
-    for system, run in now.runs.items():
-        if system in now.stored and system in stored:
-            found[system] = stored[system]
-            continue
-        try:
-            together = wanted if measure in wanted else (measure,)
-            found[system] = _computed(opened.folder, system, together, run + now.excluded, now.collection)[measure]
-        except Exception as error:
-            if isinstance(error, Replaced) or system in now.stored:
-                raise
-            # Of a system that `measured` has no measures of either, and says why.
-    return found
+def _values(opened: data.Opened, measure: str, now: Evaluation) -> dict[str, Mapping[str, float]]:
+    def stored() -> Values:
+        return _stored(opened.folder, measure, now.measures)
+
+    return values_now(opened.profile, now, measure, stored, _compute(opened, now))
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
@@ -177,6 +122,11 @@ def run_digest(opened: data.Opened, system: str) -> str:
     return open_artifact(opened.folder / "runs" / system).digest + excluded_digest(opened.folder)
 
 
+def scores_of(opened: data.Opened, system: str, digest: str) -> Scores:
+    """Return the run of a system, which has that `run_digest`, as topic -> document -> score."""
+    return read_run(opened.folder, system, digest).scores
+
+
 @st.cache_resource(max_entries=20, show_spinner=False)
 def read_run(folder: Path, system: str, digest: str) -> Run:
     """Return the run of a system under a folder, which has that `run_digest`."""
@@ -218,15 +168,4 @@ def _missing_topics(folder: Path, system: str, run: str, collection: str) -> int
 
 def manifests(opened: data.Opened) -> dict[str, Manifest]:
     """Return the manifest of every artifact of the collection that has a readable one, by the artifact's place."""
-    found = {}
-    for path in sorted([*opened.folder.glob(f"*/{MANIFEST}"), *opened.folder.glob(f"*/*/{MANIFEST}")]):
-        place = path.parent.relative_to(opened.folder)
-        if any(part.startswith(".") for part in place.parts):
-            continue  # an artifact that is being made
-        try:
-            manifest = read_manifest(path.parent)
-        except UserError:
-            continue  # the part of a page that needs it says what is wrong
-        if has_its_files(path.parent, manifest):
-            found[place.as_posix()] = manifest
-    return found
+    return manifests_of(opened.folder)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.evaluation import table_formats
 from core.evaluation.ann_tables import crossings, growth, speed_ups
+from core.evaluation.table_formats import Table
 from core.indexes.registry import LABELS
 from core.indexes.simulation import LEAST_DISTINCT
 from core.workspace.artifacts import read_manifest, shown
@@ -46,7 +47,7 @@ def sizes(opened: data.Opened, system: str, sweeps: pd.DataFrame, recall: float)
     st.dataframe(table, column_config=config, placeholder=table_formats.MISSING, alt="Speed-up by size and recall")
     about = "median latency of exact search over that of each index, by documents and recall@10"
     name = export_name(opened, system, "speed-ups")
-    export.downloads(table, name, f"{name}: {about}")
+    export.downloads(Table(table, f"{name}: {about}"), name)
     st.caption(
         "Columns: documents, and the recall@10 that is reached at least; – where no setting reaches it. All indexes of "
         "a size are measured in one run, query by query in turns."

@@ -10,6 +10,7 @@ from core.evaluation import table_formats
 from core.evaluation.ann_sweep import SWEEP, measured_sweeps
 from core.evaluation.ann_tables import MATCHED, at_recall
 from core.evaluation.freshness import changes
+from core.evaluation.table_formats import Table
 from core.indexes.registry import LABELS
 from core.workspace.artifacts import open_artifact
 from core.workspace.errors import UserError
@@ -98,7 +99,7 @@ def comparison(opened: data.Opened, system: str, sweeps: pd.DataFrame) -> float:
         "single queries, one thread, timed in turns. nDCG@10 kept: what users still get of exact search's nDCG@10; "
         "documents of equal similarity count in the order in which exact search returns them."
     )
-    export.downloads(shown, f"{name}-at-{recall:.2f}", f"{name}: at recall@10 of at least {recall:.2f}")
+    export.downloads(Table(shown, f"{name}: at recall@10 of at least {recall:.2f}"), f"{name}-at-{recall:.2f}")
     with st.expander("All that was measured"):
         _draw_columns(readable(sweep, exact_ndcg), ALL_COLUMNS, "The whole sweep")
         _csv_button(sweep, name)

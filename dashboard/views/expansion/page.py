@@ -3,18 +3,18 @@
 import pandas as pd
 import streamlit as st
 
-from core.evaluation import comparison_tables, expansion_effects
+from core.evaluation import expansion_effects
 from core.evaluation.expansion_effects import Move, moves
-from core.evaluation.significance import compare
 from core.formats.documents import Document
 from core.formats.predicted_queries import SCORES_FOLDER
 from core.workspace.artifacts import open_artifact
 from core.workspace.errors import UserError
+from core.workspace.names import safe_name
 from core.workspace.profile import SystemSettings
-from dashboard.shared import data, export, left_out, results, state, widgets
+from dashboard.shared import data, left_out, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, shortened, show_error
 from dashboard.shared.predicted_queries import draw_predicted_queries
-from dashboard.shared.provenance import figures_origin
+from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import SIGNED
 from dashboard.views.expansion.effects import effects_by_topic
 
@@ -82,29 +82,32 @@ def all_topics(opened: data.Opened, content: data.Content, system: SystemSetting
     for name in (system.name, plain):
         if name not in values:
             raise UserError(f"{opened.labels[name]} is not evaluated yet")
-    found = compare(values[system.name], values[plain])
-    st.write(
-        escape_markdown(
-            comparison_tables.comparison_sentence(opened.labels[system.name], opened.labels[plain], measure, found)
-        )
-    )
     with right:
         depth = int(state.choose("First ranks", DEPTHS, "depth", "10"))
-    measured = effects_by_topic(opened, plain, system.name, depth)
-    gained = {topic: value - values[plain][topic] for topic, value in values[system.name].items()}
-    table = expansion_effects.topics_table(measured, gained, measure, content.topics)
+    table = expansion_effects.topics_table(
+        effects_by_topic(opened, plain, system.name, depth),
+        values[system.name],
+        values[plain],
+        measure,
+        content.topics,
+        (opened.labels[system.name], opened.labels[plain]),
+        opened.folder.name,
+    )
+    for sentence in table.sentences:
+        st.write(escape_markdown(sentence))
+    shown = table.shown.reset_index()
     st.dataframe(
-        table,
+        shown,
         hide_index=True,
         height=300,
         column_config={f"{measure} gained": SIGNED},
         alt="Effect of expansion by topic",
     )
     st.caption(f"In and out: documents that came into the first {depth} ranks with expansion, and that left them.")
-    by_topic = table.set_index("topic")
-    export.downloads(by_topic, f"{opened.folder.name}-expansion", "Effect of expansion by topic")
-    figures_origin(opened, measure, [system.name, plain])
-    return table
+    name = f"{opened.folder.name}-expansion"
+    options = {"expanded": system.name, "plain": plain, "measure": measure, "depth": depth}
+    downloads_and_provenance(opened, name, table, "expansion", options)
+    return shown
 
 
 def topic_moves(
@@ -114,25 +117,18 @@ def topic_moves(
     depth = int(state.read("depth") if state.read("depth") in DEPTHS else DEPTHS[0])
     before, after = (results.run_scores(opened, name).get(topic, {}) for name in (plain, system.name))
     found = moves(before, after, content.qrels.get(topic, {}), depth)
-    lists = {
-        "Helped: relevant documents brought up": [m for m in found if m.relevant and m.places > 0],
-        "Harmed: not relevant documents brought up": [
-            m for m in found if not m.relevant and m.grade is not None and m.places > 0
-        ],
-        "Harmed: relevant documents pushed down": [m for m in found if m.relevant and m.places < 0][::-1],
-    }
-    for title, rows in lists.items():
+    about = f"{opened.folder.name}, topic {topic}"
+    table = expansion_effects.moves_table(found, content.documents, content.highest_grade, about)
+    for title in expansion_effects.MOVED:
+        rows = table.shown[table.shown.index == title]
         st.markdown(f"**{title}** ({len(rows)})")
-        if rows:
-            st.dataframe(
-                expansion_effects.moves_table(rows, content.documents, content.highest_grade),
-                hide_index=True,
-                placeholder="–",
-                alt=title,
-            )
+        if len(rows):
+            st.dataframe(rows.reset_index(drop=True), hide_index=True, placeholder="–", alt=title)
     left_out.caption(content, topic)
-    unjudged = sum(move.grade is None for move in found)
-    st.caption(f"Ranks without and with expansion; – is beyond the run. {unjudged} unjudged documents moved as well.")
+    st.caption(f"Ranks without and with expansion; – is beyond the run. {' '.join(table.sentences)}")
+    name = f"{opened.folder.name}-{safe_name(topic)}-moves"
+    options = {"topic": topic, "expanded": system.name, "plain": plain, "depth": depth}
+    downloads_and_provenance(opened, name, table, "moves", options)
     return found
 
 

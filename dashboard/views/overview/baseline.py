@@ -1,22 +1,23 @@
 """One measure against a baseline: intervals, tests, the interval of the difference, and what could have been seen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
 
-from core.evaluation import comparison_tables, table_formats, topic_tables
+from core.evaluation import comparison_tables
+from core.evaluation.comparison_tables import baseline_table, judged_partner
 from core.evaluation.measures import mean
 from core.evaluation.significance import BOOTSTRAP_RESAMPLES, SEED, Comparison, Values
+from core.evaluation.table_formats import MISSING
+from core.evaluation.topic_tables import types_table
 from core.workspace.measure_names import parse_measure
-from dashboard.shared import charts, export, results
+from dashboard.shared import charts, data, export, results
 from dashboard.shared.escaping import escape_markdown
-from dashboard.shared.provenance import command, provenance
+from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import FOUR
 from dashboard.views.overview.view import View
 
-SENTENCES = 10
-"""Number of comparisons up to which each has its sentence."""
 TEST = (
     "randomisation test: exact up to 16 topics, else estimated by importance sampling, seeded, to 1 or 2 % of p, and "
     "closer where a verdict at 0.05 hangs on it"
@@ -38,52 +39,35 @@ def draw(view: View) -> None:
         figure = charts.mean_bars(table, view.labels, view.measure, view.baseline)
         name = f"{view.opened.folder.name}-{view.measure}"
         export.chart(figure, name, f"Bars of mean {view.measure} by system")
+    judged = judged_means(view.opened, view.measure, list(view.values))
+    collection = view.opened.folder.name
+    shown = baseline_table(table, found, view.labels, view.measure, view.baseline, collection, judged)
     with right:
-        for sentence in sentences(table, found, view.labels, view.measure, view.baseline):
+        for sentence in shown.sentences:
             st.markdown(escape_markdown(sentence))
         if not found:
             st.write("Only one system has run; there is nothing to compare it with.")
         missing(view)
-    readable = comparison_tables.readable(table)
-    if view.parsed.name == "nDCG":
-        judged = f"Judged@{view.cutoff}"
-        shares = results.values(view.opened, judged)
-        readable.insert(2, judged, [mean(dict(shares[system])) for system in readable.index])
-    readable = readable.rename(index=view.labels)
-    config = {column: FOUR for column in readable.columns if column in ("mean", "difference") or column[:6] == "Judged"}
-    about = f"{view.measure} of each system against the baseline"
-    st.dataframe(readable, column_config=config, placeholder=table_formats.MISSING, alt=about)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        about = f"{view.opened.folder.name}: {view.measure} against {view.labels[view.baseline]}"
-        export.downloads(table.rename(index=view.labels), f"{name}-against-{view.baseline}", about, printed=readable)
-        option = f'--measure "{view.measure}"'
-        commands = {s: command(view.opened, "significance", [s, view.baseline], option) for s in view.values}
-        about = f"{TEST}; bootstrap: {BOOTSTRAP_RESAMPLES:,} resamples; seed {SEED}"
-        provenance(view.opened, "comparison", view.measure, commands, about)
+    config = {name: FOUR for name in ("mean", "difference", judged_partner(view.measure))}
+    alt = f"{view.measure} of each system against the baseline"
+    st.dataframe(shown.shown, column_config=config, placeholder=MISSING, alt=alt)
+    about = f"{TEST}; bootstrap: {BOOTSTRAP_RESAMPLES:,} resamples; seed {SEED}"
+    options = {"measure": view.measure, "baseline": view.baseline}
+    downloads_and_provenance(view.opened, f"{name}-against-{view.baseline}", shown, "baseline", options, about)
     st.caption(f"{escape_markdown(view.measure)}: {parse_measure(view.measure)[0].description}. {WORDS}")
 
 
-def sentences(
-    table: pd.DataFrame, found: Mapping[str, Comparison], labels: Mapping[str, str], measure: str, baseline: str
-) -> list[str]:
-    """Return what is said of each comparison, of many together; and that there are too few topics, where it is so.
+def judged_means(opened: data.Opened, measure: str, systems: Sequence[str]) -> dict[str, float] | None:
+    """Return the mean Judged@k of each system for a measure nDCG@k, None for any other.
 
-    Args:
-        table: as `found`, from `compared`.
+    Raises:
+        UserError: an artifact is missing or damaged.
     """
-    if not found:
-        return []
-    if len(found) > SENTENCES:
-        said = [comparison_tables.summary_sentence(labels[baseline], measure, table, found)]
-    else:
-        said = [
-            comparison_tables.baseline_sentence(
-                labels[system], labels[baseline], measure, one, float(table.loc[system, "Holm randomisation"])
-            )
-            for system, one in found.items()
-        ]
-    few = comparison_tables.too_few_topics(next(iter(found.values())).topics, len(found))
-    return [*said, few] if few else said
+    judged = judged_partner(measure)
+    if not judged:
+        return None
+    shares = results.values(opened, judged)
+    return {system: mean(dict(shares[system])) for system in systems}
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
@@ -111,11 +95,12 @@ def missing(view: View) -> None:
 
 def kinds(view: View) -> None:
     """Draw the means by kind of topic, where the topics have kinds."""
-    table = topic_tables.means_by_type(view.values, view.content.topics)
-    if table.empty:
+    table = types_table(view.values, view.content.topics, view.labels, view.measure, view.opened.folder.name)
+    if table.figures.empty:
         return
     st.subheader(f"{escape_markdown(view.measure)} by kind of topic")
-    table = table.rename(columns=dict(view.labels))
     config = {label: FOUR for label in view.labels.values()}
-    st.dataframe(table, column_config=config, alt=f"{view.measure} by kind of topic")
-    export.downloads(table, f"{view.opened.folder.name}-{view.measure}-kinds", "By kind of topic")
+    st.dataframe(table.shown, column_config=config, alt=f"{view.measure} by kind of topic")
+    downloads_and_provenance(
+        view.opened, f"{view.opened.folder.name}-{view.measure}-kinds", table, "types", {"measure": view.measure}
+    )

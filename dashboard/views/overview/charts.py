@@ -42,12 +42,13 @@ def precision_recall(curves: pd.DataFrame, labels: Mapping[str, str]) -> go.Figu
     return finish(figure, 420)
 
 
-def ndcg_ranges(table: pd.DataFrame, labels: Mapping[str, str], measure: str) -> go.Figure:
+def ndcg_ranges(rows: Mapping[str, Mapping[str, float]], labels: Mapping[str, str], measure: str) -> go.Figure:
     """Draw for each system how far judging could move its nDCG, with the value as judged and on the condensed list.
 
     Args:
-        table: index system; columns nDCG, lowest, highest, condensed.
+        rows: system -> nDCG, lowest, highest, condensed, from `core.evaluation.unjudged.figures`.
     """
+    table = pd.DataFrame.from_dict(rows, orient="index")
     names = [escape_plotly(labels.get(system, system)) for system in table.index]
     figure = go.Figure()
     figure.add_bar(

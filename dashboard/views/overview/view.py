@@ -8,10 +8,11 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation import comparison_tables
+from core.evaluation.results import first_baseline
 from core.evaluation.significance import Values
 from core.workspace.errors import UserError
 from core.workspace.measure_names import FAMILIES, Measure, measure_name, parse_measure
-from dashboard.shared import data, results, state, widgets
+from dashboard.shared import data, results, state
 from dashboard.shared.escaping import escape_markdown
 
 CUTOFFS = (1, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -64,7 +65,7 @@ def choose(opened: data.Opened, tidy: pd.DataFrame) -> View:
     systems = list(dict.fromkeys(tidy["system"]))
     with st.container(horizontal=True):
         measure = _choose_measure(opened, tidy)
-        default = widgets.first_baseline(opened, systems)
+        default = first_baseline(opened.profile, systems)
         baseline = state.choose("Baseline", systems, "baseline", default, opened.labels, width=220)
     return View(opened, tidy, measure, baseline)
 

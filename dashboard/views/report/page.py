@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation import comparison_tables, topic_tables
+from core.evaluation.results import notices
 from core.evaluation.significance import Values
 from core.formats.runs import ranked
 from core.retrieval.analyzer import Analyzer
@@ -18,8 +19,9 @@ from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
 from dashboard.shared import charts, data, left_out, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, shortened
+from dashboard.shared.provenance import compare_command
 from dashboard.shared.ranked_lists import Hit, grade_badge
-from dashboard.views.overview.baseline import WORDS, compared, sentences
+from dashboard.views.overview.baseline import WORDS, compared, judged_means
 from dashboard.views.overview.view import choose
 from dashboard.views.report.report import Report
 
@@ -101,6 +103,19 @@ def make_report(chosen: Chosen) -> str:
     return read_latest(now, made)
 
 
+def commands(chosen: Chosen) -> list[str]:
+    """Return the commands that print the report's figures."""
+    name, measure = chosen.opened.folder.name, chosen.measure
+    options = {"measure": measure, "systems": chosen.systems}
+    found = [
+        compare_command(name, "means", {"systems": chosen.systems}),
+        compare_command(name, "baseline", {**options, "baseline": chosen.baseline}),
+    ]
+    if chosen.other:
+        found.append(compare_command(name, "topics", {"measure": measure, "a": chosen.other, "b": chosen.baseline}))
+    return found + [compare_command(name, "lists", {**options, "topic": topic}) for topic in chosen.topics]
+
+
 def _report(chosen: Chosen, measured: results.Measured, of_all: Values) -> str:
     """Return the report as HTML.
 
@@ -126,16 +141,25 @@ def _report(chosen: Chosen, measured: results.Measured, of_all: Values) -> str:
         report.paragraph("This is the embedded sample: written for demonstration, not medical evidence.")
     if said := left_out.of_collection(facts):
         report.paragraph(said)
-    for sentence in widgets.notices(opened, measured):
+    for sentence in notices(opened.folder, opened.labels, measured):
         report.paragraph(f"Note: {sentence}.")
     report.heading("Measures")
     known = comparison_tables.evaluated_measures(tidy, opened.profile.measures)
     report.table(comparison_tables.means(tidy[tidy["system"].isin(systems)], known).rename(index=opened.labels))
     report.heading(f"{measure} against {opened.labels[baseline]}")
     report.chart(charts.mean_bars(against, opened.labels, measure, baseline))
-    for sentence in sentences(against, comparisons, opened.labels, measure, baseline):
+    compared_table = comparison_tables.baseline_table(
+        against,
+        comparisons,
+        opened.labels,
+        measure,
+        baseline,
+        opened.folder.name,
+        judged_means(opened, measure, systems),
+    )
+    for sentence in compared_table.sentences:
         report.paragraph(sentence)
-    report.table(comparison_tables.readable(against).rename(index=opened.labels))
+    report.table(compared_table.shown)
     report.paragraph(" ".join(WORDS.split()), note=True)
     if other:
         report.heading(f"Topic by topic: {opened.labels[other]} minus {opened.labels[baseline]}, {measure}")
@@ -168,6 +192,9 @@ def _report(chosen: Chosen, measured: results.Measured, of_all: Values) -> str:
         if place == "collection" or (place == "measures" and not measured.computed) or place in runs
     }
     report.table(pd.DataFrame.from_dict(rows, orient="index"))
+    report.paragraph("These commands print the figures:")
+    for command in commands(chosen):
+        report.paragraph(command, note=True)
     return report.html()
 
 

@@ -7,10 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from core.derive import derive
+from core.evaluation.results import notices
 from core.import_runs import remove_run
 from core.workspace.artifacts import open_artifact
 from core.workspace.errors import UserError
-from dashboard.shared import data, results, widgets
+from dashboard.shared import data, results
 from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.shared.uploads import saved
 from dashboard.views.runs.importing import MESSAGE, ROUND, bring_runs, carry_out
@@ -26,7 +27,7 @@ def imported_runs(opened: data.Opened) -> None:
     try:
         measured = results.measured(opened)
         evaluated = measured.systems
-        for sentence in widgets.notices(opened, measured):
+        for sentence in notices(opened.folder, opened.labels, measured):
             show_error(UserError(sentence))
     except UserError as error:
         show_error(error)  # and go on: a run that is damaged can be removed here

@@ -3,14 +3,13 @@
 import streamlit as st
 
 from core.evaluation import rank_tables
-from core.evaluation.ndcg_decomposition import total
 from dashboard.shared import state
 from dashboard.shared.charts import clicked
 from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.export import picture_button
 from dashboard.shared.widgets import SIGNED
 from dashboard.views.topic import charts
-from dashboard.views.topic.shown import Shown
+from dashboard.views.topic.shown import Shown, exports
 
 
 def difference(shown: Shown) -> None:
@@ -18,25 +17,27 @@ def difference(shown: Shown) -> None:
     label_a, label_b = list(shown.labels.values())[:2]
     k = shown.cutoff
     parts = shown.parts()
-    table = rank_tables.split_table(parts, shown.titles([part.document for part in parts]))
+    titles = shown.titles([part.document for part in parts])
+    table = rank_tables.split_table(parts, titles)
     drawn = table[table["part"] != 0].reset_index(drop=True)
     if drawn.empty:
         st.info("No document gains or loses anything between the two lists.")
     else:
         open_clicked(charts.split_bars(drawn, label_a, label_b, k), "split", "What each document adds")
+    exported = rank_tables.contributions_table(parts, label_a, label_b, k, titles, shown.caption)
     st.caption(
-        f"All parts add up to {total(parts):+.4f}, the difference in nDCG@{k} of {escape_markdown(label_a)} "
-        f"minus {escape_markdown(label_b)}. A document that is not relevant has no part of its own: it shows in the "
-        "others, which it moved down."
+        f"{escape_markdown(exported.sentences[-1])} A document that is not relevant has no part of its own: it shows "
+        "in the others, which it moved down."
     )
-    renamed = table.rename(columns={"rank a": f"rank in {label_a}", "rank b": f"rank in {label_b}"})
     st.dataframe(
-        renamed,
+        exported.shown.reset_index(),
         hide_index=True,
         placeholder="–",
         column_config={"part": SIGNED},
         alt="The parts of the difference by document",
     )
+    a, b = shown.systems[:2]
+    exports(shown, exported, "contributions", measure=shown.measure, a=a, b=b)
 
 
 def open_clicked(figure: object, key: str, alt: str) -> None:
@@ -69,11 +70,15 @@ def positions(shown: Shown) -> None:
         "further down, “none” not in the run at all. A click on a mark explains the document."
     )
     with st.expander("Table of this chart"):
-        renamed = table.rename(columns=shown.labels)
-        st.dataframe(renamed, hide_index=True, placeholder="–", alt="Rank of each document in each list")
+        ranks = rank_tables.ranks_table(shown.rankings, depth, shown.judgments, titles, shown.labels, shown.caption)
+        about = "Rank of each document in each list"
+        st.dataframe(ranks.shown.reset_index(), hide_index=True, placeholder="–", alt=about)
+        exports(shown, ranks, "ranks", systems=shown.systems, depth=depth)
     if len(shown.systems) < 2:
         return
     st.markdown("**Overlap of the lists**")
-    overlap = rank_tables.overlaps(shown.rankings, depth).replace({"a": shown.labels, "b": shown.labels})
+    overlap = rank_tables.overlap_table(shown.rankings, depth, shown.labels, shown.caption)
     config = dict.fromkeys(["RBO", f"Jaccard@{depth}"], st.column_config.NumberColumn(format="%.3f"))
-    st.dataframe(overlap, hide_index=True, column_config=config, alt="Overlap of every two lists")
+    about = "Overlap of every two lists"
+    st.dataframe(overlap.shown.reset_index(), hide_index=True, column_config=config, alt=about)
+    exports(shown, overlap, "overlap", systems=shown.systems, depth=depth)

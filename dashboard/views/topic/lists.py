@@ -6,7 +6,7 @@ from core.evaluation import rank_tables
 from dashboard.shared import results
 from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.ranked_lists import Hit, ranked_list
-from dashboard.views.topic.shown import Shown
+from dashboard.views.topic.shown import Shown, exports
 
 
 def lists(shown: Shown) -> None:
@@ -26,35 +26,36 @@ def lists(shown: Shown) -> None:
     for column, system in zip(columns, shown.systems, strict=False):
         first = shown.scores[system][: shown.depth]
         hits = [hit(name, rank, score, system) for rank, (name, score) in enumerate(first, 1)]
-        relevant = sum(shown.judgments.get(name, 0) > 0 for name, _ in first)
-        unjudged = sum(name not in shown.judgments for name, _ in first)
-        facts = f"{shown.measure} {values[system][shown.topic.id]:.4f}; of {len(hits)} shown "
-        nothing = "nothing: no document was retrieved, which counts 0"
-        facts += f"{relevant} relevant, {unjudged} unjudged" if hits else nothing
+        value = values[system][shown.topic.id]
+        facts = rank_tables.list_facts(shown.scores[system], shown.depth, shown.judgments, shown.measure, value)
         column.html(ranked_list(hits, shown.spans, f"{letters[system]}: {shown.labels[system]}", facts))
     best = [hit(name, rank, None, "") for rank, (name, _) in enumerate(shown.ideal[: shown.depth], 1)]
-    facts = f"{len(shown.ideal)} relevant of {len(shown.judgments)} judged; the best order there is"
+    facts = rank_tables.ideal_facts(shown.judgments)
     columns[-1].html(ranked_list(best, shown.spans, "Ideal list", facts))
+    table = rank_tables.lists_table(
+        shown.scores,
+        shown.judgments,
+        shown.depth,
+        shown.measure,
+        {system: by_topic[shown.topic.id] for system, by_topic in values.items()},
+        shown.titles,
+        shown.labels,
+        shown.caption,
+    )
+    exports(shown, table, "lists", measure=shown.measure, systems=shown.systems, depth=shown.depth)
 
 
 def missed(shown: Shown) -> None:
     """Draw the relevant documents that a list does not show, with their true ranks."""
-    depth = shown.depth
-    table = rank_tables.missed(shown.rankings, shown.ideal, depth)
-    counts = rank_tables.missed_counts(table, shown.rankings, depth)
-    for system, row in counts.iterrows():
-        st.markdown(
-            escape_markdown(
-                f"{shown.labels[str(system)]} misses {row['missed']} of {len(shown.ideal)} relevant documents in its "
-                f"first {depth}: {row['ranked later']} stand further down, {row['not in the run']} are beyond the "
-                f"{row['run']} documents that its run holds for this topic, so their rank is not known."
-            )
-        )
-    titles = shown.titles(list(table["document"]))
-    table.insert(0, "title", [titles[name] for name in table["document"]])
+    table = rank_tables.missed_table(
+        shown.rankings, shown.ideal, shown.depth, shown.titles, shown.labels, shown.caption
+    )
+    for sentence in table.sentences:
+        st.markdown(escape_markdown(sentence))
     st.dataframe(
-        table.rename(columns=shown.labels),
+        table.shown.reset_index(),
         hide_index=True,
         placeholder="beyond",
         alt="Relevant documents that a list misses, with their rank in each",
     )
+    exports(shown, table, "missed", systems=shown.systems, depth=shown.depth)

@@ -4,11 +4,11 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.evaluation.results import first_baseline
 from core.formats.runs import ranked
 from core.workspace.errors import UserError
 from dashboard.shared import data, glossary, links, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, shortened
-from dashboard.shared.provenance import figures_origin
 from dashboard.views.topic import difference, lists, shown, why
 
 MOST = 4
@@ -25,7 +25,7 @@ def choose_systems(
     opened: data.Opened, systems: list[str], columns: list[DeltaGenerator]
 ) -> tuple[str, str, list[str]]:
     """Draw the choice of systems; return a, b ("" where only one has run) and the others to show."""
-    baseline = widgets.first_baseline(opened, systems)
+    baseline = first_baseline(opened.profile, systems)
     left, middle, right = columns
     with left:
         others = [system for system in systems if system != baseline]
@@ -115,7 +115,6 @@ def page(opened: data.Opened) -> None:
     ):  # explained with the indexes that are there now, which may be others than those that made the runs
         widgets.say_older(opened, widgets.answering(opened, [s for s in opened.profile.system if s.name in systems]))
     VIEWS[view][1](looked_at)
-    figures_origin(opened, measure, systems)
     links.page_link("topics", "All topics", ":material/arrow_back:")
     glossary.explain_terms(
         glossary.NDCG, glossary.JUDGED, glossary.GRADES, glossary.PARTS, glossary.RBO, glossary.WORDS

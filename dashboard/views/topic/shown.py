@@ -9,11 +9,14 @@ import streamlit as st
 
 from core.evaluation import rank_tables, topic_tables
 from core.evaluation.ndcg_decomposition import Part, ideal_ranking, split_difference
+from core.evaluation.table_formats import Table
 from core.formats.topics import Topic
 from core.retrieval.analyzer import Analyzer
 from core.retrieval.highlighting import term_finder
+from core.workspace.names import safe_name
 from dashboard.shared import data, left_out, results
 from dashboard.shared.escaping import escape_markdown, shortened
+from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.ranked_lists import Spans, grade_badge
 
 
@@ -63,6 +66,11 @@ class Shown:
         return {system: self.opened.labels[system] for system in self.systems}
 
     @property
+    def caption(self) -> str:
+        """What the tables are of."""
+        return f"{self.opened.folder.name}, topic {self.topic.id}"
+
+    @property
     def cutoff(self) -> int:
         """The cut-off of the nDCG that is split by document."""
         return rank_tables.split_cutoff(self.measure)
@@ -104,6 +112,17 @@ def about(shown: Shown) -> None:
     left_out.caption(shown.content, topic.id, shown.held)
     if shown.opened.is_imported:
         st.info("The texts are not here: this collection was made of imported runs. Documents are shown by their ids.")
+
+
+def exports(shown: Shown, table: Table, figure: str, **options: object) -> None:
+    """Draw the downloads of a table and its provenance.
+
+    Args:
+        figure: what `python -m core.compare` calls it.
+        options: of the command, beside the topic.
+    """
+    name = f"{shown.opened.folder.name}-{safe_name(shown.topic.id)}-{figure}"
+    downloads_and_provenance(shown.opened, name, table, figure, {"topic": shown.topic.id, **options})
 
 
 def sentence(shown: Shown) -> None:

@@ -8,9 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation.significance import Values
+from core.evaluation.table_formats import MISSING, Table
 from dashboard.shared import data, links
 from dashboard.shared.charts import clicked
-from dashboard.shared.export import downloads, picture_button
+from dashboard.shared.export import picture_button
+from dashboard.shared.provenance import downloads_and_provenance
+
+PAIRED = "values by topic, paired by topic id; a judged topic that a run lacks counts 0"
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,13 @@ class Chosen:
     table: pd.DataFrame
     """From `topic_tables.differences`."""
     labels: Mapping[str, str]
+    kind: str = ""
+    """The topic type that is looked at, "" for all."""
+
+    @property
+    def caption(self) -> str:
+        """What the tables are of."""
+        return f"{self.opened.folder.name}, {self.measure}"
 
     @property
     def topics(self) -> list[str]:
@@ -55,14 +66,21 @@ def chart(figure: object, key: str, alt: str) -> None:
         open_topic(topic)
 
 
-def table_of(chosen: Chosen, table: pd.DataFrame, name: str, config: Mapping[str, Any]) -> None:
-    """Draw the table of a chart, closed at first, with its downloads; its first column names the rows."""
+def table_of(chosen: Chosen, table: Table, figure: str, config: Mapping[str, Any], **options: object) -> None:
+    """Draw the table of a chart, closed at first, with its downloads and its provenance.
+
+    Args:
+        figure: what `python -m core.compare` calls it.
+        options: of the command, beside those of what is looked at.
+    """
     with st.expander("Table of this chart"):
-        st.dataframe(table, hide_index=True, column_config=dict(config), alt=f"Table of {name}")
-        table_downloads(chosen, table.set_index(table.columns[0]), name)
+        shown = table.shown.reset_index()
+        st.dataframe(shown, hide_index=True, column_config=dict(config), placeholder=MISSING, alt=table.caption)
+        table_downloads(chosen, table, figure, **options)
 
 
-def table_downloads(chosen: Chosen, table: pd.DataFrame, name: str) -> None:
-    """Draw the downloads of a table, which its index names the rows of."""
-    about = f"{chosen.opened.folder.name}, {chosen.measure}: {name.replace('-', ' ')}"
-    downloads(table, f"{chosen.opened.folder.name}-{name}", about)
+def table_downloads(chosen: Chosen, table: Table, figure: str, **options: object) -> None:
+    """Draw the downloads of a table and its provenance; arguments as in `table_of`."""
+    looked_at = {"measure": chosen.measure, "a": chosen.a, "b": chosen.b, "type": chosen.kind}
+    name = f"{chosen.opened.folder.name}-{figure}"
+    downloads_and_provenance(chosen.opened, name, table, figure, {**looked_at, **options}, PAIRED)

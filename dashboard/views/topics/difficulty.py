@@ -15,7 +15,7 @@ def heat_map(chosen: Chosen, key: str) -> None:
     systems = {name: chosen.labels[name] for name in chosen.values}
     figure = charts.heat_map(table, systems, chosen.measure)
     chart(figure, key, f"{chosen.measure} of every topic and system; a click opens the topic")
-    shown = table[["topic", "query", *systems]].rename(columns=systems)
+    shown = topic_tables.heat_map_table(table, systems, list(systems), chosen.caption)
     table_of(chosen, shown, "heat-map", dict.fromkeys(systems.values(), FOUR))
 
 
@@ -30,7 +30,7 @@ def difficulty(chosen: Chosen, key: str) -> None:
     table = hard_topics(chosen)
     chart(charts.difficulty_bars(table, chosen.measure), key, "Mean over systems of each topic, hardest first")
     st.caption("Bar: the mean over systems. Line: from the lowest to the highest system. Left: hard for all.")
-    shown = table.drop(columns=list(chosen.values)).replace({"best": dict(chosen.labels)})
+    shown = topic_tables.difficulty_table(table, chosen.labels, list(chosen.values), chosen.caption)
     table_of(chosen, shown, "difficulty", dict.fromkeys(["mean", "lowest", "highest"], FOUR))
 
 
@@ -39,8 +39,7 @@ def query_length(chosen: Chosen, key: str) -> None:
     field = chosen.opened.profile.collection.topic_field
     table = topic_tables.with_lengths(chosen.table, chosen.content.topics, field)
     chart(charts.length_scatter(table, chosen.difference), key, "The difference against the words of the query")
-    found = topic_tables.rank_correlation(table["words"], table["difference"])
-    if found:
-        st.write(f"Spearman's rank correlation of words and difference: {found[0]:+.2f} (p = {found[1]:.2g}).")
-    shown = table[["topic", "query", "words", "difference"]]
+    shown = topic_tables.length_table(table, chosen.caption)
+    for sentence in shown.sentences:
+        st.write(sentence)
     table_of(chosen, shown, "query-length", {"difference": SIGNED})

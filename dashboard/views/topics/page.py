@@ -3,12 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from core.evaluation import comparison_tables, topic_tables
-from core.evaluation.significance import compare
-from core.evaluation.topic_tables import MEDIAN, median_system
+from core.evaluation import topic_tables
+from core.evaluation.results import first_baseline
+from core.evaluation.topic_tables import MEDIAN, MEDIAN_LABEL, median_system
 from dashboard.shared import data, glossary, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, shortened
-from dashboard.shared.provenance import figures_origin
 from dashboard.views.topics import differences, difficulty
 from dashboard.views.topics.chosen import Chosen, open_topic
 
@@ -32,10 +31,10 @@ VIEWS = {
 def choose_comparison(opened: data.Opened, content: data.Content, tidy: pd.DataFrame) -> tuple[Chosen, str]:
     """Draw the choices above the chart; return what is looked at, and the chosen kind of topic."""
     systems = list(dict.fromkeys(tidy["system"]))
-    labels = opened.labels | {MEDIAN: "median system"}
+    labels = opened.labels | {MEDIAN: MEDIAN_LABEL}
     found = {topic.kind for topic in content.topics.values() if topic.kind}
     left, middle, right, ties, *more = st.columns(5 if found else 4)
-    baseline = widgets.first_baseline(opened, systems)
+    baseline = first_baseline(opened.profile, systems)
     with left:
         others = [system for system in systems if system != baseline]
         a = state.choose("System a", systems, "a", others[0] if others else baseline, labels)
@@ -56,19 +55,12 @@ def choose_comparison(opened: data.Opened, content: data.Content, tidy: pd.DataF
     of_b = median_system(values) if b == MEDIAN else values.get(b)
     table = topic_tables.differences(values[a], of_b, content.topics)
     table = table[table["kind"] == kind].reset_index(drop=True) if kind else table
-    return Chosen(opened, content, measure, values, a, b, float(tie), table, labels), kind
+    return Chosen(opened, content, measure, values, a, b, float(tie), table, labels, kind), kind
 
 
 def sentence(chosen: Chosen) -> str:
     """Say how the two systems compare over these topics."""
-    label_a, label_b = chosen.labels[chosen.a], chosen.labels.get(chosen.b, "")
-    if not chosen.b:
-        return f"Only {label_a} has run: its own {chosen.measure} is drawn, there is nothing to compare with."
-    if len(chosen.topics) < 2:
-        return f"{len(chosen.topics)} topic: too few to compare systems."
-    by_topic = chosen.table.set_index("topic")
-    found = compare(by_topic["a"].to_dict(), by_topic["b"].to_dict(), chosen.tie)
-    return comparison_tables.comparison_sentence(label_a, label_b, chosen.measure, found)
+    return topic_tables.topics_sentence(chosen.table, chosen.labels, chosen.a, chosen.b, chosen.measure, chosen.tie)
 
 
 def choose_topic(chosen: Chosen) -> None:
@@ -103,6 +95,5 @@ def page(opened: data.Opened) -> None:
     # A key of its own for each view: no click of an earlier one stays selected in it.
     key = " ".join([view, chosen.a, chosen.b, chosen.measure, kind, str(chosen.tie)])
     VIEWS[view][1](chosen, key)
-    figures_origin(opened, measure=chosen.measure, systems=list(chosen.values))
     choose_topic(chosen)
     glossary.explain_terms(glossary.NDCG, glossary.JUDGED, glossary.MEDIAN, glossary.PARTS, glossary.RBO)

@@ -3,17 +3,17 @@
 import pandas as pd
 import streamlit as st
 
-from core.evaluation import comparison_tables, topic_tables
+from core.evaluation import topic_tables
 from core.evaluation.ablation_tables import read_ablations, summary
 from core.evaluation.freshness import changes_of
-from core.evaluation.significance import compare
+from core.evaluation.table_formats import Table
 from core.training.histories import Training, read_training, trained_models
 from core.workspace import artifacts
 from core.workspace.artifacts import shown
 from core.workspace.errors import UserError
 from dashboard.shared import charts, data, export, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, show_error
-from dashboard.shared.provenance import figures_origin
+from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import FOUR
 from dashboard.views.training import charts as training_charts
 
@@ -77,23 +77,18 @@ def against_its_base(opened: data.Opened, training: Training) -> None:
     measure = widgets.choose_measure(opened, tidy)
     values = results.values(opened, measure)
     labels = opened.labels
-    st.write(
-        escape_markdown(
-            comparison_tables.comparison_sentence(
-                labels[own], labels[base], measure, compare(values[own], values[base])
-            )
-        )
-    )
     table = topic_tables.differences(values[own], values[base], data.judged_topics(opened).topics)
+    exported = topic_tables.differences_table(table, labels, own, base, measure, 0.0, opened.folder.name)
+    for sentence in exported.sentences:
+        st.write(escape_markdown(sentence))
     figure = charts.difference_bars(table, labels[own], labels[base], measure, "")
     name = f"{opened.folder.name}-{own}-{base}"
     export.chart(figure, name, f"Difference of {measure} for each topic")
     with st.expander("The figures of this chart"):
-        columns = {"a": FOUR, "b": FOUR, "difference": FOUR}
-        st.dataframe(table, hide_index=True, column_config=columns, alt="Difference for each topic")
-        about = f"{measure} by topic: a {labels[own]}, b {labels[base]}"
-        export.downloads(table.set_index("topic"), name, about)
-    figures_origin(opened, measure, [own, base])
+        columns = {labels[own]: FOUR, labels[base]: FOUR, "difference": FOUR}
+        figures = exported.shown.reset_index()
+        st.dataframe(figures, hide_index=True, column_config=columns, alt="Difference for each topic")
+        downloads_and_provenance(opened, name, exported, "topics", {"measure": measure, "a": own, "b": base})
 
 
 def ablations() -> None:
@@ -119,7 +114,7 @@ def ablations() -> None:
     export.chart(figure, f"ablations-{base}-{measure}", f"Mean {measure} of each variant with its spread")
     figures = [name for name in means if name not in ("seeds", "rows", "seconds")]
     st.dataframe(means, column_config=dict.fromkeys(figures, FOUR), placeholder="–", alt="Ablations, one row a variant")
-    export.downloads(means, f"ablations-{base}", f"What each setting is worth, on {where}")
+    export.downloads(Table(means, f"What each setting is worth, on {where}"), f"ablations-{base}")
     st.caption(
         f"One setting changed at a time. nDCG@10 on {escape_markdown(where)}; MRR@10 on held-out MS MARCO queries. "
         f"Spread: standard deviation over seeds. Made by `{manifest.command}`."

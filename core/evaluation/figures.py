@@ -1,0 +1,335 @@
+"""The figures that the dashboard's pages show, each a function of a collection's results that returns a table.
+
+`python -m core.compare` prints them. A page computes the same tables by the same functions of the modules below, from
+results that it keeps between two drawings.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import cast
+
+import pandas as pd
+
+from core.evaluation import comparison_tables, cross_checks, expansion_effects, rank_tables, topic_tables
+from core.evaluation import robustness as robust
+from core.evaluation.comparison_tables import against_baseline, evaluated_measures
+from core.evaluation.measures import Evaluator, mean, mean_curves
+from core.evaluation.ndcg_decomposition import ideal_ranking, split_difference
+from core.evaluation.published import published_figures
+from core.evaluation.rank_overlap import rank_biased_overlap
+from core.evaluation.results import Results, first_baseline, manifests
+from core.evaluation.significance import Test
+from core.evaluation.table_formats import Table
+from core.evaluation.topic_tables import MEDIAN
+from core.evaluation.unjudged import figures as unjudged_figures
+from core.formats.runs import ranked
+from core.workspace.errors import UserError
+from core.workspace.measure_names import parse_measure
+
+MakeTable = Callable[[pd.DataFrame, Mapping[str, str], Sequence[str], str], Table]
+
+
+def means(results: Results, show: str = "means", test: str = "", systems: Sequence[str] = ()) -> Table:
+    """All systems by all measures: means, with intervals, or with significance."""
+    chosen = _systems(results, systems)
+    tidy = results.measured.tidy
+    tidy = tidy[tidy["system"].isin(chosen)]
+    measures, topics = evaluated_measures(tidy, results.profile.measures), tidy["topic"].nunique()
+    default: Test = "randomisation" if comparison_tables.has_letters(len(chosen)) else "t-test"
+    by = cast("Test", test or default)
+    cells = comparison_tables.mean_cells(tidy, measures, show, by)
+    about = comparison_tables.means_caption(results.folder.name, show, len(chosen), topics, by)
+    latencies = comparison_tables.latencies(chosen, manifests(results.folder))
+    known = published_figures(results.facts)
+    return comparison_tables.means_table(cells, about, latencies, results.labels, known, measures)
+
+
+def baseline(results: Results, measure: str = "", baseline: str = "", systems: Sequence[str] = ()) -> Table:
+    """Every system against a baseline by one measure: intervals, tests, wins, ties and losses."""
+    measure, baseline = _measure(results, measure), _baseline(results, baseline)
+    chosen = [name for name in results.systems if name == baseline or name in _systems(results, systems)]
+    values = results.values(measure)
+    table, found = against_baseline({name: values[name] for name in chosen}, baseline)
+    judged = comparison_tables.judged_partner(measure)
+    shares = results.values(judged) if judged else {}
+    by_system = {name: mean(dict(shares[name])) for name in chosen} if judged else None
+    return comparison_tables.baseline_table(
+        table, found, results.labels, measure, baseline, results.folder.name, by_system
+    )
+
+
+def types(results: Results, measure: str = "", a: str = "", b: str = "", type: str = "") -> Table:
+    """The mean of each system by topic type; with --a, also the mean difference to --b."""
+    measure = _measure(results, measure)
+    table = _differences(results, measure, a, b, type)[0] if a else None
+    values = results.values(measure)
+    return topic_tables.types_table(values, results.topics, results.labels, measure, results.folder.name, table)
+
+
+def robustness(results: Results, measure: str = "") -> Table:
+    """The winner under other measures, cut-offs and thresholds, and without each topic."""
+    measure = _measure(results, measure)
+    stored = list(dict.fromkeys(results.measured.tidy["measure"]))
+    varied = list(robust.variations(measure, stored, results.highest_grade))
+    evaluator = Evaluator(results.qrels, [name for _, name in varied if name not in stored])
+    computed = {system: evaluator.evaluate(results.run(system).scores) for system in results.systems}
+    values = {
+        name: results.values(name) if name in stored else {system: by[name] for system, by in computed.items()}
+        for _, name in varied
+    }
+    of_chosen = values[measure]
+    without = robust.leave_one_out(of_chosen) if len(next(iter(of_chosen.values()))) > 2 else {}
+    return robust.robustness_table(varied, values, without, results.labels)
+
+
+def precision_recall(results: Results, relevance: int = 1) -> Table:
+    """The precision-recall curve of each system: interpolated precision at eleven recall levels."""
+    curves = mean_curves(results.systems, lambda name: results.run(name).scores, results.qrels, relevance)
+    return comparison_tables.curve_table(curves, results.labels, relevance)
+
+
+def unjudged(results: Results, cutoff: int = 10, baseline: str = "") -> Table:
+    """nDCG of each system, on condensed lists, and its bounds over all judgments of the unjudged documents."""
+    baseline = _baseline(results, baseline)
+    of_baseline = results.run(baseline).scores
+    rows = {
+        name: unjudged_figures(results.run(name).scores, of_baseline, results.qrels, cutoff) for name in results.systems
+    }
+    return comparison_tables.unjudged_table(rows, baseline, results.labels, cutoff)
+
+
+def cost(results: Results, measure: str = "") -> Table:
+    """The mean of each system beside the latency of a query and the size of its index."""
+    measure = _measure(results, measure)
+    table, _ = against_baseline(results.values(measure), _baseline(results, ""))
+    rows = comparison_tables.cost_rows(table, manifests(results.folder))
+    return Table(rows.rename(index=results.labels), f"{measure} and cost")
+
+
+def cross_check(results: Results, measure: str = "", library: str = "") -> Table:
+    """The means by other libraries beside ours."""
+    if library == "sentence-transformers":
+        return cross_checks.agreement_table(results.agreement(), results.labels)
+    measures = cross_checks.checkable(dict.fromkeys([_measure(results, measure), *results.measured.tidy["measure"]]))
+    values = {name: results.values(name) for name in measures}
+    rows = cross_checks.check_rows(results.systems, values, lambda name: results.run(name).scores, results.qrels)
+    return cross_checks.check_table(rows, results.labels, len(results.qrels))
+
+
+def topics(results: Results, measure: str = "", a: str = "", b: str = "", tie: float = 0.0, type: str = "") -> Table:
+    """The difference of two systems for each topic, the largest first."""
+    measure = _measure(results, measure)
+    table, a, b = _differences(results, measure, a, b, type)
+    return topic_tables.differences_table(table, _labels(results), a, b, measure, tie, results.folder.name)
+
+
+def wins(results: Results, measure: str = "", a: str = "", b: str = "", tie: float = 0.0, type: str = "") -> Table:
+    """The wins, ties and losses of every system against system b."""
+    measure = _measure(results, measure)
+    table, _, b = _differences(results, measure, a, b, type)
+    if not b:
+        raise UserError(f"{results.folder.name} has only one system that is evaluated: there is nothing to compare")
+    values = results.values(measure)
+    against = {**values, b: topic_tables.median_system(values)} if b == MEDIAN else values
+    caption = f"{results.folder.name}, {measure}"
+    return topic_tables.wins_table(against, b, list(table["topic"]), tie, _labels(results), caption)
+
+
+def notable(results: Results, measure: str = "", a: str = "", b: str = "", tie: float = 0.0, type: str = "") -> Table:
+    """The topics with the largest wins of two systems, and those tied with other documents."""
+    measure = _measure(results, measure)
+    table, a, b = _differences(results, measure, a, b, type)
+    labels = (_labels(results)[a], _labels(results).get(b, ""))
+    runs = {name: results.run(name).scores for name in (a, b)} if b and b != MEDIAN else {}
+
+    def lists(topic: str) -> tuple[list[str], list[str]]:
+        of_a, of_b = ([name for name, _ in ranked(run.get(topic, {}))] for run in runs.values())
+        return of_a, of_b
+
+    overlaps = {topic: rank_biased_overlap(*lists(topic)) for topic in table["topic"]} if runs else {}
+    titles = partial(rank_tables.titles_of, results.documents if runs else {})
+    return topic_tables.notable_table(
+        table, tie, lists if runs else None, overlaps, results.qrels, titles, labels, measure, results.folder.name
+    )
+
+
+def heat_map(results: Results, measure: str = "", a: str = "", b: str = "", type: str = "") -> Table:
+    """The value of every topic and system, the hardest topic first."""
+    return _difficulty(results, measure, a, b, type, topic_tables.heat_map_table)
+
+
+def difficulty(results: Results, measure: str = "", a: str = "", b: str = "", type: str = "") -> Table:
+    """The mean and the range over systems of every topic, the hardest first."""
+    return _difficulty(results, measure, a, b, type, topic_tables.difficulty_table)
+
+
+def query_length(results: Results, measure: str = "", a: str = "", b: str = "", type: str = "") -> Table:
+    """The query length and the difference of two systems for each topic, and their rank correlation."""
+    measure = _measure(results, measure)
+    table = _differences(results, measure, a, b, type)[0]
+    table = topic_tables.with_lengths(table, results.topics, results.profile.collection.topic_field)
+    return topic_tables.length_table(table, f"{results.folder.name}, {measure}")
+
+
+def lists(results: Results, topic: str, measure: str = "", systems: Sequence[str] = (), depth: int = 10) -> Table:
+    """The lists of systems for one topic side by side, and the ideal list."""
+    measure = _measure(results, measure)
+    scores = _scores(results, topic, systems)
+    values = {name: by_topic[topic] for name, by_topic in results.values(measure).items() if name in scores}
+    titles = partial(rank_tables.titles_of, results.documents)
+    return rank_tables.lists_table(
+        scores, results.qrels[topic], depth, measure, values, titles, results.labels, _about(results, topic)
+    )
+
+
+def contributions(results: Results, topic: str, measure: str = "", a: str = "", b: str = "") -> Table:
+    """What each document adds to the difference of two systems' nDCG on one topic."""
+    a, b = _pair(results, a, b)
+    if not b or b == MEDIAN:
+        raise UserError("a difference by document needs the lists of two systems: name them with --a and --b")
+    k = rank_tables.split_cutoff(_measure(results, measure))
+    of_a, of_b = _rankings(_scores(results, topic, (a, b))).values()
+    parts = split_difference(of_a, of_b, results.qrels[topic], k)
+    titles = rank_tables.titles_of(results.documents, [part.document for part in parts])
+    return rank_tables.contributions_table(
+        parts, results.labels[a], results.labels[b], k, titles, _about(results, topic)
+    )
+
+
+def ranks(results: Results, topic: str, systems: Sequence[str] = (), depth: int = 10) -> Table:
+    """The rank in every list of the documents among the first of any, for one topic."""
+    rankings = _rankings(_scores(results, topic, systems))
+    titles = rank_tables.titles_of(results.documents, rank_tables.shown_documents(rankings, depth))
+    return rank_tables.ranks_table(
+        rankings, depth, results.qrels[topic], titles, results.labels, _about(results, topic)
+    )
+
+
+def overlap(results: Results, topic: str, systems: Sequence[str] = (), depth: int = 10) -> Table:
+    """How alike the lists of every two systems are for one topic: RBO and Jaccard."""
+    rankings = _rankings(_scores(results, topic, systems))
+    return rank_tables.overlap_table(rankings, depth, results.labels, _about(results, topic))
+
+
+def missed(results: Results, topic: str, systems: Sequence[str] = (), depth: int = 10) -> Table:
+    """The relevant documents that a list does not have among its first, for one topic."""
+    rankings = _rankings(_scores(results, topic, systems))
+    relevant = ideal_ranking(results.qrels[topic])
+    titles = partial(rank_tables.titles_of, results.documents)
+    return rank_tables.missed_table(rankings, relevant, depth, titles, results.labels, _about(results, topic))
+
+
+def expansion(results: Results, expanded: str = "", plain: str = "", measure: str = "", depth: int = 10) -> Table:
+    """What document expansion did to each topic: its gain, and the documents that came into the first ranks."""
+    measure = _measure(results, measure)
+    expanded, plain = _expanded_and_plain(results, expanded, plain)
+    values = results.values(measure)
+    before, after = results.run(plain).scores, results.run(expanded).scores
+    found = expansion_effects.effects(before, after, results.qrels, depth)
+    labels = (results.labels[expanded], results.labels[plain])
+    return expansion_effects.topics_table(
+        found, values[expanded], values[plain], measure, results.topics, labels, results.folder.name
+    )
+
+
+def moves(results: Results, topic: str, expanded: str = "", plain: str = "", depth: int = 10) -> Table:
+    """The judged documents that document expansion promoted or demoted, for one topic."""
+    expanded, plain = _expanded_and_plain(results, expanded, plain)
+    before, after = (results.run(name).scores.get(topic, {}) for name in (plain, expanded))
+    found = expansion_effects.moves(before, after, _judgments(results, topic), depth)
+    return expansion_effects.moves_table(found, results.documents, results.highest_grade, _about(results, topic))
+
+
+def _expanded_and_plain(results: Results, expanded: str, plain: str) -> tuple[str, str]:
+    """Return an expanded system, and the system without expansion that it is compared with."""
+    systems = [system for system in results.profile.system if system.name in results.systems]
+    first = next((system.name for system in systems if system.expanded), "")
+    if not (expanded or first):
+        raise UserError(f"{results.folder.name} has no expanded system that is evaluated")
+    other = next((system.name for system in systems if system.kind == "bm25" and not system.expanded), "")
+    if not (plain or other):
+        raise UserError(f"{results.folder.name} has no BM25 without expansion that is evaluated; name one with --plain")
+    return _known(results, expanded or first), _known(results, plain or other)
+
+
+def _measure(results: Results, measure: str) -> str:
+    """Return the measure, the first that was evaluated where none is named."""
+    if measure:
+        parse_measure(measure)
+        return measure
+    return evaluated_measures(results.measured.tidy, results.profile.measures)[0]
+
+
+def _known(results: Results, system: str) -> str:
+    if system not in results.systems:
+        reason = results.measured.unavailable.get(system)
+        raise UserError(
+            f"{system} is not evaluated: {reason}"
+            if reason
+            else f"{results.folder.name} has no system {system}; it has {', '.join(results.systems)}"
+        )
+    return system
+
+
+def _systems(results: Results, systems: Sequence[str]) -> list[str]:
+    """Return the named systems, all where none is named."""
+    return [_known(results, name) for name in systems] or results.systems
+
+
+def _baseline(results: Results, baseline: str) -> str:
+    return _known(results, baseline) if baseline else first_baseline(results.profile, results.systems)
+
+
+def _pair(results: Results, a: str, b: str) -> tuple[str, str]:
+    """Return systems a and b; by default the first system and the baseline, b "" where only one is evaluated."""
+    base = first_baseline(results.profile, results.systems)
+    a = _known(results, a) if a else next((name for name in results.systems if name != base), base)
+    if b:
+        return a, b if b == MEDIAN else _known(results, b)
+    others = [name for name in results.systems if name != a]
+    return a, base if base in others else others[0] if others else ""
+
+
+def _differences(results: Results, measure: str, a: str, b: str, type: str) -> tuple[pd.DataFrame, str, str]:
+    """Return the differences by topic, and the systems a and b."""
+    a, b = _pair(results, a, b)
+    values = results.values(measure)
+    of_b = topic_tables.median_system(values) if b == MEDIAN else values.get(b)
+    table = topic_tables.differences(values[a], of_b, results.topics)
+    if type:
+        table = table[table["kind"] == type].reset_index(drop=True)
+        if table.empty:
+            raise UserError(f"{results.folder.name} has no topic of the type {type} that both systems have")
+    return table, a, b
+
+
+def _difficulty(results: Results, measure: str, a: str, b: str, type: str, make: MakeTable) -> Table:
+    measure = _measure(results, measure)
+    kept = list(_differences(results, measure, a, b, type)[0]["topic"])
+    values = results.values(measure)
+    table = topic_tables.difficulty(values, results.topics, results.qrels, kept)
+    return make(table, results.labels, list(values), f"{results.folder.name}, {measure}")
+
+
+def _labels(results: Results) -> dict[str, str]:
+    return results.labels | {MEDIAN: topic_tables.MEDIAN_LABEL}
+
+
+def _about(results: Results, topic: str) -> str:
+    return f"{results.folder.name}, topic {topic}"
+
+
+def _judgments(results: Results, topic: str) -> dict[str, int]:
+    if topic not in results.qrels:
+        raise UserError(f"{results.folder.name} has no judged topic {topic}")
+    return results.qrels[topic]
+
+
+def _scores(results: Results, topic: str, systems: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
+    """Return the list of each system for a topic: (document, score), best first as trec_eval ranks."""
+    _judgments(results, topic)
+    return {name: ranked(results.run(name).scores.get(topic, {})) for name in _systems(results, systems)}
+
+
+def _rankings(scores: Mapping[str, Sequence[tuple[str, float]]]) -> dict[str, list[str]]:
+    return {system: [document for document, _ in hits] for system, hits in scores.items()}

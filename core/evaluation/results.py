@@ -1,0 +1,343 @@
+"""The results of a built collection: its runs, judgments and measures, of the versions that are there now.
+
+Measures that are not stored, or are older than the runs or judgments, are computed from these.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from core.evaluation.comparison_tables import per_topic
+from core.evaluation.freshness import Evaluation, changes, evaluation
+from core.evaluation.measures import PerTopic, evaluate
+from core.evaluation.significance import Values
+from core.evaluation.stored_measures import AGREEMENT_FILE, MEASURES_FILE, read_table, tidy
+from core.formats.collections import QRELS, TOPICS, read_built_collection, read_built_topics
+from core.formats.documents import Document
+from core.formats.exclusions import Exclusions, built_exclusions
+from core.formats.qrels import Qrels
+from core.formats.runs import Run, built_run
+from core.formats.topics import Topic
+from core.workspace import artifacts
+from core.workspace.artifacts import (
+    MANIFEST,
+    PROFILE,
+    Manifest,
+    Replaced,
+    failure_of,
+    has_its_files,
+    open_artifact,
+    read_manifest,
+    read_whole,
+    rebuild_command,
+    shown,
+)
+from core.workspace.errors import UserError, in_words
+from core.workspace.profile import Profile, names, read_profile
+
+COLUMNS = ["collection", "system", "topic", "measure", "value"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The measures of the runs and judgments that are there now.
+
+    Attributes:
+        tidy: collection, system, topic, measure, value.
+        computed: the systems of it whose measures are not stored.
+        reason: why they are not, "" where all are.
+        unavailable: system -> why it has no measures.
+        others: the systems of the stored measures that are none of the profile, and left out.
+    """
+
+    tidy: pd.DataFrame
+    computed: list[str]
+    reason: str
+    unavailable: dict[str, str]
+    others: tuple[str, ...]
+
+    @property
+    def systems(self) -> list[str]:
+        """The systems that have measures, in the profile's order."""
+        return list(dict.fromkeys(self.tidy["system"]))
+
+
+def measured_now(
+    collection: str,
+    profile: Profile,
+    now: Evaluation,
+    stored: Callable[[], pd.DataFrame],
+    compute: Callable[[str, Sequence[str]], PerTopic],
+) -> Measured:
+    """Return the measures of the profile's systems: those that are stored, and the others computed from their runs.
+
+    Args:
+        collection: its name.
+        now: which are stored.
+        stored: reads the stored measures.
+        compute: evaluates a system's run by some measures.
+
+    Raises:
+        Replaced: an artifact was replaced meanwhile.
+        UserError: the stored measures are damaged.
+    """
+    table = stored() if now.stored else pd.DataFrame(columns=COLUMNS)
+    held = dict(iter(table.groupby("system", sort=False)))
+    if list(held) == list(now.runs) == [name for name in now.runs if name in now.stored]:
+        return Measured(table, [], "", now.without_run, now.others)
+    parts, computed, unavailable = [], [], dict(now.without_run)
+    for system in now.runs:
+        if system in held and system in now.stored:
+            parts.append(held[system])
+            continue
+        try:
+            values = compute(system, profile.measures)
+        except Replaced:
+            raise
+        except Exception as error:  # whatever is wrong with one run, the others are shown
+            unavailable[system] = in_words(error)
+            continue
+        computed.append(system)
+        parts.append(pd.DataFrame(tidy(collection, system, values), columns=COLUMNS))
+    table = pd.concat(parts, ignore_index=True) if parts else table[:0]
+    reason = now.reason or "the stored measures lack them"
+    return Measured(table, computed, reason if computed else "", unavailable, now.others)
+
+
+def values_now(
+    profile: Profile,
+    now: Evaluation,
+    measure: str,
+    stored: Callable[[], Values],
+    compute: Callable[[str, Sequence[str]], PerTopic],
+) -> dict[str, Mapping[str, float]]:
+    """Return any measure's values, system -> topic -> value, of every system that `measured_now` has.
+
+    Args:
+        now: which are stored.
+        stored: reads the stored values of the measure.
+        compute: evaluates a system's run by some measures.
+
+    Raises:
+        Replaced: an artifact was replaced meanwhile.
+        UserError: the stored measures are damaged.
+    """
+    kept = stored() if now.stored else {}
+    found: dict[str, Mapping[str, float]] = {}
+    for system in now.runs:
+        if system in now.stored and system in kept:
+            found[system] = kept[system]
+            continue
+        try:
+            together = profile.measures if measure in profile.measures else [measure]
+            found[system] = compute(system, together)[measure]
+        except Exception as error:
+            if isinstance(error, Replaced) or system in now.stored:
+                raise
+            # `measured_now` has no measures of this system either, and says why.
+    return found
+
+
+def saved_profile(name: str) -> tuple[Path, Profile]:
+    """Return the folder of a built collection and the profile that it was built with.
+
+    Raises:
+        UserError: there is no such collection, or its profile is missing or cannot be read.
+    """
+    folder = artifacts.ARTIFACTS / name
+    saved = folder / PROFILE
+    if not saved.is_file() and name in names():
+        return folder, read_profile(name)
+    try:
+        return folder, read_profile(str(saved))
+    except UserError as error:
+        again = (
+            f"make it with python scripts/build.py --profile {name}" if name in names() else "build or import it again"
+        )
+        raise UserError(f"{shown(saved)} cannot be read ({error}); {again}") from None
+
+
+def manifests(folder: Path) -> dict[str, Manifest]:
+    """Return the manifest of every artifact under a collection's folder that has a readable one, by its place."""
+    found = {}
+    for path in sorted([*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"*/*/{MANIFEST}")]):
+        place = path.parent.relative_to(folder)
+        if any(part.startswith(".") for part in place.parts):
+            continue  # an artifact that is being made
+        try:
+            manifest = read_manifest(path.parent)
+        except UserError:
+            continue  # whatever needs it says what is wrong
+        if has_its_files(path.parent, manifest):
+            found[place.as_posix()] = manifest
+    return found
+
+
+def first_baseline(profile: Profile, systems: Sequence[str]) -> str:
+    """Return the default baseline: the profile's, else BM25, else the first system."""
+    return next((name for name in (profile.baseline, "bm25") if name in systems), systems[0])
+
+
+def labels_of(profile: Profile) -> dict[str, str]:
+    """Return the name that each system is shown by."""
+    return {system.name: system.label or system.name for system in profile.system}
+
+
+def notices(folder: Path, labels: Mapping[str, str], measured: Measured) -> list[str]:
+    """Return what a reader of the measures must know, a sentence each, with the command that helps at its end.
+
+    That figures are not stored, that stored ones are left out, that runs are older than what they were made from.
+    """
+    said = []
+    if measured.computed:
+        computed = ", ".join(labels[name] for name in measured.computed)
+        said.append(
+            f"{measured.reason}: the figures of {computed} are computed from the runs and judgments that are here now; "
+            f"store them with {rebuild_command(folder / 'measures')}"
+        )
+    if measured.others:
+        said.append(
+            f"the stored measures also hold {', '.join(measured.others)}: left out here, as the profile of "
+            f"{folder.name} has no such system; evaluate anew with {rebuild_command(folder / 'measures')}"
+        )
+    return said + older(folder, {f"runs/{name}": f"the run of {labels[name]}" for name in measured.systems})
+
+
+def older(folder: Path, places: Mapping[str, str]) -> list[str]:
+    """Return a sentence, with the command that helps, on the artifacts that are older than what they were made from.
+
+    Args:
+        places: of artifacts, such as "runs/bm25" -> what each is called.
+    """
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for place in places:
+        if changed := changes(folder, place):
+            groups.setdefault(tuple(changed), []).append(place)
+    said = []
+    for what, members in groups.items():
+        called = ", ".join(places[place] for place in members)
+        gone = " (documents in it may no longer exist)" if "documents" in what else ""
+        command = rebuild_command(folder / members[0])
+        said.append(f"older than the {' and the '.join(what)}: {called}{gone}; rebuild with {command}")
+    return said
+
+
+def not_evaluated(folder: Path, systems: Iterable[str]) -> UserError:
+    """Return the error for a collection of which no system is evaluated, with the cause and the command that helps."""
+    failures = [failure_of(folder / place / name) for place in ("measures", "runs") for name in systems]
+    cause = next((f" ({failure})" for failure in failures if failure), "")
+    command = rebuild_command(folder / "measures")
+    return UserError(f"no system of {folder.name} is evaluated yet{cause}; run {command}")
+
+
+class Results:
+    """The results of one built collection, read when they are asked for and kept."""
+
+    def __init__(self, folder: Path, profile: Profile):
+        self.folder, self.profile = folder, profile
+        self.labels = labels_of(profile)
+        self._values: dict[str, dict[str, Mapping[str, float]]] = {}
+        self._runs: dict[str, Run] = {}
+
+    def digests(self) -> tuple[str, ...]:
+        """Return the digests of what figures are computed from: judgments and runs."""
+        return tuple(f"{place} {manifest.digest}" for place, manifest in manifests(self.folder).items())
+
+    @cached_property
+    def now(self) -> Evaluation:
+        """Which systems have runs, and whose measures are stored."""
+        return evaluation(self.profile, self.folder)
+
+    @cached_property
+    def _topics_and_qrels(self) -> tuple[list[Topic], Qrels]:
+        return read_built_topics(self.folder)
+
+    @cached_property
+    def topics(self) -> dict[str, Topic]:
+        """The topics by id."""
+        return {topic.id: topic for topic in self._topics_and_qrels[0]}
+
+    @property
+    def qrels(self) -> Qrels:
+        """The judgments."""
+        return self._topics_and_qrels[1]
+
+    @cached_property
+    def excluded(self) -> Exclusions:
+        """What the collection leaves out of every run."""
+        return built_exclusions(self.folder)
+
+    @cached_property
+    def documents(self) -> dict[str, Document]:
+        """The documents by id; none where only runs were imported."""
+        return {document.id: document for document in read_built_collection(self.folder).documents}
+
+    @cached_property
+    def highest_grade(self) -> int:
+        """The highest grade of any judgment, 1 where there is none."""
+        return max((max(judgments.values()) for judgments in self.qrels.values() if judgments), default=1)
+
+    @cached_property
+    def facts(self) -> dict[str, object]:
+        """What the manifest of the collection records: documents, topics, judgments."""
+        return dict(open_artifact(self.folder / "collection", TOPICS, QRELS).facts)
+
+    @cached_property
+    def measured(self) -> Measured:
+        """The measures of the profile.
+
+        Raises:
+            UserError: topics or judgments are missing or damaged, or no system has a run.
+        """
+        stored = functools.partial(self._table, MEASURES_FILE)
+        found = measured_now(self.folder.name, self.profile, self.now, stored, self._evaluate)
+        if found.tidy.empty:
+            raise not_evaluated(self.folder, self.labels)
+        return found
+
+    @property
+    def systems(self) -> list[str]:
+        """The systems that are evaluated."""
+        return self.measured.systems
+
+    def values(self, measure: str) -> dict[str, Mapping[str, float]]:
+        """Return any measure's values, system -> topic -> value.
+
+        Raises:
+            UserError: an artifact is missing or damaged, or the measure is unknown.
+        """
+        if measure not in self._values:
+            self._values[measure] = values_now(
+                self.profile, self.now, measure, lambda: per_topic(self._table(MEASURES_FILE), measure), self._evaluate
+            )
+        return self._values[measure]
+
+    def run(self, system: str) -> Run:
+        """Return a system's run without the documents that the collection excludes.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        if system not in self._runs:
+            self._runs = {system: built_run(self.folder, system)}  # one at a time: not all of many stay in memory
+        return self._runs[system]
+
+    def agreement(self) -> pd.DataFrame:
+        """Return our figures beside sentence-transformers', as `evaluate` stored them, of the runs that are there now.
+
+        Raises:
+            UserError: they are missing or damaged.
+        """
+        table = self._table(AGREEMENT_FILE)
+        return table[table["system"].isin(self.now.stored)]
+
+    def _table(self, name: str) -> pd.DataFrame:
+        place = self.folder / "measures"
+        return read_whole(place, lambda _: read_table(place, name))
+
+    def _evaluate(self, system: str, measures: Sequence[str]) -> PerTopic:
+        return evaluate(self.run(system).scores, self.qrels, measures)
