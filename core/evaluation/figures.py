@@ -77,9 +77,9 @@ def robustness(results: Results, measure: str = "") -> Table:
         name: results.values(name) if name in stored else {system: by[name] for system, by in computed.items()}
         for _, name in varied
     }
-    of_chosen = values[measure]
+    of_chosen = values[measure] = results.values(measure)
     without = robust.leave_one_out(of_chosen) if len(next(iter(of_chosen.values()))) > 2 else {}
-    return robust.robustness_table(varied, values, without, results.labels)
+    return robust.robustness_table(measure, varied, values, without, results.labels)
 
 
 def precision_recall(results: Results, relevance: int = 1) -> Table:

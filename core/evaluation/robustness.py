@@ -82,6 +82,7 @@ def variations(measure: str, measures: Iterable[str], highest_grade: int) -> Ite
 
 
 def robustness_table(
+    measure: str,
     varied: Iterable[tuple[str, str]],
     values: Mapping[str, Values],
     without: Mapping[str, Winner],
@@ -92,12 +93,11 @@ def robustness_table(
     A row more for each topic without which another system wins; where there is none, one for the smallest lead.
 
     Args:
-        varied: from `variations`, the chosen measure first.
-        values: of each measure.
+        measure: the chosen one.
+        varied: from `variations`.
+        values: of each measure, the chosen one among them.
         without: topic -> the winner by the chosen measure over all other topics, from `leave_one_out`.
     """
-    varied = list(varied)
-    measure = varied[0][1]
     first = winner(values[measure])
 
     def row(what: str, name: str, found: Winner) -> tuple[str, str, str, float, str, str]:

@@ -1,19 +1,20 @@
 """Documents that are left out for a topic, as the pages show it."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from made_up import Open, lists
 from test_pages import texts
 
+from core import compare
 from core.build import build
-from core.evaluate import main as evaluate_main
 from core.import_runs import import_runs
 from core.workspace.profile import Profile
-from dashboard.shared import data
-from dashboard.shared.provenance import command as repeated
+from dashboard.shared.provenance import compare_command
 
 ARGUMENTS = {"a1": "alpha beta gamma", "a2": "delta epsilon zeta"}
 CORPUS = ARGUMENTS | {"c1": "alpha beta gamma not", "c2": "delta epsilon zeta not", "e1": "alpha beta words"}
@@ -70,11 +71,10 @@ def test_a_live_answer_to_a_topic_is_that_of_the_run(folder: Path, open_page: Op
 
 
 def test_the_command_of_a_figure_prints_it(folder: Path, command: Any) -> None:
-    opened = data.open_collection("args")
-    written = repeated(opened, "evaluate", ["team"], "--measures nDCG@10", "--json").split()
-    assert written[:3] == ["python", "-m", "core.evaluate"]
-    places = [part.replace("artifacts/args", str(folder)) for part in written[3:]]
-    assert json.loads(command(evaluate_main, *places).out) == {"team": {"nDCG@10": 1.0}}
+    written = compare_command("args", "means", {"systems": ["team"]}).split()
+    assert written[:4] == ["python", "-m", "core.compare", "means"]
+    printed = command(compare.main, *written[3:], "--csv").out
+    assert pd.read_csv(io.StringIO(printed), index_col=0).loc["team", "nDCG@10"] == 1.0
 
 
 def test_imported_runs_whose_documents_have_other_ids_are_not_spoken_of(

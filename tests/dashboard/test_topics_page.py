@@ -12,6 +12,7 @@ from made_up import EXPANSIONS, HOSTILE_TEXT, HOSTILE_TITLE, Open, lists
 from streamlit.testing.v1 import AppTest
 
 from core.evaluation import table_formats
+from core.evaluation.table_formats import Table
 from core.formats.runs import ranked, read_run
 from core.retrieval.answer import Answer
 from core.retrieval.systems import open_system
@@ -71,14 +72,15 @@ def test_tables_are_exported_as_csv_latex_and_markdown(
     open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = {}
-    monkeypatch.setattr(
-        "dashboard.views.topics.chosen.downloads",
-        lambda raw, name, caption: given.update({name: (raw, table_formats.latex(table_formats.texts(raw), caption))}),
-    )
+
+    def downloads(table: Table, name: str) -> None:
+        given[name] = (table.figures, table_formats.latex(table_formats.texts(table.shown), table.caption))
+
+    monkeypatch.setattr("dashboard.shared.export.downloads", downloads)
     open_page("topics", chart="differences", a="expanded", b="bm25", measure="AP")
     open_page("topics", chart="difficulty", measure="AP")
-    assert list(given) == ["made-up-differences", "made-up-wins-ties-losses", "made-up-difficulty"]
-    raw, latex = given["made-up-differences"]
+    assert list(given) == ["made-up-topics", "made-up-wins", "made-up-difficulty"]
+    raw, latex = given["made-up-topics"]
     difference = measured(made_up, "expanded", "AP") - measured(made_up, "bm25", "AP")
     assert raw["difference"].to_dict() == pytest.approx(difference.to_dict())
     assert latex.count(r" \\") == 1 + len(difference), "a row a topic, under the heads"
@@ -122,8 +124,7 @@ def test_a_measure_of_the_overview_is_kept_and_its_figures_say_where_they_come_f
     expected = 1 / math.log2(rank + 1) if rank <= 2 else 0.0
     assert row["BM25"] == pytest.approx(expected)
     commands = "\n".join(code.value for code in app.code)
-    assert "runs/bm25/run.trec --qrels" in commands
-    assert '--measures "nDCG@2" --per-topic' in commands
+    assert "python -m core.compare topics made-up --measure nDCG@2 --a expanded --b bm25" in commands
     parts = open_page("topic", a="expanded", b="bm25", measure="nDCG@2", topic="NA", view="difference").dataframe[0]
     assert parts.value["part"].sum() == pytest.approx(row["difference"])
 

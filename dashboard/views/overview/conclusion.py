@@ -21,7 +21,8 @@ def table(view: View) -> Table:
     values = {name: computed.get(name) or results.values(view.opened, name) for _, name in varied}
     topics = len(next(iter(view.values.values())))
     without = _left_out(view.values) if topics > 2 else {}  # of two topics, one alone compares nothing
-    return robustness_table(varied, values, without, view.labels)
+    values[view.measure] = view.values
+    return robustness_table(view.measure, varied, values, without, view.labels)
 
 
 # All measures of a run at once: of many systems, each run would be read anew for each measure.
