@@ -76,7 +76,7 @@ def reference() -> str:
 
 def section(name: str, parser: argparse.ArgumentParser, shared: list[str]) -> str:
     """Return what is said of one command: its description and a table of its arguments but the shared ones."""
-    rows = [row(action) for action in parser._actions if action.dest != "help"]
+    rows = [line for action in parser._actions if action.dest != "help" for line in rows_of(action)]
     own = [line for line in rows if line not in shared]
     lines = [f"## {name}", "", description(parser), ""]
     if len(own) < len(rows):
@@ -84,10 +84,23 @@ def section(name: str, parser: argparse.ArgumentParser, shared: list[str]) -> st
     return "\n".join([*lines, *([ARGUMENTS, *own, ""] if own else [])])
 
 
+def rows_of(action: argparse.Action) -> list[str]:
+    """Return the rows of an argument; of subcommands: a row for each, with its options, and one for each option."""
+    if not isinstance(action, argparse._SubParsersAction):
+        return [row(action)]
+    rows, options = [], {}
+    for name, parser in action.choices.items():
+        own = [one for one in parser._actions if one.dest != "help"]
+        taken = ", ".join(f"`{one.option_strings[0]}`" for one in own if one.option_strings)
+        rows.append(f"| `{name}` | {cell(parser.description or '')} {taken} |")
+        options |= {row(one): None for one in own}
+    return [*rows, *options]
+
+
 def row(action: argparse.Action) -> str:
     """Return an argument as a row of a table."""
     words = action.help or ""
-    if action.default and "default" not in words:
+    if action.default and action.default is not argparse.SUPPRESS and "default" not in words:
         words += f" (default: {action.default})"
     return f"| `{written(action)}` | {cell(words)} |"
 

@@ -1,5 +1,6 @@
 """docs/commands.md is current, and says of each command all that its help says."""
 
+import argparse
 import re
 import sys
 from pathlib import Path
@@ -21,6 +22,9 @@ def test_the_reference_is_current():
 @pytest.mark.parametrize("name", commands())
 def test_a_section_has_every_option_of_the_commands_help(name):
     text = SECTIONS[name] + SECTIONS[COMMON] * (f"[{COMMON.lower()}]" in SECTIONS[name])
-    options = re.findall(r"^  (--[\w-]+)", parser_of(commands()[name]).format_help(), re.MULTILINE)
+    parser = parser_of(commands()[name])
+    subcommands = [a.choices.values() for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    helps = "".join(one.format_help() for one in [parser, *(one for group in subcommands for one in group)])
+    options = re.findall(r"^  (--[\w-]+)", helps, re.MULTILINE)
     assert options
     assert all(f"| `{option}" in text for option in options)
