@@ -47,7 +47,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "measure": {"help": "e.g. nDCG@10 or P(rel=2)@20 (default: the profile's first)"},
     "baseline": {"metavar": "SYSTEM", "help": "the system that the others are compared with (default: the profile's)"},
     "systems": {"metavar": "NAMES", "type": command_line.names, "help": "only these systems, commas between"},
-    "show": {"choices": list(SHOW), "help": "what the cells hold: " + ", ".join(f"{k}: {v}" for k, v in SHOW.items())},
+    "show": {
+        "choices": list(SHOW),
+        "help": "means alone (default), with 95 %% intervals, or with letters of significance",
+    },
     "test": {"choices": list(TESTS), "help": "of significance (default: randomisation, of many systems t-test)"},
     "relevance": {"type": int, "metavar": "GRADE", "help": "the lowest grade that is relevant (default: 1)"},
     "cutoff": {"type": int, "metavar": "K", "help": "k of nDCG@k (default: 10)"},

@@ -88,7 +88,8 @@ def rows_of(action: argparse.Action) -> list[str]:
     """Return the rows of an argument; of subcommands: a row for each, with its options, and one for each option."""
     if not isinstance(action, argparse._SubParsersAction):
         return [row(action)]
-    rows, options = [], {}
+    rows: list[str] = []
+    options: dict[str, None] = {}
     for name, parser in action.choices.items():
         own = [one for one in parser._actions if one.dest != "help"]
         taken = ", ".join(f"`{one.option_strings[0]}`" for one in own if one.option_strings)
@@ -99,7 +100,7 @@ def rows_of(action: argparse.Action) -> list[str]:
 
 def row(action: argparse.Action) -> str:
     """Return an argument as a row of a table."""
-    words = action.help or ""
+    words = (action.help or "").replace("%%", "%")
     if action.default and action.default is not argparse.SUPPRESS and "default" not in words:
         words += f" (default: {action.default})"
     return f"| `{written(action)}` | {cell(words)} |"
