@@ -2,6 +2,7 @@
 """Do everything that the tests need, and run them: lint, format, types, imports, then pytest with the browser tests.
 
     python3 scripts/test.py [pytest's arguments]
+    python3 scripts/test.py --fast [pytest's arguments]     # in a minute: without the browser tests and the slow ones
 
 Needs Python 3.10 to 3.13 and nothing else. Exit status 0 when everything passes.
 """
@@ -21,14 +22,19 @@ from scripts.environment import ROOT, ensure, find_browser
 def main() -> None:
     """Prepare, run every check, say what failed."""
     python = ensure(ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt")
-    provide_browser()
+    arguments = sys.argv[1:]
+    if "--fast" in arguments:
+        arguments.remove("--fast")
+        arguments = ["-m", "not browser and not slow", *arguments]
+    else:
+        provide_browser()
     workers = ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile"]
     checks = {
         "lint": ["-m", "ruff", "check", "."],
         "format": ["-m", "ruff", "format", "--check", "."],
         "types": ["-m", "mypy"],
         "imports": ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
-        "tests": ["-m", "pytest", *workers, "--durations=5", *sys.argv[1:]],
+        "tests": ["-m", "pytest", *workers, "--durations=5", *arguments],
     }
     failed = []
     for name, command in checks.items():

@@ -10,6 +10,9 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models of the tests are tiny: more threads wait for each other
+if not os.environ.get("RANKSCOPE_SWEEP"):  # that test alone is about artifacts of the user's own
+    for variable in ("RANKSCOPE_ARTIFACTS", "RANKSCOPE_MODELS", "RANKSCOPE_PROFILE"):
+        os.environ.pop(variable, None)
 sys.path.insert(0, str(ROOT))  # before tests/, whose folders are named like the packages that they test
 
 sys.path.append(str(ROOT / "tests"))
