@@ -11,6 +11,8 @@ from core.build import build
 from core.evaluation.ablation_tables import read_ablations, summary
 from core.workspace.profile import Profile
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def profile(tiny_bert, words, beir_folder, project, tmp_path):

@@ -29,6 +29,8 @@ from core.workspace.artifacts import read_manifest, writing
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile
 
+pytestmark = pytest.mark.slow
+
 SYSTEMS = ["bm25", "cosine", "dot"]
 
 

@@ -21,6 +21,8 @@ from core.workspace.errors import UserError, in_words
 from core.workspace.models import MODELS_VARIABLE, how_to_provide
 from core.workspace.profile import Profile
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def profile(encoder, words, beir_folder, project):

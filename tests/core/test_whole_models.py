@@ -39,6 +39,8 @@ from core.workspace.errors import UserError
 from core.workspace.models import check_finite, longest_input, model_digest
 from core.workspace.profile import Doc2querySettings, FinetuneSettings, Profile, SystemSettings
 
+pytestmark = pytest.mark.slow
+
 FILE = "model.safetensors"
 
 

@@ -11,6 +11,13 @@ from streamlit.testing.v1 import AppTest
 from core.workspace.artifacts import ROOT
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that open pages as slow: each runs Streamlit's script once or more."""
+    for item in items:
+        if "open_page" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of all artifacts, with the collection `made-up`; not to be changed."""

@@ -19,7 +19,7 @@ from scripts import start
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")]
 
 # Runs start.py in a made-up project: its build and its server are the two scripts below.
 DRIVER = """

@@ -40,6 +40,8 @@ from core.workspace.models import model_digest
 from core.workspace.profile import IndexSettings, Profile, read_profile
 from core.workspace.progress import ProgressLog, new_array
 
+pytestmark = pytest.mark.slow
+
 
 def make(folder, content="content", **options):
     with writing(folder, "a stage", {}, {}, **options) as partial:

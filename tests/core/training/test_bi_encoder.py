@@ -31,6 +31,8 @@ from core.workspace.artifacts import ROOT
 from core.workspace.errors import UserError
 from core.workspace.profile import FinetuneSettings
 
+pytestmark = pytest.mark.slow
+
 
 def pairs_of_unrelated_words(words, number, seed=5):
     """Return triples whose queries share no word with their passages: what is right can only be learned by heart."""

@@ -17,6 +17,8 @@ from core.workspace.artifacts import writing
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def profile(encoder, tiny_bert, words, beir_folder, project, tmp_path):

@@ -20,6 +20,8 @@ from core.workspace.artifacts import MANIFEST
 from core.workspace.profile import Profile
 from core.workspace.progress import FILE, LoggedArray, ProgressLog, new_array
 
+pytestmark = pytest.mark.slow
+
 
 class Interrupted(BaseException):
     """What ends a stage, as a key press or a kill does."""
