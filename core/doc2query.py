@@ -21,9 +21,8 @@ from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS, shards
 from core.formats.predicted_queries import write_expansions
 from core.formats.triples import locate_triples, read_triples, split_by_query
+from core.training import t5
 from core.training.t5 import (
-    CPU_SAMPLES,
-    GPU_SAMPLES,
     fit,
     generate_settings,
     open_predictor,
@@ -105,7 +104,7 @@ def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 
         ProgressLog(partial) as log,
     ):
         of_workers = engine.device(device)
-        at_once = CPU_SAMPLES if of_workers == "cpu" else GPU_SAMPLES
+        at_once = t5.CPU_SAMPLES if of_workers == "cpu" else t5.GPU_SAMPLES
         size = batch or max(1, at_once // settings.queries)
         left = (
             (None, unwritten)

@@ -62,11 +62,11 @@ def train(profile: Profile, folder: Path, triples_file: Path | None = None, devi
         model = build_model(settings, base, device)
         evaluator = held_out_evaluator(held_out, settings.similarity, triples[: profile.triples.distractors])
         training, validation = training_rows(settings, folder, triples, held_out, model)
-        before = evaluator(model)[evaluator.primary_metric]
+        before = evaluator(model)[str(evaluator.primary_metric)]
         history = fit(model, training, validation, settings, partial / "checkpoints", evaluator)
         if settings.base_share:
             mix_weights(model, build_model(settings, base, device), settings.base_share)
-        after = evaluator(model)[evaluator.primary_metric]
+        after = evaluator(model)[str(evaluator.primary_metric)]
         facts |= {
             "rows": len(training),
             "held_out_queries": len(evaluator.queries),

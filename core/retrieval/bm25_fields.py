@@ -4,9 +4,11 @@ Searches use bm25s (Lù, 2024). rank_bm25 is the reference: slower, independent,
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import bm25s
 import numpy as np
@@ -102,15 +104,19 @@ def _add_postings(
 class RankBm25Field:
     """A field indexed by rank_bm25, in memory only."""
 
-    def __init__(self, index: "LuceneOkapi"):
+    def __init__(self, index: Any):
         self.index = index
 
     @classmethod
     def build(cls, tokens: Iterable[list[str]], settings: Bm25Settings, weight: float = 1.0) -> "RankBm25Field":
-        """See `Field`."""
+        """See `Field`; Lucene's idf takes the place of the library's, which has a floor where it would be negative."""
         lists = list(tokens)
-        index = LuceneOkapi(lists if any(lists) else [*lists[:-1], [NOTHING]], k1=settings.k1, b=settings.b)
-        index.idf = {term: weight * idf for term, idf in index.idf.items()}
+        index = BM25Okapi(lists if any(lists) else [*lists[:-1], [NOTHING]], k1=settings.k1, b=settings.b)
+        documents_with = Counter(chain.from_iterable(index.doc_freqs))
+        index.idf = {
+            term: weight * float(np.log(1 + (index.corpus_size - n + 0.5) / (n + 0.5)))
+            for term, n in documents_with.items()
+        }
         return cls(index)
 
     # Okapi's numerator has the constant factor (k1 + 1), which Lucene leaves out.
@@ -128,13 +134,6 @@ class RankBm25Field:
         if token not in self.index.doc_freqs[position]:
             return 0.0
         return float(self.index.get_batch_scores([token], [position])[0] / (self.index.k1 + 1))
-
-
-class LuceneOkapi(BM25Okapi):
-    """rank_bm25's Okapi with Lucene's idf in place of its own, which has a floor where it would be negative."""
-
-    def _calc_idf(self, nd: dict[str, int]) -> None:
-        self.idf = {term: float(np.log(1 + (self.corpus_size - n + 0.5) / (n + 0.5))) for term, n in nd.items()}
 
 
 FIELD_CLASSES: dict[str, type[Field]] = {"bm25s": Bm25sField, "rank_bm25": RankBm25Field}

@@ -260,7 +260,8 @@ def training_rows(
     validation = triple_rows(held_out, settings.use_negative)
     if teacher is None:
         return training, validation
-    return tuple(with_teacher_scores(rows, teacher, settings.scale) for rows in (training, validation))  # type: ignore
+    scored = (with_teacher_scores(rows, teacher, settings.scale) for rows in (training, validation))
+    return next(scored), next(scored)
 
 
 def fit(

@@ -77,7 +77,9 @@ class Teacher:
     def scores(self, query: str, members: list[int]) -> np.ndarray:
         """Return the teacher's scores of some documents, by position, for a query: float32 [len(members)]."""
         dense = self.vectors[members] @ self._queries[self.row[query]]
-        return dense + np.sum([weight * index.scores(query)[members] for weight, index in self._lexical], axis=0)
+        lexical = np.sum([weight * index.scores(query)[members] for weight, index in self._lexical], axis=0)
+        scores: np.ndarray = dense + lexical
+        return scores
 
     def score_batch(self, queries: list[list[str]], members: list[int]) -> np.ndarray:
         """Return the scores of a batch, float32 [n_documents, n_queries, n_documents], as of `Batch`.

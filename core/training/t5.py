@@ -92,7 +92,9 @@ class QueryPredictor:
     def tokens(self, documents: list[Document]) -> list[list[int]]:
         """Return each document's input tokens, cut to the settings' limit."""
         texts = [document.full_text for document in documents]
-        return self.tokenizer(texts, truncation=True, max_length=self.settings.max_document_tokens)["input_ids"]
+        encoded = self.tokenizer(texts, truncation=True, max_length=self.settings.max_document_tokens)
+        tokens: list[list[int]] = encoded["input_ids"]
+        return tokens
 
     def __call__(self, documents: list[Document]) -> tuple[dict[str, list[str]], int]:
         """Return each document's queries, and how many tokens that were."""

@@ -191,7 +191,8 @@ def _self_attention(layer: Any, hidden: Tensor, cache: Tensor, step: int, bias: 
         attn_mask=bias[:, :, step : step + 1, : step + 1].expand(len(hidden), -1, -1, -1),
         scale=1.0,
     )
-    return attention.o(found.reshape(len(hidden), -1))
+    output: Tensor = attention.o(found.reshape(len(hidden), -1))
+    return output
 
 
 def _cross_attention(layer: Any, hidden: Tensor, keys: Tensor, values: Tensor, outside: Tensor, rows: _Rows) -> Tensor:
@@ -200,4 +201,5 @@ def _cross_attention(layer: Any, hidden: Tensor, keys: Tensor, values: Tensor, o
     queries = attention.q(layer.layer_norm(hidden)).view(len(hidden), keys.shape[1], -1)
     scores = rows.by_document(queries).transpose(1, 2) @ keys.transpose(2, 3)
     weights = scores.masked_fill(outside, torch.finfo(scores.dtype).min).softmax(-1)
-    return attention.o(rows.by_row((weights @ values).transpose(1, 2)).reshape(len(hidden), -1))
+    output: Tensor = attention.o(rows.by_row((weights @ values).transpose(1, 2)).reshape(len(hidden), -1))
+    return output

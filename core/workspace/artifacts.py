@@ -18,12 +18,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock, Timeout
 
 from core.workspace.errors import UserError
 from core.workspace.timing import PROCEDURE
+
+if TYPE_CHECKING:
+    from functools import _lru_cache_wrapper
 
 MANIFEST = "manifest.json"
 
@@ -117,7 +120,7 @@ def file_digest(path: Path) -> str:
     return _once(_file_digest, path)
 
 
-def _once(read: Any, path: Path) -> Any:
+def _once(read: "_lru_cache_wrapper[T]", path: Path) -> T:
     """Call a reader that is cached by path and identity of the file; past its cache for a file changed a moment ago."""
     for _ in range(TRIES):
         status = path.stat()

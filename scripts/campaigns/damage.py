@@ -36,11 +36,12 @@ import numpy as np  # noqa: E402
 from small_build import NAME, prepare  # noqa: E402
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
-from core import doc2query, evaluate, pseudo_labels  # noqa: E402
+from core import doc2query, pseudo_labels  # noqa: E402
 from core.build import build, steps  # noqa: E402
 from core.evaluation.ann_sweep import read_growth, read_sweep  # noqa: E402
 from core.formats import predicted_queries  # noqa: E402
 from core.formats.collections import read_built_collection, read_built_topics  # noqa: E402
+from core.formats.runs import built_run  # noqa: E402
 from core.retrieval.bm25 import load_index, read_predicted  # noqa: E402
 from core.retrieval.encoder import load_vectors  # noqa: E402
 from core.retrieval.systems import open_system  # noqa: E402
@@ -106,7 +107,7 @@ def readers(name: str, profile: Profile) -> dict[str, Callable[[], Any]]:
         "expansions": lambda: predicted_queries.read_expansions(folder),
     }
     for system in profile.system:
-        found[f"run {system.name}"] = partial(evaluate.built_run, folder, system.name)
+        found[f"run {system.name}"] = partial(built_run, folder, system.name)
         found[f"system {system.name}"] = partial(hits, profile, system, folder)
     for system in lexical:
         found[f"index {system.name}"] = partial(_ranking, profile, system, folder)
@@ -138,7 +139,7 @@ def _ranking(profile: Profile, system: SystemSettings, folder: Path) -> Any:
 
 
 def _as_text(read: Callable[[Path, str], Any], folder: Path, system: str) -> str:
-    return read(folder, system).to_csv()
+    return str(read(folder, system).to_csv())
 
 
 def _vectors(folder: Path, system: str) -> Any:
@@ -286,7 +287,7 @@ def is_planned(path: Path, profile: Profile, folder: Path) -> bool:
 
 def make_small() -> Profile:
     """Make the small build with all its stages."""
-    profile = prepare(WORK / "source", artifacts.ARTIFACTS)
+    profile: Profile = prepare(WORK / "source", artifacts.ARTIFACTS)
     folder = artifacts.ARTIFACTS / NAME
     doc2query.train(profile, None, "cpu")
     build(profile, folder, "cpu", say=lambda _: None)

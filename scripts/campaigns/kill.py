@@ -44,7 +44,7 @@ from core import ann, bm25, collection, doc2query, encode, evaluate, finetune, p
 from core.build import build  # noqa: E402
 from core.retrieval import encoder  # noqa: E402
 from core.retrieval.systems import find_settings  # noqa: E402
-from core.training import query_scores  # noqa: E402
+from core.training import query_scores, t5  # noqa: E402
 from core.workspace.artifacts import is_whole, writing  # noqa: E402
 from core.workspace.profile import Profile  # noqa: E402
 
@@ -270,7 +270,7 @@ def main() -> None:
     parser.add_argument("--no-two-at-once", action="store_true")
     options = parser.parse_args()
     # Small pieces, so that there is something to go on from.
-    encoder.SHARD, query_scores.SHARD, doc2query.CPU_SAMPLES = 16, 8, 24
+    encoder.SHARD, query_scores.SHARD, t5.CPU_SAMPLES = 16, 8, 24
     # tqdm's own lock is shared by all that are forked: one that is killed while it holds it would stop the others.
     tqdm.set_lock(threading.RLock())
     profile = prepare(WORK / "source", ARTIFACTS)
