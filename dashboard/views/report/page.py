@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation import comparison_tables, topic_tables
-from core.evaluation.results import notices
+from core.evaluation.results import Measured, notices
 from core.evaluation.significance import Values
 from core.formats.runs import ranked
 from core.retrieval.analyzer import Analyzer
@@ -116,7 +116,7 @@ def commands(chosen: Chosen) -> list[str]:
     return found + [compare_command(name, "lists", {**options, "topic": topic}) for topic in chosen.topics]
 
 
-def _report(chosen: Chosen, measured: results.Measured, of_all: Values) -> str:
+def _report(chosen: Chosen, measured: Measured, of_all: Values) -> str:
     """Return the report as HTML.
 
     Args:
