@@ -4,8 +4,7 @@ One row a variant and a seed, in the artifact `artifacts/ablations/<base>/ablati
 queries and nDCG@10 on the profile's collection, before and after training. A run that is done is not done again.
 """
 
-import argparse
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -19,82 +18,88 @@ from core.formats.collections import QRELS, TOPICS, Collection, collection_diges
 from core.formats.documents import CORPUS
 from core.formats.exclusions import EXCLUDED
 from core.formats.runs import run_of
-from core.formats.triples import locate_triples, read_triples, split_by_query
+from core.formats.triples import read_triples, split_by_query, triples_file
 from core.indexes.exact import ExactIndex
 from core.retrieval.encoder import encode_texts
 from core.training.bi_encoder import build_model, fit, held_out_evaluator, training_rows
 from core.workspace import artifacts, command_line
-from core.workspace.artifacts import ARTIFACTS, file_digest, value_digest, writing
+from core.workspace.artifacts import file_digest, value_digest
 from core.workspace.models import locate_model, model_digest, pick_device
 from core.workspace.profile import FinetuneSettings, Profile
-from core.workspace.progress import ProgressLog
+from core.workspace.stage import Build, Draft, Stage, Target
 
 RECIPE = "recipe"
 """The name of the variant with nothing changed."""
 
 
-def run(profile: Profile, folder: Path, triples_file: Path | None = None, device: str = "auto") -> Path:
-    """Train every variant with every seed and write the table as an artifact.
+def targets(build: Build) -> Iterator[Target[FinetuneSettings]]:
+    """Yield the ablations of the profile's recipe."""
+    recipe = build.profile.finetune
+    yield Target(build.folder.workspace.ablations(recipe.base), recipe, (build.folder.collection,))
 
-    Args:
-        folder: the artifacts of the collection that the models are tried on; its collection must be built.
+
+def settings(build: Build, recipe: FinetuneSettings) -> dict[str, Any]:
+    """Return the settings that shape the table."""
+    profile = build.profile
+    return {
+        "recipe": recipe.model_dump(exclude={"model", "device"}),
+        "ablations": profile.ablations.model_dump(),
+        "triples": profile.triples.model_dump(exclude={"source"}),
+        "collection": profile.collection.model_dump(include={"name", "split", "topic_field"}),
+    }
+
+
+def inputs(build: Build, recipe: FinetuneSettings) -> dict[str, str]:
+    """Return the digests of the collection, the triples and the base model."""
+    base = locate_model(build.folder.workspace, recipe.base)
+    digests = {"triples": file_digest(triples_file(build)), "base": model_digest(base)}
+    return collection_digests(build.folder, CORPUS, TOPICS, QRELS, EXCLUDED) | digests
+
+
+def make(build: Build, recipe: FinetuneSettings, draft: Draft) -> None:
+    """Train every variant with every seed, and try the models on the collection of the build's folder.
 
     Raises:
         UserError: the collection, the triples or the base are unavailable, or a variant's settings are not allowed.
     """
-    settings = profile.ablations
-    recipe = profile.finetune
+    profile, folder, settings = build.profile, build.folder, build.profile.ablations
     variants = {
         name: FinetuneSettings(**(recipe.model_dump() | changed)) for name, changed in variants_of(profile).items()
     }
-    triples_file = triples_file or locate_triples(profile.triples.source, ARTIFACTS / "downloads")
-    triples, held_out = split_by_query(read_triples(triples_file), profile.triples.held_out)
-    base = locate_model(recipe.base)
-    device = pick_device(recipe.device if device == "auto" else device)
-    recorded = {
-        "recipe": recipe.model_dump(exclude={"model", "device"}),
-        "ablations": settings.model_dump(),
-        "triples": profile.triples.model_dump(exclude={"source"}),
-        "collection": profile.collection.model_dump(include={"name", "split", "topic_field"}),
-    }
-    inputs = collection_digests(folder, CORPUS, TOPICS, QRELS, EXCLUDED) | {
-        "triples": file_digest(triples_file),
-        "base": model_digest(base),
-    }
-    target = ARTIFACTS / "ablations" / Path(recipe.base).name
+    triples, held_out = split_by_query(read_triples(triples_file(build)), profile.triples.held_out)
+    base = locate_model(folder.workspace, recipe.base)
+    device = pick_device(recipe.device if build.device == "auto" else build.device)
+    draft.facts["device"] = device
     collection = read_built_collection(folder)
-    facts: dict[str, Any] = {"device": device}
-    with (
-        writing(target, "ablations", recorded, inputs, facts, resume=True) as partial,
-        ProgressLog(partial) as log,
-    ):
-        for name, variant in variants.items():
-            for seed in settings.seeds:
-                run_name = f"{name}, seed {seed}"
-                if run_name in log.done:
-                    continue
-                changed = variant.model_copy(update={"seed": seed})
-                evaluator = held_out_evaluator(held_out, changed.similarity, triples[: profile.triples.distractors])
-                set_seed(seed)
-                model = build_model(changed, base, device)
-                row: dict[str, Any] = {"variant": name, "seed": seed}
-                # Nothing in an untrained model is drawn at random: another seed of the variant had the same figures.
-                known = next((row for row in log.done.values() if row["variant"] == name), None)
-                before = known or _figures(model, evaluator, collection, profile, changed, " before")
-                row |= {key: value for key, value in before.items() if key.endswith(" before")}
-                limited = triples[: settings.rows] if settings.rows else triples
-                training, validation = training_rows(changed, folder, limited, held_out, model)
-                checkpoints = partial / "checkpoints" / value_digest(run_name)
-                history = fit(model, training, validation, changed, checkpoints)
-                artifacts.remove_tree(checkpoints)
-                row |= _figures(model, evaluator, collection, profile, changed)
-                row |= {"rows": len(training), "seconds": round(history[-1]["train_runtime"], 1)}
-                log.add({run_name: row})
-                print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
-        artifacts.remove_tree(partial / "checkpoints")
-        rows = [log.done[f"{name}, seed {seed}"] for name in variants for seed in settings.seeds]
-        pd.DataFrame(rows).to_csv(partial / FILE, index=False, lineterminator="\n")
-    return target
+    for name, variant in variants.items():
+        for seed in settings.seeds:
+            run_name = f"{name}, seed {seed}"
+            if run_name in draft.log.done:
+                continue
+            changed = variant.model_copy(update={"seed": seed})
+            evaluator = held_out_evaluator(held_out, changed.similarity, triples[: profile.triples.distractors])
+            set_seed(seed)
+            model = build_model(changed, base, device)
+            row: dict[str, Any] = {"variant": name, "seed": seed}
+            # Nothing in an untrained model is drawn at random: another seed of the variant had the same figures.
+            known = next((row for row in draft.log.done.values() if row["variant"] == name), None)
+            before = known or _figures(model, evaluator, collection, profile, changed, " before")
+            row |= {key: value for key, value in before.items() if key.endswith(" before")}
+            limited = triples[: settings.rows] if settings.rows else triples
+            training, validation = training_rows(changed, folder, limited, held_out, model)
+            checkpoints = draft / "checkpoints" / value_digest(run_name)
+            history = fit(model, training, validation, changed, checkpoints)
+            artifacts.remove_tree(checkpoints)
+            row |= _figures(model, evaluator, collection, profile, changed)
+            row |= {"rows": len(training), "seconds": round(history[-1]["train_runtime"], 1)}
+            draft.log.add({run_name: row})
+            print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+    artifacts.remove_tree(draft / "checkpoints")
+    rows = [draft.log.done[f"{name}, seed {seed}"] for name in variants for seed in settings.seeds]
+    pd.DataFrame(rows).to_csv(draft / FILE, index=False, lineterminator="\n")
+
+
+STAGE = Stage("ablations", targets, settings, inputs, make, resume=True, in_build=lambda build: False)
 
 
 def variants_of(profile: Profile) -> dict[str, dict[str, Any]]:
@@ -125,14 +130,11 @@ def _figures(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.ablations`."""
-    parser = argparse.ArgumentParser(prog="python -m core.ablations", description=__doc__)
-    command_line.add_profile_options(parser)
-    parser.add_argument("--triples", type=Path, help="file of triples (default: the profile's)")
-    options = parser.parse_args(arguments)
-    profile, folder = command_line.profile_and_folder(options)
-    target = run(profile, folder, options.triples, options.device)
-    rows, _ = read_ablations(target.name)
-    print(summary(rows).round(4).to_string())
+    parser = command_line.stage_parser("ablations", __doc__, "triples")
+    build = command_line.build_from(parser.parse_args(arguments))
+    for made in STAGE.run_all(build):
+        rows, _ = read_ablations(made)
+        print(summary(rows).round(4).to_string())
 
 
 if __name__ == "__main__":

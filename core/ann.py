@@ -13,9 +13,7 @@ that are built stay on disk until the end: an interrupted sweep goes on. With --
 by side, which their build times show, on machines that share this folder.
 """
 
-import argparse
-import functools
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -36,77 +34,66 @@ from core.formats.collections import read_built_collection
 from core.indexes.distinct import distinct_rows
 from core.indexes.simulation import intrinsic_dimension, simulate
 from core.retrieval.encoder import load_vectors, topic_vectors
-from core.workspace import command_line, executors
-from core.workspace.artifacts import (
-    writing,
-)
+from core.workspace import command_line
 from core.workspace.errors import UserError
-from core.workspace.executors import HERE, Engine
-from core.workspace.profile import Profile, SystemSettings
-from core.workspace.progress import ProgressLog
-from core.workspace.timing import THREADS
+from core.workspace.profile import SystemSettings
+from core.workspace.stage import Build, Draft, Stage, Target
 
 
-def sweep(
-    profile: Profile,
-    system: SystemSettings,
-    folder: Path,
-    device: str = "auto",
-    size: int = 0,
-    engine: Engine = HERE,
-    threads: int = THREADS,
-) -> Path:
-    """Measure the profile's indexes on the system's vectors, or on `size` simulated ones, and write the artifact.
+def targets(build: Build) -> Iterator[Target[SystemSettings]]:
+    """Yield the sweep of each dense system, of the size that is asked for."""
+    for system in build.dense:
+        vectors = build.folder.vectors(system.name)
+        yield Target(build.folder.sweep(system.name, build.size), system, (vectors,))
+
+
+def settings(build: Build, system: SystemSettings) -> dict[str, Any]:
+    """Return the settings that shape the sweep."""
+    return ann_settings(build.profile, system, build.size)
+
+
+def inputs(build: Build, system: SystemSettings) -> dict[str, str]:
+    """Return the digests of the collection and the system's vectors."""
+    return ann_inputs(system, build.folder)
+
+
+def make(build: Build, system: SystemSettings, draft: Draft) -> None:
+    """Measure the profile's indexes on the system's vectors, or on simulated ones.
 
     Raises:
         UserError: vectors, model or an index are unavailable, or an index does not know a parameter.
     """
-    target = folder / f"ann-simulated/{system.name}-{size}" if size else folder / "ann" / system.name
-    facts: dict[str, Any] = {}
-    settings, inputs = ann_settings(profile, system) | {"size": size}, ann_inputs(system, folder)
+    profile, folder, size, threads = build.profile, build.folder, build.size, build.threads
     if size and system.similarity != "cosine":
         raise UserError(f"{system.name} searches by {system.similarity}: vectors are simulated for cosine alone")
-    with writing(target, "ann", settings, inputs, facts, resume=True) as partial, ProgressLog(partial) as log:
-        stored, ids = load_vectors(folder, system.name)
-        collection = read_built_collection(folder)
-        queries = topic_vectors(profile, system, collection.topics, folder, device)
-        vectors = simulate(np.array(stored), size, profile.ann.seed) if size else np.array(stored)
-        if engine.name != "here":
-            build_by_workers(vectors, system.similarity, profile, partial, log, engine, threads)
-        # Simulated documents are none of the collection's.
-        excluded = [] if size else excluded_positions(collection, ids)
-        rows = measure_indexes(vectors, queries, excluded, system.similarity, profile, partial, log, threads)
-        if not size:
-            add_ndcg(rows, collection, ids)
-            facts["similarities"] = compare_similarities(collection, vectors, queries, excluded, ids)
-        table = pd.DataFrame([{k: v for k, v in row.items() if k != "found"} for row in rows])
-        table.to_csv(partial / SWEEP, index=False, lineterminator="\n", float_format="%.6g")
-        facts |= {"documents": len(vectors), "dimension": vectors.shape[1], "queries": len(queries)}
-        facts |= {"built": engine.name, "threads": threads}
-        facts["distinct_vectors"] = len(distinct_rows(vectors))
-        dimension = intrinsic_dimension(vectors) if system.similarity == "cosine" else None
-        if dimension is not None:
-            facts["intrinsic_dimension"] = round(dimension, 2)
-        keep_own_graph(profile, partial)
-    return target
+    stored, ids = load_vectors(folder, system.name)
+    collection = read_built_collection(folder)
+    queries = topic_vectors(profile, system, collection.topics, folder, build.device)
+    vectors = simulate(np.array(stored), size, profile.ann.seed) if size else np.array(stored)
+    if build.executor.name != "here":
+        build_by_workers(vectors, system.similarity, profile, draft.folder, draft.log, build.executor, threads)
+    # Simulated documents are none of the collection's.
+    excluded = [] if size else excluded_positions(collection, ids)
+    rows = measure_indexes(vectors, queries, excluded, system.similarity, profile, draft.folder, draft.log, threads)
+    if not size:
+        add_ndcg(rows, collection, ids)
+        draft.facts["similarities"] = compare_similarities(collection, vectors, queries, excluded, ids)
+    table = pd.DataFrame([{k: v for k, v in row.items() if k != "found"} for row in rows])
+    table.to_csv(draft / SWEEP, index=False, lineterminator="\n", float_format="%.6g")
+    draft.facts.update(documents=len(vectors), dimension=vectors.shape[1], queries=len(queries))
+    draft.facts.update(built=build.executor.name, threads=threads, distinct_vectors=len(distinct_rows(vectors)))
+    dimension = intrinsic_dimension(vectors) if system.similarity == "cosine" else None
+    if dimension is not None:
+        draft.facts["intrinsic_dimension"] = round(dimension, 2)
+    keep_own_graph(profile, draft.folder)
+
+
+STAGE = Stage("ann", targets, settings, inputs, make, resume=True)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.ann`: sweep every dense system of the profile."""
-    parser = argparse.ArgumentParser(prog="python -m core.ann", description=__doc__)
-    command_line.add_profile_options(parser)
-    command_line.add_systems_option(parser)
-    parser.add_argument("--size", type=int, default=0, help="simulate this number of documents, or draw so few of them")
-    command_line.add_threads_option(parser)
-    executors.add_options(parser)
-    options = parser.parse_args(arguments)
-    profile, folder = command_line.profile_and_folder(options)
-    engine, threads = executors.chosen(options), options.threads
-    chosen = [s for s in command_line.chosen_systems(profile, options.systems) if s.kind == "dense"]
-    command_line.each(
-        (s.name, functools.partial(sweep, profile, s, folder, options.device, options.size, engine, threads))
-        for s in chosen
-    )
+    command_line.run_stage(STAGE, "ann", __doc__, arguments, "systems", "size", "threads", "executor")
 
 
 if __name__ == "__main__":

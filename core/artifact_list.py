@@ -1,14 +1,16 @@
 """What artifacts a collection has: fresh or stale and why, how large, and the command that makes each again."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.build import steps
-from core.evaluation.ann_sweep import simulated_sweeps
-from core.workspace.artifacts import MANIFEST, ROOT, Manifest, damage, failure_of, read_manifest, rebuild_command, shown
+from core import ann
+from core.build import Step, steps
+from core.workspace.artifacts import MANIFEST, Artifact, Manifest, damage, failure_of, read_manifest
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile
+from core.workspace.stage import Build, Target
+from core.workspace.workspace import CollectionFolder
 
 FRESH = "fresh"
 
@@ -30,51 +32,56 @@ class Entry:
     manifest: Manifest | None
 
 
-def inventory(profile: Profile, folder: Path) -> list[Entry]:
+def inventory(profile: Profile, folder: CollectionFolder) -> list[Entry]:
     """Return the artifacts of the build of `profile` under `folder` in the order of the data, then what else is there.
 
     Every file is read once and compared with its manifest's digest.
     """
-    planned = [_planned(step.stage, step.target, step.stale(), folder) for step in steps(profile, folder, "auto")]
-    planned += [_planned("ann", target, reason, folder) for target, reason in simulated_sweeps(profile, folder)]
+    build = Build(profile, folder)
+    planned = [_planned(step) for step in [*steps(build), *_simulated_sweeps(build)]]
     known = {entry.place for entry in planned}
-    models = sorted(path.parent for path in (ROOT / profile.finetune.model).parent.glob(f"*/{MANIFEST}"))
     names = {system.name for system in profile.system} | {"collection", "doc2query", "measures"}
-    others = [_other(path, names) for path in _found(folder)] + [_other(path, None) for path in models]
+    others = [_other(artifact, names) for artifact in folder.artifacts()]
+    others += [_other(model, None) for model in folder.workspace.models() if (model / MANIFEST).is_file()]
     return planned + [entry for entry in others if entry.place not in known]
 
 
-def _found(folder: Path) -> Iterator[Path]:
-    for path in sorted([*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"*/*/{MANIFEST}")]):
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
-            yield path.parent
+def _simulated_sweeps(build: Build) -> Iterator[Step]:
+    """Yield a step for every sweep over simulated documents that was made; a build makes none."""
+    for system in build.dense:
+        for artifact in build.folder.simulated_sweeps(system.name):
+            size = int(artifact.name.rpartition("-")[2])
+            yield Step(ann.STAGE, replace(build, size=size), Target(artifact, system))
 
 
-def _planned(stage: str, target: Path, reason: str | None, folder: Path) -> Entry:
-    state = FRESH if reason is None else "missing" if not target.exists() else "stale"
-    if reason and (failure := failure_of(target, folder)):
+def _planned(step: Step) -> Entry:
+    artifact, reason = step.artifact, step.stale()
+    state = FRESH if reason is None else "missing" if not artifact.path.exists() else "stale"
+    if reason and (failure := failure_of(artifact)):
         reason = f"{reason}; the last build could not make it: {failure}"
-    return Entry(shown(target), stage, state, reason or "", _size(target), rebuild_command(target), _manifest(target))
+    size, manifest = _size(artifact.path), _manifest(artifact)
+    return Entry(artifact.shown, step.stage.name, state, reason or "", size, artifact.command, manifest)
 
 
-def _other(path: Path, names: set[str] | None) -> Entry:
+def _other(artifact: Artifact, names: set[str] | None) -> Entry:
     """Describe what the build does not make: imported runs and judgments, models that are used as they are, leftovers.
 
     Args:
         names: what an artifact of this collection may be called, None for any name.
     """
-    manifest = _manifest(path)
-    reason = damage(path, manifest) if manifest else "its manifest is damaged"
+    manifest = _manifest(artifact)
+    reason = damage(artifact, manifest) if manifest else "its manifest is damaged"
     state = "stale" if reason else FRESH
-    if not reason and names is not None and path.name not in names:
+    if not reason and names is not None and artifact.name not in names:
         state, reason = "not of this build", "no system of the profile uses it; its folder may be deleted"
-    command = rebuild_command(path, manifest.stage, manifest.settings) if manifest else rebuild_command(path)
-    return Entry(shown(path), manifest.stage if manifest else "", state, reason or "", _size(path), command, manifest)
+    command = manifest.command if manifest else artifact.command
+    stage, size = manifest.stage if manifest else "", _size(artifact.path)
+    return Entry(artifact.shown, stage, state, reason or "", size, command, manifest)
 
 
-def _manifest(path: Path) -> Manifest | None:
+def _manifest(artifact: Artifact) -> Manifest | None:
     try:
-        return read_manifest(path)
+        return read_manifest(artifact)
     except UserError:
         return None
 

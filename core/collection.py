@@ -9,7 +9,6 @@
 Each file plain or .gz. A built collection is the same layout under `artifacts/<name>/collection`, checked and sealed.
 """
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,87 +40,103 @@ from core.formats.sources import (
 )
 from core.formats.topics import Topic, write_topics
 from core.workspace import command_line
-from core.workspace.artifacts import (
-    PROFILE,
-    ROOT,
-    file_digest,
-    read_manifest,
-    shown,
-    value_digest,
-    writing,
-)
+from core.workspace.artifacts import file_digest, read_manifest, value_digest
 from core.workspace.errors import UserError
-from core.workspace.profile import CollectionSettings, Profile, read_profile
+from core.workspace.profile import CollectionSettings, read_profile
+from core.workspace.stage import Build, Draft, Stage, Target
+from core.workspace.workspace import CollectionFolder, Workspace
 
 
-def other_source(settings: CollectionSettings, folder: Path) -> str:
+def other_source(settings: CollectionSettings, folder: CollectionFolder) -> str:
     """Say that the collection built under `folder` comes from another source than that of the settings, "" if not.
 
     The same files at another place are the same source, and so is a changed folder at the same place.
     """
     try:
-        manifest = read_manifest(folder / "collection")
-        recorded = manifest.facts.get("source") or read_profile(str(folder / PROFILE)).collection.source
+        manifest = read_manifest(folder.collection)
+        recorded = manifest.facts.get("source") or read_profile(str(folder.profile)).collection.source
     except UserError:
         return ""  # nothing is there that could be replaced, or nothing says where it is from
-    if _places(recorded) & _places(settings.source):
+    workspace = folder.workspace
+    if _places(workspace, recorded) & _places(workspace, settings.source):
         return ""
-    if (digest := manifest.inputs.get("source")) and digest == collection_inputs(settings).get("source"):
+    if (digest := manifest.inputs.get("source")) and digest == collection_inputs(workspace, settings).get("source"):
         return ""
     return (
-        f"{shown(folder)} is the collection of another source ({recorded}); give this one another name with "
+        f"{folder.shown} is the collection of another source ({recorded}); give this one another name with "
         "--name NAME, or replace that one with --replace"
     )
 
 
-def _places(source: str) -> set[str]:
+def _places(workspace: Workspace, source: str) -> set[str]:
     """Return what a source may stand for: recorded paths are relative to the project, others to the current folder."""
     if source in ("embedded", "imported", "derived") or source.startswith("beir:"):
         return {source}
-    return {str(Path(source).resolve()), str((ROOT / source).resolve())}
+    return {str(Path(source).resolve()), str((workspace.checkout / source).resolve())}
 
 
-def build_collection(profile: Profile, folder: Path) -> Path:
-    """Read the profile's source, check it, and write it as the artifact `collection` under `folder`."""
-    settings = profile.collection
-    source = obtain_source(settings)
+def targets(build: Build) -> Iterator[Target[CollectionSettings]]:
+    """Yield the collection."""
+    yield Target(build.folder.collection, build.profile.collection)
+
+
+def settings(build: Build, collection: CollectionSettings) -> dict[str, Any]:
+    """Return the settings that shape the built collection."""
+    return collection.model_dump(include={"split", "judged_only", "unjudged_topics", "ignore_identical_ids"})
+
+
+def inputs(build: Build, collection: CollectionSettings) -> dict[str, str]:
+    """Return the digest of the source, see `collection_inputs`."""
+    return collection_inputs(build.folder.workspace, collection)
+
+
+def make(build: Build, settings: CollectionSettings, draft: Draft) -> None:
+    """Read the source, check it, and write it in one layout."""
+    workspace = build.folder.workspace
+    source = obtain_source(workspace, settings)
     check_folder(source)
     topics, qrels = read_judged_topics(source, settings)
     judged = {document for by_document in qrels.values() for document in by_document}
     judgments = sum(map(len, qrels.values()))
-    facts: dict[str, Any] = {"documents": 0, "topics": len(topics), "judgments": judgments}
-    facts["source"] = command_line.recorded_path(settings.source)
-    target = folder / "collection"
-    recorded = collection_settings(settings)
+    draft.facts.update(documents=0, topics=len(topics), judgments=judgments)
+    draft.facts["source"] = workspace.recorded(settings.source)
     by_id = {topic.id: topic for topic in topics}
     excluded, own = listed_exclusions(source, set(by_id)), OwnDocuments()
 
     def counted() -> Iterator[Document]:
         for document in stream_documents(source, settings, qrels):
-            facts["documents"] += 1
+            draft.facts["documents"] += 1
             judged.discard(document.id)
             if settings.ignore_identical_ids and document.id in by_id:
                 own.add(by_id[document.id], document)
             yield document
 
-    with writing(target, "collection", recorded, collection_inputs(settings), facts) as partial:
-        write_documents(partial / CORPUS, counted())
-        missing = sum(document in judged for by_document in qrels.values() for document in by_document)
-        facts["judged_documents_not_in_the_corpus"] = missing
-        write_topics(partial / TOPICS, topics)
-        (partial / "qrels").mkdir()
-        write_qrels(partial / QRELS, qrels)
-        write_excluded(partial / EXCLUDED, together(excluded, own_documents(own.topics)))
-        if own.topics or excluded:
-            facts |= {
-                "topics_with_their_own_document": len(own.topics),
-                "topics_with_excluded_documents": len(excluded),
-            }
+    write_documents(draft / CORPUS, counted())
+    missing = sum(document in judged for by_document in qrels.values() for document in by_document)
+    draft.facts["judged_documents_not_in_the_corpus"] = missing
+    write_topics(draft / TOPICS, topics)
+    (draft / "qrels").mkdir()
+    write_qrels(draft / QRELS, qrels)
+    write_excluded(draft / EXCLUDED, together(excluded, own_documents(own.topics)))
+    if own.topics or excluded:
+        draft.facts["topics_with_their_own_document"] = len(own.topics)
+        draft.facts["topics_with_excluded_documents"] = len(excluded)
     if missing:
         command_line.note(f"{missing} of {judgments} judgments are on documents that the corpus does not hold")
     for notice in _exclusion_notices(own, excluded, qrels):
         command_line.note(notice)
-    return target
+
+
+STAGE = Stage(
+    "collection",
+    targets,
+    settings,
+    inputs,
+    make,
+    prepare=lambda build, settings: obtain_source(build.folder.workspace, settings),
+    # Imported and derived collections are made from files that are given once, by other commands.
+    in_build=lambda build: build.profile.collection.source not in ("imported", "derived"),
+)
 
 
 @dataclass
@@ -155,30 +170,24 @@ def _exclusion_notices(own: OwnDocuments, excluded: Exclusions, qrels: Qrels) ->
         )
 
 
-def collection_settings(settings: CollectionSettings) -> dict[str, Any]:
-    """Return the settings that shape the built collection, for its manifest."""
-    return settings.model_dump(include={"split", "judged_only", "unjudged_topics", "ignore_identical_ids"})
-
-
-def collection_inputs(settings: CollectionSettings) -> dict[str, str]:
+def collection_inputs(workspace: Workspace, settings: CollectionSettings) -> dict[str, str]:
     """Return the digest of the source; the embedded sample is its own source and has none."""
     if settings.source == "embedded":
         return {}
-    if zipped := archive_of(settings.source):
+    if zipped := archive_of(workspace.located(settings.source)):
         return {"source": value_digest([file_digest(zipped[0]), zipped[1]])}
-    return {"source": source_digest(source_folder(settings))}
+    return {"source": source_digest(source_folder(workspace, settings))}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.collection`."""
-    parser = argparse.ArgumentParser(prog="python -m core.collection", description=__doc__)
-    command_line.add_profile_options(parser)
+    parser = command_line.stage_parser("collection", __doc__)
     parser.add_argument("--replace", action="store_true", help="replace a collection of the same name, other source")
     options = parser.parse_args(arguments)
-    profile, folder = command_line.profile_and_folder(options)
-    if not options.replace and (problem := other_source(profile.collection, folder)):
+    build = command_line.build_from(options)
+    if not options.replace and (problem := other_source(build.profile.collection, build.folder)):
         raise UserError(problem)
-    print(build_collection(profile, folder))
+    print(*STAGE.run_all(build))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from core.evaluation.results import Results, notices, saved_profile
 from core.evaluation.table_formats import Table, csv, latex, markdown, plain_text, texts
 from core.workspace import command_line
 from core.workspace.artifacts import Replaced, read_latest
+from core.workspace.workspace import Workspace
 
 FIGURES: dict[str, Callable[..., Table]] = {
     "means": figures.means,
@@ -94,7 +95,7 @@ def figure(collection: str, name: str, **options: Any) -> tuple[Table, list[str]
     Raises:
         UserError: the collection or a run is missing or damaged, or an option does not fit it.
     """
-    folder, profile = saved_profile(collection)
+    folder, profile = saved_profile(Workspace.default(), collection)
 
     def make(digests: tuple[str, ...]) -> tuple[Table, list[str]]:
         results = Results(folder, profile)

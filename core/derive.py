@@ -10,7 +10,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from core.evaluate import evaluate_systems
+from core import evaluate
 from core.formats.collections import QRELS, TOPICS, read_built_collection
 from core.formats.documents import CORPUS
 from core.formats.exclusions import EXCLUDED, write_excluded
@@ -18,15 +18,17 @@ from core.formats.qrels import Qrels, read_qrels, write_qrels
 from core.formats.runs import FILE, Scores, built_run, ranked, write_run
 from core.formats.topics import write_topics
 from core.import_runs import refuse_unfinished_build, undone_on_failure
-from core.workspace import artifacts, command_line
-from core.workspace.artifacts import PROFILE, building, file_digest, is_whole, read_manifest, shown, writing
+from core.workspace import command_line
+from core.workspace.artifacts import building, file_digest, is_whole, read_manifest, writing
 from core.workspace.errors import UserError
 from core.workspace.names import collection_name_problem
 from core.workspace.profile import CollectionSettings, Profile, SystemSettings, read_profile
+from core.workspace.stage import Build
+from core.workspace.workspace import CollectionFolder, Workspace
 
 
-def derive(source: str, name: str, qrels: Path, residual: bool = False) -> Path:
-    """Make the collection `artifacts/<name>` of the built collection `source`, judged by `qrels`, and evaluate it.
+def derive(workspace: Workspace, source: str, name: str, qrels: Path, residual: bool = False) -> CollectionFolder:
+    """Make the collection `name` of the built collection `source`, judged by `qrels`, and evaluate it.
 
     Args:
         residual: leave out, from runs and judgments, what the source's own judgments hold: a system is then measured
@@ -38,8 +40,8 @@ def derive(source: str, name: str, qrels: Path, residual: bool = False) -> Path:
     """
     if problem := collection_name_problem(name):
         raise UserError(problem)
-    original, folder = artifacts.ARTIFACTS / source, artifacts.ARTIFACTS / name
-    profile = read_profile(str(original / PROFILE)) if (original / PROFILE).is_file() else read_profile(source)
+    original, folder = workspace.collection(source), workspace.collection(name)
+    profile = read_profile(str(original.profile)) if original.profile.is_file() else read_profile(source)
     collection = read_built_collection(original)
     judgments = {topic: by for topic, by in read_qrels(qrels).items() if topic in {t.id for t in collection.topics}}
     if residual:
@@ -47,33 +49,34 @@ def derive(source: str, name: str, qrels: Path, residual: bool = False) -> Path:
     if not judgments:
         new = "new " if residual else ""
         raise UserError(f"{qrels.name}: it holds no {new}judgment for any topic of {source}")
-    inputs = {"collection": read_manifest(original / "collection").digest, "qrels": file_digest(qrels)}
+    inputs = {"collection": read_manifest(original.collection).digest, "qrels": file_digest(qrels)}
     facts = {
         "documents": len(collection.documents),
         "topics": len(judgments),
         "judgments": sum(map(len, judgments.values())),
     }
-    with building(folder), undone_on_failure(folder):
+    with building(folder.path, folder.shown), undone_on_failure(folder):
         refuse_unfinished_build(folder)
-        if (folder / PROFILE).is_file() and not _is_damaged_derivation(folder):
+        if folder.profile.is_file() and not _is_damaged_derivation(folder):
             raise UserError(f"there is a collection {name} already; give another name")
         settings = {"derived_from": source, "residual": residual}
-        with writing(folder / "collection", "import_runs", settings, inputs, facts) as partial:
+        target = folder.imported(folder.collection, derived_from=source)
+        with writing(target, "import_runs", settings, inputs, facts) as partial:
             if collection.documents:
-                shutil.copyfile(original / "collection" / CORPUS, partial / CORPUS)
+                shutil.copyfile(original.collection / CORPUS, partial / CORPUS)
             write_topics(partial / TOPICS, [topic for topic in collection.topics if topic.id in judgments])
             (partial / QRELS).parent.mkdir()
             write_qrels(partial / QRELS, judgments)
             write_excluded(partial / EXCLUDED, {t: by for t, by in collection.excluded.items() if t in judgments})
         derived = _with_runs(profile, original, folder, collection.qrels if residual else {})
         command_line.save_profile(derived, folder)
-        evaluate_systems(derived, folder)
+        evaluate.STAGE.run_all(Build(derived, folder))
     return folder
 
 
-def _is_damaged_derivation(folder: Path) -> bool:
-    is_derived = read_profile(str(folder / PROFILE)).collection.source == "derived"
-    return is_derived and not is_whole(folder / "collection")
+def _is_damaged_derivation(folder: CollectionFolder) -> bool:
+    is_derived = read_profile(str(folder.profile)).collection.source == "derived"
+    return is_derived and not is_whole(folder.collection)
 
 
 def _without(judgments: Qrels, earlier: Qrels) -> Qrels:
@@ -81,17 +84,18 @@ def _without(judgments: Qrels, earlier: Qrels) -> Qrels:
     return {topic: by for topic, by in rest.items() if by}
 
 
-def _with_runs(profile: Profile, original: Path, folder: Path, earlier: Qrels) -> Profile:
+def _with_runs(profile: Profile, original: CollectionFolder, folder: CollectionFolder, earlier: Qrels) -> Profile:
     """Copy the runs that are there, without the documents that `earlier` judges, and return the new profile."""
     systems = []
     for system in profile.system:
         try:
-            digest = read_manifest(original / "runs" / system.name).digest
+            digest = read_manifest(original.run(system.name)).digest
             run = built_run(original, system.name, digest)
         except UserError:
             continue  # a system that did not run is absent, not zero
         scores: Scores = _unjudged(run.scores, earlier)
-        with writing(folder / "runs" / system.name, "import_runs", {}, {"run": digest}) as partial:
+        target = folder.imported(folder.run(system.name))
+        with writing(target, "import_runs", {}, {"run": digest}) as partial:
             write_run(partial / FILE, system.name, ((topic, ranked(by)) for topic, by in scores.items()))
         systems.append(SystemSettings(name=system.name, kind="run", label=system.label))
     ignored = profile.collection.ignore_identical_ids
@@ -113,7 +117,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--name", required=True, help="the new collection's name")
     parser.add_argument("--residual", action="store_true", help="leave out what the source's own judgments hold")
     options = parser.parse_args(arguments)
-    print(shown(derive(options.source, options.name, options.qrels, options.residual)))
+    workspace = Workspace.default()
+    print(derive(workspace, options.source, options.name, options.qrels, options.residual).shown)
 
 
 if __name__ == "__main__":

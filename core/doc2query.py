@@ -9,10 +9,9 @@ for every document of a collection by top-k sampling.
     python -m core.doc2query quality     hold queries predicted for held-out passages against the real ones
 """
 
-import argparse
 import functools
 import time
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from tqdm import tqdm
@@ -20,8 +19,11 @@ from tqdm import tqdm
 from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS, shards
 from core.formats.predicted_queries import write_expansions
-from core.formats.triples import locate_triples, read_triples, split_by_query
+from core.formats.triples import read_triples, split_by_query, triples_file
+from core.retrieval.systems import find_settings
 from core.training import t5
+from core.training.query_quality import quality, quality_inputs, quality_settings
+from core.training.query_scores import score, scores_inputs, scores_settings
 from core.training.t5 import (
     fit,
     generate_settings,
@@ -29,10 +31,9 @@ from core.training.t5 import (
     train_settings,
     training_pairs,
 )
-from core.workspace import artifacts, command_line, executors
-from core.workspace.artifacts import ROOT, file_digest, writing
-from core.workspace.errors import UserError
-from core.workspace.executors import HERE, Engine, over_shards
+from core.workspace import artifacts, command_line
+from core.workspace.artifacts import file_digest
+from core.workspace.executors import over_shards
 from core.workspace.models import (
     check_finite,
     digest_if_here,
@@ -40,122 +41,193 @@ from core.workspace.models import (
     locate_model,
     model_digest,
     pick_device,
-    shown_model,
+    trained_elsewhere,
 )
-from core.workspace.profile import Profile
-from core.workspace.progress import ProgressLog
+from core.workspace.profile import Doc2querySettings
+from core.workspace.stage import Build, Draft, Stage, Target
+
+# torch, datasets and transformers are imported where they are used: they take seconds, and a plan needs none of them.
 
 # Training
 
 
-def train(profile: Profile, triples_file: Path | None = None, device: str = "auto") -> Path:
-    """Fine-tune the T5 on the profile's triples and return the folder of the model (fp16 safetensors).
+def model_targets(build: Build) -> Iterator[Target[Doc2querySettings]]:
+    """Yield the T5."""
+    yield Target(build.folder.model(build.profile.doc2query.model), build.profile.doc2query)
 
-    The checkpoint of the lowest loss on held-out pairs is the one that is kept. An interrupted training goes on from
-    the last checkpoint.
+
+def model_settings(build: Build, settings: Doc2querySettings) -> dict[str, Any]:
+    """Return the settings that shape the T5."""
+    return train_settings(settings) | {"held_out": build.profile.triples.held_out}
+
+
+def model_inputs(build: Build, settings: Doc2querySettings) -> dict[str, str]:
+    """Return the digests of the triples and the base model."""
+    triples = file_digest(triples_file(build))
+    return {"triples": triples, "base": model_digest(locate_model(build.folder.workspace, settings.base))}
+
+
+def train(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
+    """Fine-tune the T5 on the profile's triples (fp16 safetensors).
+
+    The checkpoint of the lowest loss on held-out pairs is kept. An interrupted training continues from the last
+    checkpoint.
     """
     from transformers import set_seed
 
-    settings = profile.doc2query
-    triples_file = triples_file or locate_triples(profile.triples.source, ROOT / "artifacts" / "downloads")
-    training, validation = split_by_query(read_triples(triples_file), profile.triples.held_out)
-    base = locate_model(settings.base)
-    folder = ROOT / settings.model
-    recorded = train_settings(settings) | {"held_out": profile.triples.held_out}
-    inputs = {"triples": file_digest(triples_file), "base": model_digest(base)}
-    facts: dict[str, Any] = {}
-    with writing(folder, "doc2query train", recorded, inputs, facts, resume=True) as partial:
-        set_seed(settings.seed)
-        model, tokenizer = load_t5(settings.base, base)
-        checkpoints = partial / "checkpoints"
-        pairs = training_pairs(tokenizer, training, settings)
-        held_out_pairs = training_pairs(tokenizer, validation, settings)
-        state = fit(model, tokenizer, pairs, held_out_pairs, settings, checkpoints, pick_device(device))
-        facts |= {
+    triples = read_triples(triples_file(build))
+    training, validation = split_by_query(triples, build.profile.triples.held_out)
+    base = locate_model(build.folder.workspace, settings.base)
+    set_seed(settings.seed)
+    model, tokenizer = load_t5(settings.base, base)
+    checkpoints = draft / "checkpoints"
+    pairs = training_pairs(tokenizer, training, settings)
+    held_out_pairs = training_pairs(tokenizer, validation, settings)
+    state = fit(model, tokenizer, pairs, held_out_pairs, settings, checkpoints, pick_device(build.device))
+    draft.facts.update(
+        {
             "pairs": len(pairs),
             "held_out_pairs": len(held_out_pairs),
             "steps": state.global_step,
             "best": {"step": state.best_global_step, "held_out_loss": state.best_metric},
             "history": state.log_history,
         }
-        check_finite(settings.model, model.half())
-        model.save_pretrained(partial)
-        tokenizer.save_pretrained(partial)
-        artifacts.remove_tree(checkpoints)
-    return folder
+    )
+    check_finite(settings.model, model.half())
+    model.save_pretrained(draft.folder)
+    tokenizer.save_pretrained(draft.folder)
+    artifacts.remove_tree(checkpoints)
 
 
-def generate(profile: Profile, folder: Path, device: str = "auto", batch: int = 0, engine: Engine = HERE) -> Path:
-    """Write `expansions.jsonl` for the built collection under `folder`: one line a document, {"_id", "queries"}.
+def is_trained(build: Build) -> bool:
+    """Say whether a build trains the T5: where predicted queries are missing, and the model, too."""
+    model = build.profile.doc2query.model
+    wanted = any(system.expanded for system in build.lexical) and not build.folder.predicted_queries.path.exists()
+    return wanted and model.startswith("artifacts/") and not trained_elsewhere(build.folder.workspace, model)
+
+
+TRAIN = Stage(
+    "doc2query-model",
+    model_targets,
+    model_settings,
+    model_inputs,
+    train,
+    recorded="doc2query train",
+    resume=True,
+    trains=True,
+    in_build=is_trained,
+)
+
+# Prediction
+
+
+def targets(build: Build) -> Iterator[Target[Doc2querySettings]]:
+    """Yield the predicted queries."""
+    needs = (build.folder.model(build.profile.doc2query.model),) if is_trained(build) else ()
+    yield Target(build.folder.predicted_queries, build.profile.doc2query, needs)
+
+
+def inputs(build: Build, settings: Doc2querySettings) -> dict[str, str]:
+    """Return the digests of collection and T5; the T5's is "" where it is not on this machine."""
+    model = digest_if_here(build.folder.workspace, settings.model)
+    return collection_digests(build.folder, CORPUS) | {"model": model}
+
+
+def generate(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
+    """Write `expansions.jsonl` for the built collection: one line a document, {"_id", "queries"}.
 
     Documents are processed in batches of similar length; an interrupted run resumes after the finished ones.
-
-    Args:
-        batch: documents at a time; 0 for as many as make `CPU_SAMPLES` or `GPU_SAMPLES` queries.
     """
-    settings = profile.doc2query
-    locate_model(settings.model)  # before its digest is taken
-    documents = read_built_collection(folder).documents
-    facts: dict[str, Any] = {}
-    recorded, inputs = generate_settings(settings), generate_inputs(profile, folder)
-    target = folder / "doc2query"
-    with (
-        writing(target, "doc2query generate", recorded, inputs, facts, resume=True) as partial,
-        ProgressLog(partial) as log,
-    ):
-        of_workers = engine.device(device)
-        at_once = t5.CPU_SAMPLES if of_workers == "cpu" else t5.GPU_SAMPLES
-        size = batch or max(1, at_once // settings.queries)
-        left = (
-            (None, unwritten)
-            for _, _, members in shards(documents, lambda document: len(document.full_text), size)
-            if (unwritten := [document for document in members if document.id not in log.done])
-        )
-        started, seconds, finished, written = time.perf_counter(), 0.0, 0, 0
-        with tqdm(total=len(documents), initial=len(log.done), desc="doc2query", unit="document") as bar:
-            open_worker = functools.partial(open_predictor, settings, device)
-            for _, (queries, tokens) in over_shards(engine, open_worker, left):
-                log.add(queries)
-                bar.update(len(queries))
-                finished, written, seconds = finished + len(queries), written + tokens, time.perf_counter() - started
-        if finished:
-            facts |= {"documents_per_second": round(finished / seconds, 2)}
-            facts |= {"tokens_per_second": round(written / seconds, 1)}
-        facts |= {"documents": len(documents), "device": of_workers, "model": shown_model(settings.model)}
-        facts |= {"engine": engine.name}
-        write_expansions(partial, {document.id: log.done[document.id] for document in documents})
-        if generate_inputs(profile, folder) != inputs:
-            raise UserError("collection or T5 changed while queries were predicted; predict them again")
-    return target
+    documents = read_built_collection(build.folder).documents
+    workspace, facts = build.folder.workspace, draft.facts
+    of_workers = build.executor.device(build.device)
+    at_once = t5.CPU_SAMPLES if of_workers == "cpu" else t5.GPU_SAMPLES
+    size = build.batch or max(1, at_once // settings.queries)
+    left = (
+        (None, unwritten)
+        for _, _, members in shards(documents, lambda document: len(document.full_text), size)
+        if (unwritten := [document for document in members if document.id not in draft.log.done])
+    )
+    started, seconds, finished, written = time.perf_counter(), 0.0, 0, 0
+    with tqdm(total=len(documents), initial=len(draft.log.done), desc="doc2query", unit="document") as bar:
+        open_worker = functools.partial(open_predictor, workspace, settings, build.device)
+        for _, (queries, tokens) in over_shards(build.executor, open_worker, left):
+            draft.log.add(queries)
+            bar.update(len(queries))
+            finished, written, seconds = finished + len(queries), written + tokens, time.perf_counter() - started
+    if finished:
+        facts |= {"documents_per_second": round(finished / seconds, 2)}
+        facts |= {"tokens_per_second": round(written / seconds, 1)}
+    facts |= {
+        "documents": len(documents),
+        "device": of_workers,
+        "model": workspace.shown_model(settings.model),
+    }
+    facts |= {"engine": build.executor.name}
+    write_expansions(draft.folder, {document.id: draft.log.done[document.id] for document in documents})
 
 
-def generate_inputs(profile: Profile, folder: Path) -> dict[str, str]:
-    """Return the digests of collection and T5; the T5's is "" where it is not on this machine."""
-    return collection_digests(folder, CORPUS) | {"model": digest_if_here(profile.doc2query.model)}
+GENERATE = Stage(
+    "doc2query",
+    targets,
+    lambda build, settings: generate_settings(settings),
+    inputs,
+    generate,
+    recorded="doc2query generate",
+    resume=True,
+    prepare=lambda build, settings: locate_model(build.folder.workspace, settings.model),
+    in_build=lambda build: any(system.expanded for system in build.lexical),
+)
+
+# Filtering
+
+
+def score_targets(build: Build) -> Iterator[Target[str]]:
+    """Yield the scores of the predicted queries by the system that the profile names."""
+    scorer = build.profile.doc2query.scorer
+    yield Target(build.folder.query_scores, scorer, (build.folder.predicted_queries, build.folder.vectors(scorer)))
+
+
+SCORE = Stage(
+    "query-scores",
+    score_targets,
+    lambda build, scorer: scores_settings(build.profile, find_settings(build.profile, scorer)),
+    lambda build, scorer: scores_inputs(build.folder, find_settings(build.profile, scorer)),
+    lambda build, scorer, draft: score(build, find_settings(build.profile, scorer), draft),
+    recorded="doc2query score",
+    resume=True,
+    prepare=lambda build, scorer: locate_model(build.folder.workspace, find_settings(build.profile, scorer).model),
+    in_build=lambda build: build.filters_queries,
+)
+
+# Quality
+
+
+def quality_targets(build: Build) -> Iterator[Target[Doc2querySettings]]:
+    """Yield the quality of the T5's queries for held-out passages."""
+    settings = build.profile.doc2query
+    yield Target(build.folder.workspace.query_quality(settings.model), settings)
+
+
+QUALITY = Stage(
+    "query-quality",
+    quality_targets,
+    quality_settings,
+    quality_inputs,
+    quality,
+    recorded="doc2query quality",
+    in_build=lambda build: False,
+)
+
+VERBS: dict[str, Stage[Any]] = {"train": TRAIN, "generate": GENERATE, "score": SCORE, "quality": QUALITY}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.doc2query train|generate|score|quality`."""
-    parser = argparse.ArgumentParser(prog="python -m core.doc2query", description=__doc__)
-    parser.add_argument("verb", choices=("train", "generate", "score", "quality"))
-    command_line.add_profile_options(parser)
-    parser.add_argument("--triples", type=Path, help="file of triples for train and quality (default: the profile's)")
-    parser.add_argument("--batch", type=int, default=0, help="documents at a time in generation")
-    executors.add_options(parser)
+    parser = command_line.stage_parser("doc2query", __doc__, "triples", "batch", "executor")
+    parser.add_argument("verb", choices=tuple(VERBS))
     options = parser.parse_args(arguments)
-    profile, folder = command_line.profile_and_folder(options)
-    if options.verb == "train":
-        print(train(profile, options.triples, options.device))
-    elif options.verb == "generate":
-        print(generate(profile, folder, options.device, options.batch, executors.chosen(options)))
-    elif options.verb == "score":
-        from core.training.query_scores import score
-
-        print(score(profile, folder, options.device))
-    else:
-        from core.training.query_quality import quality
-
-        print(quality(profile, options.triples, options.device))
+    print(*VERBS[options.verb].run_all(command_line.build_from(options)))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """Encode documents with a dense model: the artifact `vectors/<system>`, float32 [n_documents, dimension].
 
-Documents go through in shards of similar length; each finished shard is on disk, so an interrupted run goes on.
+Documents are encoded in shards of similar length. Each finished shard is on disk, so that an interrupted run continues.
 """
 
-import argparse
 import functools
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,76 +12,70 @@ import numpy as np
 from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS, write_ids
 from core.retrieval.encoder import Encoder, encode_to_file, load_encoder
-from core.workspace import command_line, executors
-from core.workspace.artifacts import writing
-from core.workspace.errors import UserError
-from core.workspace.executors import HERE, Engine
-from core.workspace.models import (
-    digest_if_here,
-    locate_model,
-    shown_model,
-)
-from core.workspace.profile import Profile, SystemSettings
-from core.workspace.progress import ProgressLog
+from core.workspace import command_line
+from core.workspace.models import digest_if_here, locate_model
+from core.workspace.profile import SystemSettings
+from core.workspace.stage import Build, Draft, Stage, Target
 
 
-def encode_collection(
-    profile: Profile, system: SystemSettings, folder: Path, device: str = "auto", engine: Engine = HERE
-) -> Path:
-    """Encode the built collection under `folder` as the artifact `vectors/<system>`."""
-    target = folder / "vectors" / system.name
-    facts: dict[str, Any] = {}
-    locate_model(system.model)  # before its digest is taken: one that is yet to be downloaded has none
-    settings, inputs = vectors_settings(system), vectors_inputs(system, folder)
-    with writing(target, "encode", settings, inputs, facts, resume=True) as partial, ProgressLog(partial) as log:
-        documents = read_built_collection(folder).documents
-        path = partial / "vectors.npy"
-        open_encoder = functools.partial(Encoder, functools.partial(load_encoder, system, device), "document")
-        made = encode_to_file(
-            open_encoder,
-            documents,
-            lambda document: system.document_prefix + document.full_text,
-            path,
-            log,
-            f"encode {system.name}",
-            engine,
-        )
-        if "per_second" in made:
-            facts["documents_per_second"] = round(made.pop("per_second"), 2)
-        facts |= {"documents": len(documents), "dimension": np.load(path, mmap_mode="r").shape[1]}
-        facts |= made or open_encoder().about
-        facts |= {"model": shown_model(system.model), "engine": engine.name}
-        write_ids(partial / "document_ids.json", (document.id for document in documents))
-        if vectors_inputs(system, folder) != inputs:
-            raise UserError(f"collection or model of {system.name} changed while it was encoded; encode it again")
-    return target
+def targets(build: Build) -> Iterator[Target[SystemSettings]]:
+    """Yield the vectors of each dense system, and those by which predicted queries are filtered."""
+    scorers = [s for s in build.profile.system if s.name == build.profile.doc2query.scorer and s not in build.chosen]
+    for system in [*build.dense, *(scorers if build.filters_queries else [])]:
+        trained = (build.folder.model(system.model),) if system.model == build.profile.finetune.model else ()
+        yield Target(build.folder.vectors(system.name), system, trained)
 
 
-def vectors_settings(system: SystemSettings) -> dict[str, Any]:
-    """Return the settings that shape the vectors, for their manifest."""
-    settings: dict[str, Any] = {"max_tokens": system.max_tokens, "document_prefix": system.document_prefix}
-    # Named only where it is another than that of all vectors made before there was a choice: those stay fresh.
-    return settings if system.precision == "fp32" else settings | {"precision": system.precision}
+def settings(build: Build, system: SystemSettings) -> dict[str, Any]:
+    """Return the settings that shape the vectors."""
+    shaped: dict[str, Any] = {"max_tokens": system.max_tokens, "document_prefix": system.document_prefix}
+    # Recorded only where it is not the default: vectors that were made before there was a choice stay up to date.
+    return shaped if system.precision == "fp32" else shaped | {"precision": system.precision}
 
 
-def vectors_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
+def inputs(build: Build, system: SystemSettings) -> dict[str, str]:
     """Return the digests of collection and model; the model's is "" where it is not on this machine."""
-    return collection_digests(folder, CORPUS) | {"model": digest_if_here(system.model)}
+    model = digest_if_here(build.folder.workspace, system.model)
+    return collection_digests(build.folder, CORPUS) | {"model": model}
+
+
+def make(build: Build, system: SystemSettings, draft: Draft) -> None:
+    """Encode the built collection."""
+    workspace, path = build.folder.workspace, draft / "vectors.npy"
+    documents = read_built_collection(build.folder).documents
+    load = functools.partial(load_encoder, workspace, system, build.device)
+    open_encoder = functools.partial(Encoder, load, "document")
+    made = encode_to_file(
+        open_encoder,
+        documents,
+        lambda document: system.document_prefix + document.full_text,
+        path,
+        draft.log,
+        f"encode {system.name}",
+        build.executor,
+    )
+    if "per_second" in made:
+        draft.facts["documents_per_second"] = round(made.pop("per_second"), 2)
+    draft.facts.update(documents=len(documents), dimension=np.load(path, mmap_mode="r").shape[1])
+    draft.facts.update(made or open_encoder().about)
+    draft.facts.update(model=workspace.shown_model(system.model), engine=build.executor.name)
+    write_ids(draft / "document_ids.json", (document.id for document in documents))
+
+
+STAGE = Stage(
+    "encode",
+    targets,
+    settings,
+    inputs,
+    make,
+    resume=True,
+    prepare=lambda build, system: locate_model(build.folder.workspace, system.model),
+)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.encode`: encode the built collection with every dense system of the profile."""
-    parser = argparse.ArgumentParser(prog="python -m core.encode", description=__doc__)
-    command_line.add_profile_options(parser)
-    command_line.add_systems_option(parser)
-    executors.add_options(parser)
-    options = parser.parse_args(arguments)
-    profile, folder = command_line.profile_and_folder(options)
-    engine = executors.chosen(options)
-    dense = [system for system in command_line.chosen_systems(profile, options.systems) if system.kind == "dense"]
-    command_line.each(
-        (s.name, functools.partial(encode_collection, profile, s, folder, options.device, engine)) for s in dense
-    )
+    command_line.run_stage(STAGE, "encode", __doc__, arguments, "systems", "executor")
 
 
 if __name__ == "__main__":

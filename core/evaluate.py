@@ -7,9 +7,9 @@ The stage writes the artifact `measures`: `measures.csv`, tidy (collection, syst
 `sentence_transformers.csv`, where the dense systems' figures by sentence-transformers' own evaluator stand beside ours.
 """
 
-import argparse
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,79 +24,83 @@ from core.formats.qrels import read_qrels
 from core.formats.runs import Run, built_run, run_names
 from core.retrieval.systems import find_settings
 from core.workspace import command_line
-from core.workspace.artifacts import open_artifact, read_whole, record_failure, versions, writing
+from core.workspace.artifacts import Artifact, open_artifact, read_whole, record_failure, versions
 from core.workspace.errors import UserError, in_words
 from core.workspace.models import find_model
 from core.workspace.profile import Profile
+from core.workspace.stage import Build, Draft, Stage, Target
+from core.workspace.workspace import CollectionFolder
 
 EVALUATED_BY = "pytrec-eval-terrier"
 """The library whose version decides whether figures are taken over."""
 
 
-def evaluate_systems(profile: Profile, folder: Path, keep: bool = False) -> Path:
-    """Evaluate the runs that are there and write the artifact `measures` under `folder`.
-
-    A run that cannot be read is left out with a note.
-
-    Args:
-        keep: take over the figures of unchanged runs: sentence-transformers' need no model then, and a run more does
-            not cost the time of all.
-    """
-    facts: dict[str, Any] = {}
-    settings, inputs = measures_settings(profile), measures_inputs(profile, folder)
-    kept_values = _kept_values(folder / "measures", settings, inputs) if keep else {}
-    kept = _kept_agreement(folder / "measures", inputs) if keep else {}
-    with writing(folder / "measures", "evaluate", settings, inputs, facts) as partial:
-        collection = read_built_collection(folder)
-        evaluator = Evaluator(collection.qrels, profile.measures)
-        rows, agreement = [], []
-        failures: dict[str, str] = {}
-        for system in profile.system:
-            if system.name not in inputs:
-                continue
-            values, agreed = kept_values.get(system.name), kept.get(system.name, [])
-            if values is None or (system.kind == "dense" and not agreed):
-                try:
-                    run = built_run(folder, system.name, inputs[system.name])
-                    values = evaluator.evaluate(run.scores)
-                except Exception as error:  # one system's run, whatever is wrong with it, takes no other's measures
-                    failures[system.name] = in_words(error)
-                    command_line.note(f"{system.name} is not evaluated: {in_words(error)}")
-                    del inputs[system.name]  # so that the measures are stale, and this is tried again
-                    continue
-                if system.kind == "dense" and not agreed:
-                    agreed = _sentence_transformers_rows(profile, system.name, collection, run, folder)
-            facts[system.name] = {measure: round(mean(by_topic), 4) for measure, by_topic in values.items()}
-            rows += tidy(collection.name, system.name, values)
-            agreement += agreed
-        if failures and not rows:
-            raise UserError(f"no system could be evaluated; {next(iter(failures))}: {next(iter(failures.values()))}")
-        columns = ["collection", "system", "topic", "measure", "value"]
-        pd.DataFrame(rows, columns=columns).to_csv(partial / MEASURES_FILE, index=False, lineterminator="\n")
-        columns = ["system", "measure", "ours", "sentence_transformers"]
-        pd.DataFrame(agreement, columns=columns).to_csv(partial / AGREEMENT_FILE, index=False, lineterminator="\n")
-    for system in profile.system:
-        record_failure(folder, folder / "measures" / system.name, failures.get(system.name))
-    return folder / "measures"
+def targets(build: Build) -> Iterator[Target[Profile]]:
+    """Yield the measures."""
+    yield Target(build.folder.measures, build.profile)
 
 
-def measures_settings(profile: Profile) -> dict[str, Any]:
-    """Return the settings that shape the measures, for their manifest."""
+def settings(build: Build, profile: Profile) -> dict[str, Any]:
+    """Return the settings that shape the measures."""
     return {"measures": profile.measures, "systems": [system.name for system in profile.system]}
 
 
-def measures_inputs(profile: Profile, folder: Path) -> dict[str, str]:
+def inputs(build: Build, profile: Profile) -> dict[str, str]:
     """Return the digests of the collection and of the runs that are there, whole."""
-    inputs = collection_digests(folder, TOPICS, QRELS, EXCLUDED)
+    digests = collection_digests(build.folder, TOPICS, QRELS, EXCLUDED)
     for system in profile.system:
         try:
-            inputs[system.name] = open_artifact(folder / "runs" / system.name).digest
+            digests[system.name] = open_artifact(build.folder.run(system.name)).digest
         except UserError:
             continue  # a system that did not run is absent, not zero; so is one whose run is damaged
-    return inputs
+    return digests
 
 
-def _kept_values(measures: Path, settings: dict[str, Any], inputs: dict[str, str]) -> dict[str, PerTopic]:
+def make(build: Build, profile: Profile, draft: Draft) -> None:
+    """Evaluate the runs that are there; one that cannot be read is left out with a note.
+
+    Where the build keeps measures, those of unchanged runs are taken over: sentence-transformers' need no model then,
+    and one more run does not cost the time of all.
+    """
+    folder, measures = build.folder, build.folder.measures
+    kept_values = _kept_values(measures, settings(build, profile), draft.inputs) if build.keep else {}
+    kept = _kept_agreement(measures, draft.inputs) if build.keep else {}
+    collection = read_built_collection(folder)
+    evaluator = Evaluator(collection.qrels, profile.measures)
+    rows, agreement = [], []
+    failures: dict[str, str] = {}
+    for system in profile.system:
+        if system.name not in draft.inputs:
+            continue
+        values, agreed = kept_values.get(system.name), kept.get(system.name, [])
+        if values is None or (system.kind == "dense" and not agreed):
+            try:
+                run = built_run(folder, system.name, draft.inputs[system.name])
+                values = evaluator.evaluate(run.scores)
+            except Exception as error:  # one system's run, whatever is wrong with it, takes no other's measures
+                failures[system.name] = in_words(error)
+                command_line.note(f"{system.name} is not evaluated: {in_words(error)}")
+                del draft.inputs[system.name]  # so that the measures are stale, and this is tried again
+                continue
+            if system.kind == "dense" and not agreed:
+                agreed = _sentence_transformers_rows(profile, system.name, collection, run, folder)
+        draft.facts[system.name] = {measure: round(mean(by_topic), 4) for measure, by_topic in values.items()}
+        rows += tidy(collection.name, system.name, values)
+        agreement += agreed
+    if failures and not rows:
+        raise UserError(f"no system could be evaluated; {next(iter(failures))}: {next(iter(failures.values()))}")
+    columns = ["collection", "system", "topic", "measure", "value"]
+    pd.DataFrame(rows, columns=columns).to_csv(draft / MEASURES_FILE, index=False, lineterminator="\n")
+    columns = ["system", "measure", "ours", "sentence_transformers"]
+    pd.DataFrame(agreement, columns=columns).to_csv(draft / AGREEMENT_FILE, index=False, lineterminator="\n")
+    for system in profile.system:
+        record_failure(measures.part(system.name), failures.get(system.name))
+
+
+STAGE = Stage("evaluate", targets, settings, inputs, make)
+
+
+def _kept_values(measures: Artifact, settings: dict[str, Any], inputs: dict[str, str]) -> dict[str, PerTopic]:
     """Return the values of the systems whose run is as it was, where all else that they depend on is, too."""
     try:
         before = open_artifact(measures)
@@ -121,10 +125,12 @@ AgreementRows = list[tuple[str, str, float, float]]
 """Rows of `sentence_transformers.csv`: system, measure, ours, theirs."""
 
 
-def _kept_agreement(measures: Path, inputs: dict[str, str]) -> dict[str, AgreementRows]:
+def _kept_agreement(measures: Artifact, inputs: dict[str, str]) -> dict[str, AgreementRows]:
     """Return the rows of the systems whose run is as it was, where topics and judgments are, too."""
     try:
-        before, table = read_whole(measures, lambda manifest: (manifest.inputs, read_table(measures, AGREEMENT_FILE)))
+        before, table = read_whole(
+            measures, lambda manifest: (manifest.inputs, read_table(measures.path, AGREEMENT_FILE))
+        )
     except UserError:
         return {}
     if any(inputs.get(name) != before.get(name) for name in (TOPICS, QRELS, EXCLUDED)):
@@ -137,9 +143,9 @@ def _kept_agreement(measures: Path, inputs: dict[str, str]) -> dict[str, Agreeme
 
 
 def _sentence_transformers_rows(
-    profile: Profile, system: str, collection: Collection, run: Run, folder: Path
+    profile: Profile, system: str, collection: Collection, run: Run, folder: CollectionFolder
 ) -> AgreementRows:
-    if find_model(find_settings(profile, system).model) is None:
+    if find_model(folder.workspace, find_settings(profile, system).model) is None:
         return []  # nothing is downloaded for this; the measures of its run do not need the model
     from core.evaluation.sentence_transformers_evaluator import evaluator_figures
 
@@ -160,8 +166,7 @@ def _sentence_transformers_rows(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.evaluate`."""
-    parser = argparse.ArgumentParser(prog="python -m core.evaluate", description=__doc__)
-    command_line.add_profile_options(parser)
+    parser = command_line.stage_parser("evaluate", __doc__)
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="TREC runs, plain or .gz")
     parser.add_argument("--qrels", type=Path, help="qrels for them, TREC or BEIR form, plain or .gz")
     parser.add_argument("--measures", help="comma-separated, e.g. nDCG@10,P@20,AP (default: the profile's)")
@@ -173,9 +178,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--per-topic", action="store_true", help="print the topics' values too")
     add_excluded_option(parser)
     options = parser.parse_args(arguments)
-    profile, folder = command_line.profile_and_folder(options)
+    build = command_line.build_from(options)
+    profile = build.profile
     if not options.runs:
-        print(evaluate_systems(profile, folder))
+        print(*STAGE.run_all(build))
         return
     if not options.qrels:
         raise UserError("--qrels is needed to evaluate runs")

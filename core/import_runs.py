@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from core.evaluate import evaluate_systems
+from core import evaluate
 from core.formats.collections import read_built_collection, read_built_topics
 from core.formats.exclusions import EXCLUDED, own_documents, write_excluded
 from core.formats.found_runs import find_runs
@@ -18,7 +18,7 @@ from core.formats.qrels import Qrels, read_qrels, write_qrels
 from core.formats.run_validation import read_checked
 from core.formats.runs import FILE, ranked, run_names, write_run
 from core.formats.topics import Topic, named, read_topics, write_topics
-from core.workspace import artifacts, command_line
+from core.workspace import command_line
 from core.workspace.artifacts import (
     PROFILE,
     building,
@@ -26,12 +26,13 @@ from core.workspace.artifacts import (
     is_whole,
     read_manifest,
     remove_tree,
-    shown,
     writing,
 )
 from core.workspace.errors import UserError
 from core.workspace.names import collection_name_problem, name_problem, safe_name
 from core.workspace.profile import CollectionSettings, Profile, SystemSettings, read_profile
+from core.workspace.stage import Build
+from core.workspace.workspace import CollectionFolder, Workspace
 
 TOLD = 20
 """How many of the files that a folder holds beside its runs are named."""
@@ -49,7 +50,7 @@ def topics_for(qrels: Qrels, path: Path | None) -> list[Topic]:
 
 
 def import_runs(
-    name: str,
+    folder: CollectionFolder,
     runs: Sequence[Path],
     qrels: Path | None = None,
     topics: Path | None = None,
@@ -58,11 +59,12 @@ def import_runs(
     ignore_identical_ids: bool = True,
     optional: Collection[Path] = (),
     replace: bool = True,
-) -> Path:
-    """Import run files under `artifacts/<name>` and evaluate them; where that fails, all stays as it was.
+) -> None:
+    """Import run files into a collection and evaluate them; where that fails, all stays as it was.
 
     Args:
-        qrels: needed where there is no collection of that name yet; else they must be those that it has.
+        folder: of the collection, which is made where there is none.
+        qrels: needed where there is no collection yet; else they must be those that it has.
         topics: the texts of the topics; the same holds for them.
         by_rank: follow the rank column, for files whose scores were rounded.
         names: what the runs are called, where it is not what their files are.
@@ -73,12 +75,11 @@ def import_runs(
     Raises:
         UserError: a file is not as expected, a name is taken, or the collection has other judgments or topics.
     """
-    if problem := collection_name_problem(name):
+    if problem := collection_name_problem(folder.name):
         raise UserError(problem)
-    folder = artifacts.ARTIFACTS / name
     names = names or [safe_name(run) or run for run in run_names(runs)]
     order: Literal["rank", "score"] = "rank" if by_rank else "score"
-    with building(folder), undone_on_failure(folder, names):
+    with building(folder.path, folder.shown), undone_on_failure(folder, names):
         profile = _profile_for(folder, qrels, topics, ignore_identical_ids)
         collection = read_built_collection(folder)
         documents = {document.id for document in collection.documents}
@@ -96,42 +97,42 @@ def import_runs(
             notes += [f"{run}: {notice}" for notice in check.notices]
             imported += 1
             inputs, facts = {"file": file_digest(path)}, {"notices": check.notices}
-            with writing(folder / "runs" / run, "import_runs", {"by_rank": by_rank}, inputs, facts) as partial:
+            target = folder.imported(folder.run(run))
+            with writing(target, "import_runs", {"by_rank": by_rank}, inputs, facts) as partial:
                 write_run(partial / FILE, run, ((topic, ranked(by_document)) for topic, by_document in scores.items()))
         if not imported:
             raise UserError(f"no run could be imported: {notes[0]}")
         command_line.save_profile(profile, folder)
-        evaluate_systems(profile, folder, keep=True)
+        evaluate.STAGE.run_all(Build(profile, folder, keep=True))
     for note in notes:
         command_line.note(note)
-    return folder
 
 
 @contextmanager
-def undone_on_failure(folder: Path, runs: Sequence[str] = ()) -> Iterator[None]:
+def undone_on_failure(folder: CollectionFolder, runs: Sequence[str] = ()) -> Iterator[None]:
     """Leave what is under `folder` as it was where the block fails, and nothing where there was nothing.
 
     Args:
         runs: those that the block may replace.
     """
-    profile, kept = folder / PROFILE, folder / ".replaced"
+    profile, kept = folder.profile, folder / ".replaced"
     profile_before = profile.read_bytes() if profile.is_file() else None
     before = set(_visible(folder))
-    replaced = [run for run in runs if folder / "runs" / run in before]
+    replaced = [run for run in runs if folder.run(run).path in before]
     try:
         remove_tree(kept)
         for run in replaced:
-            shutil.copytree(folder / "runs" / run, kept / run)
+            shutil.copytree(folder.run(run), kept / run)
         yield
     except BaseException:
         for path in _visible(folder) - before:
             remove_tree(path)
         for run in replaced:
             if (kept / run).is_dir():
-                remove_tree(folder / "runs" / run)
-                (kept / run).rename(folder / "runs" / run)
+                remove_tree(folder.run(run).path)
+                (kept / run).rename(folder.run(run).path)
         if not before:
-            remove_tree(folder)
+            remove_tree(folder.path)
         elif profile_before is None:
             profile.unlink(missing_ok=True)
         elif profile.read_bytes() != profile_before:
@@ -141,45 +142,46 @@ def undone_on_failure(folder: Path, runs: Sequence[str] = ()) -> Iterator[None]:
         remove_tree(kept)
 
 
-def _visible(folder: Path) -> set[Path]:
-    paths = [*folder.glob("*"), *folder.glob("runs/*")]
+def _visible(folder: CollectionFolder) -> set[Path]:
+    paths = [*folder.path.glob("*"), *folder.path.glob("runs/*")]
     return {path for path in paths if not path.name.startswith(".")}
 
 
-def remove_run(name: str, run: str) -> None:
-    """Remove an imported run from the collection `artifacts/<name>` and evaluate what is left.
+def remove_run(folder: CollectionFolder, run: str) -> None:
+    """Remove an imported run from a collection and evaluate what is left.
 
     Raises:
         UserError: the collection has no imported run of that name, or what is left cannot be evaluated.
     """
-    folder = artifacts.ARTIFACTS / name
-    with building(folder):
-        profile = read_profile(str(folder / PROFILE))
+    with building(folder.path, folder.shown):
+        profile = read_profile(str(folder.profile))
         rest = [system for system in profile.system if (system.name, system.kind) != (run, "run")]
         if len(rest) == len(profile.system):
-            raise UserError(f"{name} has no imported run {run!r}")
+            raise UserError(f"{folder.name} has no imported run {run!r}")
         profile = profile.model_copy(update={"system": rest})
         # The files first: on a full disk, they make room for the profile.
-        if (folder / "runs" / run).exists():
-            shutil.rmtree(folder / "runs" / run)
+        if folder.run(run).path.exists():
+            shutil.rmtree(folder.run(run).path)
         command_line.save_profile(profile, folder)
         try:
-            evaluate_systems(profile, folder, keep=True)
+            evaluate.STAGE.run_all(Build(profile, folder, keep=True))
         except UserError as error:
             raise UserError(f"the run {run} was removed, but the others could not be evaluated: {error}") from error
 
 
-def _profile_for(folder: Path, qrels: Path | None, topics: Path | None, ignore_identical_ids: bool) -> Profile:
+def _profile_for(
+    folder: CollectionFolder, qrels: Path | None, topics: Path | None, ignore_identical_ids: bool
+) -> Profile:
     """Return the profile of the collection under `folder`, which is made where there is none.
 
     Raises:
         UserError: there is none and no qrels to make it with; or it has other judgments or topics than those given.
     """
-    if not (folder / PROFILE).is_file():
+    if not folder.profile.is_file():
         refuse_unfinished_build(folder)
         return _new_collection(folder, qrels, topics, ignore_identical_ids)
-    profile = read_profile(str(folder / PROFILE))
-    if qrels and profile.collection.source == "imported" and not is_whole(folder / "collection"):
+    profile = read_profile(str(folder.profile))
+    if qrels and profile.collection.source == "imported" and not is_whole(folder.collection):
         _new_collection(folder, qrels, topics, profile.collection.ignore_identical_ids)
         return profile
     if profile.collection.ignore_identical_ids and not ignore_identical_ids:
@@ -208,23 +210,25 @@ def _profile_for(folder: Path, qrels: Path | None, topics: Path | None, ignore_i
     return profile
 
 
-def refuse_unfinished_build(folder: Path) -> None:
+def refuse_unfinished_build(folder: CollectionFolder) -> None:
     """Refuse to put another collection in place of one that a stage made and no build has saved a profile of.
 
     Raises:
         UserError: there is such a one.
     """
-    if is_whole(folder / "collection") and read_manifest(folder / "collection").stage == "collection":
-        raise UserError(f"{shown(folder)} holds a collection without {PROFILE}; finish its build with scripts/build.py")
+    if is_whole(folder.collection) and read_manifest(folder.collection).stage == "collection":
+        raise UserError(f"{folder.shown} holds a collection without {PROFILE}; finish its build with scripts/build.py")
 
 
-def _new_collection(folder: Path, qrels: Path | None, topics: Path | None, ignore_identical_ids: bool) -> Profile:
+def _new_collection(
+    folder: CollectionFolder, qrels: Path | None, topics: Path | None, ignore_identical_ids: bool
+) -> Profile:
     if qrels is None:
         raise UserError(f"there is no collection {folder.name} yet; give the runs' judgments with --qrels")
     judgments = read_qrels(qrels)
     inputs = {"qrels": file_digest(qrels)} | ({"topics": file_digest(topics)} if topics else {})
     facts: dict[str, Any] = {"documents": 0, "topics": len(judgments), "judgments": sum(map(len, judgments.values()))}
-    with writing(folder / "collection", "import_runs", {}, inputs, facts) as partial:
+    with writing(folder.imported(folder.collection), "import_runs", {}, inputs, facts) as partial:
         write_topics(partial / "queries.jsonl", topics_for(judgments, topics))
         (partial / "qrels").mkdir()
         write_qrels(partial / "qrels" / "test.tsv", judgments)
@@ -264,8 +268,9 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     given = [path for path in (options.qrels, options.topics) if path]
     runs, left_out = find_runs(options.runs, given)
-    folder = import_runs(
-        options.name,
+    folder = Workspace.default().collection(options.name)
+    import_runs(
+        folder,
         runs,
         options.qrels,
         options.topics,
@@ -277,7 +282,7 @@ def main(arguments: list[str] | None = None) -> None:
         command_line.note(f"left out: {sentence}")
     if len(left_out) > TOLD:
         command_line.note(f"left out: {len(left_out) - TOLD} more files")
-    print(shown(folder))
+    print(folder.shown)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scripts.environment import ROOT, ensure
 
-SAMPLE = Path(os.environ.get("RANKSCOPE_ARTIFACTS", ROOT / "artifacts")).resolve() / "sample"
+SAMPLE = Path(os.environ.get("RANKSCOPE_ARTIFACTS") or ROOT / "artifacts").resolve() / "sample"
 LOCK = ROOT / ".start.lock"
 """Held while the environment and the sample are made, so that two starts do not make them at once."""
 PATIENCE_SECONDS = 120

@@ -22,6 +22,7 @@ from beir_files import BEIR_FILES  # noqa: E402
 from tiny_models import WORDS  # noqa: E402
 
 from core.workspace import command_line  # noqa: E402
+from core.workspace.workspace import VARIABLE, Workspace  # noqa: E402
 
 settings.register_profile(
     "rankscope",
@@ -47,16 +48,12 @@ def data_folder() -> Path:
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a folder of the test's own stand for the project's root, in every module that knows ROOT or ARTIFACTS."""
-    root = tmp_path / "project"
-    (root / "artifacts").mkdir(parents=True)
-    for name, module in list(sys.modules.items()):
-        if name == "core" or name.startswith("core."):
-            for constant, value in (("ROOT", root), ("ARTIFACTS", root / "artifacts")):
-                if hasattr(module, constant):
-                    monkeypatch.setattr(module, constant, value)
-    return root
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """Return an empty workspace in a folder of the test's own, which command lines and pages use, too."""
+    root = tmp_path / "project" / "artifacts"
+    root.mkdir(parents=True)
+    monkeypatch.setenv(VARIABLE, str(root))
+    return Workspace(root, checkout=root.parent)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from core.workspace import artifacts
-from core.workspace.artifacts import Manifest, read_whole
+from core.workspace.artifacts import Artifact, Manifest, read_whole
 
 FILE = "ablations.csv"
 
@@ -23,11 +22,10 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     return table.assign(seconds=grouped["seconds"].mean())
 
 
-def read_ablations(base: str) -> tuple[pd.DataFrame, Manifest]:
-    """Return the table of a base's ablations, one row a variant and a seed, and its manifest.
+def read_ablations(artifact: Artifact) -> tuple[pd.DataFrame, Manifest]:
+    """Return the table of ablations, one row a variant and a seed, and its manifest.
 
     Raises:
         UserError: it is missing or damaged.
     """
-    target = artifacts.ARTIFACTS / "ablations" / base
-    return read_whole(target, lambda manifest: (pd.read_csv(target / FILE), manifest))
+    return read_whole(artifact, lambda manifest: (pd.read_csv(artifact / FILE), manifest))

@@ -4,7 +4,7 @@ import functools
 import json
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,17 @@ from core.indexes.exact import ExactIndex
 from core.indexes.recall import TrueSimilarities, recall_at_k, ties_as_exact
 from core.indexes.registry import make_index
 from core.workspace.artifacts import (
+    Artifact,
     Manifest,
     read_manifest,
     read_whole,
-    rebuild_command,
-    shown,
-    stale_reason,
 )
 from core.workspace.errors import UserError
 from core.workspace.executors import Engine, over_shards
 from core.workspace.profile import IndexSettings, Profile, SystemSettings
 from core.workspace.progress import ProgressLog
 from core.workspace.timing import PROCEDURE, TIMING_PROCEDURE, limited_threads
+from core.workspace.workspace import CollectionFolder
 
 SWEEP = "sweep.csv"
 
@@ -300,31 +299,31 @@ def compare_similarities(
     return {name: round(value, 4) for name, value in figures.items()}
 
 
-def ann_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
+def ann_settings(profile: Profile, system: SystemSettings, size: int = 0) -> dict[str, Any]:
     """Return the settings that shape the sweep, for its manifest."""
-    about = {"similarity": system.similarity, "query_prefix": system.query_prefix, "size": 0}
+    about = {"similarity": system.similarity, "query_prefix": system.query_prefix, "size": size}
     field = profile.collection.topic_field
     # Recorded only where it is not the default, so that sweeps made before it was recorded stay up to date.
     about |= {"topic_field": field} if field != "question" else {}
     return profile.ann.model_dump() | about | {PROCEDURE: TIMING_PROCEDURE}
 
 
-def ann_inputs(system: SystemSettings, folder: Path) -> dict[str, str]:
+def ann_inputs(system: SystemSettings, folder: CollectionFolder) -> dict[str, str]:
     """Return the digests of the collection and the system's vectors."""
-    vectors = read_manifest(folder / "vectors" / system.name).digest
+    vectors = read_manifest(folder.vectors(system.name)).digest
     return collection_digests(folder, TOPICS, QRELS, EXCLUDED) | {"vectors": vectors}
 
 
-def read_sweep(folder: Path, system: str) -> pd.DataFrame:
+def read_sweep(folder: CollectionFolder, system: str) -> pd.DataFrame:
     """Return the sweep of a system of the collection under `folder`, one row an index and a value of its dial.
 
     Raises:
         UserError: it is missing or damaged, or of an older version.
     """
-    return _read(folder / "ann" / system)
+    return _read(folder.sweep(system))
 
 
-def read_growth(folder: Path, system: str) -> pd.DataFrame:
+def read_growth(folder: CollectionFolder, system: str) -> pd.DataFrame:
     """Return the sweeps of a system at all sizes that were measured, with the column "documents".
 
     Raises:
@@ -333,33 +332,22 @@ def read_growth(folder: Path, system: str) -> pd.DataFrame:
     return pd.concat([_read(target) for target in sweeps_of(folder, system)], ignore_index=True)
 
 
-def measured_sweeps(folder: Path, system: str) -> list[str]:
+def measured_sweeps(folder: CollectionFolder, system: str) -> list[str]:
     """Return the places of `sweeps_of` that are there, such as "ann/bge" or "ann-simulated/bge-100000"."""
-    return [place.relative_to(folder).as_posix() for place in sweeps_of(folder, system) if place.is_dir()]
+    sweeps = [place.path for place in sweeps_of(folder, system) if place.path.is_dir()]
+    return [place.relative_to(folder.path).as_posix() for place in sweeps]
 
 
-def sweeps_of(folder: Path, system: str) -> list[Path]:
+def sweeps_of(folder: CollectionFolder, system: str) -> list[Artifact]:
     """Return the artifacts of a system's sweeps: of the collection itself first, then of simulated sizes, ascending."""
-    simulated = {path.name.removeprefix(f"{system}-"): path for path in folder.glob("ann-simulated/*")}
-    return [folder / "ann" / system, *(simulated[size] for size in sorted(filter(str.isdecimal, simulated), key=int))]
+    return [folder.sweep(system), *folder.simulated_sweeps(system)]
 
 
-def simulated_sweeps(profile: Profile, folder: Path) -> Iterator[tuple[Path, str | None]]:
-    """Yield the artifact of every sweep of another size, and why it must be made again, None where it is fresh."""
-    for system in profile.system:
-        for target in sweeps_of(folder, system.name)[1:] if system.kind == "dense" else []:
-            settings = ann_settings(profile, system) | {"size": int(target.name.rpartition("-")[2])}
-            try:
-                yield target, stale_reason(target, settings, ann_inputs(system, folder))
-            except UserError:
-                yield target, "an input is missing"
-
-
-def _read(target: Path) -> pd.DataFrame:
+def _read(target: Artifact) -> pd.DataFrame:
     def read(manifest: Manifest) -> pd.DataFrame:
         table = pd.read_csv(target / SWEEP)
         if "dial" not in table:
-            raise UserError(f"{shown(target)} is of an older version; rebuild it with {rebuild_command(target)}")
+            raise UserError(f"{target.shown} is of an older version; rebuild it with {target.command}")
         return table.assign(documents=manifest.facts.get("documents"))
 
     return read_whole(target, read)

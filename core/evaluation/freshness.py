@@ -16,10 +16,11 @@ from core.formats.collections import QRELS, TOPICS
 from core.formats.documents import CORPUS
 from core.formats.exclusions import EXCLUDED
 from core.formats.predicted_queries import SCORES_FOLDER
-from core.workspace.artifacts import ARTIFACTS, MANIFEST, ROOT, Manifest, is_whole, open_artifact, read_manifest
+from core.workspace.artifacts import MANIFEST, Artifact, Manifest, is_whole, open_artifact, read_manifest
 from core.workspace.errors import UserError
 from core.workspace.models import model_digest
 from core.workspace.profile import Profile
+from core.workspace.workspace import CollectionFolder, Workspace
 
 NAMES = {
     CORPUS: "documents",
@@ -37,7 +38,7 @@ NAMES = {
 """What the inputs of a manifest are called in a sentence."""
 
 
-def changes(folder: Path, place: str, above: tuple[str, ...] = ()) -> list[str]:
+def changes(folder: CollectionFolder, place: str, above: tuple[str, ...] = ()) -> list[str]:
     """Return the names of what changed since an artifact was made, directly or through what it was made from.
 
     Args:
@@ -51,13 +52,13 @@ def changes(folder: Path, place: str, above: tuple[str, ...] = ()) -> list[str]:
     if place in above:
         return []
     try:
-        manifest = read_manifest(folder / place)
+        manifest = read_manifest(folder.artifact(place))
     except UserError:
         return []  # whatever needs the artifact says that it is missing or damaged
     return changes_of(manifest, folder, place, above)
 
 
-def changes_of(manifest: Manifest, folder: Path, place: str, above: tuple[str, ...] = ()) -> list[str]:
+def changes_of(manifest: Manifest, folder: CollectionFolder, place: str, above: tuple[str, ...] = ()) -> list[str]:
     """Return what `changes` does of an artifact that lies elsewhere and was made from the collection under `folder`."""
     if manifest.stage == "import_runs":
         return []  # made from files that were given once
@@ -71,20 +72,20 @@ def changes_of(manifest: Manifest, folder: Path, place: str, above: tuple[str, .
         elif name == EXCLUDED:
             found += _compared(name, digest, excluded_digest(folder) or "none")
         elif name == "model":
-            found += [NAMES[name]] if _trained_anew(manifest, digest) else []
+            found += [NAMES[name]] if _trained_anew(folder.workspace, manifest, digest) else []
         elif manifest.stage == "evaluate":  # of each system, by its name
-            found += _compared("runs", digest, _digest(folder / "runs" / name))
+            found += _compared("runs", digest, _digest(folder.run(name)))
             found += changes(folder, f"runs/{name}", (*above, place))
         elif name.partition("/")[0] in NAMES:
             source = f"{name}/{system}" if name in ("bm25", "vectors", "milvus") else name
-            found += _compared(name.partition("/")[0], digest, _digest(folder / source))
+            found += _compared(name.partition("/")[0], digest, _digest(folder.artifact(source)))
             found += changes(folder, source, (*above, place))
     if TOPICS in manifest.inputs and EXCLUDED not in manifest.inputs and excluded_digest(folder):
         found.append(NAMES[EXCLUDED])
     return list(dict.fromkeys(found))
 
 
-def excluded_digest(folder: Path) -> str:
+def excluded_digest(folder: CollectionFolder) -> str:
     """Return the digest of what the collection under `folder` leaves out of every run, "" where it has no such file."""
     return _collection_file(folder, EXCLUDED)
 
@@ -95,21 +96,21 @@ def _compared(name: str, then: str, now: str) -> list[str]:
     return [NAMES[name] if now else f"{NAMES[name]} (now missing)"]
 
 
-def _digest(folder: Path) -> str:
+def _digest(artifact: Artifact) -> str:
     try:
-        return read_manifest(folder).digest
+        return read_manifest(artifact).digest
     except UserError:
         return ""
 
 
-def _collection_file(folder: Path, name: str) -> str:
+def _collection_file(folder: CollectionFolder, name: str) -> str:
     try:
-        return str(read_manifest(folder / "collection").files.get(name, {}).get("sha256", ""))
+        return str(read_manifest(folder.collection).files.get(name, {}).get("sha256", ""))
     except UserError:
         return ""
 
 
-def _trained_anew(manifest: Manifest, digest: str) -> bool:
+def _trained_anew(workspace: Workspace, manifest: Manifest, digest: str) -> bool:
     """Say whether the model that made an artifact is one that is trained here, and is there with other files now.
 
     A damaged one may be the one that made it: what loads it says that it is damaged.
@@ -118,7 +119,7 @@ def _trained_anew(manifest: Manifest, digest: str) -> bool:
     if model.parts[:2] != ("artifacts", "models"):
         return False
     now = []
-    for folder in {ROOT / model, ARTIFACTS.joinpath(*model.parts[1:])}:  # training does not follow RANKSCOPE_ARTIFACTS
+    for folder in {workspace.model(model.as_posix()).path, workspace.checkout / model}:
         if not folder.is_dir():
             continue
         if (folder / MANIFEST).is_file() and not is_whole(folder):
@@ -153,23 +154,23 @@ class Evaluation:
     others: tuple[str, ...] = ()
 
 
-def evaluation(profile: Profile, folder: Path) -> Evaluation:
+def evaluation(profile: Profile, folder: CollectionFolder) -> Evaluation:
     """Compare the artifact `measures` with the runs, topics and judgments that are there now.
 
     Raises:
         UserError: topics or judgments are missing or damaged.
     """
-    collection = open_artifact(folder / "collection", TOPICS, QRELS)
+    collection = open_artifact(folder.collection, TOPICS, QRELS)
     excluded = str(collection.files.get(EXCLUDED, {}).get("sha256", ""))
     runs: dict[str, str] = {}
     without_run: dict[str, str] = {}
     for system in profile.system:
         try:
-            runs[system.name] = read_manifest(folder / "runs" / system.name).digest
+            runs[system.name] = read_manifest(folder.run(system.name)).digest
         except UserError as error:
             without_run[system.name] = str(error)
     try:
-        measures = open_artifact(folder / "measures", MEASURES_FILE)
+        measures = open_artifact(folder.measures, MEASURES_FILE)
     except UserError as error:
         return Evaluation(collection.digest, excluded, runs, without_run, reason=str(error).partition(";")[0])
     inputs = measures.inputs

@@ -7,7 +7,6 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import pandas as pd
 
@@ -22,9 +21,7 @@ from core.formats.exclusions import Exclusions, built_exclusions
 from core.formats.qrels import Qrels
 from core.formats.runs import Run, built_run
 from core.formats.topics import Topic
-from core.workspace import artifacts
 from core.workspace.artifacts import (
-    MANIFEST,
     PROFILE,
     Manifest,
     Replaced,
@@ -33,11 +30,10 @@ from core.workspace.artifacts import (
     open_artifact,
     read_manifest,
     read_whole,
-    rebuild_command,
-    shown,
 )
 from core.workspace.errors import UserError, in_words
 from core.workspace.profile import Profile, names, read_profile
+from core.workspace.workspace import CollectionFolder, Workspace
 
 COLUMNS = ["collection", "system", "topic", "measure", "value"]
 
@@ -142,14 +138,14 @@ def values_now(
     return found
 
 
-def saved_profile(name: str) -> tuple[Path, Profile]:
+def saved_profile(workspace: Workspace, name: str) -> tuple[CollectionFolder, Profile]:
     """Return the folder of a built collection and the profile that it was built with.
 
     Raises:
         UserError: there is no such collection, or its profile is missing or cannot be read.
     """
-    folder = artifacts.ARTIFACTS / name
-    saved = folder / PROFILE
+    folder = workspace.collection(name)
+    saved = folder.profile
     if not saved.is_file() and name in names():
         return folder, read_profile(name)
     try:
@@ -158,22 +154,19 @@ def saved_profile(name: str) -> tuple[Path, Profile]:
         again = (
             f"make it with python scripts/build.py --profile {name}" if name in names() else "build or import it again"
         )
-        raise UserError(f"{shown(saved)} cannot be read ({error}); {again}") from None
+        raise UserError(f"{folder.shown}/{PROFILE} cannot be read ({error}); {again}") from None
 
 
-def manifests(folder: Path) -> dict[str, Manifest]:
+def manifests(folder: CollectionFolder) -> dict[str, Manifest]:
     """Return the manifest of every artifact under a collection's folder that has a readable one, by its place."""
     found = {}
-    for path in sorted([*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"*/*/{MANIFEST}")]):
-        place = path.parent.relative_to(folder)
-        if any(part.startswith(".") for part in place.parts):
-            continue  # an artifact that is being made
+    for artifact in folder.artifacts():
         try:
-            manifest = read_manifest(path.parent)
+            manifest = read_manifest(artifact)
         except UserError:
             continue  # whatever needs it says what is wrong
-        if has_its_files(path.parent, manifest):
-            found[place.as_posix()] = manifest
+        if has_its_files(artifact, manifest):
+            found[artifact.path.relative_to(folder.path).as_posix()] = manifest
     return found
 
 
@@ -187,7 +180,7 @@ def labels_of(profile: Profile) -> dict[str, str]:
     return {system.name: system.label or system.name for system in profile.system}
 
 
-def notices(folder: Path, labels: Mapping[str, str], measured: Measured) -> list[str]:
+def notices(folder: CollectionFolder, labels: Mapping[str, str], measured: Measured) -> list[str]:
     """Return what a reader of the measures must know, a sentence each, with the command that helps at its end.
 
     That figures are not stored, that stored ones are left out, that runs are older than what they were made from.
@@ -197,17 +190,17 @@ def notices(folder: Path, labels: Mapping[str, str], measured: Measured) -> list
         computed = ", ".join(labels[name] for name in measured.computed)
         said.append(
             f"{measured.reason}: the figures of {computed} are computed from the runs and judgments that are here now; "
-            f"store them with {rebuild_command(folder / 'measures')}"
+            f"store them with {folder.measures.command}"
         )
     if measured.others:
         said.append(
             f"the stored measures also hold {', '.join(measured.others)}: left out here, as the profile of "
-            f"{folder.name} has no such system; evaluate anew with {rebuild_command(folder / 'measures')}"
+            f"{folder.name} has no such system; evaluate anew with {folder.measures.command}"
         )
     return said + older(folder, {f"runs/{name}": f"the run of {labels[name]}" for name in measured.systems})
 
 
-def older(folder: Path, places: Mapping[str, str]) -> list[str]:
+def older(folder: CollectionFolder, places: Mapping[str, str]) -> list[str]:
     """Return a sentence, with the command that helps, on the artifacts that are older than what they were made from.
 
     Args:
@@ -221,23 +214,23 @@ def older(folder: Path, places: Mapping[str, str]) -> list[str]:
     for what, members in groups.items():
         called = ", ".join(places[place] for place in members)
         gone = " (documents in it may no longer exist)" if "documents" in what else ""
-        command = rebuild_command(folder / members[0])
+        command = folder.artifact(members[0]).command
         said.append(f"older than the {' and the '.join(what)}: {called}{gone}; rebuild with {command}")
     return said
 
 
-def not_evaluated(folder: Path, systems: Iterable[str]) -> UserError:
+def not_evaluated(folder: CollectionFolder, systems: Iterable[str]) -> UserError:
     """Return the error for a collection of which no system is evaluated, with the cause and the command that helps."""
-    failures = [failure_of(folder / place / name) for place in ("measures", "runs") for name in systems]
+    failures = [failure_of(folder.artifact(f"{place}/{name}")) for place in ("measures", "runs") for name in systems]
     cause = next((f" ({failure})" for failure in failures if failure), "")
-    command = rebuild_command(folder / "measures")
+    command = folder.measures.command
     return UserError(f"no system of {folder.name} is evaluated yet{cause}; run {command}")
 
 
 class Results:
     """The results of one built collection, read when they are asked for and kept."""
 
-    def __init__(self, folder: Path, profile: Profile):
+    def __init__(self, folder: CollectionFolder, profile: Profile):
         self.folder, self.profile = folder, profile
         self.labels = labels_of(profile)
         self._values: dict[str, dict[str, Mapping[str, float]]] = {}
@@ -284,7 +277,7 @@ class Results:
     @cached_property
     def facts(self) -> dict[str, object]:
         """What the manifest of the collection records: documents, topics, judgments."""
-        return dict(open_artifact(self.folder / "collection", TOPICS, QRELS).facts)
+        return dict(open_artifact(self.folder.collection, TOPICS, QRELS).facts)
 
     @cached_property
     def measured(self) -> Measured:
@@ -336,8 +329,8 @@ class Results:
         return table[table["system"].isin(self.now.stored)]
 
     def _table(self, name: str) -> pd.DataFrame:
-        place = self.folder / "measures"
-        return read_whole(place, lambda _: read_table(place, name))
+        place = self.folder.measures
+        return read_whole(place, lambda _: read_table(place.path, name))
 
     def _evaluate(self, system: str, measures: Sequence[str]) -> PerTopic:
         return evaluate(self.run(system).scores, self.qrels, measures)

@@ -1,6 +1,5 @@
 """The measures of a dense system by sentence-transformers' evaluator, an independent check of ours."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from core.formats.exclusions import Exclusions
 from core.retrieval.encoder import load_encoder_of, load_vectors
 from core.retrieval.systems import find_settings
 from core.workspace.profile import Profile
+from core.workspace.workspace import CollectionFolder
 
 
 class Evaluator(InformationRetrievalEvaluator):
@@ -36,7 +36,9 @@ class Evaluator(InformationRetrievalEvaluator):
         return super().compute_metrics(kept)
 
 
-def evaluator_figures(profile: Profile, system: str, collection: Collection, folder: Path) -> dict[str, float]:
+def evaluator_figures(
+    profile: Profile, system: str, collection: Collection, folder: CollectionFolder
+) -> dict[str, float]:
     """Return the evaluator's figures, such as "ndcg@10", for a dense system over its stored vectors.
 
     "map" and "mrr" are to the depth of the profile's runs. Its map divides by min(depth, relevant documents), so a run

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from core.formats.documents import CORPUS, Document, StoredDocuments
 from core.formats.exclusions import EXCLUDED, Exclusions, built_exclusions
 from core.formats.qrels import Qrels, read_qrels
 from core.formats.topics import Topic, read_topics
 from core.workspace.artifacts import Manifest, open_artifact, read_manifest, read_whole
+from core.workspace.workspace import CollectionFolder
 
 TOPICS, QRELS = "queries.jsonl", "qrels/test.tsv"
 
@@ -27,13 +27,13 @@ class Collection:
     excluded: Exclusions = field(default_factory=dict)
 
 
-def read_built_collection(folder: Path) -> Collection:
+def read_built_collection(folder: CollectionFolder) -> Collection:
     """Read the artifact `collection` under `folder`, checked against its manifest.
 
     One that was opened with imported runs alone has topics and qrels, and no documents; one that was derived from
     another has that one's.
     """
-    built = folder / "collection"
+    built = folder.collection
 
     def read(_: Manifest) -> Collection:
         documents = StoredDocuments(built / CORPUS) if (built / CORPUS).is_file() else []
@@ -42,13 +42,13 @@ def read_built_collection(folder: Path) -> Collection:
     return read_whole(built, read)
 
 
-def read_built_topics(folder: Path) -> tuple[list[Topic], Qrels]:
+def read_built_topics(folder: CollectionFolder) -> tuple[list[Topic], Qrels]:
     """Read topics and judgments of the artifact `collection` under `folder`, without its documents.
 
     Raises:
         UserError: they are missing or damaged.
     """
-    built = folder / "collection"
+    built = folder.collection
 
     def read(_: Manifest) -> tuple[list[Topic], Qrels]:
         qrels = read_qrels(built / QRELS)
@@ -57,13 +57,13 @@ def read_built_topics(folder: Path) -> tuple[list[Topic], Qrels]:
     return read_whole(built, read, TOPICS, QRELS)
 
 
-def collection_digests(folder: Path, *files: str) -> dict[str, str]:
+def collection_digests(folder: CollectionFolder, *files: str) -> dict[str, str]:
     """Return the digests of the named files of the built collection under `folder`, by name.
 
     A stage names what it reads, so that a new judgment does not make vectors stale. `EXCLUDED` may be among them where
     the collection has no such file.
     """
-    there = read_manifest(folder / "collection").files
+    there = read_manifest(folder.collection).files
     files = tuple(name for name in files if name != EXCLUDED or name in there)
-    recorded = open_artifact(folder / "collection", *files).files
+    recorded = open_artifact(folder.collection, *files).files
     return {name: recorded[name]["sha256"] for name in files}

@@ -18,6 +18,7 @@ from typing import Any
 from core.formats.text_lines import read_lines
 from core.workspace.artifacts import MANIFEST, open_artifact, read_manifest
 from core.workspace.errors import UserError
+from core.workspace.workspace import CollectionFolder
 
 EXCLUDED = "excluded.tsv"
 
@@ -74,13 +75,13 @@ def write_excluded(path: Path, excluded: Mapping[str, Collection[str]]) -> None:
             file.writelines(f"{topic}\t{document}\n" for document in sorted(documents))
 
 
-def built_exclusions(folder: Path) -> Exclusions:
+def built_exclusions(folder: CollectionFolder) -> Exclusions:
     """Return what the built collection under `folder` leaves out; nothing where there is no collection.
 
     Raises:
         UserError: the collection's manifest or its file is damaged.
     """
-    built = folder / "collection"
+    built = folder.collection
     if not (built / MANIFEST).is_file() or EXCLUDED not in read_manifest(built).files:
         return {}
     open_artifact(built, EXCLUDED)

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from core.workspace.artifacts import advice, read_manifest, read_whole, shown
+from core.workspace.artifacts import advice, read_manifest, read_whole
 from core.workspace.errors import UserError
 from core.workspace.profile import ExpansionSettings
+from core.workspace.workspace import CollectionFolder
 
 FILE = "expansions.jsonl"
 SCORES_FOLDER, SCORES_FILE = "doc2query-scores", "scores.jsonl"
@@ -24,35 +25,35 @@ def write_expansions(folder: Path, queries: Mapping[str, list[str]]) -> None:
     write_by_document(folder / FILE, "queries", queries)
 
 
-def read_expansions(folder: Path) -> dict[str, list[str]]:
+def read_expansions(folder: CollectionFolder) -> dict[str, list[str]]:
     """Return the predicted queries of each document of the built collection under `folder`.
 
     Raises:
         UserError: they are missing or damaged.
     """
-    place = folder / "doc2query"
+    place = folder.predicted_queries
     return read_whole(place, lambda _: read_by_document(place / FILE, "queries"))
 
 
-def read_scores(folder: Path) -> dict[str, list[float]]:
+def read_scores(folder: CollectionFolder) -> dict[str, list[float]]:
     """Return the score of each predicted query of each document of the built collection under `folder`.
 
     Raises:
         UserError: they are missing or damaged.
     """
-    place = folder / SCORES_FOLDER
+    place = folder.query_scores
     return read_whole(place, lambda _: read_by_document(place / SCORES_FILE, "scores"))
 
 
-def check_scores(folder: Path) -> None:
+def check_scores(folder: CollectionFolder) -> None:
     """Check that the scores of the built collection under `folder` are of the predicted queries that are there.
 
     Raises:
         UserError: they are of other queries, or either is missing or damaged.
     """
-    scored = folder / SCORES_FOLDER
-    if read_manifest(scored).inputs.get("doc2query") != read_manifest(folder / "doc2query").digest:
-        raise UserError(f"{shown(scored)} holds scores of other predicted queries; {advice(scored)}")
+    scored = folder.query_scores
+    if read_manifest(scored).inputs.get("doc2query") != read_manifest(folder.predicted_queries).digest:
+        raise UserError(f"{scored.shown} holds scores of other predicted queries; {advice(scored)}")
 
 
 def write_by_document(path: Path, key: str, values: Mapping[str, list[Any]]) -> None:

@@ -15,6 +15,7 @@ from core.formats.exclusions import Exclusions, built_exclusions, left_out, with
 from core.formats.text_lines import read_lines
 from core.workspace.artifacts import Manifest, read_whole
 from core.workspace.errors import UserError
+from core.workspace.workspace import CollectionFolder
 
 Scores = dict[str, dict[str, float]]
 """topic -> document -> score."""
@@ -45,7 +46,7 @@ class Run:
         return replace(self, scores=without(self.scores, found), left_out=found) if found else self
 
 
-def built_run(folder: Path, system: str, digest: str = "") -> Run:
+def built_run(folder: CollectionFolder, system: str, digest: str = "") -> Run:
     """Read the run of a system of the collection under `folder`, checked against its manifest.
 
     Documents that the collection excludes for a topic are left out (see `core.formats.exclusions`): a run that was
@@ -60,7 +61,7 @@ def built_run(folder: Path, system: str, digest: str = "") -> Run:
         Replaced: it is not of that version.
         UserError: it is missing or damaged.
     """
-    place = folder / "runs" / system
+    place = folder.run(system)
 
     def read(_: Manifest) -> Run:
         return Run(system, _built_scores(place / FILE)).without(built_exclusions(folder))

@@ -14,10 +14,11 @@ from core.formats.qrels import Qrels, judged_topics, read_qrels
 from core.formats.text_lines import is_clutter, read_json_lines
 from core.formats.topics import Topic, named, read_all_topics, read_topics
 from core.workspace import command_line
-from core.workspace.artifacts import ARTIFACTS, file_digest, value_digest
+from core.workspace.artifacts import file_digest, value_digest
 from core.workspace.downloads import fetch
 from core.workspace.errors import UserError
 from core.workspace.profile import CollectionSettings
+from core.workspace.workspace import Workspace
 
 BEIR_URL = "https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/{name}.zip"
 
@@ -36,9 +37,6 @@ LAYOUT = ("corpus/*.jsonl", "corpus-*.jsonl", CORPUS, *TOPICS_FILES, EXCLUDED, "
 
 LARGEST_RATIO = 100
 """Of the size of an archive's contents to its own; text has one of 3 to 10."""
-
-
-EMBEDDED = ARTIFACTS / "sample" / "collection"
 
 
 # Reading
@@ -181,21 +179,21 @@ def check_folder(folder: Path) -> None:
 # The stage
 
 
-def obtain_source(settings: CollectionSettings) -> Path:
+def obtain_source(workspace: Workspace, settings: CollectionSettings) -> Path:
     """Return the folder that a profile's collection comes from: a BEIR data set is downloaded, a zip is unpacked.
 
     Raises:
         UserError: the data set cannot be fetched, or the archive cannot be unpacked.
     """
-    folder = source_folder(settings)
+    folder = source_folder(workspace, settings)
     if folder.is_dir():
         return folder
     if settings.source.startswith("beir:"):
         name, _, part = settings.source.removeprefix("beir:").partition("/")
-        archive = ARTIFACTS / "downloads" / f"{name}.zip"
+        archive = workspace.downloads / f"{name}.zip"
         fetch(BEIR_URL.format(name=name), archive, BEIR_BYTES.get(name), BEIR_MD5.get(name))
-        unpack(archive, folder.parent, folder.name, part)
-    elif zipped := archive_of(settings.source):
+        unpack(archive, folder.parent, folder.name, part, is_beir=True)
+    elif zipped := archive_of(workspace.located(settings.source)):
         archive, part = zipped
         if not zipfile.is_zipfile(archive):
             raise UserError(f"{archive}: a folder in the BEIR layout, or a zip of one, is expected; unpack it first")
@@ -203,21 +201,19 @@ def obtain_source(settings: CollectionSettings) -> Path:
     return folder
 
 
-def source_folder(settings: CollectionSettings) -> Path:
+def source_folder(workspace: Workspace, settings: CollectionSettings) -> Path:
     """Return the folder that a profile's collection lies in, or will when it was downloaded or unpacked."""
-    downloads = ARTIFACTS / "downloads"
     if settings.source == "embedded":
-        return EMBEDDED
+        return workspace.collection("sample").collection.path
     if settings.source.startswith("beir:"):
-        return downloads / settings.source.removeprefix("beir:").replace("/", "-")
-    if zipped := archive_of(settings.source):
-        return downloads / f"{zipped[0].stem}-{value_digest([file_digest(zipped[0]), zipped[1]])[:12]}"
-    return Path(settings.source)
+        return workspace.downloads / settings.source.removeprefix("beir:").replace("/", "-")
+    if zipped := archive_of(workspace.located(settings.source)):
+        return workspace.downloads / f"{zipped[0].stem}-{value_digest([file_digest(zipped[0]), zipped[1]])[:12]}"
+    return workspace.located(settings.source)
 
 
-def archive_of(source: str) -> tuple[Path, str] | None:
+def archive_of(path: Path) -> tuple[Path, str] | None:
     """Return the file that a path leads to or through, and the rest of the path; None where it leads to folders."""
-    path = Path(source)
     for archive in (path, *path.parents):
         if archive.is_file():
             rest = path.relative_to(archive).as_posix()
@@ -225,13 +221,14 @@ def archive_of(source: str) -> tuple[Path, str] | None:
     return None
 
 
-def unpack(archive: Path, folder: Path, name: str, part: str = "") -> None:
+def unpack(archive: Path, folder: Path, name: str, part: str = "", is_beir: bool = False) -> None:
     """Unpack the members of a BEIR zip that a collection consists of into `folder/name`, and no others.
 
     The data set may lie at the archive's root or in a folder of it.
 
     Args:
         part: the folder of the data set, where the archive holds several (as CQADupStack's does).
+        is_beir: whether it was downloaded from BEIR, for the message.
 
     Raises:
         UserError: the archive is damaged, or holds no data set, or several and `part` names none of them.
@@ -243,7 +240,7 @@ def unpack(archive: Path, folder: Path, name: str, part: str = "") -> None:
             unpacked = sum(member.file_size for member in file.infolist())
             if unpacked > LARGEST_RATIO * archive.stat().st_size:
                 raise UserError(f"{archive}: it would unpack to {unpacked:,} bytes, which no text does; fetch it again")
-            root = _data_set(archive, file.namelist(), part)
+            root = _data_set(archive, file.namelist(), part, is_beir)
             for member in file.namelist():
                 at, inside = _place(member)
                 if at != root or not inside:
@@ -272,7 +269,7 @@ def _place(member: str) -> tuple[str, str]:
     return "", ""
 
 
-def _data_set(archive: Path, members: list[str], part: str) -> str:
+def _data_set(archive: Path, members: list[str], part: str, is_beir: bool) -> str:
     """Return the folder of an archive that holds a corpus and topics, "." for the archive's root."""
     inside = defaultdict(set)
     for root, place in map(_place, members):
@@ -291,7 +288,7 @@ def _data_set(archive: Path, members: list[str], part: str) -> str:
     if part:
         raise UserError(f"{archive}: it has no data set {part}; it has {', '.join(names)}")
     example = f"{archive.name.removesuffix('.zip')}/{names[0]}"
-    example = f"beir:{example}" if archive.parent == ARTIFACTS / "downloads" else f"{archive}/{names[0]}"
+    example = f"beir:{example}" if is_beir else f"{archive}/{names[0]}"
     raise UserError(f"{archive}: it holds {len(names)} data sets, {', '.join(names)}; name one of them: {example}")
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from core.formats.text_lines import read_lines, tab_fields
 from core.workspace.downloads import fetch
 from core.workspace.errors import UserError
+from core.workspace.stage import Build
+from core.workspace.workspace import Workspace
 
 MSMARCO_TINY_URL = "https://storage.googleapis.com/unicamp-dl/ia368dd_2023s1/msmarco/msmarco_triples.train.tiny.tsv"
 
@@ -23,18 +25,23 @@ class Triple:
     not_relevant: str
 
 
-def locate_triples(source: str, folder: Path) -> Path:
-    """Return the file of triples that a profile names, downloading "msmarco-tiny" into `folder`.
+def locate_triples(source: str, workspace: Workspace) -> Path:
+    """Return the file of triples that a profile names, downloading "msmarco-tiny".
 
     Raises:
         UserError: it cannot be downloaded.
     """
     if source != "msmarco-tiny":
-        return Path(source)
+        return workspace.located(source)
     try:
-        return fetch(MSMARCO_TINY_URL, folder / "msmarco_triples.train.tiny.tsv", size=MSMARCO_TINY_BYTES)
+        return fetch(MSMARCO_TINY_URL, workspace.downloads / "msmarco_triples.train.tiny.tsv", size=MSMARCO_TINY_BYTES)
     except UserError as error:
         raise UserError(f"{error}, or name another file of triples with --triples") from None
+
+
+def triples_file(build: Build) -> Path:
+    """Return the file of triples that a build trains on, see `locate_triples`."""
+    return build.triples or locate_triples(build.profile.triples.source, build.folder.workspace)
 
 
 def read_triples(path: Path) -> list[Triple]:

@@ -21,6 +21,7 @@ from core.workspace.artifacts import Manifest, read_whole, value_digest
 from core.workspace.errors import UserError
 from core.workspace.library_internals import release_embedded_milvus
 from core.workspace.profile import SystemSettings
+from core.workspace.workspace import CollectionFolder
 
 URI, TOKEN = "RANKSCOPE_MILVUS_URI", "RANKSCOPE_MILVUS_TOKEN"
 
@@ -215,13 +216,13 @@ def _digest(rows: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def open_served(system: SystemSettings, folder: Path, vectors: np.ndarray) -> MilvusIndex:
+def open_served(system: SystemSettings, folder: CollectionFolder, vectors: np.ndarray) -> MilvusIndex:
     """Open the artifact `milvus/<system>`.
 
     Raises:
         UserError: it is missing or damaged, or Milvus does not answer.
     """
-    target = folder / "milvus" / system.name
+    target = folder.milvus(system.name)
 
     def read(_: Manifest) -> MilvusIndex:
         index = MilvusIndex(system.similarity)

@@ -19,9 +19,10 @@ from core.formats.predicted_queries import check_scores, kept_queries, read_by_d
 from core.retrieval.analyzer import Analyzer
 from core.retrieval.bm25_fields import Bm25sField, Field, field_class
 from core.retrieval.ranking import top_k
-from core.workspace.artifacts import Manifest, read_manifest, read_whole, rebuild_command, shown
+from core.workspace.artifacts import Manifest, read_manifest, read_whole
 from core.workspace.errors import UserError
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, Profile, SystemSettings
+from core.workspace.workspace import CollectionFolder
 
 PREDICTED = "predicted.jsonl"
 """In the artifact: the predicted queries that are searched, {"_id", "queries"} a line."""
@@ -149,7 +150,7 @@ def origins(
     return sorted(found, key=lambda origin: -(origin.document + origin.predicted))
 
 
-def searched_queries(system: SystemSettings, folder: Path) -> dict[str, list[str]] | None:
+def searched_queries(system: SystemSettings, folder: CollectionFolder) -> dict[str, list[str]] | None:
     """Return the predicted queries of each document that a system searches, None where it searches none.
 
     Raises:
@@ -158,7 +159,7 @@ def searched_queries(system: SystemSettings, folder: Path) -> dict[str, list[str
     """
     if not system.expanded:
         return None
-    wanted, predicted = system.expansion.queries, read_manifest(folder / "doc2query").settings.get("queries", 0)
+    wanted, predicted = system.expansion.queries, read_manifest(folder.predicted_queries).settings.get("queries", 0)
     if wanted > predicted > 0:
         raise UserError(f"{system.name}: expansion.queries is {wanted}, and doc2query.queries is {predicted}")
     if system.expansion.keep == 1:
@@ -167,23 +168,23 @@ def searched_queries(system: SystemSettings, folder: Path) -> dict[str, list[str
     return kept_queries(read_expansions(folder), read_scores(folder), system.expansion)
 
 
-def read_predicted(folder: Path, system: str) -> dict[str, list[str]]:
+def read_predicted(folder: CollectionFolder, system: str) -> dict[str, list[str]]:
     """Return the predicted queries of each document that the artifact `bm25/<system>` holds.
 
     Raises:
         UserError: the artifact is missing or damaged, or was made without.
     """
-    target = folder / "bm25" / system
+    target = folder.bm25(system)
 
     def read(manifest: Manifest) -> dict[str, list[str]]:
         if PREDICTED not in manifest.files:
-            raise UserError(f"{shown(target)} holds no predicted queries; rebuild it with {rebuild_command(target)}")
+            raise UserError(f"{target.shown} holds no predicted queries; rebuild it with {target.command}")
         return read_by_document(target / PREDICTED, "queries")
 
     return read_whole(target, read)
 
 
-def load_index(profile: Profile, system: SystemSettings, folder: Path) -> Bm25Index:
+def load_index(profile: Profile, system: SystemSettings, folder: CollectionFolder) -> Bm25Index:
     """Open the artifact `bm25/<system>`; a library whose indexes are not stored indexes the collection in memory.
 
     Raises:
@@ -192,7 +193,7 @@ def load_index(profile: Profile, system: SystemSettings, folder: Path) -> Bm25In
     if field_class(profile.bm25) is not Bm25sField:
         documents, predicted = read_built_collection(folder).documents, searched_queries(system, folder)
         return Bm25Index.build(documents, profile.bm25, profile.analyzer, predicted, system.expansion)
-    target = folder / "bm25" / system.name
+    target = folder.bm25(system.name)
 
     def read(manifest: Manifest) -> Bm25Index:
         names = {name.split("/")[0] for name in manifest.files}

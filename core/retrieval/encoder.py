@@ -10,16 +10,17 @@ from tqdm import tqdm
 
 from core.formats.documents import read_ids, shards
 from core.formats.topics import Topic
-from core.workspace.artifacts import Manifest, read_manifest, read_whole, rebuild_command, shown, value_digest
+from core.workspace.artifacts import Manifest, read_manifest, read_whole, value_digest
 from core.workspace.errors import UserError
 from core.workspace.executors import HERE, Engine, over_shards
-from core.workspace.models import limit_tokens, load_sentence_transformer, locate_model, model_digest, shown_model
+from core.workspace.models import limit_tokens, load_sentence_transformer, locate_model, model_digest
 from core.workspace.profile import Profile, SystemSettings
 from core.workspace.progress import LoggedArray, ProgressLog
+from core.workspace.workspace import CollectionFolder, Workspace
 
 
 def topic_vectors(
-    profile: Profile, system: SystemSettings, topics: list[Topic], folder: Path, device: str = "auto"
+    profile: Profile, system: SystemSettings, topics: list[Topic], folder: CollectionFolder, device: str = "auto"
 ) -> np.ndarray:
     """Encode topics with the model that made the system's vectors under `folder`, float32 [n_topics, dimension]."""
     texts = [system.query_prefix + topic.text(profile.collection.topic_field) for topic in topics]
@@ -37,7 +38,7 @@ CPU_BATCH, CPU_QUERY_BATCH, GPU_BATCH = 8, 64, 128
 which are short, 64 do."""
 
 
-def load_encoder(system: SystemSettings, device: str = "auto") -> Any:
+def load_encoder(workspace: Workspace, system: SystemSettings, device: str = "auto") -> Any:
     """Return the system's `SentenceTransformer` in its precision, ready to encode.
 
     A prefix of the system replaces the prompt that the model has of its own for that role; callers add the prefix.
@@ -46,7 +47,7 @@ def load_encoder(system: SystemSettings, device: str = "auto") -> Any:
         UserError: the model is unavailable, cannot be loaded whole, or reads fewer tokens than the system's
             `max_tokens`.
     """
-    encoder = load_sentence_transformer(system.model, device, system.precision)
+    encoder = load_sentence_transformer(workspace, system.model, device, system.precision)
     limit_tokens(encoder, system.max_tokens, f"max_tokens of {system.name}")
     for role, prefix in (("query", system.query_prefix), ("document", system.document_prefix)):
         if prefix:
@@ -125,36 +126,36 @@ def encode_to_file(
     return facts
 
 
-def load_encoder_of(folder: Path, system: SystemSettings, device: str = "auto") -> Any:
+def load_encoder_of(folder: CollectionFolder, system: SystemSettings, device: str = "auto") -> Any:
     """Return the encoder that made the vectors of a system under `folder`, ready to encode queries.
 
     Raises:
         UserError: the model is unavailable, or is another one than made the vectors.
     """
-    made_by = read_manifest(folder / "vectors" / system.name).inputs.get("model", "")
+    made_by = read_manifest(folder.vectors(system.name)).inputs.get("model", "")
     _check_model(folder, system, made_by)
-    encoder = load_encoder(system, device)
+    encoder = load_encoder(folder.workspace, system, device)
     _check_model(folder, system, made_by)  # its files may have been exchanged meanwhile
     return encoder
 
 
-def _check_model(folder: Path, system: SystemSettings, made_by: str) -> None:
-    if not made_by or model_digest(locate_model(system.model)) == made_by:
+def _check_model(folder: CollectionFolder, system: SystemSettings, made_by: str) -> None:
+    if not made_by or model_digest(locate_model(folder.workspace, system.model)) == made_by:
         return
-    vectors = folder / "vectors" / system.name
+    vectors = folder.vectors(system.name)
     raise UserError(
-        f"the files of the model {shown_model(system.model)} are not those that made {shown(vectors)}; put the "
-        f"right ones in their place, or encode anew with {rebuild_command(vectors)}"
+        f"the files of the model {folder.workspace.shown_model(system.model)} are not those that made {vectors.shown}; "
+        f"put the right ones in their place, or encode again with {vectors.command}"
     )
 
 
-def load_vectors(folder: Path, system: str) -> tuple[np.ndarray, list[str]]:
+def load_vectors(folder: CollectionFolder, system: str) -> tuple[np.ndarray, list[str]]:
     """Open the artifact `vectors/<system>`: float32 [n_documents, dimension], memory-mapped, and the documents' ids.
 
     Raises:
         UserError: it is missing or damaged.
     """
-    target = folder / "vectors" / system
+    target = folder.vectors(system)
 
     def read(_: Manifest) -> tuple[np.ndarray, list[str]]:
         ids = read_ids(target / "document_ids.json")

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +18,7 @@ from core.retrieval.encoder import encode_texts, load_encoder_of, load_vectors
 from core.retrieval.word_attribution import token_shares
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile, SystemSettings
+from core.workspace.workspace import CollectionFolder
 
 
 class System(Protocol):
@@ -150,7 +150,7 @@ def search_without(system: System, queries: Sequence[str], k: int, excluded: Seq
     return [replace(answer, hits=kept_hits(answer.hits, own, k)) for answer, own in zip(answers, excluded, strict=True)]
 
 
-def open_system(profile: Profile, settings: SystemSettings, folder: Path, device: str = "auto") -> System:
+def open_system(profile: Profile, settings: SystemSettings, folder: CollectionFolder, device: str = "auto") -> System:
     """Open one system over the artifacts under `folder`.
 
     Raises:

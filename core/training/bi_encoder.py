@@ -31,6 +31,7 @@ from core.workspace.errors import UserError
 from core.workspace.library_internals import embed_columns
 from core.workspace.models import check_weights, limit_tokens, load_sentence_transformer, loading
 from core.workspace.profile import FinetuneSettings
+from core.workspace.workspace import CollectionFolder
 
 MODEL_CARD = """---
 license: other
@@ -206,7 +207,7 @@ def with_teacher_scores(rows: Dataset, teacher: SentenceTransformer, scale: floa
     return rows.add_column("label", (scale * torch.stack(scores, 1)).tolist())
 
 
-def pseudo_label_rows(folder: Path) -> tuple[Dataset, Dataset]:
+def pseudo_label_rows(folder: CollectionFolder) -> tuple[Dataset, Dataset]:
     """Return the training and the held-out batches of a collection's pseudo-labels, a document a row, in their order.
 
     Raises:
@@ -228,7 +229,7 @@ def pseudo_label_rows(folder: Path) -> tuple[Dataset, Dataset]:
     return rows(False), rows(True)
 
 
-def data_in_words(settings: FinetuneSettings, rows: int, folder: Path) -> str:
+def data_in_words(settings: FinetuneSettings, rows: int, folder: CollectionFolder) -> str:
     """Say what a model is trained on, for its card."""
     if settings.data == "pseudo-labels":
         return f"predicted queries of the collection {folder.name}, scored by a teacher ({rows:,} documents)"
@@ -236,7 +237,11 @@ def data_in_words(settings: FinetuneSettings, rows: int, folder: Path) -> str:
 
 
 def training_rows(
-    settings: FinetuneSettings, folder: Path, triples: list[Triple], held_out: list[Triple], model: SentenceTransformer
+    settings: FinetuneSettings,
+    folder: CollectionFolder,
+    triples: list[Triple],
+    held_out: list[Triple],
+    model: SentenceTransformer,
 ) -> tuple[Dataset, Dataset]:
     """Return the rows to train on and those to validate with.
 
@@ -252,7 +257,7 @@ def training_rows(
         raise UserError("finetune.teacher needs passages to tell apart: set use_negative or hard_negatives")
     teacher = None
     if settings.teacher:
-        teacher = load_sentence_transformer(settings.teacher, str(model.device))
+        teacher = load_sentence_transformer(folder.workspace, settings.teacher, str(model.device))
         limit_tokens(teacher, 0, "")
     training = triple_rows(triples, settings.use_negative)
     if settings.hard_negatives:

@@ -3,14 +3,13 @@
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from core.workspace import artifacts
-from core.workspace.artifacts import Manifest, read_manifest, read_whole
+from core.workspace.artifacts import Artifact, Manifest, read_manifest, read_whole
 from core.workspace.errors import UserError
+from core.workspace.workspace import Workspace
 
 FILE = "history.json"
 
@@ -22,35 +21,33 @@ class Training:
     The columns of `history` are step, loss, held-out loss and held-out MRR@10; what was not measured at a step is NaN.
     """
 
-    folder: Path
+    model: Artifact
     manifest: Manifest
     history: pd.DataFrame
 
 
-def trained_models() -> list[str]:
-    """Return the names of the fine-tuned models that left a history, by their folders under artifacts/models."""
-    folders = sorted(path for path in (artifacts.ARTIFACTS / "models").glob("[!.]*") if path.is_dir())
-    return [folder.name for folder in folders if (folder / FILE).is_file() or _lost_its_history(folder)]
+def trained_models(workspace: Workspace) -> list[Artifact]:
+    """Return the fine-tuned models of a workspace that left a history."""
+    return [model for model in workspace.models() if (model / FILE).is_file() or _lost_its_history(model)]
 
 
-def _lost_its_history(folder: Path) -> bool:
+def _lost_its_history(model: Artifact) -> bool:
     with suppress(UserError):
-        return FILE in read_manifest(folder).files
+        return FILE in read_manifest(model).files
     return False
 
 
-def read_training(name: str) -> Training:
+def read_training(model: Artifact) -> Training:
     """Read a model's history.
 
     Raises:
         UserError: it is missing or damaged.
     """
-    folder = artifacts.ARTIFACTS / "models" / name
 
     def read(manifest: Manifest) -> Training:
-        return Training(folder, manifest, as_table(json.loads((folder / FILE).read_text(encoding="utf-8"))))
+        return Training(model, manifest, as_table(json.loads((model / FILE).read_text(encoding="utf-8"))))
 
-    return read_whole(folder, read, FILE)
+    return read_whole(model, read, FILE)
 
 
 def as_table(log: list[dict[str, Any]]) -> pd.DataFrame:

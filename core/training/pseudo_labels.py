@@ -17,6 +17,7 @@ from core.workspace.artifacts import Manifest, read_whole
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile, PseudoLabelSettings, SystemSettings
 from core.workspace.progress import ProgressLog
+from core.workspace.workspace import CollectionFolder
 
 BATCHES, SCORES = "batches.jsonl", "scores.npy"
 
@@ -49,7 +50,13 @@ class Teacher:
     """
 
     def __init__(
-        self, profile: Profile, folder: Path, queries: list[str], partial: Path, log: ProgressLog, device: str
+        self,
+        profile: Profile,
+        folder: CollectionFolder,
+        queries: list[str],
+        partial: Path,
+        log: ProgressLog,
+        device: str,
     ):
         """Open the systems and encode the queries, into files under `partial` so that encoding can be resumed.
 
@@ -150,13 +157,13 @@ def _neighbour_groups(
     return groups
 
 
-def read_batches(folder: Path) -> list[Batch]:
+def read_batches(folder: CollectionFolder) -> list[Batch]:
     """Read the artifact `pseudo-labels` under a collection's folder.
 
     Raises:
         UserError: it is missing or damaged.
     """
-    target = folder / "pseudo-labels"
+    target = folder.pseudo_labels
 
     def read(_: Manifest) -> list[Batch]:
         scores = np.load(target / SCORES, mmap_mode="r", allow_pickle=False)

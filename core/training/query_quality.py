@@ -6,7 +6,6 @@ its real query, its predicted ones and their ROUGE-L, the best passages first.
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,13 @@ from rouge_score.rouge_scorer import RougeScorer
 from tqdm import tqdm
 
 from core.formats.documents import Document
-from core.formats.triples import locate_triples, read_triples, split_by_query
+from core.formats.triples import read_triples, split_by_query, triples_file
 from core.retrieval.analyzer import VERSION, Analyzer
-from core.training.t5 import CPU_SAMPLES, QueryPredictor, generate_settings
-from core.workspace import artifacts
-from core.workspace.artifacts import ROOT, file_digest, writing
-from core.workspace.models import locate_model, model_digest, shown_model
-from core.workspace.profile import Profile
+from core.training.t5 import CPU_SAMPLES, QueryPredictor, generate_settings, open_predictor
+from core.workspace.artifacts import file_digest
+from core.workspace.models import locate_model, model_digest
+from core.workspace.profile import Doc2querySettings
+from core.workspace.stage import Build, Draft
 
 FILE = "examples.jsonl"
 
@@ -74,31 +73,35 @@ def measure(
     return figures, rouge
 
 
-def quality(profile: Profile, triples_file: Path | None = None, device: str = "auto") -> Path:
-    """Predict queries for the held-out passages and measure them, as the artifact `artifacts/quality/<model>`."""
-    triples_file = triples_file or locate_triples(profile.triples.source, ROOT / "artifacts" / "downloads")
-    model = locate_model(profile.doc2query.model)
-    settings = generate_settings(profile.doc2query) | {"held_out": profile.triples.held_out}
-    settings |= profile.analyzer.model_dump() | {"analyzer_version": VERSION}
-    inputs = {"triples": file_digest(triples_file), "model": model_digest(model)}
-    facts: dict[str, Any] = {"model": shown_model(profile.doc2query.model)}
-    target = artifacts.ARTIFACTS / "quality" / Path(profile.doc2query.model).name
-    with writing(target, "doc2query quality", settings, inputs, facts) as partial:
-        _, held_out = split_by_query(read_triples(triples_file), profile.triples.held_out)
-        pairs = sorted({(triple.relevant, triple.query) for triple in held_out})
-        passages = [Document(str(number), "", passage) for number, (passage, _) in enumerate(pairs)]
-        predictor = QueryPredictor(model, profile.doc2query, device)
-        predicted = _predict(predictor, passages)
-        real = [query for _, query in pairs]
-        figures, rouge = measure([p.text for p in passages], real, predicted, Analyzer(profile.analyzer))
-        facts |= {"passages": len(passages)} | {name: round(value, 4) for name, value in vars(figures).items()}
-        order = sorted(range(len(pairs)), key=lambda i: (-float(np.mean(rouge[i])), i))
-        with (partial / FILE).open("w", encoding="utf-8", newline="\n") as file:
-            for i in order:
-                entry: dict[str, Any] = {"query": real[i], "passage": passages[i].text, "predicted": predicted[i]}
-                entry["rouge_l"] = [round(value, 4) for value in rouge[i]]
-                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-    return target
+def quality_settings(build: Build, settings: Doc2querySettings) -> dict[str, Any]:
+    """Return the settings that shape the figures, for their manifest."""
+    shaped = generate_settings(settings) | {"held_out": build.profile.triples.held_out}
+    return shaped | build.profile.analyzer.model_dump() | {"analyzer_version": VERSION}
+
+
+def quality_inputs(build: Build, settings: Doc2querySettings) -> dict[str, str]:
+    """Return the digests of the triples and the T5."""
+    model = locate_model(build.folder.workspace, settings.model)
+    return {"triples": file_digest(triples_file(build)), "model": model_digest(model)}
+
+
+def quality(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
+    """Predict queries for the held-out passages and measure them."""
+    profile, workspace = build.profile, build.folder.workspace
+    _, held_out = split_by_query(read_triples(triples_file(build)), profile.triples.held_out)
+    pairs = sorted({(triple.relevant, triple.query) for triple in held_out})
+    passages = [Document(str(number), "", passage) for number, (passage, _) in enumerate(pairs)]
+    predicted = _predict(open_predictor(workspace, settings, build.device), passages)
+    real = [query for _, query in pairs]
+    figures, rouge = measure([p.text for p in passages], real, predicted, Analyzer(profile.analyzer))
+    draft.facts.update(model=workspace.shown_model(settings.model), passages=len(passages))
+    draft.facts.update({name: round(value, 4) for name, value in vars(figures).items()})
+    order = sorted(range(len(pairs)), key=lambda i: (-float(np.mean(rouge[i])), i))
+    with (draft / FILE).open("w", encoding="utf-8", newline="\n") as file:
+        for i in order:
+            entry: dict[str, Any] = {"query": real[i], "passage": passages[i].text, "predicted": predicted[i]}
+            entry["rouge_l"] = [round(value, 4) for value in rouge[i]]
+            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
 def _predict(predictor: QueryPredictor, passages: list[Document]) -> list[list[str]]:

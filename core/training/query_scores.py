@@ -7,22 +7,21 @@ the system that searches them (`ExpansionSettings`).
 """
 
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from core.formats.predicted_queries import SCORES_FILE, SCORES_FOLDER, read_expansions, write_by_document
+from core.formats.predicted_queries import SCORES_FILE, read_expansions, write_by_document
 from core.indexes.base import nothing_found, unit_rows
 from core.indexes.exact import ExactIndex
 from core.retrieval.encoder import encode_texts, load_encoder_of, load_vectors
-from core.retrieval.systems import find_settings
-from core.workspace.artifacts import advice, read_manifest, shown, writing
+from core.workspace.artifacts import advice, read_manifest
 from core.workspace.errors import UserError
-from core.workspace.models import digest_if_here, locate_model
+from core.workspace.models import digest_if_here
 from core.workspace.profile import Profile, SystemSettings
-from core.workspace.progress import ProgressLog
+from core.workspace.stage import Build, Draft
+from core.workspace.workspace import CollectionFolder
 
 SHARD = 64
 
@@ -30,8 +29,8 @@ SHARD = 64
 DECIMALS = 5
 
 
-def score(profile: Profile, folder: Path, device: str = "auto") -> Path:
-    """Score the predicted queries of the built collection under `folder` as the artifact `doc2query-scores`.
+def score(build: Build, system: SystemSettings, draft: Draft) -> None:
+    """Score the predicted queries of the built collection by a dense system.
 
     An interrupted run resumes after the shards of documents that are finished.
 
@@ -39,46 +38,35 @@ def score(profile: Profile, folder: Path, device: str = "auto") -> Path:
         UserError: queries, vectors or the scorer's model are missing or damaged, or a document of the
             queries has no vector.
     """
-    facts: dict[str, Any] = {}
-    system = find_settings(profile, profile.doc2query.scorer)
-    locate_model(system.model)  # before its digest is taken
-    settings, inputs = scores_settings(profile), scores_inputs(profile, folder)
-    target = folder / SCORES_FOLDER
-    with (
-        writing(target, "doc2query score", settings, inputs, facts, resume=True) as partial,
-        ProgressLog(partial) as log,
-    ):
-        queries = read_expansions(folder)
-        vectors, ids = load_vectors(folder, system.name)
-        if lacking := queries.keys() - set(ids):
-            place = folder / "vectors" / system.name
-            count = f"{len(lacking)} of the documents that have predicted queries"
-            raise UserError(f"{shown(place)} has no vector for {count}, such as {min(lacking)}; {advice(place)}")
-        encoder = load_encoder_of(folder, system, device)
-        others = ExactIndex(system.similarity) if profile.doc2query.score_by == "margin" else None
-        if others:
-            others.build(vectors)
-        started, scored = time.perf_counter(), 0
-        with tqdm(total=len(ids), initial=len(log.done), desc="doc2query scores", unit="document") as bar:
-            for begin in range(0, len(ids), SHARD):
-                left = [row for row in range(begin, min(begin + SHARD, len(ids))) if ids[row] not in log.done]
-                if not left:
-                    continue
-                own = [queries.get(ids[row], []) for row in left]
-                found = scores_of(encoder, system, own, left, vectors, others)
-                log.add({ids[row]: values for row, values in zip(left, found, strict=True)})
-                scored += sum(map(len, own))
-                bar.update(len(left))
-        if scored:
-            facts["queries_per_second"] = round(scored / (time.perf_counter() - started), 1)
-        by_document = {name: log.done[name] for name in ids}
-        values = [value for own in by_document.values() for value in own]
-        facts |= {
-            "queries": len(values),
-            "deciles": np.quantile(values or [0], np.linspace(0, 1, 11)).round(4).tolist(),
-        }
-        write_by_document(partial / SCORES_FILE, "scores", by_document)
-    return target
+    folder = build.folder
+    queries = read_expansions(folder)
+    vectors, ids = load_vectors(folder, system.name)
+    if lacking := queries.keys() - set(ids):
+        place = folder.vectors(system.name)
+        count = f"{len(lacking)} of the documents that have predicted queries"
+        raise UserError(f"{place.shown} has no vector for {count}, such as {min(lacking)}; {advice(place)}")
+    encoder = load_encoder_of(folder, system, build.device)
+    others = ExactIndex(system.similarity) if build.profile.doc2query.score_by == "margin" else None
+    if others:
+        others.build(vectors)
+    started, scored = time.perf_counter(), 0
+    with tqdm(total=len(ids), initial=len(draft.log.done), desc="doc2query scores", unit="document") as bar:
+        for begin in range(0, len(ids), SHARD):
+            left = [row for row in range(begin, min(begin + SHARD, len(ids))) if ids[row] not in draft.log.done]
+            if not left:
+                continue
+            own = [queries.get(ids[row], []) for row in left]
+            found = scores_of(encoder, system, own, left, vectors, others)
+            draft.log.add({ids[row]: values for row, values in zip(left, found, strict=True)})
+            scored += sum(map(len, own))
+            bar.update(len(left))
+    if scored:
+        draft.facts["queries_per_second"] = round(scored / (time.perf_counter() - started), 1)
+    by_document = {name: draft.log.done[name] for name in ids}
+    values = [value for own in by_document.values() for value in own]
+    deciles = np.quantile(values or [0], np.linspace(0, 1, 11)).round(4).tolist()
+    draft.facts.update(queries=len(values), deciles=deciles)
+    write_by_document(draft / SCORES_FILE, "scores", by_document)
 
 
 def scores_of(
@@ -115,19 +103,16 @@ def scores_of(
     ]
 
 
-def scores_settings(profile: Profile) -> dict[str, Any]:
+def scores_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
     """Return the settings that shape the scores, for their manifest."""
-    system = find_settings(profile, profile.doc2query.scorer)
     settings = {"scorer": system.name, "similarity": system.similarity, "query_prefix": system.query_prefix}
     return settings | ({"score_by": "margin"} if profile.doc2query.score_by == "margin" else {})
 
 
-def scores_inputs(profile: Profile, folder: Path) -> dict[str, str]:
+def scores_inputs(folder: CollectionFolder, system: SystemSettings) -> dict[str, str]:
     """Return the digests of queries, vectors and the scorer's model; the model's is "" where it is not here."""
-    system = find_settings(profile, profile.doc2query.scorer)
-    vectors = folder / "vectors" / system.name
     return {
-        "doc2query": read_manifest(folder / "doc2query").digest,
-        f"vectors/{system.name}": read_manifest(vectors).digest,
-        "model": digest_if_here(system.model),
+        "doc2query": read_manifest(folder.predicted_queries).digest,
+        f"vectors/{system.name}": read_manifest(folder.vectors(system.name)).digest,
+        "model": digest_if_here(folder.workspace, system.model),
     }

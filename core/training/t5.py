@@ -7,6 +7,7 @@ from core.formats.documents import Document
 from core.formats.triples import Triple
 from core.workspace.models import load_t5, locate_model, pick_device
 from core.workspace.profile import Doc2querySettings
+from core.workspace.workspace import Workspace
 
 # torch, datasets and transformers are imported where they are used: they take seconds, and who only asks what the
 # expansions are made from (a plan, the Artifacts page) needs none of them.
@@ -115,13 +116,13 @@ class QueryPredictor:
         return [[query.strip() for query in queries[i : i + samples]] for i in range(0, len(queries), samples)]
 
 
-def open_predictor(settings: Doc2querySettings, device: str = "auto") -> QueryPredictor:
+def open_predictor(workspace: Workspace, settings: Doc2querySettings, device: str = "auto") -> QueryPredictor:
     """Load the T5 of a profile.
 
     Raises:
         UserError: it is unavailable, or no T5.
     """
-    return QueryPredictor(locate_model(settings.model), settings, device)
+    return QueryPredictor(locate_model(workspace, settings.model), settings, device)
 
 
 def generate_settings(settings: Doc2querySettings) -> dict[str, Any]:

@@ -14,8 +14,8 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -45,12 +45,6 @@ PROFILE = "profile.json"
 
 FAILURES = "failures.json"
 """Beside a collection's artifacts: what its last build could not make and why, artifact -> sentence."""
-
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-ARTIFACTS = Path(os.environ.get("RANKSCOPE_ARTIFACTS", ROOT / "artifacts")).resolve()
 
 
 TRIES, PAUSE = 50, 0.002
@@ -83,6 +77,57 @@ RECORDED_VERSIONS = (
     "numpy",
     "pandas",
 )
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The place of an artifact, made or not.
+
+    Attributes:
+        path: its folder.
+        shown: the folder in messages and manifests.
+        make_command: returns the command that makes it.
+        failures: the file in which builds record why it could not be made.
+    """
+
+    path: Path
+    shown: str
+    make_command: Callable[[], str] = field(compare=False, repr=False)
+    failures: Path = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.name
+
+    @property
+    def command(self) -> str:
+        """The command that makes it."""
+        return self.make_command()
+
+    def part(self, name: str) -> "Artifact":
+        """Return a part of it, of which builds record failures apart."""
+        return replace(self, path=self.path / name, shown=f"{self.shown}/{name}")
+
+    def made_by(self, command: str) -> "Artifact":
+        """Return it with another command that makes it."""
+        return replace(self, make_command=partial(str, command))
+
+
+def at(folder: Artifact | Path) -> Artifact:
+    """Return a folder that was named on a command line as an artifact that belongs to no collection."""
+    if isinstance(folder, Artifact):
+        return folder
+    return Artifact(folder, folder.name, partial(str, "python scripts/build.py"), folder.parent / FAILURES)
 
 
 @dataclass(frozen=True)
@@ -127,7 +172,7 @@ def _once(read: "_lru_cache_wrapper[T]", path: Path) -> T:
         just_changed = abs(time.time_ns() - status.st_ctime_ns) < TIMESTAMP_STEP_NS
         with suppress(Replaced):
             return (read.__wrapped__ if just_changed else read)(path, _identity(status))
-    raise Replaced(f"{shown(path)} changed each time that it was read; try again")
+    raise Replaced(f"{path.name} changed each time that it was read; try again")
 
 
 FileIdentity = tuple[int, int, int, int, int]
@@ -151,7 +196,7 @@ def _file_digest(path: Path, identity: FileIdentity) -> str:
 def _not_changed(path: Path, file: IO[bytes], identity: FileIdentity) -> None:
     """Raise an error, which no cache keeps, where an open file is not the one that was asked for."""
     if _identity(os.fstat(file.fileno())) != identity:
-        raise Replaced(f"{shown(path)} changed while it was read")
+        raise Replaced(f"{path.name} changed while it was read")
 
 
 def value_digest(value: Any) -> str:
@@ -159,23 +204,24 @@ def value_digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(place: Artifact | Path) -> Manifest:
     """Read the manifest of an artifact; the same object for all callers, not to be changed.
 
     Raises:
-        UserError: there is no artifact at `folder`, or its manifest cannot be read.
+        UserError: there is no artifact at this place, or its manifest cannot be read.
     """
-    return _settled(folder, lambda: _read_manifest(folder))
+    artifact = at(place)
+    return _settled(artifact.path, lambda: _read_manifest(artifact))
 
 
-def _read_manifest(folder: Path) -> Manifest:
-    path = folder / MANIFEST
+def _read_manifest(artifact: Artifact) -> Manifest:
+    path = artifact / MANIFEST
     try:
         return _once(_parsed_manifest, path)
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{shown(folder)} is missing; {advice(folder)}") from None
+        raise UserError(f"{artifact.shown} is missing; {advice(artifact)}") from None
     except (ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"{shown(path)} is damaged ({error}); {advice(folder)}") from None
+        raise UserError(f"{artifact.shown}/{MANIFEST} is damaged ({error}); {advice(artifact)}") from None
 
 
 @lru_cache(maxsize=4096)
@@ -198,7 +244,7 @@ def _checked(table: Any) -> Manifest:
     return manifest
 
 
-def open_artifact(folder: Path, *files: str) -> Manifest:
+def open_artifact(place: Artifact | Path, *files: str) -> Manifest:
     """Check every file of an artifact against its manifest and return the manifest.
 
     Contents are read once per process and again when a file has changed (see `file_digest`), so that asking before
@@ -210,18 +256,19 @@ def open_artifact(folder: Path, *files: str) -> Manifest:
     Raises:
         UserError: the artifact is missing, or a file was lost, cut or changed; the message names the file.
     """
-    return _settled(folder, lambda: _open_artifact(folder, *files))
+    artifact = at(place)
+    return _settled(artifact.path, lambda: _open_artifact(artifact, *files))
 
 
-def _open_artifact(folder: Path, *files: str) -> Manifest:
-    manifest = _read_manifest(folder)
-    problem = damage(folder, manifest, *files)
+def _open_artifact(artifact: Artifact, *files: str) -> Manifest:
+    manifest = _read_manifest(artifact)
+    problem = damage(artifact, manifest, *files)
     if problem:
-        raise UserError(f"{problem}; {advice(folder)}")
+        raise UserError(f"{problem}; {advice(artifact)}")
     return manifest
 
 
-def read_whole(folder: Path, load: Callable[[Manifest], T], *files: str, digest: str = "") -> T:
+def read_whole(place: Artifact | Path, load: Callable[[Manifest], T], *files: str, digest: str = "") -> T:
     """Return what `load` reads of an artifact, all of it of one version.
 
     The artifact is checked as by `open_artifact` before and after; where it was replaced by another version meanwhile,
@@ -236,15 +283,17 @@ def read_whole(folder: Path, load: Callable[[Manifest], T], *files: str, digest:
         UserError: it is missing or damaged, or `load` raised it.
     """
 
+    artifact = at(place)
+
     def read() -> T:
-        manifest = _open_artifact(folder, *files)
+        manifest = _open_artifact(artifact, *files)
         if digest and manifest.digest != digest:
-            raise Replaced(f"{shown(folder)} was replaced while it was used; try again")
+            raise Replaced(f"{artifact.shown} was replaced while it was used; try again")
         value = load(manifest)
-        _open_artifact(folder, *files)
+        _open_artifact(artifact, *files)
         return value
 
-    return _settled(folder, read)
+    return _settled(artifact.path, read)
 
 
 def read_latest(digest: Callable[[], D], load: Callable[[D], T]) -> T:
@@ -278,7 +327,7 @@ def _settled(folder: Path, read: Callable[[], T]) -> T:
             if _version(folder) == before:
                 return value
         time.sleep(PAUSE)
-    raise Replaced(f"{shown(folder)} was replaced each time that it was read; try again")
+    raise Replaced(f"{folder.name} was replaced each time that it was read; try again")
 
 
 def _version(folder: Path) -> tuple[int, FileIdentity] | None:
@@ -294,48 +343,50 @@ def _between_renames(folder: Path) -> bool:
     return not folder.exists() and folder.with_name(f".{folder.name}.old").exists()
 
 
-def is_whole(folder: Path) -> bool:
-    """Say whether there is an artifact at `folder`, with nothing lost, cut or changed."""
+def is_whole(place: Artifact | Path) -> bool:
+    """Say whether there is an artifact at this place, with nothing lost, cut or changed."""
     try:
-        open_artifact(folder)
+        open_artifact(place)
     except UserError:
         return False
     return True
 
 
-def has_its_files(folder: Path, manifest: Manifest) -> bool:
+def has_its_files(place: Artifact | Path, manifest: Manifest) -> bool:
     """Say whether the files are there, in the sizes that the manifest has; their contents are not read."""
-    paths = {folder / name: entry["bytes"] for name, entry in manifest.files.items()}
+    paths = {place / name: entry["bytes"] for name, entry in manifest.files.items()}
     return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
 
 
-def damage(folder: Path, manifest: Manifest, *files: str) -> str | None:
+def damage(place: Artifact | Path, manifest: Manifest, *files: str) -> str | None:
     """Return what is wrong with an artifact's files (all, or those named) as the beginning of a sentence, or None."""
+    artifact = at(place)
     for name in files or manifest.files:
-        entry, path = manifest.files.get(name), folder / name
+        entry, path = manifest.files.get(name), artifact / name
         if entry is None:
-            return f"{shown(folder / MANIFEST)} lists no {name}"
+            return f"{artifact.shown}/{MANIFEST} lists no {name}"
         if not path.is_file():
-            return f"{shown(path)} is missing"
+            return f"{artifact.shown}/{name} is missing"
         if path.stat().st_size != entry["bytes"]:
-            return f"{shown(path)} is damaged ({path.stat().st_size} bytes, {entry['bytes']} expected)"
+            return f"{artifact.shown}/{name} is damaged ({path.stat().st_size} bytes, {entry['bytes']} expected)"
         if file_digest(path) != entry["sha256"]:
-            return f"{shown(path)} is damaged (its SHA-256 is not the one in {MANIFEST})"
+            return f"{artifact.shown}/{name} is damaged (its SHA-256 is not the one in {MANIFEST})"
     return None
 
 
-def stale_reason(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str | None:
+def stale_reason(place: Artifact | Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str | None:
     """Say why an artifact must be made again, or None when it is fresh.
 
     An input whose digest is "" cannot be had here (a model that is not on this machine): it is not compared.
     """
-    if not (folder / MANIFEST).is_file():
+    artifact = at(place)
+    if not (artifact / MANIFEST).is_file():
         return "missing"
     try:
-        manifest = read_manifest(folder)
+        manifest = read_manifest(artifact)
     except UserError:
         return "its manifest is damaged"
-    if problem := damage(folder, manifest):
+    if problem := damage(artifact, manifest):
         return problem
     wanted = json.loads(json.dumps(dict(settings)))
     for key in sorted(set(wanted) | set(manifest.settings)):
@@ -352,7 +403,7 @@ def stale_reason(folder: Path, settings: Mapping[str, Any], inputs: Mapping[str,
 
 @contextmanager
 def writing(
-    folder: Path,
+    place: Artifact | Path,
     stage: str,
     settings: Mapping[str, Any],
     inputs: Mapping[str, str],
@@ -369,11 +420,13 @@ def writing(
         UserError: another process is writing the same artifact, or the disk is full.
     """
     facts = {} if facts is None else facts
+    artifact = at(place)
+    folder = artifact.path
     partial, old = (folder.with_name(f".{folder.name}.{ending}") for ending in ("partial", "old"))
     key = value_digest([stage, dict(settings), dict(inputs)])
     key_file = partial / KEY
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _writing_alone(folder):
+    with _writing_alone(folder, artifact.shown):
         _finish_seal(old, folder)
         started = time.perf_counter()
         try:
@@ -382,9 +435,9 @@ def writing(
             partial.mkdir(exist_ok=True)
             write_text(key_file, key)
             yield partial
-            _seal(partial, folder, old, stage, settings, inputs, facts, started)
+            _seal(partial, artifact, old, stage, settings, inputs, facts, started)
         except BaseException as error:
-            problem = _disk_problem(error, folder)
+            problem = _disk_problem(error, folder, artifact.shown)
             if not resume:
                 shutil.rmtree(partial, ignore_errors=True)
             if problem:
@@ -392,12 +445,12 @@ def writing(
             raise
 
 
-def _disk_problem(error: BaseException, folder: Path) -> str:
+def _disk_problem(error: BaseException, folder: Path, shown: str) -> str:
     """Say why nothing can be written in a folder, "" where an error is for another reason.
 
     Libraries have errors of their own for want of space, or none that says so.
     """
-    could_not = f"{shown(folder)} could not be written"
+    could_not = f"{shown} could not be written"
     if isinstance(error, OSError):
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return f"the disk is full: {could_not}; make room and run the same command again"
@@ -422,7 +475,7 @@ def finish_seals(under: Path) -> None:
     """
     for old in list(under.rglob(".*.old")):
         folder = old.with_name(old.name.removeprefix(".").removesuffix(".old"))
-        with suppress(UserError), _writing_alone(folder):
+        with suppress(UserError), _writing_alone(folder, folder.name):
             _finish_seal(old, folder)
 
 
@@ -433,13 +486,13 @@ def _finish_seal(old: Path, folder: Path) -> None:
         old.rename(folder)
 
 
-def _writing_alone(folder: Path) -> AbstractContextManager[None]:
-    return _alone(folder.with_name(f".{folder.name}.lock"), f"another process is writing {shown(folder)}")
+def _writing_alone(folder: Path, shown: str) -> AbstractContextManager[None]:
+    return _alone(folder.with_name(f".{folder.name}.lock"), f"another process is writing {shown}")
 
 
 def _seal(
     partial: Path,
-    folder: Path,
+    artifact: Artifact,
     old: Path,
     stage: str,
     settings: Mapping[str, Any],
@@ -447,6 +500,7 @@ def _seal(
     facts: dict[str, Any],
     started: float,
 ) -> None:
+    folder = artifact.path
     # What is hidden is the key, and what an interruption left of `write_text`.
     for path in partial.rglob(".*"):
         if path.name != KEY and path.is_file():
@@ -458,7 +512,7 @@ def _seal(
     }
     manifest = Manifest(
         stage=stage,
-        command=rebuild_command(folder, stage, settings),
+        command=artifact.command,
         settings=dict(settings),
         inputs=dict(inputs),
         files=files,
@@ -500,18 +554,21 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def building(folder: Path) -> Iterator[None]:
+def building(folder: Path, shown: str) -> Iterator[None]:
     """Hold the lock of one collection's artifacts, so that two builds cannot write the same ones.
+
+    Args:
+        shown: the folder in messages.
 
     Raises:
         UserError: another build holds it, or the disk is full or cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder / ".lock", f"another build is writing {shown(folder)}"):
+        with _alone(folder / ".lock", f"another build is writing {shown}"):
             yield
     except OSError as error:
-        if problem := _disk_problem(error, folder):
+        if problem := _disk_problem(error, folder, shown):
             raise UserError(problem) from error
         raise
 
@@ -535,114 +592,41 @@ def remove_tree(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def shown(path: Path) -> str:
-    """Return a path as it is shown and recorded: relative to the project where it lies inside it."""
-    path = path.resolve()
-    if path.is_relative_to(ARTIFACTS):
-        return ("artifacts" / path.relative_to(ARTIFACTS)).as_posix()
-    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
-
-
-def advice(folder: Path) -> str:
+def advice(artifact: Artifact) -> str:
     """Return what to do about an artifact that is missing or damaged, as the end of a sentence."""
-    command = rebuild_command(folder)
-    if failure := failure_of(folder):
-        return f"the last build could not make it: {failure}; when that is mended, run {command}"
-    return f"rebuild it with {command}"
+    if failure := failure_of(artifact):
+        return f"the last build could not make it: {failure}; when that is fixed, run {artifact.command}"
+    return f"rebuild it with {artifact.command}"
 
 
-def failure_of(folder: Path, collection: Path | None = None) -> str | None:
-    """Return why the last build of its collection could not make the artifact at `folder`; None where it did not fail.
+def failure_of(artifact: Artifact) -> str | None:
+    """Return why the last build of its collection could not make an artifact; None where it did not fail.
 
     It may have been made since by another command: ask where it is missing or damaged.
-
-    Args:
-        collection: the collection's artifacts; None where the artifact is among them.
     """
-    place = Path(shown(folder)).parts
-    if collection is None:
-        collection = ARTIFACTS / place[1] if len(place) > 2 and place[0] == "artifacts" else folder.parent
-    return _failures(collection).get(shown(folder))
+    return _failures(artifact.failures).get(artifact.shown)
 
 
-def record_failure(collection: Path, folder: Path, reason: str | None) -> None:
-    """Remember, beside a collection's artifacts, why one could not be made; with None, that it was."""
-    failures = _failures(collection)
-    if failures.get(shown(folder)) == reason:
+def record_failure(artifact: Artifact, reason: str | None) -> None:
+    """Record why an artifact could not be made; with None, that it was."""
+    failures = _failures(artifact.failures)
+    if failures.get(artifact.shown) == reason:
         return
-    kept = {place: why for place, why in failures.items() if place != shown(folder)}
-    kept |= {shown(folder): reason} if reason else {}
+    kept = {place: why for place, why in failures.items() if place != artifact.shown}
+    kept |= {artifact.shown: reason} if reason else {}
     with suppress(OSError):  # a full disk: the build itself says what failed
         if not kept:
-            (collection / FAILURES).unlink()
+            artifact.failures.unlink()
             return
-        write_text(collection / FAILURES, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+        write_text(artifact.failures, json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 
-def _failures(collection: Path) -> dict[str, str]:
+def _failures(file: Path) -> dict[str, str]:
     try:
-        table = json.loads((collection / FAILURES).read_text(encoding="utf-8"))
+        table = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return {str(place): str(why) for place, why in table.items()} if isinstance(table, dict) else {}
-
-
-def rebuild_command(folder: Path, stage: str = "", settings: Mapping[str, Any] | None = None) -> str:
-    """Return the command that makes the artifact at `folder` again.
-
-    Args:
-        stage, settings: of its manifest, where there is one to ask: else the collection's profile is asked whether a
-            build makes it, which is saved when all of an import is there.
-    """
-    parts = Path(shown(folder)).parts
-    if len(parts) < 3 or parts[0] != "artifacts":
-        return "python scripts/build.py"
-    if stage == "import_runs":
-        return import_command(parts[1], parts[2:], (settings or {}).get("derived_from", ""))
-    if parts[1] == "models":
-        return f"python -m core.{'doc2query train' if parts[2].startswith('doc2query') else 'finetune'}"
-    if parts[1] == "ablations":
-        return "python -m core.ablations --profile ablations"
-    if parts[2] == "ann-simulated" and len(parts) > 3:
-        system, _, size = parts[3].rpartition("-")
-        return f"python -m core.ann --profile {_profile_of(parts[1])} --systems {system} --size {size}"
-    if parts[1] == "quality":
-        return "python -m core.doc2query quality"
-    if given := _given_once(parts[1], parts[2:]):
-        return given
-    return f"python scripts/build.py --profile {_profile_of(parts[1])}"
-
-
-def _profile_of(collection: str) -> str:
-    """Return what --profile takes for the profile of a built collection."""
-    return collection if collection == "sample" else f"artifacts/{collection}/{PROFILE}"
-
-
-def _given_once(collection: str, place: tuple[str, ...]) -> str | None:
-    """Return the command that brings in again what no build makes: imported runs, and judgments given once."""
-    try:
-        saved = json.loads((ARTIFACTS / collection / PROFILE).read_text(encoding="utf-8"))
-        source = saved["collection"]["source"]
-        imported = {("runs", system["name"]) for system in saved["system"] if system["kind"] == "run"}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    if place in imported or (place == ("collection",) and source in ("derived", "imported")):
-        return import_command(collection, place, "SOURCE" if source == "derived" else "")
-    return None
-
-
-def import_command(collection: str, place: tuple[str, ...], derived_from: str = "") -> str:
-    """Return the command that brings an imported run, or judgments given once, in again.
-
-    Args:
-        place: of the artifact in its collection: ("runs", NAME) or ("collection",).
-        derived_from: the collection whose documents and runs the judgments were given for.
-    """
-    if place[0] == "runs":
-        return f"python -m core.import_runs RUN --name {collection}"
-    if derived_from:
-        return f"python -m core.derive {derived_from} --qrels FILE --name {collection}"
-    return f"python -m core.import_runs RUN --name {collection} --qrels FILE"
 
 
 def versions(*more: str) -> dict[str, str]:

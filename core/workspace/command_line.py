@@ -1,22 +1,26 @@
 """What the command lines of all stages share: options, the profile and its folder, and errors as one sentence."""
 
 import argparse
+import functools
 import io
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from core.workspace.artifacts import ARTIFACTS, PROFILE, ROOT, with_own_digest, write_text
+from core.workspace import executors
+from core.workspace.artifacts import with_own_digest, write_text
 from core.workspace.errors import UserError, in_words
 from core.workspace.models import MODELS_VARIABLE
 from core.workspace.names import collection_name_problem
-from core.workspace.profile import CollectionSettings, Profile, SystemSettings, read_profile
+from core.workspace.profile import CollectionSettings, Profile, read_profile
+from core.workspace.stage import Build, Stage
 from core.workspace.timing import THREADS
+from core.workspace.workspace import CollectionFolder, Workspace
 
 MOST_THREADS = 1024
 
@@ -41,7 +45,7 @@ def add_profile_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_systems_option(parser: argparse.ArgumentParser) -> None:
-    """Add --systems: the names of those that are built, for `chosen_systems`."""
+    """Add --systems: the names of those that are built."""
     parser.add_argument(
         "--systems", metavar="NAMES", type=names, default=[], help="only these systems of the profile, commas between"
     )
@@ -50,18 +54,6 @@ def add_systems_option(parser: argparse.ArgumentParser) -> None:
 def names(given: str) -> list[str]:
     """Return the names in a list that has commas between them."""
     return [name.strip() for name in given.split(",") if name.strip()]
-
-
-def chosen_systems(profile: Profile, systems: Sequence[str]) -> list[SystemSettings]:
-    """Return the systems of these names, all where none is named.
-
-    Raises:
-        UserError: the profile has no system of one of the names.
-    """
-    known = [system.name for system in profile.system]
-    if unknown := [name for name in systems if name not in known]:
-        raise UserError(f"the profile has no system {', '.join(unknown)}; it has {', '.join(known)}")
-    return [system for system in profile.system if not systems or system.name in systems]
 
 
 def add_identical_ids_option(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +77,67 @@ def _threads(text: str) -> int:
     return int(text)
 
 
-def profile_and_folder(options: argparse.Namespace) -> tuple[Profile, Path]:
+def add_triples_option(parser: argparse.ArgumentParser) -> None:
+    """Add --triples."""
+    parser.add_argument("--triples", type=Path, metavar="FILE", help="MS MARCO triples (default: the profile's)")
+
+
+def _add_size_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--size", type=int, default=0, help="simulate this number of documents, or draw so few of them")
+
+
+def _add_batch_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--batch", type=int, default=0, help="documents at a time in generation")
+
+
+OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "systems": add_systems_option,
+    "threads": add_threads_option,
+    "executor": executors.add_options,
+    "triples": add_triples_option,
+    "size": _add_size_option,
+    "batch": _add_batch_option,
+}
+"""Field of `Build` -> the function that adds the options that set it."""
+
+
+def stage_parser(module: str, about: str | None, *options: str) -> argparse.ArgumentParser:
+    """Return the parser of a stage's command.
+
+    Args:
+        module: the command, `python -m core.<module>`.
+        about: its docstring.
+        options: names in `OPTIONS` of those that it has beside the profile's.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m core.{module}", description=about)
+    add_profile_options(parser)
+    for name in options:
+        OPTIONS[name](parser)
+    return parser
+
+
+def build_from(options: argparse.Namespace) -> Build:
+    """Return what a command line asks for."""
+    profile, folder = profile_and_folder(options)
+    given = {name: getattr(options, name) for name in ("triples", "threads", "batch", "size") if hasattr(options, name)}
+    if hasattr(options, "engine"):
+        given["executor"] = executors.chosen(options)
+    return Build(profile, folder, options.device, tuple(getattr(options, "systems", ())), **given)
+
+
+def run_stage(stage: Stage[Any], module: str, about: str | None, arguments: list[str] | None, *options: str) -> None:
+    """Run the command of a stage: make its artifacts and print their places.
+
+    A system that fails does not stop the others; a stage without a choice of systems ends with the first error.
+    """
+    build = build_from(stage_parser(module, about, *options).parse_args(arguments))
+    if "systems" not in options:
+        print(*stage.run_all(build), sep="\n")
+        return
+    each((target.artifact.name, functools.partial(stage.run, build, target)) for target in stage.targets(build))
+
+
+def profile_and_folder(options: argparse.Namespace) -> tuple[Profile, CollectionFolder]:
     """Return the profile that the options name and the folder of its collection's artifacts."""
     if options.models:
         if not options.models.is_dir():
@@ -110,7 +162,7 @@ def profile_and_folder(options: argparse.Namespace) -> tuple[Profile, Path]:
         first = error.errors()[0]
         option = {"split": "--split"}.get(str(first["loc"][0]), "--collection")
         raise UserError(f"{option}: {first['msg'].removeprefix('Value error, ')}") from None
-    return profile.model_copy(update={"collection": collection}), ARTIFACTS / name
+    return profile.model_copy(update={"collection": collection}), Workspace.default().collection(name)
 
 
 def collection_name_and_source(given: str) -> tuple[str, str]:
@@ -132,10 +184,10 @@ def collection_name_and_source(given: str) -> tuple[str, str]:
     return "-".join(part.removesuffix(".zip") for part in parts), str(path)
 
 
-def with_imported_runs(profile: Profile, folder: Path) -> Profile:
+def with_imported_runs(profile: Profile, folder: CollectionFolder) -> Profile:
     """Return the profile with the imported runs that the one saved beside the artifacts names, too."""
     try:
-        saved = read_profile(str(folder / PROFILE)).system
+        saved = read_profile(str(folder.profile)).system
     except UserError:
         return profile  # there is none, or it is damaged and will be written anew
     names = {system.name for system in profile.system}
@@ -143,20 +195,15 @@ def with_imported_runs(profile: Profile, folder: Path) -> Profile:
     return profile.model_copy(update={"system": [*profile.system, *imported]})
 
 
-def save_profile(profile: Profile, folder: Path) -> None:
+def save_profile(profile: Profile, folder: CollectionFolder) -> None:
     """Write the profile beside the artifacts that are built with it, for the dashboard and for building again."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.path.mkdir(parents=True, exist_ok=True)
     table = profile.model_dump()
     sections = [(table["collection"], "source"), (table["triples"], "source")]
     sections += [(table[name], key) for name in ("doc2query", "finetune") for key in ("base", "model")]
     for section, key in [*sections, *((system, "model") for system in table["system"])]:
-        section[key] = recorded_path(section[key])
-    write_text(folder / PROFILE, with_own_digest(table))
-
-
-def recorded_path(path: str) -> str:
-    """Return a path as artifacts record it: relative to the project, so that no path of this machine goes into one."""
-    return Path(os.path.relpath(path, ROOT)).as_posix() if Path(path).is_absolute() else path
+        section[key] = folder.workspace.recorded(section[key])
+    write_text(folder.profile, with_own_digest(table))
 
 
 def run(main: Callable[[], None]) -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from core.workspace import models
-from core.workspace.artifacts import ROOT
 from core.workspace.errors import UserError
+from core.workspace.workspace import CHECKOUT
 
 K = TypeVar("K")
 
@@ -166,7 +166,7 @@ def _connected(engine: Engine) -> Any:
     passed_on = {
         name: os.environ[name] for name in (models.MODELS_VARIABLE, "RANKSCOPE_ARTIFACTS") if name in os.environ
     }
-    environment = {"env_vars": passed_on | {"PYTHONPATH": str(ROOT)}}
+    environment = {"env_vars": passed_on | {"PYTHONPATH": str(CHECKOUT)}}
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports to its makers unless it is told not to
     own = {"include_dashboard": False, "object_store_memory": STORE_BYTES} if address == "local" else {}
     try:

@@ -11,11 +11,13 @@ import pickle
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.workspace.artifacts import ARTIFACTS, MANIFEST, ROOT, file_digest, open_artifact, shown, value_digest
+from core.workspace.artifacts import MANIFEST, file_digest, open_artifact, value_digest
 from core.workspace.errors import UserError
+from core.workspace.workspace import SHOWN, Workspace
 
 MODELS_VARIABLE = "RANKSCOPE_MODELS"
 
@@ -40,10 +42,11 @@ NAMED = 3
 """Weights that an error names; it says how many there are."""
 
 
-def find_model(name: str) -> Path | None:
+def find_model(workspace: Workspace, name: str) -> Path | None:
     """Return the folder of a model that is on this machine already, or None; never reaches for the network."""
     short = name.rstrip("/").split("/")[-1]
-    candidates = [ROOT / name, Path(name)]
+    # A model that was trained in the workspace comes before the one that is shipped with the project.
+    candidates = [workspace.model(name).path, workspace.checkout / name, Path(name)]
     if given := os.environ.get(MODELS_VARIABLE):
         candidates.append(Path(given) / short)
     if short in PACKAGED:
@@ -54,28 +57,33 @@ def find_model(name: str) -> Path | None:
     for folder in candidates:
         if (folder / "config.json").is_file() or (folder / "modules.json").is_file():
             return folder
-    if (_converted(name) / "model.safetensors").is_file():
-        return _converted(name)
+    converted = _converted(workspace, name)
+    if (converted / "model.safetensors").is_file():
+        return converted
     return _cached_snapshot(name)
 
 
-def locate_model(name: str) -> Path:
+def trained_elsewhere(workspace: Workspace, name: str) -> bool:
+    """Say whether a model that a build could train is there already, from a folder of --models or with the project."""
+    return find_model(workspace, name) not in (None, workspace.model(name).path)
+
+
+def locate_model(workspace: Workspace, name: str) -> Path:
     """Return the folder of a model, downloading it from the hub where it is not on this machine.
 
     Raises:
         UserError: it is neither here nor to be had, and the message names the folder to provide; or it was trained here
             and is damaged.
     """
-    if folder := find_model(name):
-        if (folder / MANIFEST).is_file() and shown(folder).startswith("artifacts/models/"):
-            open_artifact(folder)
+    trained, place = workspace.model(name), workspace.shown_model(name)
+    if folder := find_model(workspace, name):
+        if (folder / MANIFEST).is_file() and workspace.shown(folder).startswith(f"{SHOWN}/models/"):
+            open_artifact(replace(trained, path=folder))
         return folder
-    place = shown_model(name)
-    if place.startswith("artifacts/"):
-        folder = ROOT / name
-        if (folder / MANIFEST).is_file():
-            open_artifact(folder)  # says what of it is not there
-        raise UserError(f"the model {place} is not there; {how_to_provide(name)}")
+    if place.startswith(f"{SHOWN}/"):
+        if (trained / MANIFEST).is_file():
+            open_artifact(trained)  # says what of it is not there
+        raise UserError(f"the model {place} is not there; {how_to_provide(workspace, name)}")
     if Path(name).is_absolute() or name.startswith("."):
         raise UserError(f"there is no model in the folder {place}: its config.json or modules.json is expected")
     from huggingface_hub import snapshot_download
@@ -88,9 +96,10 @@ def locate_model(name: str) -> Path:
         snapshot = Path(snapshot_download(name, allow_patterns=[*WANTED_FILES, "pytorch_model.bin"]))
     except Exception as error:  # the hub client raises a dozen kinds, all meaning "unavailable"
         raise UserError(
-            f"the model {name} could not be fetched from the hub ({type(error).__name__}); {how_to_provide(name)}"
+            f"the model {name} could not be fetched from the hub ({type(error).__name__}); "
+            f"{how_to_provide(workspace, name)}"
         ) from None
-    return convert_pickle(snapshot, _converted(name))
+    return convert_pickle(snapshot, _converted(workspace, name))
 
 
 def convert_pickle(source: Path, target: Path) -> Path:
@@ -120,21 +129,20 @@ def convert_pickle(source: Path, target: Path) -> Path:
     return target
 
 
-def _converted(name: str) -> Path:
-    return ARTIFACTS / "downloads" / name.replace("/", "--")
+def _converted(workspace: Workspace, name: str) -> Path:
+    return workspace.downloads / name.replace("/", "--")
 
 
-def how_to_provide(name: str) -> str:
+def how_to_provide(workspace: Workspace, name: str) -> str:
     """Return what to do about a model that is not on this machine, as the end of a sentence."""
-    if not shown_model(name).startswith("artifacts/"):
+    if not workspace.shown_model(name).startswith(f"{SHOWN}/"):
         return where_to_put(name)
-    stage = "core.doc2query train" if "doc2query" in name else "core.finetune"
-    return f"train it with python -m {stage}, or {where_to_put(name)}"
+    return f"train it with {workspace.model(name).command}, or {where_to_put(name)}"
 
 
 def where_to_put(name: str) -> str:
     """Return where the files of a model are looked for, as the end of a sentence."""
-    short = shown_model(name).rstrip("/").split("/")[-1]
+    short = Path(name).name
     return (
         f"put its files in a folder named {short} and pass the folder above it with --models "
         f"(on pages: in {MODELS_VARIABLE})"
@@ -160,7 +168,7 @@ def model_digest(folder: Path) -> str:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_loaded(path, folder)]
     if not any(path.suffix == ".safetensors" for path in files):
         raise UserError(
-            f"{shown(folder)}: no .safetensors weights in this model (pickled weights are refused: they can run code)"
+            f"{folder.name}: no .safetensors weights in this model (pickled weights are refused: they can run code)"
         )
     return value_digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
 
@@ -173,40 +181,35 @@ def _is_loaded(path: Path, folder: Path) -> bool:
     return path.suffix != ".bin" or not any(path.parent.glob("*.safetensors"))
 
 
-def digest_if_here(name: str) -> str:
+def digest_if_here(workspace: Workspace, name: str) -> str:
     """Return the digest of a model that is on this machine, "" of one that is not: it is then not compared."""
-    folder = find_model(name)
+    folder = find_model(workspace, name)
     return model_digest(folder) if folder else ""
-
-
-def shown_model(name: str) -> str:
-    """Return a model's name as it is recorded: the hub's name, or a folder's path relative to the project."""
-    return shown(Path(name)) if Path(name).is_absolute() else name
 
 
 # Loading
 
 
-def load_sentence_transformer(name: str, device: str = "auto", precision: str = "fp32") -> Any:
+def load_sentence_transformer(workspace: Workspace, name: str, device: str = "auto", precision: str = "fp32") -> Any:
     """Return the `SentenceTransformer` of that name.
 
     Raises:
         UserError: it is unavailable, its files are no such model, or `check_weights` refuses it.
     """
-    folder = locate_model(name)
+    folder, shown = locate_model(workspace, name), workspace.shown_model(name)
     model_digest(folder)  # refuses a folder without .safetensors weights
     import torch
     from sentence_transformers import SentenceTransformer
 
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     settings = {"use_safetensors": True, "dtype": dtype, "ignore_mismatched_sizes": True}  # `check_weights` tells them
-    with loading(name):
+    with loading(shown):
         model = SentenceTransformer(str(folder), device=pick_device(device), model_kwargs=settings)
-    check_weights(name, folder, model)
+    check_weights(shown, folder, model)
     return model
 
 
-def load_t5(name: str, folder: Path, precision: str = "fp32") -> tuple[Any, Any]:
+def load_t5(shown: str, folder: Path, precision: str = "fp32") -> tuple[Any, Any]:
     """Return the T5 in a folder and its tokenizer.
 
     Raises:
@@ -216,20 +219,20 @@ def load_t5(name: str, folder: Path, precision: str = "fp32") -> tuple[Any, Any]
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    with loading(name):
+    with loading(shown):
         tokenizer = AutoTokenizer.from_pretrained(folder)
         model, report = AutoModelForSeq2SeqLM.from_pretrained(
             folder, use_safetensors=True, dtype=dtype, ignore_mismatched_sizes=True, output_loading_info=True
         )
     if model.config.model_type not in ("t5", "mt5"):
-        raise UserError(f"the model {shown_model(name)} is a {model.config.model_type}; a T5 is expected")
-    _refuse_missing(name, folder, report, aside="")
-    check_finite(name, model)
+        raise UserError(f"the model {shown} is a {model.config.model_type}; a T5 is expected")
+    _refuse_missing(shown, folder, report, aside="")
+    check_finite(shown, model)
     return model, tokenizer
 
 
 @contextmanager
-def loading(name: str) -> Iterator[None]:
+def loading(shown: str) -> Iterator[None]:
     """Make one sentence of what the libraries raise while they load a model, and keep their reports of it quiet."""
     from transformers.utils import logging as reports
 
@@ -241,14 +244,12 @@ def loading(name: str) -> Iterator[None]:
         raise
     except Exception as error:  # they raise a dozen kinds, all meaning that its files are no such model
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise UserError(
-            f"the model {shown_model(name)} cannot be loaded ({why}); put whole files in its folder"
-        ) from None
+        raise UserError(f"the model {shown} cannot be loaded ({why}); put whole files in its folder") from None
     finally:
         reports.set_verbosity(verbosity)
 
 
-def check_weights(name: str, folder: Path, model: Any) -> None:
+def check_weights(shown: str, folder: Path, model: Any) -> None:
     """Check that all weights of a `SentenceTransformer` are from the files in a folder, and finite.
 
     Its transformers are loaded once more, without memory for weights (on torch's device "meta"), for the report of
@@ -262,7 +263,7 @@ def check_weights(name: str, folder: Path, model: Any) -> None:
         part = parts.get(_model_type(file))
         if part is None or not any(file.parent.glob("*.safetensors")):
             continue
-        with loading(name):
+        with loading(shown):
             _, report = type(part.model).from_pretrained(
                 file.parent,
                 use_safetensors=True,
@@ -272,8 +273,8 @@ def check_weights(name: str, folder: Path, model: Any) -> None:
             )
         # The pooling of sentence-transformers is a module of its own: most models' own pooler is loaded for nothing.
         aside = "" if "pooler_output" in str(part.modality_config) else "pooler"
-        _refuse_missing(name, file.parent, report, aside)
-    check_finite(name, model)
+        _refuse_missing(shown, file.parent, report, aside)
+    check_finite(shown, model)
 
 
 def _transformers(model: Any) -> list[Any]:
@@ -290,7 +291,7 @@ def _model_type(file: Path) -> str:
     return str(table.get("model_type", "")) if isinstance(table, dict) else ""
 
 
-def _refuse_missing(name: str, folder: Path, report: Mapping[str, Any], aside: str) -> None:
+def _refuse_missing(shown: str, folder: Path, report: Mapping[str, Any], aside: str) -> None:
     missing = sorted(key for key in report["missing_keys"] if aside not in key.split("."))
     other_shape = sorted(key for key, *_ in report["mismatched_keys"] if aside not in key.split("."))
     for keys, what in ((missing, "missing"), (other_shape, "of another shape than its configuration says")):
@@ -298,12 +299,12 @@ def _refuse_missing(name: str, folder: Path, report: Mapping[str, Any], aside: s
             listed = ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
             count = f"{len(keys)} weights are" if len(keys) > 1 else "1 weight is"
             raise UserError(
-                f"the model {shown_model(name)}: {count} {what} in the .safetensors files of {shown(folder)} "
+                f"the model {shown}: {count} {what} in the .safetensors files of {folder.name} "
                 f"({listed}) and would be random; put the model's own files in this folder"
             )
 
 
-def check_finite(name: str, model: Any) -> None:
+def check_finite(shown: str, model: Any) -> None:
     """Check that no weight of a model is NaN or infinite.
 
     Raises:
@@ -315,7 +316,7 @@ def check_finite(name: str, model: Any) -> None:
         # The sum is fast, and finite where all its summands are, but for one that overflows.
         if not torch.isfinite(weight.sum(dtype=torch.float32)) and not torch.isfinite(weight).all():
             raise UserError(
-                f"the model {shown_model(name)}: its weight {key} has values that are NaN or infinite; "
+                f"the model {shown}: its weight {key} has values that are NaN or infinite; "
                 "its files are damaged, or its training diverged"
             )
 

@@ -21,19 +21,18 @@ from core.formats.documents import Document
 from core.formats.exclusions import Exclusions, built_exclusions
 from core.formats.qrels import Qrels
 from core.formats.topics import Topic
-from core.workspace import artifacts
 from core.workspace.artifacts import (
     MANIFEST,
-    PROFILE,
     Manifest,
     open_artifact,
     read_latest,
     read_manifest,
     read_whole,
-    rebuild_command,
 )
 from core.workspace.errors import UserError
+from core.workspace.names import collection_name_problem
 from core.workspace.profile import Profile, read_profile
+from core.workspace.workspace import CollectionFolder, Workspace
 
 PROFILE_VARIABLE = "RANKSCOPE_PROFILE"
 
@@ -42,7 +41,7 @@ PROFILE_VARIABLE = "RANKSCOPE_PROFILE"
 class Opened:
     """The collection that is looked at: its folder of artifacts and the profile they were built with."""
 
-    folder: Path
+    folder: CollectionFolder
     profile: Profile
 
     @property
@@ -63,23 +62,22 @@ class Opened:
 
 def collection_names() -> list[str]:
     """Return the names of the collections that were built, without what an import that was killed has left."""
-    folders = sorted(path.parent.parent for path in artifacts.ARTIFACTS.glob(f"*/collection/{MANIFEST}"))
-    return [folder.name for folder in folders if not _is_left_over(folder)]
+    return [folder.name for folder in Workspace.default().collections() if not _is_left_over(folder)]
 
 
-def _is_left_over(folder: Path) -> bool:
+def _is_left_over(folder: CollectionFolder) -> bool:
     """Say whether an import or a derivation was killed here: the profile is the last that those write."""
-    if (folder / PROFILE).is_file():
+    if folder.profile.is_file():
         return False
     try:
-        return read_manifest(folder / "collection").stage == "import_runs"
+        return read_manifest(folder.collection).stage == "import_runs"
     except UserError:
         return False
 
 
 def versions(opened: Opened) -> dict[Path, tuple[int, int]]:
     """Return what changes with every artifact of the collection that is replaced, added or removed."""
-    paths = [opened.folder / PROFILE, *opened.folder.glob(f"*/{MANIFEST}"), *opened.folder.glob(f"*/*/{MANIFEST}")]
+    paths = [opened.folder.profile, *(artifact / MANIFEST for artifact in opened.folder.artifacts())]
     found = {}
     for path in paths:
         with suppress(OSError):
@@ -90,9 +88,9 @@ def versions(opened: Opened) -> dict[Path, tuple[int, int]]:
 
 def building_again(name: str) -> str:
     """Return, in brackets, the command that builds a collection of which only the profile is left; "" for others."""
-    if name not in {path.parent.name for path in artifacts.ARTIFACTS.glob(f"*/{PROFILE}")}:
+    if collection_name_problem(name) or not (folder := Workspace.default().collection(name)).profile.is_file():
         return ""
-    return f" (build it again with {rebuild_command(artifacts.ARTIFACTS / name / 'collection')})"
+    return f" (build it again with {folder.collection.command})"
 
 
 def first_collection() -> str:
@@ -110,7 +108,7 @@ def open_collection(name: str) -> Opened:
     Raises:
         UserError: the profile that it was built with is missing or cannot be read.
     """
-    return Opened(*saved_profile(name))
+    return Opened(*saved_profile(Workspace.default(), name))
 
 
 @dataclass(frozen=True)
@@ -135,18 +133,18 @@ def content(opened: Opened) -> Content:
     Raises:
         UserError: the collection is missing or damaged.
     """
-    place = opened.folder / "collection"
+    place = opened.folder.collection
     return read_latest(lambda: open_artifact(place).digest, lambda digest: _content(opened.folder, digest))
 
 
 @st.cache_resource(max_entries=3, show_spinner="Reading the collection …")
-def _content(folder: Path, digest: str) -> Content:
+def _content(folder: CollectionFolder, digest: str) -> Content:
     def read(_: Manifest) -> Content:
         collection = read_built_collection(folder)
         documents, topics = {d.id: d for d in collection.documents}, {t.id: t for t in collection.topics}
         return Content(documents, topics, collection.qrels, collection.excluded)
 
-    return read_whole(folder / "collection", read, digest=digest)
+    return read_whole(folder.collection, read, digest=digest)
 
 
 def judged_topics(opened: Opened) -> Content:
@@ -166,18 +164,18 @@ def collection_manifest(opened: Opened) -> Manifest:
     Raises:
         UserError: they are missing or damaged.
     """
-    return open_artifact(opened.folder / "collection", TOPICS, QRELS)
+    return open_artifact(opened.folder.collection, TOPICS, QRELS)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def read_judged_topics(folder: Path, digest: str) -> Content:
+def read_judged_topics(folder: CollectionFolder, digest: str) -> Content:
     """Return topics and judgments of the collection under a folder, which has that digest."""
 
     def read(_: Manifest) -> Content:
         topics, qrels = read_built_topics(folder)
         return Content({}, {topic.id: topic for topic in topics}, qrels, built_exclusions(folder))
 
-    return read_whole(folder / "collection", read, TOPICS, QRELS, digest=digest)
+    return read_whole(folder.collection, read, TOPICS, QRELS, digest=digest)
 
 
 def find_topic(query: str, topics: Iterable[Topic]) -> Topic | None:

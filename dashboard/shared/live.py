@@ -3,14 +3,14 @@
 import threading
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from core.workspace.artifacts import Replaced, open_artifact, read_latest, shown
+from core.workspace.artifacts import Replaced, open_artifact, read_latest
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile, SystemSettings
+from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def open_system(opened: data.Opened, settings: SystemSettings) -> Ready:
     Raises:
         UserError: it cannot load; the message names the reason and the command that mends it.
     """
-    places = [opened.folder / place for place in answering(settings)]
+    places = [opened.folder.artifact(place) for place in answering(settings)]
     profile = opened.profile.model_dump_json()
     return read_latest(
         lambda: tuple(open_artifact(place).digest for place in places),
@@ -67,17 +67,17 @@ def answering(settings: SystemSettings) -> list[str]:
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def _open_system(folder: Path, profile_json: str, name: str, digests: tuple[str, ...]) -> Ready:
+def _open_system(folder: CollectionFolder, profile_json: str, name: str, digests: tuple[str, ...]) -> Ready:
     from core.retrieval.systems import find_settings, open_system
-    from core.workspace.models import find_model, how_to_provide, shown_model
+    from core.workspace.models import find_model, how_to_provide
 
     profile = Profile.model_validate_json(profile_json)
-    settings = find_settings(profile, name)
-    if settings.kind == "dense" and find_model(settings.model) is None:  # a page never waits for a download
-        provided = how_to_provide(settings.model)
-        if "/" in settings.model and not shown_model(settings.model).startswith("artifacts/"):
+    settings, workspace = find_settings(profile, name), folder.workspace
+    if settings.kind == "dense" and find_model(workspace, settings.model) is None:  # a page never waits for a download
+        provided = how_to_provide(workspace, settings.model)
+        if "/" in settings.model and not workspace.shown_model(settings.model).startswith("artifacts/"):
             provided = f"download it with hf download {settings.model}, or {provided}"
-        raise UserError(f"the model {shown_model(settings.model)} is not on this machine; {provided}")
+        raise UserError(f"the model {workspace.shown_model(settings.model)} is not on this machine; {provided}")
     # transformers imports its parts late, and not safely in two threads at once; BM25 need not wait for that.
     with _OPENING if settings.kind == "dense" else nullcontext():
         if settings.kind == "dense":
@@ -86,7 +86,7 @@ def _open_system(folder: Path, profile_json: str, name: str, digests: tuple[str,
             torch.set_num_threads(1)  # a query is short, and all systems encode it at the same time
         system = open_system(profile, settings, folder)
         for place, digest in zip(answering(settings), digests, strict=True):
-            if open_artifact(folder / place).digest != digest:
-                raise Replaced(f"{shown(folder / place)} was replaced while it was opened; try again")
+            if open_artifact(folder.artifact(place)).digest != digest:
+                raise Replaced(f"{folder.shown}/{place} was replaced while it was opened; try again")
         system.search(["the first query waits for what loads late"], 1)
     return Ready(system, threading.Lock())

@@ -5,20 +5,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 from core.evaluation.expansion_effects import new_terms
 from core.formats.documents import Document
-from core.formats.predicted_queries import SCORES_FOLDER, read_expansions, read_scores, threshold
+from core.formats.predicted_queries import read_expansions, read_scores, threshold
 from core.retrieval.analyzer import Analyzer
 from core.retrieval.bm25 import origins, read_predicted
 from core.retrieval.systems import Bm25System
 from core.workspace.artifacts import open_artifact, read_latest, read_whole
 from core.workspace.errors import UserError
 from core.workspace.profile import ExpansionSettings, SystemSettings
+from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data, live
 from dashboard.shared.escaping import escape_markdown, show_error
 
@@ -49,8 +49,8 @@ def written(opened: data.Opened, system: SystemSettings) -> Written:
     """
     scores: dict[str, list[float]] = {}
     lowest: float | None = None
-    if (opened.folder / SCORES_FOLDER / "manifest.json").is_file():
-        place = opened.folder / SCORES_FOLDER
+    if (opened.folder.query_scores / "manifest.json").is_file():
+        place = opened.folder.query_scores
         scores, lowest = read_latest(
             lambda: open_artifact(place).digest,
             lambda digest: (_scores(opened.folder, digest), _lowest(opened.folder, system.expansion, digest)),
@@ -64,7 +64,7 @@ def searched(opened: data.Opened, system: SystemSettings) -> dict[str, list[str]
     Raises:
         UserError: its index is missing or damaged.
     """
-    place = opened.folder / "bm25" / system.name
+    place = opened.folder.bm25(system.name)
     return read_latest(lambda: open_artifact(place).digest, lambda digest: _kept(opened.folder, system.name, digest))
 
 
@@ -74,29 +74,29 @@ def expansions(opened: data.Opened) -> dict[str, list[str]]:
     Raises:
         UserError: they are missing or damaged.
     """
-    place = opened.folder / "doc2query"
+    place = opened.folder.predicted_queries
     return read_latest(lambda: open_artifact(place).digest, lambda digest: _expansions(opened.folder, digest))
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _expansions(folder: Path, digest: str) -> dict[str, list[str]]:
-    return read_whole(folder / "doc2query", lambda _: read_expansions(folder), digest=digest)
+def _expansions(folder: CollectionFolder, digest: str) -> dict[str, list[str]]:
+    return read_whole(folder.predicted_queries, lambda _: read_expansions(folder), digest=digest)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _scores(folder: Path, digest: str) -> dict[str, list[float]]:
-    return read_whole(folder / SCORES_FOLDER, lambda _: read_scores(folder), digest=digest)
+def _scores(folder: CollectionFolder, digest: str) -> dict[str, list[float]]:
+    return read_whole(folder.query_scores, lambda _: read_scores(folder), digest=digest)
 
 
 @st.cache_data(max_entries=20, show_spinner=False, hash_funcs={ExpansionSettings: ExpansionSettings.model_dump_json})
-def _lowest(folder: Path, expansion: ExpansionSettings, digest: str) -> float | None:
+def _lowest(folder: CollectionFolder, expansion: ExpansionSettings, digest: str) -> float | None:
     scores = _scores(folder, digest)
     return threshold(scores, expansion) if scores and expansion.keep < 1 else None
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _kept(folder: Path, system: str, digest: str) -> dict[str, list[str]]:
-    return read_whole(folder / "bm25" / system, lambda _: read_predicted(folder, system), digest=digest)
+def _kept(folder: CollectionFolder, system: str, digest: str) -> dict[str, list[str]]:
+    return read_whole(folder.bm25(system), lambda _: read_predicted(folder, system), digest=digest)
 
 
 def queries_table(found: Written, document: str) -> pd.DataFrame:

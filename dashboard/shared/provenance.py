@@ -69,7 +69,7 @@ def _origin(opened: data.Opened) -> list[str]:
         lines.append(f"left out of the runs: {EXCLUDED}, SHA-256 {collection.files[EXCLUDED]['sha256']}")
     for system, label in opened.labels.items():
         try:
-            digest = open_artifact(opened.folder / "runs" / system).files[FILE]["sha256"]
+            digest = open_artifact(opened.folder.run(system)).files[FILE]["sha256"]
         except UserError:
             continue  # a system without a run has no figure
         lines.append(f"run of {label}: SHA-256 {digest}")

@@ -1,7 +1,6 @@
 """What the stages found of a collection: runs, measures, and the manifests of all that was made."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -15,6 +14,7 @@ from core.evaluation.significance import Values
 from core.evaluation.stored_measures import AGREEMENT_FILE, MEASURES_FILE, read_table
 from core.formats.runs import FILE, Run, Scores, built_run, run_topics
 from core.workspace.artifacts import Manifest, Replaced, open_artifact, read_latest, read_whole
+from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data
 
 DIGITS = 64
@@ -63,12 +63,12 @@ def _values(opened: data.Opened, measure: str, now: Evaluation) -> dict[str, Map
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
-def _stored(folder: Path, measure: str, digest: str) -> dict[str, dict[str, float]]:
+def _stored(folder: CollectionFolder, measure: str, digest: str) -> dict[str, dict[str, float]]:
     return comparison_tables.per_topic(_table(folder, MEASURES_FILE, digest), measure)
 
 
 @st.cache_data(max_entries=400, show_spinner=False)
-def _computed(folder: Path, system: str, measures: tuple[str, ...], run: str, collection: str) -> PerTopic:
+def _computed(folder: CollectionFolder, system: str, measures: tuple[str, ...], run: str, collection: str) -> PerTopic:
     return evaluate(read_run(folder, system, run).scores, data.read_judged_topics(folder, collection).qrels, measures)
 
 
@@ -82,7 +82,7 @@ def agreement(opened: data.Opened) -> pd.DataFrame:
     """
 
     def read(now: Evaluation) -> pd.DataFrame:
-        digest = now.measures or open_artifact(opened.folder / "measures").digest
+        digest = now.measures or open_artifact(opened.folder.measures).digest
         table = _table(opened.folder, AGREEMENT_FILE, digest)
         return table[table["system"].isin(now.stored)]
 
@@ -90,9 +90,9 @@ def agreement(opened: data.Opened) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=20, show_spinner=False)
-def _table(folder: Path, name: str, digest: str) -> pd.DataFrame:
-    place = folder / "measures"
-    return read_whole(place, lambda _: read_table(place, name), digest=digest)
+def _table(folder: CollectionFolder, name: str, digest: str) -> pd.DataFrame:
+    place = folder.measures
+    return read_whole(place, lambda _: read_table(place.path, name), digest=digest)
 
 
 def run_scores(opened: data.Opened, system: str) -> Scores:
@@ -119,7 +119,7 @@ def run_digest(opened: data.Opened, system: str) -> str:
     Raises:
         UserError: it is missing or damaged.
     """
-    return open_artifact(opened.folder / "runs" / system).digest + excluded_digest(opened.folder)
+    return open_artifact(opened.folder.run(system)).digest + excluded_digest(opened.folder)
 
 
 def scores_of(opened: data.Opened, system: str, digest: str) -> Scores:
@@ -128,7 +128,7 @@ def scores_of(opened: data.Opened, system: str, digest: str) -> Scores:
 
 
 @st.cache_resource(max_entries=20, show_spinner=False)
-def read_run(folder: Path, system: str, digest: str) -> Run:
+def read_run(folder: CollectionFolder, system: str, digest: str) -> Run:
     """Return the run of a system under a folder, which has that `run_digest`."""
     of_run = digest[:DIGITS]
     run = built_run(folder, system, of_run)
@@ -159,8 +159,8 @@ def missing_topics(opened: data.Opened, system: str) -> int:
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
-def _missing_topics(folder: Path, system: str, run: str, collection: str) -> int:
-    place = folder / "runs" / system
+def _missing_topics(folder: CollectionFolder, system: str, run: str, collection: str) -> int:
+    place = folder.run(system)
     content = data.read_judged_topics(folder, collection)
     topics = read_whole(place, lambda _: run_topics(place / FILE, content.excluded), digest=run[:DIGITS])
     return len(content.qrels.keys() - topics)

@@ -25,8 +25,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core.workspace import command_line
-from core.workspace.artifacts import ARTIFACTS, PROFILE
 from core.workspace.errors import UserError
+from core.workspace.workspace import SHOWN, CollectionFolder, Workspace
 from scripts.benchmarks.machine import all_versions, machine
 from scripts.benchmarks.measuring import TOY, Comparison, Figure, Scale, table
 
@@ -34,7 +34,7 @@ SECTIONS = ("bm25", "encode", "exact", "evaluation", "cold", "live", "pipeline")
 Measured = Comparison | Figure | str
 
 
-def measured(section: str, folder: Path, system: str, scale: Scale, whole: bool) -> Iterator[Measured]:
+def measured(section: str, folder: CollectionFolder, system: str, scale: Scale, whole: bool) -> Iterator[Measured]:
     """Yield what a section measures, and sentences on what it leaves out."""
     # The libraries that a section compares take seconds to load, and threads of some slow others down.
     if section == "bm25":
@@ -61,7 +61,7 @@ def measured(section: str, folder: Path, system: str, scale: Scale, whole: bool)
         yield from ways[section]()
 
 
-def measure(sections: list[str], folder: Path, system: str, scale: Scale, whole: bool) -> dict[str, Any]:
+def measure(sections: list[str], folder: CollectionFolder, system: str, scale: Scale, whole: bool) -> dict[str, Any]:
     """Return what sections measured, as it is kept; what cannot be measured is a note."""
     started = time.perf_counter()
     result: dict[str, Any] = {"collection": folder.name, "machine": machine(), "versions": all_versions()}
@@ -130,9 +130,9 @@ def main() -> None:
     if options.table:
         print(table([read(path) for path in options.table]))
         return
-    folder = ARTIFACTS / options.collection
-    if not (folder / PROFILE).is_file():
-        raise UserError(f"there is no built collection {options.collection} under artifacts/")
+    folder = Workspace.default().collection(options.collection)
+    if not folder.profile.is_file():
+        raise UserError(f"there is no built collection {options.collection} under {SHOWN}/")
     result = measure(options.sections, folder, options.system, TOY if options.toy else Scale(), options.whole)
     write(result, options.out)
     about = result["machine"]

@@ -65,7 +65,7 @@ def main() -> None:
     whole = read_built_collection(folder).documents
     documents = [whole[i] for i in np.linspace(0, len(whole) - 1, options.documents).astype(int)]
     settings = profile.doc2query.model_copy(update={"queries": options.queries})
-    model = locate_model(settings.model)
+    model = locate_model(folder.workspace, settings.model)
     fp32, bf16 = (
         QueryPredictor(model, settings.model_copy(update={"precision": name}), options.device)
         for name in ("fp32", "bf16")

@@ -23,16 +23,19 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.formats.collections import QRELS
+from core.formats.runs import FILE
 from core.workspace import command_line
-from core.workspace.artifacts import ARTIFACTS, ROOT, remove_tree
+from core.workspace.artifacts import remove_tree
 from core.workspace.errors import UserError
 from core.workspace.profile import AnnSettings, IndexSettings, Profile, read_profile
+from core.workspace.workspace import CHECKOUT, Workspace
 
 SIZES = "10000,30000,100000,300000,1000000"
 PANELS = {"seconds": "seconds", "peak_gigabytes": "peak memory (GB)", "disk_gigabytes": "on disk (GB)"}
 
 
-def profiles(options: argparse.Namespace, name: str, folder: Path) -> dict[str, str]:
+def profiles(options: argparse.Namespace, workspace: Workspace, name: str, folder: Path) -> dict[str, str]:
     """Write a profile for BM25 and one for the dense system on the collection `name`; return their paths."""
     base = read_profile(options.profile)
     known = {index.kind: index for index in AnnSettings().index}
@@ -43,7 +46,7 @@ def profiles(options: argparse.Namespace, name: str, folder: Path) -> dict[str, 
         if not chosen:
             raise UserError(f"the profile {options.profile} has no system {system!r}")
         table = base.model_dump() | {"baseline": system, "system": [s.model_dump() for s in chosen]}
-        table["collection"] |= {"name": name, "source": str(ARTIFACTS / "downloads" / name)}
+        table["collection"] |= {"name": name, "source": str(workspace.downloads / name)}
         table["ann"] |= {"index": [index.model_dump() for index in indexes], "repeats": 1}
         paths[kind] = str(folder / f"{name}-{kind}.json")
         Path(paths[kind]).write_text(Profile.model_validate(table).model_dump_json(indent=1), encoding="utf-8")
@@ -51,27 +54,27 @@ def profiles(options: argparse.Namespace, name: str, folder: Path) -> dict[str, 
 
 
 def stages(
-    options: argparse.Namespace, name: str, size: int, paths: dict[str, str]
+    options: argparse.Namespace, workspace: Workspace, name: str, size: int, paths: dict[str, str]
 ) -> dict[str, tuple[list[str], Path]]:
     """Return the command of every stage and what it writes, in their order."""
-    folder, source, system = ARTIFACTS / name, ARTIFACTS / "downloads" / name, options.system
+    folder, source, system = workspace.collection(name), workspace.downloads / name, options.system
     synthetic = ["scripts/benchmarks/synthetic_collection.py"]
     shared = ["--base", options.base, "--profile", options.profile, "--system", system]
-    qrels = str(folder / "collection" / "qrels" / "test.tsv")
+    qrels = str(folder.collection / QRELS)
 
     def evaluate(run: str) -> list[str]:
-        return ["-m", "core.evaluate", str(folder / "runs" / run / "run.trec"), "--qrels", qrels, "--json"]
+        return ["-m", "core.evaluate", str(folder.run(run) / FILE), "--qrels", qrels, "--json"]
 
     return {
         "make documents": ([*synthetic, "documents", name, "--size", str(size), *shared], source),
-        "collection": (["-m", "core.collection", "--profile", paths["bm25"]], folder / "collection"),
-        "make vectors": ([*synthetic, "vectors", name, *shared], folder / "vectors" / system),
-        "bm25": (["-m", "core.bm25", "--profile", paths["bm25"]], folder / "bm25" / "bm25"),
-        "search bm25": (["-m", "core.search", "--profile", paths["bm25"]], folder / "runs" / "bm25"),
-        "search exact": (["-m", "core.search", "--profile", paths["dense"]], folder / "runs" / system),
-        "evaluate bm25": (evaluate("bm25"), folder / "runs" / "bm25"),
-        "evaluate exact": (evaluate(system), folder / "runs" / system),
-        "indexes": (["-m", "core.ann", "--profile", paths["dense"]], folder / "ann" / system),
+        "collection": (["-m", "core.collection", "--profile", paths["bm25"]], folder.collection.path),
+        "make vectors": ([*synthetic, "vectors", name, *shared], folder.vectors(system).path),
+        "bm25": (["-m", "core.bm25", "--profile", paths["bm25"]], folder.bm25("bm25").path),
+        "search bm25": (["-m", "core.search", "--profile", paths["bm25"]], folder.run("bm25").path),
+        "search exact": (["-m", "core.search", "--profile", paths["dense"]], folder.run(system).path),
+        "evaluate bm25": (evaluate("bm25"), folder.run("bm25").path),
+        "evaluate exact": (evaluate(system), folder.run(system).path),
+        "indexes": (["-m", "core.ann", "--profile", paths["dense"]], folder.sweep(system).path),
     }
 
 
@@ -82,7 +85,7 @@ def measured(command: list[str]) -> tuple[float, float, str]:
         UserError: it failed.
     """
     started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, *command], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
     output = process.stdout.read() if process.stdout else ""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -129,13 +132,14 @@ def main() -> None:
     parser.add_argument("--indexes", default="hnswlib,faiss-ivf,faiss-sq8", help="kinds of core.index_kinds")
     parser.add_argument("--keep", action="store_true", help="keep the collections (a million documents: some 6 GB)")
     options = parser.parse_args()
-    folder = ARTIFACTS / "growth"
+    workspace = Workspace.default()
+    folder = workspace.root / "growth"
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / "growth.csv"
     rows = pd.read_csv(place).to_dict("records") if place.exists() else []
     for size in map(int, options.sizes.split(",")):
         name = f"synthetic-{size}"
-        of_size = stages(options, name, size, profiles(options, name, folder))
+        of_size = stages(options, workspace, name, size, profiles(options, workspace, name, folder))
         done = {row["stage"] for row in rows if row["documents"] == size}
         if done >= of_size.keys():
             continue
@@ -156,8 +160,8 @@ def main() -> None:
             )
         if not options.keep:
             shutil.copytree(of_size["indexes"][1], folder / name, dirs_exist_ok=True)
-            remove_tree(ARTIFACTS / name)
-            remove_tree(ARTIFACTS / "downloads" / name)
+            remove_tree(workspace.collection(name).path)
+            remove_tree(workspace.downloads / name)
     print(place)
 
 

@@ -14,8 +14,8 @@ from rank_bm25 import BM25Okapi
 from core.formats.collections import read_built_collection
 from core.retrieval.bm25 import Bm25Index
 from core.retrieval.bm25_fields import Bm25sField
-from core.workspace.artifacts import PROFILE
 from core.workspace.profile import Bm25Settings, read_profile
+from core.workspace.workspace import CollectionFolder
 from scripts.benchmarks.measuring import WITHIN, Comparison, Scale, in_turns, shared
 
 SECTION = "bm25"
@@ -24,12 +24,12 @@ SAME = 0.95
 Search = Callable[[str, int], object]
 
 
-def measure(folder: Path, scale: Scale) -> Iterator[Comparison | str]:
+def measure(folder: CollectionFolder, scale: Scale) -> Iterator[Comparison | str]:
     """Index the collection under `folder` and answer its topics one by one, all with the tokens of our analyzer.
 
     Ours gives document ids and scores, the libraries give what they give: bm25s and Lucene positions.
     """
-    profile, collection = read_profile(str(folder / PROFILE)), read_built_collection(folder)
+    profile, collection = read_profile(str(folder.profile)), read_built_collection(folder)
     settings, analyzer = Bm25Settings(k1=profile.bm25.k1, b=profile.bm25.b), profile.analyzer
     documents = list(collection.documents)[: scale.documents]
     queries = [topic.text(profile.collection.topic_field) for topic in collection.topics]

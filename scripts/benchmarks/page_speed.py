@@ -31,8 +31,9 @@ from scripts.serving import server
 sys.path.insert(0, str(ROOT))
 
 from core.formats.collections import read_built_topics
-from core.workspace.artifacts import ARTIFACTS, PROFILE, host, versions
+from core.workspace.artifacts import host, versions
 from core.workspace.profile import read_profile
+from core.workspace.workspace import Workspace
 
 FRESH = "[data-testid=stElementContainer][data-stale=false] "
 """What the present run of the page drew, and not what it is about to replace."""
@@ -130,8 +131,8 @@ def warm(chromium: Browser, address: str, collection: str, name: str, times: int
 
 def queries(chromium: Browser, address: str, collection: str, count: int, systems: str) -> list[float]:
     """Return how long each query takes until the last system has answered; one before them loads the models."""
-    folder = ARTIFACTS / collection
-    every = [system.name for system in read_profile(str(folder / PROFILE)).system if system.kind != "run"]
+    folder = Workspace.default().collection(collection)
+    every = [system.name for system in read_profile(str(folder.profile)).system if system.kind != "run"]
     asked_of = systems.split(",") if systems else every
     texts = [topic.query for topic in read_built_topics(folder)[0]]
     asked = [f"{texts[i % len(texts)]} {i}" for i in range(count + 1)]

@@ -58,7 +58,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         mark = Path(place) / "lost"
         half = max(1, len(texts) // SHARD // engine.workers // 2)
-        load = functools.partial(load_encoder, system, options.device)
+        load = functools.partial(load_encoder, folder.workspace, system, options.device)
         whole = functools.partial(Encoder, load, "document")
         tries: dict[str, tuple[Callable[[], Encoder], Engine]] = {
             "this process": (whole, HERE),

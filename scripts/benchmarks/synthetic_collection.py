@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from tqdm import tqdm
 
-from core.encode import vectors_inputs, vectors_settings
+from core import encode
 from core.formats.collections import QRELS, TOPICS, read_built_collection
 from core.formats.documents import CORPUS, Document, StoredDocuments, write_ids
 from core.formats.exclusions import EXCLUDED, write_excluded
@@ -32,10 +32,12 @@ from core.indexes.simulation import simulate
 from core.retrieval.encoder import load_vectors
 from core.retrieval.systems import find_settings
 from core.workspace import command_line
-from core.workspace.artifacts import ARTIFACTS, writing
+from core.workspace.artifacts import Artifact, writing
 from core.workspace.errors import UserError
 from core.workspace.profile import read_profile
 from core.workspace.progress import new_array
+from core.workspace.stage import Build
+from core.workspace.workspace import CollectionFolder, Workspace
 
 FILE = 100_000
 """Documents of one file."""
@@ -52,7 +54,7 @@ def documents(real: list[Document], size: int, words: int, seed: int) -> Iterato
         yield Document(f"made-{number}", "", " ".join(chosen))
 
 
-def write_collection(base: Path, folder: Path, size: int, words: int, seed: int) -> None:
+def write_collection(base: CollectionFolder, folder: Path, size: int, words: int, seed: int) -> None:
     """Write a collection of `size` documents in the BEIR layout, made from the built collection under `base`.
 
     Raises:
@@ -66,7 +68,7 @@ def write_collection(base: Path, folder: Path, size: int, words: int, seed: int)
     (folder / "corpus").mkdir(parents=True)
     (folder / "qrels").mkdir()
     for name in (TOPICS, QRELS):
-        shutil.copyfile(base / "collection" / name, folder / name)
+        shutil.copyfile(base.collection / name, folder / name)
     write_excluded(folder / EXCLUDED, collection.excluded)
     made = documents(real, size, words, seed)
     for part in tqdm(range(-(-size // FILE)), desc="documents", unit="file"):
@@ -77,12 +79,13 @@ def write_collection(base: Path, folder: Path, size: int, words: int, seed: int)
                 file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
-def write_vectors(base: Path, folder: Path, profile: str, system: str, seed: int) -> Path:
+def write_vectors(base: CollectionFolder, folder: CollectionFolder, profile: str, system: str, seed: int) -> Artifact:
     """Write the artifact `vectors/<system>` of the built collection under `folder`, simulated from that of `base`."""
-    settings = find_settings(read_profile(profile), system)
-    stored = StoredDocuments(folder / "collection" / CORPUS)
-    target = folder / "vectors" / system
-    with writing(target, "synthetic", vectors_settings(settings), vectors_inputs(settings, folder)) as partial:
+    build = Build(read_profile(profile), folder)
+    settings = find_settings(build.profile, system)
+    stored = StoredDocuments(folder.collection / CORPUS)
+    target = folder.vectors(system)
+    with writing(target, "synthetic", encode.settings(build, settings), encode.inputs(build, settings)) as partial:
         real, _ = load_vectors(base, system)
         rows = new_array(partial / "vectors.npy", (len(stored), real.shape[1]))
         simulate(np.array(real), len(stored), seed, rows)
@@ -103,13 +106,15 @@ def main() -> None:
     parser.add_argument("--system", default="all-MiniLM-L6-v2", help="the dense system whose vectors are simulated")
     parser.add_argument("--seed", type=int, default=13)
     options = parser.parse_args()
-    base = ARTIFACTS / options.base
+    workspace = Workspace.default()
+    base = workspace.collection(options.base)
     if options.verb == "documents":
-        folder = ARTIFACTS / "downloads" / options.name
+        folder = workspace.downloads / options.name
         write_collection(base, folder, options.size, options.words, options.seed)
         print(folder)
     else:
-        print(write_vectors(base, ARTIFACTS / options.name, options.profile, options.system, options.seed))
+        made = workspace.collection(options.name)
+        print(write_vectors(base, made, options.profile, options.system, options.seed))
 
 
 if __name__ == "__main__":

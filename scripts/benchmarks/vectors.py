@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import faiss
@@ -18,9 +17,9 @@ from core.indexes.exact import ExactIndex
 from core.indexes.simulation import simulate
 from core.retrieval.encoder import encode_texts, load_encoder, load_vectors, topic_vectors
 from core.retrieval.systems import find_settings
-from core.workspace.artifacts import PROFILE
 from core.workspace.models import locate_model, pick_device
 from core.workspace.profile import SystemSettings, read_profile
+from core.workspace.workspace import CollectionFolder
 from scripts.benchmarks.measuring import Comparison, Figure, Scale, in_turns, shared
 
 PLAIN = "SentenceTransformer.encode"
@@ -30,18 +29,18 @@ NDCG_WITHIN = 0.002
 SEED = 13
 
 
-def encode(folder: Path, system: str, scale: Scale, whole: bool) -> Iterator[Comparison | Figure]:
+def encode(folder: CollectionFolder, system: str, scale: Scale, whole: bool) -> Iterator[Comparison | Figure]:
     """Encode a sample of the collection's documents in turns; with `whole`, all of them once, for nDCG@10."""
-    profile, collection = read_profile(str(folder / PROFILE)), read_built_collection(folder)
+    profile, collection = read_profile(str(folder.profile)), read_built_collection(folder)
     settings = find_settings(profile, system)
     texts = [settings.document_prefix + document.full_text for document in collection.documents]
-    plain = SentenceTransformer(str(locate_model(settings.model)), device=pick_device())
+    plain = SentenceTransformer(str(locate_model(folder.workspace, settings.model)), device=pick_device())
     if settings.max_tokens:
         plain.max_seq_length = settings.max_tokens
     encoders: dict[str, Callable[[list[str]], np.ndarray]] = {PLAIN: partial(plain.encode, show_progress_bar=False)}
     models: dict[str, Any] = {PLAIN: plain}
     for name in PRECISIONS:
-        models[name] = load_encoder(settings.model_copy(update={"precision": name}))
+        models[name] = load_encoder(folder.workspace, settings.model_copy(update={"precision": name}))
         encoders[name] = partial(encode_texts, models[name], role="document")
     chosen = np.random.default_rng(SEED).permutation(len(texts))[: scale.texts]
     sample = [texts[i] for i in chosen]
@@ -74,9 +73,9 @@ def _ndcg(settings: SystemSettings, collection: Collection, model: Any, vectors:
     return mean(evaluate(run, collection.qrels, ["nDCG@10"])["nDCG@10"])
 
 
-def exact(folder: Path, system: str, scale: Scale) -> Iterator[Comparison]:
+def exact(folder: CollectionFolder, system: str, scale: Scale) -> Iterator[Comparison]:
     """Search the best 10 exactly, one query and 50 at once, in the collection's vectors and in simulated ones."""
-    profile, topics = read_profile(str(folder / PROFILE)), read_built_collection(folder).topics
+    profile, topics = read_profile(str(folder.profile)), read_built_collection(folder).topics
     settings = find_settings(profile, system)
     real = np.array(load_vectors(folder, system)[0])
     queries = np.resize(topic_vectors(profile, settings, topics, folder), (50, real.shape[1]))

@@ -12,20 +12,19 @@ from pathlib import Path
 
 from core.formats.collections import read_built_collection
 from core.retrieval.systems import System, open_system
-from core.workspace.artifacts import MANIFEST, PROFILE, ROOT, read_manifest
+from core.workspace.artifacts import read_manifest
 from core.workspace.errors import UserError
 from core.workspace.profile import read_profile
+from core.workspace.workspace import CHECKOUT, SHOWN, VARIABLE, CollectionFolder, Workspace
 from scripts.benchmarks.measuring import Comparison, Scale
 from scripts.campaigns.load import draw, open_tab
 from scripts.serving import server
 
 PORT = 8731
 HITS = 10
-GIVEN = ("collection", "doc2query")
-"""Of the sample's artifacts: what is not made anew; its queries were predicted by a model that is not embedded."""
 
 
-def cold(folder: Path, scale: Scale) -> Iterator[Comparison]:
+def cold(folder: CollectionFolder, scale: Scale) -> Iterator[Comparison]:
     """Start the dashboard again and again, until it answers and until its first page is drawn."""
     healthy, drawn = [], []
     for _ in range(scale.starts):
@@ -46,9 +45,9 @@ async def _first_page(address: str, collection: str) -> None:
         raise UserError(f"the Overview shows an error: {errors[0]}")
 
 
-def live(folder: Path, scale: Scale) -> Iterator[Comparison | str]:
+def live(folder: CollectionFolder, scale: Scale) -> Iterator[Comparison | str]:
     """Ask every system of the collection its topics, in turns, as the Search page does."""
-    profile, topics = read_profile(str(folder / PROFILE)), read_built_collection(folder).topics
+    profile, topics = read_profile(str(folder.profile)), read_built_collection(folder).topics
     systems: dict[str, System] = {}
     for settings in profile.system:
         if settings.kind == "run":
@@ -77,22 +76,28 @@ def live(folder: Path, scale: Scale) -> Iterator[Comparison | str]:
 
 
 def pipeline() -> Iterator[Comparison]:
-    """Build the embedded sample from its texts and predicted queries, in a folder of its own."""
+    """Build the embedded sample from its texts and predicted queries, in a workspace of its own.
+
+    The queries are not predicted anew: the model that wrote them is not embedded.
+    """
+    embedded = Workspace(CHECKOUT / SHOWN).collection("sample")
     with tempfile.TemporaryDirectory() as place:
-        artifacts = Path(place) / "artifacts"
-        for given in GIVEN:
-            shutil.copytree(ROOT / "artifacts" / "sample" / given, artifacts / "sample" / given)
-        command = [sys.executable, str(ROOT / "scripts" / "build.py"), "--profile", "sample"]
-        environment = os.environ | {"RANKSCOPE_ARTIFACTS": str(artifacts)}
+        own = Workspace(Path(place))
+        sample = own.collection("sample")
+        given = {embedded.collection: sample.collection, embedded.predicted_queries: sample.predicted_queries}
+        for artifact, copy in given.items():
+            shutil.copytree(artifact, copy)
+        command = [sys.executable, str(CHECKOUT / "scripts" / "build.py"), "--profile", "sample"]
+        environment = os.environ | {VARIABLE: str(own.root)}
         started = time.perf_counter()
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         everything = time.perf_counter() - started
         if done.returncode:
             raise UserError(f"the sample was not built: {' '.join((done.stdout + done.stderr).splitlines()[-1:])}")
         stages: dict[str, float] = {}
-        for path in sorted(artifacts.rglob(MANIFEST)):
-            if path.parent.name not in GIVEN:
-                manifest = read_manifest(path.parent)
+        for artifact in [*own.models(), *sample.artifacts()]:
+            if artifact not in given.values():
+                manifest = read_manifest(artifact)
                 stages[manifest.stage] = stages.get(manifest.stage, 0.0) + manifest.seconds
     for stage, seconds in stages.items():
         yield Comparison("pipeline", f"sample, {stage}", "", "RankScope", {"RankScope": [seconds]})

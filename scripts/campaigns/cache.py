@@ -30,15 +30,12 @@ WORK = campaign.workspace("cache")
 
 from small_build import NAME, prepare  # noqa: E402
 
-from core import (  # noqa: E402
-    doc2query,  # noqa: E402
-    pseudo_labels,  # noqa: E402
-)
-from core.build import STAGES, build  # noqa: E402
-from core.workspace import artifacts  # noqa: E402
+from core.build import run_build  # noqa: E402
 from core.workspace.profile import Profile  # noqa: E402
+from core.workspace.stage import Build, Stage  # noqa: E402
+from core.workspace.workspace import SHOWN, VARIABLE, Workspace  # noqa: E402
 
-FOLDER = artifacts.ARTIFACTS / NAME
+FOLDER = Workspace.default().collection(NAME)
 BUILD = WORK / "build"
 """The workspace of the processes that run stages and open pages, one way after the other."""
 
@@ -62,7 +59,7 @@ def without_cache(part: str, expected: str) -> None:
         found = "no cache"
     assert found == expected, found
     if part == "stages":
-        profile = prepare(WORK / "source", artifacts.ARTIFACTS)
+        profile = prepare(WORK / "source", FOLDER.workspace.root)
         works = stages(profile)
     else:
         works = {page: partial(write_page, page) for page in PAGES}
@@ -75,15 +72,17 @@ def without_cache(part: str, expected: str) -> None:
 
 def stages(profile: Profile) -> dict[str, Callable[[], Any]]:
     """Return all stages of the small build in their order, name -> what makes its artifacts."""
+    build = Build(profile, FOLDER, "cpu")
 
-    def make(stage: str) -> None:
-        outcomes = build(profile, FOLDER, "cpu", only=stage)
+    def make(stage: Stage[Any]) -> None:
+        if not stage.in_build(build):
+            stage.run_all(build)
+            return
+        outcomes = run_build(build, only=stage.name)
         if wrong := [outcome.reason for outcome in outcomes if outcome.result != "made"]:
             raise SystemExit(f"not made: {wrong}")
 
-    works: dict[str, Callable[[], Any]] = {"doc2query-model": lambda: doc2query.train(profile, None, "cpu")}
-    works |= {stage: partial(make, stage) for stage in STAGES if stage not in ("doc2query-model", "milvus")}
-    return works | {"pseudo-labels": lambda: pseudo_labels.label(profile, FOLDER, "cpu")}
+    return {stage.name: partial(make, stage) for stage in campaign.all_stages() if any(stage.targets(build))}
 
 
 def write_page(page: str) -> None:
@@ -106,13 +105,13 @@ def cache(rounds: int, generator: random.Random) -> dict[str, Count]:
                 print(f"{way}: needs root, left out", flush=True)
                 continue
             problems = {"stages": started(*ready, "stages")}
-            own = listing(BUILD / "artifacts")
+            own = listing(BUILD / SHOWN)
             files = files or own
             problems["files"] = {"all": ", ".join(differences(files, own))}
             if not looks:
-                shutil.copytree(BUILD / "artifacts", WORK / "reference")
-            campaign.empty(BUILD / "artifacts")  # pages show times that their build measured
-            shutil.copytree(WORK / "reference", BUILD / "artifacts", dirs_exist_ok=True)
+                shutil.copytree(BUILD / SHOWN, WORK / "reference")
+            campaign.empty(BUILD / SHOWN)  # pages show times that their build measured
+            shutil.copytree(WORK / "reference", BUILD / SHOWN, dirs_exist_ok=True)
             problems["pages"] = started(*ready, "pages")
         shown = {path.stem: path.read_text() for path in BUILD.glob("*.txt")}
         looks = looks or shown
@@ -142,7 +141,7 @@ def no_cache(way: str) -> Iterator[tuple[list[str], dict[str, str], str] | None]
     checkout = campaign.copy_checkout(WORK / way / "checkout")
     blocked = WORK / way / "file"
     blocked.write_text("")  # below a plain file no folder can be made, by root neither
-    left_out = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "RANKSCOPE_ARTIFACTS")
+    left_out = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", VARIABLE)
     environment = {key: value for key, value in os.environ.items() if key not in left_out}
     environment |= {campaign.FOLDER: str(BUILD), "PYTHONPATH": str(checkout)}
     environment |= {"HOME": str(blocked), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from core.workspace.stage import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "RANKSCOPE_CAMPAIGN"
@@ -23,7 +26,9 @@ PAGES = (
 )
 TIMES = ("seconds", "per_second", "milliseconds", "_ms", "runtime")
 """Ends of the names of figures that no two builds have alike."""
-# As in core.workspace.artifacts, which may not be imported before `workspace`.
+TIMED = ("sweep.csv", "ablations.csv", "history.json")
+"""Files that hold such figures."""
+# As in core.workspace.artifacts; nothing of `core` may be imported before `workspace`, which limits threads.
 MANIFEST, OWN_DIGEST = "manifest.json", "sha256"
 
 
@@ -83,6 +88,14 @@ def run(work: Callable[[int, random.Random], dict[str, Count]], about: str, fold
         total(work(options.rounds, random.Random(options.seed)))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def all_stages() -> "list[Stage[Any]]":
+    """Return the stages of a build, then those that no build makes."""
+    from core import ablations, doc2query, pseudo_labels
+    from core.stages import STAGES
+
+    return [*STAGES, pseudo_labels.STAGE, doc2query.QUALITY, ablations.STAGE]
 
 
 # Processes
@@ -146,7 +159,7 @@ def without_times(value: Any) -> Any:
 
 def figures(path: Path) -> Any:
     """Return what must be the same in every build of a file."""
-    if path.name == "sweep.csv":
+    if path.name in TIMED and path.suffix == ".csv":
         import pandas as pd
 
         table = pd.read_csv(path)
@@ -156,7 +169,7 @@ def figures(path: Path) -> Any:
     if path.name != MANIFEST:
         return path.read_bytes()
     manifest = json.loads(path.read_text())
-    for name in ("sweep.csv", "history.json"):  # their times differ, and so do their digests
+    for name in TIMED:  # their times differ, and so do their digests
         manifest["files"].pop(name, None)
     manifest["inputs"].pop("model", None)  # the history is among a model's files
     return without_times(manifest)

@@ -37,7 +37,7 @@ from small_build import NAME, prepare  # noqa: E402
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from core import doc2query, pseudo_labels  # noqa: E402
-from core.build import build, steps  # noqa: E402
+from core.build import run_build, steps  # noqa: E402
 from core.evaluation.ann_sweep import read_growth, read_sweep  # noqa: E402
 from core.formats import predicted_queries  # noqa: E402
 from core.formats.collections import read_built_collection, read_built_topics  # noqa: E402
@@ -53,6 +53,10 @@ from core.workspace.artifacts import MANIFEST, PROFILE  # noqa: E402
 from core.workspace.errors import UserError  # noqa: E402
 from core.workspace.models import locate_model  # noqa: E402
 from core.workspace.profile import Profile, SystemSettings, read_profile  # noqa: E402
+from core.workspace.stage import Build  # noqa: E402
+from core.workspace.workspace import SHOWN, CollectionFolder, Workspace  # noqa: E402
+
+WORKSPACE = Workspace.default()
 
 WAYS = ("flip", "cut", "delete", "append", "swap")
 COMMAND = re.compile(r"python (?:-m core\.|scripts/)\w+|put the right ones in|import it again|build it again")
@@ -97,11 +101,11 @@ def same_json(path: Path, before: bytes, after: bytes) -> bool:
 
 def readers(name: str, profile: Profile) -> dict[str, Callable[[], Any]]:
     """Return everything in `core` that reads artifacts of a collection, by name."""
-    folder = artifacts.ARTIFACTS / name
+    folder = WORKSPACE.collection(name)
     dense = [system for system in profile.system if system.kind == "dense"]
     lexical = [system for system in profile.system if system.kind == "bm25"]
     found: dict[str, Callable[[], Any]] = {
-        "profile": lambda: read_profile(str(folder / PROFILE)).model_dump(),
+        "profile": lambda: read_profile(str(folder.profile)).model_dump(),
         "collection": lambda: read_built_collection(folder),
         "topics": lambda: read_built_topics(folder),
         "expansions": lambda: predicted_queries.read_expansions(folder),
@@ -122,34 +126,39 @@ def readers(name: str, profile: Profile) -> dict[str, Callable[[], Any]]:
             "scores": lambda: predicted_queries.read_scores(folder),
             "pseudo-labels": lambda: [batch.scores.tolist() for batch in read_batches(folder)],
             "training rows": lambda: pseudo_label_rows(folder)[0].to_list(),
-            "history": lambda: histories.read_training("fine-tuned").history.to_csv(),
-            "T5": lambda: locate_model(profile.doc2query.model).name,
+            "history": lambda: histories.read_training(folder.model(profile.finetune.model)).history.to_csv(),
+            "T5": lambda: locate_model(WORKSPACE, profile.doc2query.model).name,
         }
     return found
 
 
-def hits(profile: Profile, system: SystemSettings, folder: Path) -> Any:
+def hits(profile: Profile, system: SystemSettings, folder: CollectionFolder) -> Any:
     """Return what a system answers, opened anew."""
     (answer,) = open_system(profile, system, folder, "cpu").search(["bat men test"], 5)
     return [(document, round(score, 4)) for document, score in answer.hits]
 
 
-def _ranking(profile: Profile, system: SystemSettings, folder: Path) -> Any:
+def _ranking(profile: Profile, system: SystemSettings, folder: CollectionFolder) -> Any:
     return load_index(profile, system, folder).search("bat men test", 5)
 
 
-def _as_text(read: Callable[[Path, str], Any], folder: Path, system: str) -> str:
+def _as_text(read: Callable[[CollectionFolder, str], Any], folder: CollectionFolder, system: str) -> str:
     return str(read(folder, system).to_csv())
 
 
-def _vectors(folder: Path, system: str) -> Any:
+def _vectors(folder: CollectionFolder, system: str) -> Any:
     vectors, names = load_vectors(folder, system)
     return np.array(vectors).tolist(), names
 
 
+def build_of(name: str, profile: Profile) -> Build:
+    """Return the build of a collection."""
+    return Build(profile, WORKSPACE.collection(name), "cpu")
+
+
 def plan(name: str, profile: Profile) -> list[str | None]:
     """Return why each step of the build is stale."""
-    return [step.stale() for step in steps(profile, artifacts.ARTIFACTS / name, "cpu")]
+    return [step.stale() for step in steps(build_of(name, profile))]
 
 
 # Judging
@@ -160,7 +169,7 @@ def names_it(message: str, path: Path) -> bool:
     message = re.sub(r"[\\`\u2060]", "", message)
     if path.name == PROFILE:  # a profile that is read by its file: what mends it depends on where it came from
         return PROFILE in message
-    places = {path.name, artifacts.shown(path.parent), path.parent.name, artifacts.shown(path.parent.parent)}
+    places = {path.name, WORKSPACE.shown(path.parent), path.parent.name, WORKSPACE.shown(path.parent.parent)}
     return any(place in message for place in places) and bool(COMMAND.search(message))
 
 
@@ -177,9 +186,8 @@ def problem_of(read: Callable[[], Any], expected: Any, paths: list[Path]) -> str
 
 def problem_of_plan(name: str, profile: Profile, planned: list[str | None], path: Path) -> str:
     """Say what is wrong with the build's plan when a file is damaged, "" where nothing is."""
-    folder = artifacts.ARTIFACTS / name
     try:
-        if plan(name, profile) == planned and is_planned(path, profile, folder):
+        if plan(name, profile) == planned and is_planned(path, name, profile):
             return "the build takes it for fresh"
     except Exception as error:
         return f"a traceback: {type(error).__name__}: {error}"
@@ -217,7 +225,7 @@ _WATCHING: list[set[Path]] = []
 
 
 def _watch(event: str, values: tuple[Any, ...]) -> None:
-    if event == "open" and _WATCHING and str(values[0]).startswith(str(artifacts.ARTIFACTS)):
+    if event == "open" and _WATCHING and str(values[0]).startswith(str(WORKSPACE.root)):
         _WATCHING[-1].add(Path(str(values[0])))
 
 
@@ -235,7 +243,7 @@ def partners(files: list[Path]) -> dict[Path, Path]:
 
 def kind_of(path: Path) -> str:
     """Return the kind of artifact that a file is of: its stage's folder, and the file."""
-    parts = path.relative_to(artifacts.ARTIFACTS).parts[1:]
+    parts = path.relative_to(WORKSPACE.root).parts[1:]
     if parts[-1] in (MANIFEST, PROFILE):
         return parts[-1]
     return f"{parts[0]}/{parts[-1]}" if len(parts) > 1 else parts[0]
@@ -245,8 +253,8 @@ def campaign(
     name: str, profile: Profile, each: int, pages: bool, pattern: str, generator: random.Random
 ) -> dict[str, Count]:
     """Damage the files of a collection's artifacts and of the models, and count by kind of file."""
-    folder = artifacts.ARTIFACTS / name
-    of_build = [*folder.rglob("*"), *((artifacts.ARTIFACTS / "models").rglob("*") if name == NAME else [])]
+    places = [WORKSPACE.collection(name).path, *(model.path for model in WORKSPACE.models() if name == NAME)]
+    of_build = [path for place in places for path in place.rglob("*")]
     hidden = re.compile(r"/\.|LICENSE|/ann-simulated/")
     files = sorted(path for path in of_build if path.is_file() and not hidden.search(str(path)))
     reading = readers(name, profile)
@@ -276,22 +284,22 @@ def campaign(
                     app = open_page(page, name)
                     problems[f"page {page}"] = problem_of_page(app, looks[page], paths)
         found = "; ".join(f"{what}: {problem}" for what, problem in problems.items() if problem)
-        counts[f"{name} {kind_of(path)}"].add(found, f"{way} {artifacts.shown(path)}")
+        counts[f"{name} {kind_of(path)}"].add(found, f"{way} {WORKSPACE.shown(path)}")
     return counts
 
 
-def is_planned(path: Path, profile: Profile, folder: Path) -> bool:
+def is_planned(path: Path, name: str, profile: Profile) -> bool:
     """Say whether a file belongs to an artifact that the build's plan looks at."""
-    return any(path.is_relative_to(step.target) for step in steps(profile, folder, "cpu"))
+    return any(path.is_relative_to(step.artifact) for step in steps(build_of(name, profile)))
 
 
 def make_small() -> Profile:
     """Make the small build with all its stages."""
-    profile: Profile = prepare(WORK / "source", artifacts.ARTIFACTS)
-    folder = artifacts.ARTIFACTS / NAME
-    doc2query.train(profile, None, "cpu")
-    build(profile, folder, "cpu", say=lambda _: None)
-    pseudo_labels.label(profile, folder, "cpu")
+    profile: Profile = prepare(WORK / "source", WORKSPACE.root)
+    build = build_of(NAME, profile)
+    doc2query.TRAIN.run_all(build)
+    run_build(build, say=lambda _: None)
+    pseudo_labels.STAGE.run_all(build)
     return profile
 
 
@@ -308,7 +316,7 @@ def main() -> None:
     builds = {}
     if options.only != NAME:
         ignored = shutil.ignore_patterns(".*")
-        shutil.copytree(ROOT / "artifacts" / "sample", artifacts.ARTIFACTS / "sample", ignore=ignored)
+        shutil.copytree(Workspace(ROOT / SHOWN).collection("sample"), WORKSPACE.collection("sample"), ignore=ignored)
         builds["sample"] = read_profile("sample")
     if options.only != "sample":
         builds[NAME] = make_small()

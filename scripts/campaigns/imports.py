@@ -26,15 +26,15 @@ from scripts.campaigns.campaign import Count, listing
 
 WORK = campaign.workspace("import")
 
-from core import (  # noqa: E402
-    derive,  # noqa: E402
-    import_runs,  # noqa: E402
-)
+from core import derive, import_runs  # noqa: E402
 from core.artifact_list import inventory  # noqa: E402
-from core.workspace import artifacts  # noqa: E402
-from core.workspace.artifacts import PROFILE, read_manifest  # noqa: E402
+from core.workspace.artifacts import read_manifest  # noqa: E402
 from core.workspace.errors import UserError  # noqa: E402
 from core.workspace.profile import read_profile  # noqa: E402
+from core.workspace.workspace import Workspace  # noqa: E402
+
+WORKSPACE = Workspace.default()
+SOURCE, MINE = WORKSPACE.collection("source"), WORKSPACE.collection("mine")
 
 
 def imports(rounds: int, generator: random.Random) -> dict[str, Count]:
@@ -49,18 +49,18 @@ def imports(rounds: int, generator: random.Random) -> dict[str, Count]:
             "".join(f"{t} 0 {d} {int(d == order[0])}\n" for t in "12" for d in "ab")
         )
     (files / "bad.run").write_text("1 Q0 a 1 nan bad\n")
-    import_runs.import_runs("source", [files / "one" / "mine.run"], files / "one" / "qrels.txt")
+    import_runs.import_runs(SOURCE, [files / "one" / "mine.run"], files / "one" / "qrels.txt")
 
     def bring(name: str, replace: bool = False, run: str = "mine.run") -> Any:
         return lambda: import_runs.import_runs(
-            "mine", [files / name / run], files / name / "qrels.txt", names=["mine"], replace=replace
+            MINE, [files / name / run], files / name / "qrels.txt", names=["mine"], replace=replace
         )
 
     def derived(name: str) -> Any:
-        return lambda: derive.derive("source", "mine", files / name / "qrels.txt")
+        return lambda: derive.derive(WORKSPACE, SOURCE.name, MINE.name, files / name / "qrels.txt")
 
     def removed() -> None:
-        import_runs.remove_run("mine", "mine")
+        import_runs.remove_run(MINE, "mine")
 
     # What two do at once, whether the collection is there before, and how many of the two may succeed.
     pairs: dict[str, tuple[Any, Any, bool, tuple[int, ...]]] = {
@@ -77,11 +77,11 @@ def imports(rounds: int, generator: random.Random) -> dict[str, Count]:
     for number in range(rounds):
         pair, kind = generator.choice(list(pairs)), generator.choice(("processes", "threads"))
         *works, is_there, may_win = pairs[pair]
-        shutil.rmtree(artifacts.ARTIFACTS / "mine", ignore_errors=True)
+        shutil.rmtree(MINE, ignore_errors=True)
         if is_there:
             bring("one")()
         pauses = [generator.choice((0.0, generator.random() * 0.1)) for _ in works]
-        before = listing(artifacts.ARTIFACTS / "mine") if is_there else {}
+        before = listing(MINE.path) if is_there else {}
         ends = at_once(works, pauses, kind)
         won = sum(not end for end in ends)
         told = all(end.startswith("error: ") and end.count("\n") == 1 for end in ends if end)
@@ -123,25 +123,24 @@ def at_once(works: list[Callable[[], Any]], pauses: list[float], kind: str) -> l
 
 def not_consistent(won: int, before: dict[str, Any]) -> str:
     """Say what is wrong with the collection that two worked at, "" where nothing is."""
-    folder = artifacts.ARTIFACTS / "mine"
-    hidden = [path.name for path in folder.rglob(".*") if not path.name.endswith(".lock")]
+    hidden = [path.name for path in MINE.path.rglob(".*") if not path.name.endswith(".lock")]
     if hidden:
         return f"left over: {hidden}"
     if not won:
-        left = listing(folder) if folder.exists() else {}
+        left = listing(MINE.path) if MINE.path.exists() else {}
         return "" if left == before else f"nothing succeeded, and there is {sorted(left)}"
-    profile = read_profile(str(folder / PROFILE))
+    profile = read_profile(str(MINE.profile))
     if broken := [
         f"{e.place}: {e.state} {e.reason}"
-        for e in inventory(profile, folder)
-        if e.place.startswith(artifacts.shown(folder)) and e.state != "fresh"
+        for e in inventory(profile, MINE)
+        if e.place.startswith(MINE.shown) and e.state != "fresh"
     ]:
         return f"listed as broken: {broken}"
-    runs = sorted(path.name for path in (folder / "runs").glob("[!.]*"))
+    runs = sorted(path.name for path in MINE.run("mine").path.parent.glob("[!.]*"))
     if runs != sorted(system.name for system in profile.system):
         return f"runs {runs}, and in the profile {[system.name for system in profile.system]}"
-    measured = read_manifest(folder / "measures").inputs
-    wanted = {run: read_manifest(folder / "runs" / run).digest for run in runs}
+    measured = read_manifest(MINE.measures).inputs
+    wanted = {run: read_manifest(MINE.run(run)).digest for run in runs}
     return "" if wanted.items() <= measured.items() else "the measures are not those of the runs"
 
 

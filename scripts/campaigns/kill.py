@@ -26,7 +26,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,64 +39,48 @@ WORK = campaign.workspace("kill")
 from small_build import NAME, prepare  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from core import ann, bm25, collection, doc2query, encode, evaluate, finetune, pseudo_labels, search  # noqa: E402
-from core.build import build  # noqa: E402
+from core import encode  # noqa: E402
+from core.build import Step, run_build  # noqa: E402
 from core.retrieval import encoder  # noqa: E402
-from core.retrieval.systems import find_settings  # noqa: E402
+from core.stages import STAGES  # noqa: E402
 from core.training import query_scores, t5  # noqa: E402
 from core.workspace.artifacts import is_whole, writing  # noqa: E402
 from core.workspace.profile import Profile  # noqa: E402
+from core.workspace.stage import Build  # noqa: E402
+from core.workspace.workspace import Workspace  # noqa: E402
 
-ARTIFACTS, REFERENCE = WORK / "artifacts", WORK / "reference"
-FOLDER = ARTIFACTS / NAME
-SYSTEM = "tiny"
+WORKSPACE = Workspace.default()
+ARTIFACTS, REFERENCE = WORKSPACE.root, WORK / "reference"
+FOLDER = WORKSPACE.collection(NAME)
+SYSTEMS = ("tiny", "expanded")
+"""A dense system and one of BM25, of whose artifacts the stages are ended."""
 FREE = (0.0, 0.25, 0.5, 0.75, 0.95)
 """Shares of the space that a stage needs, that a full disk has left."""
 WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree"}
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A stage of a build, the artifact that it makes, and how."""
-
-    name: str
-    target: Path
-    make: Callable[[], Any]
-
-
-def stages(profile: Profile) -> list[Stage]:
-    """Return the stages in the order of the data."""
-    tiny, expanded = find_settings(profile, SYSTEM), find_settings(profile, "expanded")
-    models = ARTIFACTS / "models"
-    return [
-        Stage("collection", FOLDER / "collection", lambda: collection.build_collection(profile, FOLDER)),
-        Stage("doc2query-model", models / "doc2query", lambda: doc2query.train(profile, None, "cpu")),
-        Stage("doc2query", FOLDER / "doc2query", lambda: doc2query.generate(profile, FOLDER, "cpu")),
-        Stage("finetune", models / "fine-tuned", lambda: finetune.train(profile, FOLDER, None, "cpu")),
-        Stage("encode", FOLDER / "vectors" / SYSTEM, lambda: encode.encode_collection(profile, tiny, FOLDER, "cpu")),
-        Stage("query-scores", FOLDER / "doc2query-scores", lambda: query_scores.score(profile, FOLDER, "cpu")),
-        Stage("bm25", FOLDER / "bm25" / "expanded", lambda: bm25.build_index(profile, expanded, FOLDER)),
-        Stage("pseudo-labels", FOLDER / "pseudo-labels", lambda: pseudo_labels.label(profile, FOLDER, "cpu")),
-        Stage("search", FOLDER / "runs" / SYSTEM, lambda: search.search_topics(profile, tiny, FOLDER, "cpu")),
-        Stage("evaluate", FOLDER / "measures", lambda: evaluate.evaluate_systems(profile, FOLDER)),
-        Stage("ann", FOLDER / "ann" / SYSTEM, lambda: ann.sweep(profile, tiny, FOLDER, "cpu")),
-    ]
+def steps(profile: Profile) -> dict[str, Step]:
+    """Return each stage's last artifact by the stage's name, those that no build makes last."""
+    build = Build(profile, FOLDER, "cpu", SYSTEMS)
+    every = (Step(stage, build, target) for stage in campaign.all_stages() for target in stage.targets(build))
+    return {step.stage.name: step for step in every}
 
 
 def build_all(profile: Profile, force: bool = False) -> None:
-    """Make everything that is missing or stale, with the stages that `core.build` does not know."""
-    make_missing(profile, "doc2query-model")
-    outcomes = build(profile, FOLDER, "cpu", force=force)
+    """Make everything that is missing or stale, with what a build does not make."""
+    others = [step for step in steps(profile).values() if not step.stage.in_build(step.build)]
+    make_missing([step for step in others if step.stage in STAGES])  # the T5, which a build takes as it is
+    outcomes = run_build(Build(profile, FOLDER, "cpu"), force=force)
     if failed := [outcome for outcome in outcomes if outcome.result in ("failed", "skipped")]:
         raise SystemExit(f"failed: {failed}")
-    make_missing(profile, "pseudo-labels")
+    make_missing([step for step in others if step.stage not in STAGES])
 
 
-def make_missing(profile: Profile, name: str) -> None:
-    """Make one stage's artifact unless it is there."""
-    stage = next(stage for stage in stages(profile) if stage.name == name)
-    if not is_whole(stage.target):
-        stage.make()
+def make_missing(wanted: list[Step]) -> None:
+    """Make the artifacts that are not there."""
+    for step in wanted:
+        if not is_whole(step.artifact):
+            step.make()
 
 
 # Processes
@@ -145,30 +128,30 @@ def done(work: Callable[[], Any], count_to: Path | None = None) -> None:
 # Comparing
 
 
-def restore(older: Stage | None = None, without: Stage | None = None) -> None:
+def restore(older: Step | None = None, without: Step | None = None) -> None:
     """Make the artifacts those of the reference, one of them older or missing."""
     empty(ARTIFACTS)
     shutil.copytree(REFERENCE, ARTIFACTS, dirs_exist_ok=True)
     if without:
-        shutil.rmtree(without.target)
+        shutil.rmtree(without.artifact)
     if older:
-        kept = older.target.with_name("kept")
-        older.target.rename(kept)
-        with writing(older.target, "older", {"older": True}, {}) as partial:
+        kept = older.artifact.path.with_name("kept")
+        older.artifact.path.rename(kept)
+        with writing(older.artifact, "older", {"older": True}, {}) as partial:
             shutil.copytree(kept, partial, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MANIFEST))
             (partial / "older.txt").write_text("older")
         shutil.rmtree(kept)
 
 
-def verdict(stage: Stage, profile: Profile, expected: dict[str, Any], had_older: bool) -> str:
+def verdict(step: Step, profile: Profile, expected: dict[str, Any], had_older: bool) -> str:
     """Say what is wrong after an interruption, "" where nothing is."""
-    own = f"{stage.target.relative_to(ARTIFACTS).as_posix()}/"
+    own = f"{step.artifact.path.relative_to(ARTIFACTS).as_posix()}/"
     for manifest in ARTIFACTS.rglob(MANIFEST):
         hidden = any(part.startswith(".") for part in manifest.relative_to(ARTIFACTS).parts)
         if not hidden and "checkpoint" not in str(manifest) and not is_whole(manifest.parent):
             return f"{manifest.parent} is not whole"
-    if stage.target.exists():
-        is_older = (stage.target / "older.txt").exists()
+    if step.artifact.path.exists():
+        is_older = (step.artifact / "older.txt").exists()
         if is_older and not had_older:
             return "an older artifact out of nowhere"
         now = {place: value for place, value in listing(ARTIFACTS).items() if place.startswith(own)}
@@ -176,8 +159,8 @@ def verdict(stage: Stage, profile: Profile, expected: dict[str, Any], had_older:
         if not is_older and (wrong := differences(new, {k: v for k, v in now.items() if not k.endswith("/.key")})):
             return f"it is there and not what it should be: {wrong}"
     try:
-        if not is_whole(stage.target) or (stage.target / "older.txt").exists():
-            done(stage.make)
+        if not is_whole(step.artifact) or (step.artifact / "older.txt").exists():
+            done(step.make)
         done(lambda: build_all(profile))
     except AssertionError as error:
         return f"the next build failed: {error}"
@@ -189,58 +172,59 @@ def verdict(stage: Stage, profile: Profile, expected: dict[str, Any], had_older:
 # Campaigns
 
 
-def kill(stage: Stage, profile: Profile, expected: dict[str, Any], kills: int, generator: random.Random) -> list[Count]:
+def kill(step: Step, profile: Profile, expected: dict[str, Any], kills: int, generator: random.Random) -> list[Count]:
     """Kill a stage at random moments, and at random operations."""
     counter = WORK / "operations"
-    restore(without=stage)
+    restore(without=step)
     started = time.perf_counter()
-    done(stage.make, counter)
+    done(step.make, counter)
     duration, operations = time.perf_counter() - started, int(counter.read_text())
     at_moments, at_operations = Count(), Count()
     chosen = [(generator.random() * duration, 0) for _ in range(kills)]
     chosen += [(0.0, 1 + (number * operations + generator.randrange(operations)) // kills) for number in range(kills)]
     for number, (delay, operation) in enumerate(chosen):
         had_older = bool(number % 2)
-        restore(older=stage) if had_older else restore(without=stage)
-        process = start(stage.make, at_operation=operation)
+        restore(older=step) if had_older else restore(without=step)
+        process = start(step.make, at_operation=operation)
         if not operation:
             time.sleep(delay)
             os.kill(process, signal.SIGKILL)
         status, _ = wait(process)
         if status != -signal.SIGKILL:
             continue  # it was done before
-        what = f"{stage.name} killed at operation {operation}" if operation else f"{stage.name} after {delay:.3f} s"
+        what = f"{step.stage.name} " + (f"killed at operation {operation}" if operation else f"after {delay:.3f} s")
         count = at_operations if operation else at_moments
-        count.add(verdict(stage, profile, expected, had_older), what + (", older there" if had_older else ""))
+        count.add(verdict(step, profile, expected, had_older), what + (", older there" if had_older else ""))
     return [at_moments, at_operations]
 
 
-def fill_the_disk(stage: Stage, profile: Profile, expected: dict[str, Any]) -> Count:
+def fill_the_disk(step: Step, profile: Profile, expected: dict[str, Any]) -> Count:
     """Run a stage on a disk that has less left than it needs."""
     count, filler = Count(), ARTIFACTS / ".filler"
-    restore(without=stage)
+    restore(without=step)
     free = shutil.disk_usage(ARTIFACTS).free
-    process, needed = start(stage.make), 0
+    process, needed = start(step.make), 0
     while os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         needed = max(needed, free - shutil.disk_usage(ARTIFACTS).free)
         time.sleep(0.002)
     assert wait(process)[0] == 0
     for share in FREE:
-        restore(without=stage)
+        restore(without=step)
         with filler.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(ARTIFACTS).free - int(share * needed)))
-        status, said = wait(start(stage.make))
+        status, said = wait(start(step.make))
         problem = "" if status in (0, 2) and "Traceback" not in said else f"status {status}: {said[-600:]}"
         filler.unlink()
         count.add(
-            problem or verdict(stage, profile, expected, False), f"{stage.name} with {share * needed:.0f} bytes left"
+            problem or verdict(step, profile, expected, False),
+            f"{step.stage.name} with {share * needed:.0f} bytes left",
         )
     return count
 
 
 def at_once(profile: Profile, expected: dict[str, Any], times: int) -> dict[str, Count]:
     """Run two builds at the same time, and two processes of one stage."""
-    encoding = next(stage for stage in stages(profile) if stage.name == "encode")
+    encoding = steps(profile)[encode.STAGE.name]
     pairs: dict[str, Callable[[], Any]] = {
         "two builds at once": lambda: build_all(profile, force=True),
         "two of one stage at once": encoding.make,
@@ -277,18 +261,18 @@ def main() -> None:
     done(lambda: build_all(profile))
     shutil.copytree(ARTIFACTS, REFERENCE, ignore=shutil.ignore_patterns(".*"))
     expected = listing(REFERENCE)
-    chosen = options.stages.split(",") if options.stages else [stage.name for stage in stages(profile)]
+    chosen = options.stages.split(",") if options.stages else list(steps(profile))
     generator = random.Random(options.seed)
     counts: list[Count] = []
     print(f"{'survived of made':<24}{'at moments':>14}{'at operations':>16}{'full disk':>14}", flush=True)
-    for stage in stages(profile):
-        if stage.name not in chosen:
+    for name, step in steps(profile).items():
+        if name not in chosen:
             continue
-        own = kill(stage, profile, expected, options.kills, generator) if options.kills else [Count(), Count()]
+        own = kill(step, profile, expected, options.kills, generator) if options.kills else [Count(), Count()]
         if not options.no_full_disk:
             with campaign.small_disk(ARTIFACTS, "64m") as is_here:
-                own += [fill_the_disk(stage, profile, expected)] if is_here else []
-        print(f"{stage.name:<24}{own[0]!s:>14}{own[1]!s:>16}{own[2] if len(own) > 2 else '-'!s:>14}", flush=True)
+                own += [fill_the_disk(step, profile, expected)] if is_here else []
+        print(f"{name:<24}{own[0]!s:>14}{own[1]!s:>16}{own[2] if len(own) > 2 else '-'!s:>14}", flush=True)
         counts += own
     if not options.no_two_at_once:
         for name, count in at_once(profile, expected, 3).items():

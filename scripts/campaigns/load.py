@@ -32,7 +32,7 @@ from websockets.asyncio.client import ClientConnection, connect
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core.formats.collections import read_built_collection
-from core.workspace.artifacts import ARTIFACTS
+from core.workspace.workspace import Workspace
 from scripts.start import child, server_command, wait_for
 
 QUERIES = (
@@ -136,7 +136,7 @@ async def watch(process: int, until: float, memory: list[int]) -> None:
 async def load(port: int, process: int, options: argparse.Namespace) -> tuple[Tally, list[int]]:
     """Let the sessions browse, and return what happened and the server's memory over the time."""
     tally, memory = Tally(), list[int]()
-    topics = [topic.id for topic in read_built_collection(ARTIFACTS / options.collection).topics]
+    topics = [topic.id for topic in read_built_collection(Workspace.default().collection(options.collection)).topics]
     until = time.monotonic() + options.seconds
     tabs = [
         session(port, options.collection, topics, number, until, options.think, tally)

@@ -32,9 +32,9 @@ from streamlit.testing.v1 import AppTest
 from core.formats.runs import Run, ranked, read_run, write_run
 from core.import_runs import import_runs
 from core.retrieval.fusion import reciprocal_rank_fusion
-from core.workspace import artifacts, command_line
-from core.workspace.artifacts import ROOT
+from core.workspace import command_line
 from core.workspace.errors import UserError
+from core.workspace.workspace import CHECKOUT, Workspace
 from scripts.campaigns.campaign import go_to
 
 Rankings = dict[str, list[tuple[str, float]]]
@@ -104,9 +104,10 @@ def make(paths: list[Path], qrels: Path, systems: int, seed: int) -> None:
             write_run(written[-1], name, rankings.items())
         del runs
         started = time.perf_counter()
-        place = import_runs(f"many-{systems}", written, qrels)
+        collection = Workspace.default().collection(f"many-{systems}")
+        import_runs(collection, written, qrels)
         seconds = time.perf_counter() - started
-    print(f"{systems} runs imported as {place.name} in {seconds:.1f} s, {peak_megabytes():.0f} MB")
+    print(f"{systems} runs imported as {collection.name} in {seconds:.1f} s, {peak_megabytes():.0f} MB")
 
 
 def peak_megabytes() -> float:
@@ -116,7 +117,7 @@ def peak_megabytes() -> float:
 
 def measure(collection: str, only: str) -> None:
     """Print a row for every page and view."""
-    if not (artifacts.ARTIFACTS / collection).is_dir():
+    if not Workspace.default().collection(collection).path.is_dir():
         raise UserError(f"there is no collection {collection}; make it with scripts/campaigns/many_runs.py make")
     print(f"{'page':<48}{'first s':>9}{'again s':>9}{'MB':>7}", flush=True)
     for page, parameters in VIEWS:
@@ -167,7 +168,7 @@ def opened(collection: str, page: str, parameters: dict[str, str]) -> AppTest:
     from dashboard.shared import live
 
     live.warm_up = lambda: None  # type: ignore[assignment]  # what it loads in the background belongs to no page
-    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=PATIENCE_SECONDS)
+    app = AppTest.from_file(str(CHECKOUT / "dashboard" / "app.py"), default_timeout=PATIENCE_SECONDS)
     app.query_params.update({"collection": collection, **parameters})
     # The session is that of a page already open, as with a link: the Overview is not drawn before.
     go_to(app, page).run()

@@ -32,14 +32,16 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from small_build import KNOWN, NAME, prepare  # noqa: E402
 
 from core import doc2query  # noqa: E402
-from core.build import ERRORS, build  # noqa: E402
-from core.workspace import artifacts  # noqa: E402
+from core.build import ERRORS, run_build, steps  # noqa: E402
+from core.formats.collections import QRELS  # noqa: E402
+from core.formats.runs import FILE  # noqa: E402
 from core.workspace.errors import UserError  # noqa: E402
 from core.workspace.profile import Profile, SystemSettings  # noqa: E402
+from core.workspace.stage import Build  # noqa: E402
+from core.workspace.workspace import Workspace  # noqa: E402
 
-FOLDER = artifacts.ARTIFACTS / NAME
-
-
+FOLDER = Workspace.default().collection(NAME)
+ARTIFACTS = FOLDER.workspace.root
 MEASURES = {"nDCG@10": "ndcg_cut_10", "AP": "map", "P@10": "P_10", "RR": "recip_rank", "R@100": "recall_100"}
 """Names of ours -> of pytrec_eval, which the figures are compared with."""
 OF_FIGURES = ("overview", "topics", "topic", "report")
@@ -52,11 +54,13 @@ def mixed(rounds: int, generator: random.Random) -> dict[str, Count]:
     import streamlit as st
 
     source, reference = WORK / "source", WORK / "reference"
-    whole = prepare(source, artifacts.ARTIFACTS)
+    whole = prepare(source, ARTIFACTS)
     whole = whole.model_copy(update={"measures": [*MEASURES, "Judged@10"]})
-    doc2query.train(whole, None, "cpu")
-    build(whole, FOLDER, "cpu", say=lambda _: None)
-    for folder in (source, artifacts.ARTIFACTS):
+    build = Build(whole, FOLDER, "cpu")
+    doc2query.TRAIN.run_all(build)
+    run_build(build, say=lambda _: None)
+    rebuilt = list(dict.fromkeys(step.stage.name for step in steps(build) if not step.stage.trains))
+    for folder in (source, ARTIFACTS):
         shutil.copytree(folder, reference / folder.name, ignore=shutil.ignore_patterns(".*"))
     exports: dict[str, Any] = {}
     button = st.download_button
@@ -69,15 +73,15 @@ def mixed(rounds: int, generator: random.Random) -> dict[str, Count]:
     logging.disable(logging.WARNING)  # Streamlit's, of exports that are made beside their page
     counts = {"pages between stages": Count(), "pages after a whole build": Count(), "builds": Count()}
     for number in range(rounds):
-        for folder in (source, artifacts.ARTIFACTS):
+        for folder in (source, ARTIFACTS):
             campaign.empty(folder)
             shutil.copytree(reference / folder.name, folder, dirs_exist_ok=True)
         changed = generator.sample(list(CHANGES), generator.randint(1, 3))
         profile = whole
         for name in changed:
             profile = CHANGES[name](profile, generator)
-        stop = generator.randrange(len(REBUILT) + 1)
-        ran = [stage for place, stage in enumerate(REBUILT) if place < stop and generator.random() < 0.8]
+        stop = generator.randrange(len(rebuilt) + 1)
+        ran = [stage for place, stage in enumerate(rebuilt) if place < stop and generator.random() < 0.8]
         state = f"round {number}, changed {'+'.join(changed)}, ran {'+'.join(ran) or 'nothing'}"
         problem = "; ".join(filter(None, (failed(profile, only=stage) for stage in ran)))
         counts["builds"].add(problem, state)
@@ -101,18 +105,16 @@ def mixed(rounds: int, generator: random.Random) -> dict[str, Count]:
     return counts
 
 
-REBUILT = ("collection", "doc2query", "encode", "query-scores", "bm25", "search", "evaluate", "ann")
-
-
 def failed(profile: Profile, only: str | None = None) -> str:
     """Build, and say what is wrong with how it went, "" where nothing is: a stage may refuse what it finds."""
     try:
-        outcomes = build(profile, FOLDER, "cpu", only=only, say=lambda _: None)
+        outcomes = run_build(Build(profile, FOLDER, "cpu"), only=only, say=lambda _: None)
     except UserError as error:
         return f"refused: {error}"
     except Exception as error:
         return f"a traceback: {type(error).__name__}: {error}"
-    wrong = [f"{o.step.stage} {o.step.target.name}: {o.reason}" for o in outcomes if o.result in ("failed", "skipped")]
+    not_made = [outcome for outcome in outcomes if outcome.result in ("failed", "skipped")]
+    wrong = [f"{o.step.stage.name} {o.step.artifact.name}: {o.reason}" for o in not_made]
     tracebacks = FOLDER / ERRORS
     return f"a traceback: {wrong}" if tracebacks.exists() else f"failed: {wrong}" if wrong and not only else ""
 
@@ -208,18 +210,20 @@ def right_values() -> dict[str, dict[str, dict[str, float]]]:
     import pytrec_eval
 
     qrels: dict[str, dict[str, int]] = {}
-    for line in (FOLDER / "collection" / "qrels" / "test.tsv").read_text().splitlines()[1:]:
+    for line in (FOLDER.collection / QRELS).read_text().splitlines()[1:]:
         topic, document, grade = line.split("\t")
         qrels.setdefault(topic, {})[document] = int(grade)
     found = {}
-    for path in sorted(FOLDER.glob("runs/*/run.trec")):
+    for artifact in FOLDER.artifacts():
+        if not (artifact / FILE).is_file():
+            continue
         run: dict[str, dict[str, float]] = {}
-        for line in path.read_text().splitlines():
+        for line in (artifact / FILE).read_text().splitlines():
             topic, _, document, _, score, _ = line.split()
             run.setdefault(topic, {})[document] = float(score)
         values = pytrec_eval.RelevanceEvaluator(qrels, set(MEASURES.values())).evaluate(run)
         of_topics = {t: {name: values.get(t, {}).get(key, 0.0) for name, key in MEASURES.items()} for t in qrels}
-        found[path.parent.name] = of_topics
+        found[artifact.name] = of_topics
     return found
 
 

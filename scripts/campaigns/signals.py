@@ -34,7 +34,8 @@ WORK = campaign.workspace("start")
 
 import psutil  # noqa: E402
 
-from core.workspace import artifacts  # noqa: E402
+from core.workspace.artifacts import is_whole  # noqa: E402
+from core.workspace.workspace import SHOWN, CollectionFolder, Workspace  # noqa: E402
 from scripts.campaigns.load import draw, open_tab  # noqa: E402
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL)
@@ -79,11 +80,12 @@ def until(condition: Callable[[], Any], seconds: float) -> bool:
 
 def start(rounds: int, generator: random.Random) -> dict[str, Count]:
     """Send signals to scripts/start.py, in a copy of the checkout, and start it again."""
-    checkout, sample = campaign.copy_checkout(WORK / "checkout"), artifacts.ARTIFACTS / "sample"
+    checkout, workspace = campaign.copy_checkout(WORK / "checkout"), Workspace.default()
+    sample = workspace.collection("sample")
     (checkout / ".venv").symlink_to(sys.prefix)
     for name in ("sample", "models"):
-        shutil.copytree(ROOT / "artifacts" / name, checkout / "artifacts" / name, ignore=shutil.ignore_patterns(".*"))
-    shutil.copytree(checkout / "artifacts" / "sample", sample)
+        shutil.copytree(ROOT / SHOWN / name, checkout / SHOWN / name, ignore=shutil.ignore_patterns(".*"))
+    shutil.copytree(checkout / SHOWN / "sample", sample)
     subprocess.run(
         [sys.executable, "scripts/build.py", "--profile", "sample"], cwd=checkout, check=True, stdout=subprocess.DEVNULL
     )
@@ -92,7 +94,7 @@ def start(rounds: int, generator: random.Random) -> dict[str, Count]:
     counts = {f"{number.name}, {moment}": Count() for moment in durations for number in SIGNALS}
     counts |= {"two at once, one ended": Count(), "two at once, both ended": Count()}
     for number in range(rounds):
-        campaign.empty(artifacts.ARTIFACTS)
+        campaign.empty(workspace.root)
         shutil.copytree(WORK / "sample", sample)
         moment, sent, wanted = generator.choice(list(durations)), generator.choice(SIGNALS), free_port()
         removed = generator.sample(REMOVED, generator.randint(1, 3)) if moment == "build" else []
@@ -190,15 +192,15 @@ def nothing_left(port: int) -> str:
         return "" if probe.connect_ex(("127.0.0.1", port)) else f"something listens at {port}"
 
 
-def served(one: Start, sample: Path) -> str:
+def served(one: Start, sample: CollectionFolder) -> str:
     """Say what is wrong with what a start serves, "" where it is the whole sample."""
     if not one.wait_for("RankScope is at"):
         return f"not served: {one.said[-600:]}"
     if "without what could not be made" in one.said:
         return f"not all was made: {one.said[-600:]}"
-    manifests = {path.parent for path in (WORK / "sample").rglob(artifacts.MANIFEST)}
-    places = [folder.relative_to(WORK / "sample") for folder in manifests]
-    if wrong := [str(place) for place in places if not artifacts.is_whole(sample / place)]:
+    whole = Workspace(WORK).collection("sample")
+    places = [artifact.path.relative_to(whole.path).as_posix() for artifact in whole.artifacts()]
+    if wrong := [place for place in places if not is_whole(sample.artifact(place))]:
         return f"not whole: {wrong}"
     errors = asyncio.run(drawn_by_browser(one.port))
     return f"errors on Overview and Search: {errors}" if errors else ""

@@ -30,10 +30,8 @@ import torch  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 from small_build import KNOWN, NAME, prepare  # noqa: E402
 
-from core import (  # noqa: E402
-    encode,  # noqa: E402
-)
-from core.build import build  # noqa: E402
+from core import encode  # noqa: E402
+from core.build import run_build  # noqa: E402
 from core.formats.documents import Document  # noqa: E402
 from core.retrieval.encoder import (  # noqa: E402
     encode_texts,  # noqa: E402
@@ -42,15 +40,15 @@ from core.retrieval.encoder import (  # noqa: E402
 )
 from core.training.bi_encoder import build_model  # noqa: E402
 from core.training.t5 import open_predictor  # noqa: E402
-from core.workspace import artifacts  # noqa: E402
+from core.workspace.artifacts import is_whole  # noqa: E402
 from core.workspace.errors import UserError  # noqa: E402
 from core.workspace.models import load_t5  # noqa: E402
 from core.workspace.profile import Doc2querySettings, FinetuneSettings, Profile, SystemSettings  # noqa: E402
+from core.workspace.stage import Build, Target  # noqa: E402
+from core.workspace.workspace import Workspace  # noqa: E402
 
-FOLDER = artifacts.ARTIFACTS / NAME
-VECTORS = FOLDER / "vectors" / "attacked"
-
-
+FOLDER = Workspace.default().collection(NAME)
+VECTORS = FOLDER.vectors("attacked")
 Weights = dict[str, torch.Tensor]
 
 
@@ -167,7 +165,7 @@ def encoder(name: str, folder: Path, profile: Profile) -> Model:
         return np.array(load_vectors(FOLDER, system.name)[0]), queries
 
     def made() -> Any:
-        encode.encode_collection(profile, system, FOLDER, "cpu")
+        encode.STAGE.run(Build(profile, FOLDER, "cpu"), Target(VECTORS, system))
         return live()
 
     return Model(name, folder, made, live)
@@ -184,7 +182,7 @@ def predictor(name: str, folder: Path) -> Model:
     settings = Doc2querySettings(model=str(folder), base=str(folder), queries=2, max_query_tokens=6)
 
     def made() -> Any:
-        predicted, _ = open_predictor(settings, "cpu")([Document("d", "", " ".join(KNOWN[:8]))])
+        predicted, _ = open_predictor(FOLDER.workspace, settings, "cpu")([Document("d", "", " ".join(KNOWN[:8]))])
         model, tokenizer = load_t5(str(folder), folder)
         inputs = tokenizer(" ".join(KNOWN), return_tensors="pt")
         with torch.inference_mode():
@@ -221,8 +219,8 @@ def attacks(model: Model) -> list[tuple[Path, str, Callable[[Path], Any]]]:
 
 def weights(rounds: int, generator: random.Random) -> dict[str, Count]:
     """Damage the weights of every kind of model; `rounds` of each kind, 0 for all."""
-    profile = prepare(WORK / "source", artifacts.ARTIFACTS)
-    build(profile, FOLDER, "cpu", only="collection", say=lambda _: None)
+    profile = prepare(WORK / "source", FOLDER.workspace.root)
+    run_build(Build(profile, FOLDER, "cpu"), only="collection", say=lambda _: None)
     counts = {}
     for model in models(WORK / "source", profile):
         count = counts[model.name] = Count()
@@ -232,7 +230,7 @@ def weights(rounds: int, generator: random.Random) -> dict[str, Count]:
                 attack(file)
                 problem = (model.live and problem_of(model.live, expected)) or problem_of(model.made, expected)
             if model.live:
-                problem = problem or ("" if artifacts.is_whole(VECTORS) else "the vectors made before are lost")
+                problem = problem or ("" if is_whole(VECTORS) else "the vectors made before are lost")
                 model.made()
             count.add(problem, f"{model.name}: {file.relative_to(model.folder)}: {what}")
     return counts

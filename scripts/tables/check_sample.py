@@ -19,10 +19,10 @@ from core.evaluation.measures import evaluate, mean
 from core.formats.collections import Collection, read_built_collection
 from core.formats.runs import built_run
 from core.workspace import command_line
-from core.workspace.artifacts import ARTIFACTS
 from core.workspace.profile import read_profile
+from core.workspace.workspace import Workspace
 
-SAMPLE = ARTIFACTS / "sample"
+SAMPLE = Workspace.default().collection("sample")
 KINDS = {"meaning": 8, "exact": 8, "negation": 4, "broad": 3, "general": 1}
 """Kind of topic -> the least number of topics of that kind."""
 
@@ -82,7 +82,7 @@ def topic_faults(collection: Collection) -> list[str]:
 
 def main() -> None:
     """Print the tables and the faults."""
-    profile = read_profile(str(SAMPLE / "profile.json"))
+    profile = read_profile(str(SAMPLE.profile))
     collection = read_built_collection(SAMPLE)
     faults = document_faults(collection) + topic_faults(collection)
     if "CC0" not in (SAMPLE / "LICENSE.md").read_text(encoding="utf-8"):

@@ -24,13 +24,14 @@ from core.evaluation.measures import PerTopic, evaluate, mean
 from core.evaluation.significance import compare
 from core.formats.collections import Collection, read_built_collection
 from core.formats.exclusions import kept_hits
-from core.formats.predicted_queries import SCORES_FOLDER, check_scores, kept_queries, read_expansions, read_scores
+from core.formats.predicted_queries import check_scores, kept_queries, read_expansions, read_scores
 from core.formats.sources import obtain_source, read_collection
 from core.retrieval.bm25 import Bm25Index
 from core.workspace import command_line
 from core.workspace.artifacts import read_manifest
 from core.workspace.errors import UserError
 from core.workspace.profile import ExpansionSettings, Profile
+from core.workspace.workspace import CollectionFolder
 
 MEASURES = ["nDCG@10", "R@100", "Judged@10"]
 DEPTH = 100
@@ -102,7 +103,7 @@ def table(
     return pd.DataFrame(rows)
 
 
-def training_topics(profile: Profile, folder: Path) -> Collection:
+def training_topics(profile: Profile, folder: CollectionFolder) -> Collection:
     """Return the collection with the training topics of its source.
 
     Raises:
@@ -110,7 +111,7 @@ def training_topics(profile: Profile, folder: Path) -> Collection:
     """
     settings = profile.collection.model_copy(update={"split": "train", "unjudged_topics": "drop"})
     try:
-        return read_collection(obtain_source(settings), settings)
+        return read_collection(obtain_source(folder.workspace, settings), settings)
     except UserError as error:
         raise UserError(f"settings are chosen on training topics, and {folder.name} has none ({error})") from None
 
@@ -127,7 +128,7 @@ def main() -> None:
     profile, folder = command_line.profile_and_folder(options)
     check_scores(folder)
     predicted = Predicted(read_expansions(folder), read_scores(folder))
-    scorer = read_manifest(folder / SCORES_FOLDER).settings["scorer"]
+    scorer = read_manifest(folder.query_scores).settings["scorer"]
     print(f"{folder.name}: {predicted.most} queries a document, scored by {scorer}")
     if options.choose:
         collection = training_topics(profile, folder)

@@ -13,12 +13,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from core.build import build
+from core.build import run_build
 from core.evaluation.measures import evaluate, mean
 from core.formats.collections import Collection, read_built_collection
 from core.formats.documents import Document
 from core.formats.runs import built_run
 from core.workspace import command_line
+from core.workspace.stage import Build
+from core.workspace.workspace import CollectionFolder
 
 PUBLISHED = {
     ("bm25", "nDCG@10"): (0.6789, 0.010),
@@ -45,7 +47,7 @@ def cut(collection: Collection) -> Collection:
     return Collection("scifact-cut", list(filter(kept, collection.documents)), topics, qrels, collection.excluded)
 
 
-def figure_of_cut(folder: Path, system: str) -> float:
+def figure_of_cut(folder: CollectionFolder, system: str) -> float:
     """Return nDCG@10 on the cut, from the run over the full collection."""
     part = cut(read_built_collection(folder))
     kept = {document.id for document in part.documents}
@@ -67,9 +69,10 @@ def main() -> None:
     profile, folder = command_line.profile_and_folder(options)
     systems = [s for s in profile.system if options.mpnet or s.name != "all-mpnet-base-v2"]
     profile = profile.model_copy(update={"system": systems, "depth": 6_000})
-    outcomes = build(profile, folder)
+    outcomes = run_build(Build(profile, folder))
     for outcome in outcomes:
-        print(f"  {outcome.result:<7}{outcome.seconds:9.1f} s  {outcome.step.stage:<12}{outcome.step.target.name}")
+        step = outcome.step
+        print(f"  {outcome.result:<7}{outcome.seconds:9.1f} s  {step.stage.name:<12}{step.artifact.name}")
     collection, wrong = read_built_collection(folder), 0
     for system in systems:
         values = evaluate(built_run(folder, system.name).scores, collection.qrels, ["nDCG@10", "R@100", "Judged@10"])

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from core.workspace.artifacts import ARTIFACTS, ROOT
+from core.workspace.workspace import CHECKOUT, VARIABLE, Workspace
 from scripts.environment import BROWSERS, find_browser
 
-sys.path.insert(0, str(ROOT / "tests" / "dashboard"))  # the made-up collection is shared with the page tests
+sys.path.insert(0, str(CHECKOUT / "tests" / "dashboard"))  # the made-up collection is shared with the page tests
 from made_up import add_sweep, build  # noqa: E402
 
 expect.set_options(timeout=20_000)  # the first page of a server waits for its imports
@@ -46,7 +46,7 @@ def browser() -> Iterator[Browser]:
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running dashboard; its log must hold no traceback in the end."""
     artifacts = tmp_path_factory.mktemp("artifacts")
-    shutil.copytree(ARTIFACTS / "sample", artifacts / "sample", ignore=shutil.ignore_patterns(".*"))
+    shutil.copytree(Workspace.default().collection("sample"), artifacts / "sample", ignore=shutil.ignore_patterns(".*"))
     add_sweep(build(artifacts))
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -54,9 +54,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     log = artifacts / "server.log"
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/server.py", "--server.port", str(port)]
     environment = {k: v for k, v in os.environ.items() if k != "RANKSCOPE_PROFILE"}
-    environment["RANKSCOPE_ARTIFACTS"] = str(artifacts)
+    environment[VARIABLE] = str(artifacts)
     with log.open("w") as output:
-        server = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
+        server = subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=output, stderr=output)
     try:
         _wait(server, f"http://localhost:{port}", log)
         yield f"http://localhost:{port}"

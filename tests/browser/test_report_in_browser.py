@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.workspace.artifacts import ROOT
+from core.workspace.workspace import CHECKOUT
 
-sys.path.insert(0, str(ROOT / "tests" / "dashboard"))
+sys.path.insert(0, str(CHECKOUT / "tests" / "dashboard"))
 from made_up import HOSTILE_TITLE  # noqa: E402
 from test_accessibility import barriers  # noqa: E402
 from test_report import evil_report  # noqa: E402

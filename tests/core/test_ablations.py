@@ -5,17 +5,19 @@ import random
 
 import pandas as pd
 import pytest
+from stages import make
 
 from core import ablations
-from core.build import build
+from core.build import run_build
 from core.evaluation.ablation_tables import read_ablations, summary
 from core.workspace.profile import Profile
+from core.workspace.stage import Build
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def profile(tiny_bert, words, beir_folder, project, tmp_path):
+def profile(tiny_bert, words, beir_folder, workspace, tmp_path):
     generator = random.Random(3)
 
     def text(length):
@@ -38,9 +40,9 @@ def profile(tiny_bert, words, beir_folder, project, tmp_path):
     )
 
 
-def test_an_interrupted_table_goes_on_with_the_next_run(profile, project, monkeypatch):
-    folder = project / "artifacts" / "tiny"
-    build(profile, folder, "cpu", only="collection", say=lambda _: None)
+def test_an_interrupted_table_goes_on_with_the_next_run(profile, workspace, monkeypatch):
+    folder = workspace.collection("tiny")
+    run_build(Build(profile, folder, "cpu"), only="collection", say=lambda _: None)
     fit, trained = ablations.fit, []
 
     def interrupted(model, training, validation, settings, checkpoints):
@@ -51,12 +53,12 @@ def test_an_interrupted_table_goes_on_with_the_next_run(profile, project, monkey
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(ablations, "fit", interrupted)
-        ablations.run(profile, folder, device="cpu")
+        make(ablations.STAGE, profile, folder)
     trained.pop()  # room for one more
     monkeypatch.setattr(ablations, "fit", interrupted)
-    target = ablations.run(profile, folder, device="cpu")
+    target = make(ablations.STAGE, profile, folder)
     assert trained == [("mean", 1), ("mean", 2), ("cls", 2)]
-    rows, _ = read_ablations(target.name)
+    rows, _ = read_ablations(target)
     assert list(zip(rows["variant"], rows["seed"], strict=True)) == [
         ("recipe", 1),
         ("recipe", 2),

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from sentence_transformers import SentenceTransformer
+from stages import make
 
-from core import ann, encode, search
+from core import ann, encode, evaluate, search
 from core.artifact_list import inventory
-from core.build import build, steps
-from core.evaluate import evaluate_systems
+from core.build import run_build, steps
 from core.evaluation import ann_sweep
 from core.evaluation.ann_sweep import read_growth, read_sweep
 from core.formats.collections import read_built_collection
@@ -24,10 +24,10 @@ from core.import_runs import import_runs
 from core.retrieval import encoder
 from core.retrieval.encoder import encode_texts, load_vectors
 from core.retrieval.systems import find_settings, open_system
-from core.workspace import artifacts
 from core.workspace.artifacts import read_manifest, writing
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile
+from core.workspace.stage import Build
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ SYSTEMS = ["bm25", "cosine", "dot"]
 
 
 @pytest.fixture
-def profile(encoder, words, beir_folder, project):
+def profile(encoder, words, beir_folder, workspace):
     generator = random.Random(7)
 
     def text(length):
@@ -63,14 +63,14 @@ def profile(encoder, words, beir_folder, project):
 
 
 @pytest.fixture
-def folder(project):
-    return project / "artifacts" / "tiny"
+def folder(workspace):
+    return workspace.collection("tiny")
 
 
-def quiet_build(profile, folder, **options):
+def quiet_build(profile, folder, systems=(), threads=1, **options):
     """Build and return what became of each step: {stage/target: result}."""
-    outcomes = build(profile, folder, "cpu", say=lambda _: None, **options)
-    return {f"{outcome.step.stage}/{outcome.step.target.name}": outcome.result for outcome in outcomes}
+    outcomes = run_build(Build(profile, folder, "cpu", tuple(systems), threads=threads), say=lambda _: None, **options)
+    return {f"{outcome.step.stage.name}/{outcome.step.artifact.name}": outcome.result for outcome in outcomes}
 
 
 def changed(profile, section, **settings):
@@ -89,8 +89,10 @@ def test_an_older_timing_procedure_makes_runs_and_sweeps_stale_and_no_vectors(pr
     monkeypatch.setattr("core.evaluation.ann_sweep.TIMING_PROCEDURE", 99)
     monkeypatch.setattr(search, "TIMING_PROCEDURE", 99)
     said = []
-    outcomes = build(profile, folder, "cpu", say=said.append)
-    made = {f"{outcome.step.stage}/{outcome.step.target.name}" for outcome in outcomes if outcome.result == "made"}
+    outcomes = run_build(Build(profile, folder, "cpu"), say=said.append)
+    made = {
+        f"{outcome.step.stage.name}/{outcome.step.artifact.name}" for outcome in outcomes if outcome.result == "made"
+    }
     assert made == {"search/bm25", "search/cosine", "search/dot", "ann/cosine", "ann/dot"}
     assert sum("its timing procedure is older" in line for line in said) == len(made)
 
@@ -126,12 +128,12 @@ def test_named_systems_are_built_alone_and_the_others_later(profile, folder):
     assert made == {"encode/cosine", "search/cosine", "evaluate/measures", "ann/cosine", "ann/dot"}
 
 
-def test_a_filtered_expansion_brings_its_scorers_vectors_along(profile):
+def test_a_filtered_expansion_brings_its_scorers_vectors_along(profile, workspace):
     expanded = {"name": "expanded", "kind": "bm25", "expanded": True, "expansion": {"keep": 0.5}}
     wanted = profile.model_dump() | {"system": [expanded, *profile.model_dump()["system"]]}
     wanted["doc2query"]["scorer"] = "dot"
-    planned = steps(Profile.model_validate(wanted), Path("nowhere"), "cpu", systems=["expanded"])
-    stages = [f"{step.stage}/{step.target.name}" for step in planned]
+    planned = steps(Build(Profile.model_validate(wanted), workspace.collection("nowhere"), systems=("expanded",)))
+    stages = [f"{step.stage.name}/{step.artifact.name}" for step in planned]
     assert "encode/dot" in stages
     assert not {"search/dot", "encode/cosine", "ann/dot", "search/bm25"} & set(stages)
 
@@ -193,8 +195,8 @@ def test_vectors_in_bf16_are_near_those_in_fp32_and_say_so(profile, folder):
     quiet_build(profile, folder)
     whole = np.array(load_vectors(folder, "cosine")[0])
     half = find_settings(profile, "cosine").model_copy(update={"precision": "bf16"})
-    assert encode.vectors_settings(half)["precision"] == "bf16"
-    encode.encode_collection(profile, half, folder)
+    assert encode.settings(Build(profile, folder), half)["precision"] == "bf16"
+    make(encode.STAGE, profile, folder, half)
     rounded = np.array(load_vectors(folder, "cosine")[0])
     assert rounded.dtype == np.float32 and not np.array_equal(rounded, whole)
     cosines = (rounded * whole).sum(1) / np.linalg.norm(rounded, axis=1) / np.linalg.norm(whole, axis=1)
@@ -229,11 +231,11 @@ def test_its_figures_are_kept_where_a_run_is_added_and_need_no_model_then(profil
     quiet_build(profile, folder)
     path = folder / "measures" / "sentence_transformers.csv"
     before = pd.read_csv(path)
-    monkeypatch.setattr("core.evaluate.find_model", lambda name: None)
+    monkeypatch.setattr("core.evaluate.find_model", lambda workspace, name: None)
     (tmp_path / "mine.run").write_text((folder / "runs" / "dot" / "run.trec").read_text())
-    import_runs(folder.name, [tmp_path / "mine.run"])
+    import_runs(folder, [tmp_path / "mine.run"])
     assert pd.read_csv(path).equals(before)
-    evaluate_systems(profile, folder)
+    make(evaluate.STAGE, profile, folder)
     assert pd.read_csv(path).empty, "without a model and without what was kept there is none"
 
 
@@ -293,12 +295,12 @@ def test_a_sweep_of_more_documents_than_there_are(profile, folder, monkeypatch):
     monkeypatch.setattr(ann_sweep, "make_index", counted)
     system = find_settings(profile, "cosine")
     with pytest.raises(KeyboardInterrupt):
-        ann.sweep(profile, system, folder, "cpu", size=300)
+        make(ann.STAGE, profile, folder, system, size=300)
     graph = folder / "ann-simulated" / ".cosine-300.partial" / "index-hnsw"
     written = graph.stat().st_mtime_ns
-    ann.sweep(profile, system, folder, "cpu", size=300)
+    make(ann.STAGE, profile, folder, system, size=300)
     assert (folder / "ann-simulated" / "cosine-300" / "index-hnsw").stat().st_mtime_ns == written, "not built twice"
-    ann.sweep(profile, system, folder, "cpu", size=20)
+    make(ann.STAGE, profile, folder, system, size=20)
     growth = read_growth(folder, "cosine")
     assert list(dict.fromkeys(growth["documents"])) == [40, 20, 300]
     assert growth[growth["index"] == "exact"]["recall@10"].tolist() == [1.0, 1.0, 1.0]
@@ -312,7 +314,7 @@ def test_a_sweep_of_more_documents_than_there_are(profile, folder, monkeypatch):
         assert planned[f"artifacts/tiny/{place}"].state == "stale"
         assert "its timing procedure is older" in planned[f"artifacts/tiny/{place}"].reason
     with pytest.raises(UserError, match="cosine alone"):
-        ann.sweep(profile, find_settings(profile, "dot"), folder, "cpu", size=300)
+        make(ann.STAGE, profile, folder, find_settings(profile, "dot"), size=300)
 
 
 def test_both_bm25_engines_give_the_same_run(profile, folder):
@@ -351,12 +353,12 @@ def test_an_interrupted_encoding_goes_on_and_ends_the_same(profile, folder, monk
     system = find_settings(profile, "cosine")
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(encoder, "encode_texts", interrupted)
-        encode.encode_collection(profile, system, folder, "cpu")
+        make(encode.STAGE, profile, folder, system)
     assert calls == [16, 16]
     monkeypatch.setattr(
         encoder, "encode_texts", lambda e, texts, role: calls.append(len(texts)) or encode_texts(e, texts, role)
     )
-    encode.encode_collection(profile, system, folder, "cpu")
+    make(encode.STAGE, profile, folder, system)
     assert calls == [16, 16, 8], "only the rest is encoded"
     assert np.asarray(load_vectors(folder, "cosine")[0]) == pytest.approx(expected, abs=1e-5)
 
@@ -376,7 +378,7 @@ def test_expansions_come_back_as_written_and_are_searched(profile, folder):
 
 def test_no_artifact_holds_an_absolute_path(profile, folder, tmp_path):
     quiet_build(profile, folder)
-    texts = [path for path in folder.rglob("*") if path.suffix in (".json", ".csv", ".jsonl", ".trec")]
+    texts = [path for path in folder.path.rglob("*") if path.suffix in (".json", ".csv", ".jsonl", ".trec")]
     assert len(texts) > 15
     assert [path.relative_to(folder).as_posix() for path in texts if str(tmp_path.parent) in path.read_text()] == []
 
@@ -384,7 +386,7 @@ def test_no_artifact_holds_an_absolute_path(profile, folder, tmp_path):
 def test_the_facts_of_a_manifest_are_those_of_the_collection(profile, folder):
     quiet_build(profile, folder)
     facts = read_manifest(folder / "collection").facts
-    assert (Path(artifacts.ROOT) / facts.pop("source")).resolve() == Path(profile.collection.source).resolve()
+    assert (folder.workspace.checkout / facts.pop("source")).resolve() == Path(profile.collection.source).resolve()
     assert facts == {
         "documents": 40,
         "topics": 6,

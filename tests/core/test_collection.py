@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 from beir_files import BEIR_FILES
+from stages import folder_at, make
 
 from core import collection
-from core.build import build
-from core.collection import build_collection
+from core.build import run_build
 from core.formats.collections import read_built_collection
 from core.formats.sources import read_collection, source_digest
 from core.formats.topics import Topic
 from core.import_runs import import_runs
 from core.workspace.errors import UserError
 from core.workspace.profile import CollectionSettings, Profile, read_profile
+from core.workspace.stage import Build
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = CollectionSettings(name="tiny")
@@ -85,11 +86,11 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_collection_is_refused_in_one_sentence_that_names_file_and_line(name, beir_folder, project, command):
+def test_a_bad_collection_is_refused_in_one_sentence_that_names_file_and_line(name, beir_folder, workspace, command):
     replace, where = BAD[name]
     outcome = command(collection.main, "--collection", beir_folder(replace))
     assert outcome.refused_with(where), outcome
-    left = [path.name for path in (project / "artifacts").rglob("*") if path.is_file()]
+    left = [path.name for path in workspace.root.rglob("*") if path.is_file()]
     assert left in ([], [".collection.lock"]), "a refused collection leaves nothing behind"
 
 
@@ -109,7 +110,7 @@ def test_the_real_command_line_refuses_a_bad_collection_with_status_2(beir_folde
     assert not (tmp_path / "artifacts" / folder.name / "collection").exists()
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path, project, command):
+def test_a_folder_that_is_not_there_is_named(tmp_path, workspace, command):
     assert command(collection.main, "--collection", tmp_path / "nowhere").refused_with("nowhere")
 
 
@@ -219,12 +220,12 @@ def test_topics_of_a_split_without_a_header_are_no_error(beir_folder, capsys):
     assert "the topics of the split dev are not known" in capsys.readouterr().err
 
 
-def test_the_splits_that_are_there_are_named(beir_folder, project, command):
+def test_the_splits_that_are_there_are_named(beir_folder, workspace, command):
     train = {"qrels/test.tsv": None, "qrels/train.tsv": "1 0 d1 1\n", "qrels/dev.tsv.gz": gzip.compress(b"2 0 d2 1\n")}
     folder = beir_folder(train)
     assert command(collection.main, "--collection", folder).refused_with("dev, train", "--split dev")
     assert command(collection.main, "--collection", folder, "--split", "dev", "--unjudged", "drop").status == 0
-    built = read_built_collection(project / "artifacts" / "tiny")
+    built = read_built_collection(workspace.collection("tiny"))
     assert built.qrels == {"2": {"d2": 1}}
     for split in ("../test", "a/b", ""):
         outcome = command(collection.main, "--collection", folder, f"--split={split}")
@@ -263,7 +264,7 @@ def test_judged_topics_without_a_text_are_told(beir_folder, capsys):
     assert "2 judged topics have no text and are left out: 7, 9" in capsys.readouterr().err
 
 
-def test_a_folder_of_collections_names_them(beir_folder, tmp_path, project, command):
+def test_a_folder_of_collections_names_them(beir_folder, tmp_path, workspace, command):
     for name in ("english", "android"):
         beir_folder(name=f"forums/{name}")
     outcome = command(collection.main, "--collection", tmp_path / "forums")
@@ -273,7 +274,7 @@ def test_a_folder_of_collections_names_them(beir_folder, tmp_path, project, comm
 # A name that is taken
 
 
-def test_another_source_does_not_take_the_place_of_a_collection_unasked(beir_folder, project, command):
+def test_another_source_does_not_take_the_place_of_a_collection_unasked(beir_folder, workspace, command):
     first, second = (
         beir_folder(name="a/news"),
         beir_folder({"corpus.jsonl": '{"_id": "d1", "text": "x"}\n'}, name="b/news"),
@@ -281,15 +282,15 @@ def test_another_source_does_not_take_the_place_of_a_collection_unasked(beir_fol
     assert command(collection.main, "--collection", first).status == 0
     outcome = command(collection.main, "--collection", second)
     assert outcome.refused_with("a/news", "--name", "--replace"), outcome
-    built = project / "artifacts" / "news"
+    built = workspace.collection("news")
     assert len(read_built_collection(built).documents) == 3
     assert command(collection.main, "--collection", second, "--name", "other-news").status == 0
-    assert len(read_built_collection(project / "artifacts" / "other-news").documents) == 1
+    assert len(read_built_collection(workspace.collection("other-news")).documents) == 1
     assert command(collection.main, "--collection", second, "--replace").status == 0
     assert len(read_built_collection(built).documents) == 1
 
 
-def test_a_changed_or_moved_source_is_the_same_collection(beir_folder, tmp_path, project, command):
+def test_a_changed_or_moved_source_is_the_same_collection(beir_folder, tmp_path, workspace, command):
     folder = beir_folder(name="a/news")
     command(collection.main, "--collection", folder)
     moved = folder.rename(tmp_path / "news")
@@ -297,41 +298,42 @@ def test_a_changed_or_moved_source_is_the_same_collection(beir_folder, tmp_path,
     with (moved / "corpus.jsonl").open("a") as file:
         file.write('{"_id": "d4", "text": "more"}\n')
     assert command(collection.main, "--collection", moved).status == 0, "other files at the same place"
-    assert len(read_built_collection(project / "artifacts" / "news").documents) == 4
+    assert len(read_built_collection(workspace.collection("news")).documents) == 4
 
 
 def test_a_build_refuses_before_it_changes_anything_and_keeps_no_run_of_what_it_replaced(
-    beir_folder, tmp_path, project
+    beir_folder, tmp_path, workspace
 ):
     run = tmp_path / "mine.run"
     run.write_text("1 Q0 d1 1 1.0 t\n")
-    folder = import_runs("tiny", [run], qrels=beir_folder(name="judged") / "qrels" / "test.tsv")
+    folder = workspace.collection("tiny")
+    import_runs(folder, [run], qrels=beir_folder(name="judged") / "qrels" / "test.tsv")
     profile = Profile(collection={"name": "tiny", "source": str(beir_folder())}, system=[], baseline="")
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match=r"another source \(imported\).*--name"):
-        build(profile, folder, say=lambda _: None)
-    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
-    build(profile, folder, say=lambda _: None, replace=True)
+        run_build(Build(profile, folder), say=lambda _: None)
+    assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == before
+    run_build(Build(profile, folder), say=lambda _: None, replace_source=True)
     assert read_profile(str(folder / "profile.json")).system == []
     assert len(read_built_collection(folder).documents) == 3
 
 
-def test_a_collection_that_cannot_be_built_changes_no_profile_and_leaves_none(beir_folder, project):
-    folder = project / "artifacts" / "tiny"
+def test_a_collection_that_cannot_be_built_changes_no_profile_and_leaves_none(beir_folder, workspace):
+    folder = workspace.collection("tiny")
     profile = Profile(collection={"name": "tiny", "source": str(beir_folder())}, system=[], baseline="")
     wrong = Profile(collection={"name": "tiny", "source": str(beir_folder()), "split": "dev"}, system=[], baseline="")
     with pytest.raises(UserError, match="--split test"):
-        build(wrong, folder, say=lambda _: None)
+        run_build(Build(wrong, folder), say=lambda _: None)
     assert not (folder / "profile.json").exists()
-    build(profile, folder, say=lambda _: None)
+    run_build(Build(profile, folder), say=lambda _: None)
     before = (folder / "profile.json").read_bytes()
     with pytest.raises(UserError, match="--split test"):
-        build(wrong, folder, say=lambda _: None)
+        run_build(Build(wrong, folder), say=lambda _: None)
     assert (folder / "profile.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "models", "sample"])
-def test_a_name_must_be_one_that_a_collection_can_have(name, beir_folder, project, command):
+def test_a_name_must_be_one_that_a_collection_can_have(name, beir_folder, workspace, command):
     outcome = command(collection.main, "--collection", beir_folder(), f"--name={name}")
     assert outcome.refused_with("--name"), outcome
 
@@ -350,21 +352,21 @@ def test_judged_only_of_a_foreign_corpus_is_refused(beir_folder):
 def test_a_built_collection_is_the_one_that_was_read(beir_folder, tmp_path):
     folder = beir_folder()
     profile = Profile(collection={"name": "tiny", "source": str(folder)}, system=[])
-    build_collection(profile, tmp_path / "tiny-built")
-    built = read_built_collection(tmp_path / "tiny-built")
+    make(collection.STAGE, profile, folder_at(tmp_path / "tiny-built"))
+    built = read_built_collection(folder_at(tmp_path / "tiny-built"))
     source = read_collection(folder, profile.collection)
     assert (list(built.documents), built.topics, built.qrels) == (source.documents, source.topics, source.qrels)
 
 
 def test_a_built_collection_that_was_cut_is_refused(beir_folder, tmp_path):
     profile = Profile(collection={"name": "tiny", "source": str(beir_folder())}, system=[])
-    corpus = build_collection(profile, tmp_path / "tiny-built") / "corpus.jsonl"
+    corpus = make(collection.STAGE, profile, folder_at(tmp_path / "tiny-built")) / "corpus.jsonl"
     corpus.write_bytes(corpus.read_bytes()[:-1])
     with pytest.raises(UserError, match="corpus.jsonl"):
-        read_built_collection(tmp_path / "tiny-built")
+        read_built_collection(folder_at(tmp_path / "tiny-built"))
 
 
-def test_judgments_on_documents_that_are_not_there_are_told(beir_folder, project, command):
+def test_judgments_on_documents_that_are_not_there_are_told(beir_folder, workspace, command):
     folder = beir_folder({"qrels/test.tsv": "1 0 d1 1\n1 0 gone 1\n2 0 d2 0\n"})
     outcome = command(collection.main, "--collection", folder)
     assert outcome.status == 0

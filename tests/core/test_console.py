@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from stages import folder_at
 
 from core.formats.collections import read_built_collection
 
@@ -39,7 +40,7 @@ def test_a_collection_is_built_and_measured_on_a_console_of_cp1252(console, beir
     made = console("cp1252", *build)
     assert made.returncode == 0, made
     built = tmp_path / "artifacts" / "news"
-    read = read_built_collection(built)
+    read = read_built_collection(folder_at(built))
     assert [document.id for document in read.documents] == ["文1", "d2"]
     assert read.topics[0].question == "masks 口罩"
     other = console("cp1252", *build[:2], beir_folder(name="另一个/news"))

@@ -4,13 +4,14 @@ import ir_measures
 import pytest
 from ir_measures import nDCG
 
-from core.build import build
+from core.build import run_build
 from core.derive import main
 from core.formats.collections import read_built_collection
 from core.formats.qrels import read_qrels
 from core.formats.runs import ranked, read_run
 from core.import_runs import main as import_main
 from core.workspace.profile import read_profile
+from core.workspace.stage import Build
 
 RUN = "1 Q0 d1 1 3.0 t\n1 Q0 d2 2 2.0 t\n1 Q0 d3 3 1.0 t\n2 Q0 d2 1 1.0 t\n"
 FIRST = "1 0 d1 2\n1 0 d9 1\n2 0 d2 1\n"
@@ -18,12 +19,12 @@ SECOND = "1 0 d1 0\n1 0 d3 2\n1 0 d2 1\n77 0 d1 1\n"
 
 
 @pytest.fixture
-def first(tmp_path, project, command):
+def first(tmp_path, workspace, command):
     (tmp_path / "a.run").write_text(RUN)
     (tmp_path / "first.txt").write_text(FIRST)
     (tmp_path / "second.txt").write_text(SECOND)
     assert command(import_main, tmp_path / "a.run", "--name", "first", "--qrels", tmp_path / "first.txt").status == 0
-    return project / "artifacts" / "first"
+    return workspace.collection("first")
 
 
 def values(folder, measure):
@@ -42,7 +43,7 @@ def test_the_same_runs_are_measured_by_the_new_judgments(first, tmp_path, comman
     before = (first / "measures" / "measures.csv").read_bytes()
     outcome = command(main, "first", "--qrels", tmp_path / "second.txt", "--name", "second")
     assert outcome.status == 0, outcome
-    folder = first.parent / "second"
+    folder = first.workspace.collection("second")
     assert read_built_collection(folder).qrels == {"1": {"d1": 0, "d3": 2, "d2": 1}}, "topic 77 is not the collection's"
     judged = {topic: by for topic, by in read_qrels(tmp_path / "second.txt").items() if topic != "77"}
     assert values(folder, "nDCG@10") == pytest.approx(by_ir_measures(tmp_path / "a.run", judged))
@@ -52,7 +53,7 @@ def test_the_same_runs_are_measured_by_the_new_judgments(first, tmp_path, comman
 def test_residual_leaves_out_what_was_judged_before(first, tmp_path, command):
     options = ("--qrels", tmp_path / "second.txt", "--name", "rest", "--residual")
     assert command(main, "first", *options).status == 0
-    folder = first.parent / "rest"
+    folder = first.workspace.collection("rest")
     assert read_built_collection(folder).qrels == {"1": {"d3": 2, "d2": 1}}
     kept = read_run(folder / "runs" / "a" / "run.trec").scores["1"]
     assert [document for document, _ in ranked(kept)] == ["d2", "d3"], "d1 was judged before, d2 for topic 2 alone"
@@ -62,12 +63,12 @@ def test_residual_leaves_out_what_was_judged_before(first, tmp_path, command):
 
 def test_labels_measures_and_baseline_come_along_and_it_can_be_evaluated_again(first, tmp_path, command):
     command(main, "first", "--qrels", tmp_path / "second.txt", "--name", "second")
-    folder = first.parent / "second"
+    folder = first.workspace.collection("second")
     profile = read_profile(str(folder / "profile.json"))
     assert [(s.name, s.kind) for s in profile.system] == [("a", "run")]
     assert profile.measures == read_profile(str(first / "profile.json")).measures
-    outcomes = build(profile, folder, say=lambda line: None)
-    assert [(o.step.stage, o.result) for o in outcomes] == [("evaluate", "fresh")]
+    outcomes = run_build(Build(profile, folder), say=lambda line: None)
+    assert [(o.step.stage.name, o.result) for o in outcomes] == [("evaluate", "fresh")]
 
 
 BAD = {
@@ -88,9 +89,9 @@ def test_bad_input_is_refused_and_leaves_nothing(name, first, tmp_path, command,
     given = options if "--qrels" in options else [*options, "--qrels", "second.txt"]
     outcome = command(main, "first", *given)
     assert outcome.refused_with(where), outcome
-    assert [path.name for path in first.parent.iterdir()] == ["first"]
+    assert [path.name for path in first.workspace.root.iterdir()] == ["first"]
 
 
-def test_a_collection_that_is_not_built_is_named(tmp_path, project, command):
+def test_a_collection_that_is_not_built_is_named(tmp_path, workspace, command):
     (tmp_path / "q.txt").write_text(SECOND)
     assert command(main, "nowhere", "--qrels", tmp_path / "q.txt", "--name", "x").refused_with("nowhere")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from stages import folder_at, make
 from transformers import (
     AutoTokenizer,
     LogitsProcessor,
@@ -19,17 +20,15 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from core import doc2query
-from core.collection import build_collection
-from core.doc2query import generate
+from core import collection, doc2query
 from core.formats.documents import Document
 from core.formats.predicted_queries import read_expansions
 from core.formats.triples import read_triples, split_by_query
 from core.training.t5 import QueryPredictor
 from core.training.t5_sampling import draw, sample, sample_keys
-from core.workspace import artifacts
 from core.workspace.artifacts import read_manifest
 from core.workspace.profile import Doc2querySettings, Profile, read_profile
+from core.workspace.workspace import CHECKOUT
 
 LOGITS = torch.tensor([0.0, 2.0, -1.0, 1.5, 0.3, 1.0, -3.0, 0.9])
 TOP_5 = [1, 3, 5, 7, 4]
@@ -205,20 +204,20 @@ def test_in_bf16_a_document_gets_queries_too(tiny_t5):
 
 
 @pytest.fixture
-def built(tiny_t5, tmp_path, beir_folder):
+def built(tiny_t5, beir_folder, workspace):
     corpus = "".join(json.dumps({"_id": d.id, "title": d.title, "text": d.text}) + "\n" for d in DOCUMENTS)
     profile = Profile(
         collection={"name": "tiny", "source": str(beir_folder({"corpus.jsonl": corpus}))},
         doc2query=SETTINGS | {"model": str(tiny_t5)},
         system=[],
     )
-    build_collection(profile, tmp_path / "built")
-    return profile, tmp_path / "built"
+    make(collection.STAGE, profile, workspace.collection("built"))
+    return profile, workspace.collection("built")
 
 
 def test_generation_that_was_interrupted_goes_on_and_ends_the_same(built, monkeypatch):
     profile, folder = built
-    generate(profile, folder, "cpu", batch=1)
+    make(doc2query.GENERATE, profile, folder, batch=1)
     expected = read_expansions(folder)
     assert list(expected) == [document.id for document in DOCUMENTS]
     assert all(len(queries) == 3 for queries in expected.values())
@@ -229,7 +228,7 @@ def test_generation_that_was_interrupted_goes_on_and_ends_the_same(built, monkey
     monkeypatch.setattr(
         QueryPredictor, "predict", lambda self, names, tokens: seen.extend(names) or predict(self, names, tokens)
     )
-    generate(profile, folder, "cpu", batch=1)
+    make(doc2query.GENERATE, profile, folder, batch=1)
     assert len(seen) == 2, "what was done before the interruption is not done again"
     assert read_expansions(folder) == expected
 
@@ -245,7 +244,7 @@ def generate_until_interrupted(profile, folder, monkeypatch, batches):
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(QueryPredictor, "predict", interrupted)
-        generate(profile, folder, "cpu", batch=1)
+        make(doc2query.GENERATE, profile, folder, batch=1)
     # what a computer that stopped in the middle of a line leaves
     with (folder / ".doc2query.partial" / "progress.log").open("a") as file:
         file.write('[["d3", ["which')
@@ -254,24 +253,25 @@ def generate_until_interrupted(profile, folder, monkeypatch, batches):
 def test_an_interruption_with_another_batch_size_loses_no_document(built, monkeypatch):
     profile, folder = built
     generate_until_interrupted(profile, folder, monkeypatch, batches=2)
-    generate(profile, folder, "cpu", batch=3)
+    make(doc2query.GENERATE, profile, folder, batch=3)
     assert list(read_expansions(folder)) == [document.id for document in DOCUMENTS]
 
 
 def test_the_manifest_holds_no_absolute_path(built):
     profile, folder = built
-    manifest = (generate(profile, folder, "cpu") / "manifest.json").read_text()
+    manifest = (make(doc2query.GENERATE, profile, folder) / "manifest.json").read_text()
     assert str(profile.doc2query.model) not in manifest
-    assert doc2query.locate_model(profile.doc2query.model).is_absolute()
+    assert doc2query.locate_model(folder.workspace, profile.doc2query.model).is_absolute()
 
 
 KILL_TEN_TIMES = """
 import os, random, signal, sys, time
 from pathlib import Path
-from core.doc2query import generate
+from core import doc2query
 from core.workspace.profile import read_profile
+from stages import folder_at, make
 
-profile, folder, size = read_profile(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+profile, folder, size = read_profile(sys.argv[1]), folder_at(Path(sys.argv[2])), int(sys.argv[3])
 progress = folder / ".doc2query.partial" / "progress.log"
 chance = random.Random()
 for _ in range(10):
@@ -279,7 +279,7 @@ for _ in range(10):
     until = written + chance.randint(1, size // 14)
     child = os.fork()  # with everything imported: to start Python ten times would take a minute
     if child == 0:
-        generate(profile, folder, "cpu", batch=1)
+        make(doc2query.GENERATE, profile, folder, batch=1)
         os._exit(0)
     while not progress.exists() or progress.stat().st_size < until:
         assert os.waitpid(child, os.WNOHANG) == (0, 0), "it ended before it was killed"
@@ -288,7 +288,7 @@ for _ in range(10):
     os.kill(child, signal.SIGKILL)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
     print(progress.stat().st_size, flush=True)
-generate(profile, folder, "cpu", batch=1)
+make(doc2query.GENERATE, profile, folder, batch=1)
 """
 
 
@@ -305,11 +305,14 @@ def test_generation_that_is_killed_ten_times_ends_as_if_it_never_was(tiny_t5, tm
     (tmp_path / "profile.json").write_text(json.dumps(settings | {"system": []}))
     profile = read_profile(str(tmp_path / "profile.json"))
     for name in ("whole", "killed"):
-        build_collection(profile, tmp_path / name)
-    generate(profile, tmp_path / "whole", "cpu", batch=1)
+        make(collection.STAGE, profile, folder_at(tmp_path / name))
+    make(doc2query.GENERATE, profile, folder_at(tmp_path / "whole"), batch=1)
     expected = (tmp_path / "whole" / "doc2query" / "expansions.jsonl").read_bytes()
 
-    environment = os.environ | {"TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": str(artifacts.ROOT)}
+    environment = os.environ | {
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONPATH": os.pathsep.join([str(CHECKOUT), str(CHECKOUT / "tests")]),
+    }
     arguments = [tmp_path / "profile.json", tmp_path / "killed", str(len(expected) * 3 // 4)]
     ended = subprocess.run(
         [sys.executable, "-c", KILL_TEN_TIMES, *arguments], env=environment, capture_output=True, text=True, check=False
@@ -350,19 +353,19 @@ def held_out_losses(manifest):
     return {entry["step"]: entry["eval_loss"] for entry in manifest.facts["history"] if "eval_loss" in entry}
 
 
-def test_training_learns_and_keeps_the_checkpoint_of_the_lowest_held_out_loss(tiny_t5, triples_file, project):
+def test_training_learns_and_keeps_the_checkpoint_of_the_lowest_held_out_loss(tiny_t5, triples_file, workspace):
     profile = training_profile(tiny_t5, epochs=9, learning_rate=0.3, schedule="constant_with_warmup", patience=2)
-    folder = doc2query.train(profile, triples_file, "cpu")
+    folder = make(doc2query.TRAIN, profile, workspace.collection("tiny"), triples=triples_file)
     manifest = read_manifest(folder)
     losses = held_out_losses(manifest)
     best = min(losses, key=losses.__getitem__)
     assert manifest.facts["best"] == {"step": best, "held_out_loss": losses[best]}
     assert manifest.facts["steps"] == best + 20 < 90, "it ended after two losses without a better one"
-    assert sorted(path.suffix for path in folder.iterdir() if path.is_dir()) == [], "no checkpoint is left"
+    assert sorted(path.suffix for path in folder.path.iterdir() if path.is_dir()) == [], "no checkpoint is left"
 
     _, held_out = split_by_query(read_triples(triples_file), 0.2)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = T5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder.path)
+    model = T5ForConditionalGeneration.from_pretrained(folder.path, dtype=torch.float32).eval()
     batch = tokenizer([t.relevant for t in held_out], return_tensors="pt", padding=True)
     labels = tokenizer([t.query for t in held_out], return_tensors="pt", padding=True)["input_ids"]
     with torch.inference_mode():
@@ -371,7 +374,7 @@ def test_training_learns_and_keeps_the_checkpoint_of_the_lowest_held_out_loss(ti
     assert loss < 0.9 * max(losses.values())
 
 
-def test_an_interrupted_training_goes_on_from_its_checkpoint(tiny_t5, triples_file, project, monkeypatch):
+def test_an_interrupted_training_goes_on_from_its_checkpoint(tiny_t5, triples_file, workspace, monkeypatch):
     profile = training_profile(tiny_t5, epochs=3, learning_rate=0.01)
     step, steps = Seq2SeqTrainer.training_step, []
 
@@ -383,7 +386,7 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(tiny_t5, triples_fi
 
     monkeypatch.setattr(Seq2SeqTrainer, "training_step", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        doc2query.train(profile, triples_file, "cpu")
-    folder = doc2query.train(profile, triples_file, "cpu")
+        make(doc2query.TRAIN, profile, workspace.collection("tiny"), triples=triples_file)
+    folder = make(doc2query.TRAIN, profile, workspace.collection("tiny"), triples=triples_file)
     assert steps[15] == 10, "from the checkpoint, not from the beginning"
     assert sorted(held_out_losses(read_manifest(folder)))[:2] == [10, 20]

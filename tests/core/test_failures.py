@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from beir_files import of_words
+from stages import fail_stage
 
-from core import ann, bm25, encode, evaluate, search
+from core import ann, encode, evaluate, search
 from core.artifact_list import inventory
-from core.build import ERRORS, build
+from core.build import ERRORS, run_build
 from core.evaluation.stored_measures import AGREEMENT
 from core.formats.runs import write_run
 from core.workspace.artifacts import FAILURES, failure_of, is_whole, open_artifact, read_manifest, record_failure
@@ -20,12 +21,13 @@ from core.workspace.downloads import fetch
 from core.workspace.errors import UserError, in_words
 from core.workspace.models import MODELS_VARIABLE, how_to_provide
 from core.workspace.profile import Profile
+from core.workspace.stage import Build
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def profile(encoder, words, beir_folder, project):
+def profile(encoder, words, beir_folder, workspace):
     source = beir_folder(of_words(words))
     profile = Profile(
         collection={"name": "tiny", "source": str(source)},
@@ -36,10 +38,10 @@ def profile(encoder, words, beir_folder, project):
             {"name": "second", "kind": "dense", "model": str(encoder)},
         ],
         doc2query={"model": "artifacts/models/doc2query", "scorer": "first"},
-        triples={"source": str(project / "none.tsv")},
+        triples={"source": str(workspace.checkout / "none.tsv")},
         ann={"index": [{"kind": "faiss-sq8"}], "repeats": 1},
     )
-    save_profile(profile, project / "artifacts" / "tiny")
+    save_profile(profile, workspace.collection("tiny"))
     return profile
 
 
@@ -50,15 +52,15 @@ def plain(profile):
 
 
 @pytest.fixture
-def folder(project):
-    return project / "artifacts" / "tiny"
+def folder(workspace):
+    return workspace.collection("tiny")
 
 
 def run(profile, folder, **options):
     """Build; return {stage/target: outcome} and what was printed."""
     said = []
-    outcomes = build(profile, folder, "cpu", say=said.append, **options)
-    return {f"{outcome.step.stage}/{outcome.step.target.name}": outcome for outcome in outcomes}, "\n".join(said)
+    outcomes = run_build(Build(profile, folder, "cpu"), say=said.append, **options)
+    return {f"{outcome.step.stage.name}/{outcome.step.artifact.name}": outcome for outcome in outcomes}, "\n".join(said)
 
 
 def of_result(outcomes, *results):
@@ -77,9 +79,9 @@ def failing(function, name, error):
 
 
 CASES = {
-    "encode": (encode, "encode_collection", {"encode/first", "search/first", "ann/first"}),
-    "search": (search, "search_topics", {"search/first"}),
-    "ann": (ann, "sweep", {"ann/first"}),
+    "encode": {"encode/first", "search/first", "ann/first"},
+    "search": {"search/first"},
+    "ann": {"ann/first"},
 }
 
 
@@ -88,8 +90,8 @@ CASES = {
     "error", [ZeroDivisionError("division by zero"), MemoryError(), RuntimeError("one\ntwo"), OSError(5, "I/O error")]
 )
 def test_any_exception_costs_one_system(stage, error, plain, folder, monkeypatch):
-    module, function, lost = CASES[stage]
-    monkeypatch.setattr(module, function, failing(getattr(module, function), "first", error))
+    lost = CASES[stage]
+    fail_stage(monkeypatch, stage, "first", error)
     outcomes, said = run(plain, folder)
     assert of_result(outcomes, "failed", "skipped") == lost
     assert of_result(outcomes, "made") == outcomes.keys() - lost
@@ -109,10 +111,10 @@ def test_any_exception_costs_one_system(stage, error, plain, folder, monkeypatch
 
 def test_what_failed_is_made_by_the_next_build_and_forgotten(plain, folder, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(bm25, "build_index", failing(bm25.build_index, "bm25", ValueError("of a library")))
+        fail_stage(patched, "bm25", "bm25", ValueError("of a library"))
         run(plain, folder)
     with pytest.raises(UserError) as caught:
-        open_artifact(folder / "runs" / "bm25")
+        open_artifact(folder.run("bm25"))
     assert "bm25 bm25 failed: unexpected ValueError: of a library" in str(caught.value)
     outcomes, _ = run(plain, folder)
     assert of_result(outcomes, "made") == {"bm25/bm25", "search/bm25", "evaluate/measures"}
@@ -122,7 +124,7 @@ def test_what_failed_is_made_by_the_next_build_and_forgotten(plain, folder, monk
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
 def test_an_interruption_ends_the_build(interruption, plain, folder, monkeypatch):
-    monkeypatch.setattr(search, "search_topics", failing(search.search_topics, "bm25", interruption()))
+    fail_stage(monkeypatch, "search", "bm25", interruption())
     with pytest.raises(interruption):
         run(plain, folder)
     assert not (folder / "runs" / "bm25").exists()
@@ -130,7 +132,8 @@ def test_an_interruption_ends_the_build(interruption, plain, folder, monkeypatch
 
 def test_inputs_that_cannot_be_read_do_not_end_the_plan(plain, folder, monkeypatch):
     run(plain, folder)
-    monkeypatch.setattr(encode, "vectors_inputs", failing(encode.vectors_inputs, "first", PermissionError(13, "no")))
+    unreadable = failing(encode.inputs, "first", PermissionError(13, "no"))
+    monkeypatch.setitem(vars(encode.STAGE), "inputs", unreadable)
     outcomes, _ = run(plain, folder, force=True)
     assert "encode/first" in of_result(outcomes, "failed")
     assert {"encode/second", "search/second", "evaluate/measures"} <= of_result(outcomes, "made")
@@ -143,11 +146,11 @@ def test_one_run_that_cannot_be_evaluated_takes_no_others_measures(plain, folder
     assert outcomes["evaluate/measures"].result == "made"
     assert "note: first is not evaluated: unexpected ZeroDivisionError: by zero" in capfd.readouterr().err
     assert set(pd.read_csv(folder / "measures" / "measures.csv")["system"]) == {"bm25", "second"}
-    assert "by zero" in failure_of(folder / "measures" / "first")
+    assert "by zero" in failure_of(folder.measures.part("first"))
     # it is tried again, and the figures are those of a build in which nothing failed
     outcomes, _ = run(plain, folder)
     assert of_result(outcomes, "made") == {"evaluate/measures"}
-    assert failure_of(folder / "measures" / "first") is None
+    assert failure_of(folder.measures.part("first")) is None
     assert set(pd.read_csv(folder / "measures" / "measures.csv")["system"]) == {"bm25", "first", "second"}
 
 
@@ -165,29 +168,29 @@ def test_a_failing_second_opinion_takes_no_measures(plain, folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("module", "function", "stage"),
-    [(encode, "encode_collection", "vectors"), (search, "search_topics", "runs"), (ann, "sweep", "ann")],
+    ("module", "stage", "place"),
+    [(encode, "encode", "vectors"), (search, "search", "runs"), (ann, "ann", "ann")],
 )
-def test_a_command_goes_on_with_the_other_systems(module, function, stage, plain, folder, monkeypatch, command):
-    monkeypatch.chdir(folder.parents[1])
+def test_a_command_goes_on_with_the_other_systems(module, stage, place, plain, folder, monkeypatch, command):
+    monkeypatch.chdir(folder.workspace.checkout)
     run(plain, folder)
-    shutil.rmtree(folder / stage)
-    monkeypatch.setattr(module, function, failing(getattr(module, function), "first", UserError("it is not there")))
+    shutil.rmtree(folder / place)
+    fail_stage(monkeypatch, stage, "first", UserError("it is not there"))
     outcome = command(module.main, "--profile", folder / "profile.json", "--device", "cpu")
     assert outcome.status == 2
     assert "error: first: it is not there\n" in outcome.err
-    assert is_whole(folder / stage / "second")
+    assert is_whole(folder / place / "second")
 
 
 # Advice that leads somewhere
 
 
-def test_without_a_t5_the_cause_is_told_once_with_what_to_provide(profile, folder, project, monkeypatch):
+def test_without_a_t5_the_cause_is_told_once_with_what_to_provide(profile, folder, workspace, monkeypatch):
     monkeypatch.delenv(MODELS_VARIABLE, raising=False)
     outcomes, said = run(profile, folder)
     cause = outcomes["doc2query-model/doc2query"]
     assert of_result(outcomes, "failed") == {"doc2query-model/doc2query"}
-    assert cause.reason.startswith(f"{project / 'none.tsv'}: there is no such file")
+    assert cause.reason.startswith(f"{workspace.checkout / 'none.tsv'}: there is no such file")
     assert "put its files in a folder named doc2query" in cause.reason
     skipped = {"doc2query/doc2query", "query-scores/doc2query-scores", "bm25/expanded", "search/expanded"}
     assert of_result(outcomes, "skipped") == skipped
@@ -197,20 +200,20 @@ def test_without_a_t5_the_cause_is_told_once_with_what_to_provide(profile, folde
     # and later, wherever one of them is missed
     for place in ("doc2query", "doc2query-scores", "bm25/expanded", "runs/expanded"):
         with pytest.raises(
-            UserError, match=r"there is no such file.*; when that is mended, run python scripts/build\.py"
+            UserError, match=r"there is no such file.*; when that is fixed, run python scripts/build\.py"
         ):
-            read_manifest(folder / place)
+            read_manifest(folder.artifact(place))
     entries = {entry.place: entry for entry in inventory(profile, folder)}
     for place in ("artifacts/models/doc2query", "artifacts/tiny/doc2query", "artifacts/tiny/runs/expanded"):
         assert "there is no such file" in entries[place].reason
     assert "could not make" not in entries["artifacts/tiny/runs/bm25"].reason
 
 
-def test_a_t5_that_is_provided_ends_it(profile, folder, tiny_t5, tmp_path, monkeypatch):
+def test_a_t5_that_is_provided_ends_it(profile, folder, tiny_t5, tmp_path, monkeypatch, workspace):
     monkeypatch.delenv(MODELS_VARIABLE, raising=False)
     run(profile, folder)
     shutil.copytree(tiny_t5, tmp_path / "provided" / "doc2query")
-    sentence = how_to_provide("artifacts/models/doc2query")
+    sentence = how_to_provide(workspace, "artifacts/models/doc2query")
     assert "python -m core.doc2query train" in sentence
     assert "folder named doc2query" in sentence
     monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path / "provided"))  # what --models sets
@@ -236,25 +239,27 @@ def test_a_model_that_cannot_be_had_is_told_with_its_folder(plain, folder, monke
     assert "a folder named no-such" in said
     assert "--models" in said
     with pytest.raises(UserError, match="a folder named no-such"):
-        read_manifest(folder / "runs" / "first")
+        read_manifest(folder.run("first"))
 
 
-def test_triples_that_cannot_be_downloaded_are_told_with_the_option(project, monkeypatch):
+def test_triples_that_cannot_be_downloaded_are_told_with_the_option(workspace, monkeypatch):
     from core.formats import triples
 
-    monkeypatch.setattr(triples, "fetch", lambda *_, **__: fetch("http://127.0.0.1:9/none", project / "none", tries=1))
+    monkeypatch.setattr(
+        triples, "fetch", lambda *_, **__: fetch("http://127.0.0.1:9/none", workspace.checkout / "none", tries=1)
+    )
     with pytest.raises(UserError, match=r"could not be fetched.*or name another file of triples with --triples"):
-        triples.locate_triples("msmarco-tiny", project)
+        triples.locate_triples("msmarco-tiny", workspace)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"a": 1}', "\xff", "[" * 100_000])
 def test_a_damaged_memory_of_failures_is_none(content, plain, folder):
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.path.mkdir(parents=True, exist_ok=True)
     (folder / FAILURES).write_text(content, encoding="latin-1")
     with pytest.raises(UserError, match="rebuild it with"):
-        read_manifest(folder / "runs" / "bm25")
-    record_failure(folder, folder / "runs" / "bm25", "why")
-    assert failure_of(folder / "runs" / "bm25") == "why"
+        read_manifest(folder.run("bm25"))
+    record_failure(folder.run("bm25"), "why")
+    assert failure_of(folder.run("bm25")) == "why"
 
 
 def test_an_exception_in_words():
@@ -269,7 +274,7 @@ def test_a_failed_build_ends_with_status_1(plain, folder, monkeypatch, capfd):
     spec = importlib.util.spec_from_file_location("build_script", path)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    monkeypatch.chdir(folder.parents[1])
+    monkeypatch.chdir(folder.workspace.checkout)
     monkeypatch.setattr(search, "write_run", failing(write_run, "bm25", ValueError("of a library")))
     monkeypatch.setattr(sys, "argv", ["build.py", "--profile", str(folder / "profile.json"), "--device", "cpu"])
     with pytest.raises(SystemExit) as ended:

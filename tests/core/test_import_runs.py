@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.build import build
+from core.build import run_build
 from core.evaluation.measures import evaluate
 from core.formats.collections import read_built_collection
 from core.formats.found_runs import find_runs
@@ -16,6 +16,7 @@ from core.import_runs import import_runs, main, remove_run, topics_for
 from core.workspace.artifacts import open_artifact
 from core.workspace.errors import UserError
 from core.workspace.profile import read_profile
+from core.workspace.stage import Build
 
 RUN = "1 Q0 d1 1 2.0 t\n1 Q0 d2 2 1.0 t\n2 Q0 d2 1 1.0 t\n"
 QRELS = "1 0 d1 0\n1 0 d2 1\n2 0 d2 2\n"
@@ -44,14 +45,14 @@ def files(tmp_path):
     return folder
 
 
-def measures_csv(project, name="mine"):
-    return (project / "artifacts" / name / "measures" / "measures.csv").read_text()
+def measures_csv(workspace, name="mine"):
+    return (workspace.collection(name) / "measures" / "measures.csv").read_text()
 
 
-def test_runs_are_imported_with_qrels_and_topics(files, project, command):
+def test_runs_are_imported_with_qrels_and_topics(files, workspace, command):
     outcome = command(main, files, "--name", "mine", "--qrels", files / "qrels.txt", "--topics", files / "topics.xml")
     assert outcome.status == 0, outcome
-    folder = project / "artifacts" / "mine"
+    folder = workspace.collection("mine")
     collection = read_built_collection(folder)
     assert collection.qrels == read_qrels(files / "qrels.txt")
     assert [(t.id, t.query, t.question, t.narrative) for t in collection.topics] == [
@@ -61,37 +62,37 @@ def test_runs_are_imported_with_qrels_and_topics(files, project, command):
     commands = [open_artifact(folder / place).command for place in ("collection", "runs/a")]
     bring = "python -m core.import_runs RUN --name mine"
     assert commands == [f"{bring} --qrels FILE", bring], "no build makes them"
-    assert "mine,a,1,RR,0.5\n" in measures_csv(project)
-    assert "mine,a,2,RR,1.0\n" in measures_csv(project)
+    assert "mine,a,1,RR,0.5\n" in measures_csv(workspace)
+    assert "mine,a,2,RR,1.0\n" in measures_csv(workspace)
     assert [system.name for system in read_profile(str(folder / "profile.json")).system] == ["a"]
 
 
-def test_another_run_joins_those_that_are_there_and_the_same_name_replaces(files, project, command):
+def test_another_run_joins_those_that_are_there_and_the_same_name_replaces(files, workspace, command):
     command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
     (files / "b.run").write_text("1 Q0 d2 1 2.0 t\n")
     assert command(main, files / "b.run", "--name", "mine").status == 0
-    assert "mine,a,1,RR,0.5\n" in measures_csv(project)
-    assert "mine,b,1,RR,1.0\n" in measures_csv(project)
+    assert "mine,a,1,RR,0.5\n" in measures_csv(workspace)
+    assert "mine,b,1,RR,1.0\n" in measures_csv(workspace)
     (files / "a.run").write_text("1 Q0 d2 1 2.0 t\n")
     command(main, files / "a.run", "--name", "mine")
-    assert "mine,a,1,RR,1.0\n" in measures_csv(project)
-    names = [s.name for s in read_profile(str(project / "artifacts" / "mine" / "profile.json")).system]
+    assert "mine,a,1,RR,1.0\n" in measures_csv(workspace)
+    names = [s.name for s in read_profile(str(workspace.collection("mine") / "profile.json")).system]
     assert sorted(names) == ["a", "b"]
 
 
-def test_an_imported_run_is_measured_as_its_file_is(files, project, command):
+def test_an_imported_run_is_measured_as_its_file_is(files, workspace, command):
     # equal as float32: trec_eval puts d2 first, and so must what is kept
     (files / "a.run").write_text("1 Q0 d1 1 1.00000001 t\n1 Q0 d2 2 1.0 t\n2 Q0 d2 1 1.0 t\n")
     assert evaluate(read_run(files / "a.run").scores, read_qrels(files / "qrels.txt"), ["RR"])["RR"]["1"] == 1.0
     command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
-    assert "mine,a,1,RR,1.0\n" in measures_csv(project)
+    assert "mine,a,1,RR,1.0\n" in measures_csv(workspace)
 
 
-def test_by_rank_the_rank_column_is_followed(files, project, command):
+def test_by_rank_the_rank_column_is_followed(files, workspace, command):
     (files / "a.run").write_text("1 Q0 d1 2 1.0 t\n1 Q0 d2 1 1.0 t\n2 Q0 d1 1 9 t\n2 Q0 d2 2 10 t\n")
     command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt", "--by-rank")
-    assert "mine,a,1,RR,1.0\n" in measures_csv(project)
-    assert "mine,a,2,RR,0.5\n" in measures_csv(project)
+    assert "mine,a,1,RR,1.0\n" in measures_csv(workspace)
+    assert "mine,a,2,RR,0.5\n" in measures_csv(workspace)
 
 
 BAD = {
@@ -115,14 +116,14 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_refused_and_leaves_no_collection(name, files, project, command):
+def test_bad_input_is_refused_and_leaves_no_collection(name, files, workspace, command):
     replace, topics, where = BAD[name]
     for file, content in replace.items():
         (files / file).write_text(content)
     options = [option for file in topics for option in ("--topics", files / file)]
     outcome = command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt", *options)
     assert outcome.refused_with(where), outcome
-    assert not (project / "artifacts" / "mine" / "collection").exists()
+    assert not (workspace.collection("mine") / "collection").exists()
 
 
 @pytest.mark.parametrize("content", [BILLION_LAUGHS, EXTERNAL])
@@ -134,30 +135,30 @@ def test_entities_are_refused_before_they_are_read(content, tmp_path):
     assert "root:" not in str(caught.value)
 
 
-def test_a_new_name_needs_qrels(files, project, command):
+def test_a_new_name_needs_qrels(files, workspace, command):
     assert command(main, files / "a.run", "--name", "mine").refused_with("--qrels", "mine")
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b", "models"])
-def test_a_name_that_is_no_folder_name_is_refused(name, files, project, command):
+def test_a_name_that_is_no_folder_name_is_refused(name, files, workspace, command):
     outcome = command(main, files / "a.run", f"--name={name}", "--qrels", files / "qrels.txt")
     assert outcome.refused_with("collection's name")
-    assert list((project / "artifacts").iterdir()) == []
+    assert list(workspace.root.iterdir()) == []
 
 
-def test_a_run_that_cannot_be_measured_leaves_the_collection_as_it_was(files, project, command):
+def test_a_run_that_cannot_be_measured_leaves_the_collection_as_it_was(files, workspace, command):
     command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
-    before = measures_csv(project)
+    before = measures_csv(workspace)
     (files / "other.run").write_text("77 Q0 d1 1 2.0 t\n")
     assert command(main, files / "other.run", "--name", "mine").refused_with("no topic in common")
-    assert measures_csv(project) == before
+    assert measures_csv(workspace) == before
     (files / "b.run").write_text(RUN)
     assert command(main, files / "b.run", "--name", "mine").status == 0, "and further runs can be added"
 
 
-def test_a_run_may_not_take_the_name_of_a_built_system(files, project, command):
+def test_a_run_may_not_take_the_name_of_a_built_system(files, workspace, command):
     command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
-    path = project / "artifacts" / "mine" / "profile.json"
+    path = workspace.collection("mine") / "profile.json"
     profile = json.loads(path.read_text())
     profile["system"] = [{"name": "a", "kind": "bm25"}]
     del profile["sha256"]  # as who changes it by hand must
@@ -165,41 +166,42 @@ def test_a_run_may_not_take_the_name_of_a_built_system(files, project, command):
     assert command(main, files / "a.run", "--name", "mine").refused_with("named a already")
 
 
-def test_a_run_may_be_given_a_name_and_removed_again(files, project, command):
+def test_a_run_may_be_given_a_name_and_removed_again(files, workspace, command):
     command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
-    before = measures_csv(project)
-    folder = import_runs("mine", [files / "a.run"], names=["other"])
-    assert "mine,other,1,RR,0.5\n" in measures_csv(project)
-    remove_run("mine", "other")
-    assert measures_csv(project) == before
+    before = measures_csv(workspace)
+    folder = workspace.collection("mine")
+    import_runs(folder, [files / "a.run"], names=["other"])
+    assert "mine,other,1,RR,0.5\n" in measures_csv(workspace)
+    remove_run(workspace.collection("mine"), "other")
+    assert measures_csv(workspace) == before
     assert sorted(path.name for path in (folder / "runs").glob("[!.]*")) == ["a"]
     with pytest.raises(UserError, match="no imported run 'other'"):
-        remove_run("mine", "other")
+        remove_run(workspace.collection("mine"), "other")
 
 
-def test_the_last_run_may_be_removed_too(files, project, command):
+def test_the_last_run_may_be_removed_too(files, workspace, command):
     command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
-    remove_run("mine", "a")
-    assert measures_csv(project) == "collection,system,topic,measure,value\n"
+    remove_run(workspace.collection("mine"), "a")
+    assert measures_csv(workspace) == "collection,system,topic,measure,value\n"
     command(main, files / "a.run", "--name", "mine")
-    assert "mine,a,1,RR,0.5\n" in measures_csv(project)
+    assert "mine,a,1,RR,0.5\n" in measures_csv(workspace)
 
 
-def test_a_built_system_is_not_removed(files, project, command):
+def test_a_built_system_is_not_removed(files, workspace, command):
     command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
-    path = project / "artifacts" / "mine" / "profile.json"
+    path = workspace.collection("mine") / "profile.json"
     profile = json.loads(path.read_text().replace('"kind": "run"', '"kind": "bm25"'))
     del profile["sha256"]
     path.write_text(json.dumps(profile))
     with pytest.raises(UserError, match="no imported run"):
-        remove_run("mine", "a")
+        remove_run(workspace.collection("mine"), "a")
 
 
-def test_a_build_by_the_first_profile_keeps_the_imported_runs(files, project, command):
+def test_a_build_by_the_first_profile_keeps_the_imported_runs(files, workspace, command):
     command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
-    folder = project / "artifacts" / "mine"
+    folder = workspace.collection("mine")
     without = read_profile(str(folder / "profile.json")).model_copy(update={"system": []})
-    build(without, folder, say=lambda line: None)
+    run_build(Build(without, folder), say=lambda line: None)
     assert [system.name for system in read_profile(str(folder / "profile.json")).system] == ["a"]
 
 
@@ -223,7 +225,7 @@ def test_the_real_topics_are_those_of_the_beir_form(data_folder):
 
 
 @pytest.mark.data
-def test_real_runs_keep_their_order_and_measures_on_the_way_in(data_folder, project, command):
+def test_real_runs_keep_their_order_and_measures_on_the_way_in(data_folder, workspace, command):
     folder = data_folder / "trec-covid-runs" / "round5"
     names = ["uab.base", "covidex.r5.d2q.2s", "DoRA_MSMARCO_1k"]
     qrels = folder / "qrels.covid-round5.txt.gz"
@@ -231,7 +233,7 @@ def test_real_runs_keep_their_order_and_measures_on_the_way_in(data_folder, proj
     assert outcome.status == 0, outcome
     for name in names:
         source = read_run(folder / f"{name}.run.gz")
-        kept = read_run(project / "artifacts" / "round5" / "runs" / name / "run.trec")
+        kept = read_run(workspace.collection("round5") / "runs" / name / "run.trec")
         order = {topic: [d for d, _ in ranked(scores)] for topic, scores in source.scores.items()}
         assert {topic: [d for d, _ in ranked(scores)] for topic, scores in kept.scores.items()} == order
         wanted = ["nDCG@20", "AP", "Bpref"]
@@ -239,8 +241,8 @@ def test_real_runs_keep_their_order_and_measures_on_the_way_in(data_folder, proj
         assert evaluate(kept.scores, judged, wanted) == evaluate(source.scores, judged, wanted)
 
 
-def test_paths_are_not_kept(files, project, command):
+def test_paths_are_not_kept(files, workspace, command):
     command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
-    kept = [path for path in (project / "artifacts").rglob("*") if path.is_file()]
+    kept = [path for path in workspace.root.rglob("*") if path.is_file()]
     assert kept
     assert not any(str(Path(files)) in path.read_text(encoding="utf-8") for path in kept)

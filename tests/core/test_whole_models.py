@@ -13,6 +13,7 @@ from beir_files import of_words
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, LayerNorm, Pooling, Router, Transformer
+from stages import make
 from transformers import (
     BertForMaskedLM,
     BertModel,
@@ -24,9 +25,8 @@ from transformers import (
     RobertaModel,
 )
 
-from core.build import build
-from core.doc2query import train
-from core.encode import encode_collection, vectors_inputs, vectors_settings
+from core import doc2query, encode
+from core.build import run_build
 from core.formats.documents import Document
 from core.formats.runs import write_run
 from core.retrieval.encoder import encode_texts, load_encoder, load_encoder_of
@@ -38,6 +38,7 @@ from core.workspace.artifacts import is_whole, read_manifest, stale_reason
 from core.workspace.errors import UserError
 from core.workspace.models import check_finite, longest_input, model_digest
 from core.workspace.profile import Doc2querySettings, FinetuneSettings, Profile, SystemSettings
+from core.workspace.stage import Build
 
 pytestmark = pytest.mark.slow
 
@@ -87,12 +88,12 @@ MISSING = {
 
 
 @pytest.mark.parametrize("case", MISSING)
-def test_missing_weights_are_refused_and_counted(case, encoder, tmp_path):
+def test_missing_weights_are_refused_and_counted(case, encoder, tmp_path, workspace):
     folder = with_weights(encoder, tmp_path / "cut", MISSING[case])
     expected = {key for key in load_file(encoder / FILE) if "pooler" not in key}
     missing = sorted(expected - load_file(folder / FILE).keys())
     with pytest.raises(UserError) as caught:
-        load_encoder(system(folder), "cpu")
+        load_encoder(workspace, system(folder), "cpu")
     sentence = str(caught.value)
     assert sentence.count("\n") == 0
     assert f"{len(missing)} weight" in sentence
@@ -103,40 +104,40 @@ def test_missing_weights_are_refused_and_counted(case, encoder, tmp_path):
 
 
 @pytest.mark.parametrize("case", [without("pooler"), prefixed("bert."), lambda w: w | {"head.weight": torch.ones(2)}])
-def test_what_shapes_no_vector_may_be_missing_or_too_much(case, encoder, tmp_path):
+def test_what_shapes_no_vector_may_be_missing_or_too_much(case, encoder, tmp_path, workspace):
     folder = with_weights(encoder, tmp_path / "whole", case)
     texts = ["ban bar bas", "den", ""]
     expected = SentenceTransformer(str(encoder), device="cpu").encode(texts)
-    assert np.array_equal(encode_texts(load_encoder(system(folder), "cpu"), texts, "document"), expected)
+    assert np.array_equal(encode_texts(load_encoder(workspace, system(folder), "cpu"), texts, "document"), expected)
 
 
-def test_loaded_weights_are_those_of_the_file(encoder):
-    loaded = load_encoder(system(encoder), "cpu")[0].model.state_dict()
+def test_loaded_weights_are_those_of_the_file(encoder, workspace):
+    loaded = load_encoder(workspace, system(encoder), "cpu")[0].model.state_dict()
     for key, weight in load_file(encoder / FILE).items():
         assert torch.equal(loaded[key], weight), key
 
 
-def test_weights_of_another_shape_are_refused(encoder, tmp_path):
+def test_weights_of_another_shape_are_refused(encoder, tmp_path, workspace):
     key = "embeddings.position_embeddings.weight"
     folder = with_weights(encoder, tmp_path / "cut", lambda weights: weights | {key: weights[key][:100]})
     with pytest.raises(UserError, match=rf"1 weight is of another shape .*{key}"):
-        load_encoder(system(folder), "cpu")
+        load_encoder(workspace, system(folder), "cpu")
 
 
-def test_a_configuration_of_more_layers_than_there_are_is_refused(encoder, tmp_path):
+def test_a_configuration_of_more_layers_than_there_are_is_refused(encoder, tmp_path, workspace):
     folder = shutil.copytree(encoder, tmp_path / "cut")
     config = (folder / "config.json").read_text()
     (folder / "config.json").write_text(config.replace('"num_hidden_layers": 2', '"num_hidden_layers": 3'))
     with pytest.raises(UserError, match=r"16 weights are missing .*encoder\.layer\.2"):
-        load_encoder(system(folder), "cpu")
+        load_encoder(workspace, system(folder), "cpu")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("key", ["embeddings.word_embeddings.weight", "encoder.layer.1.output.LayerNorm.weight"])
-def test_weights_that_are_not_finite_are_refused(key, value, encoder, tmp_path):
+def test_weights_that_are_not_finite_are_refused(key, value, encoder, tmp_path, workspace):
     folder = with_weights(encoder, tmp_path / "bad", with_value(key, value))
     with pytest.raises(UserError, match=rf"{key} has values that are NaN or infinite"):
-        load_encoder(system(folder), "cpu")
+        load_encoder(workspace, system(folder), "cpu")
     with pytest.raises(UserError, match="NaN or infinite"):
         build_model(FinetuneSettings(base=str(folder), max_tokens=16), folder, "cpu")
 
@@ -156,8 +157,8 @@ def modular(tiny_bert, tmp_path):
 
 
 @pytest.mark.parametrize(("module", "key"), [("2_Dense", "linear.weight"), ("3_LayerNorm", "norm.bias")])
-def test_all_modules_must_be_whole(module, key, modular, tmp_path):
-    load_encoder(system(modular), "cpu")
+def test_all_modules_must_be_whole(module, key, modular, tmp_path, workspace):
+    load_encoder(workspace, system(modular), "cpu")
     file = f"{module}/{FILE}"
     for case, change in {
         "missing": without(key),
@@ -166,22 +167,22 @@ def test_all_modules_must_be_whole(module, key, modular, tmp_path):
     }.items():
         folder = with_weights(modular, tmp_path / case, change, file)
         with pytest.raises(UserError, match=r"cannot be loaded|NaN"):
-            load_encoder(system(folder), "cpu")
+            load_encoder(workspace, system(folder), "cpu")
     shutil.copytree(modular, tmp_path / "cut")
     content = (tmp_path / "cut" / file).read_bytes()
     (tmp_path / "cut" / file).write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match="cannot be loaded"):
-        load_encoder(system(tmp_path / "cut"), "cpu")
+        load_encoder(workspace, system(tmp_path / "cut"), "cpu")
 
 
-def test_each_tower_must_be_whole(tiny_bert, tmp_path):
+def test_each_tower_must_be_whole(tiny_bert, tmp_path, workspace):
     settings = FinetuneSettings(base=str(tiny_bert), max_tokens=16, towers="two")
     build_model(settings, tiny_bert, "cpu").save(str(tmp_path / "two"))
-    load_encoder(system(tmp_path / "two"), "cpu")
+    load_encoder(workspace, system(tmp_path / "two"), "cpu")
     for tower in ("query_0_Transformer", "document_0_Transformer"):
         folder = with_weights(tmp_path / "two", tmp_path / tower, without("layer.0.attention"), f"{tower}/{FILE}")
         with pytest.raises(UserError, match=rf"10 weights are missing in .*{tower}"):
-            load_encoder(system(folder), "cpu")
+            load_encoder(workspace, system(folder), "cpu")
 
 
 def test_a_masked_language_model_is_a_whole_base(tiny_bert, tmp_path):
@@ -204,11 +205,11 @@ def t5_settings(folder):
 
 
 @pytest.mark.parametrize("part", ["decoder.block.0.layer.1", "encoder.final_layer_norm", "shared.weight"])
-def test_a_t5_with_missing_weights_is_refused(part, tiny_t5, tmp_path, project):
+def test_a_t5_with_missing_weights_is_refused(part, tiny_t5, tmp_path, workspace):
     folder = with_weights(tiny_t5, tmp_path / "cut", without(part))
     missing = load_file(tiny_t5 / FILE).keys() - load_file(folder / FILE).keys()
     with pytest.raises(UserError, match=r"weights? (is|are) missing") as caught:
-        open_predictor(t5_settings(folder), "cpu")
+        open_predictor(workspace, t5_settings(folder), "cpu")
     tied = {"shared.weight": "embed_tokens.weight"}  # named by those that are tied to it
     assert any(tied.get(key, key) in str(caught.value) for key in missing)
     (tmp_path / "triples.tsv").write_text("".join(f"masks{n}\tthe bats\tslow fruit\n" for n in range(40)))
@@ -216,34 +217,34 @@ def test_a_t5_with_missing_weights_is_refused(part, tiny_t5, tmp_path, project):
         collection={"name": "tiny"},
         system=[{"name": "bm25", "kind": "bm25"}],
         triples={"source": str(tmp_path / "triples.tsv"), "held_out": 0.2},
-        doc2query=t5_settings(folder).model_copy(update={"model": str(project / "artifacts" / "models" / "t5")}),
+        doc2query=t5_settings(folder).model_copy(update={"model": str(workspace.root / "models" / "t5")}),
     )
     with pytest.raises(UserError, match="missing"):
-        train(profile, device="cpu")
-    assert not (project / "artifacts" / "models" / "t5").exists()
+        make(doc2query.TRAIN, profile, workspace.collection("tiny"))
+    assert not (workspace.root / "models" / "t5").exists()
 
 
-def test_a_t5_with_nan_is_refused_and_tied_weights_are_no_missing_ones(tiny_t5, tmp_path):
+def test_a_t5_with_nan_is_refused_and_tied_weights_are_no_missing_ones(tiny_t5, tmp_path, workspace):
     stored = load_file(tiny_t5 / FILE)
     assert "lm_head.weight" not in stored  # tied to shared.weight
-    assert open_predictor(t5_settings(tiny_t5), "cpu")([Document("d", "", "masks slow the spread")])[0]["d"]
+    assert open_predictor(workspace, t5_settings(tiny_t5), "cpu")([Document("d", "", "masks slow the spread")])[0]["d"]
     folder = with_weights(tiny_t5, tmp_path / "bad", with_value("shared.weight", float("nan")))
     with pytest.raises(UserError, match="NaN or infinite"):
-        open_predictor(t5_settings(folder), "cpu")
+        open_predictor(workspace, t5_settings(folder), "cpu")
 
 
 # Digests
 
 
-def test_the_digest_covers_pickles_that_are_read_and_those_alone(modular, tmp_path):
+def test_the_digest_covers_pickles_that_are_read_and_those_alone(modular, tmp_path, workspace):
     weights = load_file(modular / "2_Dense" / FILE)
     (modular / "2_Dense" / FILE).unlink()
     torch.save(weights, modular / "2_Dense" / "pytorch_model.bin")
     before, texts = model_digest(modular), ["ban bar"]
-    vectors = encode_texts(load_encoder(system(modular), "cpu"), texts, "query")
+    vectors = encode_texts(load_encoder(workspace, system(modular), "cpu"), texts, "query")
     torch.save({key: value * 2 + 1 for key, value in weights.items()}, modular / "2_Dense" / "pytorch_model.bin")
     assert model_digest(modular) != before
-    assert not np.allclose(encode_texts(load_encoder(system(modular), "cpu"), texts, "query"), vectors)
+    assert not np.allclose(encode_texts(load_encoder(workspace, system(modular), "cpu"), texts, "query"), vectors)
     # beside safetensors a pickle is not read, and cards, hidden files and other frameworks' weights are not either
     before = model_digest(modular)
     for name in ("pytorch_model.bin", "README.md", ".gitattributes", "tf_model.h5", ".git/config.json"):
@@ -257,7 +258,7 @@ def test_the_digest_covers_pickles_that_are_read_and_those_alone(modular, tmp_pa
 
 
 @pytest.fixture
-def profile(encoder, words, beir_folder, project):
+def profile(encoder, words, beir_folder, workspace):
     source = beir_folder(of_words(words))
     return Profile(
         collection={"name": "tiny", "source": str(source)},
@@ -272,19 +273,20 @@ def with_model(profile, folder, **settings):
 
 
 def results(profile, folder, **options):
-    outcomes = build(profile, folder, "cpu", say=lambda _: None, **options)
-    return {f"{o.step.stage}/{o.step.target.name}": o.result for o in outcomes}, outcomes
+    outcomes = run_build(Build(profile, folder, "cpu"), say=lambda _: None, **options)
+    return {f"{o.step.stage.name}/{o.step.artifact.name}": o.result for o in outcomes}, outcomes
 
 
-def test_an_exchanged_dense_makes_vectors_stale_and_is_not_searched_with(profile, modular, project):
+def test_an_exchanged_dense_makes_vectors_stale_and_is_not_searched_with(profile, modular, workspace):
     weights = load_file(modular / "2_Dense" / FILE)
     (modular / "2_Dense" / FILE).unlink()
     torch.save(weights, modular / "2_Dense" / "pytorch_model.bin")
-    profile, folder = with_model(profile, modular), project / "artifacts" / "tiny"
+    profile, folder = with_model(profile, modular), workspace.collection("tiny")
     assert set(results(profile, folder)[0].values()) == {"made"}
     torch.save({key: value + 1 for key, value in weights.items()}, modular / "2_Dense" / "pytorch_model.bin")
     dense = find_settings(profile, "dense")
-    stale = stale_reason(folder / "vectors" / "dense", vectors_settings(dense), vectors_inputs(dense, folder))
+    build = Build(profile, folder, "cpu")
+    stale = stale_reason(folder / "vectors" / "dense", encode.settings(build, dense), encode.inputs(build, dense))
     assert stale == "its input model changed"
     with pytest.raises(UserError, match="not those that made"):
         open_system(profile, dense, folder, "cpu").search(["ban"], 1)
@@ -292,8 +294,8 @@ def test_an_exchanged_dense_makes_vectors_stale_and_is_not_searched_with(profile
         load_encoder_of(folder, dense, "cpu")
 
 
-def test_a_model_exchanged_while_it_encodes_seals_nothing(profile, encoder, project, tmp_path, monkeypatch):
-    folder, model = project / "artifacts" / "tiny", shutil.copytree(encoder, tmp_path / "model")
+def test_a_model_exchanged_while_it_encodes_seals_nothing(profile, encoder, workspace, tmp_path, monkeypatch):
+    folder, model = workspace.collection("tiny"), shutil.copytree(encoder, tmp_path / "model")
     profile = with_model(profile, model)
     results(profile, folder, only="collection")
     from core.retrieval import encoder
@@ -304,8 +306,8 @@ def test_a_model_exchanged_while_it_encodes_seals_nothing(profile, encoder, proj
         return encode_texts(*arguments)
 
     monkeypatch.setattr(encoder, "encode_texts", exchanged)
-    with pytest.raises(UserError, match="changed while it was encoded"):
-        encode_collection(profile, find_settings(profile, "dense"), folder, "cpu")
+    with pytest.raises(UserError, match="model changed while artifacts/tiny/vectors/dense was made"):
+        make(encode.STAGE, profile, folder, find_settings(profile, "dense"))
     assert not is_whole(folder / "vectors" / "dense")
 
 
@@ -321,12 +323,12 @@ class Broken:
         return np.array([[1.0, np.nan if text == "bad" else 2.0] for text in texts])
 
 
-def test_vectors_that_are_not_finite_stop_the_encoding(profile, project, monkeypatch):
+def test_vectors_that_are_not_finite_stop_the_encoding(profile, workspace, monkeypatch):
     with pytest.raises(UserError, match='of the document "bad"'):
         encode_texts(Broken(), ["good", "bad"], "document")
 
-    folder = project / "artifacts" / "tiny"
-    loaded = load_encoder(profile.system[1], "cpu")
+    folder = workspace.collection("tiny")
+    loaded = load_encoder(workspace, profile.system[1], "cpu")
     monkeypatch.setattr(loaded, "encode_document", lambda texts, **_: np.full((len(texts), 3), np.inf))
     monkeypatch.setattr("core.encode.load_encoder", lambda *_: loaded)
     made, _ = results(profile, folder)
@@ -341,12 +343,12 @@ def test_a_score_that_is_not_finite_makes_no_run(score, tmp_path):
         write_run(tmp_path / "run.trec", "a", [("7", [("d1", 1.0), ("d2", score)])])
 
 
-def test_vectors_of_length_zero_have_similarity_zero(profile, encoder, project, tmp_path):
+def test_vectors_of_length_zero_have_similarity_zero(profile, encoder, workspace, tmp_path):
     def no_output(weights):
         last = "encoder.layer.1.output.LayerNorm."
         return weights | {last + name: torch.zeros_like(weights[last + name]) for name in ("weight", "bias")}
 
-    folder = project / "artifacts" / "tiny"
+    folder = workspace.collection("tiny")
     profile = with_model(profile, with_weights(encoder, tmp_path / "zero", no_output))
     made, outcomes = results(profile, folder)
     assert set(made.values()) == {"made"}, [outcome.reason for outcome in outcomes]
@@ -359,8 +361,8 @@ def test_vectors_of_length_zero_have_similarity_zero(profile, encoder, project, 
     assert read_manifest(folder / "ann" / "dense").facts["similarities"]["longest vector"] == 0.0
 
 
-def test_a_query_of_length_zero_shares_nothing(encoder):
-    loaded = load_encoder(system(encoder), "cpu")
+def test_a_query_of_length_zero_shares_nothing(encoder, workspace):
+    loaded = load_encoder(workspace, system(encoder), "cpu")
     shares = token_shares(loaded, np.zeros(64, dtype=np.float32), "ban bar", "cosine")
     assert [share for _, share in shares] == [0.0] * 4
 
@@ -384,9 +386,9 @@ def of_type(kind, bert, folder):
 
 
 @pytest.mark.parametrize("kind", ["roberta", "mpnet", "distilbert"])
-def test_the_longest_input_is_the_longest_that_the_model_can_read(kind, tiny_bert, tmp_path):
+def test_the_longest_input_is_the_longest_that_the_model_can_read(kind, tiny_bert, tmp_path, workspace):
     folder = of_type(kind, tiny_bert, tmp_path / kind)
-    loaded = load_encoder(system(folder), "cpu")
+    loaded = load_encoder(workspace, system(folder), "cpu")
     limit = longest_input(loaded)
     assert loaded.max_seq_length <= limit
     loaded.max_seq_length = 1000
@@ -397,19 +399,19 @@ def test_the_longest_input_is_the_longest_that_the_model_can_read(kind, tiny_ber
     loaded.max_seq_length = limit + 1
     with pytest.raises((IndexError, RuntimeError)):
         encode_texts(loaded, [text], "document")
-    encode_texts(load_encoder(system(folder, max_tokens=limit), "cpu"), [text], "document")
+    encode_texts(load_encoder(workspace, system(folder, max_tokens=limit), "cpu"), [text], "document")
     with pytest.raises(UserError, match=rf"max_tokens of a is {limit + 1}, and the model reads {limit} tokens at most"):
-        load_encoder(system(folder, max_tokens=limit + 1), "cpu")
+        load_encoder(workspace, system(folder, max_tokens=limit + 1), "cpu")
     with pytest.raises(UserError, match="finetune.max_tokens"):
         build_model(FinetuneSettings(base=str(folder), max_tokens=limit + 1), folder, "cpu")
 
 
-def test_a_limit_of_the_model_s_own_is_cut_to_its_positions(encoder, tmp_path):
+def test_a_limit_of_the_model_s_own_is_cut_to_its_positions(encoder, tmp_path, workspace):
     folder = shutil.copytree(encoder, tmp_path / "long")
     config = json.loads((folder / "sentence_bert_config.json").read_text()) | {"max_seq_length": 2000}
     (folder / "sentence_bert_config.json").write_text(json.dumps(config))
     assert SentenceTransformer(str(folder), device="cpu").max_seq_length == 2000
-    loaded = load_encoder(system(folder), "cpu")
+    loaded = load_encoder(workspace, system(folder), "cpu")
     assert loaded.max_seq_length == 512
     encode_texts(loaded, ["ban " * 3000], "document")
 

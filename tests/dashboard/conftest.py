@@ -8,7 +8,7 @@ import streamlit as st
 from made_up import Open, build, go_to
 from streamlit.testing.v1 import AppTest
 
-from core.workspace.artifacts import ROOT
+from core.workspace.workspace import CHECKOUT, VARIABLE, CollectionFolder, Workspace
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,11 +27,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def made_up(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def made_up(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CollectionFolder:
     """The folder of the made-up collection, a copy of its own for each test, and the dashboard looking at it."""
     shutil.copytree(built, tmp_path / "artifacts")
-    monkeypatch.setattr("core.workspace.artifacts.ARTIFACTS", tmp_path / "artifacts")
-    return tmp_path / "artifacts" / "made-up"
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "artifacts"))
+    return Workspace(tmp_path / "artifacts").collection("made-up")
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
     st.cache_resource.clear()
 
     def opened(page: str, **parameters: str) -> AppTest:
-        app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=60)
+        app = AppTest.from_file(str(CHECKOUT / "dashboard" / "app.py"), default_timeout=60)
         app.query_params.update(parameters)
         go_to(app, page).run()
         assert not app.exception, app.exception[0].message

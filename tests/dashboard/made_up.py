@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+from stages import make
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
@@ -15,6 +16,7 @@ from core.workspace.artifacts import writing
 from core.workspace.command_line import save_profile
 from core.workspace.profile import CollectionSettings, Profile, SystemSettings
 from core.workspace.timing import PROCEDURE, TIMING_PROCEDURE
+from core.workspace.workspace import CollectionFolder, Workspace
 from dashboard.shared import links
 from dashboard.shared.ranked_lists import STYLE
 
@@ -49,7 +51,7 @@ SYSTEMS = [
 ]
 
 
-def build(artifacts: Path) -> Path:
+def build(artifacts: Path) -> CollectionFolder:
     """Build the collection `made-up` under the folder of all artifacts; the dense system never runs."""
     source = artifacts / "source"
     (source / "qrels").mkdir(parents=True)
@@ -64,19 +66,19 @@ def build(artifacts: Path) -> Path:
     (source / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "\n".join(lines) + "\n")
 
     profile = Profile(collection=CollectionSettings(name="made-up", source=str(source)), system=SYSTEMS)
-    folder = artifacts / "made-up"
+    folder = Workspace(artifacts).collection("made-up")
     save_profile(profile, folder)
-    collection.build_collection(profile, folder)
-    with writing(folder / "doc2query", "doc2query", {}, {}) as partial:
+    make(collection.STAGE, profile, folder)
+    with writing(folder.predicted_queries, "doc2query", {}, {}) as partial:
         write_expansions(partial, {name: EXPANSIONS.get(name, []) for name in DOCUMENTS})
     for name in ("bm25", "expanded"):
-        bm25.build_index(profile, find_settings(profile, name), folder)
-        search.search_topics(profile, find_settings(profile, name), folder)
-    evaluate.evaluate_systems(profile, folder)
+        make(bm25.STAGE, profile, folder, find_settings(profile, name))
+        make(search.STAGE, profile, folder, find_settings(profile, name))
+    make(evaluate.STAGE, profile, folder)
     return folder
 
 
-def add_sweep(folder: Path, procedure: int = TIMING_PROCEDURE, **more: float) -> None:
+def add_sweep(folder: CollectionFolder, procedure: int = TIMING_PROCEDURE, **more: float) -> None:
     """Add the sweep of the system "dense" and one of a hundred times the size, with figures made up here.
 
     Args:
@@ -95,10 +97,10 @@ def add_sweep(folder: Path, procedure: int = TIMING_PROCEDURE, **more: float) ->
     facts["similarities"] = {"nDCG@10 by cosine": 0.5, "nDCG@10 by dot": 0.25}
     facts = {name: value for name, value in (facts | more).items() if value is not None}
     timed = {PROCEDURE: procedure}
-    with writing(folder / "ann" / "dense", "ann", timed, {}, facts) as partial:
+    with writing(folder.sweep("dense"), "ann", timed, {}, facts) as partial:
         table.to_csv(partial / "sweep.csv", index=False)
     larger = table.drop(columns=["nDCG@10", "lost"]).assign(p50_ms=[200.0, 0.6, 1.0])
-    with writing(folder / "ann-simulated" / "dense-500", "ann", timed, {}, facts | {"documents": 500}) as partial:
+    with writing(folder.sweep("dense", 500), "ann", timed, {}, facts | {"documents": 500}) as partial:
         larger.to_csv(partial / "sweep.csv", index=False)
 
 

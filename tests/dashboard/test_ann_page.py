@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_up import Open, add_sweep, warnings
+from stages import make
 
 from core.evaluation.ann_sweep import OWN_GRAPH
 from core.evaluation.ann_tables import at_recall, crossings, frontier, growth, speed_ups
@@ -18,6 +19,7 @@ from core.workspace import artifacts
 from core.workspace.artifacts import writing
 from core.workspace.profile import SystemSettings
 from core.workspace.timing import OLDER_TIMING
+from core.workspace.workspace import CollectionFolder
 from dashboard.shared import live
 from dashboard.views.ann import charts as ann_charts
 from dashboard.views.ann import live as ann_live
@@ -96,7 +98,7 @@ def text(app):
     return " ".join(element.value for element in [*app.markdown, *app.caption]).replace("\\", "")
 
 
-def test_the_page_shows_the_sweep_or_its_command(open_page: Open, made_up: Path) -> None:
+def test_the_page_shows_the_sweep_or_its_command(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("ann", collection="made-up")
     assert "scripts/build.py" in " ".join(element.value for element in app.warning)
     add_sweep(made_up)
@@ -116,7 +118,7 @@ def test_the_page_shows_the_sweep_or_its_command(open_page: Open, made_up: Path)
     assert similarities.loc["Dense", "nDCG@10 by dot"] == 0.25
 
 
-def test_copies_and_what_cannot_be_estimated_of_them_are_said(open_page: Open, made_up: Path) -> None:
+def test_copies_and_what_cannot_be_estimated_of_them_are_said(open_page: Open, made_up: CollectionFolder) -> None:
     add_sweep(made_up, documents=900, distinct_vectors=60, intrinsic_dimension=None)
     said = text(open_page("ann", collection="made-up"))
     assert "900 vectors (60 distinct) of dimension 8 (too few distinct ones to estimate" in said
@@ -125,7 +127,9 @@ def test_copies_and_what_cannot_be_estimated_of_them_are_said(open_page: Open, m
     assert "5 vectors of dimension 8 that locally fill about 4, 3 topics" in text(open_page("ann"))
 
 
-def test_sweeps_of_an_older_timing_procedure_say_so_with_the_commands(open_page: Open, made_up: Path) -> None:
+def test_sweeps_of_an_older_timing_procedure_say_so_with_the_commands(
+    open_page: Open, made_up: CollectionFolder
+) -> None:
     add_sweep(made_up)
     assert OLDER_TIMING not in warnings(open_page("ann", collection="made-up"))
     add_sweep(made_up, procedure=1)
@@ -136,7 +140,7 @@ def test_sweeps_of_an_older_timing_procedure_say_so_with_the_commands(open_page:
     assert said.endswith(f"with `{simulated}`")
 
 
-def test_every_size_is_compared_and_the_crossing_is_said(open_page: Open, made_up: Path) -> None:
+def test_every_size_is_compared_and_the_crossing_is_said(open_page: Open, made_up: CollectionFolder) -> None:
     add_sweep(made_up)
     app = open_page("ann", collection="made-up", system="dense")
     speed_up = next(f.value for f in app.dataframe if "500 at 0.95" in f.value)
@@ -157,7 +161,7 @@ def test_every_size_is_compared_and_the_crossing_is_said(open_page: Open, made_u
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "sweep.csv"])
-def test_a_damaged_sweep_is_named_and_not_left_out(open_page: Open, made_up: Path, file: str) -> None:
+def test_a_damaged_sweep_is_named_and_not_left_out(open_page: Open, made_up: CollectionFolder, file: str) -> None:
     add_sweep(made_up)
     shutil.copytree(made_up / "ann" / "dense", made_up / "ann" / "bm25")  # stands for another dense system
     (made_up / "ann" / "bm25" / file).unlink()
@@ -166,7 +170,7 @@ def test_a_damaged_sweep_is_named_and_not_left_out(open_page: Open, made_up: Pat
     assert "ann/dense" in warnings(open_page("ann", collection="made-up"))
 
 
-def test_a_damaged_size_leaves_the_others(open_page: Open, made_up: Path) -> None:
+def test_a_damaged_size_leaves_the_others(open_page: Open, made_up: CollectionFolder) -> None:
     add_sweep(made_up)
     (made_up / "ann-simulated" / "dense-500" / "sweep.csv").write_text("index\n")
     app = open_page("ann", collection="made-up")
@@ -174,7 +178,7 @@ def test_a_damaged_size_leaves_the_others(open_page: Open, made_up: Path) -> Non
     assert app.dataframe[0].value["index"].to_list() == ["Exact", "HNSW, our own"]
 
 
-def test_the_dial_is_a_slider_in_the_url(open_page: Open, made_up: Path) -> None:
+def test_the_dial_is_a_slider_in_the_url(open_page: Open, made_up: CollectionFolder) -> None:
     add_sweep(made_up)
     app = open_page("ann", collection="made-up", dial="40")
     assert app.select_slider[0].value == "40"
@@ -182,15 +186,15 @@ def test_the_dial_is_a_slider_in_the_url(open_page: Open, made_up: Path) -> None
     assert app.query_params["dial"] == "80"
 
 
-def test_a_sweep_of_an_older_version_is_a_sentence(open_page: Open, made_up: Path) -> None:
-    with writing(made_up / "ann" / "dense", "ann", {}, {}, {"documents": 5}) as partial:
+def test_a_sweep_of_an_older_version_is_a_sentence(open_page: Open, made_up: CollectionFolder) -> None:
+    with writing(made_up.sweep("dense"), "ann", {}, {}, {"documents": 5}) as partial:
         (partial / "sweep.csv").write_text("index,ef\nexact,\n")
     app = open_page("ann", collection="made-up")
     assert "older version" in app.warning[0].value
 
 
 def test_a_query_is_answered_by_both_and_what_was_missed_is_marked(
-    open_page: Open, made_up: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, made_up: CollectionFolder, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sentence_transformers import SentenceTransformer
 
@@ -198,18 +202,18 @@ def test_a_query_is_answered_by_both_and_what_was_missed_is_marked(
     from core.retrieval.encoder import load_vectors
     from core.workspace.profile import read_profile
 
-    SentenceTransformer(str(tiny_bert)).save(str(made_up.parent / "models" / "such-a-model"))
-    monkeypatch.setenv("RANKSCOPE_MODELS", str(made_up.parent / "models"))
+    SentenceTransformer(str(tiny_bert)).save(str(made_up.workspace.root / "models" / "such-a-model"))
+    monkeypatch.setenv("RANKSCOPE_MODELS", str(made_up.workspace.root / "models"))
     profile = read_profile(str(made_up / artifacts.PROFILE))
-    encode.encode_collection(profile, profile.system[-1], made_up, "cpu")
+    make(encode.STAGE, profile, made_up, profile.system[-1])
     add_sweep(made_up)
     vectors, _ = load_vectors(made_up, "dense")
     graph = HnswIndex("cosine")
     graph.build(np.array(vectors))
     graph.save(made_up / "index")
-    facts = artifacts.read_manifest(made_up / "ann" / "dense").facts
+    facts = artifacts.read_manifest(made_up.sweep("dense")).facts
     sweep = (made_up / "ann" / "dense" / "sweep.csv").read_bytes()
-    with writing(made_up / "ann" / "dense", "ann", {}, {}, facts) as partial:
+    with writing(made_up.sweep("dense"), "ann", {}, {}, facts) as partial:
         (partial / "sweep.csv").write_bytes(sweep)
         (partial / f"index-{OWN_GRAPH}").write_bytes((made_up / "index").read_bytes())
     app = open_page("ann", collection="made-up", query="ban dor")
@@ -229,7 +233,7 @@ def test_a_query_is_answered_by_both_and_what_was_missed_is_marked(
 
 
 def test_a_copy_of_what_exact_search_returns_is_not_missed(
-    open_page: Open, made_up: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, made_up: CollectionFolder, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a text that occurs 15 times exact search returns the first ten copies, the other index the last ten."""
     vectors = np.repeat(np.eye(8, dtype=np.float32), 15, axis=0)
@@ -240,7 +244,7 @@ def test_a_copy_of_what_exact_search_returns_is_not_missed(
     monkeypatch.setattr(system, "encode", lambda queries: vectors[:1] + 0.1)
     monkeypatch.setattr(live, "open_system", lambda *arguments: live.Ready(system, threading.Lock()))
     add_sweep(made_up)
-    with writing(made_up / "vectors" / "dense", "encode", {}, {}):
+    with writing(made_up.vectors("dense"), "encode", {}, {}):
         pass
 
     class LastCopies(ExactIndex):

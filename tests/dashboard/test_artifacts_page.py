@@ -3,14 +3,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from made_up import Open
 
-from core.workspace.artifacts import ROOT
+from core.workspace.workspace import CHECKOUT, CollectionFolder
 
 
-def test_every_artifact_stands_there_with_its_state_and_command(open_page: Open, made_up: Path) -> None:
+def test_every_artifact_stands_there_with_its_state_and_command(open_page: Open, made_up: CollectionFolder) -> None:
     path = made_up / "runs" / "bm25" / "run.trec"
     path.write_text(path.read_text()[:-5])
     app = open_page("artifacts", artifact="runs/bm25")
@@ -24,7 +23,7 @@ def test_every_artifact_stands_there_with_its_state_and_command(open_page: Open,
     assert list(app.dataframe[1].value["file"]) == ["run.trec"]
 
 
-def test_a_missing_artifact_has_no_manifest_to_show(open_page: Open, made_up: Path) -> None:
+def test_a_missing_artifact_has_no_manifest_to_show(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("artifacts", artifact="vectors/dense")
     assert "no manifest" in app.info[0].value
     app.selectbox(key="choice artifact").select("measures").run()
@@ -32,14 +31,14 @@ def test_a_missing_artifact_has_no_manifest_to_show(open_page: Open, made_up: Pa
     assert "measures.csv" in list(app.dataframe[1].value["file"])
 
 
-def test_the_page_needs_no_library_of_training(made_up: Path) -> None:
+def test_the_page_needs_no_library_of_training(made_up: CollectionFolder) -> None:
     program = (
         "import sys; from core.artifact_list import inventory; from dashboard.shared import data; "
         "opened = data.open_collection('made-up'); assert inventory(opened.profile, opened.folder); "
         "print(sorted({'torch', 'transformers', 'datasets', 'sentence_transformers'} & set(sys.modules)))"
     )
-    environment = os.environ | {"RANKSCOPE_ARTIFACTS": str(made_up.parent)}
+    environment = os.environ | {"RANKSCOPE_ARTIFACTS": str(made_up.workspace.root)}
     ended = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=True
     )
     assert ended.stdout.splitlines()[-1] == "[]"

@@ -15,7 +15,7 @@ import pytrec_eval
 from made_up import PAGES, Open, go_to, lists, warnings
 from streamlit.testing.v1 import AppTest
 
-from core.build import build
+from core.build import run_build
 from core.formats.collections import collection_digests
 from core.formats.predicted_queries import write_expansions
 from core.import_runs import import_runs
@@ -23,6 +23,8 @@ from core.workspace import artifacts
 from core.workspace.artifacts import writing
 from core.workspace.command_line import save_profile
 from core.workspace.profile import Profile
+from core.workspace.stage import Build
+from core.workspace.workspace import VARIABLE, CollectionFolder, Workspace
 
 MEASURES = {"nDCG@10": "ndcg_cut_10", "AP": "map", "P@10": "P_10", "RR": "recip_rank"}
 OF_FIGURES = ("overview", "topics", "topic", "report", "expansion")
@@ -54,11 +56,10 @@ def other_grades(topic: int, document: int) -> int:
     return (topic + 2 * document) % 4
 
 
-def write_predicted(folder: Path, words: list[str]) -> None:
+def write_predicted(folder: CollectionFolder, words: list[str]) -> None:
     """Write predicted queries as made of the documents that are there."""
-    with writing(
-        folder / "doc2query", "doc2query", {"queries": 1}, collection_digests(folder, "corpus.jsonl")
-    ) as partial:
+    inputs = collection_digests(folder, "corpus.jsonl")
+    with writing(folder.predicted_queries, "doc2query", {"queries": 1}, inputs) as partial:
         write_expansions(partial, {f"d{n}": [words[(7 * n) % 40]] for n in range(DOCUMENTS)})
 
 
@@ -78,15 +79,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory, encoder: Path, words: list[s
         measures=[*MEASURES, "Judged@10"],
         depth=12,
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("core.workspace.artifacts.ARTIFACTS", root / "artifacts")
-        folder = root / "artifacts" / "tiny"
-        for stage in ("collection", "encode", "doc2query", "bm25", "search", "evaluate", "ann"):
-            if stage == "doc2query":
-                write_predicted(folder, words)
-            else:
-                outcomes = build(profile, folder, "cpu", only=stage, say=lambda _: None)
-                assert {outcome.result for outcome in outcomes} == {"made"}, stage
+    folder = Workspace(root / "artifacts").collection("tiny")
+    for stage in ("collection", "encode", "doc2query", "bm25", "search", "evaluate", "ann"):
+        if stage == "doc2query":
+            write_predicted(folder, words)
+        else:
+            outcomes = run_build(Build(profile, folder, "cpu"), only=stage, say=lambda _: None)
+            assert {outcome.result for outcome in outcomes} == {"made"}, stage
     return root
 
 
@@ -106,11 +105,12 @@ class Here:
         save_profile(self.profile, self.folder)
 
     @property
-    def folder(self) -> Path:
-        return self.root / "artifacts" / "tiny"
+    def folder(self) -> CollectionFolder:
+        return Workspace(self.root / "artifacts").collection("tiny")
 
     def stage(self, name: str) -> None:
-        outcomes = build(self.profile, self.folder, "cpu", only=name, say=lambda _: None, replace=True)
+        build = Build(self.profile, self.folder, "cpu")
+        outcomes = run_build(build, only=name, say=lambda _: None, replace_source=True)
         assert {outcome.result for outcome in outcomes} == {"made"}
 
     def source(self, documents: range = range(DOCUMENTS), topics: range = range(1, 6), other: bool = False) -> None:
@@ -120,18 +120,18 @@ class Here:
 @pytest.fixture
 def here(whole: Path, tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch) -> Here:
     shutil.copytree(whole, tmp_path / "root")
-    monkeypatch.setattr("core.workspace.artifacts.ARTIFACTS", tmp_path / "root" / "artifacts")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "root" / "artifacts"))
     return Here(tmp_path / "root", words)
 
 
-def right_values(folder: Path) -> dict[str, dict[str, dict[str, float]]]:
+def right_values(folder: CollectionFolder) -> dict[str, dict[str, dict[str, float]]]:
     """system -> topic -> measure -> value, by pytrec_eval on the files that are there; a topic not retrieved has 0."""
     qrels: dict[str, dict[str, int]] = {}
     for line in (folder / "collection" / "qrels" / "test.tsv").read_text().splitlines()[1:]:
         topic, document, grade = line.split("\t")
         qrels.setdefault(topic, {})[document] = int(grade)
     found = {}
-    for path in sorted(folder.glob("runs/*/run.trec")):
+    for path in sorted(folder.path.glob("runs/*/run.trec")):
         run: dict[str, dict[str, float]] = {}
         for line in path.read_text().splitlines():
             if line != "damaged":
@@ -316,7 +316,7 @@ def no_system_left(here: Here) -> None:
 
 def removal_interrupted(here: Here) -> None:
     shutil.copy(here.folder / "runs" / "bm25" / "run.trec", here.root / "theirs.run")
-    import_runs("tiny", [here.root / "theirs.run"])
+    import_runs(here.folder, [here.root / "theirs.run"])
     saved(here)
 
 

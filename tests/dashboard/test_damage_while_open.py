@@ -1,9 +1,9 @@
 """What is damaged while the dashboard runs is noticed at once, though it was read before."""
 
-from pathlib import Path
-
 import pytest
 from made_up import Open, warnings
+
+from core.workspace.workspace import CollectionFolder
 
 DAMAGES = {
     "a run": ("topic", "runs/bm25/run.trec"),
@@ -17,7 +17,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("name", DAMAGES)
 @pytest.mark.parametrize("way", ["changed", "cut"])
-def test_a_file_damaged_after_it_was_read(open_page: Open, made_up: Path, name: str, way: str) -> None:
+def test_a_file_damaged_after_it_was_read(open_page: Open, made_up: CollectionFolder, name: str, way: str) -> None:
     page, place = DAMAGES[name]
     parameters = {"collection": "made-up", "query": "fever", "topic": "1"}
     before = open_page(page, **parameters)

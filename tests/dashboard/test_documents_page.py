@@ -1,7 +1,6 @@
 """The Documents page: the map, its table, and the card of the open document."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,15 +10,16 @@ from test_search import ranking
 
 from core.retrieval.projection import project
 from core.workspace.artifacts import writing
+from core.workspace.workspace import CollectionFolder
 from dashboard.shared.escaping import escape_markdown
 from dashboard.views.documents.document_map import MOST_IN_SVG, figure
 
 
 @pytest.fixture
-def vectors(made_up: Path) -> np.ndarray:
+def vectors(made_up: CollectionFolder) -> np.ndarray:
     """The vectors of the system "dense"."""
     rows = np.random.default_rng(5).normal(size=(len(DOCUMENTS), 6)).astype(np.float32)
-    with writing(made_up / "vectors" / "dense", "encode", {}, {}) as partial:
+    with writing(made_up.vectors("dense"), "encode", {}, {}) as partial:
         np.save(partial / "vectors.npy", rows)
         (partial / "document_ids.json").write_text(json.dumps(list(DOCUMENTS)))
     return rows
@@ -30,7 +30,9 @@ def traces(app) -> dict[str, dict]:
     return {trace["name"].split(" (")[0].split(":")[0]: trace for trace in spec["data"]}
 
 
-def test_the_map_marks_what_is_relevant_and_what_each_system_found(open_page: Open, made_up: Path, vectors) -> None:
+def test_the_map_marks_what_is_relevant_and_what_each_system_found(
+    open_page: Open, made_up: CollectionFolder, vectors
+) -> None:
     drawn = traces(open_page("documents", topic="1", systems="bm25"))
     assert drawn["documents"]["customdata"] == list(DOCUMENTS)
     assert drawn["documents"]["type"] == "scatter"
@@ -40,7 +42,9 @@ def test_the_map_marks_what_is_relevant_and_what_each_system_found(open_page: Op
     assert len(drawn) == 4, "what did not run is not marked, and not relevant is not relevant"
 
 
-def test_the_table_has_each_marked_document_with_its_grade_and_ranks(open_page: Open, made_up: Path, vectors) -> None:
+def test_the_table_has_each_marked_document_with_its_grade_and_ranks(
+    open_page: Open, made_up: CollectionFolder, vectors
+) -> None:
     table = open_page("documents", topic="1").dataframe[0].value.set_index("document")
     found = ranking(made_up, "bm25", "1")
     assert set(table.index) == {d for d, grade in QRELS["1"].items() if grade} | set(found[:10])
@@ -50,7 +54,7 @@ def test_the_table_has_each_marked_document_with_its_grade_and_ranks(open_page: 
     assert list(table["grade"])[:2] == ["●● relevant (2)", "● partly relevant (1)"]
 
 
-def test_a_link_opens_a_document_and_close_closes_it(open_page: Open, made_up: Path, vectors) -> None:
+def test_a_link_opens_a_document_and_close_closes_it(open_page: Open, made_up: CollectionFolder, vectors) -> None:
     app = open_page("documents", topic="1", document="d1")
     assert f"**{escape_markdown(HOSTILE_TITLE)}**" in [element.value for element in app.markdown]
     assert HOSTILE_TEXT in [element.value for element in app.text]
@@ -60,7 +64,7 @@ def test_a_link_opens_a_document_and_close_closes_it(open_page: Open, made_up: P
     assert "no document gone" in open_page("documents", document="gone").info[0].value
 
 
-def test_without_vectors_the_page_says_how_to_get_them(open_page: Open, made_up: Path) -> None:
+def test_without_vectors_the_page_says_how_to_get_them(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("documents")
     assert "`python scripts/build.py --profile artifacts/made-up/profile.json`" in app.warning[-1].value
 

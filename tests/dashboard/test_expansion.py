@@ -1,19 +1,20 @@
 """The doc2query page: what expansion did to each topic and document, on the made-up collection."""
 
 import json
-from pathlib import Path
 
 import pytest
 from made_up import EXPANSIONS, SYSTEMS, Open
+from stages import make
 from streamlit.testing.v1 import AppTest
 
 from core import bm25, evaluate, search
-from core.formats.predicted_queries import SCORES_FILE, SCORES_FOLDER, write_by_document
+from core.formats.predicted_queries import SCORES_FILE, write_by_document
 from core.formats.runs import ranked, read_run
 from core.retrieval.bm25 import load_index
 from core.workspace.artifacts import read_manifest, writing
 from core.workspace.command_line import save_profile
 from core.workspace.profile import Doc2querySettings, ExpansionSettings, read_profile
+from core.workspace.workspace import CollectionFolder
 
 SCORES = {"d5": [0.9, 0.2], "d4": [0.6]}
 
@@ -29,10 +30,10 @@ def table_with(app: AppTest, column: str):
 
 
 @pytest.fixture
-def filtered(made_up: Path) -> Path:
+def filtered(made_up: CollectionFolder) -> CollectionFolder:
     """The made-up collection with scored queries, of which the system "expanded" keeps the better half."""
-    inputs = {"doc2query": read_manifest(made_up / "doc2query").digest}
-    with writing(made_up / SCORES_FOLDER, "doc2query score", {"scorer": "dense"}, inputs) as partial:
+    inputs = {"doc2query": read_manifest(made_up.predicted_queries).digest}
+    with writing(made_up.query_scores, "doc2query score", {"scorer": "dense"}, inputs) as partial:
         documents = json.loads((made_up / "bm25" / "expanded" / "document_ids.json").read_text())
         write_by_document(partial / SCORES_FILE, "scores", {name: SCORES.get(name, []) for name in documents})
     systems = [
@@ -41,13 +42,13 @@ def filtered(made_up: Path) -> Path:
     ]
     profile = read_profile(str(made_up / "profile.json")).model_copy(update={"system": systems})
     save_profile(profile, made_up)
-    bm25.build_index(profile, systems[1], made_up)
-    search.search_topics(profile, systems[1], made_up)
-    evaluate.evaluate_systems(profile, made_up)
+    make(bm25.STAGE, profile, made_up, systems[1])
+    make(search.STAGE, profile, made_up, systems[1])
+    make(evaluate.STAGE, profile, made_up)
     return made_up
 
 
-def test_the_topics_gain_what_the_measures_say(open_page: Open, made_up: Path) -> None:
+def test_the_topics_gain_what_the_measures_say(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("expansion", collection="made-up", measure="nDCG@10", depth="10")
     table = table_with(app, "relevant in").set_index("topic")
     values = (made_up / "measures" / "measures.csv").read_text().splitlines()
@@ -63,7 +64,7 @@ def test_the_topics_gain_what_the_measures_say(open_page: Open, made_up: Path) -
     assert "Over 3 topics, BM25 + <b>queries</b> minus BM25" in texts(app)
 
 
-def test_a_document_shows_what_was_predicted_and_what_that_earned(open_page: Open, made_up: Path) -> None:
+def test_a_document_shows_what_was_predicted_and_what_that_earned(open_page: Open, made_up: CollectionFolder) -> None:
     question = "Do masks help in schools?"
     app = open_page("expansion", collection="made-up", topic="02", document="d5")
     if "What was predicted for" in [box.label for box in app.selectbox]:
@@ -83,7 +84,7 @@ def test_a_document_shows_what_was_predicted_and_what_that_earned(open_page: Ope
     assert "schools (2)" in texts(app)
 
 
-def test_dropped_queries_are_shown_with_their_scores(open_page: Open, filtered: Path) -> None:
+def test_dropped_queries_are_shown_with_their_scores(open_page: Open, filtered: CollectionFolder) -> None:
     app = open_page("expansion", collection="made-up", topic="02", document="d5", depth="100")
     queries = table_with(app, "predicted query")
     assert list(queries["predicted query"]) == EXPANSIONS["d5"], "what is searched comes first"
@@ -93,7 +94,7 @@ def test_dropped_queries_are_shown_with_their_scores(open_page: Open, filtered: 
     assert "Scores: similarity to the document by" in texts(app)
 
 
-def test_scores_that_are_margins_are_said_to_be(open_page: Open, filtered: Path) -> None:
+def test_scores_that_are_margins_are_said_to_be(open_page: Open, filtered: CollectionFolder) -> None:
     profile = read_profile(str(filtered / "profile.json"))
     save_profile(profile.model_copy(update={"doc2query": Doc2querySettings(score_by="margin")}), filtered)
     app = open_page("expansion", collection="made-up", topic="02", document="d5", depth="100")
@@ -101,14 +102,16 @@ def test_scores_that_are_margins_are_said_to_be(open_page: Open, filtered: Path)
     assert "less that to the nearest other document." in texts(app)
 
 
-def test_without_an_expanded_system_the_page_says_what_to_do(open_page: Open, made_up: Path) -> None:
+def test_without_an_expanded_system_the_page_says_what_to_do(open_page: Open, made_up: CollectionFolder) -> None:
     profile = read_profile(str(made_up / "profile.json"))
     save_profile(profile.model_copy(update={"system": [SYSTEMS[0]]}), made_up)
     app = open_page("expansion", collection="made-up")
     assert "give a BM25 system of its profile expanded = true" in texts(app)
 
 
-def test_an_index_of_an_older_version_is_named_with_the_command_that_mends_it(open_page: Open, made_up: Path) -> None:
+def test_an_index_of_an_older_version_is_named_with_the_command_that_mends_it(
+    open_page: Open, made_up: CollectionFolder
+) -> None:
     manifest = made_up / "bm25" / "expanded" / "manifest.json"
     content = json.loads(manifest.read_text())
     del content["files"]["predicted.jsonl"], content["sha256"]

@@ -1,16 +1,15 @@
 """Whatever a link holds, a page is drawn: what is not there falls back to what is."""
 
 import os
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_up import Open
 
-from core.workspace.artifacts import ROOT
+from core.workspace.workspace import CHECKOUT, CollectionFolder
 
-PAGES = sorted(path.parent.name for path in (ROOT / "dashboard" / "views").glob("*/page.py"))
+PAGES = sorted(path.parent.name for path in (CHECKOUT / "dashboard" / "views").glob("*/page.py"))
 NAMES = [
     "topic",
     "topics",
@@ -51,5 +50,5 @@ parameters = st.dictionaries(st.sampled_from(NAMES), st.sampled_from(VALUES) | s
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(chosen=parameters)
-def test_any_link_opens_a_page(open_page: Open, made_up: Path, page: str, chosen: dict[str, str]) -> None:
+def test_any_link_opens_a_page(open_page: Open, made_up: CollectionFolder, page: str, chosen: dict[str, str]) -> None:
     open_page(page, **({"collection": "made-up"} | chosen))

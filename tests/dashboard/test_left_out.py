@@ -11,9 +11,11 @@ from made_up import Open, lists
 from test_pages import texts
 
 from core import compare
-from core.build import build
+from core.build import run_build
 from core.import_runs import import_runs
 from core.workspace.profile import Profile
+from core.workspace.stage import Build
+from core.workspace.workspace import CollectionFolder, Workspace
 from dashboard.shared.provenance import compare_command
 
 ARGUMENTS = {"a1": "alpha beta gamma", "a2": "delta epsilon zeta"}
@@ -24,7 +26,7 @@ LISTED = f"{OWN}; and 1 that the collection excludes: e1."
 
 
 @pytest.fixture
-def folder(project: Path, tmp_path: Path) -> Path:
+def folder(workspace: Workspace, tmp_path: Path) -> CollectionFolder:
     """A collection whose topics are documents, with a document that is excluded for topic a1, and an imported run."""
     source = tmp_path / "args"
     (source / "qrels").mkdir(parents=True)
@@ -37,13 +39,13 @@ def folder(project: Path, tmp_path: Path) -> Path:
     profile = Profile.model_validate(
         {"collection": {"name": "args", "source": str(source)}, "system": [{"name": "bm25", "kind": "bm25"}]}
     )
-    folder = project / "artifacts" / "args"
-    build(profile, folder, "cpu", say=lambda line: None)
-    import_runs("args", [tmp_path / "team.run"])
+    folder = workspace.collection("args")
+    run_build(Build(profile, folder, "cpu"), say=lambda line: None)
+    import_runs(folder, [tmp_path / "team.run"])
     return folder
 
 
-def test_the_pages_leave_them_out_and_say_so(folder: Path, open_page: Open) -> None:
+def test_the_pages_leave_them_out_and_say_so(folder: CollectionFolder, open_page: Open) -> None:
     overview = texts(open_page("overview", collection="args"))
     assert "Left out of every list: its own document for 2 topics" in overview
     assert "documents that the collection excludes for 1 topics" in overview
@@ -58,7 +60,7 @@ def test_the_pages_leave_them_out_and_say_so(folder: Path, open_page: Open) -> N
     assert "3 hits are left out of the measures, for 2 topics: 2 have the id of their topic" in notices[0]
 
 
-def test_a_live_answer_to_a_topic_is_that_of_the_run(folder: Path, open_page: Open) -> None:
+def test_a_live_answer_to_a_topic_is_that_of_the_run(folder: CollectionFolder, open_page: Open) -> None:
     asked = open_page("search", collection="args", query="Alpha beta  gamma", fused="on")
     assert LISTED in texts(asked).replace("\\", "")
     for markup in lists(asked):
@@ -70,7 +72,7 @@ def test_a_live_answer_to_a_topic_is_that_of_the_run(folder: Path, open_page: Op
     assert "Left out" not in texts(other)
 
 
-def test_the_command_of_a_figure_prints_it(folder: Path, command: Any) -> None:
+def test_the_command_of_a_figure_prints_it(folder: CollectionFolder, command: Any) -> None:
     written = compare_command("args", "means", {"systems": ["team"]}).split()
     assert written[:4] == ["python", "-m", "core.compare", "means"]
     printed = command(compare.main, *written[3:], "--csv").out
@@ -78,11 +80,11 @@ def test_the_command_of_a_figure_prints_it(folder: Path, command: Any) -> None:
 
 
 def test_imported_runs_whose_documents_have_other_ids_are_not_spoken_of(
-    project: Path, tmp_path: Path, open_page: Open
+    workspace: Workspace, tmp_path: Path, open_page: Open
 ) -> None:
     (tmp_path / "team.run").write_text("1 Q0 x 1 3.0 t\n2 Q0 y 1 3.0 t\n2 Q0 2 2 2.0 t\n")
     (tmp_path / "q.txt").write_text("1 0 x 1\n2 0 y 1\n")
-    import_runs("alone", [tmp_path / "team.run"], tmp_path / "q.txt")
+    import_runs(workspace.collection("alone"), [tmp_path / "team.run"], tmp_path / "q.txt")
     assert "Left out" not in texts(open_page("overview", collection="alone"))
     assert "Left out" not in texts(open_page("topic", collection="alone", topic="1"))
     assert "Left out of every list of topic 2" in texts(open_page("topic", collection="alone", topic="2"))

@@ -9,12 +9,12 @@ import pytest
 from made_up import PAGES, Open
 from streamlit.util import calc_hash
 
-from core.workspace.artifacts import ROOT
+from core.workspace.workspace import CHECKOUT
 from dashboard.shared import links
 
 
 def test_every_folder_of_views_is_a_page_of_the_list() -> None:
-    folders = {path.parent.name for path in (ROOT / "dashboard" / "views").glob("*/page.py")}
+    folders = {path.parent.name for path in (CHECKOUT / "dashboard" / "views").glob("*/page.py")}
     assert sorted(folders) == sorted(entry.name for entry in links.PAGES)
 
 
@@ -43,8 +43,8 @@ def test_a_page_imports_no_other_page_and_the_first_none_of_the_libraries_of_den
         "print(sorted({'torch', 'transformers', 'sentence_transformers'} & set(sys.modules)), "
         "sorted(name for name in sys.modules if name.startswith('dashboard.views.') and name.endswith('.page')))"
     )
-    environment = os.environ | {"RANKSCOPE_ARTIFACTS": str(made_up.parent)}
+    environment = os.environ | {"RANKSCOPE_ARTIFACTS": str(made_up.workspace.root)}
     ended = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=True
     )
     assert ended.stdout.splitlines()[-1] == "[] ['dashboard.views.overview.page']"

@@ -11,20 +11,22 @@ import pandas as pd
 import pytest
 import pytrec_eval
 from made_up import Open, lists
+from stages import make
 from test_pages import texts
 
-from core.build import build
+from core import evaluate
+from core.build import run_build
 from core.derive import derive
-from core.doc2query import generate_inputs
-from core.evaluate import evaluate_systems
+from core.doc2query import GENERATE
 from core.evaluate import main as evaluate_main
 from core.formats.predicted_queries import write_expansions
 from core.formats.runs import built_run
 from core.import_runs import import_runs
 from core.import_runs import main as import_main
-from core.training.t5 import generate_settings
 from core.workspace.artifacts import writing
 from core.workspace.profile import Profile, read_profile
+from core.workspace.stage import Build
+from core.workspace.workspace import CollectionFolder, Workspace
 
 NAMES = [f"d{number}" for number in range(12)]
 JUDGED = [("1", "d1", 2), ("1", "d2", 0), ("2", "d3", 1), ("3", "d4", 1), ("3", "d5", 2)]
@@ -52,7 +54,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def made(source: Path, encoder: Path, case: dict[str, Any], project: Path) -> tuple[Profile, Path]:
+def made(source: Path, encoder: Path, case: dict[str, Any], workspace: Workspace) -> tuple[Profile, CollectionFolder]:
     """Build a collection of a case, with BM25 and a dense system of random weights."""
     corpus, topics, judged = (case.get(k, v) for k, v in (("corpus", CORPUS), ("topics", TOPICS), ("judged", JUDGED)))
     (source / "qrels").mkdir(parents=True)
@@ -64,21 +66,22 @@ def made(source: Path, encoder: Path, case: dict[str, Any], project: Path) -> tu
     table = {"collection": {"name": "found", "source": str(source)}, "system": [*systems, *case.get("systems", [])]}
     table |= {"doc2query": {"scorer": "dense", "model": "models/t5"}}
     profile = Profile.model_validate(table | {"ann": {"index": [{"kind": "hnsw", "values": [10]}], "repeats": 1}})
-    folder = project / "artifacts" / "found"
+    folder = workspace.collection("found")
     if case.get("systems"):
-        build(profile, folder, "cpu", only="collection", say=lambda line: None)
+        run_build(Build(profile, folder, "cpu"), only="collection", say=lambda line: None)
         expand(profile, folder)
     return profile, folder
 
 
-def expand(profile: Profile, folder: Path) -> None:
+def expand(profile: Profile, folder: CollectionFolder) -> None:
     """Write what a T5 that predicts nothing leaves."""
-    settings, inputs = generate_settings(profile.doc2query), generate_inputs(profile, folder)
-    with writing(folder / "doc2query", "doc2query", settings, inputs) as partial:
+    build, settings = Build(profile, folder), profile.doc2query
+    inputs = GENERATE.inputs(build, settings)
+    with writing(folder.predicted_queries, "doc2query", GENERATE.settings(build, settings), inputs) as partial:
         write_expansions(partial, {name: [] for name in NAMES})
 
 
-def values(folder: Path, measure: str) -> dict[str, dict[str, float]]:
+def values(folder: CollectionFolder, measure: str) -> dict[str, dict[str, float]]:
     """Return system -> topic -> value of the artifact `measures`."""
     table = pd.read_csv(folder / "measures" / "measures.csv", dtype={"topic": str})
     table = table[table["measure"] == measure]
@@ -95,12 +98,12 @@ def by_pytrec_eval(run: dict[str, dict[str, float]], judged: list[tuple[str, str
 
 @pytest.mark.parametrize("name", CASES)
 def test_nothing_found_is_0_and_every_page_shows_it(
-    name: str, open_page: Open, project: Path, encoder: Path, tmp_path: Path
+    name: str, open_page: Open, workspace: Workspace, encoder: Path, tmp_path: Path
 ) -> None:
     case = CASES[name]
-    profile, folder = made(tmp_path / "source", encoder, case, project)
-    outcomes = build(profile, folder, "cpu", say=lambda line: None)
-    failed = {f"{o.step.stage} {o.step.target.name}": o.reason for o in outcomes if o.result == "failed"}
+    profile, folder = made(tmp_path / "source", encoder, case, workspace)
+    outcomes = run_build(Build(profile, folder, "cpu"), say=lambda line: None)
+    failed = {f"{o.step.stage.name} {o.step.artifact.name}": o.reason for o in outcomes if o.result == "failed"}
     assert not failed, failed
     measured = values(folder, "nDCG@10")
     assert set(measured) == {system.name for system in profile.system}
@@ -117,32 +120,32 @@ def test_nothing_found_is_0_and_every_page_shows_it(
             assert "no document was retrieved, which counts 0" in lists(app)[0]
 
 
-def test_a_residual_run_that_found_nothing_new_is_0_beside_one_that_did(project: Path, tmp_path: Path) -> None:
+def test_a_residual_run_that_found_nothing_new_is_0_beside_one_that_did(workspace: Workspace, tmp_path: Path) -> None:
     files = {"old.run": "1 Q0 a 1 2.0 t\n", "new.run": "1 Q0 a 1 2.0 t\n1 Q0 b 2 1.0 t\n"}
     files |= {"first.qrels": "1 0 a 1\n", "second.qrels": "1 0 a 1\n1 0 b 1\n"}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    import_runs("first", [tmp_path / "old.run", tmp_path / "new.run"], tmp_path / "first.qrels")
-    folder = derive("first", "rest", tmp_path / "second.qrels", residual=True)
+    import_runs(workspace.collection("first"), [tmp_path / "old.run", tmp_path / "new.run"], tmp_path / "first.qrels")
+    folder = derive(workspace, "first", "rest", tmp_path / "second.qrels", residual=True)
     assert built_run(folder, "old").scores == {}
     assert values(folder, "nDCG@10") == {"old": {"1": 0.0}, "new": {"1": 1.0}}
 
 
-def test_runs_of_topics_that_the_new_judgments_leave_out_are_0(project: Path, tmp_path: Path) -> None:
+def test_runs_of_topics_that_the_new_judgments_leave_out_are_0(workspace: Workspace, tmp_path: Path) -> None:
     files = {"one.run": "1 Q0 a 1 2.0 t\n", "two.run": "2 Q0 a 1 2.0 t\n"}
     files |= {"first.qrels": "1 0 a 1\n2 0 a 1\n", "second.qrels": "2 0 a 1\n"}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    import_runs("first", [tmp_path / "one.run", tmp_path / "two.run"], tmp_path / "first.qrels")
-    folder = derive("first", "again", tmp_path / "second.qrels")
+    import_runs(workspace.collection("first"), [tmp_path / "one.run", tmp_path / "two.run"], tmp_path / "first.qrels")
+    folder = derive(workspace, "first", "again", tmp_path / "second.qrels")
     assert values(folder, "nDCG@10") == {"one": {"2": 0.0}, "two": {"2": 1.0}}
 
 
 def test_an_empty_run_of_ours_is_evaluated_by_its_file_and_an_empty_file_of_others_is_refused(
-    project: Path, tmp_path: Path, command: Any
+    workspace: Workspace, tmp_path: Path, command: Any
 ) -> None:
     (tmp_path / "q.txt").write_text("1 0 a 1\n")
-    folder = project / "artifacts" / "c" / "runs" / "none"
+    folder = workspace.collection("c").run("none")
     with writing(folder, "search", {}, {}) as partial:
         (partial / "run.trec").write_text("")
     outcome = command(evaluate_main, folder / "run.trec", "--qrels", tmp_path / "q.txt", "--measures", "AP", "--json")
@@ -154,14 +157,15 @@ def test_an_empty_run_of_ours_is_evaluated_by_its_file_and_an_empty_file_of_othe
     (tmp_path / "a.run").write_text("")
     outcome = command(import_main, tmp_path / "a.run", "--name", "c", "--qrels", tmp_path / "q.txt")
     assert outcome.refused_with("a.run: the run is empty", "export it again")
-    assert not (project / "artifacts" / "c" / "collection").exists()
+    assert not workspace.collection("c").collection.path.exists()
 
 
-def test_a_damaged_run_costs_its_own_system_alone(project: Path, tmp_path: Path) -> None:
+def test_a_damaged_run_costs_its_own_system_alone(workspace: Workspace, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.run").write_text("1 Q0 d 1 2.0 t\n")
     (tmp_path / "q.txt").write_text("1 0 d 1\n")
-    folder = import_runs("c", [tmp_path / "a.run", tmp_path / "b.run"], tmp_path / "q.txt")
+    folder = workspace.collection("c")
+    import_runs(folder, [tmp_path / "a.run", tmp_path / "b.run"], tmp_path / "q.txt")
     (folder / "runs" / "a" / "run.trec").write_text("")
-    evaluate_systems(read_profile(str(folder / "profile.json")), folder)
+    make(evaluate.STAGE, read_profile(str(folder.profile)), folder)
     assert values(folder, "nDCG@10") == {"b": {"1": 1.0}}

@@ -3,7 +3,6 @@
 import logging
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 from made_up import Open, lists, warnings
@@ -12,6 +11,7 @@ from core.retrieval.systems import Bm25System
 from core.workspace.artifacts import record_failure, writing
 from core.workspace.errors import UserError
 from core.workspace.models import MODELS_VARIABLE
+from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data, live
 from dashboard.shared.escaping import error_markdown
 
@@ -32,7 +32,7 @@ def break_system(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception, m
 @pytest.mark.parametrize("error", UNEXPECTED)
 @pytest.mark.parametrize("method", ["search", "explain"])
 def test_search_shows_the_other_systems_answers(
-    error: Exception, method: str, open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch, caplog
+    error: Exception, method: str, open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch, caplog
 ) -> None:
     expected = re.findall(">document [^<]*<", lists(open_page("search", query="masks", systems="bm25"))[0])
     break_system(monkeypatch, "expanded", error, method)
@@ -46,7 +46,7 @@ def test_search_shows_the_other_systems_answers(
 
 @pytest.mark.parametrize("error", UNEXPECTED)
 def test_explanations_of_the_other_systems_are_drawn(
-    error: Exception, open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_system(monkeypatch, "bm25", error, "explain")
     app = open_page("topic", topic="02", view="why", document="d4")
@@ -55,7 +55,7 @@ def test_explanations_of_the_other_systems_are_drawn(
 
 
 def test_opening_one_system_may_fail_in_any_way(
-    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = live.open_system
 
@@ -70,13 +70,13 @@ def test_opening_one_system_may_fail_in_any_way(
     assert "document d4" in "".join(lists(app))
 
 
-def test_pages_tell_the_cause_of_a_failed_build_and_what_to_provide(open_page: Open, made_up: Path) -> None:
+def test_pages_tell_the_cause_of_a_failed_build_and_what_to_provide(open_page: Open, made_up: CollectionFolder) -> None:
     """A T5 that is not here: the command that has just failed is no advice by itself."""
     shutil.rmtree(made_up / "doc2query")
     shutil.rmtree(made_up / "bm25" / "expanded")
     cause = "the model artifacts/models/doc2query is not there; provide it in a folder named doc2query"
     for place in ("doc2query", "bm25/expanded", "runs/expanded"):
-        record_failure(made_up, made_up / place, cause)
+        record_failure(made_up.artifact(place), cause)
     for page, parameters in {"search": {"query": "masks"}, "topic": {"topic": "02", "view": "why"}}.items():
         shown = warnings(open_page(page, **parameters)).replace("\\", "")
         assert "the last build could not make it" in shown, page
@@ -86,11 +86,11 @@ def test_pages_tell_the_cause_of_a_failed_build_and_what_to_provide(open_page: O
 
 
 def test_a_live_model_that_is_not_here_is_told_with_what_to_provide(
-    made_up: Path, monkeypatch: pytest.MonkeyPatch
+    made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(MODELS_VARIABLE, raising=False)
     monkeypatch.setattr("core.workspace.models._cached_snapshot", lambda name: None)
-    with writing(made_up / "vectors" / "dense", "encode", {}, {}) as partial:
+    with writing(made_up.vectors("dense"), "encode", {}, {}) as partial:
         (partial / "vectors.npy").write_bytes(b"")
     opened = data.open_collection("made-up")
     settings = next(s for s in opened.profile.system if s.name == "dense")

@@ -9,9 +9,10 @@ import ir_measures
 import pandas as pd
 import pytest
 from made_up import QRELS, Open, warnings
+from stages import make
 from streamlit.testing.v1 import AppTest
 
-from core.evaluate import evaluate_systems
+from core import evaluate
 from core.evaluation import comparison_tables, table_formats
 from core.evaluation.measures import mean
 from core.evaluation.published import Published
@@ -20,6 +21,7 @@ from core.formats.runs import read_run
 from core.import_runs import import_runs
 from core.workspace.artifacts import file_digest, read_manifest, writing
 from core.workspace.timing import OLDER_TIMING
+from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data, results
 from dashboard.views.overview import charts
 
@@ -40,7 +42,7 @@ def texts(app: AppTest) -> str:
 # The page
 
 
-def test_the_chosen_measure_is_compared_with_the_chosen_baseline(open_page: Open, made_up: Path) -> None:
+def test_the_chosen_measure_is_compared_with_the_chosen_baseline(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("overview", measure="AP", baseline="expanded")
     table, means = frame(app, "difference", "detectable"), app.dataframe[0].value["AP"]
     assert pd.isna(table["difference"].iloc[1])
@@ -49,7 +51,7 @@ def test_the_chosen_measure_is_compared_with_the_chosen_baseline(open_page: Open
     assert dict(frame(app, "topics")["topics"]) == {"exact": 2, "broad": 1}
 
 
-def test_any_cutoff_and_threshold_is_what_ir_measures_computes(open_page: Open, made_up: Path) -> None:
+def test_any_cutoff_and_threshold_is_what_ir_measures_computes(open_page: Open, made_up: CollectionFolder) -> None:
     run = read_run(made_up / "runs" / "bm25" / "run.trec").scores
     for measure in ("P(rel=2)@3", "nDCG@3", "RR(rel=2)"):
         table = frame(open_page("overview", measure=measure), "mean", "difference")
@@ -57,7 +59,7 @@ def test_any_cutoff_and_threshold_is_what_ir_measures_computes(open_page: Open, 
         assert table["mean"]["BM25"] == pytest.approx(next(iter(found.values())))
 
 
-def test_measure_cutoff_and_threshold_are_one_parameter_of_the_url(open_page: Open, made_up: Path) -> None:
+def test_measure_cutoff_and_threshold_are_one_parameter_of_the_url(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("overview")
     app.selectbox(key="choice family").select("P").run()
     assert app.query_params["measure"] == "P@10"
@@ -74,7 +76,7 @@ def test_measure_cutoff_and_threshold_are_one_parameter_of_the_url(open_page: Op
 
 
 @pytest.mark.parametrize("measure", ["nonsense", "nDCG@0", "AP@3", "P(rel=9)@10", "nDCG@99999999"])
-def test_a_measure_that_there_is_not_falls_back(open_page: Open, made_up: Path, measure: str) -> None:
+def test_a_measure_that_there_is_not_falls_back(open_page: Open, made_up: CollectionFolder, measure: str) -> None:
     app = open_page("overview", collection="made-up", measure=measure)
     assert app.selectbox(key="choice family").value == ("P" if measure.startswith("P") else "nDCG")
     said = "No judgment has the grade 9" if measure.startswith("P") else "is not a measure known here"
@@ -83,7 +85,7 @@ def test_a_measure_that_there_is_not_falls_back(open_page: Open, made_up: Path, 
 
 
 def test_nothing_heavy_is_computed_before_it_is_asked_for(
-    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: object) -> None:
         raise AssertionError("read without need")
@@ -95,7 +97,7 @@ def test_nothing_heavy_is_computed_before_it_is_asked_for(
     assert frame(open_page("overview"), "topics")["topics"].sum() == len(QRELS)
 
 
-def test_every_part_opens_by_the_url_and_every_chart_has_a_table(open_page: Open, made_up: Path) -> None:
+def test_every_part_opens_by_the_url_and_every_chart_has_a_table(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("overview", open=SECTIONS)
     for columns in (("varied", "winner"), ("condensed nDCG@10", "highest"), ("index MB", "median ms")):
         assert len(frame(app, *columns))
@@ -105,7 +107,7 @@ def test_every_part_opens_by_the_url_and_every_chart_has_a_table(open_page: Open
     assert open_page("overview", open="conclusion").query_params["open"] == "conclusion"
 
 
-def test_topics_that_decide_the_winner_are_rows_of_the_table(open_page: Open, made_up: Path) -> None:
+def test_topics_that_decide_the_winner_are_rows_of_the_table(open_page: Open, made_up: CollectionFolder) -> None:
     def rows(measure: str) -> pd.DataFrame:
         return frame(open_page("overview", open="conclusion", measure=measure), "varied", "holds").set_index("varied")
 
@@ -122,15 +124,15 @@ def test_topics_that_decide_the_winner_are_rows_of_the_table(open_page: Open, ma
     assert len(closest) == 1
 
 
-def test_a_system_alone_is_shown_without_a_comparison(open_page: Open, made_up: Path) -> None:
+def test_a_system_alone_is_shown_without_a_comparison(open_page: Open, made_up: CollectionFolder) -> None:
     shutil.rmtree(made_up / "runs" / "expanded")
-    evaluate_systems(data.open_collection("made-up").profile, made_up)
+    make(evaluate.STAGE, data.open_collection("made-up").profile, made_up)
     app = open_page("overview", open=SECTIONS, cells="letters")
     assert "Only one system has run" in texts(app)
     assert list(frame(app, "mean", "difference").index) == ["BM25"]
 
 
-def test_the_second_library_is_asked_on_demand_and_agrees(open_page: Open, made_up: Path) -> None:
+def test_the_second_library_is_asked_on_demand_and_agrees(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("overview", open="checks")
     assert not any("theirs" in table.value for table in app.dataframe)
     next(button for button in app.button if button.label == "Check now").click().run()
@@ -141,7 +143,7 @@ def test_the_second_library_is_asked_on_demand_and_agrees(open_page: Open, made_
     assert "all agree" in texts(app)
 
 
-def test_a_disagreement_is_said(open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disagreement_is_said(open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "core.evaluation.cross_checks.sklearn_ndcg", lambda scores, qrels, k: dict.fromkeys(qrels, 0.123)
     )
@@ -156,12 +158,12 @@ def described_anew(path: Path) -> None:
     (path.parent / "manifest.json").write_text(json.dumps(manifest))
 
 
-def test_a_topic_that_a_run_lacks_is_said_and_counts_0(open_page: Open, made_up: Path) -> None:
+def test_a_topic_that_a_run_lacks_is_said_and_counts_0(open_page: Open, made_up: CollectionFolder) -> None:
     path = made_up / "runs" / "bm25" / "run.trec"
     kept = [line for line in path.read_text().splitlines(keepends=True) if not line.startswith("02 ")]
     path.write_text("".join(kept))
     described_anew(path)
-    evaluate_systems(data.open_collection("made-up").profile, made_up)
+    make(evaluate.STAGE, data.open_collection("made-up").profile, made_up)
     app = open_page("overview", open="checks", check="yes", measure="RR")
     assert "BM25 has no document for 1 of 3 topics: they count 0" in texts(app)
     assert "all agree" in texts(app)
@@ -170,7 +172,7 @@ def test_a_topic_that_a_run_lacks_is_said_and_counts_0(open_page: Open, made_up:
     assert frame(app, "mean", "difference")["mean"]["BM25"] == pytest.approx(mean(values["bm25"]))
 
 
-def test_of_a_system_without_measures_the_run_says_which_topics_it_lacks(made_up: Path) -> None:
+def test_of_a_system_without_measures_the_run_says_which_topics_it_lacks(made_up: CollectionFolder) -> None:
     opened = data.open_collection("made-up")
     shutil.copytree(made_up / "runs" / "bm25", made_up / "runs" / "new")
     path = made_up / "runs" / "new" / "run.trec"
@@ -179,13 +181,17 @@ def test_of_a_system_without_measures_the_run_says_which_topics_it_lacks(made_up
     assert results.missing_topics(opened, "new") == 1
 
 
-def test_the_command_of_a_figures_provenance_names_what_is_looked_at(open_page: Open, made_up: Path) -> None:
+def test_the_command_of_a_figures_provenance_names_what_is_looked_at(
+    open_page: Open, made_up: CollectionFolder
+) -> None:
     app = open_page("overview", measure="P(rel=2)@3", baseline="bm25")
     line = "python -m core.compare baseline made-up --measure 'P(rel=2)@3' --baseline bm25"
     assert line in [code.value for code in app.code]
 
 
-def test_published_figures_are_rows_of_context(open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_figures_are_rows_of_context(
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     published = [Published("SPLADE++", "Anserini", {"nDCG@10": 0.7109})]
     monkeypatch.setattr("dashboard.views.overview.main_table.published_figures", lambda facts: published)
     for cells in ("means", "intervals", "letters"):
@@ -237,7 +243,7 @@ def test_more_systems_than_letters_are_counted(count: int) -> None:
 
 
 def test_the_caption_says_what_stands_in_the_cells(
-    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     captions = []
     monkeypatch.setattr("dashboard.shared.export.downloads", lambda table, name: captions.append(table.caption))
@@ -296,13 +302,15 @@ def test_tests_that_disagree_are_said_to() -> None:
 
 
 @pytest.mark.parametrize("topics", [1, 2])
-def test_one_topic_or_two_leave_the_page_standing(open_page: Open, made_up: Path, tmp_path: Path, topics: int) -> None:
+def test_one_topic_or_two_leave_the_page_standing(
+    open_page: Open, made_up: CollectionFolder, tmp_path: Path, topics: int
+) -> None:
     numbers = range(1, topics + 1)
     (tmp_path / "qrels").write_text("".join(f"{topic} 0 d{topic} 1\n" for topic in numbers))
     for name, first in (("x", "d1"), ("y", "d2")):
         lines = [f"{topic} Q0 {first} 1 1.0 t\n" for topic in numbers]
         (tmp_path / f"{name}.run").write_text("".join(lines))
-    import_runs("few", [tmp_path / "x.run", tmp_path / "y.run"], tmp_path / "qrels")
+    import_runs(made_up.workspace.collection("few"), [tmp_path / "x.run", tmp_path / "y.run"], tmp_path / "qrels")
     for cells in ("means", "intervals", "letters"):
         app = open_page("overview", collection="few", cells=cells, open="conclusion,cost,curve")
         assert list(app.dataframe[0].value.index) == ["x", "y"]
@@ -348,7 +356,7 @@ def test_markdown_keeps_its_columns_whatever_the_names() -> None:
     assert len(lines) == 4
 
 
-def test_a_picture_is_vector_graphics_or_pixels(open_page: Open, made_up: Path) -> None:
+def test_a_picture_is_vector_graphics_or_pixels(open_page: Open, made_up: CollectionFolder) -> None:
     for form in ("svg", "png"):
         configs = [json.loads(chart.proto.config) for chart in open_page("overview", picture=form).get("plotly_chart")]
         assert [config["toImageButtonOptions"]["format"] for config in configs] == [form]
@@ -357,11 +365,11 @@ def test_a_picture_is_vector_graphics_or_pixels(open_page: Open, made_up: Path) 
 # Charts
 
 
-def test_latencies_of_an_older_procedure_say_so_with_the_command(open_page: Open, made_up: Path) -> None:
+def test_latencies_of_an_older_procedure_say_so_with_the_command(open_page: Open, made_up: CollectionFolder) -> None:
     assert OLDER_TIMING not in texts(open_page("overview", open="cost"))
     run = (made_up / "runs" / "bm25" / "run.trec").read_text()
-    inputs = read_manifest(made_up / "runs" / "bm25").inputs
-    with writing(made_up / "runs" / "bm25", "search", {}, inputs, {"median_milliseconds": 33.0}) as partial:
+    inputs = read_manifest(made_up.run("bm25")).inputs
+    with writing(made_up.run("bm25"), "search", {}, inputs, {"median_milliseconds": 33.0}) as partial:
         (partial / "run.trec").write_text(run)
     said = texts(open_page("overview", open="cost")).replace("\\", "")
     command = "measure again with `python scripts/build.py --profile artifacts/made-up/profile.json`"

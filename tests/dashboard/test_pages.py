@@ -7,11 +7,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from made_up import DOCUMENTS, HOSTILE_QUERY, PAGES, Open, warnings
+from stages import make
 from streamlit.testing.v1 import AppTest
 
+from core import evaluate
 from core.evaluation.measures import mean
 from core.formats.runs import ranked, read_run
 from core.import_runs import import_runs
+from core.workspace.workspace import VARIABLE, CollectionFolder
 from dashboard.shared import data
 
 
@@ -22,7 +25,7 @@ def texts(app: AppTest) -> str:
     return "\n".join(str(element.value) for elements in parts for element in elements)
 
 
-def ranking(folder: Path, system: str, topic: str) -> list[str]:
+def ranking(folder: CollectionFolder, system: str, topic: str) -> list[str]:
     return [name for name, _ in ranked(read_run(folder / "runs" / system / "run.trec").scores[topic])]
 
 
@@ -42,15 +45,15 @@ def test_no_other_collection_has_the_samples_warning(open_page: Open, made_up: P
 def test_no_collection_at_all_is_a_sentence_with_the_command(
     open_page: Open, page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("core.workspace.artifacts.ARTIFACTS", tmp_path)
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
     assert "`python scripts/build.py --profile sample`" in open_page(page).warning[0].value
 
 
-def test_unknown_collection_and_choices_in_a_link_fall_back(open_page: Open, made_up: Path) -> None:
+def test_unknown_collection_and_choices_in_a_link_fall_back(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("topics", collection="gone", measure="nDCG@zero", a="nobody", b="bm25", topic="77", kind="odd")
     assert "gone is not built here; made" in warnings(app)
-    (made_up.parent / "lost").mkdir()
-    shutil.copy(made_up / "profile.json", made_up.parent / "lost")
+    (made_up.workspace.root / "lost").mkdir()
+    shutil.copy(made_up / "profile.json", made_up.workspace.root / "lost")
     again = "build it again with `python scripts/build.py --profile artifacts/lost/profile.json`"
     assert again in warnings(open_page("topics", collection="lost"))
     assert app.selectbox(key="choice measure").value == "nDCG@10"
@@ -58,9 +61,9 @@ def test_unknown_collection_and_choices_in_a_link_fall_back(open_page: Open, mad
 
 
 def test_profile_variable_names_the_first_collection(
-    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    shutil.copytree(made_up, made_up.parent / "another")
+    shutil.copytree(made_up, made_up.workspace.root / "another")
     path = tmp_path / "mine.toml"
     path.write_text('system = []\n[collection]\nname = "made-up"\n')
     monkeypatch.setenv("RANKSCOPE_PROFILE", str(path))
@@ -72,7 +75,7 @@ def test_profile_variable_names_the_first_collection(
 # Overview
 
 
-def test_overview_shows_means_and_leaves_out_what_never_ran(open_page: Open, made_up: Path) -> None:
+def test_overview_shows_means_and_leaves_out_what_never_ran(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("overview")
     table = app.dataframe[0].value
     assert list(table.index) == ["BM25", "BM25 + <b>queries</b>"]
@@ -86,19 +89,17 @@ def test_overview_shows_means_and_leaves_out_what_never_ran(open_page: Open, mad
     assert "`python scripts/build.py" in reason
 
 
-def test_an_artifact_that_was_built_again_is_seen(open_page: Open, made_up: Path) -> None:
-    from core.evaluate import evaluate_systems
-
+def test_an_artifact_that_was_built_again_is_seen(open_page: Open, made_up: CollectionFolder) -> None:
     before = open_page("overview").dataframe[0].value["AP"]["BM25"]
     assert before < 1
     (made_up / "runs" / "bm25").rename(made_up / "gone")
     shutil.copytree(made_up / "runs" / "expanded", made_up / "runs" / "bm25")
-    evaluate_systems(data.open_collection("made-up").profile, made_up)
+    make(evaluate.STAGE, data.open_collection("made-up").profile, made_up)
     table = open_page("overview").dataframe[0].value["AP"]
     assert table["BM25"] == table.iloc[1] != before
 
 
-def test_a_damaged_artifact_is_a_sentence(open_page: Open, made_up: Path) -> None:
+def test_a_damaged_artifact_is_a_sentence(open_page: Open, made_up: CollectionFolder) -> None:
     path = made_up / "measures" / "measures.csv"
     path.write_text(path.read_text()[:-20])
     assert "measures.csv is damaged" in warnings(open_page("overview"))
@@ -107,12 +108,17 @@ def test_a_damaged_artifact_is_a_sentence(open_page: Open, made_up: Path) -> Non
 # Imported runs
 
 
-def test_imported_runs_show_ids_and_say_why_there_is_no_search(open_page: Open, made_up: Path) -> None:
+def test_imported_runs_show_ids_and_say_why_there_is_no_search(open_page: Open, made_up: CollectionFolder) -> None:
     runs = [made_up / "runs" / name / "run.trec" for name in ("bm25", "expanded")]
     for run, name in zip(runs, ("one", "two"), strict=True):
-        shutil.copy(run, made_up.parent / f"{name}.run")
+        shutil.copy(run, made_up.workspace.root / f"{name}.run")
     qrels = made_up / "collection" / "qrels" / "test.tsv"
-    import_runs("foreign", [made_up.parent / "one.run", made_up.parent / "two.run"], qrels, None)
+    import_runs(
+        made_up.workspace.collection("foreign"),
+        [made_up.workspace.root / "one.run", made_up.workspace.root / "two.run"],
+        qrels,
+        None,
+    )
     app = open_page("topic", collection="foreign", topic="02")
     assert "texts are not here" in texts(app)
     assert any("document d4" in element.proto.body for element in app.get("html"))
@@ -124,7 +130,7 @@ def test_imported_runs_show_ids_and_say_why_there_is_no_search(open_page: Open, 
 # Hostile texts
 
 
-def test_hostile_texts_are_never_markdown(open_page: Open, made_up: Path) -> None:
+def test_hostile_texts_are_never_markdown(open_page: Open, made_up: CollectionFolder) -> None:
     pages = [open_page("topics"), open_page("topic", topic="1"), open_page("search", query=HOSTILE_QUERY)]
     for app in pages:
         assert not any(element.allow_html for element in [*app.markdown, *app.caption])
@@ -132,7 +138,7 @@ def test_hostile_texts_are_never_markdown(open_page: Open, made_up: Path) -> Non
             assert not re.search(r"(?<!\\)(<img|<script|<b>|\$x|\]\(|:smile)", element.value)
 
 
-def test_the_made_up_means_are_what_its_runs_give(made_up: Path) -> None:
+def test_the_made_up_means_are_what_its_runs_give(made_up: CollectionFolder) -> None:
     from core.evaluation.measures import evaluate
     from core.formats.qrels import read_qrels
 

@@ -2,7 +2,6 @@
 
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -10,6 +9,7 @@ import pytest
 from made_up import Open
 
 from core.formats.documents import Document
+from core.workspace.workspace import CollectionFolder
 from dashboard.shared.ranked_lists import Hit, grade_badge
 from dashboard.views.report.report import Report
 
@@ -72,7 +72,7 @@ def test_long_texts_of_a_table_are_whole() -> None:
     assert "f" * 64 in report.html()
 
 
-def test_the_page_offers_systems_topics_and_the_file(open_page: Open, made_up: Path) -> None:
+def test_the_page_offers_systems_topics_and_the_file(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("report", systems="bm25,expanded", measure="AP")
     assert app.multiselect[1].label == "Topics side by side"
     assert len(app.multiselect[1].value) == 3
@@ -85,7 +85,9 @@ def test_the_page_offers_systems_topics_and_the_file(open_page: Open, made_up: P
 
 
 @pytest.mark.parametrize("topics", ["gone", "NA,gone"])
-def test_topics_in_a_link_that_are_not_there_are_left_out(open_page: Open, made_up: Path, topics: str) -> None:
+def test_topics_in_a_link_that_are_not_there_are_left_out(
+    open_page: Open, made_up: CollectionFolder, topics: str
+) -> None:
     app = open_page("report", topics=topics)
     assert "gone" not in app.multiselect[1].value
     assert app.multiselect[1].value

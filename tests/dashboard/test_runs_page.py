@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from core.formats.run_validation import check_run
 from core.workspace.artifacts import open_artifact
 from core.workspace.errors import UserError
+from core.workspace.workspace import CollectionFolder
 from dashboard.shared.escaping import WORD_JOINER
 from dashboard.shared.uploads import LARGEST_UNPACKED, saved
 
@@ -32,7 +33,7 @@ def bring(app: AppTest, *files: tuple[str, str | bytes]) -> AppTest:
     return give(app, *files).button(key="import").click().run()
 
 
-def test_a_run_is_imported_compared_and_removed(open_page: Open, made_up: Path) -> None:
+def test_a_run_is_imported_compared_and_removed(open_page: Open, made_up: CollectionFolder) -> None:
     app = bring(open_page("runs"), ("team one.run.gz", gzip.compress(GOOD.encode())))
     assert "Imported: team-one" in app.success[0].value.replace("\\", "")
     assert list(app.dataframe[0].value["run"]) == ["team-one"]
@@ -49,14 +50,14 @@ def test_a_run_is_imported_compared_and_removed(open_page: Open, made_up: Path) 
     assert "team-one" not in open_page("overview").dataframe[0].value.index
 
 
-def test_a_bad_line_is_told_and_nothing_is_imported(open_page: Open, made_up: Path) -> None:
+def test_a_bad_line_is_told_and_nothing_is_imported(open_page: Open, made_up: CollectionFolder) -> None:
     app = give(open_page("runs"), ("bad <b>.run", GOOD + "NA Q0 d3 2 1 t\n02 Q0 d9 2 NaN t\n"))
     assert "line 5: document d3 was retrieved for topic NA before, on line 4" in errors(app)
     assert "line 6: the score 'NaN'" in errors(app)
     assert app.button(key="import").disabled
 
 
-def test_what_is_odd_is_told_and_does_not_hinder(open_page: Open, made_up: Path) -> None:
+def test_what_is_odd_is_told_and_does_not_hinder(open_page: Open, made_up: CollectionFolder) -> None:
     content = "1 Q0 d2 2 3 t\n1 Q0 d1 1 2 t\n02 Q0 d4 1 1 t\n02 Q0 dX 2 1 t\n9 Q0 d1 1 1 t\n"
     app = give(open_page("runs"), ("odd.run", content))
     for part in ("1 of 3 judged topics", "1 topics are not among", "first dX on", "first on line 1", "first on line 4"):
@@ -67,7 +68,7 @@ def test_what_is_odd_is_told_and_does_not_hinder(open_page: Open, made_up: Path)
 
 
 def test_each_run_of_a_large_folder_is_looked_through_once(
-    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
     monkeypatch.setattr(
@@ -81,7 +82,7 @@ def test_each_run_of_a_large_folder_is_looked_through_once(
     assert len(seen) == 60
 
 
-def test_by_rank_the_ranks_count(open_page: Open, made_up: Path) -> None:
+def test_by_rank_the_ranks_count(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("runs")
     app.radio[0].set_value("rank").run()
     bring(app, ("a.run", "NA Q0 d2 1 5 t\nNA Q0 d3 2 9 t\n"))
@@ -90,14 +91,14 @@ def test_by_rank_the_ranks_count(open_page: Open, made_up: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["bm25", "../x", "", "a b", "x" * 101, "manifest.json", "CON", "<b>"])
-def test_a_name_that_cannot_be_is_refused(open_page: Open, made_up: Path, name: str) -> None:
+def test_a_name_that_cannot_be_is_refused(open_page: Open, made_up: CollectionFolder, name: str) -> None:
     app = give(open_page("runs"), ("a.run", GOOD))
     app.text_input[0].input(name).run()
     assert "named bm25 already" in errors(app) if name == "bm25" else "cannot be a run's name" in errors(app)
     assert app.button(key="import").disabled
 
 
-def test_several_runs_come_in_at_once_under_names_of_their_own(open_page: Open, made_up: Path) -> None:
+def test_several_runs_come_in_at_once_under_names_of_their_own(open_page: Open, made_up: CollectionFolder) -> None:
     app = give(open_page("runs"), ("a.run", GOOD), ("a.run.gz", gzip.compress(GOOD.encode())))
     assert "two of these runs have this name" in errors(app)
     app.text_input[1].input("b").run()
@@ -105,7 +106,7 @@ def test_several_runs_come_in_at_once_under_names_of_their_own(open_page: Open, 
     assert list(app.dataframe[0].value["run"]) == ["a", "b"]
 
 
-def test_a_whole_folder_comes_in_at_once(open_page: Open, made_up: Path) -> None:
+def test_a_whole_folder_comes_in_at_once(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("runs")
     app.toggle[0].set_value(True).run()
     assert app.get("file_uploader")[0].proto.accept_directory
@@ -113,7 +114,7 @@ def test_a_whole_folder_comes_in_at_once(open_page: Open, made_up: Path) -> None
     assert list(app.dataframe[0].value["run"]) == ["one", "two"]
 
 
-def test_of_a_folder_what_is_no_run_is_left_out_with_a_sentence(open_page: Open, made_up: Path) -> None:
+def test_of_a_folder_what_is_no_run_is_left_out_with_a_sentence(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("runs")
     app.toggle[0].set_value(True).run()
     files = [("t/bm25-x/run.trec", GOOD), ("t/README.md", "read me\n"), ("t/qrels.txt", "1 0 d1 1\n"), ("t/._a", "\0")]
@@ -125,7 +126,7 @@ def test_of_a_folder_what_is_no_run_is_left_out_with_a_sentence(open_page: Open,
     assert list(app.dataframe[0].value["run"]) == ["bm25-x", "final.qruir.txt"]
 
 
-def test_of_two_browsers_that_import_one_name_the_second_is_told(open_page: Open, made_up: Path) -> None:
+def test_of_two_browsers_that_import_one_name_the_second_is_told(open_page: Open, made_up: CollectionFolder) -> None:
     first, second = (give(open_page("runs"), ("a.run", GOOD)) for _ in range(2))
     first.button(key="import").click().run()
     assert "Imported: a" in first.success[0].value.replace("\\", "")
@@ -136,7 +137,7 @@ def test_of_two_browsers_that_import_one_name_the_second_is_told(open_page: Open
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])
 def test_a_disk_that_cannot_be_written_is_a_sentence_for_every_button(
-    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def fail(*arguments: object) -> None:
         raise OSError(number, "no")
@@ -154,7 +155,7 @@ def test_a_disk_that_cannot_be_written_is_a_sentence_for_every_button(
         assert not app.success
 
 
-def test_a_damaged_run_can_be_removed_though_nothing_is_evaluated(open_page: Open, made_up: Path) -> None:
+def test_a_damaged_run_can_be_removed_though_nothing_is_evaluated(open_page: Open, made_up: CollectionFolder) -> None:
     bring(open_page("runs"), ("a.run", GOOD))
     (made_up / "runs" / "a" / "run.trec").write_text("cut")
     (made_up / "measures" / "measures.csv").write_text("cut")
@@ -166,18 +167,18 @@ def test_a_damaged_run_can_be_removed_though_nothing_is_evaluated(open_page: Ope
     assert list(open_page("overview").dataframe[0].value.index) == ["BM25", "BM25 + <b>queries</b>"]
 
 
-def test_the_pages_notices_are_those_of_the_command_line(open_page: Open, made_up: Path) -> None:
+def test_the_pages_notices_are_those_of_the_command_line(open_page: Open, made_up: CollectionFolder) -> None:
     content = "1 Q0 zz 2 3 t\n9 Q0 d1 1 1 t\n"
     app = give(open_page("runs"), ("odd.run", content))
     shown = warnings(app).replace(WORD_JOINER, "")
     app.button(key="import").click().run()
-    kept = open_artifact(made_up / "runs" / "odd").facts["notices"]
+    kept = open_artifact(made_up.run("odd")).facts["notices"]
     assert len(kept) == 4
     assert all(notice in shown for notice in kept)
     assert any("fewer documents than the measure's cut-off: nDCG@10 (1 of 1 topics)" in notice for notice in kept)
 
 
-def test_another_build_at_work_is_a_sentence(open_page: Open, made_up: Path) -> None:
+def test_another_build_at_work_is_a_sentence(open_page: Open, made_up: CollectionFolder) -> None:
     app = give(open_page("runs"), ("a.run", GOOD))
     with FileLock(made_up / ".lock"):
         app.button(key="import").click().run()
@@ -185,7 +186,7 @@ def test_another_build_at_work_is_a_sentence(open_page: Open, made_up: Path) -> 
     assert "No run was imported" in app.markdown[0].value
 
 
-def test_other_judgments_make_a_collection(open_page: Open, made_up: Path) -> None:
+def test_other_judgments_make_a_collection(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("runs")
     app.file_uploader[1].set_value(("q.txt", b"02 0 d5 1\nNA 0 d3 1\n", "text/plain")).run()
     app.checkbox[0].check().run()
@@ -200,7 +201,7 @@ def test_other_judgments_make_a_collection(open_page: Open, made_up: Path) -> No
     assert "judged" in app.text_input[-1].value
 
 
-def test_qrels_with_a_bad_line_are_a_sentence(open_page: Open, made_up: Path) -> None:
+def test_qrels_with_a_bad_line_are_a_sentence(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("runs")
     app.file_uploader[1].set_value(("q.txt", b"02 0 d5 high\n", "text/plain")).run()
     app.button(key="derive").click().run()
@@ -238,12 +239,12 @@ def test_a_decompression_bomb_is_a_sentence_and_is_never_unpacked_whole(bomb: by
     assert not list(tmp_path.iterdir())
 
 
-def test_a_bomb_on_the_page_is_a_sentence(open_page: Open, made_up: Path, bomb: bytes) -> None:
+def test_a_bomb_on_the_page_is_a_sentence(open_page: Open, made_up: CollectionFolder, bomb: bytes) -> None:
     app = give(open_page("runs"), ("zeros.run.gz", bomb), ("a.run", GOOD))
     assert "zeros.run.gz unpacks to more than 100 MB, the limit of uploads; the command line has none" in errors(app)
     assert app.button(key="import").disabled
 
 
-def test_a_damaged_gz_is_told_by_its_reader(open_page: Open, made_up: Path) -> None:
+def test_a_damaged_gz_is_told_by_its_reader(open_page: Open, made_up: CollectionFolder) -> None:
     app = give(open_page("runs"), ("cut.run.gz", gzip.compress(GOOD.encode())[:-12]))
     assert "cut.run.gz: damaged or cut short" in errors(app)

@@ -20,6 +20,7 @@ from core.workspace.artifacts import writing
 from core.workspace.command_line import save_profile
 from core.workspace.profile import SystemSettings, read_profile
 from core.workspace.timing import repeated
+from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data, live
 from dashboard.shared.ranked_lists import Hit, grade_badge, ranked_list
 from dashboard.views.search import judging
@@ -41,11 +42,11 @@ def texts(app: AppTest) -> str:
     return "\n".join([*unmarked(app), *(str(element.value) for elements in parts for element in elements)])
 
 
-def ranking(folder: Path, system: str, topic: str) -> list[str]:
+def ranking(folder: CollectionFolder, system: str, topic: str) -> list[str]:
     return [name for name, _ in ranked(read_run(folder / "runs" / system / "run.trec").scores[topic])]
 
 
-def test_search_answers_as_the_run_does(open_page: Open, made_up: Path) -> None:
+def test_search_answers_as_the_run_does(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("search", query="Do masks help in SCHOOLS?", systems="bm25")
     assert documents(unmarked(app)[0]) == ranking(made_up, "bm25", "02")
     assert "This is topic 02" in app.info[0].value
@@ -54,7 +55,7 @@ def test_search_answers_as_the_run_does(open_page: Open, made_up: Path) -> None:
     assert "topic=02" in link.query_string
 
 
-def test_search_shows_why_a_system_cannot_answer_and_the_others_do(open_page: Open, made_up: Path) -> None:
+def test_search_shows_why_a_system_cannot_answer_and_the_others_do(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("search", query="masks")
     assert "vectors/dense is missing" in warnings(app)
     assert "document d4" in texts(app)
@@ -62,7 +63,7 @@ def test_search_shows_why_a_system_cannot_answer_and_the_others_do(open_page: Op
 
 
 def test_a_dense_system_answers_with_its_latency_split(
-    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
 
@@ -72,9 +73,9 @@ def test_a_dense_system_answers_with_its_latency_split(
             asked.append((queries[0], depth))
             return [Answer([("d4", 0.75), ("d1", 0.5)][:depth], {"encode": 0.012, "search": 0.0005})]
 
-    with writing(made_up / "vectors" / "dense", "encode", {}, {}):
+    with writing(made_up.vectors("dense"), "encode", {}, {}):
         pass
-    monkeypatch.setattr("core.workspace.models.find_model", lambda name: made_up)
+    monkeypatch.setattr("core.workspace.models.find_model", lambda workspace, name: made_up.path)
     monkeypatch.setattr("core.retrieval.systems.open_system", lambda *arguments: Dense())
     app = open_page("search", query="do masks help in schools?", systems="dense", hits="5")
     assert asked[-1] == ("do masks help in schools?", 5)
@@ -84,15 +85,17 @@ def test_a_dense_system_answers_with_its_latency_split(
     assert [query for query, _ in asked].count("the first query waits for what loads late") == 1, "it is opened once"
 
 
-def test_a_page_never_downloads_a_model(open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with writing(made_up / "vectors" / "dense", "encode", {}, {}):
+def test_a_page_never_downloads_a_model(
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with writing(made_up.vectors("dense"), "encode", {}, {}):
         pass
-    monkeypatch.setattr("core.workspace.models.find_model", lambda name: None)
+    monkeypatch.setattr("core.workspace.models.find_model", lambda workspace, name: None)
     app = open_page("search", query="masks", systems="dense")
     assert "such-a-model is not on this machine" in warnings(app)
 
 
-def test_typing_a_query_writes_it_to_the_url(open_page: Open, made_up: Path) -> None:
+def test_typing_a_query_writes_it_to_the_url(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("search")
     assert "Type a query" in app.info[0].value
     app.text_input[0].input("fever   cough")
@@ -105,14 +108,14 @@ def test_typing_a_query_writes_it_to_the_url(open_page: Open, made_up: Path) -> 
     assert "Type a query" in app.info[0].value
 
 
-def test_an_example_is_searched(open_page: Open, made_up: Path) -> None:
+def test_an_example_is_searched(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("search")
     app.button(key="example 02").click().run()
     assert app.query_params["query"] == "masks"
     assert "document d4" in texts(app)
 
 
-def test_no_hits_and_an_endless_query(open_page: Open, made_up: Path) -> None:
+def test_no_hits_and_an_endless_query(open_page: Open, made_up: CollectionFolder) -> None:
     assert "No document has a word" in texts(open_page("search", query="zzz", systems="bm25"))
     app = open_page("search", systems="bm25")
     app.text_input[0].input("fever 熱 " * 1500)
@@ -195,7 +198,7 @@ def test_a_slow_system_is_measured_once_more_and_a_busy_one_not_at_all(monkeypat
 
 
 def test_lists_are_there_before_a_latency_is_measured(
-    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = []
     monkeypatch.setattr(
@@ -210,7 +213,7 @@ def test_lists_are_there_before_a_latency_is_measured(
     assert events == ["list", "list", "list", "judging", "latency", "latency"]
 
 
-def test_the_fused_column_is_the_fusion_of_the_others(open_page: Open, made_up: Path) -> None:
+def test_the_fused_column_is_the_fusion_of_the_others(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("search", query="masks fever", systems="bm25,expanded", fused="on")
     one, other, fused = map(documents, unmarked(app))
     assert fused == [document for document, _ in reciprocal_rank_fusion([one, other])]
@@ -220,14 +223,14 @@ def test_the_fused_column_is_the_fusion_of_the_others(open_page: Open, made_up: 
     assert "fused" not in app.query_params
 
 
-def test_fusion_goes_deeper_than_what_is_shown(open_page: Open, made_up: Path) -> None:
+def test_fusion_goes_deeper_than_what_is_shown(open_page: Open, made_up: CollectionFolder) -> None:
     every = open_page("search", query="masks fever cough", systems="bm25,expanded", fused="on", hits="50")
     few = open_page("search", query="masks fever cough", systems="bm25,expanded", fused="on", hits="5")
     scores = [re.findall(r"score ([\d.]+)", unmarked(app)[2])[:5] for app in (every, few)]
     assert scores[0] == scores[1]
 
 
-def test_earlier_queries_of_the_session_are_asked_again(open_page: Open, made_up: Path) -> None:
+def test_earlier_queries_of_the_session_are_asked_again(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("search", query="masks")
     assert not [box for box in app.selectbox if box.key == "earlier query"]
     for query in ("fever", "cough", "fever"):
@@ -240,7 +243,7 @@ def test_earlier_queries_of_the_session_are_asked_again(open_page: Open, made_up
     assert app.selectbox(key="earlier query").options == ["fever", "cough"]
 
 
-def test_imported_runs_are_not_asked(open_page: Open, made_up: Path) -> None:
+def test_imported_runs_are_not_asked(open_page: Open, made_up: CollectionFolder) -> None:
     profile = read_profile(str(made_up / "profile.json"))
     foreign = SystemSettings(name="foreign", kind="run")
     save_profile(profile.model_copy(update={"system": [foreign, *profile.system]}), made_up)
@@ -250,7 +253,9 @@ def test_imported_runs_are_not_asked(open_page: Open, made_up: Path) -> None:
 # Judgments by hand
 
 
-def test_judgments_are_exported_as_qrels_and_read_back(open_page: Open, made_up: Path, tmp_path: Path) -> None:
+def test_judgments_are_exported_as_qrels_and_read_back(
+    open_page: Open, made_up: CollectionFolder, tmp_path: Path
+) -> None:
     app = open_page("search", query="Do masks help in schools?", systems="bm25,expanded", judge="on")
     first, second = (document for document, _ in reciprocal_rank_fusion(list(map(documents, unmarked(app))))[:2])
     app.button(key="grade 2").click().run()
@@ -274,7 +279,7 @@ def judgments_of(app: AppTest) -> str:
     return trec_qrels(app.session_state["judgments"]["made-up"])
 
 
-def test_a_query_that_is_no_topic_is_judged_under_its_words(open_page: Open, made_up: Path) -> None:
+def test_a_query_that_is_no_topic_is_judged_under_its_words(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("search", query="Masks & <b>buses</b>", systems="bm25", judge="on")
     assert app.button(key="judge back").disabled
     app.button(key="judge on").click().run()
@@ -282,7 +287,7 @@ def test_a_query_that_is_no_topic_is_judged_under_its_words(open_page: Open, mad
     assert re.fullmatch(r"query-masks-b-buses-b 0 d\d 1\n", judgments_of(app))
 
 
-def test_a_file_that_is_no_qrels_is_a_sentence_with_its_line(open_page: Open, made_up: Path) -> None:
+def test_a_file_that_is_no_qrels_is_a_sentence_with_its_line(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("search", query="masks", systems="bm25", judge="on")
     app.file_uploader[0].set_value(("my <b>.txt", b"02 0 d4 2\n02 0 d4\n", "text/plain")).run()
     assert "line 2: 3 columns, expected topic, iteration, document, grade" in warnings(app)
@@ -311,7 +316,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_queries_do_no_harm(open_page: Open, made_up: Path, name: str) -> None:
+def test_hostile_queries_do_no_harm(open_page: Open, made_up: CollectionFolder, name: str) -> None:
     app = open_page("search", systems="bm25,expanded", fused="on", judge="on")
     app.text_input[0].input(HOSTILE[name])
     app.button[0].click().run()
@@ -324,7 +329,7 @@ def test_hostile_queries_do_no_harm(open_page: Open, made_up: Path, name: str) -
     assert not re.search(r"[\x00-\x1f]", earlier)
 
 
-def test_hostile_texts_are_escaped_in_every_part_of_a_hit(open_page: Open, made_up: Path) -> None:
+def test_hostile_texts_are_escaped_in_every_part_of_a_hit(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("search", query=HOSTILE_QUERY)
     assert escape(HOSTILE_TITLE) in texts(app)
     assert escape(HOSTILE_TEXT) in texts(app)

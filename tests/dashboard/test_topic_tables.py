@@ -13,8 +13,8 @@ from core.evaluation import grades, rank_tables, topic_tables
 from core.evaluation.ndcg_decomposition import split_difference
 from core.formats.documents import Document
 from core.formats.topics import Topic
-from core.workspace.artifacts import ROOT
 from core.workspace.profile import tomllib
+from core.workspace.workspace import CHECKOUT
 from dashboard.shared import charts, ranked_lists
 from dashboard.views.topic import charts as topic_charts
 from dashboard.views.topics import charts as topics_charts
@@ -244,7 +244,7 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize(("place", "theme"), [(0, "light"), (1, "dark")])
 def test_grades_and_marks_can_be_read_in_both_themes(place: int, theme: str) -> None:
-    page = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"][theme]
+    page = tomllib.loads((CHECKOUT / ".streamlit" / "config.toml").read_text())["theme"][theme]
     rules = re.findall(r"\.rs-(?:list )?([\w-]+) \{(.*?)\}", ranked_lists.STYLE, re.DOTALL)
     checked = []
     for name, rule in rules:

@@ -4,19 +4,21 @@ import html
 import math
 import re
 import shutil
-from pathlib import Path
 
 import pandas as pd
 import pytest
 from made_up import EXPANSIONS, HOSTILE_TEXT, HOSTILE_TITLE, Open, lists
+from stages import make
 from streamlit.testing.v1 import AppTest
 
+from core import collection, evaluate
 from core.evaluation import table_formats
 from core.evaluation.table_formats import Table
 from core.formats.runs import ranked, read_run
 from core.retrieval.answer import Answer
 from core.retrieval.systems import open_system
 from core.workspace.artifacts import writing
+from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data
 
 TOPICS_VIEWS = ["differences", "contrasts", "heat", "difficulty", "length", "kinds"]
@@ -37,11 +39,11 @@ def identities(markup: str) -> list[str]:
     return re.findall(r">document (\S+?)<", markup)
 
 
-def ranking(folder: Path, system: str, topic: str) -> list[tuple[str, float]]:
+def ranking(folder: CollectionFolder, system: str, topic: str) -> list[tuple[str, float]]:
     return ranked(read_run(folder / "runs" / system / "run.trec").scores[topic])
 
 
-def measured(folder: Path, system: str, measure: str) -> pd.Series:
+def measured(folder: CollectionFolder, system: str, measure: str) -> pd.Series:
     tidy = pd.read_csv(folder / "measures" / "measures.csv", keep_default_na=False, dtype={"topic": str})
     rows = tidy[(tidy["system"] == system) & (tidy["measure"] == measure)]
     return rows.set_index("topic")["value"]
@@ -51,7 +53,7 @@ def measured(folder: Path, system: str, measure: str) -> pd.Series:
 
 
 @pytest.mark.parametrize("view", TOPICS_VIEWS)
-def test_every_view_has_its_table_or_its_links(open_page: Open, made_up: Path, view: str) -> None:
+def test_every_view_has_its_table_or_its_links(open_page: Open, made_up: CollectionFolder, view: str) -> None:
     app = open_page("topics", chart=view, a="expanded", b="bm25", measure="AP")
     assert "Over 3 topics, BM25 + <b>queries</b> minus BM25" in texts(app)
     if view == "contrasts":
@@ -69,7 +71,7 @@ def test_every_view_has_its_table_or_its_links(open_page: Open, made_up: Path, v
 
 
 def test_tables_are_exported_as_csv_latex_and_markdown(
-    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = {}
 
@@ -89,12 +91,12 @@ def test_tables_are_exported_as_csv_latex_and_markdown(
     assert " & 1 & 1 " in counts[0], "one relevant of one judged, in whole numbers"
 
 
-def test_every_table_has_its_three_buttons(open_page: Open, made_up: Path) -> None:
+def test_every_table_has_its_three_buttons(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("topics", chart="differences", a="expanded", b="bm25")
     assert [button.proto.label for button in app.get("download_button")] == ["CSV", "LaTeX", "Markdown"] * 2
 
 
-def test_a_tie_threshold_turns_wins_into_ties(open_page: Open, made_up: Path) -> None:
+def test_a_tie_threshold_turns_wins_into_ties(open_page: Open, made_up: CollectionFolder) -> None:
     difference = measured(made_up, "expanded", "AP") - measured(made_up, "bm25", "AP")
     for tie in ("0", "0.1"):
         app = open_page("topics", a="expanded", b="bm25", measure="AP", tie=tie)
@@ -104,7 +106,7 @@ def test_a_tie_threshold_turns_wins_into_ties(open_page: Open, made_up: Path) ->
         assert f"{row['wins']} wins, {row['ties']} ties, {row['losses']} losses" in texts(app)
 
 
-def test_the_difference_to_the_median_system(open_page: Open, made_up: Path) -> None:
+def test_the_difference_to_the_median_system(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("topics", a="expanded", b="-median", measure="AP")
     values = [measured(made_up, system, "AP") for system in ("expanded", "bm25")]
     expected = (values[0] - values[1]) / 2  # the median of two is their mean
@@ -115,7 +117,7 @@ def test_the_difference_to_the_median_system(open_page: Open, made_up: Path) -> 
 
 
 def test_a_measure_of_the_overview_is_kept_and_its_figures_say_where_they_come_from(
-    open_page: Open, made_up: Path
+    open_page: Open, made_up: CollectionFolder
 ) -> None:
     app = open_page("topics", a="expanded", b="bm25", measure="nDCG@2")
     assert app.selectbox(key="choice measure").value == "nDCG@2"
@@ -129,24 +131,22 @@ def test_a_measure_of_the_overview_is_kept_and_its_figures_say_where_they_come_f
     assert parts.value["part"].sum() == pytest.approx(row["difference"])
 
 
-def test_the_kind_filter_keeps_its_topics(open_page: Open, made_up: Path) -> None:
+def test_the_kind_filter_keeps_its_topics(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("topics", kind="exact")
     assert sorted(app.dataframe[0].value["topic"]) == ["1", "NA"]
     assert "Over 2 topics" in texts(app)
     assert "1 topic: too few" in texts(open_page("topics", kind="broad"))
 
 
-def test_a_system_alone_is_drawn_by_itself(open_page: Open, made_up: Path) -> None:
-    from core.evaluate import evaluate_systems
-
+def test_a_system_alone_is_drawn_by_itself(open_page: Open, made_up: CollectionFolder) -> None:
     shutil.rmtree(made_up / "runs" / "expanded")
-    evaluate_systems(data.open_collection("made-up").profile, made_up)
+    make(evaluate.STAGE, data.open_collection("made-up").profile, made_up)
     assert "Only BM25 has run" in texts(open_page("topics", topic="02", chart="contrasts"))
     app = open_page("topic", topic="02", view="difference")
     assert "d4" in identities(lists(app)[0]), "without a second system there is no difference to show"
 
 
-def test_choosing_a_topic_opens_its_page(open_page: Open, made_up: Path) -> None:
+def test_choosing_a_topic_opens_its_page(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("topics", measure="AP")
     box = next(box for box in app.selectbox if box.label == "Open a topic")
     box.select("02").run()
@@ -158,7 +158,7 @@ def test_choosing_a_topic_opens_its_page(open_page: Open, made_up: Path) -> None
 # One topic
 
 
-def test_a_link_opens_a_topic_with_its_lists_and_the_ideal_one(open_page: Open, made_up: Path) -> None:
+def test_a_link_opens_a_topic_with_its_lists_and_the_ideal_one(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("topic", a="expanded", b="bm25", topic="02")
     expanded, bm25, ideal = lists(app)
     for markup, system in ((expanded, "expanded"), (bm25, "bm25")):
@@ -172,7 +172,7 @@ def test_a_link_opens_a_topic_with_its_lists_and_the_ideal_one(open_page: Open, 
     assert "<mark>Masks</mark>" in expanded
 
 
-def test_unjudged_is_not_called_not_relevant(open_page: Open, made_up: Path) -> None:
+def test_unjudged_is_not_called_not_relevant(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("topic", a="bm25", b="expanded", topic="NA")
     badges = re.findall(r'rs-grade (rs-[\w-]+)">([^<]*)<', "".join(lists(app)))
     assert ("rs-not-relevant", "○ not relevant (0)") in badges
@@ -180,7 +180,7 @@ def test_unjudged_is_not_called_not_relevant(open_page: Open, made_up: Path) -> 
     assert all((name == "rs-unjudged") == ("unjudged" in words) for name, words in badges)
 
 
-def test_next_and_previous_follow_the_differences(open_page: Open, made_up: Path) -> None:
+def test_next_and_previous_follow_the_differences(open_page: Open, made_up: CollectionFolder) -> None:
     order = list(open_page("topics", a="expanded", b="bm25", measure="AP").dataframe[0].value["topic"])
     app = open_page("topic", a="expanded", b="bm25", measure="AP")
     buttons = {button.label: button for button in app.button}
@@ -195,7 +195,7 @@ def test_next_and_previous_follow_the_differences(open_page: Open, made_up: Path
     assert app.query_params["topic"] == order[1]
 
 
-def test_the_parts_add_up_to_the_measured_difference(open_page: Open, made_up: Path) -> None:
+def test_the_parts_add_up_to_the_measured_difference(open_page: Open, made_up: CollectionFolder) -> None:
     for topic in ("1", "02", "NA"):
         app = open_page("topic", a="expanded", b="bm25", topic=topic, view="difference")
         difference = measured(made_up, "expanded", "nDCG@10")[topic] - measured(made_up, "bm25", "nDCG@10")[topic]
@@ -203,7 +203,7 @@ def test_the_parts_add_up_to_the_measured_difference(open_page: Open, made_up: P
         assert f"add up to {difference:+.4f}" in texts(app)
 
 
-def test_positions_show_ranks_and_overlap(open_page: Open, made_up: Path) -> None:
+def test_positions_show_ranks_and_overlap(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("topic", a="expanded", b="bm25", topic="1", view="positions")
     table, overlap = app.dataframe[0].value, app.dataframe[1].value
     ranks = {name: rank for rank, (name, _) in enumerate(ranking(made_up, "bm25", "1"), 1)}
@@ -211,15 +211,13 @@ def test_positions_show_ranks_and_overlap(open_page: Open, made_up: Path) -> Non
     assert list(overlap["a"]) == ["BM25 + <b>queries</b>"]
 
 
-def test_a_missed_document_is_said_to_be_beyond_the_run(open_page: Open, made_up: Path) -> None:
+def test_a_missed_document_is_said_to_be_beyond_the_run(open_page: Open, made_up: CollectionFolder) -> None:
     path = made_up / "collection" / "qrels" / "test.tsv"
-    from core.collection import build_collection
-
-    source = made_up.parent / "source" / "qrels" / "test.tsv"
+    source = made_up.workspace.root / "source" / "qrels" / "test.tsv"
     source.write_text(path.read_text() + "02\td2\t1\n")
     saved = data.open_collection("made-up").profile
     moved = saved.collection.model_copy(update={"source": str(source.parent.parent)})
-    build_collection(saved.model_copy(update={"collection": moved}), made_up)
+    make(collection.STAGE, saved.model_copy(update={"collection": moved}), made_up)
     assert "d2" not in dict(ranking(made_up, "bm25", "02"))
     app = open_page("topic", a="expanded", b="bm25", topic="02", view="missed")
     assert "BM25 misses 1 of 2 relevant documents in its first 10: 0 stand further down, 1 are beyond" in texts(app)
@@ -227,7 +225,9 @@ def test_a_missed_document_is_said_to_be_beyond_the_run(open_page: Open, made_up
     assert pd.isna(row["BM25"])
 
 
-def test_the_terms_of_a_score_add_up_and_predicted_queries_are_told_apart(open_page: Open, made_up: Path) -> None:
+def test_the_terms_of_a_score_add_up_and_predicted_queries_are_told_apart(
+    open_page: Open, made_up: CollectionFolder
+) -> None:
     app = open_page("topic", a="expanded", b="bm25", topic="02", view="why", document="d5")
     tables = [element.value for element in app.dataframe]
     by_columns = {tuple(table.columns): table for table in tables}
@@ -241,9 +241,9 @@ def test_the_terms_of_a_score_add_up_and_predicted_queries_are_told_apart(open_p
     assert plain(lists(app)[-1]) == "".join(EXPANSIONS["d5"])
 
 
-def test_the_words_of_a_dense_score_add_up(open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from core.evaluate import evaluate_systems
-
+def test_the_words_of_a_dense_score_add_up(
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Dense:
         def search(self, queries: list[str], k: int | list[int]) -> list[Answer]:
             return [Answer([])]
@@ -253,10 +253,10 @@ def test_the_words_of_a_dense_score_add_up(open_page: Open, made_up: Path, monke
 
     monkeypatch.setattr("core.evaluate._sentence_transformers_rows", lambda *arguments: [])
     for stage in ("vectors", "runs"):
-        with writing(made_up / stage / "dense", "test", {}, {}) as partial:
+        with writing(made_up.artifact(f"{stage}/dense"), "test", {}, {}) as partial:
             shutil.copy(made_up / "runs" / "bm25" / "run.trec", partial / "run.trec")
-    evaluate_systems(data.open_collection("made-up").profile, made_up)
-    monkeypatch.setattr("core.workspace.models.find_model", lambda name: made_up)
+    make(evaluate.STAGE, data.open_collection("made-up").profile, made_up)
+    monkeypatch.setattr("core.workspace.models.find_model", lambda workspace, name: made_up.path)
     monkeypatch.setattr(
         "core.retrieval.systems.open_system",
         lambda p, s, folder: Dense() if s.kind == "dense" else open_system(p, s, folder),
@@ -268,20 +268,20 @@ def test_the_words_of_a_dense_score_add_up(open_page: Open, made_up: Path, monke
     assert any("&lt;on&gt;" in markup for markup in lists(app))
 
 
-def test_a_system_that_cannot_explain_says_why_and_the_others_do(open_page: Open, made_up: Path) -> None:
+def test_a_system_that_cannot_explain_says_why_and_the_others_do(open_page: Open, made_up: CollectionFolder) -> None:
     shutil.rmtree(made_up / "bm25" / "bm25")
     app = open_page("topic", a="expanded", b="bm25", topic="02", view="why", document="d5")
     assert "bm25/bm25 is missing" in texts(app)
     assert any("term" in element.value for element in app.dataframe)
 
 
-def test_an_unknown_topic_is_said_to_be_unknown(open_page: Open, made_up: Path) -> None:
+def test_an_unknown_topic_is_said_to_be_unknown(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("topic", topic="77", view="odd", document="gone", more="nobody", depth="3")
     assert "Topic 77 is not among these topics" in texts(app)
     assert "no topic of the kind odd" in texts(open_page("topic", kind="odd"))
 
 
-def test_hostile_texts_are_shown_as_they_are(open_page: Open, made_up: Path) -> None:
+def test_hostile_texts_are_shown_as_they_are(open_page: Open, made_up: CollectionFolder) -> None:
     for view in TOPIC_VIEWS:
         app = open_page("topic", topic="1", view=view, document="d1")
         for markup in lists(app):

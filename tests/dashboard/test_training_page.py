@@ -10,6 +10,7 @@ from made_up import Open
 
 from core.training.histories import as_table
 from core.workspace.artifacts import writing
+from core.workspace.workspace import CollectionFolder, Workspace
 
 LOG = [
     {"step": 10, "loss": 1.5, "epoch": 0.1},
@@ -20,14 +21,15 @@ LOG = [
 FACTS = {"rows": 1234, "held_out_queries": 7, "held_out_passages": 70, "held_out_mrr@10": {"before": 0.4, "after": 0.5}}
 
 
-def add_model(artifacts: Path, base: str = "nobody/base") -> Path:
+def add_model(workspace: Workspace, base: str = "nobody/base") -> Path:
+    model = workspace.model("artifacts/models/tuned")
     settings = {"base": base, "pooling": "<b>mean</b>"}
-    with writing(artifacts / "models" / "tuned", "finetune", settings, {}, FACTS | {"device": "cpu"}) as partial:
+    with writing(model, "finetune", settings, {}, FACTS | {"device": "cpu"}) as partial:
         (partial / "history.json").write_text(json.dumps(LOG))
-    return artifacts / "models" / "tuned"
+    return model.path
 
 
-def add_ablations(artifacts: Path) -> None:
+def add_ablations(workspace: Workspace) -> None:
     rows = pd.DataFrame(
         {
             "variant": ["recipe", "recipe", "CLS", "CLS"],
@@ -41,7 +43,7 @@ def add_ablations(artifacts: Path) -> None:
         }
     )
     settings = {"collection": {"name": "small", "split": "train"}}
-    with writing(artifacts / "ablations" / "some-base", "ablations", settings, {}) as partial:
+    with writing(workspace.ablations("some-base"), "ablations", settings, {}) as partial:
         rows.to_csv(partial / "ablations.csv", index=False)
 
 
@@ -52,9 +54,9 @@ def test_the_log_becomes_one_row_a_step():
     assert table.loc[30].isna().all()
 
 
-def test_the_page_shows_curves_settings_and_ablations(open_page: Open, made_up: Path) -> None:
-    add_model(made_up.parent)
-    add_ablations(made_up.parent)
+def test_the_page_shows_curves_settings_and_ablations(open_page: Open, made_up: CollectionFolder) -> None:
+    add_model(made_up.workspace)
+    add_ablations(made_up.workspace)
     page = open_page("training", collection="made-up")
     text = " ".join(element.value for element in page.markdown)
     assert "1,234 rows" in text and "0.4000 before" in text and "0.5000 after" in text
@@ -67,15 +69,15 @@ def test_the_page_shows_curves_settings_and_ablations(open_page: Open, made_up: 
     assert "no runs of both this model and its base" in text
 
 
-def test_without_a_model_or_with_a_damaged_one_the_page_says_so(open_page: Open, made_up: Path) -> None:
+def test_without_a_model_or_with_a_damaged_one_the_page_says_so(open_page: Open, made_up: CollectionFolder) -> None:
     page = open_page("training", collection="made-up")
     assert "no model was trained here" in page.warning[0].value.replace("\\", "")
-    folder = add_model(made_up.parent)
+    folder = add_model(made_up.workspace)
     (folder / "history.json").write_text("[]")
     page = open_page("training", collection="made-up")
     assert "history.json is damaged" in page.warning[0].value.replace("\\", "")
     for lost in ("history.json", "manifest.json"):
         shutil.rmtree(folder)
-        (add_model(made_up.parent) / lost).unlink()
+        (add_model(made_up.workspace) / lost).unlink()
         page = open_page("training", collection="made-up")
         assert "is missing; rebuild it with `python -m core.finetune`" in page.warning[0].value.replace("\\", "")

@@ -6,19 +6,20 @@ import random
 import pandas as pd
 import pytest
 
-from core.build import build
+from core.build import run_build
 from core.formats.collections import read_built_collection
-from core.formats.predicted_queries import SCORES_FILE, SCORES_FOLDER, write_by_document, write_expansions
+from core.formats.predicted_queries import SCORES_FILE, write_by_document, write_expansions
 from core.workspace.artifacts import read_manifest, writing
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile
+from core.workspace.stage import Build
 from scripts.tables.doc2query_table import Predicted, candidates, table, training_topics, variants
 
 MOST = 12
 
 
 @pytest.fixture
-def built(beir_folder, words, project):
+def built(beir_folder, words, workspace):
     """A profile with two expanded systems, its folder with predicted queries and scores, and these."""
     chance = random.Random(3)
 
@@ -47,16 +48,16 @@ def built(beir_folder, words, project):
         measures=["nDCG@10", "R@100", "Judged@10"],
         depth=100,
     )
-    folder = project / "artifacts" / "tiny"
-    build(profile, folder, "cpu", only="collection", say=lambda _: None)
+    folder = workspace.collection("tiny")
+    run_build(Build(profile, folder, "cpu"), only="collection", say=lambda _: None)
     predicted = Predicted(
         {name: [text(3) for _ in range(MOST)] for name in names},
         {name: [chance.random() for _ in range(MOST)] for name in names},
     )
-    with writing(folder / "doc2query", "doc2query generate", {"queries": MOST}, {}) as partial:
+    with writing(folder.predicted_queries, "doc2query generate", {"queries": MOST}, {}) as partial:
         write_expansions(partial, predicted.queries)
-    inputs = {"doc2query": read_manifest(folder / "doc2query").digest}
-    with writing(folder / SCORES_FOLDER, "doc2query score", {"scorer": "dense"}, inputs) as partial:
+    inputs = {"doc2query": read_manifest(folder.predicted_queries).digest}
+    with writing(folder.query_scores, "doc2query score", {"scorer": "dense"}, inputs) as partial:
         write_by_document(partial / SCORES_FILE, "scores", predicted.scores)
     return profile, folder, predicted
 
@@ -65,7 +66,7 @@ def test_the_table_has_the_figures_of_a_build(built):
     profile, folder, predicted = built
     found = table(profile, read_built_collection(folder), predicted, variants(MOST, 0.3, 0.4))
     for stage in ("bm25", "search", "evaluate"):
-        build(profile, folder, "cpu", only=stage, say=lambda _: None)
+        run_build(Build(profile, folder, "cpu"), only=stage, say=lambda _: None)
     measures = pd.read_csv(folder / "measures" / "measures.csv").groupby(["system", "measure"]).value.mean()
     rows = {
         "bm25": found[found["queries"] == 0],

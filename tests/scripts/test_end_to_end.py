@@ -21,6 +21,7 @@ from core.indexes.exact import ExactIndex
 from core.retrieval.bm25 import Bm25Index
 from core.retrieval.encoder import encode_texts, load_encoder
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, CollectionSettings, SystemSettings
+from core.workspace.workspace import Workspace
 from scripts.tables import verify
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +49,7 @@ def test_all_minilm_on_the_cut_of_scifact_gives_the_figure_of_the_full_vectors(s
     settings = SystemSettings(
         name="minilm", kind="dense", model="sentence-transformers/all-MiniLM-L6-v2", max_tokens=256
     )
-    encoder = load_encoder(settings, "cpu")
+    encoder = load_encoder(Workspace.default(), settings, "cpu")
     index = ExactIndex("cosine")
     index.build(encode_texts(encoder, [document.full_text for document in part.documents], "document"))
     positions, scores = index.search(encode_texts(encoder, [topic.question for topic in part.topics], "query"), 100)

@@ -23,6 +23,7 @@ from core.workspace.artifacts import open_artifact, read_manifest, writing
 from core.workspace.errors import UserError
 from core.workspace.models import model_digest
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, SystemSettings, read_profile
+from core.workspace.workspace import Workspace
 from dashboard.shared.escaping import error_markdown, escape_markdown
 from dashboard.shared.uploads import saved
 
@@ -153,7 +154,7 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path_factory, files):
     for name, content in ({"config.json": b"{}"} | files).items():
         (model / name).write_bytes(content)
     with pytest.raises(UserError) as caught:
-        load_encoder(SystemSettings(name="a", kind="dense", model=str(model)), "cpu")
+        load_encoder(Workspace.default(), SystemSettings(name="a", kind="dense", model=str(model)), "cpu")
     assert "\n" not in str(caught.value)
     if "model.safetensors" not in files:
         with pytest.raises(UserError, match="pickled weights are refused"):
@@ -167,7 +168,7 @@ def test_a_model_with_a_file_cut_is_a_sentence(tmp_path, encoder):
     weights = next(model.rglob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"the model cut cannot be loaded .*put whole files"):
-        load_encoder(SystemSettings(name="a", kind="dense", model=str(model)), "cpu")
+        load_encoder(Workspace.default(), SystemSettings(name="a", kind="dense", model=str(model)), "cpu")
 
 
 # Uploads
@@ -208,7 +209,7 @@ def systems(encoder):
         for engine in ("bm25s", "rank_bm25")
     ]
     dense = SystemSettings(name="dense", kind="dense", model=str(encoder))
-    index, loaded = ExactIndex("cosine"), load_encoder(dense, "cpu")
+    index, loaded = ExactIndex("cosine"), load_encoder(Workspace.default(), dense, "cpu")
     index.build(loaded.encode([document.full_text for document in documents]))
     return [*lexical, DenseSystem(dense, lambda: loaded, index, [document.id for document in documents])]
 

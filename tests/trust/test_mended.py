@@ -13,11 +13,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from small_build import prepare
+from stages import folder_at
+from stages import make as make_stage
 
 from core import encode
-from core.build import build
+from core.build import run_build
 from core.derive import derive
-from core.encode import encode_collection
 from core.evaluation.ann_sweep import _built
 from core.formats.collections import collection_digests
 from core.import_runs import import_runs
@@ -29,7 +30,6 @@ from core.workspace.artifacts import (
     is_whole,
     open_artifact,
     read_manifest,
-    rebuild_command,
     stale_reason,
     write_text,
     writing,
@@ -39,6 +39,7 @@ from core.workspace.errors import UserError
 from core.workspace.models import model_digest
 from core.workspace.profile import IndexSettings, Profile, read_profile
 from core.workspace.progress import ProgressLog, new_array
+from core.workspace.stage import Build
 
 pytestmark = pytest.mark.slow
 
@@ -189,7 +190,7 @@ def test_a_manifest_of_another_artifact_is_a_sentence(dense):
 
 
 def test_a_saved_profile_that_was_changed_is_found_out(tmp_path):
-    save_profile(Profile.model_validate({"collection": {"name": "a"}, "system": []}), tmp_path)
+    save_profile(Profile.model_validate({"collection": {"name": "a"}, "system": []}), folder_at(tmp_path))
     path = tmp_path / "profile.json"
     assert read_profile(str(path)).depth == 1000
     path.write_text(path.read_text().replace('"depth": 1000', '"depth": 1001'))
@@ -198,9 +199,9 @@ def test_a_saved_profile_that_was_changed_is_found_out(tmp_path):
 
 
 @pytest.fixture
-def dense(encoder, beir_folder, project):
-    """A profile with a dense system whose model is in the project, and its vectors."""
-    model = shutil.copytree(encoder, project / "artifacts" / "models" / "mine")
+def dense(encoder, beir_folder, workspace):
+    """A profile with a dense system whose model is in the workspace, and its vectors."""
+    model = shutil.copytree(encoder, workspace.root / "models" / "mine")
     profile = Profile.model_validate(
         {
             "collection": {"name": "tiny", "source": str(beir_folder())},
@@ -208,8 +209,8 @@ def dense(encoder, beir_folder, project):
             "ann": {"index": []},
         }
     )
-    folder = project / "artifacts" / "tiny"
-    build(profile, folder, "cpu", say=lambda _: None)
+    folder = workspace.collection("tiny")
+    run_build(Build(profile, folder, "cpu"), say=lambda _: None)
     return profile, folder, model
 
 
@@ -225,15 +226,15 @@ def test_a_query_is_not_answered_by_another_model_than_made_the_vectors(dense):
         open_system(profile, system, folder, "cpu").search(["masks"], 2)
 
 
-def test_a_trained_model_that_is_damaged_is_named_with_its_training(dense, project):
+def test_a_trained_model_that_is_damaged_is_named_with_its_training(dense, workspace):
     profile, folder, model = dense
-    with writing(project / "artifacts" / "models" / "sealed", "finetune", {}, {}) as partial:
+    sealed = workspace.model("artifacts/models/sealed")
+    with writing(sealed, "finetune", {}, {}) as partial:
         shutil.copytree(model, partial, dirs_exist_ok=True)
-    sealed = project / "artifacts" / "models" / "sealed"
     (sealed / "config_sentence_transformers.json").write_text("{}")
     system = find_settings(profile, "dense").model_copy(update={"model": "artifacts/models/sealed"})
     with pytest.raises(UserError, match=r"sealed/config_sentence.*damaged.*python -m core\.finetune$"):
-        load_encoder(system, "cpu")
+        load_encoder(workspace, system, "cpu")
 
 
 def test_the_digest_of_a_model_is_taken_when_it_was_fetched(dense, monkeypatch):
@@ -242,32 +243,33 @@ def test_the_digest_of_a_model_is_taken_when_it_was_fetched(dense, monkeypatch):
     kept = model.rename(model.with_name("elsewhere"))
     fetched = encode.locate_model
 
-    def fetch(name):
+    def fetch(workspace, name):
         if not model.exists():
             kept.rename(model)
-        return fetched(name)
+        return fetched(workspace, name)
 
     monkeypatch.setattr(encode, "locate_model", fetch)
-    encode_collection(profile, system, folder, "cpu")
-    assert read_manifest(folder / "vectors" / "dense").inputs["model"] == model_digest(model)
+    make_stage(encode.STAGE, profile, folder, system)
+    assert read_manifest(folder.vectors("dense")).inputs["model"] == model_digest(model)
 
 
-def test_commands_that_mend_are_commands_that_there_are(project):
-    folder = project / "artifacts"
-    damaged = make(folder / "models" / "fine-tuned")
+def test_commands_that_mend_are_commands_that_there_are(workspace):
+    damaged = make(workspace.model("artifacts/models/fine-tuned"))
     (damaged / "file.txt").write_text("CONTENT")
     with pytest.raises(UserError, match=r"python -m core\.finetune$"):  # which knows no --force
         open_artifact(damaged)
-    assert "--force" not in rebuild_command(folder / "trec-covid" / "bm25")
+    assert "--force" not in workspace.collection("trec-covid").bm25("bm25").command
 
 
 @pytest.fixture
-def imported(project, tmp_path):
+def imported(workspace, tmp_path):
     """A collection of one imported run, the run and its qrels."""
     run, qrels = tmp_path / "a.run", tmp_path / "qrels.txt"
     run.write_text("1 Q0 d1 1 2.0 t\n1 Q0 d2 2 1.0 t\n")
     qrels.write_text("1 0 d1 0\n1 0 d2 1\n")
-    return import_runs("mine", [run], qrels), run, qrels
+    folder = workspace.collection("mine")
+    import_runs(folder, [run], qrels)
+    return folder, run, qrels
 
 
 def test_imported_judgments_that_are_damaged_come_in_again(imported):
@@ -275,35 +277,35 @@ def test_imported_judgments_that_are_damaged_come_in_again(imported):
     path = folder / "collection" / "qrels" / "test.tsv"
     path.write_text(path.read_text().replace("d2\t1", "d2\t2"))
     with pytest.raises(UserError, match=r"test\.tsv is damaged .*import_runs RUN --name mine --qrels FILE"):
-        import_runs("mine", [run])
-    import_runs("mine", [run], qrels)
-    assert is_whole(folder / "collection")
+        import_runs(folder, [run])
+    import_runs(folder, [run], qrels)
+    assert is_whole(folder.collection)
     (folder / "runs" / "a" / "run.trec").unlink()
     with pytest.raises(UserError, match=r"run\.trec is missing.*import_runs RUN --name mine$"):
-        open_artifact(folder / "runs" / "a")
+        open_artifact(folder.run("a"))
 
 
-def test_a_derivation_that_was_killed_can_be_made_again(imported, tmp_path):
+def test_a_derivation_that_was_killed_can_be_made_again(imported, workspace):
     _, _, qrels = imported
-    folder = derive("mine", "again", qrels)
-    (folder / "profile.json").unlink()  # it is written when the collection and the runs are
-    derive("mine", "again", qrels)
+    folder = derive(workspace, "mine", "again", qrels)
+    folder.profile.unlink()  # it is written when the collection and the runs are
+    derive(workspace, "mine", "again", qrels)
     with pytest.raises(UserError, match="there is a collection again already"):
-        derive("mine", "again", qrels)
+        derive(workspace, "mine", "again", qrels)
 
 
 # The small build of the campaigns
 
 
-def test_no_manifest_names_a_place_or_a_person(project, tmp_path):
-    profile = prepare(tmp_path / "source", project / "artifacts", documents=20)
+def test_no_manifest_names_a_place_or_a_person(workspace, tmp_path):
+    profile = prepare(tmp_path / "source", workspace.root, documents=20)
     systems = [system for system in profile.system if system.name in ("bm25", "tiny")]
     plain = profile.model_copy(update={"system": systems})
-    folder = project / "artifacts" / "small"
-    outcomes = build(plain, folder, "cpu", say=lambda _: None)
+    folder = workspace.collection("small")
+    outcomes = run_build(Build(plain, folder, "cpu"), say=lambda _: None)
     assert {outcome.result for outcome in outcomes} == {"made"}
     committed = Path(__file__).resolve().parents[2] / "artifacts" / "sample"
-    found = [*folder.rglob("manifest.json"), *committed.rglob("manifest.json")]
+    found = [*folder.path.rglob("manifest.json"), *committed.rglob("manifest.json")]
     assert len(found) > 15
     for path in found:
         text = path.read_text()

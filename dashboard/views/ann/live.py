@@ -1,7 +1,6 @@
 """The live panel of the ANN page: one query answered exactly and approximately side by side."""
 
 import time
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -19,6 +18,7 @@ from core.workspace.artifacts import Manifest, open_artifact, read_latest, read_
 from core.workspace.errors import UserError
 from core.workspace.profile import SystemSettings
 from core.workspace.timing import repeated
+from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data, left_out, live, state
 from dashboard.shared.escaping import escape_markdown, shortened
 
@@ -27,10 +27,10 @@ DEPTH = 10
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _index(
-    folder: Path, system: str, kind: str, similarity: str, parameters: dict[str, int], digest: str
+    folder: CollectionFolder, system: str, kind: str, similarity: str, parameters: dict[str, int], digest: str
 ) -> VectorIndex:
     """Return an index of a system's vectors: our own graph if the sweep left one of these vectors, else made here."""
-    place, graph = folder / "vectors" / system, folder / "ann" / system
+    place, graph = folder.vectors(system), folder.sweep(system)
     vectors, _ = read_whole(place, lambda _: load_vectors(folder, system), digest=digest)
     index = make_index(kind, similarity, **parameters)
 
@@ -49,7 +49,7 @@ def _open(
     opened: data.Opened, settings: SystemSettings, kind: str, parameters: dict[str, int]
 ) -> tuple[live.Ready, VectorIndex, str]:
     """Return a system and an index of its vectors, both of one version of these, and the version's digest."""
-    place = opened.folder / "vectors" / settings.name
+    place = opened.folder.vectors(settings.name)
 
     def load(digest: str) -> tuple[live.Ready, VectorIndex, str]:
         ready = live.open_system(opened, settings)

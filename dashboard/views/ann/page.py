@@ -1,14 +1,13 @@
 """Exact vs ANN: what approximate search gains in time and loses in recall, and in relevant documents."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from core.evaluation.ann_sweep import measured_sweeps, read_growth, read_sweep, sweeps_of
 from core.indexes.simulation import LEAST_DISTINCT
-from core.workspace.artifacts import read_manifest, rebuild_command, shown
+from core.workspace.artifacts import Artifact, read_manifest
 from core.workspace.errors import UserError
 from core.workspace.timing import OLDER_TIMING, is_comparable
 from dashboard.shared import data, state, widgets
@@ -51,14 +50,14 @@ def local_dimension(facts: dict[str, Any]) -> str:
     return ""
 
 
-def warn_if_incomparable(target: Path) -> None:
+def warn_if_incomparable(target: Artifact) -> None:
     """Warn of a sweep that was timed by an older procedure, with the command that measures it anew."""
     try:
         manifest = read_manifest(target)
     except UserError:
         return  # the part of the page that reads it says what is wrong
     if not is_comparable(manifest.settings):
-        show_error(UserError(f"{shown(target)}: {OLDER_TIMING}; measure again with {rebuild_command(target)}"))
+        show_error(UserError(f"{target.shown}: {OLDER_TIMING}; measure again with {target.command}"))
 
 
 def page(opened: data.Opened) -> None:
@@ -71,7 +70,7 @@ def page(opened: data.Opened) -> None:
     dense = [system.name for system in opened.profile.system if system.kind == "dense"]
     if not dense:
         raise UserError(f"{opened.folder.name} has no dense system; this page compares searches over vectors")
-    measured = [name for name in dense if (opened.folder / "ann" / name).is_dir()]
+    measured = [name for name in dense if opened.folder.sweep(name).path.is_dir()]
     system = state.choose("Dense system", dense, "system", (measured or dense)[0], opened.labels)
     made = {place: f"the sweep {place}" for place in measured_sweeps(opened.folder, system)}
     others = {f"ann/{name}": f"the sweep ann/{name}" for name in measured if name != system}
@@ -85,7 +84,7 @@ def page(opened: data.Opened) -> None:
         sweeps = own
     for target in sweeps_of(opened.folder, system):
         warn_if_incomparable(target)
-    facts = read_manifest(opened.folder / "ann" / system).facts
+    facts = read_manifest(opened.folder.sweep(system)).facts
     st.write(
         f"{facts['documents']:,} vectors{distinct(facts)} of dimension {facts['dimension']}"
         f"{local_dimension(facts)}, {facts['queries']} topics as queries."

@@ -1,7 +1,6 @@
 """The part of the Exact vs ANN page on sizes: how latency grows with the collection, and where approximation pays."""
 
 import math
-from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -11,7 +10,7 @@ from core.evaluation.ann_tables import crossings, growth, speed_ups
 from core.evaluation.table_formats import Table
 from core.indexes.registry import LABELS
 from core.indexes.simulation import LEAST_DISTINCT
-from core.workspace.artifacts import read_manifest, shown
+from core.workspace.artifacts import Artifact, read_manifest
 from dashboard.shared import data, export
 from dashboard.views.ann import charts as ann_charts
 from dashboard.views.ann.sweep import export_name, kind_of
@@ -68,13 +67,13 @@ def pays(size: float) -> str:
     return f"from about {float(f'{size:.2g}'):,.0f} documents on"
 
 
-def origin(sweeps: list[Path], system: str) -> None:
+def origin(sweeps: list[Artifact], system: str) -> None:
     """Draw what was measured, and a button that says what made each sweep.
 
     Args:
         sweeps: the artifacts, from `core.evaluation.ann_sweep.sweeps_of`.
     """
-    manifests = {shown(folder): read_manifest(folder) for folder in sweeps}
+    manifests = {sweep.shown: read_manifest(sweep) for sweep in sweeps}
     own = next(iter(manifests.values())).facts["documents"]
     rows = [
         {

@@ -155,8 +155,8 @@ def similarities(opened: data.Opened) -> None:
     """Draw cosine against dot product for every dense system that is measured."""
     found = {}
     for name in opened.labels:
-        place = opened.folder / "ann" / name
-        if place.is_dir():
+        place = opened.folder.sweep(name)
+        if place.path.is_dir():
             try:
                 found[opened.labels[name]] = open_artifact(place, SWEEP).facts.get("similarities")
             except UserError as error:

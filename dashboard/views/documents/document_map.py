@@ -1,7 +1,6 @@
 """The map of the documents: their vectors in two dimensions, what is relevant and what each system found marked."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from core.retrieval.encoder import load_vectors
 from core.retrieval.projection import project
 from core.retrieval.systems import find_settings
 from core.workspace.artifacts import open_artifact, read_latest, read_whole
+from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data
 from dashboard.shared.charts import BLUE, DARK_GREY, GREY, ORANGE
 from dashboard.shared.escaping import escape_plotly, shortened
@@ -41,15 +41,17 @@ def points(opened: data.Opened, system: str) -> tuple[pd.DataFrame, tuple[float,
     Raises:
         UserError: its vectors are missing or damaged.
     """
-    place, similarity = opened.folder / "vectors" / system, find_settings(opened.profile, system).similarity
+    place, similarity = opened.folder.vectors(system), find_settings(opened.profile, system).similarity
     return read_latest(
         lambda: open_artifact(place).digest, lambda digest: _points(opened.folder, system, similarity, digest)
     )
 
 
 @st.cache_resource(max_entries=6, show_spinner="Laying out the vectors …")
-def _points(folder: Path, system: str, similarity: str, digest: str) -> tuple[pd.DataFrame, tuple[float, float]]:
-    place = folder / "vectors" / system
+def _points(
+    folder: CollectionFolder, system: str, similarity: str, digest: str
+) -> tuple[pd.DataFrame, tuple[float, float]]:
+    place = folder.vectors(system)
     vectors, documents = read_whole(place, lambda _: load_vectors(folder, system), digest=digest)
     places, shares = project(vectors, similarity)
     table = pd.DataFrame(places, columns=["x", "y"], index=pd.Index(documents, name="document"))

@@ -30,7 +30,7 @@ score each query against its document and drops the worse ones.
 
 def about_expansion(opened: data.Opened, content: data.Content, system: SystemSettings) -> None:
     """Say what was predicted, and at what cost."""
-    manifest = open_artifact(opened.folder / "doc2query")
+    manifest = open_artifact(opened.folder.predicted_queries)
     label = opened.labels[system.name]
     made = {
         "doc2query": "the predicted queries",

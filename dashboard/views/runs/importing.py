@@ -12,6 +12,7 @@ from core.formats.runs import run_name
 from core.import_runs import import_runs
 from core.workspace.errors import UserError
 from core.workspace.names import name_problem, safe_name
+from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data
 from dashboard.shared.escaping import error_markdown, show_error
 from dashboard.shared.uploads import LARGEST_UNPACKED, saved
@@ -36,7 +37,7 @@ def carry_out(work: Callable[[], Any], message: str) -> None:
 
 @st.cache_data(max_entries=1000, show_spinner="Looking through the run …")  # a whole folder, with every drawing
 def looked_through(
-    upload: str, name: str, _content: bytes, order: str, folder: Path, digest: str, measures: list[str]
+    upload: str, name: str, _content: bytes, order: str, folder: CollectionFolder, digest: str, measures: list[str]
 ) -> RunCheck:
     """Check an uploaded run against the collection under `folder`, which has that digest.
 
@@ -116,4 +117,4 @@ def import_uploads(opened: data.Opened, chosen: dict[str, tuple[str, bytes]], by
             folder = Path(temporary) / str(number)
             folder.mkdir()
             paths.append(saved(file, content, folder))
-        import_runs(opened.folder.name, paths, by_rank=by_rank, names=list(chosen), replace=False)
+        import_runs(opened.folder, paths, by_rank=by_rank, names=list(chosen), replace=False)

@@ -35,7 +35,7 @@ def imported_runs(opened: data.Opened) -> None:
     for name in names:
         row = {"run": opened.labels[name], "state": "evaluated" if name in evaluated else "not evaluated"}
         try:
-            manifest = open_artifact(opened.folder / "runs" / name)
+            manifest = open_artifact(opened.folder.run(name))
             row |= {"imported": manifest.finished, "what is odd": "; ".join(manifest.facts.get("notices", []))}
         except UserError as error:
             row["state"] = str(error)
@@ -48,7 +48,7 @@ def imported_runs(opened: data.Opened) -> None:
     with st.popover("Remove a run"):
         name = st.selectbox("Imported run", names, format_func=opened.labels.__getitem__)
         if st.button("Remove it and its measures", key="remove", type="primary"):
-            carry_out(lambda: remove_run(opened.folder.name, name), f"{opened.labels[name]} was removed.")
+            carry_out(lambda: remove_run(opened.folder, name), f"{opened.labels[name]} was removed.")
 
 
 def other_judgments(opened: data.Opened) -> None:
@@ -69,7 +69,11 @@ def other_judgments(opened: data.Opened) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         carry_out(
             lambda: derive(
-                opened.folder.name, name.strip(), saved(upload.name, upload.getvalue(), Path(temporary)), residual
+                opened.folder.workspace,
+                opened.folder.name,
+                name.strip(),
+                saved(upload.name, upload.getvalue(), Path(temporary)),
+                residual,
             ),
             f"The collection {name.strip()} is there; choose it at the left.",
         )

@@ -8,8 +8,6 @@ from core.evaluation.ablation_tables import read_ablations, summary
 from core.evaluation.freshness import changes_of
 from core.evaluation.table_formats import Table
 from core.training.histories import Training, read_training, trained_models
-from core.workspace import artifacts
-from core.workspace.artifacts import shown
 from core.workspace.errors import UserError
 from dashboard.shared import charts, data, export, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, show_error
@@ -27,16 +25,16 @@ WORDS = """
 """
 
 
-def choose_model() -> Training:
+def choose_model(opened: data.Opened) -> Training:
     """Draw the choice among the trained models and return the chosen one.
 
     Raises:
         UserError: none left a history, or the chosen one's is damaged.
     """
-    names = trained_models()
-    if not names:
+    models = {model.name: model for model in trained_models(opened.folder.workspace)}
+    if not models:
         raise UserError("no model was trained here with a history; train one with python -m core.finetune")
-    return read_training(state.choose("Model", names, "model", names[0]))
+    return read_training(models[state.choose("Model", list(models), "model", next(iter(models)))])
 
 
 def course(training: Training) -> None:
@@ -50,7 +48,7 @@ def course(training: Training) -> None:
         f"MARCO queries among {facts.get('held_out_passages', 0):,} passages: {mrr.get('before', 0):.4f} before, "
         f"{mrr.get('after', 0):.4f} after."
     )
-    name = training.folder.name
+    name = training.model.name
     left, right = st.columns(2)
     with left:
         figure = training_charts.curves(training.history, ["loss", "held-out loss"], "loss")
@@ -68,7 +66,7 @@ def course(training: Training) -> None:
 def against_its_base(opened: data.Opened, training: Training) -> None:
     """Draw which topics of the collection training won and lost."""
     models = {system.model: system.name for system in opened.profile.system if system.kind == "dense"}
-    own, base = models.get(shown(training.folder)), models.get(str(training.manifest.settings.get("base")))
+    own, base = models.get(training.model.shown), models.get(str(training.manifest.settings.get("base")))
     tidy = widgets.evaluated(opened)
     measured = set(tidy["system"])
     if own not in measured or base not in measured or own is None or base is None:
@@ -91,22 +89,22 @@ def against_its_base(opened: data.Opened, training: Training) -> None:
         downloads_and_provenance(opened, name, exported, "topics", {"measure": measure, "a": own, "b": base})
 
 
-def ablations() -> None:
+def ablations(opened: data.Opened) -> None:
     """Draw what each choice is worth, by the ablations on record."""
-    names = sorted(path.parent.name for path in (artifacts.ARTIFACTS / "ablations").glob("*/manifest.json"))
-    if not names:
+    made = {artifact.name: artifact for artifact in opened.folder.workspace.all_ablations()}
+    if not made:
         st.write("No ablations are on record; run `python -m core.ablations --profile ablations`.")
         return
     left, right = st.columns(2)
     with left:
-        base = state.choose("Base of the ablations", names, "base", names[0])
+        base = state.choose("Base of the ablations", list(made), "base", next(iter(made)))
     with right:
         measure = state.choose("Figure", ["nDCG@10", "MRR@10"], "figure", "nDCG@10")
-    table, manifest = read_ablations(base)
+    table, manifest = read_ablations(made[base])
     means = summary(table)
     collection, split = (manifest.settings["collection"][key] for key in ("name", "split"))
-    made_from = artifacts.ARTIFACTS / collection
-    if changed := changes_of(manifest, made_from, "ablations") if (made_from / "collection").is_dir() else []:
+    made_from = opened.folder.workspace.collection(collection)
+    if changed := changes_of(manifest, made_from, "ablations") if made_from.collection.path.is_dir() else []:
         older = f"older than the {' and the '.join(changed)} of {collection}: these ablations"
         show_error(UserError(f"{older}; make them anew with {manifest.command}"))
     where = f"{collection}, split {split}"
@@ -125,7 +123,7 @@ def page(opened: data.Opened) -> None:
     """Draw the Training page; of the collection only what training changed on it."""
     st.markdown("How a bi-encoder was fine-tuned, and whether that helped.")
     try:
-        training = choose_model()
+        training = choose_model(opened)
         course(training)
         st.header(f"Won and lost against its base on {escape_markdown(opened.folder.name)}")
         against_its_base(opened, training)
@@ -133,7 +131,7 @@ def page(opened: data.Opened) -> None:
         show_error(error)
     st.header("What each choice is worth")
     try:
-        ablations()
+        ablations(opened)
     except UserError as error:
         show_error(error)
     st.markdown(WORDS)

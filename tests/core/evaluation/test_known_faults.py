@@ -5,8 +5,10 @@ import random
 import numpy as np
 import pytest
 from scipy import stats
+from stages import make
 
-from core.evaluate import evaluate_systems
+from core import collection
+from core import evaluate as evaluate_command
 from core.evaluation.cross_checks import ir_measures_values
 from core.evaluation.measures import evaluate, interpolated_precision, mean
 from core.evaluation.robustness import winner
@@ -78,16 +80,15 @@ def test_a_topic_missing_in_one_run_counts_0_everywhere():
     assert winner({"lacking": found["AP"], "whole": full["AP"]}).systems == ("whole",)
 
 
-def test_a_system_that_never_ran_is_absent_and_not_0(project, beir_folder):
-    from core.collection import build_collection
+def test_a_system_that_never_ran_is_absent_and_not_0(workspace, beir_folder):
 
     systems = [SystemSettings(name=name, kind="run") for name in ("ran", "never-ran")]
-    folder = project / "artifacts" / "tiny"
+    folder = workspace.collection("tiny")
     profile = Profile(collection=CollectionSettings(name="tiny", source=str(beir_folder())), system=systems)
-    build_collection(profile, folder)
+    make(collection.STAGE, profile, folder)
     with writing(folder / "runs" / "ran", "import_runs", {}, {}) as partial:
         (partial / "run.trec").write_text("1 Q0 d2 1 1.0 t\n2 Q0 d2 1 1.0 t\n")
-    text = (evaluate_systems(profile, folder) / "measures.csv").read_text()
+    text = (make(evaluate_command.STAGE, profile, folder) / "measures.csv").read_text()
     assert "never-ran" not in text
     assert ",ran,1,RR,0.0" in text, "one that ran and found nothing is 0"
 

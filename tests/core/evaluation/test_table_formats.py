@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.evaluation import table_formats
-from core.workspace.artifacts import ROOT
+from core.workspace.workspace import CHECKOUT
 
 FORMULAS = [
     "=1+1",
@@ -59,5 +59,5 @@ def test_no_exported_cell_begins_a_formula(texts: list[str]) -> None:
 
 
 def test_no_page_writes_a_table_in_another_way() -> None:
-    pages = {path.name: path.read_text() for path in (ROOT / "dashboard").rglob("*.py")}
+    pages = {path.name: path.read_text() for path in (CHECKOUT / "dashboard").rglob("*.py")}
     assert not [name for name, text in pages.items() if re.search("to_csv|to_latex|to_markdown", text)]

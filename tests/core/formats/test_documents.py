@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stages import folder_at, make
 
-from core.collection import build_collection
-from core.encode import encode_collection
+from core import collection, encode
 from core.formats import documents
 from core.formats.collections import read_built_collection
 from core.formats.documents import Document, StoredDocuments, corpus_files, read_ids, shards, write_documents, write_ids
@@ -126,7 +126,7 @@ class StubEncoder:
 
 def peak_of(size, folder):
     """Return the most bytes that building and encoding a collection of `size` documents held at once."""
-    source, built = folder / f"source-{size}", folder / f"built-{size}"
+    source, built = folder / f"source-{size}", folder_at(folder / f"built-{size}")
     (source / "corpus").mkdir(parents=True)
     (source / "qrels").mkdir()
     for part in range(2):
@@ -138,8 +138,8 @@ def peak_of(size, folder):
     dense = {"name": "stub", "kind": "dense", "model": "stub"}
     profile = Profile(collection={"name": "c", "source": str(source)}, system=[dense], baseline="stub")
     tracemalloc.start()
-    build_collection(profile, built)
-    encode_collection(profile, profile.system[0], built)
+    make(collection.STAGE, profile, built)
+    make(encode.STAGE, profile, built, profile.system[0])
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     vectors, ids = load_vectors(built, "stub")
@@ -150,7 +150,7 @@ def peak_of(size, folder):
 
 
 def test_memory_stays_flat_while_a_collection_is_built_and_encoded(tmp_path, monkeypatch):
-    monkeypatch.setattr("core.encode.locate_model", lambda name: tmp_path)
+    monkeypatch.setattr("core.encode.locate_model", lambda workspace, name: tmp_path)
     monkeypatch.setattr("core.encode.Encoder", StubEncoder)
     monkeypatch.setattr(documents, "WINDOW", 256)
     monkeypatch.setattr("core.retrieval.encoder.SHARD", 64)
@@ -159,16 +159,17 @@ def test_memory_stays_flat_while_a_collection_is_built_and_encoded(tmp_path, mon
 
 
 def test_vectors_say_what_made_them_where_only_their_ids_were_left_to_write(beir_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("core.encode.locate_model", lambda name: tmp_path)
+    monkeypatch.setattr("core.encode.locate_model", lambda workspace, name: tmp_path)
     monkeypatch.setattr("core.encode.Encoder", StubEncoder)
     dense = {"name": "stub", "kind": "dense", "model": "stub"}
     profile = Profile(collection={"name": "c", "source": str(beir_folder())}, system=[dense], baseline="stub")
-    build_collection(profile, tmp_path / "c")
+    built = folder_at(tmp_path / "c")
+    make(collection.STAGE, profile, built)
     with monkeypatch.context() as patched:
         patched.setattr("core.encode.write_ids", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            encode_collection(profile, profile.system[0], tmp_path / "c")
-    facts = read_manifest(encode_collection(profile, profile.system[0], tmp_path / "c")).facts
+            make(encode.STAGE, profile, built, profile.system[0])
+    facts = read_manifest(make(encode.STAGE, profile, built, profile.system[0])).facts
     assert facts == StubEncoder.about | {"documents": 3, "dimension": 8, "model": "stub", "engine": "here"}
 
 

@@ -15,18 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import collection as collection_stage
-from core.build import build
+from core.build import run_build
 from core.derive import derive
 from core.evaluate import main as evaluate_main
 from core.evaluation.ann_sweep import search_without
 from core.formats.exclusions import built_exclusions, left_out, read_excluded, together, without
 from core.formats.runs import built_run
-from core.formats.sources import EMBEDDED, read_collection
+from core.formats.sources import read_collection
 from core.import_runs import import_runs
 from core.indexes.exact import ExactIndex
 from core.workspace.artifacts import read_manifest
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile, read_profile
+from core.workspace.stage import Build
+from core.workspace.workspace import CHECKOUT, Workspace
 
 # Two arguments and the counter-argument of each; every text is a topic, too, and its counter-argument is relevant.
 ARGUMENTS = {"a1": "alpha beta gamma", "a2": "delta epsilon zeta"}
@@ -67,10 +69,10 @@ def profile_of(source, encoder=None, depth=2, **settings):
     return Profile.model_validate(table | {"ann": {"index": [{"kind": "hnsw", "values": [10]}], "repeats": 1}})
 
 
-def built(profile, project):
-    folder = project / "artifacts" / profile.collection.name
-    outcomes = build(profile, folder, "cpu", say=lambda line: None)
-    return folder, {f"{o.step.stage} {o.step.target.name}": o.result for o in outcomes}
+def built(profile, workspace):
+    folder = workspace.collection(profile.collection.name)
+    outcomes = run_build(Build(profile, folder, "cpu"), say=lambda line: None)
+    return folder, {f"{o.step.stage.name} {o.step.artifact.name}": o.result for o in outcomes}
 
 
 def values(folder, measure="nDCG@10"):
@@ -79,9 +81,9 @@ def values(folder, measure="nDCG@10"):
     return {name: dict(zip(rows["topic"], rows["value"], strict=True)) for name, rows in table.groupby("system")}
 
 
-def test_the_own_document_of_a_topic_is_left_out_everywhere(project, encoder, tmp_path, command, capfd):
+def test_the_own_document_of_a_topic_is_left_out_everywhere(workspace, encoder, tmp_path, command, capfd):
     source = write(tmp_path / "args")
-    folder, results = built(profile_of(source, encoder, depth=3), project)
+    folder, results = built(profile_of(source, encoder, depth=3), workspace)
     assert set(results.values()) == {"made"}, results
     assert "2 topics have the id of a document (in 2 cases its text, too)" in capfd.readouterr().err
     # By hand: the counter-argument is first, 1 / log2(2) of an ideal of 1; with the argument kept it is second, 0.6309.
@@ -101,17 +103,17 @@ def test_the_own_document_of_a_topic_is_left_out_everywhere(project, encoder, tm
     assert sweep["recall@10"].tolist() == [1.0, 1.0]
 
 
-def test_the_setting_keeps_it_and_a_change_makes_runs_and_measures_anew(project, tmp_path):
+def test_the_setting_keeps_it_and_a_change_makes_runs_and_measures_anew(workspace, tmp_path):
     source = write(tmp_path / "args")
-    folder, _ = built(profile_of(source, ignore_identical_ids=False), project)
+    folder, _ = built(profile_of(source, ignore_identical_ids=False), workspace)
     assert values(folder)["bm25"] == pytest.approx(dict.fromkeys(QRELS, 1 / np.log2(3)))
     assert not (folder / "collection" / "excluded.tsv").exists()
-    folder, results = built(profile_of(source), project)
+    folder, results = built(profile_of(source), workspace)
     assert results == {"collection collection": "made", "bm25 bm25": "fresh", "search bm25": "made"} | {
         "evaluate measures": "made"
     }
     assert values(folder)["bm25"] == {"a1": 1.0, "a2": 1.0}
-    assert set(built(profile_of(source), project)[1].values()) == {"fresh"}
+    assert set(built(profile_of(source), workspace)[1].values()) == {"fresh"}
 
 
 LISTS = {
@@ -124,10 +126,10 @@ LISTS = {
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_lists_of_excluded_documents_are_part_of_the_collection(name, project, tmp_path):
+def test_lists_of_excluded_documents_are_part_of_the_collection(name, workspace, tmp_path):
     topics = {"a1": "alpha delta", "a2": "delta epsilon"}
     source = write(tmp_path / "args", topics=topics, **LISTS[name])
-    folder, _ = built(profile_of(source, ignore_identical_ids=False), project)
+    folder, _ = built(profile_of(source, ignore_identical_ids=False), workspace)
     assert built_exclusions(folder) == {"a1": {"c2", "a2"}}
     assert read_collection(source, profile_of(source, ignore_identical_ids=False).collection).excluded == {
         "a1": {"c2", "a2"}
@@ -138,11 +140,11 @@ def test_lists_of_excluded_documents_are_part_of_the_collection(name, project, t
     assert (folder / "collection" / "excluded.tsv").read_text() == "query-id\tcorpus-id\na1\ta2\na1\tc2\n"
 
 
-def test_another_list_makes_the_runs_anew(project, tmp_path):
+def test_another_list_makes_the_runs_anew(workspace, tmp_path):
     source = write(tmp_path / "args", excluded="a1\tc2\n")
-    built(profile_of(source), project)
+    built(profile_of(source), workspace)
     (source / "excluded.tsv").write_text("a1\tc1\n")
-    folder, results = built(profile_of(source), project)
+    folder, results = built(profile_of(source), workspace)
     assert (results["search bm25"], results["evaluate measures"], results["bm25 bm25"]) == ("made", "made", "fresh")
     assert values(folder)["bm25"] == {"a1": 0.0, "a2": 1.0}, "c1 stays in the ideal list"
 
@@ -156,21 +158,21 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_list_is_refused_with_file_and_line(name, tmp_path, project, command):
+def test_a_bad_list_is_refused_with_file_and_line(name, tmp_path, workspace, command):
     options, where = BAD[name]
     outcome = command(collection_stage.main, "--collection", write(tmp_path / "args", **options))
     assert outcome.refused_with(where), outcome
 
 
-def test_topics_without_a_document_of_their_id_are_as_before(beir_folder, project, capfd):
+def test_topics_without_a_document_of_their_id_are_as_before(beir_folder, workspace, capfd):
     profile = Profile(collection={"name": "tiny", "source": str(beir_folder())}, system=[{"name": "b", "kind": "bm25"}])
-    folder, _ = built(profile, project)
+    folder, _ = built(profile, workspace)
     assert "excluded.tsv" not in read_manifest(folder / "collection").files
     assert set(read_manifest(folder / "runs" / "b").inputs) == {"queries.jsonl", "bm25"}
     assert "id of a document" not in capfd.readouterr().err
 
 
-def test_ids_that_are_equal_by_chance_and_judged_are_told(tmp_path, project, command):
+def test_ids_that_are_equal_by_chance_and_judged_are_told(tmp_path, workspace, command):
     numbers = {"1": "alpha", "2": "beta", "3": "gamma"}
     source = write(tmp_path / "n", corpus=numbers, topics={"1": "beta"}, qrels={"1": {"1": 1, "2": 2}})
     outcome = command(collection_stage.main, "--collection", source)
@@ -182,33 +184,35 @@ def test_ids_that_are_equal_by_chance_and_judged_are_told(tmp_path, project, com
 RUN = "a1 Q0 a1 1 3.0 t\na1 Q0 c1 2 2.0 t\na2 Q0 a2 1 3.0 t\na2 Q0 c2 2 2.0 t\n"
 
 
-def test_an_imported_run_is_kept_whole_and_evaluated_without(project, tmp_path, command):
+def test_an_imported_run_is_kept_whole_and_evaluated_without(workspace, tmp_path, command):
     (tmp_path / "team.run").write_text(RUN)
-    folder, _ = built(profile_of(write(tmp_path / "args")), project)
-    import_runs("args", [tmp_path / "team.run"])
+    folder, _ = built(profile_of(write(tmp_path / "args")), workspace)
+    import_runs(workspace.collection("args"), [tmp_path / "team.run"])
     assert values(folder)["team"] == {"a1": 1.0, "a2": 1.0}
     assert "team Q0" not in (folder / "runs" / "team" / "run.trec").read_text()
     assert "a1 Q0 a1 1" in (folder / "runs" / "team" / "run.trec").read_text()
     run = built_run(folder, "team")
     assert (run.scores, run.left_out) == ({"a1": {"c1": 2.0}, "a2": {"c2": 2.0}}, {"a1": {"a1"}, "a2": {"a2"}})
     assert "2 hits are left out" in read_manifest(folder / "runs" / "team").facts["notices"][0]
-    folder, _ = built(profile_of(tmp_path / "args", ignore_identical_ids=False), project)
+    folder, _ = built(profile_of(tmp_path / "args", ignore_identical_ids=False), workspace)
     assert values(folder)["team"] == pytest.approx(dict.fromkeys(QRELS, 1 / np.log2(3)))
 
 
-def test_runs_alone_with_their_judgments(project, tmp_path, command):
+def test_runs_alone_with_their_judgments(workspace, tmp_path, command):
     (tmp_path / "team.run").write_text(RUN)
     (tmp_path / "q.txt").write_text("a1 0 c1 1\na2 0 c2 1\n")
-    folder = import_runs("alone", [tmp_path / "team.run"], tmp_path / "q.txt")
+    folder = workspace.collection("alone")
+    import_runs(folder, [tmp_path / "team.run"], tmp_path / "q.txt")
     assert values(folder)["team"] == {"a1": 1.0, "a2": 1.0}
-    derived = derive("alone", "again", tmp_path / "q.txt")
+    derived = derive(workspace, "alone", "again", tmp_path / "q.txt")
     assert values(derived)["team"] == {"a1": 1.0, "a2": 1.0}
     assert built_exclusions(derived) == built_exclusions(folder)
-    kept = import_runs("kept", [tmp_path / "team.run"], tmp_path / "q.txt", ignore_identical_ids=False)
+    kept = workspace.collection("kept")
+    import_runs(kept, [tmp_path / "team.run"], tmp_path / "q.txt", ignore_identical_ids=False)
     assert values(kept)["team"] == pytest.approx(dict.fromkeys(QRELS, 1 / np.log2(3)))
 
 
-def test_the_command_line_leaves_out_what_the_page_does(project, tmp_path, command):
+def test_the_command_line_leaves_out_what_the_page_does(workspace, tmp_path, command):
     (tmp_path / "team.run").write_text(RUN)
     (tmp_path / "q.txt").write_text("a1 0 c1 1\na2 0 c2 1\n")
     (tmp_path / "x.tsv").write_text("a1\tc1\n")
@@ -260,9 +264,9 @@ def test_an_old_profile_without_the_setting_is_read_and_the_sample_stays_fresh(t
     old = {"collection": {"name": "x", "source": "embedded"}, "system": []}
     (tmp_path / "profile.json").write_text(json.dumps(old))
     assert read_profile(str(tmp_path / "profile.json")).collection.ignore_identical_ids
-    sample = read_profile("sample").collection
-    recorded = read_manifest(EMBEDDED).settings
-    assert collection_stage.collection_settings(sample) == recorded
+    profile, folder = read_profile("sample"), Workspace(CHECKOUT / "artifacts").collection("sample")
+    build = Build(profile, folder)
+    assert collection_stage.settings(build, profile.collection) == read_manifest(folder.collection).settings
 
 
 def test_a_file_of_excluded_documents_is_read_plain(tmp_path):

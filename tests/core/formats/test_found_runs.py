@@ -23,8 +23,8 @@ QRELS = "1 0 d1 0\n1 0 d2 1\n2 0 d2 2\n"
 HEADER = "# ir_metadata.start\n# tag: x\n# platform:\n#   hardware:\n#     cpu: model a b c\n# ir_metadata.end\n"
 
 
-def names_in(project, name="mine"):
-    return sorted(system.name for system in read_profile(str(project / "artifacts" / name / "profile.json")).system)
+def names_in(workspace, name="mine"):
+    return sorted(system.name for system in read_profile(str(workspace.collection(name) / "profile.json")).system)
 
 
 @pytest.fixture
@@ -121,34 +121,34 @@ def test_every_run_of_a_folder_is_found_and_what_is_left_out_is_told(folder):
     assert set(run_names(found)) == {*RUNS, *faulty}, "what is wrong further down is for the reader to tell"
 
 
-def test_a_whole_folder_is_imported_without_what_cannot_be_read(folder, project, command, tmp_path):
+def test_a_whole_folder_is_imported_without_what_cannot_be_read(folder, workspace, command, tmp_path):
     (tmp_path / "judged.txt").write_text(QRELS)
     outcome = command(main, folder, "--name", "mine", "--qrels", tmp_path / "judged.txt")
     assert outcome.status == 0, outcome
-    assert names_in(project) == RUNS
+    assert names_in(workspace) == RUNS
     for part in ("cut.run.gz: damaged", "broken.run, line 4: 4 columns", "other-topics.run: the run and the judgments"):
         assert f"left out: {part}" in outcome.err
     for name in LEFT_OUT:
         assert f"left out: {name}: " in outcome.err
     assert "metadata: 6 lines of metadata before the run" in outcome.err
-    rows = (project / "artifacts" / "mine" / "measures" / "measures.csv").read_text()
+    rows = (workspace.collection("mine") / "measures" / "measures.csv").read_text()
     assert all(f"mine,{name},1,RR,0.5\n" in rows for name in RUNS)
 
 
-def test_the_qrels_and_topics_that_are_given_are_not_told_as_left_out(folder, project, command):
+def test_the_qrels_and_topics_that_are_given_are_not_told_as_left_out(folder, workspace, command):
     outcome = command(main, folder, "--name", "mine", "--qrels", folder / "qrels.txt")
     assert "qrels.txt" not in outcome.err
     assert "left out: qrels.tsv" in outcome.err
 
 
-def test_a_file_that_is_named_is_refused_where_it_is_wrong(folder, project, command):
+def test_a_file_that_is_named_is_refused_where_it_is_wrong(folder, workspace, command):
     for name in ("broken.run", "README.md", "cut.run.gz", "pipe.run", "gone.run", "socket.run", "nothing.run"):
         outcome = command(main, folder / name, "--name", "mine", "--qrels", folder / "qrels.txt")
         assert outcome.refused_with(name), outcome
-        assert list((project / "artifacts").iterdir()) == []
+        assert list(workspace.root.iterdir()) == []
 
 
-def test_of_very_many_other_files_the_first_are_named(tmp_path, project, command):
+def test_of_very_many_other_files_the_first_are_named(tmp_path, workspace, command):
     for number in range(50):
         (tmp_path / f"note{number}.txt").write_text("a note\n")
     (tmp_path / "a.run").write_text(RUN)
@@ -158,12 +158,12 @@ def test_of_very_many_other_files_the_first_are_named(tmp_path, project, command
     assert "left out: 30 more files" in outcome.err
 
 
-def test_our_own_runs_come_in_under_their_systems_names(folder, project, command):
+def test_our_own_runs_come_in_under_their_systems_names(folder, workspace, command):
     command(main, folder / "a.run", folder / "b.txt", "--name", "mine", "--qrels", folder / "qrels.txt")
-    runs = project / "artifacts" / "mine" / "runs"
+    runs = workspace.collection("mine") / "runs"
     outcome = command(main, runs, "--name", "again", "--qrels", folder / "qrels.txt")
     assert outcome.status == 0, outcome
-    assert names_in(project, "again") == ["a", "b"]
+    assert names_in(workspace, "again") == ["a", "b"]
     assert "left out: a/manifest.json: not a run" in outcome.err
 
 
@@ -232,7 +232,7 @@ def test_no_reader_waits_for_a_pipe_or_fails_at_a_link(read, folder):
 # What is told of a run that is imported
 
 
-def test_what_is_odd_about_a_run_is_told_when_it_is_imported(folder, project, command):
+def test_what_is_odd_about_a_run_is_told_when_it_is_imported(folder, workspace, command):
     (folder / "odd.run").write_text("1 Q0 d1 1 2.0 t\n1 Q0 other 2 1.0 t\n9 Q0 d1 1 1 t\n")
     outcome = command(main, folder / "odd.run", "--name", "mine", "--qrels", folder / "qrels.txt")
     for part in (
@@ -243,11 +243,11 @@ def test_what_is_odd_about_a_run_is_told_when_it_is_imported(folder, project, co
         "R@100 (1 of 1 topics)",
     ):
         assert part in outcome.err, outcome.err
-    manifest = json.loads((project / "artifacts" / "mine" / "runs" / "odd" / "manifest.json").read_text())
+    manifest = json.loads((workspace.collection("mine") / "runs" / "odd" / "manifest.json").read_text())
     assert len(manifest["facts"]["notices"]) == 4, "the Runs page shows them"
 
 
-def test_qrels_for_a_collection_that_is_there_must_be_its_own(folder, project, command):
+def test_qrels_for_a_collection_that_is_there_must_be_its_own(folder, workspace, command):
     command(main, folder / "a.run", "--name", "mine", "--qrels", folder / "qrels.txt")
     beir = "query-id\tcorpus-id\tscore\n2\td2\t2\n1\td2\t1\n1\td1\t0\n"
     (folder / "same.tsv.gz").write_bytes(gzip.compress(beir.encode()))
@@ -261,10 +261,10 @@ def test_qrels_for_a_collection_that_is_there_must_be_its_own(folder, project, c
         outcome = command(main, folder / "c.res", "--name", "mine", "--qrels", folder / "other.qrels")
         said = f"other.qrels: mine is there already, with other judgments {differ}"
         assert outcome.refused_with(said, "python -m core.derive mine"), outcome
-    assert names_in(project) == ["a", "b"]
+    assert names_in(workspace) == ["a", "b"]
 
 
-def test_topics_for_a_collection_that_is_there_must_be_its_own(folder, project, command):
+def test_topics_for_a_collection_that_is_there_must_be_its_own(folder, workspace, command):
     topics = "<t><topic number='1'><query>one</query></topic><topic number='2'><query>two</query></topic></t>"
     (folder / "t.xml").write_text(topics)
     options = ("--name", "mine", "--topics", folder / "t.xml")
@@ -277,7 +277,7 @@ def test_topics_for_a_collection_that_is_there_must_be_its_own(folder, project, 
 
 
 @pytest.mark.data
-def test_the_official_runs_come_in_at_once_with_the_official_figures(data_folder, project, command, tmp_path):
+def test_the_official_runs_come_in_at_once_with_the_official_figures(data_folder, workspace, command, tmp_path):
     round5 = data_folder / "trec-covid-runs" / "round5"
     names = ["uab.base", "DoRA_MSMARCO_1k"]
     for file in [*(f"{name}.run.gz" for name in names), "official-scores.csv"]:
@@ -287,8 +287,8 @@ def test_the_official_runs_come_in_at_once_with_the_official_figures(data_folder
     assert "left out: official-scores.csv: not a run" in outcome.err
     rows = [line.split(",") for line in (round5 / "official-scores.csv").read_text().splitlines()]
     official = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
-    manifest = json.loads((project / "artifacts" / "round5" / "measures" / "manifest.json").read_text())
-    assert names_in(project, "round5") == sorted(names)
+    manifest = json.loads((workspace.collection("round5") / "measures" / "manifest.json").read_text())
+    assert names_in(workspace, "round5") == sorted(names)
     for row in [row for row in official if row["tag"] in names]:
         found = manifest["facts"][row["tag"]]
         assert found["nDCG@20"] == pytest.approx(float(row["ndcg@20"]), abs=6e-5), row

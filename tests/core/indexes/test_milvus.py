@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from core.build import build
+from core.build import run_build
 from core.evaluation.ann_sweep import read_sweep
 from core.formats.runs import read_run
 from core.indexes.exact import ExactIndex
@@ -16,6 +16,7 @@ from core.indexes.registry import make_index
 from core.retrieval.systems import open_system
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile
+from core.workspace.stage import Build
 
 
 @pytest.fixture(autouse=True)
@@ -119,8 +120,8 @@ def test_a_dense_system_may_be_served_and_measured_by_milvus(encoder, beir_folde
         ann={"index": [{"kind": "milvus", "values": [50]}], "repeats": 1},
     )
     folder = tmp_path / "tiny"
-    outcomes = build(profile, folder, "cpu", say=lambda line: None)
-    assert [outcome.step.stage for outcome in outcomes if outcome.result == "failed"] == []
+    outcomes = run_build(Build(profile, folder, "cpu"), say=lambda line: None)
+    assert [outcome.step.stage.name for outcome in outcomes if outcome.result == "failed"] == []
     exact, served = (read_run(folder / "runs" / name / "run.trec").scores for name in ("exact", "milvus"))
     assert {topic: list(found) for topic, found in served.items()} == {t: list(found) for t, found in exact.items()}
     system = open_system(profile, profile.system[1], folder, "cpu")
@@ -128,4 +129,4 @@ def test_a_dense_system_may_be_served_and_measured_by_milvus(encoder, beir_folde
     assert len(hits) == 3
     assert system.explain("do masks help?", hits[0][0])[0][1] == pytest.approx(hits[0][1], abs=1e-5)
     assert read_sweep(folder, "exact")["recall@10"].tolist() == [1.0, 1.0]
-    assert all(outcome.result == "fresh" for outcome in build(profile, folder, "cpu", say=lambda line: None))
+    assert all(outcome.result == "fresh" for outcome in run_build(Build(profile, folder, "cpu"), say=lambda line: None))

@@ -6,9 +6,9 @@ import ir_measures
 import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
+from stages import make
 
-from core import ann, encode, search
-from core.collection import build_collection
+from core import ann, collection, encode, search
 from core.evaluation.ann_sweep import ann_settings, read_sweep
 from core.formats.documents import Document
 from core.formats.runs import built_run
@@ -29,7 +29,7 @@ def dense(model, **settings):
 
 
 @pytest.fixture
-def built(encoder, words, beir_folder, project):
+def built(encoder, words, beir_folder, workspace):
     """A profile whose dense system has prefixes, and the folder of its collection of 30 documents with vectors."""
     texts = {f"d{n}": " ".join(words[n : n + 3]) for n in range(30)}
     corpus = "".join(json.dumps({"_id": name, "text": text}) + "\n" for name, text in texts.items())
@@ -44,9 +44,9 @@ def built(encoder, words, beir_folder, project):
         system=[dense(encoder, similarity="dot", **PREFIXES)],
         ann={"index": [{"kind": "hnsw", "values": [10]}], "repeats": 1},
     )
-    folder = project / "artifacts" / "tiny"
-    build_collection(profile, folder)
-    encode.encode_collection(profile, profile.system[0], folder, "cpu")
+    folder = workspace.collection("tiny")
+    make(collection.STAGE, profile, folder)
+    make(encode.STAGE, profile, folder, profile.system[0])
     return profile, folder, texts
 
 
@@ -71,7 +71,7 @@ def of_field(profile, field):
 @pytest.mark.parametrize("field", FIELDS)
 def test_the_batch_run_searches_for_the_topic_field_with_both_prefixes(built, encoder, field):
     profile, folder, texts = built
-    search.search_topics(of_field(profile, field), profile.system[0], folder, "cpu")
+    make(search.STAGE, of_field(profile, field), folder, profile.system[0])
     for topic, expected in zip(TOPICS, scores(encoder, texts, FIELDS[field]), strict=True):
         found = built_run(folder, "dense").scores[topic]
         assert found == pytest.approx(dict(zip(texts, expected.tolist(), strict=True)), abs=1e-4)
@@ -92,7 +92,7 @@ def test_a_live_query_and_its_explanations_have_both_prefixes(built, encoder):
 @pytest.mark.parametrize("field", FIELDS)
 def test_the_sweep_of_indexes_searches_for_the_topic_field_with_both_prefixes(built, encoder, field):
     profile, folder, texts = built
-    ann.sweep(of_field(profile, field), profile.system[0], folder, "cpu")
+    make(ann.STAGE, of_field(profile, field), folder, profile.system[0])
     qrels = {topic: {f"d{n}": 1 for n in range(0, 30, 3)} for topic in TOPICS}
     run = {
         topic: dict(zip(texts, row.tolist(), strict=True))
@@ -107,7 +107,7 @@ def test_the_sweep_of_indexes_searches_for_the_topic_field_with_both_prefixes(bu
     assert sweep.loc["exact", "nDCG@10"] == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_prefix_replaces_the_prompt_of_the_model_and_no_prefix_leaves_it(encoder, tmp_path):
+def test_a_prefix_replaces_the_prompt_of_the_model_and_no_prefix_leaves_it(encoder, workspace, tmp_path):
     plain = SentenceTransformer(str(encoder), device="cpu")
     prompts = {"query": "mar ", "document": "mel "}
     SentenceTransformer(str(encoder), prompts=prompts, default_prompt_name="query").save(str(tmp_path / "model"))
@@ -116,7 +116,7 @@ def test_a_prefix_replaces_the_prompt_of_the_model_and_no_prefix_leaves_it(encod
     def encoded(role, **prefixes):
         system = dense(tmp_path / "model", **prefixes)
         prefix = system.query_prefix if role == "query" else system.document_prefix
-        return encode_texts(load_encoder(system, "cpu"), [f"{prefix}bar kin"], role)[0]
+        return encode_texts(load_encoder(workspace, system, "cpu"), [f"{prefix}bar kin"], role)[0]
 
     expected = {text: plain.encode(f"{text} bar kin") for text in ("mar", "mel", "ban dor", "fes")}
     assert encoded("query") == pytest.approx(expected["mar"], abs=1e-5)

@@ -13,10 +13,10 @@ from core.retrieval.answer import Answer, fuse
 from core.retrieval.bm25 import Bm25Index
 from core.retrieval.encoder import encode_texts, load_encoder
 from core.retrieval.systems import Bm25System, DenseSystem, find_settings, open_system, search_without
-from core.workspace.artifacts import ARTIFACTS
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, SystemSettings, read_profile
+from core.workspace.workspace import CHECKOUT, Workspace
 
-SAMPLE = ARTIFACTS / "sample"
+SAMPLE = Workspace(CHECKOUT / "artifacts").collection("sample")
 TOLERANCE = 1e-6
 LEXICAL = ["bm25s", "bm25s, two fields", "rank_bm25", "predicted queries"]
 DENSE = ["cosine", "dot"]
@@ -50,7 +50,7 @@ def systems(documents, encoder):
 
     def dense(similarity):
         settings = SystemSettings(name=similarity, kind="dense", model=str(encoder), similarity=similarity)
-        loaded, index = load_encoder(settings, "cpu"), ExactIndex(similarity)
+        loaded, index = load_encoder(Workspace.default(), settings, "cpu"), ExactIndex(similarity)
         index.build(encode_texts(loaded, [document.full_text for document in documents], "document"))
         return DenseSystem(settings, lambda: loaded, index, [document.id for document in documents])
 

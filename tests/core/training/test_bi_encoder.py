@@ -27,9 +27,9 @@ from core.training.bi_encoder import (
     triple_rows,
     with_teacher_scores,
 )
-from core.workspace.artifacts import ROOT
 from core.workspace.errors import UserError
 from core.workspace.profile import FinetuneSettings
+from core.workspace.workspace import CHECKOUT
 
 pytestmark = pytest.mark.slow
 
@@ -261,7 +261,7 @@ def test_a_training_that_is_killed_goes_on_and_ends_the_same(tiny_bert, words, t
         profile = tmp_path / f"{name}.toml"
         profile.write_text(PROFILE.format(triples=file, base=tiny_bert, model=tmp_path / name))
         command = [sys.executable, "-m", "core.finetune", "--profile", str(profile), "--device", "cpu"]
-        return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"RANKSCOPE_ARTIFACTS": str(tmp_path)})
+        return subprocess.Popen(command, cwd=CHECKOUT, env=os.environ | {"RANKSCOPE_ARTIFACTS": str(tmp_path)})
 
     assert start("whole").wait(120) == 0
     checkpoints, kills = tmp_path / ".killed.partial" / "checkpoints", 0

@@ -4,24 +4,25 @@ import random
 
 import numpy as np
 import pytest
+from stages import make
 
-from core.build import build
-from core.finetune import train
+from core import finetune, pseudo_labels
+from core.build import run_build
 from core.formats.collections import read_built_collection
 from core.formats.predicted_queries import write_expansions
-from core.pseudo_labels import label
 from core.retrieval.systems import find_settings, open_system
 from core.training.bi_encoder import pseudo_label_rows
 from core.training.pseudo_labels import _neighbour_groups, read_batches
 from core.workspace.artifacts import writing
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile
+from core.workspace.stage import Build
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def profile(encoder, tiny_bert, words, beir_folder, project, tmp_path):
+def profile(encoder, tiny_bert, words, beir_folder, workspace, tmp_path):
     import json
 
     generator = random.Random(11)
@@ -60,9 +61,9 @@ def profile(encoder, tiny_bert, words, beir_folder, project, tmp_path):
             {"name": "dot", "kind": "dense", "model": str(encoder), "similarity": "dot"},
         ],
     )
-    folder = project / "artifacts" / "tiny"
+    folder = workspace.collection("tiny")
     for stage in ("collection", "bm25", "encode"):
-        build(profile, folder, "cpu", only=stage, say=lambda _: None)
+        run_build(Build(profile, folder, "cpu"), only=stage, say=lambda _: None)
     written = {name: [text(3), text(2), text(3)] for name in names}
     written["d0"], written["d1"] = [], ["ban", "", "ban"]
     with writing(folder / "doc2query", "doc2query generate", {}, {}) as partial:
@@ -71,12 +72,12 @@ def profile(encoder, tiny_bert, words, beir_folder, project, tmp_path):
 
 
 @pytest.fixture
-def folder(project):
-    return project / "artifacts" / "tiny"
+def folder(workspace):
+    return workspace.collection("tiny")
 
 
 def test_scores_are_the_weighted_sum_of_what_the_systems_say(profile, folder):
-    label(profile, folder, "cpu")
+    make(pseudo_labels.STAGE, profile, folder)
     weights = profile.pseudo_labels.teachers
     systems = {name: open_system(profile, find_settings(profile, name), folder) for name in weights}
     batch = read_batches(folder)[-1]
@@ -88,7 +89,7 @@ def test_scores_are_the_weighted_sum_of_what_the_systems_say(profile, folder):
 
 
 def test_every_document_is_used_once_a_round_and_held_out_ones_never(profile, folder):
-    label(profile, folder, "cpu")
+    make(pseudo_labels.STAGE, profile, folder)
     batches = read_batches(folder)
     held_out = {name for batch in batches if batch.held_out for name in batch.documents}
     training = [name for batch in batches if not batch.held_out for name in batch.documents]
@@ -115,7 +116,7 @@ def test_groups_are_a_partition_into_nearest_neighbours():
 
 
 def test_rows_carry_the_scores_of_their_own_queries(profile, folder):
-    label(profile, folder, "cpu")
+    make(pseudo_labels.STAGE, profile, folder)
     batches = [batch for batch in read_batches(folder) if not batch.held_out]
     rows, _ = pseudo_label_rows(folder)
     row, batch = rows[8 + 3], batches[1]
@@ -124,16 +125,16 @@ def test_rows_carry_the_scores_of_their_own_queries(profile, folder):
 
 
 def test_a_model_is_trained_on_them_and_its_card_says_so(profile, folder):
-    label(profile, folder, "cpu")
-    target = train(profile, folder, device="cpu")
+    make(pseudo_labels.STAGE, profile, folder)
+    target = make(finetune.STAGE, profile, folder)
     card = (target / "README.md").read_text()
     assert "predicted queries of the collection tiny" in card and "| learning_rate | 0.001 |" in card
     other = profile.model_copy(update={"finetune": profile.finetune.model_copy(update={"batch": 4})})
     with pytest.raises(UserError, match="not the batch"):
-        train(other, folder, device="cpu")
+        make(finetune.STAGE, other, folder)
 
 
 def test_a_teacher_without_a_dense_system_is_refused(profile, folder):
     teachers = profile.pseudo_labels.model_copy(update={"teachers": {"bm25": 1.0}})
     with pytest.raises(UserError, match="at least one dense"):
-        label(profile.model_copy(update={"pseudo_labels": teachers}), folder, "cpu")
+        make(pseudo_labels.STAGE, profile.model_copy(update={"pseudo_labels": teachers}), folder)

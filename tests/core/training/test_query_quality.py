@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from stages import make
 
+from core import doc2query as doc2query_command
 from core.formats.triples import read_triples, split_by_query
 from core.retrieval.analyzer import Analyzer
-from core.training.query_quality import measure, quality
+from core.training.query_quality import measure
 from core.workspace.artifacts import read_manifest
 from core.workspace.profile import AnalyzerSettings, Profile
 
@@ -43,12 +45,12 @@ def test_the_figures_by_hand():
     assert figures.words == pytest.approx((3 + 2 + 2 + 4 + 5 + 1) / 6)
 
 
-def test_queries_of_held_out_passages_alone_are_measured(tiny_t5, tmp_path, project):
+def test_queries_of_held_out_passages_alone_are_measured(tiny_t5, tmp_path, workspace):
     path = tmp_path / "triples.tsv"
     path.write_text("".join(f"which fruit {n}\tbats and fruit {n}\tmasks\n" for n in range(60)))
     doc2query = {"model": str(tiny_t5), "queries": 3, "top_k": 5, "max_query_tokens": 8, "max_document_tokens": 16}
     profile = Profile(collection={"name": "tiny"}, triples={"held_out": 0.3}, doc2query=doc2query, system=[])
-    folder = quality(profile, path, "cpu")
+    folder = make(doc2query_command.QUALITY, profile, workspace.collection("tiny"), triples=path)
     lines = [json.loads(line) for line in (folder / "examples.jsonl").read_text().splitlines()]
     _, held_out = split_by_query(read_triples(path), 0.3)
     assert {line["query"] for line in lines} == {triple.query for triple in held_out}

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
+from stages import make
 
-from core.build import build
+from core import doc2query
+from core.build import run_build
 from core.formats.collections import read_built_collection
 from core.formats.predicted_queries import kept_queries, read_scores, write_expansions
 from core.retrieval.bm25 import read_predicted, searched_queries
@@ -17,6 +19,7 @@ from core.training import query_scores
 from core.workspace.artifacts import writing
 from core.workspace.errors import UserError
 from core.workspace.profile import ExpansionSettings, Profile
+from core.workspace.stage import Build
 
 QUERIES = {"a": ["a0", "a1", "a2", "a3"], "b": ["b0", "b1", "b2", "b3"], "c": []}
 SCORES = {"a": [0.9, 0.1, 0.5, 0.7], "b": [0.2, 0.8, 0.3, 0.4], "c": []}
@@ -49,7 +52,7 @@ def test_the_filter_keeps_its_share_and_nothing_worse_than_what_it_drops(scores,
 
 
 @pytest.fixture
-def built(encoder, words, beir_folder, project):
+def built(encoder, words, beir_folder, workspace):
     """A profile with a filtered system, and the folder of its collection with predicted queries."""
     corpus = "".join(json.dumps({"_id": f"d{n}", "text": " ".join(words[n : n + 6])}) + "\n" for n in range(20))
     profile = Profile(
@@ -61,8 +64,8 @@ def built(encoder, words, beir_folder, project):
             {"name": "dense", "kind": "dense", "model": str(encoder), "similarity": "dot", "query_prefix": "ban "},
         ],
     )
-    folder = project / "artifacts" / "tiny"
-    build(profile, folder, "cpu", only="collection", say=lambda _: None)
+    folder = workspace.collection("tiny")
+    run_build(Build(profile, folder, "cpu"), only="collection", say=lambda _: None)
     documents = read_built_collection(folder).documents
     queries = {d.id: [" ".join(words[n + i : n + i + 2]) for i in (0, 30, 60, 90)] for n, d in enumerate(documents)}
     with writing(folder / "doc2query", "doc2query generate", {"queries": 4}, {}) as partial:
@@ -74,8 +77,8 @@ def quiet_build(profile, folder):
     """Build everything but the predicted queries, which are given."""
     results = {}
     for stage in ("encode", "query-scores", "bm25"):
-        for outcome in build(profile, folder, "cpu", only=stage, say=lambda _: None):
-            results[f"{stage}/{outcome.step.target.name}"] = outcome.result
+        for outcome in run_build(Build(profile, folder, "cpu"), only=stage, say=lambda _: None):
+            results[f"{stage}/{outcome.step.artifact.name}"] = outcome.result
     return results
 
 
@@ -93,7 +96,7 @@ def test_a_margin_is_the_distance_to_the_nearest_other_document(built, encoder):
     profile, folder, queries = built
     quiet_build(profile, folder)
     profile = profile.model_copy(update={"doc2query": profile.doc2query.model_copy(update={"score_by": "margin"})})
-    query_scores.score(profile, folder, "cpu")
+    make(doc2query.SCORE, profile, folder)
     found = read_scores(folder)
     model = SentenceTransformer(str(encoder), device="cpu")
     documents = read_built_collection(folder).documents
@@ -120,11 +123,11 @@ def test_an_interrupted_scoring_goes_on_and_ends_the_same(built, monkeypatch):
     monkeypatch.setattr(query_scores, "SHARD", 6)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(query_scores, "scores_of", interrupted)
-        query_scores.score(profile, folder, "cpu")
+        make(doc2query.SCORE, profile, folder)
     with (folder / ".doc2query-scores.partial" / "progress.log").open("a") as file:
         file.write('{"d12": [0.1')  # what a computer that stopped in the middle of a line leaves
     monkeypatch.setattr(query_scores, "scores_of", lambda *a: calls.append(1) or scores_of(*a))
-    query_scores.score(profile, folder, "cpu")
+    make(doc2query.SCORE, profile, folder)
     assert len(calls) == 4, "of four shards, two are done once more"
     assert (folder / "doc2query-scores" / "scores.jsonl").read_bytes() == expected
 
@@ -159,7 +162,9 @@ def test_more_queries_than_were_predicted_are_refused(built):
     profile, folder, _ = built
     quiet_build(profile, folder)
     systems = [s.model_copy(update={"expansion": ExpansionSettings(queries=9)}) for s in profile.system]
-    outcomes = build(profile.model_copy(update={"system": systems}), folder, "cpu", only="bm25", say=lambda _: None)
+    outcomes = run_build(
+        Build(profile.model_copy(update={"system": systems}), folder, "cpu"), only="bm25", say=lambda _: None
+    )
     (failed,) = [outcome.reason for outcome in outcomes if outcome.result == "failed"]
     assert failed == "filtered: expansion.queries is 9, and doc2query.queries is 4"
 
@@ -171,12 +176,12 @@ def test_scores_of_other_queries_filter_nothing(built):
     for other in ({name: own[::-1] for name, own in queries.items()}, {"new": ["ban"]} | queries):
         with writing(folder / "doc2query", "doc2query generate", {"queries": 4}, {}) as partial:
             write_expansions(partial, other)
-        outcomes = build(profile, folder, "cpu", only="bm25", say=lambda _: None)
+        outcomes = run_build(Build(profile, folder, "cpu"), only="bm25", say=lambda _: None)
         (reason,) = [outcome.reason for outcome in outcomes if outcome.result == "failed"]
         assert reason.startswith("artifacts/tiny/doc2query-scores holds scores of other predicted queries; rebuild it")
         with pytest.raises(UserError, match="other predicted queries"):
             searched_queries(profile.system[1], folder)
-    (outcome,) = build(profile, folder, "cpu", only="query-scores", say=lambda _: None)
+    (outcome,) = run_build(Build(profile, folder, "cpu"), only="query-scores", say=lambda _: None)
     assert "no vector for 1 of the documents that have predicted queries, such as new;" in outcome.reason
     with writing(folder / "doc2query", "doc2query generate", {"queries": 4}, {}) as partial:
         write_expansions(partial, queries)

@@ -16,7 +16,6 @@ from core.workspace.artifacts import (
     finish_seals,
     open_artifact,
     read_manifest,
-    rebuild_command,
     stale_reason,
     write_text,
     writing,
@@ -140,17 +139,16 @@ def test_a_damaged_manifest_is_found_out_and_named(content, tmp_path):
     assert "manifest" in stale_reason(folder, {}, {})
 
 
-def test_a_missing_artifact_is_named_with_the_command_that_makes_it(project):
-    folder = project / "artifacts" / "trec-covid" / "bm25"
-    with pytest.raises(UserError, match=r"artifacts/trec-covid/bm25 is missing.*python scripts/build\.py"):
+def test_a_missing_artifact_is_named_with_the_command_that_makes_it(workspace):
+    folder = workspace.collection("trec-covid").bm25("bm25")
+    with pytest.raises(UserError, match=r"artifacts/trec-covid/bm25/bm25 is missing.*python scripts/build\.py"):
         open_artifact(folder)
     assert stale_reason(folder, {}, {}) == "missing"
 
 
-def test_a_model_is_made_again_by_its_training(project):
-    models = project / "artifacts" / "models"
-    assert rebuild_command(models / "fine-tuned") == "python -m core.finetune"
-    assert rebuild_command(models / "doc2query") == "python -m core.doc2query train"
+def test_a_model_is_made_again_by_its_training(workspace):
+    assert workspace.model("artifacts/models/fine-tuned").command == "python -m core.finetune"
+    assert workspace.model("artifacts/models/doc2query").command == "python -m core.doc2query train"
 
 
 SETTINGS, INPUTS = {"k1": 0.9, "ef": [10, 20], "name": "é"}, {"collection": "abc", "model": "def"}
@@ -186,8 +184,8 @@ def test_the_digest_is_of_the_files_alone(tmp_path):
     assert first.digest == second.digest != third.digest
 
 
-def test_a_manifest_holds_no_absolute_path_and_no_name_of_user_or_machine(tmp_path, project):
-    for folder in (make(tmp_path / "a"), make(project / "artifacts" / "tiny" / "a")):
+def test_a_manifest_holds_no_absolute_path_and_no_name_of_user_or_machine(tmp_path, workspace):
+    for folder in (make(tmp_path / "a"), make(workspace.collection("tiny").vectors("a"))):
         text = (folder / "manifest.json").read_text()
         for secret in (str(tmp_path), str(Path.home()), str(ROOT), platform.node()):
             assert secret not in text
@@ -220,12 +218,12 @@ def test_a_text_is_replaced_whole(tmp_path):
 
 
 def test_two_builds_do_not_write_the_same_artifacts(tmp_path):
-    with building(tmp_path / "a"):
-        with pytest.raises(UserError, match="another build"), building(tmp_path / "a"):
+    with building(tmp_path / "a", "a"):
+        with pytest.raises(UserError, match="another build"), building(tmp_path / "a", "a"):
             pass
-        with building(tmp_path / "b"):
+        with building(tmp_path / "b", "b"):
             pass
-    with building(tmp_path / "a"):
+    with building(tmp_path / "a", "a"):
         pass
 
 
@@ -233,7 +231,7 @@ def test_the_lock_of_a_build_that_was_killed_is_free(tmp_path):
     script = f"""
 from pathlib import Path
 from core.workspace.artifacts import building
-with building(Path({str(tmp_path / "a")!r})):
+with building(Path({str(tmp_path / "a")!r}), "a"):
     print("held", flush=True)
     input()
 """
@@ -241,9 +239,9 @@ with building(Path({str(tmp_path / "a")!r})):
         [sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(UserError, match="another build"), building(tmp_path / "a"):
+        with pytest.raises(UserError, match="another build"), building(tmp_path / "a", "a"):
             pass
         other.kill()
         other.wait()
-    with building(tmp_path / "a"):
+    with building(tmp_path / "a", "a"):
         pass

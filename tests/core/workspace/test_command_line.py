@@ -43,19 +43,19 @@ def test_a_fault_of_ours_keeps_its_traceback(command):
         command(lambda _: 1 / 0)
 
 
-def test_a_folder_takes_the_place_of_the_profiles_collection(beir_folder, project):
+def test_a_folder_takes_the_place_of_the_profiles_collection(beir_folder, workspace):
     folder = beir_folder()
     profile, artifacts = command_line.profile_and_folder(options("--collection", folder))
     assert (profile.collection.name, profile.collection.source) == ("tiny", str(folder))
-    assert artifacts == project / "artifacts" / "tiny"
+    assert artifacts.path == workspace.collection("tiny").path
 
 
-def test_a_name_that_is_no_folder_is_beirs(project):
+def test_a_name_that_is_no_folder_is_beirs(workspace):
     profile, _ = command_line.profile_and_folder(options("--collection", "scifact"))
     assert (profile.collection.name, profile.collection.source) == ("scifact", "beir:scifact")
 
 
-def test_a_folder_named_like_the_embedded_sample_is_refused(beir_folder, project):
+def test_a_folder_named_like_the_embedded_sample_is_refused(beir_folder, workspace):
     with pytest.raises(UserError, match="sample"):
         command_line.profile_and_folder(options("--collection", beir_folder(name="sample")))
 
@@ -66,7 +66,7 @@ def test_a_models_folder_that_is_not_there_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["tiny", "my collection", "café", "..."])
-def test_what_is_kept_of_any_folder_can_be_read_again_or_the_folder_is_refused(name, beir_folder, project):
+def test_what_is_kept_of_any_folder_can_be_read_again_or_the_folder_is_refused(name, beir_folder, workspace):
     try:
         profile, folder = command_line.profile_and_folder(options("--collection", beir_folder(name=name)))
     except UserError:
@@ -75,10 +75,12 @@ def test_what_is_kept_of_any_folder_can_be_read_again_or_the_folder_is_refused(n
     assert read_profile(str(folder / "profile.json")).collection.name == profile.collection.name
 
 
-def test_a_kept_profile_finds_its_collection_from_any_folder(beir_folder, project, tmp_path, monkeypatch):
+def test_a_kept_profile_finds_its_collection_from_any_folder(beir_folder, workspace, tmp_path, monkeypatch):
     profile, folder = command_line.profile_and_folder(options("--collection", beir_folder()))
     command_line.save_profile(profile, folder)
-    assert str(tmp_path) not in (folder / "profile.json").read_text()
+    assert f'"{tmp_path}' not in (folder / "profile.json").read_text(), "no absolute path"
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert (obtain_source(read_profile(str(folder / "profile.json")).collection) / "corpus.jsonl").is_file()
+    assert (
+        obtain_source(folder.workspace, read_profile(str(folder / "profile.json")).collection) / "corpus.jsonl"
+    ).is_file()

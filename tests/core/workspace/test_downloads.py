@@ -297,7 +297,7 @@ def test_parts_and_packed_files_of_an_archive_are_unpacked(tmp_path):
 FORUMS = without_folder("cqadupstack/android/") | without_folder("cqadupstack/english/")
 
 
-def test_an_archive_of_several_data_sets_names_them(server, tmp_path, project, monkeypatch, command):
+def test_an_archive_of_several_data_sets_names_them(server, tmp_path, workspace, monkeypatch, command):
     english = {"cqadupstack/english/corpus.jsonl": '{"_id": "d1", "title": "English", "text": "a text"}\n'}
     server.files["/cqadupstack.zip"] = archive(tmp_path / "cqadupstack.zip", FORUMS | english).read_bytes()
     monkeypatch.setattr(sources, "BEIR_URL", server.url("/{name}.zip"))
@@ -306,16 +306,16 @@ def test_an_archive_of_several_data_sets_names_them(server, tmp_path, project, m
     outcome = command(collection.main, "--collection", "beir:cqadupstack/gis")
     assert outcome.refused_with("no data set gis", "android, english"), outcome
     assert command(collection.main, "--collection", "beir:cqadupstack/english").status == 0
-    built = read_built_collection(project / "artifacts" / "cqadupstack-english")
+    built = read_built_collection(workspace.collection("cqadupstack-english"))
     assert [document.title for document in built.documents] == ["English"]
     assert len(server.ranges) == 1, "the archive is fetched once for all of them"
 
 
-def test_a_zip_on_disk_is_a_collection_and_so_is_a_folder_of_it(tmp_path, project, command):
+def test_a_zip_on_disk_is_a_collection_and_so_is_a_folder_of_it(tmp_path, workspace, command):
     corpus = {"corpus.jsonl": '{"_id": "d1", "title": "T", "text": "a text"}\n'}
     packed = archive(tmp_path / "mine.zip", without_folder("") | corpus)
     assert command(collection.main, "--collection", packed).status == 0
-    built = project / "artifacts" / "mine"
+    built = workspace.collection("mine")
     assert [document.title for document in read_built_collection(built).documents] == ["T"]
     archive(packed, without_folder("") | {"corpus.jsonl": corpus["corpus.jsonl"].replace("T", "U")})
     assert command(collection.main, "--collection", packed).status == 0
@@ -324,10 +324,10 @@ def test_a_zip_on_disk_is_a_collection_and_so_is_a_folder_of_it(tmp_path, projec
     forums = archive(tmp_path / "forums.zip", FORUMS | english)
     assert command(collection.main, "--collection", forums).refused_with("android, english", "forums.zip/android")
     assert command(collection.main, "--collection", forums / "english").status == 0
-    assert (project / "artifacts" / "forums-english" / "collection").is_dir()
+    assert (workspace.collection("forums-english") / "collection").is_dir()
 
 
-def test_a_file_that_is_no_zip_and_an_archive_of_archives_are_refused_with_what_to_do(tmp_path, project, command):
+def test_a_file_that_is_no_zip_and_an_archive_of_archives_are_refused_with_what_to_do(tmp_path, workspace, command):
     (tmp_path / "mine.tar.gz").write_bytes(b"\x1f\x8b")
     assert command(collection.main, "--collection", tmp_path / "mine.tar.gz").refused_with("unpack it first")
     nested = archive(tmp_path / "nested.zip", {"android.zip": "x", "english.zip": "x"})
@@ -363,7 +363,7 @@ def test_a_damaged_deflate_stream_is_refused(tmp_path):
         unpack(packed, tmp_path / "out", "tiny")
 
 
-def test_a_beir_name_is_downloaded_unpacked_and_built(server, tmp_path, project, monkeypatch, command):
+def test_a_beir_name_is_downloaded_unpacked_and_built(server, tmp_path, workspace, monkeypatch, command):
     corpus = {"tiny/corpus.jsonl": '{"_id": "d1", "title": "T", "text": "a text"}\n'}
     server.files["/tiny.zip"] = archive(tmp_path / "tiny.zip", MEMBERS | corpus).read_bytes()
     server.cuts = [100]
@@ -371,12 +371,12 @@ def test_a_beir_name_is_downloaded_unpacked_and_built(server, tmp_path, project,
     monkeypatch.setattr(sources, "BEIR_MD5", {"tiny": hashlib.md5(server.files["/tiny.zip"]).hexdigest()})
     outcome = command(collection.main, "--collection", "tiny")
     assert outcome.status == 0, outcome
-    built = read_built_collection(project / "artifacts" / "tiny")
+    built = read_built_collection(workspace.collection("tiny"))
     assert [document.title for document in built.documents] == ["T"]
     command(collection.main, "--collection", "tiny")
     assert len(server.ranges) == 2, "one cut off, one that goes on, and none for what is here"
 
 
-def test_a_beir_name_that_the_server_lacks_is_refused_in_one_sentence(server, project, monkeypatch, command):
+def test_a_beir_name_that_the_server_lacks_is_refused_in_one_sentence(server, workspace, monkeypatch, command):
     monkeypatch.setattr(sources, "BEIR_URL", server.url("/{name}.zip"))
     assert command(collection.main, "--collection", "nothing").refused_with("404", "nothing.zip")

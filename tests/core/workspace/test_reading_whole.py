@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from stages import folder_at
 
 from core.formats.runs import built_run
 from core.workspace import artifacts
@@ -149,6 +150,7 @@ def test_without_it_versions_are_mixed_so_the_test_above_can_fail(tmp_path: Path
 
 
 def test_a_loader_of_the_pipeline_reads_one_version(tmp_path: Path) -> None:
+    folder = folder_at(tmp_path)
     versions = [tmp_path / f"version-{number}" for number in range(3)]
     for number, version in enumerate(versions):
         with writing(version, "search", {}, {}) as partial:
@@ -156,9 +158,9 @@ def test_a_loader_of_the_pipeline_reads_one_version(tmp_path: Path) -> None:
             (partial / "run.trec").write_text("".join(lines))
 
     def read() -> int:
-        return len({document for by in built_run(tmp_path, "bm25").scores.values() for document in by})
+        return len({document for by in built_run(folder, "bm25").scores.values() for document in by})
 
-    assert set(swapped_meanwhile(read, versions, tmp_path / "runs" / "bm25", 100)) == {1}
+    assert set(swapped_meanwhile(read, versions, folder.run("bm25").path, 100)) == {1}
 
 
 def test_open_artifact_is_not_misled_by_a_swap(tmp_path: Path) -> None:

@@ -1,0 +1,23 @@
+"""The stages of a build, in the order of the data.
+
+collection -> [models] -> doc2query, vectors -> [doc2query-scores] -> bm25 -> runs -> measures, ann
+"""
+
+from typing import Any
+
+from core import ann, bm25, collection, doc2query, encode, evaluate, finetune, milvus_index, search
+from core.workspace.stage import Stage
+
+STAGES: tuple[Stage[Any], ...] = (
+    collection.STAGE,
+    finetune.STAGE,
+    doc2query.TRAIN,
+    doc2query.GENERATE,
+    encode.STAGE,
+    milvus_index.STAGE,
+    doc2query.SCORE,
+    bm25.STAGE,
+    search.STAGE,
+    evaluate.STAGE,
+    ann.STAGE,
+)

@@ -1,0 +1,176 @@
+"""Stages: each kind of artifact is described once, and everything else is derived from the description.
+
+A stage reads artifacts and writes artifacts. The build plan, `python -m core.STAGE`, staleness, the commands on the
+Artifacts page and the campaigns under scripts/ go through the list in `core.stages`.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from core.workspace.artifacts import Artifact, read_manifest, stale_reason, writing
+from core.workspace.errors import UserError
+from core.workspace.executors import HERE, Engine
+from core.workspace.profile import Profile, SystemSettings
+from core.workspace.progress import ProgressLog
+from core.workspace.timing import THREADS
+from core.workspace.workspace import CollectionFolder
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Build:
+    """What artifacts are made from and with.
+
+    Attributes:
+        profile: all settings.
+        folder: the collection's artifacts.
+        device: of models: "cuda", "mps", "cpu" or "auto".
+        systems: names of the systems whose artifacts are made; none means all.
+        triples: the file of training triples; None for the profile's.
+        executor: where shards are worked on.
+        threads: on which latencies are measured.
+        batch: documents at a time for doc2query; 0 for a default that suits the device.
+        size: simulated documents of an ANN sweep; 0 for the collection's own vectors.
+        keep: evaluation takes over the measures of unchanged runs.
+    """
+
+    profile: Profile
+    folder: CollectionFolder
+    device: str = "auto"
+    systems: tuple[str, ...] = ()
+    triples: Path | None = None
+    executor: Engine = HERE
+    threads: int = THREADS
+    batch: int = 0
+    size: int = 0
+    keep: bool = False
+
+    @property
+    def chosen(self) -> list[SystemSettings]:
+        """The systems whose artifacts are made.
+
+        Raises:
+            UserError: the profile has no system of one of the names.
+        """
+        known = [system.name for system in self.profile.system]
+        if unknown := [name for name in self.systems if name not in known]:
+            raise UserError(f"the profile has no system {', '.join(unknown)}; it has {', '.join(known)}")
+        return [system for system in self.profile.system if not self.systems or system.name in self.systems]
+
+    @property
+    def dense(self) -> list[SystemSettings]:
+        """The dense ones of them."""
+        return [system for system in self.chosen if system.kind == "dense"]
+
+    @property
+    def lexical(self) -> list[SystemSettings]:
+        """Those of them that search by BM25."""
+        return [system for system in self.chosen if system.kind == "bm25"]
+
+    @property
+    def filters_queries(self) -> bool:
+        """Whether a system of them searches the best of the predicted queries alone, which are scored for that."""
+        return any(system.expanded and system.expansion.keep < 1 for system in self.lexical)
+
+
+@dataclass(frozen=True)
+class Target(Generic[S]):
+    """One artifact of a stage.
+
+    Attributes:
+        artifact: its place.
+        subject: what it is made of: a system's settings, or the profile.
+        needs: artifacts of other stages without which it cannot be made.
+    """
+
+    artifact: Artifact
+    subject: S
+    needs: tuple[Artifact, ...] = ()
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An artifact that is being made.
+
+    Attributes:
+        folder: its files are written here.
+        facts: counts, speeds and other figures about the result, for its manifest.
+        inputs: the digests of what it is made from; what turned out to be unreadable is taken out.
+        log: the results of the shards that are finished, for a stage that resumes.
+    """
+
+    folder: Path
+    facts: dict[str, Any]
+    inputs: dict[str, str]
+    log: ProgressLog
+
+    def __truediv__(self, name: str) -> Path:
+        return self.folder / name
+
+
+@dataclass(frozen=True)
+class Stage(Generic[S]):
+    """How one kind of artifact is made.
+
+    Attributes:
+        name: in the build plan and after --only.
+        targets: return the artifacts that the stage makes in a build.
+        settings: return the settings that shape an artifact, for its manifest.
+        inputs: return the digests of what it is made from, for its manifest.
+        make: write the files of a draft.
+        recorded: the stage's name in manifests, where it is another.
+        resume: whether an interrupted `make` continues from the files that it left.
+        prepare: fetch what `inputs` takes a digest of, such as a model that is yet to be downloaded.
+        trains: whether it trains a model. One that is there is up to date, because its training data may not be here.
+        in_build: say whether a build makes it.
+    """
+
+    name: str
+    targets: Callable[[Build], Iterable[Target[S]]]
+    settings: Callable[[Build, S], dict[str, Any]]
+    inputs: Callable[[Build, S], dict[str, str]]
+    make: Callable[[Build, S, Draft], None]
+    recorded: str = ""
+    resume: bool = False
+    prepare: Callable[[Build, S], object] | None = None
+    trains: bool = False
+    in_build: Callable[[Build], bool] = lambda build: True
+
+    def run(self, build: Build, target: Target[S]) -> Artifact:
+        """Make an artifact and return its place.
+
+        Raises:
+            UserError: something that it needs is unavailable, or changed while it was made.
+        """
+        if self.prepare:
+            self.prepare(build, target.subject)
+        settings, inputs = self.settings(build, target.subject), self.inputs(build, target.subject)
+        facts: dict[str, Any] = {}
+        name = self.recorded or self.name
+        with (
+            writing(target.artifact, name, settings, inputs, facts, self.resume) as folder,
+            ProgressLog(folder) as log,
+        ):
+            self.make(build, target.subject, Draft(folder, facts, inputs, log))
+            now = self.inputs(build, target.subject)
+            if changed := [key for key, digest in inputs.items() if now.get(key) != digest]:
+                raise UserError(f"{', '.join(changed)} changed while {target.artifact.shown} was made; make it again")
+        return target.artifact
+
+    def run_all(self, build: Build) -> list[Artifact]:
+        """Make all artifacts of the stage in a build, see `run`."""
+        return [self.run(build, target) for target in self.targets(build)]
+
+    def stale(self, build: Build, target: Target[S]) -> str | None:
+        """Say why an artifact must be made again, or None."""
+        try:
+            if self.trains:
+                manifest = read_manifest(target.artifact)
+                return stale_reason(target.artifact, manifest.settings, manifest.inputs)
+            settings, inputs = self.settings(build, target.subject), self.inputs(build, target.subject)
+        except Exception:  # making it raises the same, which is told then
+            return "an input is missing" if target.artifact.path.exists() else "an input is not there yet"
+        return stale_reason(target.artifact, settings, inputs)

@@ -1,0 +1,255 @@
+"""Where artifacts are: the only module that puts their paths together.
+
+    <root>/<collection>/   the artifacts of one collection, see `CollectionFolder`
+    <root>/models/         models that were trained here
+    <root>/ablations/, <root>/quality/     what belongs to a model alone
+    <root>/downloads/      what was fetched from elsewhere
+
+A workspace is passed to what needs it. Only command lines and the dashboard ask for the default one, which the
+environment variable RANKSCOPE_ARTIFACTS names.
+"""
+
+import functools
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from core.workspace.artifacts import FAILURES, MANIFEST, PROFILE, Artifact
+
+VARIABLE = "RANKSCOPE_ARTIFACTS"
+CHECKOUT = Path(__file__).resolve().parents[2]
+SHOWN = "artifacts"
+"""How the root is called in messages and manifests, wherever it is, so that no path of a machine is recorded."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder of artifacts.
+
+    Attributes:
+        root: the folder itself, absolute.
+        checkout: the project's folder: relative paths in profiles start here, and the models that are shipped with the
+            project lie in its `artifacts/models`.
+    """
+
+    root: Path
+    checkout: Path = CHECKOUT
+
+    @classmethod
+    def default(cls) -> "Workspace":
+        """Return the workspace that RANKSCOPE_ARTIFACTS names, or the project's own."""
+        return cls(Path(os.environ.get(VARIABLE) or CHECKOUT / SHOWN).resolve())
+
+    def collection(self, name: str) -> "CollectionFolder":
+        """Return the place of a collection's artifacts, built or not."""
+        return CollectionFolder(self, name)
+
+    def collections(self) -> list["CollectionFolder"]:
+        """Return the collections that were built, sorted by name."""
+        return [self.collection(path.parent.parent.name) for path in sorted(self.root.glob(f"*/collection/{MANIFEST}"))]
+
+    @property
+    def downloads(self) -> Path:
+        """The folder of what was fetched from elsewhere."""
+        return self.root / "downloads"
+
+    def model(self, name: str) -> Artifact:
+        """Return the place of a model that is trained here.
+
+        Args:
+            name: as in a profile: "artifacts/models/NAME" is in this workspace, any other relative path in the project.
+        """
+        path = Path(name)
+        if path.parts[:1] == (SHOWN,):
+            path = self.root.joinpath(*path.parts[1:])
+        path = self.checkout / path
+        trains = "doc2query train" if path.name.startswith("doc2query") else "finetune"
+        return Artifact(
+            path, self.shown(path), functools.partial(str, f"python -m core.{trains}"), path.parent / FAILURES
+        )
+
+    def shown_model(self, name: str) -> str:
+        """Return a model's name as it is shown and recorded: the hub's name, or its folder as `shown` has it."""
+        return self.shown(Path(name)) if Path(name).is_absolute() else name
+
+    def models(self) -> list[Artifact]:
+        """Return the models that were trained here, sorted by name."""
+        folders = sorted(path for path in (self.root / "models").glob("[!.]*") if path.is_dir())
+        return [self.model(f"{SHOWN}/models/{folder.name}") for folder in folders]
+
+    def ablations(self, base: str) -> Artifact:
+        """Return the place of the ablations of trainings that start from a base model."""
+        return self._other("ablations", Path(base).name, "python -m core.ablations --profile ablations")
+
+    def all_ablations(self) -> list[Artifact]:
+        """Return the ablations that were made, sorted by the base model's name."""
+        return [self.ablations(path.parent.name) for path in sorted((self.root / "ablations").glob(f"*/{MANIFEST}"))]
+
+    def query_quality(self, model: str) -> Artifact:
+        """Return the place of what was measured of the queries that a T5 predicts."""
+        return self._other("quality", Path(model).name, "python -m core.doc2query quality")
+
+    def _other(self, kind: str, name: str, command: str) -> Artifact:
+        place = self.root / kind
+        return Artifact(place / name, f"{SHOWN}/{kind}/{name}", functools.partial(str, command), place / FAILURES)
+
+    def shown(self, path: Path) -> str:
+        """Return a path as it is shown and recorded: relative to the project or the workspace where it lies inside."""
+        path = path.resolve()
+        if path.is_relative_to(self.root):
+            return (SHOWN / path.relative_to(self.root)).as_posix()
+        return path.relative_to(self.checkout).as_posix() if path.is_relative_to(self.checkout) else path.name
+
+    def located(self, path: str) -> Path:
+        """Return a path of a profile: in the current folder, or in the project where it leads somewhere there alone.
+
+        It may lead into an archive. Saved profiles have paths as `recorded` writes them.
+        """
+        here, there = Path(path), self.checkout / path
+        return there if _leads_somewhere(there) and not _leads_somewhere(here) else here
+
+    def recorded(self, path: str) -> str:
+        """Return a path as a profile records it: relative to the project, so that no path of this machine goes in."""
+        return Path(os.path.relpath(path, self.checkout)).as_posix() if Path(path).is_absolute() else path
+
+
+def _leads_somewhere(path: Path) -> bool:
+    return path.exists() or any(parent.is_file() for parent in path.parents)
+
+
+@dataclass(frozen=True)
+class CollectionFolder:
+    """The folder of one collection's artifacts."""
+
+    workspace: Workspace
+    name: str
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def path(self) -> Path:
+        """The folder itself."""
+        return self.workspace.root / self.name
+
+    @property
+    def shown(self) -> str:
+        """The folder in messages."""
+        return f"{SHOWN}/{self.name}"
+
+    @property
+    def profile(self) -> Path:
+        """The file of the profile that the artifacts were built with."""
+        return self.path / PROFILE
+
+    @property
+    def collection(self) -> Artifact:
+        """Documents, topics, judgments and excluded documents."""
+        return self.artifact("collection")
+
+    @property
+    def predicted_queries(self) -> Artifact:
+        """The queries that doc2query predicted for each document."""
+        return self.artifact("doc2query")
+
+    @property
+    def query_scores(self) -> Artifact:
+        """The scores of the predicted queries, to filter by."""
+        return self.artifact("doc2query-scores")
+
+    @property
+    def pseudo_labels(self) -> Artifact:
+        """Predicted queries with the teachers' scores of their documents, to train on."""
+        return self.artifact("pseudo-labels")
+
+    @property
+    def measures(self) -> Artifact:
+        """The measures of all runs."""
+        return self.artifact("measures")
+
+    def vectors(self, system: str) -> Artifact:
+        """Return the place of the documents' vectors by a dense system."""
+        return self.artifact(f"vectors/{system}")
+
+    def bm25(self, system: str) -> Artifact:
+        """Return the place of the index of a BM25 system."""
+        return self.artifact(f"bm25/{system}")
+
+    def milvus(self, system: str) -> Artifact:
+        """Return the place of the Milvus index of a dense system."""
+        return self.artifact(f"milvus/{system}")
+
+    def run(self, system: str) -> Artifact:
+        """Return the place of a system's run."""
+        return self.artifact(f"runs/{system}")
+
+    def sweep(self, system: str, size: int = 0) -> Artifact:
+        """Return the place of a dense system's ANN sweep; with a size, of the one over so many simulated documents."""
+        return self.artifact(f"ann-simulated/{system}-{size}" if size else f"ann/{system}")
+
+    def simulated_sweeps(self, system: str) -> list[Artifact]:
+        """Return the sweeps over simulated documents that were made, the smallest first."""
+        folders = (self.path / "ann-simulated").glob(f"{system}-*")
+        sizes = [path.name.removeprefix(f"{system}-") for path in folders]
+        return [self.sweep(system, size) for size in sorted(int(size) for size in sizes if size.isdecimal())]
+
+    def artifact(self, place: str) -> Artifact:
+        """Return the artifact at a place in this folder, such as "runs/bm25"."""
+        command = functools.partial(self._command, place)
+        return Artifact(self.path / place, f"{self.shown}/{place}", command, self.path / FAILURES)
+
+    def model(self, name: str) -> Artifact:
+        """Return the place of a model that this collection's build trains, see `Workspace.model`."""
+        return replace(self.workspace.model(name), failures=self.path / FAILURES)
+
+    def imported(self, artifact: Artifact, derived_from: str = "") -> Artifact:
+        """Return a run or a collection of this folder as one that is made from files given once.
+
+        Args:
+            derived_from: the collection whose documents and runs the judgments were given for, if any.
+        """
+        place = artifact.path.relative_to(self.path).as_posix()
+        command = functools.partial(self._import_command, place, derived_from)
+        return replace(artifact, make_command=command)
+
+    def artifacts(self) -> Iterator[Artifact]:
+        """Yield the artifacts that are there, sorted by place, without those that are being made."""
+        for path in sorted([*self.path.glob(f"*/{MANIFEST}"), *self.path.glob(f"*/*/{MANIFEST}")]):
+            place = path.parent.relative_to(self.path)
+            if not any(part.startswith(".") for part in place.parts):
+                yield self.artifact(place.as_posix())
+
+    @property
+    def build_command(self) -> str:
+        """The command that builds the collection."""
+        profile = self.name if self.name == "sample" else f"{self.shown}/{PROFILE}"
+        return f"python scripts/build.py --profile {profile}"
+
+    def _command(self, place: str) -> str:
+        """Return the command that makes an artifact again."""
+        kind, _, name = place.partition("/")
+        if kind == "ann-simulated":
+            system, _, size = name.rpartition("-")
+            profile = self.build_command.partition(" --profile ")[2]
+            return f"python -m core.ann --profile {profile} --systems {system} --size {size}"
+        try:
+            saved = json.loads(self.profile.read_text(encoding="utf-8"))
+            source = saved["collection"]["source"]
+            imported = {f"runs/{system['name']}" for system in saved["system"] if system["kind"] == "run"}
+        except (OSError, ValueError, KeyError, TypeError):
+            return self.build_command
+        if place in imported or (place == "collection" and source in ("derived", "imported")):
+            return self._import_command(place, "SOURCE" if source == "derived" else "")
+        return self.build_command
+
+    def _import_command(self, place: str, derived_from: str) -> str:
+        if place.startswith("runs/"):
+            return f"python -m core.import_runs RUN --name {self.name}"
+        if derived_from:
+            return f"python -m core.derive {derived_from} --qrels FILE --name {self.name}"
+        return f"python -m core.import_runs RUN --name {self.name} --qrels FILE"
