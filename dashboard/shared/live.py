@@ -44,7 +44,7 @@ def _import_libraries() -> None:
         import sentence_transformers  # noqa: F401
 
 
-def open_system(opened: data.Opened, settings: SystemSettings) -> Ready:
+def ready_system(opened: data.Opened, settings: SystemSettings) -> Ready:
     """Return a system ready to answer, opened once for all sessions.
 
     Raises:

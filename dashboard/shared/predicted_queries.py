@@ -148,7 +148,7 @@ def draw_predicted_queries(opened: data.Opened, system: SystemSettings, document
 
 def _matches(opened: data.Opened, system: SystemSettings, document: Document, query: str, kept: list[str]) -> None:
     """Draw what each term of the query adds to the score, by where it stands."""
-    ready = live.open_system(opened, system)
+    ready = live.ready_system(opened, system)
     if not isinstance(ready.system, Bm25System):
         return
     with ready.lock:

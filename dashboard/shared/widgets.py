@@ -43,7 +43,7 @@ def say_older(opened: data.Opened, places: Mapping[str, str]) -> None:
         show_error(UserError(sentence))
 
 
-def answering(opened: data.Opened, systems: Iterable[SystemSettings]) -> dict[str, str]:
+def answering_artifacts(opened: data.Opened, systems: Iterable[SystemSettings]) -> dict[str, str]:
     """Return the artifacts that answer new queries, as `older` takes them."""
     return {
         place: f"the {'vectors' if place.startswith('vectors/') else 'index'} of {opened.labels[system.name]}"

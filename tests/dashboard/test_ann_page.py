@@ -242,7 +242,7 @@ def test_a_copy_of_what_exact_search_returns_is_not_missed(
     exact.build(vectors)
     system = DenseSystem(settings, lambda: None, exact, names)
     monkeypatch.setattr(system, "encode", lambda queries: vectors[:1] + 0.1)
-    monkeypatch.setattr(live, "open_system", lambda *arguments: live.Ready(system, threading.Lock()))
+    monkeypatch.setattr(live, "ready_system", lambda *arguments: live.Ready(system, threading.Lock()))
     add_sweep(made_up)
     with writing(made_up.vectors("dense"), "encode", {}, {}):
         pass

@@ -408,7 +408,7 @@ def test_a_page_whose_artifacts_are_replaced_while_it_is_drawn_is_drawn_again(
 ) -> None:
     from dashboard.views.overview import main_table
 
-    draw, drawn = main_table.draw, []
+    draw, drawn = main_table.draw_measures, []
 
     def replaced_meanwhile(*arguments: object) -> None:
         drawn.append(1)
@@ -417,7 +417,7 @@ def test_a_page_whose_artifacts_are_replaced_while_it_is_drawn_is_drawn_again(
             raise KeyError("a topic of the other version")
         draw(*arguments)
 
-    monkeypatch.setattr(main_table, "draw", replaced_meanwhile)
+    monkeypatch.setattr(main_table, "draw_measures", replaced_meanwhile)
     app = open_page("overview", collection="tiny")
     assert len(drawn) == 2
     check_figures(app, "overview", right_values(here.folder))

@@ -57,14 +57,14 @@ def test_explanations_of_the_other_systems_are_drawn(
 def test_opening_one_system_may_fail_in_any_way(
     open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = live.open_system
+    original = live.ready_system
 
     def broken(opened: data.Opened, settings: object) -> live.Ready:
         if settings.name == "expanded":  # type: ignore[attr-defined]
             raise KeyError("expanded")
         return original(opened, settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(live, "open_system", broken)
+    monkeypatch.setattr(live, "ready_system", broken)
     app = open_page("search", query="masks")
     assert "unexpected KeyError" in warnings(app)
     assert "document d4" in "".join(lists(app))
@@ -95,7 +95,7 @@ def test_a_live_model_that_is_not_here_is_told_with_what_to_provide(
     opened = data.open_collection("made-up")
     settings = next(s for s in opened.profile.system if s.name == "dense")
     with pytest.raises(UserError) as caught:
-        live.open_system(opened, settings)
+        live.ready_system(opened, settings)
     sentence = str(caught.value)
     assert "hf download nobody/such-a-model" in sentence
     assert "a folder named such-a-model" in sentence

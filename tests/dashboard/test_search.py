@@ -144,7 +144,7 @@ class Fake:
 def test_systems_answer_at_the_same_time_and_the_fast_one_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     slow, fast = Fake(threading.Event()), Fake(threading.Event())
     ready = {"slow": live.Ready(slow, threading.Lock()), "fast": live.Ready(fast, threading.Lock())}
-    monkeypatch.setattr(live, "open_system", lambda opened, settings: ready[settings.name])
+    monkeypatch.setattr(live, "ready_system", lambda opened, settings: ready[settings.name])
     systems = [SystemSettings(name=name, kind="dense", model="m") for name in ready]
     coming = as_they_come(None, systems, "q", 1, 0)
     threading.Thread(target=lambda: slow.asked.wait(10) and fast.ready.set()).start()  # both must have been asked
@@ -175,7 +175,7 @@ def test_latencies_are_measured_one_system_at_a_time_and_are_medians(monkeypatch
     """In sessions that ask at the same time, too; each system's median is known: (1, 2, 3, 4, 5) after a warm-up."""
     systems = [SystemSettings(name=name, kind="dense", model="m") for name in ("one", "two", "three")]
     ready = {s.name: live.Ready(Slow(s.name, [50, 1, 5, 2, 4, 3] * 2), threading.Lock()) for s in systems}
-    monkeypatch.setattr(live, "open_system", lambda opened, settings: ready[settings.name])
+    monkeypatch.setattr(live, "ready_system", lambda opened, settings: ready[settings.name])
     with ThreadPoolExecutor(6) as pool:
         measured = list(pool.map(lambda s: measure_latency(None, s, "q", 10), systems * 2))
     assert [latency and (latency.seconds, latency.times) for latency in measured] == [
@@ -186,7 +186,7 @@ def test_latencies_are_measured_one_system_at_a_time_and_are_medians(monkeypatch
 def test_a_slow_system_is_measured_once_more_and_a_busy_one_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = SystemSettings(name="one", kind="dense", model="m")
     system = Slow("one", [7.0])
-    monkeypatch.setattr(live, "open_system", lambda opened, settings: live.Ready(system, threading.Lock()))
+    monkeypatch.setattr(live, "ready_system", lambda opened, settings: live.Ready(system, threading.Lock()))
     monkeypatch.setattr("dashboard.views.search.answers.repeated", partial(repeated, budget=0.001))
     latency = measure_latency(None, settings, "q", 10)
     assert latency == Latency({"encode": 7.0, "search": 0.0}, 1)

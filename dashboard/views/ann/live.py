@@ -52,7 +52,7 @@ def _open(
     place = opened.folder.vectors(settings.name)
 
     def load(digest: str) -> tuple[live.Ready, VectorIndex, str]:
-        ready = live.open_system(opened, settings)
+        ready = live.ready_system(opened, settings)
         return ready, _index(opened.folder, settings.name, kind, settings.similarity, parameters, digest), digest
 
     return read_latest(

@@ -75,7 +75,7 @@ def page(opened: data.Opened) -> None:
     made = {place: f"the sweep {place}" for place in measured_sweeps(opened.folder, system)}
     others = {f"ann/{name}": f"the sweep ann/{name}" for name in measured if name != system}
     settings = [one for one in opened.profile.system if one.name == system]
-    widgets.say_older(opened, made | others | widgets.answering(opened, settings))
+    widgets.say_older(opened, made | others | widgets.answering_artifacts(opened, settings))
     own = read_sweep(opened.folder, system)
     try:
         sweeps = read_growth(opened.folder, system)

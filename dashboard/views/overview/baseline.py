@@ -13,10 +13,10 @@ from core.evaluation.table_formats import MISSING
 from core.evaluation.topic_tables import types_table
 from core.workspace.measure_names import parse_measure
 from dashboard.shared import charts, data, export, results
+from dashboard.shared.comparison import View
 from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import FOUR
-from dashboard.views.overview.view import View
 
 TEST = (
     "randomisation test: exact up to 16 topics, else estimated by importance sampling, seeded, to 1 or 2 % of p, and "
@@ -31,7 +31,7 @@ t-test, its interval and its power are undefined.
 """
 
 
-def draw(view: View) -> None:
+def draw_baseline(view: View) -> None:
     """Draw the bars, the sentences, the table with its exports, and the means by kind of topic."""
     table, found = compared(view.values, view.baseline)
     left, right = st.columns(2)
@@ -47,7 +47,7 @@ def draw(view: View) -> None:
             st.markdown(escape_markdown(sentence))
         if not found:
             st.write("Only one system has run; there is nothing to compare it with.")
-        missing(view)
+        draw_missing(view)
     config = {name: FOUR for name in ("mean", "difference", judged_partner(view.measure))}
     alt = f"{view.measure} of each system against the baseline"
     st.dataframe(shown.shown, column_config=config, placeholder=MISSING, alt=alt)
@@ -80,7 +80,7 @@ def compared(values: Values, baseline: str) -> tuple[pd.DataFrame, Mapping[str, 
     return comparison_tables.against_baseline(values, baseline)
 
 
-def missing(view: View) -> None:
+def draw_missing(view: View) -> None:
     """Say which systems have nothing for some topics."""
     topics = len(view.content.qrels)
     best = view.tidy.groupby(["system", "topic"], sort=False)["value"].max()
@@ -93,7 +93,7 @@ def missing(view: View) -> None:
             st.caption(f"{label} has no document for {count} of {topics} topics: they count 0.")
 
 
-def kinds(view: View) -> None:
+def draw_kinds(view: View) -> None:
     """Draw the means by kind of topic, where the topics have kinds."""
     table = types_table(view.values, view.content.topics, view.labels, view.measure, view.opened.folder.name)
     if table.figures.empty:

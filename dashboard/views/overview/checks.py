@@ -7,12 +7,12 @@ from core.evaluation.cross_checks import LARGEST_DIFFERENCE, agreement_table, ch
 from core.evaluation.freshness import evaluation
 from core.workspace.artifacts import read_latest
 from dashboard.shared import data, results, state
+from dashboard.shared.comparison import View
 from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
-from dashboard.views.overview.view import View
 
 
-def draw(view: View) -> None:
+def draw_checks(view: View) -> None:
     """Draw the check by ir_measures and scikit-learn when it is asked for, and the one made with the measures."""
     if state.read("check"):
         with st.spinner("Checking …"):

@@ -7,9 +7,9 @@ from core.evaluation.robustness import Winner, leave_one_out, robustness_table, 
 from core.evaluation.significance import Values
 from core.evaluation.table_formats import Table
 from dashboard.shared import data, results
+from dashboard.shared.comparison import View
 from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
-from dashboard.views.overview.view import View
 
 
 def table(view: View) -> Table:
@@ -40,7 +40,7 @@ def _left_out(values: Values) -> dict[str, Winner]:
     return leave_one_out(values)
 
 
-def draw(view: View) -> None:
+def draw_conclusion(view: View) -> None:
     """Draw the table and say how often another system wins."""
     found = table(view)
     for sentence in found.sentences:

@@ -6,15 +6,15 @@ from core.evaluation.comparison_tables import cost_rows, older_latencies
 from core.evaluation.table_formats import MISSING, Table
 from core.workspace.artifacts import Manifest
 from dashboard.shared import export
+from dashboard.shared.comparison import View
 from dashboard.shared.escaping import error_markdown, escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import FOUR
 from dashboard.views.overview import charts
 from dashboard.views.overview.baseline import compared
-from dashboard.views.overview.view import View
 
 
-def draw(view: View, manifests: dict[str, Manifest]) -> None:
+def draw_cost(view: View, manifests: dict[str, Manifest]) -> None:
     """Draw both panels and the table."""
     means, _ = compared(view.values, view.baseline)
     rows = cost_rows(means, manifests)

@@ -7,12 +7,12 @@ from core.evaluation.comparison_tables import curve_table
 from core.evaluation.measures import mean_curves
 from core.workspace.artifacts import read_latest
 from dashboard.shared import data, export, results
+from dashboard.shared.comparison import View
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.views.overview import charts
-from dashboard.views.overview.view import View
 
 
-def draw(view: View) -> None:
+def draw_curve(view: View) -> None:
     """Draw the curve of each system and its table."""
     relevance = view.parsed.relevance
     curves = read_latest(

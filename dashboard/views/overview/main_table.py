@@ -17,7 +17,7 @@ from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import FOUR
 
 
-def draw(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, Manifest]) -> None:
+def draw_measures(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, Manifest]) -> None:
     """Draw the table with its exports and provenance."""
     systems, topics = list(dict.fromkeys(tidy["system"])), tidy["topic"].nunique()
     measures = comparison_tables.evaluated_measures(tidy, opened.profile.measures)

@@ -6,9 +6,9 @@ import streamlit as st
 
 from core.workspace.errors import UserError
 from dashboard.shared import data, glossary, left_out, links, results, state, widgets
+from dashboard.shared.comparison import choose_measure_and_baseline
 from dashboard.shared.escaping import escape_markdown, show_error
-from dashboard.views.overview import baseline, bias, checks, conclusion, cost, curve, main_table
-from dashboard.views.overview.view import choose
+from dashboard.views.overview import baseline, checks, conclusion, cost, curve, main_table, unjudged
 
 
 def section(label: str, name: str, draw: Callable[[], None]) -> None:
@@ -49,20 +49,20 @@ def page(opened: data.Opened) -> None:
     if said := left_out.of_collection(facts):
         st.caption(said)
     tidy = widgets.evaluated(opened)
-    main_table.draw(opened, tidy, manifests)
+    main_table.draw_measures(opened, tidy, manifests)
     st.header("Against a baseline")
-    view = choose(opened, tidy)
-    for draw in (baseline.draw, baseline.kinds):
+    view = choose_measure_and_baseline(opened, tidy)
+    for draw in (baseline.draw_baseline, baseline.draw_kinds):
         try:
             draw(view)
         except UserError as error:
             show_error(error)
     st.header("A closer look")
-    section("Does the conclusion hold?", "conclusion", lambda: conclusion.draw(view))
-    section("Precision and recall", "curve", lambda: curve.draw(view))
-    section("Unjudged documents", "unjudged", lambda: bias.draw(view))
-    section("Cost beside quality", "cost", lambda: cost.draw(view, manifests))
-    section("Checked by other libraries", "checks", lambda: checks.draw(view))
+    section("Does the conclusion hold?", "conclusion", lambda: conclusion.draw_conclusion(view))
+    section("Precision and recall", "curve", lambda: curve.draw_curve(view))
+    section("Unjudged documents", "unjudged", lambda: unjudged.draw_unjudged(view))
+    section("Cost beside quality", "cost", lambda: cost.draw_cost(view, manifests))
+    section("Checked by other libraries", "checks", lambda: checks.draw_checks(view))
     state.choose("Pictures are saved as", ["svg", "png"], "picture", "svg", {"svg": "SVG", "png": "PNG"}, width=200)
     links.page_link("artifacts", "What all of this was made from", ":material/inventory_2:")
     glossary.explain_terms(glossary.NDCG, glossary.JUDGED)

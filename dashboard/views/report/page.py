@@ -18,11 +18,11 @@ from core.workspace.artifacts import Replaced, read_latest
 from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
 from dashboard.shared import charts, data, left_out, results, state, widgets
+from dashboard.shared.comparison import choose_measure_and_baseline
 from dashboard.shared.escaping import escape_markdown, shortened
 from dashboard.shared.provenance import compare_command
 from dashboard.shared.ranked_lists import Hit, grade_badge
 from dashboard.views.overview.baseline import WORDS, compared, judged_means
-from dashboard.views.overview.view import choose
 from dashboard.views.report.report import Report
 
 DEPTH = 10
@@ -208,7 +208,7 @@ def page(opened: data.Opened) -> None:
     tidy = widgets.evaluated(opened)
     every = list(dict.fromkeys(tidy["system"]))
     wanted = state.choose_several("Systems", every, "systems", {name: opened.labels[name] for name in every})
-    view = choose(opened, tidy)
+    view = choose_measure_and_baseline(opened, tidy)
     measure, baseline = view.measure, view.baseline
     systems = [name for name in every if name in wanted or name == baseline]
     values = {name: view.values[name] for name in systems}

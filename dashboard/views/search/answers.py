@@ -35,7 +35,7 @@ def answer_query(
     """
     from core.retrieval.systems import search_without
 
-    ready = live.open_system(opened, settings)
+    ready = live.ready_system(opened, settings)
     with ready.lock:
         (answer,) = search_without(ready.system, [query], depth, [excluded])
         parts = {document: ready.system.explain(query, document) for document in answer.ranking[:explained]}
@@ -58,7 +58,7 @@ def measure_latency(opened: data.Opened, settings: SystemSettings, query: str, d
     Raises:
         UserError: the system cannot load.
     """
-    ready = live.open_system(opened, settings)
+    ready = live.ready_system(opened, settings)
     if not live.TIMING.acquire(timeout=PATIENCE_SECONDS):
         return None
     try:

@@ -55,7 +55,8 @@ def page(opened: data.Opened) -> None:
     with right:
         hits = int(state.choose("Hits", ["5", "10", "20", "50"], "hits", "10"))
     topic = data.find_topic(query, content.topics.values()) if query else None
-    widgets.say_older(opened, widgets.answering(opened, [system for system in answering if system.name in names]))
+    asked = [system for system in answering if system.name in names]
+    widgets.say_older(opened, widgets.answering_artifacts(opened, asked))
     if query:
         notes(content, query, topic)
     judging_place = st.container()

@@ -110,10 +110,9 @@ def page(opened: data.Opened) -> None:
     if b:
         shown.sentence(looked_at)
     view = state.choose_view("View", views, "view")
-    if (
-        view == "why"
-    ):  # explained with the indexes that are there now, which may be others than those that made the runs
-        widgets.say_older(opened, widgets.answering(opened, [s for s in opened.profile.system if s.name in systems]))
+    if view == "why":  # explained with the present indexes, which may not be those that made the runs
+        explained = [system for system in opened.profile.system if system.name in systems]
+        widgets.say_older(opened, widgets.answering_artifacts(opened, explained))
     VIEWS[view][1](looked_at)
     links.page_link("topics", "All topics", ":material/arrow_back:")
     glossary.explain_terms(

@@ -58,7 +58,7 @@ def explanation(shown: Shown, settings: SystemSettings, document: Document) -> N
         UserError: the system cannot be opened, or its model cannot be explained.
     """
     with st.spinner("explaining …"):
-        ready = live.open_system(shown.opened, settings)
+        ready = live.ready_system(shown.opened, settings)
         with ready.lock:
             if settings.kind == "dense":
                 shares = cast("DenseSystem", ready.system).explain_words(shown.query, document)

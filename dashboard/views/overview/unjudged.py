@@ -7,10 +7,10 @@ from core.evaluation.table_formats import MISSING
 from core.evaluation.unjudged import figures
 from core.workspace.artifacts import read_latest
 from dashboard.shared import data, export, results
+from dashboard.shared.comparison import View
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import FOUR
 from dashboard.views.overview import charts
-from dashboard.views.overview.view import View
 
 WORDS = """
 - **Condensed list** (Sakai, 2007): the unjudged documents are taken out of the ranking and the others move up.
@@ -22,7 +22,7 @@ WORDS = """
 """
 
 
-def draw(view: View) -> None:
+def draw_unjudged(view: View) -> None:
     """Draw the ranges of nDCG and of the differences to the baseline."""
     rows = read_latest(
         lambda: results.digests(view.opened, view.systems),

@@ -60,7 +60,7 @@ class View:
         return data.judged_topics(self.opened)
 
 
-def choose(opened: data.Opened, tidy: pd.DataFrame) -> View:
+def choose_measure_and_baseline(opened: data.Opened, tidy: pd.DataFrame) -> View:
     """Draw the choice of measure, cut-off, lowest relevant grade and baseline, and return what is looked at."""
     systems = list(dict.fromkeys(tidy["system"]))
     with st.container(horizontal=True):
