@@ -1,4 +1,4 @@
-"""Milvus, a served vector engine (Wang et al., 2021): embedded by default (milvus-lite), or a cluster by its URI.
+"""Milvus, a vector search backend (Wang et al., 2021): embedded by default (milvus-lite), or a cluster by its URI.
 
     RANKSCOPE_MILVUS_URI      the server, such as http://localhost:19530; without it Milvus runs in this process
     RANKSCOPE_MILVUS_TOKEN    user:password or a key, where the server asks for one
@@ -6,7 +6,7 @@
 Both are read from the environment and written nowhere. A collection on a server is named rankscope_ and a digest of its
 vectors and settings: building it again replaces it, and any of them may be dropped.
 
-As a command it makes the artifact `milvus/<system>` of every dense system of the profile whose engine is "milvus".
+As a command it makes the artifact `milvus/<system>` of every dense system of the profile with `engine = "milvus"`.
 """
 
 import os

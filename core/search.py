@@ -37,8 +37,8 @@ def settings(build: Build, system: SystemSettings) -> dict[str, Any]:
     shared = {"depth": profile.depth, "topic_field": profile.collection.topic_field, PROCEDURE: TIMING_PROCEDURE}
     if system.kind == "bm25":
         return shared | {"engine": profile.bm25.engine} | bm25.settings(build, system)
-    engine = {} if system.engine == "exact" else {"engine": system.engine}
-    return shared | {"similarity": system.similarity, "query_prefix": system.query_prefix} | engine
+    backend = {} if system.engine == "exact" else {"engine": system.engine}
+    return shared | {"similarity": system.similarity, "query_prefix": system.query_prefix} | backend
 
 
 def inputs(build: Build, system: SystemSettings) -> dict[str, str]:

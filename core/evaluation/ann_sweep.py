@@ -28,7 +28,7 @@ from core.workspace.artifacts import (
     read_whole,
 )
 from core.workspace.errors import UserError
-from core.workspace.executors import Engine, over_shards
+from core.workspace.executors import Executor, over_shards
 from core.workspace.profile import IndexSettings, Profile, SystemSettings
 from core.workspace.progress import ProgressLog
 from core.workspace.timing import PROCEDURE, TIMING_PROCEDURE, limited_threads
@@ -47,7 +47,7 @@ def build_by_workers(
     profile: Profile,
     partial: Path,
     log: ProgressLog,
-    engine: Engine,
+    executor: Executor,
     threads: int,
 ) -> None:
     """Have the workers build the profile's indexes, one each at a time, in the folder that they share with us.
@@ -62,7 +62,7 @@ def build_by_workers(
         for settings in profile.ann.index
         if _read_index(settings, similarity, vectors, profile.ann.seed, partial, log) is None
     )
-    for name, seconds in over_shards(engine, open_builder, left, on_gpu=False):
+    for name, seconds in over_shards(executor, open_builder, left, on_gpu=False):
         log.add({name: seconds})
 
 

@@ -137,7 +137,7 @@ class RankBm25Field:
 
 
 FIELD_CLASSES: dict[str, type[Field]] = {"bm25s": Bm25sField, "rank_bm25": RankBm25Field}
-"""The classes by the `engine` setting of BM25."""
+"""The class of each BM25 backend, by the setting that names it (`engine` in profiles and manifests)."""
 
 
 def field_class(settings: Bm25Settings) -> type[Field]:

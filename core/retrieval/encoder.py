@@ -12,7 +12,7 @@ from core.formats.documents import read_ids, shards
 from core.formats.topics import Topic
 from core.workspace.artifacts import Manifest, read_manifest, read_whole, value_digest
 from core.workspace.errors import UserError
-from core.workspace.executors import HERE, Engine, over_shards
+from core.workspace.executors import HERE, Executor, over_shards
 from core.workspace.models import limit_tokens, load_sentence_transformer, locate_model, model_digest
 from core.workspace.profile import Profile, SystemSettings
 from core.workspace.progress import LoggedArray, ProgressLog
@@ -97,7 +97,7 @@ def encode_to_file(
     path: Path,
     log: ProgressLog,
     description: str,
-    engine: Engine = HERE,
+    executor: Executor = HERE,
 ) -> dict[str, Any]:
     """Encode the texts of items into a .npy file, float32 [n_items, dimension], shard by shard.
 
@@ -118,7 +118,7 @@ def encode_to_file(
                 else:
                     yield key, texts
 
-        for key, (rows, about) in over_shards(engine, open_encoder, left()):
+        for key, (rows, about) in over_shards(executor, open_encoder, left()):
             vectors.write(*key, rows)
             encoded += len(rows)
             facts = about | {"per_second": encoded / (time.perf_counter() - started)}

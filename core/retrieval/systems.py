@@ -70,7 +70,7 @@ class Bm25System:
 
 
 class DenseSystem:
-    """A bi-encoder with a search in its vectors, exact or by another engine."""
+    """A bi-encoder with a search in its vectors, by exact search or another backend."""
 
     def __init__(
         self,

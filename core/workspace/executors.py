@@ -1,9 +1,11 @@
-"""Where the shards of a stage are worked on: in this process, or by the workers of a Ray cluster (Moritz et al., 2018).
+"""Executors run the shards of a stage: in this process, or on the workers of a Ray cluster (Moritz et al., 2018).
 
-The stage's own process reads the shards and writes what comes back, here as there, so that an interrupted run may go on
-with the other engine. A worker loads one model. Where one is lost, Ray starts another and its shard is done again.
+The stage's own process reads the shards and writes the results with either, so that an interrupted run can resume on
+the other. A worker loads one model. If one is lost, Ray starts another and repeats its shard.
 
-Every machine of a cluster has this project, with requirements-scale.txt, at the same place.
+Every machine of a cluster has this project, with requirements-scale.txt, at the same path.
+
+The command-line option and the fact in manifests that name the executor are called "engine".
 """
 
 import argparse
@@ -44,11 +46,13 @@ STORE_BYTES = 2**28
 
 
 @dataclass(frozen=True)
-class Engine:
-    """Where work is done.
+class Executor:
+    """What runs shards.
 
-    `address` is a Ray cluster's; "" is the one that RAY_ADDRESS names, or one started on this machine. `workers` are
-    as many as the cluster has GPUs, or CPUs where it has none, where it is 0.
+    Attributes:
+        name: "here" for this process, "ray" for a Ray cluster.
+        address: of the cluster; "" for the one that RAY_ADDRESS names, or one started on this machine.
+        workers: number of workers; 0 for one per GPU of the cluster, or per CPU if it has no GPU.
     """
 
     name: Literal["here", "ray"] = "here"
@@ -62,7 +66,7 @@ class Engine:
         return "cuda" if wanted in ("auto", "cuda") and _connected(self).cluster_resources().get("GPU") else "cpu"
 
 
-HERE = Engine()
+HERE = Executor()
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -72,13 +76,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=0, help="of Ray (default: one a GPU, or a CPU without)")
 
 
-def chosen(options: argparse.Namespace) -> Engine:
-    """Return the engine that the options name."""
-    return Engine(options.engine, options.address, options.workers)
+def chosen(options: argparse.Namespace) -> Executor:
+    """Return the executor that the options name."""
+    return Executor(options.engine, options.address, options.workers)
 
 
 def over_shards(
-    engine: Engine,
+    executor: Executor,
     open_worker: Callable[[], Callable[[S], R]],
     shards: Iterable[tuple[K, S]],
     on_gpu: bool = True,
@@ -96,8 +100,8 @@ def over_shards(
             again and again.
         OSError: of the worker itself, such as one whose disk is full.
     """
-    if engine.name == "ray":
-        yield from _on_ray(engine, open_worker, shards, on_gpu)
+    if executor.name == "ray":
+        yield from _on_ray(executor, open_worker, shards, on_gpu)
         return
     work = None
     for key, shard in shards:
@@ -118,14 +122,14 @@ class _Worker:
 
 
 def _on_ray(
-    engine: Engine, open_worker: Callable[[], Callable[[S], R]], shards: Iterable[tuple[K, S]], on_gpu: bool
+    executor: Executor, open_worker: Callable[[], Callable[[S], R]], shards: Iterable[tuple[K, S]], on_gpu: bool
 ) -> Iterator[tuple[K, R]]:
-    ray = _connected(engine)
+    ray = _connected(executor)
     from ray.util import ActorPool
 
     resources = ray.cluster_resources()
     gpus = int(resources.get("GPU", 0)) if on_gpu else 0
-    workers = engine.workers or gpus or max(1, int(resources.get("CPU", 1)))
+    workers = executor.workers or gpus or max(1, int(resources.get("CPU", 1)))
     actor = ray.remote(_Worker).options(
         num_cpus=1, num_gpus=1 if gpus else 0, max_restarts=-1, max_task_retries=RETRIES
     )
@@ -154,15 +158,15 @@ def _on_ray(
         ray.shutdown()
 
 
-def _connected(engine: Engine) -> Any:
-    """Return the module ray, connected to the engine's cluster."""
+def _connected(executor: Executor) -> Any:
+    """Return the module ray, connected to the executor's cluster."""
     try:
         import ray
     except ImportError:
         raise UserError("Ray is not installed; pip install -r requirements-scale.txt") from None
     if ray.is_initialized():
         return ray
-    address = engine.address or os.environ.get("RAY_ADDRESS") or "local"
+    address = executor.address or os.environ.get("RAY_ADDRESS") or "local"
     passed_on = {
         name: os.environ[name] for name in (models.MODELS_VARIABLE, "RANKSCOPE_ARTIFACTS") if name in os.environ
     }

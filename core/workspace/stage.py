@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from core.workspace.artifacts import Artifact, read_manifest, stale_reason, writing
 from core.workspace.errors import UserError
-from core.workspace.executors import HERE, Engine
+from core.workspace.executors import HERE, Executor
 from core.workspace.profile import Profile, SystemSettings
 from core.workspace.progress import ProgressLog
 from core.workspace.timing import THREADS
@@ -30,7 +30,7 @@ class Build:
         device: of models: "cuda", "mps", "cpu" or "auto".
         systems: names of the systems whose artifacts are made; none means all.
         triples: the file of training triples; None for the profile's.
-        executor: where shards are worked on.
+        executor: runs the shards.
         threads: on which latencies are measured.
         batch: documents at a time for doc2query; 0 for a default that suits the device.
         size: simulated documents of an ANN sweep; 0 for the collection's own vectors.
@@ -42,7 +42,7 @@ class Build:
     device: str = "auto"
     systems: tuple[str, ...] = ()
     triples: Path | None = None
-    executor: Engine = HERE
+    executor: Executor = HERE
     threads: int = THREADS
     batch: int = 0
     size: int = 0

@@ -22,7 +22,7 @@ from core.formats.collections import read_built_collection
 from core.retrieval.encoder import SHARD, Encoder, encode_to_file, load_encoder
 from core.retrieval.systems import find_settings
 from core.workspace import command_line
-from core.workspace.executors import HERE, Engine
+from core.workspace.executors import HERE, Executor
 from core.workspace.progress import ProgressLog
 
 
@@ -52,18 +52,18 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=0, help="only so many; 0 (default) for all")
     options = parser.parse_args()
     profile, folder = command_line.profile_and_folder(options)
-    system, engine = find_settings(profile, options.system), Engine("ray", options.address, max(1, options.workers))
+    system, executor = find_settings(profile, options.system), Executor("ray", options.address, max(1, options.workers))
     documents = read_built_collection(folder).documents[: options.documents or None]
     texts = [system.document_prefix + document.full_text for document in documents]
     with tempfile.TemporaryDirectory() as place:
         mark = Path(place) / "lost"
-        half = max(1, len(texts) // SHARD // engine.workers // 2)
+        half = max(1, len(texts) // SHARD // executor.workers // 2)
         load = functools.partial(load_encoder, folder.workspace, system, options.device)
         whole = functools.partial(Encoder, load, "document")
-        tries: dict[str, tuple[Callable[[], Encoder], Engine]] = {
+        tries: dict[str, tuple[Callable[[], Encoder], Executor]] = {
             "this process": (whole, HERE),
-            f"Ray, {engine.workers} workers": (whole, engine),
-            "the same, one lost half-way": (functools.partial(Lost, load, mark, half), engine),
+            f"Ray, {executor.workers} workers": (whole, executor),
+            "the same, one lost half-way": (functools.partial(Lost, load, mark, half), executor),
         }
         reference, first_speed = None, 0.0
         for name, (open_encoder, where) in tries.items():

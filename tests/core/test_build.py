@@ -317,11 +317,11 @@ def test_a_sweep_of_more_documents_than_there_are(profile, folder, monkeypatch):
         make(ann.STAGE, profile, folder, find_settings(profile, "dot"), size=300)
 
 
-def test_both_bm25_engines_give_the_same_run(profile, folder):
+def test_both_bm25_backends_give_the_same_run(profile, folder):
     quiet_build(profile, folder)
     fast = built_run(folder, "bm25").scores
     again = quiet_build(changed(profile, "bm25", engine="rank_bm25"), folder)
-    assert again["bm25/bm25"] == "fresh", "one index serves both engines"
+    assert again["bm25/bm25"] == "fresh", "one index serves both backends"
     assert again["search/bm25"] == "made"
     reference = built_run(folder, "bm25").scores
     assert {t: pytest.approx(by_document, abs=1e-4) for t, by_document in reference.items()} == fast

@@ -203,10 +203,10 @@ def systems(encoder):
     documents = [Document(f"d{number}", *both) for number, both in enumerate(texts)]
     lexical = [
         Bm25System(
-            SystemSettings(name=engine, kind="bm25"),
-            Bm25Index.build(documents, Bm25Settings(engine=engine), AnalyzerSettings()),
+            SystemSettings(name=backend, kind="bm25"),
+            Bm25Index.build(documents, Bm25Settings(engine=backend), AnalyzerSettings()),
         )
-        for engine in ("bm25s", "rank_bm25")
+        for backend in ("bm25s", "rank_bm25")
     ]
     dense = SystemSettings(name="dense", kind="dense", model=str(encoder))
     index, loaded = ExactIndex("cosine"), load_encoder(Workspace.default(), dense, "cpu")

@@ -1,4 +1,4 @@
-"""BM25: worked by hand, and the fast engine against the reference one."""
+"""BM25: worked by hand, and the fast backend against the reference one."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from core.retrieval.bm25 import Bm25Index, origins
 from core.retrieval.systems import Bm25System
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, SystemSettings
 
-ENGINES = ["bm25s", "rank_bm25"]
+BACKENDS = ["bm25s", "rank_bm25"]
 PLAIN = AnalyzerSettings(stop_words="none", stemmer="none")
 FRUIT = [
     Document("d1", "", "apple banana apple"),
@@ -30,8 +30,8 @@ parameters = st.fixed_dictionaries(
 )
 
 
-def build(documents, engine="bm25s", analyzer=PLAIN, predicted=None, expansion=None, **settings):
-    return Bm25Index.build(documents, Bm25Settings(engine=engine, **settings), analyzer, predicted, expansion)
+def build(documents, backend="bm25s", analyzer=PLAIN, predicted=None, expansion=None, **settings):
+    return Bm25Index.build(documents, Bm25Settings(engine=backend, **settings), analyzer, predicted, expansion)
 
 
 def assert_same_ranking(found, reference, tolerance=1e-4):
@@ -42,42 +42,42 @@ def assert_same_ranking(found, reference, tolerance=1e-4):
     assert all(before >= after - tolerance / 10 for before, after in zip(order, order[1:], strict=False))
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_score_worked_by_hand(engine):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_score_worked_by_hand(backend):
     # N = 3, n = 1: idf = ln(1 + 2.5 / 1.5); tf = 2, length 3, mean length 8 / 3: 2 / (2 + 1.5 * (0.25 + 0.75 * 1.125))
-    index = build(FRUIT, engine, k1=1.5, b=0.75)
+    index = build(FRUIT, backend, k1=1.5, b=0.75)
     ((document, score),) = index.search("apple", 10)
     assert document == "d1"
     assert score == pytest.approx(math.log(1 + 2.5 / 1.5) * 2 / (2 + 1.5 * (0.25 + 0.75 * 1.125)), rel=1e-5)
     assert score == pytest.approx(0.53882, abs=1e-5)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_word_that_is_in_every_document_still_counts(engine):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_word_that_is_in_every_document_still_counts(backend):
     # n = N = 3: idf = ln(1 + 0.5 / 3.5), positive; the shortest document comes first
-    index = build(FRUIT, engine, k1=1.5, b=0.75)
+    index = build(FRUIT, backend, k1=1.5, b=0.75)
     hits = index.search("banana", 10)
     assert [document for document, _ in hits] == ["d2", "d1", "d3"]
     assert hits[0][1] == pytest.approx(math.log(1 + 0.5 / 3.5) / (1 + 1.5 * (0.25 + 0.75 * 0.375)), rel=1e-5)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_word_said_twice_in_the_query_counts_twice(engine):
-    index = build(FRUIT, engine)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_word_said_twice_in_the_query_counts_twice(backend):
+    index = build(FRUIT, backend)
     once, twice = index.search("apple", 1)[0][1], index.search("apple apple", 1)[0][1]
     assert twice == pytest.approx(2 * once, rel=1e-5)
 
 
 @given(documents=corpora, settings=parameters, query=texts)
-def test_both_engines_rank_alike(documents, settings, query):
-    fast, reference = (build(documents, engine, **settings) for engine in ENGINES)
+def test_both_backends_rank_alike(documents, settings, query):
+    fast, reference = (build(documents, backend, **settings) for backend in BACKENDS)
     assert_same_ranking(fast.search(query, 20), reference.search(query, 20))
 
 
 @given(documents=corpora, settings=parameters, query=texts)
-@pytest.mark.parametrize("engine", ENGINES)
-def test_the_parts_of_an_explanation_add_up_to_the_score(engine, documents, settings, query):
-    index = build(documents, engine, **settings)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_parts_of_an_explanation_add_up_to_the_score(backend, documents, settings, query):
+    index = build(documents, backend, **settings)
     system = Bm25System(SystemSettings(name="bm25", kind="bm25"), index)
     hits = system.search([query], 20)[0].hits
     for document, score in hits:
@@ -99,20 +99,20 @@ def test_an_explanation_names_terms_the_heaviest_first():
     assert [term for term, _ in system.explain("banana apple grape", "d1")] == ["apple", "banana"]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("fields", ["one", "two"])
 @pytest.mark.parametrize("query", ["grape", "", "...", "<>&"])
-def test_a_query_without_a_known_word_finds_nothing(query, fields, engine):
-    assert build(FRUIT, engine, fields=fields).search(query, 10) == []
+def test_a_query_without_a_known_word_finds_nothing(query, fields, backend):
+    assert build(FRUIT, backend, fields=fields).search(query, 10) == []
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("fields", ["one", "two"])
-def test_empty_documents_are_never_found_and_disturb_nothing(fields, engine):
+def test_empty_documents_are_never_found_and_disturb_nothing(fields, backend):
     documents = [Document("e1", "", ""), *FRUIT, Document("e2", "", "...")]
-    found = build(documents, engine, fields=fields).search("apple banana cherry", 10)
+    found = build(documents, backend, fields=fields).search("apple banana cherry", 10)
     assert {document for document, _ in found} == {"d1", "d2", "d3"}
-    assert build([Document("e1", "", "")], engine, fields=fields).search("apple", 10) == []
+    assert build([Document("e1", "", "")], backend, fields=fields).search("apple", 10) == []
 
 
 def test_titles_are_searched_in_one_field_and_in_two():
@@ -134,24 +134,24 @@ def test_a_predicted_query_makes_its_document_found():
         assert [document for document, _ in expanded.search("grape", 10)] == ["d2"]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_predicted_queries_that_are_appended_are_searched_as_text(engine):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_predicted_queries_that_are_appended_are_searched_as_text(backend):
     queries = {"d2": ["which fig", "banana"], "d3": ["apple"]}
     texts = [Document(d.id, "", " ".join([d.text, *queries.get(d.id, [])])) for d in FRUIT]
-    expanded, plain = build(FRUIT, engine, predicted=queries), build(texts, engine)
+    expanded, plain = build(FRUIT, backend, predicted=queries), build(texts, backend)
     for query in ("fig banana", "apple date"):
         assert expanded.search(query, 10) == plain.search(query, 10)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("fields", ["one", "two"])
-def test_a_field_of_their_own_adds_its_weighted_score_to_the_documents(engine, fields):
+def test_a_field_of_their_own_adds_its_weighted_score_to_the_documents(backend, fields):
     queries = {"d1": ["which fig is it", "apple"], "d2": ["fig fig"]}
-    alone = build([Document(d.id, "", " ".join(queries.get(d.id, []))) for d in FRUIT], engine)
+    alone = build([Document(d.id, "", " ".join(queries.get(d.id, []))) for d in FRUIT], backend)
     expansion = ExpansionSettings(field="own", weight=0.3)
-    expanded = build(FRUIT, engine, predicted=queries, expansion=expansion, fields=fields)
+    expanded = build(FRUIT, backend, predicted=queries, expansion=expansion, fields=fields)
     for query in ("fig", "apple banana", "date fig fig"):
-        expected = build(FRUIT, engine, fields=fields).scores(query) + 0.3 * alone.scores(query)
+        expected = build(FRUIT, backend, fields=fields).scores(query) + 0.3 * alone.scores(query)
         assert expanded.scores(query) == pytest.approx(expected, rel=1e-5)
 
 
@@ -160,15 +160,15 @@ queries_of_corpora = st.lists(st.lists(texts, max_size=3), min_size=12, max_size
 
 @given(documents=corpora, written=queries_of_corpora, settings=parameters, query=texts)
 @pytest.mark.parametrize("field", ["appended", "own"])
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_what_document_and_predicted_queries_earn_adds_up_to_the_score(
-    engine, field, documents, written, settings, query
+    backend, field, documents, written, settings, query
 ):
     predicted = {d.id: own for d, own in zip(documents, written, strict=False)}
     index = build(
-        documents, engine, predicted=predicted, expansion=ExpansionSettings(field=field, weight=0.5), **settings
+        documents, backend, predicted=predicted, expansion=ExpansionSettings(field=field, weight=0.5), **settings
     )
-    bm25 = Bm25Settings(engine=engine, **settings)
+    bm25 = Bm25Settings(engine=backend, **settings)
     for document, score in zip(documents, index.scores(query), strict=True):
         found = origins(index, bm25, query, document, predicted[document.id])
         assert sum(o.document + o.predicted for o in found) == pytest.approx(float(score), rel=1e-4, abs=1e-6)
@@ -209,11 +209,11 @@ def test_variants_of_the_virus_find_each_other_and_not_the_older_virus_first():
 
 @pytest.mark.data
 @pytest.mark.parametrize("fields", ["one", "two"])
-def test_both_engines_rank_real_documents_alike(fields, data_folder):
+def test_both_backends_rank_real_documents_alike(fields, data_folder):
     documents = list(read_documents(data_folder / "scifact" / "corpus.jsonl.gz"))[:200]
     with (data_folder / "scifact" / "queries.jsonl").open(encoding="utf-8") as file:
         queries = [json.loads(line)["text"] for line in file][:100]
     analyzer = AnalyzerSettings()
-    fast, reference = (build(documents, engine, analyzer, fields=fields) for engine in ENGINES)
+    fast, reference = (build(documents, backend, analyzer, fields=fields) for backend in BACKENDS)
     for query in queries:
         assert_same_ranking(fast.search(query, 200), reference.search(query, 200))

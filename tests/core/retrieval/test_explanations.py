@@ -21,10 +21,10 @@ DOCUMENTS = [
 ]
 
 
-@pytest.mark.parametrize("engine", ["bm25s", "rank_bm25"])
+@pytest.mark.parametrize("backend", ["bm25s", "rank_bm25"])
 @pytest.mark.parametrize("fields", ["one", "two"])
-def test_term_weights_are_what_scoring_every_document_gives(engine: str, fields: str) -> None:
-    settings = Bm25Settings(engine=engine, fields=fields)
+def test_term_weights_are_what_scoring_every_document_gives(backend: str, fields: str) -> None:
+    settings = Bm25Settings(engine=backend, fields=fields)
     index = Bm25Index.build(DOCUMENTS, settings, AnalyzerSettings())
     system = Bm25System(SystemSettings(name="bm25", kind="bm25"), index)
     query = "do masks, masks or vaccines slow covid? unheard"

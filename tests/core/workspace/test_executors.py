@@ -13,12 +13,12 @@ import pytest
 
 from core.retrieval.encoder import Encoder, encode_to_file, load_encoder
 from core.workspace.errors import UserError
-from core.workspace.executors import HERE, Engine, over_shards
+from core.workspace.executors import HERE, Executor, over_shards
 from core.workspace.profile import SystemSettings
 from core.workspace.progress import ProgressLog
 
 ROOT = Path(__file__).resolve().parents[3]
-RAY = Engine("ray", "local", workers=2)
+RAY = Executor("ray", "local", workers=2)
 
 
 def doubled():
@@ -113,4 +113,4 @@ def test_what_goes_wrong_on_ray_is_one_sentence(tmp_path):
         list(over_shards(RAY, full, [(0, 1)]))
     assert told.value.errno == errno.ENOSPC, "which the artifact that is being made tells as a full disk"
     with pytest.raises(UserError, match="no Ray cluster is reached at 127.0.0.1:9"):
-        list(over_shards(Engine("ray", "127.0.0.1:9"), doubled, [(0, [1])]))
+        list(over_shards(Executor("ray", "127.0.0.1:9"), doubled, [(0, [1])]))
