@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from core.evaluation.comparison_tables import against_baseline, p_text, readable
+from core.evaluation.comparison_tables import against_baseline, p_relation, p_text, readable
 
 TOPICS = "abcdefghij"
 
@@ -27,6 +27,10 @@ def test_the_p_values_of_both_tests_are_adjusted_by_holm_over_the_systems():
     by_topic = {name: dict(zip(TOPICS, own.tolist(), strict=True)) for name, own in (values | {"base": base}).items()}
     table, _ = against_baseline(by_topic, "base")
 
+    for name, own in values.items():
+        interval = scipy.stats.ttest_rel(own, base).confidence_interval(0.95)
+        assert table.loc[name, ["difference low", "difference high"]].tolist() == pytest.approx(list(interval))
+
     signs = np.array(list(itertools.product([1, -1], repeat=len(base))))
     differences = {name: own - base for name, own in values.items()}
     raw = {
@@ -42,3 +46,18 @@ def test_the_p_values_of_both_tests_are_adjusted_by_holm_over_the_systems():
         assert table.loc[list(p), f"Holm {test}"].to_dict() == pytest.approx(adjusted, rel=1e-6)
         shown = readable(table)[f"p {test} (Holm)"]
         assert all(shown[name] == f"{p_text(p[name])} ({p_text(adjusted[name])})" for name in p)
+
+
+@pytest.mark.parametrize(
+    ("p", "text", "relation"),
+    [
+        (0.0004, "< 0.001", "< 0.001"),
+        (0.001, "0.001", "= 0.001"),
+        (0.03125, "0.031", "= 0.031"),
+        (0.0496, "0.0496", "= 0.0496"),
+        (0.0504, "0.0504", "= 0.0504"),
+        (1.0, "1", "= 1"),
+    ],
+)
+def test_p_values_have_two_digits_and_four_where_two_would_hide_the_side_of_five_percent(p, text, relation):
+    assert (p_text(p), p_relation(p)) == (text, relation)

@@ -36,3 +36,11 @@ def test_too_few_vectors_or_dimensions_leave_an_axis_at_zero(shape):
 
 def test_vectors_that_are_all_the_same_are_one_point():
     assert not project(np.ones((4, 3), dtype=np.float32), "cosine")[0].any()
+
+
+def test_equal_vectors_are_one_point_without_variance_and_a_range_of_one_is_no_equality():
+    points, shares = project(np.tile(np.array([3, 4, 5], dtype=np.float32), (4, 1)), "dot")
+    assert not points.any() and not shares.any()
+    points, shares = project(np.array([[0, 0], [1, 0], [0, 0]], dtype=np.float32), "dot")
+    assert np.abs(points[:, 0]) == pytest.approx([1 / 3, 2 / 3, 1 / 3])
+    assert shares[0] == pytest.approx(1)
