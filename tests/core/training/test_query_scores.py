@@ -161,6 +161,9 @@ def test_other_filters_make_the_index_again_and_not_the_scores(built):
 def test_more_queries_than_were_predicted_are_refused(built):
     profile, folder, _ = built
     quiet_build(profile, folder)
+    systems = [s.model_copy(update={"expansion": ExpansionSettings(queries=4)}) for s in profile.system]
+    as_many = build(profile.model_copy(update={"system": systems}), folder, "cpu", only="bm25", say=lambda _: None)
+    assert "failed" not in {outcome.result for outcome in as_many}
     systems = [s.model_copy(update={"expansion": ExpansionSettings(queries=9)}) for s in profile.system]
     outcomes = run_build(
         Build(profile.model_copy(update={"system": systems}), folder, "cpu"), only="bm25", say=lambda _: None
