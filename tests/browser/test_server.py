@@ -11,6 +11,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+pytestmark = pytest.mark.slow
+
 
 def status_of(url: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str]]:
     """Return the status and the headers that a request is answered with."""

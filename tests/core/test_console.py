@@ -11,6 +11,8 @@ from stages import folder_at
 
 from core.formats.collections import read_built_collection
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = '{"_id": "文1", "title": "口罩", "text": "masks 口罩"}\n{"_id": "d2", "text": "vaccines für alle"}\n'
 QUERIES = '{"_id": "题一", "text": "masks 口罩"}\n{"_id": "2", "text": "vaccines"}\n'

@@ -292,6 +292,7 @@ make(doc2query.GENERATE, profile, folder, batch=1)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are killed by forking")
 def test_generation_that_is_killed_ten_times_ends_as_if_it_never_was(tiny_t5, tmp_path, beir_folder):
     words = ["which", "masks", "slow", "the", "spread", "of", "bats", "and", "fruit"]
@@ -353,6 +354,7 @@ def held_out_losses(manifest):
     return {entry["step"]: entry["eval_loss"] for entry in manifest.facts["history"] if "eval_loss" in entry}
 
 
+@pytest.mark.slow
 def test_training_learns_and_keeps_the_checkpoint_of_the_lowest_held_out_loss(tiny_t5, triples_file, workspace):
     profile = training_profile(tiny_t5, epochs=9, learning_rate=0.3, schedule="constant_with_warmup", patience=2)
     folder = make(doc2query.TRAIN, profile, workspace.collection("tiny"), triples=triples_file)
@@ -374,6 +376,7 @@ def test_training_learns_and_keeps_the_checkpoint_of_the_lowest_held_out_loss(ti
     assert loss < 0.9 * max(losses.values())
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_from_its_checkpoint(tiny_t5, triples_file, workspace, monkeypatch):
     profile = training_profile(tiny_t5, epochs=3, learning_rate=0.01)
     step, steps = Seq2SeqTrainer.training_step, []

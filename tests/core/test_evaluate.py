@@ -66,6 +66,7 @@ def test_two_runs_of_one_name_are_refused(tmp_path, files, command):
     assert outcome.refused_with("named a")
 
 
+@pytest.mark.slow
 def test_the_real_command_line_refuses_a_grade_that_pytrec_eval_cannot_take(files):
     arguments = files({"qrels.txt": f"1 0 d1 1\n1 0 d2 {10**20}\n"})
     ended = subprocess.run(

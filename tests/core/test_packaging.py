@@ -12,6 +12,8 @@ import pytest
 
 from core import __version__
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {"start", "build"} | {
     path.stem for path in (ROOT / "core").glob("[a-z]*.py") if "command_line.run(main)" in path.read_text("utf-8")

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 from made_up import Open
 
 from core.workspace.workspace import CHECKOUT, CollectionFolder
@@ -31,6 +32,7 @@ def test_a_missing_artifact_has_no_manifest_to_show(open_page: Open, made_up: Co
     assert "measures.csv" in list(app.dataframe[1].value["file"])
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_library_of_training(made_up: CollectionFolder) -> None:
     program = (
         "import sys; from core.artifact_list import inventory; from dashboard.shared import data; "

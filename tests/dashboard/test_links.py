@@ -35,6 +35,7 @@ def test_a_link_to_a_topic_sets_the_topic_and_keeps_the_rest(open_page: Open, ma
     assert link.query_string == "collection=made-up&query=masks&topic=02"
 
 
+@pytest.mark.slow
 def test_a_page_imports_no_other_page_and_the_first_none_of_the_libraries_of_dense_systems(made_up: Path) -> None:
     program = (
         "import sys; from streamlit.testing.v1 import AppTest; from dashboard.shared import live; "

@@ -109,6 +109,7 @@ def test_the_machine_is_told_without_its_name():
     assert platform.node() not in json.dumps(about).split('"')
 
 
+@pytest.mark.slow
 def test_the_sections_that_need_no_model_run_on_the_sample(tmp_path):
     out = tmp_path / "b.json"
     command = [sys.executable, bench.__file__, "--toy", "--out", str(out)]

@@ -24,6 +24,8 @@ from core.workspace.profile import AnalyzerSettings, Bm25Settings, CollectionSet
 from core.workspace.workspace import Workspace
 from scripts.tables import verify
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 FULL_VECTORS_NDCG_ON_THE_CUT = 0.90853

@@ -149,6 +149,7 @@ def peak_of(size, folder):
     return peak
 
 
+@pytest.mark.slow
 def test_memory_stays_flat_while_a_collection_is_built_and_encoded(tmp_path, monkeypatch):
     monkeypatch.setattr("core.encode.locate_model", lambda workspace, name: tmp_path)
     monkeypatch.setattr("core.encode.Encoder", StubEncoder)

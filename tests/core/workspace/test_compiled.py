@@ -11,6 +11,8 @@ import pytest
 
 from core.indexes.exact import ExactIndex
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = """
 import sys

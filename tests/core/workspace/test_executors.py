@@ -17,6 +17,8 @@ from core.workspace.executors import HERE, Executor, over_shards
 from core.workspace.profile import SystemSettings
 from core.workspace.progress import ProgressLog
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 RAY = Executor("ray", "local", workers=2)
 
