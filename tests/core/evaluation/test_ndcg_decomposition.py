@@ -61,3 +61,10 @@ def test_by_hand() -> None:
 def test_the_ideal_list_is_all_relevant_documents_with_ties_by_id_last_first() -> None:
     assert ideal_ranking({"a": 1, "b": 2, "c": 1, "d": 0, "e": -1}) == [("b", 2), ("c", 1), ("a", 1)]
     assert shares(["a", "b"], {"a": 0}, 2) == {"a": 0.0, "b": 0.0}, "nothing relevant: nothing to gain"
+
+
+def test_what_makes_the_difference_comes_before_what_works_against_it() -> None:
+    # Gains at rank 1 and 2: 3 for a; 2 and 2 / log2(3) = 1.26 for b, which is better, though "p" is the largest part.
+    parts = split_difference(["p", "n"], ["q", "r"], {"p": 3, "q": 2, "r": 2}, 2)
+    assert [part.document for part in parts][:3] == ["q", "r", "p"]
+    assert sum(part.value for part in parts) < 0 < next(part.value for part in parts if part.document == "p")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.evaluation.measures import evaluate
-from core.evaluation.unjudged import condensed, ndcg_range
+from core.evaluation.unjudged import condensed, figures, ndcg_range
 
 DOCUMENTS = "abcdef"
 lists = st.permutations(DOCUMENTS).flatmap(lambda order: st.integers(0, 5).map(lambda n: order[:n]))
@@ -107,3 +107,14 @@ def test_condensed_lists_worked_by_hand():
     assert condensed(run, qrels) == {"1": {"a": 2.0, "b": 1.0}}
     # relevant at rank 4, at rank 2 of the condensed list
     assert evaluate(condensed(run, qrels), qrels, ["RR"])["RR"] == {"1": 0.5, "2": 0.0}
+
+
+def test_the_figures_of_two_runs_worked_by_hand():
+    # d1 is relevant: at rank 1 for a, at rank 2 for b, where "new" is unjudged at rank 1.
+    a, b = run_of(["d1", "d2"]), run_of(["new", "d1"])
+    found = figures(a, b, {"1": {"d1": 1, "d2": 0}}, 2)
+    assert (found["nDCG"], found["condensed"], found["Judged@2"]) == (1, 1, 1)
+    assert found["lowest"] == found["highest"] == 1
+    assert found["difference"] == pytest.approx(1 - 1 / math.log2(3))
+    assert found["difference highest"] == pytest.approx(1 - 1 / math.log2(3)), '"new" is not relevant'
+    assert found["difference lowest"] == pytest.approx(1 / (1 + 1 / math.log2(3)) - 1), '"new" is relevant, b is ideal'

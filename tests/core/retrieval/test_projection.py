@@ -44,3 +44,9 @@ def test_equal_vectors_are_one_point_without_variance_and_a_range_of_one_is_no_e
     points, shares = project(np.array([[0, 0], [1, 0], [0, 0]], dtype=np.float32), "dot")
     assert np.abs(points[:, 0]) == pytest.approx([1 / 3, 2 / 3, 1 / 3])
     assert shares[0] == pytest.approx(1)
+
+
+def test_two_vectors_lie_on_one_axis_at_their_distance():
+    points, shares = project(np.array([[1, 1], [4, 5]], dtype=np.float32), "dot")
+    assert np.ptp(points, axis=0) == pytest.approx([5, 0], abs=1e-5)
+    assert shares == pytest.approx([1, 0], abs=1e-6)
