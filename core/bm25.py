@@ -6,8 +6,7 @@ from typing import Any
 from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS, write_ids
 from core.formats.predicted_queries import SCORES_FOLDER, write_by_document
-from core.retrieval.analyzer import VERSION
-from core.retrieval.bm25 import PREDICTED, Bm25Index, searched_queries
+from core.retrieval.bm25 import PREDICTED, Bm25Index, index_settings, searched_queries
 from core.workspace import command_line
 from core.workspace.artifacts import Artifact, read_manifest
 from core.workspace.profile import SystemSettings
@@ -25,10 +24,7 @@ def targets(build: Build) -> Iterator[Target[SystemSettings]]:
 
 def settings(build: Build, system: SystemSettings) -> dict[str, Any]:
     """Return the settings that shape the index."""
-    bm25 = build.profile.bm25.model_dump(exclude={"engine"})
-    expansion = {"expansion": system.expansion.model_dump()} if system.expanded else {}
-    analyzer = build.profile.analyzer.model_dump() | {"analyzer_version": VERSION}
-    return bm25 | analyzer | {"expanded": system.expanded} | expansion
+    return index_settings(build.profile, system)
 
 
 def inputs(build: Build, system: SystemSettings) -> dict[str, str]:

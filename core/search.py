@@ -9,50 +9,42 @@ from typing import Any
 
 from tqdm import tqdm
 
-from core import bm25
 from core.formats.collections import TOPICS, collection_digests, read_built_topics
 from core.formats.exclusions import EXCLUDED, built_exclusions
 from core.formats.runs import FILE, write_run
-from core.retrieval.systems import open_system, search_without
+from core.retrieval.kinds import KINDS, open_system
+from core.retrieval.systems import search_without
 from core.workspace import command_line
-from core.workspace.artifacts import Artifact, read_manifest
+from core.workspace.artifacts import read_manifest
 from core.workspace.profile import SystemSettings
 from core.workspace.stage import Build, Draft, Stage, Target
 from core.workspace.timing import PROCEDURE, TIMING_PROCEDURE, latency
-from core.workspace.workspace import CollectionFolder
 
 BATCH = 64
 """Topics that are searched together: with more, the scores and hits in memory grow and the time hardly falls."""
 
 
 def targets(build: Build) -> Iterator[Target[SystemSettings]]:
-    """Yield the run of each BM25 system, then of each dense one."""
-    for system in [*build.lexical, *build.dense]:
-        yield Target(build.folder.run(system.name), system, tuple(searched(build.folder, system).values()))
+    """Yield the run of each system; an imported one has its run from elsewhere. BM25 first, which takes least."""
+    systems = [system for system in build.chosen if system.kind != "run"]
+    for system in sorted(systems, key=lambda system: system.kind != "bm25"):
+        yield Target(
+            build.folder.run(system.name), system, tuple(KINDS[system.kind].searched(build.folder, system).values())
+        )
 
 
 def settings(build: Build, system: SystemSettings) -> dict[str, Any]:
     """Return the settings that shape the run beyond those of its vectors."""
     profile = build.profile
     shared = {"depth": profile.depth, "topic_field": profile.collection.topic_field, PROCEDURE: TIMING_PROCEDURE}
-    if system.kind == "bm25":
-        return shared | {"engine": profile.bm25.engine} | bm25.settings(build, system)
-    backend = {} if system.engine == "exact" else {"engine": system.engine}
-    return shared | {"similarity": system.similarity, "query_prefix": system.query_prefix} | backend
+    return shared | KINDS[system.kind].settings(profile, system)
 
 
 def inputs(build: Build, system: SystemSettings) -> dict[str, str]:
     """Return the digests of the topics, of what is left out for them, and of the system's index or vectors."""
-    made_from = {name: read_manifest(place).digest for name, place in searched(build.folder, system).items()}
+    searched = KINDS[system.kind].searched(build.folder, system)
+    made_from = {name: read_manifest(artifact).digest for name, artifact in searched.items()}
     return collection_digests(build.folder, TOPICS, EXCLUDED) | made_from
-
-
-def searched(folder: CollectionFolder, system: SystemSettings) -> dict[str, Artifact]:
-    """Return the artifacts that a system searches, by their names among the inputs of its run."""
-    if system.kind == "bm25":
-        return {"bm25": folder.bm25(system.name)}
-    vectors = {"vectors": folder.vectors(system.name)}
-    return vectors | {"milvus": folder.milvus(system.name)} if system.engine == "milvus" else vectors
 
 
 def make(build: Build, settings: SystemSettings, draft: Draft) -> None:

@@ -166,7 +166,7 @@ def manifests(folder: CollectionFolder) -> dict[str, Manifest]:
         except UserError:
             continue  # whatever needs it says what is wrong
         if has_its_files(artifact, manifest):
-            found[artifact.path.relative_to(folder.path).as_posix()] = manifest
+            found[folder.place(artifact)] = manifest
     return found
 
 

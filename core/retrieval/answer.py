@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from core.retrieval.fusion import reciprocal_rank_fusion
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -25,8 +23,3 @@ class Answer:
     def ranking(self) -> list[str]:
         """The documents, best first."""
         return [document for document, _ in self.hits]
-
-
-def fuse(answers: Mapping[str, Answer]) -> Answer:
-    """Fuse the answers of several systems, by name, by reciprocal ranks; see `core.retrieval.fusion`."""
-    return Answer(reciprocal_rank_fusion([answer.ranking for answer in answers.values()]))

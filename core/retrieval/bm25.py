@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from core.formats.collections import read_built_collection
 from core.formats.documents import Document, read_ids
 from core.formats.predicted_queries import check_scores, kept_queries, read_by_document, read_expansions, read_scores
-from core.retrieval.analyzer import Analyzer
+from core.retrieval.analyzer import VERSION, Analyzer
 from core.retrieval.bm25_fields import Bm25sField, Field, field_class
 from core.retrieval.ranking import top_k
 from core.workspace.artifacts import Manifest, read_manifest, read_whole
@@ -148,6 +149,14 @@ def origins(
         if by_document + by_queries > 0:
             found.append(Origin(term, by_document, by_queries, [text for text, its in of_queries if term in its]))
     return sorted(found, key=lambda origin: -(origin.document + origin.predicted))
+
+
+def index_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
+    """Return the settings that shape a system's index, for its manifest."""
+    bm25 = profile.bm25.model_dump(exclude={"engine"})
+    expansion = {"expansion": system.expansion.model_dump()} if system.expanded else {}
+    analyzer = profile.analyzer.model_dump() | {"analyzer_version": VERSION}
+    return bm25 | analyzer | {"expanded": system.expanded} | expansion
 
 
 def searched_queries(system: SystemSettings, folder: CollectionFolder) -> dict[str, list[str]] | None:

@@ -1,8 +1,9 @@
 """Fusion of rankings into one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from core.formats.runs import ranked
+from core.retrieval.answer import Answer
 
 K = 60
 """The constant of the paper: the larger, the less the first ranks weigh against the later ones."""
@@ -24,3 +25,8 @@ def reciprocal_rank_fusion(rankings: Sequence[Sequence[str]], k: int = K) -> lis
         for rank, document in enumerate(ranking, 1):
             scores[document] = scores.get(document, 0.0) + 1 / (k + rank)
     return ranked(scores)
+
+
+def fuse(answers: Mapping[str, Answer]) -> Answer:
+    """Fuse the answers of several systems, by name, by reciprocal ranks."""
+    return Answer(reciprocal_rank_fusion([answer.ranking for answer in answers.values()]))

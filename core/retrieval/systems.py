@@ -11,14 +11,13 @@ import numpy as np
 from core.formats.documents import Document
 from core.formats.exclusions import kept_hits
 from core.indexes.exact import ExactIndex
-from core.indexes.milvus import MilvusIndex, open_served
+from core.indexes.milvus import MilvusIndex
 from core.retrieval.answer import Answer
-from core.retrieval.bm25 import Bm25Index, load_index
-from core.retrieval.encoder import encode_texts, load_encoder_of, load_vectors
+from core.retrieval.bm25 import Bm25Index
+from core.retrieval.encoder import encode_texts
 from core.retrieval.word_attribution import token_shares
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile, SystemSettings
-from core.workspace.workspace import CollectionFolder
 
 
 class System(Protocol):
@@ -148,26 +147,6 @@ def search_without(system: System, queries: Sequence[str], k: int, excluded: Seq
     """
     answers = system.search(queries, [k + len(own) for own in excluded])
     return [replace(answer, hits=kept_hits(answer.hits, own, k)) for answer, own in zip(answers, excluded, strict=True)]
-
-
-def open_system(profile: Profile, settings: SystemSettings, folder: CollectionFolder, device: str = "auto") -> System:
-    """Open one system over the artifacts under `folder`.
-
-    Raises:
-        UserError: something that it needs is missing or damaged, with the command that rebuilds it.
-    """
-    if settings.kind == "run":
-        raise UserError(f"{settings.name} is an imported run: it has no index that could answer a new query")
-    if settings.kind == "bm25":
-        return Bm25System(settings, load_index(profile, settings, folder))
-    vectors, document_ids = load_vectors(folder, settings.name)
-    index: ExactIndex | MilvusIndex
-    if settings.engine == "milvus":
-        index = open_served(settings, folder, vectors)
-    else:
-        index = ExactIndex(settings.similarity)
-        index.build(vectors)
-    return DenseSystem(settings, lambda: load_encoder_of(folder, settings, device), index, document_ids)
 
 
 def find_settings(profile: Profile, name: str) -> SystemSettings:

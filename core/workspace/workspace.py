@@ -126,6 +126,9 @@ class CollectionFolder:
     workspace: Workspace
     name: str
 
+    def __str__(self) -> str:
+        return str(self.path)
+
     def __fspath__(self) -> str:
         return str(self.path)
 
@@ -198,6 +201,10 @@ class CollectionFolder:
         sizes = [path.name.removeprefix(f"{system}-") for path in folders]
         return [self.sweep(system, size) for size in sorted(int(size) for size in sizes if size.isdecimal())]
 
+    def place(self, artifact: Artifact) -> str:
+        """Return the place of an artifact in this folder, such as "runs/bm25"."""
+        return artifact.path.relative_to(self.path).as_posix()
+
     def artifact(self, place: str) -> Artifact:
         """Return the artifact at a place in this folder, such as "runs/bm25"."""
         command = functools.partial(self._command, place)
@@ -213,8 +220,7 @@ class CollectionFolder:
         Args:
             derived_from: the collection whose documents and runs the judgments were given for, if any.
         """
-        place = artifact.path.relative_to(self.path).as_posix()
-        command = functools.partial(self._import_command, place, derived_from)
+        command = functools.partial(self._import_command, self.place(artifact), derived_from)
         return replace(artifact, make_command=command)
 
     def artifacts(self) -> Iterator[Artifact]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from core.retrieval.kinds import KINDS
 from core.workspace.artifacts import Replaced, open_artifact, read_latest
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile, SystemSettings
@@ -50,25 +51,18 @@ def ready_system(opened: data.Opened, settings: SystemSettings) -> Ready:
     Raises:
         UserError: it cannot load; the message names the reason and the command that mends it.
     """
-    places = [opened.folder.artifact(place) for place in answering(settings)]
+    artifacts = KINDS[settings.kind].searched(opened.folder, settings).values()
     profile = opened.profile.model_dump_json()
     return read_latest(
-        lambda: tuple(open_artifact(place).digest for place in places),
+        lambda: tuple(open_artifact(artifact).digest for artifact in artifacts),
         lambda digests: _open_system(opened.folder, profile, settings.name, digests),
     )
 
 
-def answering(settings: SystemSettings) -> list[str]:
-    """Return the places of the artifacts that answer a system's queries; none for an imported run."""
-    stages = {"bm25": ["bm25"], "dense": ["vectors"], "run": []}[settings.kind]
-    if settings.engine == "milvus":
-        stages.append("milvus")
-    return [f"{stage}/{settings.name}" for stage in stages]
-
-
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _open_system(folder: CollectionFolder, profile_json: str, name: str, digests: tuple[str, ...]) -> Ready:
-    from core.retrieval.systems import find_settings, open_system
+    from core.retrieval.kinds import open_system
+    from core.retrieval.systems import find_settings
     from core.workspace.models import find_model, how_to_provide
 
     profile = Profile.model_validate_json(profile_json)
@@ -85,8 +79,8 @@ def _open_system(folder: CollectionFolder, profile_json: str, name: str, digests
 
             torch.set_num_threads(1)  # a query is short, and all systems encode it at the same time
         system = open_system(profile, settings, folder)
-        for place, digest in zip(answering(settings), digests, strict=True):
-            if open_artifact(folder.artifact(place)).digest != digest:
-                raise Replaced(f"{folder.shown}/{place} was replaced while it was opened; try again")
+        for artifact, digest in zip(KINDS[settings.kind].searched(folder, settings).values(), digests, strict=True):
+            if open_artifact(artifact).digest != digest:
+                raise Replaced(f"{artifact.shown} was replaced while it was opened; try again")
         system.search(["the first query waits for what loads late"], 1)
     return Ready(system, threading.Lock())

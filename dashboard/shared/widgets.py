@@ -8,10 +8,11 @@ import streamlit as st
 
 from core.evaluation import comparison_tables
 from core.evaluation.results import not_evaluated, notices, older
+from core.retrieval.kinds import KINDS
 from core.workspace.errors import UserError
 from core.workspace.measure_names import measure_name, parse_measure
 from core.workspace.profile import SystemSettings
-from dashboard.shared import data, links, live, results, state
+from dashboard.shared import data, links, results, state
 from dashboard.shared.escaping import escape_markdown, shortened, show_error
 
 FOUR = st.column_config.NumberColumn(format="%.4f")
@@ -46,9 +47,11 @@ def say_older(opened: data.Opened, places: Mapping[str, str]) -> None:
 def answering_artifacts(opened: data.Opened, systems: Iterable[SystemSettings]) -> dict[str, str]:
     """Return the artifacts that answer new queries, as `older` takes them."""
     return {
-        place: f"the {'vectors' if place.startswith('vectors/') else 'index'} of {opened.labels[system.name]}"
+        opened.folder.place(
+            artifact
+        ): f"the {'vectors' if name == 'vectors' else 'index'} of {opened.labels[system.name]}"
         for system in systems
-        for place in live.answering(system)
+        for name, artifact in KINDS[system.kind].searched(opened.folder, system).items()
     }
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.formats.collections import read_built_collection
-from core.retrieval.systems import System, open_system
+from core.retrieval.kinds import open_system
+from core.retrieval.systems import System
 from core.workspace.artifacts import read_manifest
 from core.workspace.errors import UserError
 from core.workspace.profile import read_profile

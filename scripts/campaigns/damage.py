@@ -44,7 +44,7 @@ from core.formats.collections import read_built_collection, read_built_topics  #
 from core.formats.runs import built_run  # noqa: E402
 from core.retrieval.bm25 import load_index, read_predicted  # noqa: E402
 from core.retrieval.encoder import load_vectors  # noqa: E402
-from core.retrieval.systems import open_system  # noqa: E402
+from core.retrieval.kinds import open_system  # noqa: E402
 from core.training import histories  # noqa: E402
 from core.training.bi_encoder import pseudo_label_rows  # noqa: E402
 from core.training.pseudo_labels import read_batches  # noqa: E402

@@ -23,7 +23,8 @@ from core.formats.runs import built_run, ranked
 from core.import_runs import import_runs
 from core.retrieval import encoder
 from core.retrieval.encoder import encode_texts, load_vectors
-from core.retrieval.systems import find_settings, open_system
+from core.retrieval.kinds import open_system
+from core.retrieval.systems import find_settings
 from core.workspace.artifacts import read_manifest, writing
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile

@@ -30,7 +30,8 @@ from core.build import run_build
 from core.formats.documents import Document
 from core.formats.runs import write_run
 from core.retrieval.encoder import encode_texts, load_encoder, load_encoder_of
-from core.retrieval.systems import find_settings, open_system
+from core.retrieval.kinds import open_system
+from core.retrieval.systems import find_settings
 from core.retrieval.word_attribution import token_shares
 from core.training.bi_encoder import build_model
 from core.training.t5 import open_predictor

@@ -16,7 +16,7 @@ from core.evaluation import table_formats
 from core.evaluation.table_formats import Table
 from core.formats.runs import ranked, read_run
 from core.retrieval.answer import Answer
-from core.retrieval.systems import open_system
+from core.retrieval.kinds import open_system
 from core.workspace.artifacts import writing
 from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data

@@ -24,7 +24,8 @@ from core.formats.collections import collection_digests
 from core.import_runs import import_runs
 from core.indexes.exact import ExactIndex
 from core.retrieval.encoder import load_encoder
-from core.retrieval.systems import find_settings, open_system
+from core.retrieval.kinds import open_system
+from core.retrieval.systems import find_settings
 from core.training.length_batches import ByLength
 from core.workspace.artifacts import (
     is_whole,

@@ -8,8 +8,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.formats.topics import Topic
 from core.retrieval.analyzer import Analyzer
-from core.retrieval.answer import Answer, fuse
-from core.retrieval.fusion import K
+from core.retrieval.answer import Answer
+from core.retrieval.fusion import K, fuse
 from core.retrieval.highlighting import term_finder
 from core.workspace.errors import UserError
 from core.workspace.profile import SystemSettings

@@ -13,7 +13,7 @@ from core.indexes.exact import ExactIndex
 from core.indexes.milvus import TOKEN, URI, MilvusIndex
 from core.indexes.recall import recall_at_k
 from core.indexes.registry import make_index
-from core.retrieval.systems import open_system
+from core.retrieval.kinds import open_system
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile
 from core.workspace.stage import Build

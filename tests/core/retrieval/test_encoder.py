@@ -13,7 +13,7 @@ from core.evaluation.ann_sweep import ann_settings, read_sweep
 from core.formats.documents import Document
 from core.formats.runs import built_run
 from core.retrieval.encoder import encode_texts, load_encoder, load_vectors
-from core.retrieval.systems import open_system
+from core.retrieval.kinds import open_system
 from core.workspace.artifacts import read_manifest
 from core.workspace.profile import Profile, SystemSettings
 

@@ -9,10 +9,12 @@ from core.formats.collections import read_built_topics
 from core.formats.documents import Document
 from core.formats.runs import built_run, ranked
 from core.indexes.exact import ExactIndex
-from core.retrieval.answer import Answer, fuse
+from core.retrieval.answer import Answer
 from core.retrieval.bm25 import Bm25Index
 from core.retrieval.encoder import encode_texts, load_encoder
-from core.retrieval.systems import Bm25System, DenseSystem, find_settings, open_system, search_without
+from core.retrieval.fusion import fuse
+from core.retrieval.kinds import open_system
+from core.retrieval.systems import Bm25System, DenseSystem, find_settings, search_without
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, SystemSettings, read_profile
 from core.workspace.workspace import CHECKOUT, Workspace
 

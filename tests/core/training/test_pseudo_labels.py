@@ -10,7 +10,8 @@ from core import finetune, pseudo_labels
 from core.build import run_build
 from core.formats.collections import read_built_collection
 from core.formats.predicted_queries import write_expansions
-from core.retrieval.systems import find_settings, open_system
+from core.retrieval.kinds import open_system
+from core.retrieval.systems import find_settings
 from core.training.bi_encoder import pseudo_label_rows
 from core.training.pseudo_labels import _neighbour_groups, read_batches
 from core.workspace.artifacts import writing

@@ -14,7 +14,7 @@ from core.build import run_build
 from core.formats.collections import read_built_collection
 from core.formats.predicted_queries import kept_queries, read_scores, write_expansions
 from core.retrieval.bm25 import read_predicted, searched_queries
-from core.retrieval.systems import open_system
+from core.retrieval.kinds import open_system
 from core.training import query_scores
 from core.workspace.artifacts import writing
 from core.workspace.errors import UserError
