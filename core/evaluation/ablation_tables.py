@@ -26,6 +26,6 @@ def read_ablations(artifact: Artifact) -> tuple[pd.DataFrame, Manifest]:
     """Return the table of ablations, one row a variant and a seed, and its manifest.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: if it is missing or damaged.
     """
     return read_whole(artifact, lambda manifest: (pd.read_csv(artifact / FILE), manifest))

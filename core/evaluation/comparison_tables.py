@@ -188,7 +188,7 @@ def against_baseline(values: Values, baseline: str) -> tuple[pd.DataFrame, dict[
         empty. And the comparisons by system.
 
     Raises:
-        UserError: the systems were evaluated on different topics, or on fewer than two.
+        UserError: if the systems were evaluated on different topics, or on fewer than two.
     """
     found = compare_all(values, baseline)
     p_t_test = np.array([one.p_t_test for one in found.values()], dtype=float)  # None is NaN

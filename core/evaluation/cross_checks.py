@@ -35,7 +35,7 @@ def ir_measures_values(scores: Scores, qrels: Qrels, measures: Iterable[str]) ->
     It leaves out a topic that the run has nothing for; as in our own figures such a topic counts 0.
 
     Raises:
-        UserError: ir_measures is not installed.
+        UserError: if ir_measures is not installed.
     """
     try:
         import ir_measures
@@ -80,7 +80,7 @@ def check_rows(
         scores_of: returns a system's run.
 
     Raises:
-        UserError: ir_measures is not installed.
+        UserError: if ir_measures is not installed.
     """
     ndcgs = {name: parse_measure(name).cutoff for name in values if parse_measure(name).name == "nDCG"}
     rows = []

@@ -158,7 +158,7 @@ def evaluation(profile: Profile, folder: CollectionFolder) -> Evaluation:
     """Compare the artifact `measures` with the runs, topics and judgments that are there now.
 
     Raises:
-        UserError: topics or judgments are missing or damaged.
+        UserError: if topics or judgments are missing or damaged.
     """
     collection = open_artifact(folder.collection, TOPICS, QRELS)
     excluded = str(collection.files.get(EXCLUDED, {}).get("sha256", ""))

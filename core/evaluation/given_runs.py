@@ -23,7 +23,7 @@ def given_exclusions(options: argparse.Namespace, qrels: Qrels) -> Exclusions:
     """Return what the options --excluded and --keep-identical-ids leave out.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: if the file cannot be read.
     """
     own = {} if options.keep_identical_ids else own_documents(qrels)
     return together(own, read_excluded(options.excluded) if options.excluded else {})
@@ -40,7 +40,7 @@ def read_given_run(
         name: what the run is called, where it is not what its file is.
 
     Raises:
-        UserError: the file cannot be read as a run (see `read_run`), or has no topic that the qrels judge.
+        UserError: if the file cannot be read as a run (see `read_run`), or has no topic that the qrels judge.
     """
     run = read_run(path, order, may_be_empty=_is_artifact(path))
     run = replace(run, name=name or run.name)

@@ -25,7 +25,7 @@ class Evaluator:
         """Take the names of the measures.
 
         Raises:
-            UserError: a measure is unknown.
+            UserError: if a measure is unknown.
         """
         self.qrels = qrels
         self.measures = {name: parse_measure(name) for name in measures}
@@ -56,7 +56,7 @@ def evaluate(scores: Scores, qrels: Qrels, measures: Iterable[str]) -> PerTopic:
     """Return every measure's value for every judged topic; for many runs, an `Evaluator` does it faster.
 
     Raises:
-        UserError: a measure is unknown.
+        UserError: if a measure is unknown.
     """
     return Evaluator(qrels, measures).evaluate(scores)
 
@@ -111,7 +111,7 @@ def check_topics(run: str, scores: Scores, qrels: Qrels) -> None:
     """Check that a run and the judgments given for it belong together; a run that retrieved nothing fits any.
 
     Raises:
-        UserError: they have no topic in common.
+        UserError: if they have no topic in common.
     """
     if scores and not scores.keys() & qrels.keys():
         raise UserError(f"{run}: the run and the judgments have no topic in common")

@@ -79,7 +79,7 @@ def measured_now(
 
     Raises:
         Replaced: an artifact was replaced meanwhile.
-        UserError: the stored measures are damaged.
+        UserError: if the stored measures are damaged.
     """
     table = stored() if now.stored else pd.DataFrame(columns=COLUMNS)
     held = dict(iter(table.groupby("system", sort=False)))
@@ -120,7 +120,7 @@ def values_now(
 
     Raises:
         Replaced: an artifact was replaced meanwhile.
-        UserError: the stored measures are damaged.
+        UserError: if the stored measures are damaged.
     """
     kept = stored() if now.stored else {}
     found: dict[str, Mapping[str, float]] = {}
@@ -142,7 +142,7 @@ def saved_profile(workspace: Workspace, name: str) -> tuple[CollectionFolder, Pr
     """Return the folder of a built collection and the profile that it was built with.
 
     Raises:
-        UserError: there is no such collection, or its profile is missing or cannot be read.
+        UserError: if there is no such collection, or its profile is missing or cannot be read.
     """
     folder = workspace.collection(name)
     saved = folder.profile
@@ -284,7 +284,7 @@ class Results:
         """The measures of the profile.
 
         Raises:
-            UserError: topics or judgments are missing or damaged, or no system has a run.
+            UserError: if topics or judgments are missing or damaged, or no system has a run.
         """
         stored = functools.partial(self._table, MEASURES_FILE)
         found = measured_now(self.folder.name, self.profile, self.now, stored, self._evaluate)
@@ -301,7 +301,7 @@ class Results:
         """Return any measure's values, system -> topic -> value.
 
         Raises:
-            UserError: an artifact is missing or damaged, or the measure is unknown.
+            UserError: if an artifact is missing or damaged, or the measure is unknown.
         """
         if measure not in self._values:
             self._values[measure] = values_now(
@@ -313,7 +313,7 @@ class Results:
         """Return a system's run without the documents that the collection excludes.
 
         Raises:
-            UserError: it is missing or damaged.
+            UserError: if it is missing or damaged.
         """
         if system not in self._runs:
             self._runs = {system: built_run(self.folder, system)}  # one at a time: not all of many stay in memory
@@ -323,7 +323,7 @@ class Results:
         """Return our figures beside sentence-transformers', as `evaluate` stored them, of the runs that are there now.
 
         Raises:
-            UserError: they are missing or damaged.
+            UserError: if they are missing or damaged.
         """
         table = self._table(AGREEMENT_FILE)
         return table[table["system"].isin(self.now.stored)]

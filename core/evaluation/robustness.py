@@ -33,7 +33,7 @@ def winner(values: Values) -> Winner:
     """Return the system with the highest mean over topics.
 
     Raises:
-        UserError: the systems were not evaluated on the same topics, or on fewer than two.
+        UserError: if the systems were not evaluated on the same topics, or on fewer than two.
     """
     same_topics(values)
     means = {system: mean(dict(by_topic)) for system, by_topic in values.items()}
@@ -50,7 +50,7 @@ def leave_one_out(values: Values) -> dict[str, Winner]:
     """Return, for every topic, the winner over all other topics.
 
     Raises:
-        UserError: the systems were not evaluated on the same topics, or on fewer than three.
+        UserError: if the systems were not evaluated on the same topics, or on fewer than three.
     """
     return {
         topic: winner({system: {t: v for t, v in by.items() if t != topic} for system, by in values.items()})

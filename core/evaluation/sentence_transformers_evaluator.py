@@ -45,7 +45,7 @@ def evaluator_figures(
     must be as deep as the topic with the most relevant documents for both to agree.
 
     Raises:
-        UserError: the model or the vectors are unavailable.
+        UserError: if the model or the vectors are unavailable.
     """
     settings = find_settings(profile, system)
     vectors, document_ids = load_vectors(folder, system)

@@ -95,7 +95,7 @@ def bootstrap_intervals(values: Values) -> dict[str, tuple[float, float, float]]
     topic has no variance to resample: its ends are NaN.
 
     Raises:
-        UserError: the systems were not evaluated on the same topics, or on fewer than two, or a value is no number.
+        UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is no number.
     """
     array = _array(values)
     topics = len(array)
@@ -117,7 +117,7 @@ def same_topics(values: Values) -> list[str]:
     """Return the topics that all systems were evaluated on, sorted.
 
     Raises:
-        UserError: they differ between systems, or there are fewer than two.
+        UserError: if they differ between systems, or there are fewer than two.
     """
     all_topics = [by_topic.keys() for by_topic in values.values()]
     if any(topics != all_topics[0] for topics in all_topics):
@@ -131,7 +131,7 @@ def _array(values: Values) -> np.ndarray:
     """Return the values as float64 [n_topics, n_systems], topics sorted.
 
     Raises:
-        UserError: as `same_topics`, or a value is no finite number.
+        UserError: if as `same_topics`, or a value is no finite number.
     """
     topics = same_topics(values)
     array = np.array([[by_topic[topic] for by_topic in values.values()] for topic in topics], dtype=float)
@@ -146,7 +146,7 @@ def compare(a: Mapping[str, float], b: Mapping[str, float], tie: float = 0.0) ->
     """Compare the per-topic values of two systems, paired by topic id; see `compare_all`.
 
     Raises:
-        UserError: the systems were not evaluated on the same topics, or on fewer than two, or a value is no number.
+        UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is no number.
     """
     return compare_all({"a": a, "b": b}, "b", tie)["a"]
 
@@ -162,7 +162,7 @@ def compare_all(values: Values, baseline: str, tie: float = 0.0) -> dict[str, Co
         tie: differences not larger than this are ties.
 
     Raises:
-        UserError: the systems were not evaluated on the same topics, or on fewer than two, or a value is no number.
+        UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is no number.
     """
     array, names = _array(values), list(values)
     place = names.index(baseline)
@@ -375,7 +375,7 @@ def beaten(values: Values, test: Test) -> dict[str, list[str]]:
     A pair that the randomisation test leaves undecided is not significant; nor is one whose t-test is undefined.
 
     Raises:
-        UserError: the systems were not evaluated on the same topics, or on fewer than two, or a value is no number.
+        UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is no number.
     """
     array, names = _array(values), list(values)
     pairs = np.array(list(combinations(range(len(names)), 2)), dtype=int).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""The interface of a nearest-neighbour index, and what several of them share.
+"""The interface of nearest-neighbour indexes and the functions that they share.
 
 To add an index, write a class with this interface and register it in `core.indexes.registry`.
 """
@@ -15,14 +15,14 @@ from core.workspace.errors import UserError
 
 
 class VectorIndex(Protocol):
-    """An index of vectors. Positions are rows of the vectors that it was built from.
+    """A nearest-neighbour index. Positions are row numbers of the vectors that it was built from.
 
-    Its constructor takes the similarity, "cosine" or "dot", the parameters of construction and the defaults of the
-    search parameters.
+    The constructor takes the similarity ("cosine" or "dot"), the construction parameters and defaults for the search
+    parameters.
 
     Attributes:
-        search_parameter: the search parameter that trades recall for speed, "" where there is none.
-        search_defaults: all search parameters, with their defaults.
+        search_parameter: the search parameter that trades recall for speed, or "" if there is none.
+        search_defaults: all search parameters with their defaults.
     """
 
     search_parameter: str
@@ -34,91 +34,91 @@ class VectorIndex(Protocol):
     def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:
         """Return positions int64 [n_queries, k] and similarities float32 [n_queries, k], best first.
 
-        Where fewer than k are found, position -1 with similarity -inf fills the row. Several threads may search at the
-        same time, each with its own parameters.
+        If fewer than k vectors are found, the row is padded with position -1 and similarity -inf. Several threads may
+        search at the same time, each with its own parameters.
 
         Args:
             queries: float32 [n_queries, dimension].
-            parameters: search parameters, such as ef=40; the others have their defaults.
+            parameters: search parameters that override the defaults, such as ef=40.
 
         Raises:
-            UserError: the index has no such search parameter.
+            UserError: if the index has no such search parameter.
         """
 
     def save(self, path: Path) -> None:
-        """Write the index to one file."""
+        """Write the index to a file."""
 
     def load(self, path: Path, vectors: np.ndarray) -> None:
-        """Read the index of `vectors` from the file that `save` wrote."""
+        """Read an index of `vectors` from a file written by `save`."""
 
     @property
     def bytes(self) -> int:
-        """Size in memory, in bytes."""
+        """The size in memory, in bytes."""
 
 
 def search_values(defaults: dict[str, int], parameters: Mapping[str, int]) -> dict[str, int]:
-    """Return the values of all search parameters for one search.
+    """Return the defaults overridden by the parameters of one search.
 
     Raises:
-        UserError: a parameter is not among the defaults.
+        UserError: if a parameter is not among the defaults.
     """
     if unknown := parameters.keys() - defaults.keys():
-        known = f"it has {', '.join(defaults)}" if defaults else "it has none"
+        known = f"it accepts {', '.join(defaults)}" if defaults else "it has no search parameters"
         raise UserError(f"the index has no search parameter {min(unknown)}; {known}")
     return defaults | dict(parameters)
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Return the rows scaled to unit length, float32; a row of zeros stays one."""
+    """Return the rows scaled to unit length, float32; zero rows stay zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / np.where(norms == 0, 1, norms)).astype(np.float32)
 
 
-def of_one_length(vectors: np.ndarray, similarity: str) -> np.ndarray:
-    """Return vectors of one length whose inner products with `as_queries` rank as the similarity does, float32.
+def equal_norm_vectors(vectors: np.ndarray, similarity: str) -> np.ndarray:
+    """Return vectors of equal norm whose inner products with `equal_norm_queries` rank as the similarity, float32.
 
-    For cosine they are scaled to unit length. For dot product, where a long vector is near to everything and a walk
-    from neighbour to neighbour would end there, each vector x gets a coordinate more, sqrt(L^2 - |x|^2) with L the
-    longest length (Bachrach et al., 2014): all are then of length L, and the query, with a zero there, finds the inner
-    products that it would have found. A graph or cells made of such vectors are made by a true distance.
+    For "cosine", vectors are scaled to unit length. For "dot", each vector x gets one more coordinate,
+    sqrt(L^2 - |x|^2), where L is the largest norm (Bachrach et al., 2014): all vectors then have norm L, and queries,
+    which get a zero there, keep their inner products. Without this, a few long vectors would be near to everything and
+    trap graph searches; among vectors of equal norm, inner product orders as Euclidean distance does.
     """
     if similarity == "cosine":
         return np.ascontiguousarray(unit_rows(vectors))
     squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-    more = np.sqrt(squares.max(initial=0.0) - squares)
-    return np.ascontiguousarray(np.column_stack([vectors, more]), dtype=np.float32)
+    extra = np.sqrt(squares.max(initial=0.0) - squares)
+    return np.ascontiguousarray(np.column_stack([vectors, extra]), dtype=np.float32)
 
 
-def as_queries(queries: np.ndarray, similarity: str) -> np.ndarray:
-    """Return queries for vectors of `of_one_length`, float32."""
+def equal_norm_queries(queries: np.ndarray, similarity: str) -> np.ndarray:
+    """Return queries to search the vectors of `equal_norm_vectors` with, float32."""
     if similarity == "cosine":
         return np.ascontiguousarray(unit_rows(queries))
     return np.ascontiguousarray(np.column_stack([queries, np.zeros(len(queries))]), dtype=np.float32)
 
 
 def nothing_found(queries: int, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions and similarities of a search that finds nothing, to be filled in."""
+    """Return positions filled with -1 and similarities filled with -inf, to be overwritten with results."""
     return np.full((queries, k), -1, dtype=np.int64), np.full((queries, k), -np.inf, dtype=np.float32)
 
 
-# Libraries read whatever file they are given, out of bounds where it is damaged: what must hold stands beside it.
+# The libraries read out of bounds when an index file is damaged, so its digest is stored next to it and checked first.
 
 
-def write_beside(path: Path, documents: int, dimension: int) -> None:
-    """Write, into `<path>.json`, what `check_beside` asks of an index's file."""
-    about = {"vectors": [documents, dimension], "sha256": file_digest(path)}
-    path.with_name(f"{path.name}.json").write_text(json.dumps(about), encoding="utf-8")
+def write_sidecar(path: Path, documents: int, dimension: int) -> None:
+    """Write the shape of the indexed vectors and the file's SHA-256 to `<path>.json`, for `check_sidecar`."""
+    sidecar = {"vectors": [documents, dimension], "sha256": file_digest(path)}
+    path.with_name(f"{path.name}.json").write_text(json.dumps(sidecar), encoding="utf-8")
 
 
-def check_beside(path: Path, documents: int, dimension: int) -> None:
-    """Check an index's file before a library reads it.
+def check_sidecar(path: Path, documents: int, dimension: int) -> None:
+    """Check an index file against `<path>.json` before a library reads it.
 
     Raises:
-        UserError: it is damaged, or of other vectors.
+        UserError: if the file is damaged or indexes other vectors.
     """
     try:
-        about = json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8"))
-        fits = about == {"vectors": [documents, dimension], "sha256": file_digest(path)}
+        sidecar = json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8"))
+        fits = sidecar == {"vectors": [documents, dimension], "sha256": file_digest(path)}
     except (OSError, ValueError):
         fits = False
     if not fits:

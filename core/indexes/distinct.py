@@ -1,16 +1,16 @@
-"""Which vectors are equal: texts that occur several times have equal vectors, up to what encoding in batches adds."""
+"""Detection of equal vectors: duplicate texts have equal vectors, up to the rounding of batched encoding."""
 
 import numpy as np
 
 from core.workspace.compiled import compiled
 
 EQUAL_WITHIN = 4e-6
-"""Distance of two vectors that count as equal, as a share of the longest vector's length. One text encoded in two
-batches gives vectors about 1e-6 apart in float32; different texts are farther apart by orders of magnitude."""
+"""Maximum distance of two vectors that count as equal, relative to the largest norm. A text encoded in two different
+batches gives vectors about 1e-6 apart in float32; different texts are orders of magnitude farther apart."""
 
 
 def group_equal_rows(rows: np.ndarray) -> np.ndarray:
-    """Return the group of each row, int64 [n]: rows of a group are equal; groups are numbered by their first rows.
+    """Return the group number of each row, int64 [n]; equal rows share a group, numbered in order of first occurrence.
 
     Args:
         rows: float32 [n, dimension].
@@ -26,16 +26,16 @@ def group_equal_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def distinct_rows(vectors: np.ndarray) -> np.ndarray:
-    """Return the positions of the first vectors of each group of equal ones, int64, ascending."""
+    """Return the position of the first vector of each group of equal vectors, int64, ascending."""
     return np.unique(group_equal_rows(vectors), return_index=True)[1]
 
 
 @compiled()
 def _leaders(rows: np.ndarray, order: np.ndarray, along: np.ndarray, within: float) -> np.ndarray:
-    """Return for each row the one that stands for its group.
+    """Return the row that represents each row's group.
 
-    Equal rows lie next to one another along any direction, so a row is compared only with the few leaders there. The
-    projections are float32 sums, so they are compared with some room for rounding.
+    Equal rows have nearly equal projections onto any direction, so each row is compared only with the few leaders
+    nearby. The tolerance is doubled there because projections are float32 sums.
     """
     leader = np.empty(len(rows), np.int64)
     known = np.empty(len(rows), np.int64)

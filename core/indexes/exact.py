@@ -8,22 +8,22 @@ from core.indexes.base import nothing_found, search_values, unit_rows
 from core.workspace.compiled import compiled
 
 BLOCK = 1024
-"""Documents whose scores are in the cache at a time."""
+"""Number of documents scored at a time, so that the scores stay in the CPU cache."""
 
 
 SPARE = 16
-"""Candidates beyond k that are scored again, and one more for every eight of k."""
+"""Number of candidates rescored in addition to k + k / 8."""
 
 
 @compiled()
 def _keep_best(products: np.ndarray, factors: np.ndarray, begin: int, positions: np.ndarray, best: np.ndarray) -> None:
-    """Merge the scores of a block of documents into the best so far, sorted, ties by position.
+    """Merge a block's scores into the best so far, which stay sorted, ties by position.
 
     Args:
         products: inner products, float32 [n_documents of the block, n_queries].
-        factors: what makes scores of them, float32 [n_documents of the collection].
+        factors: the factor that turns a document's product into its score, float32 [n_documents of the collection].
         begin: the position of the block's first document.
-        positions, best: int64 and float32 [n_queries, k], changed in place.
+        positions, best: int64 and float32 [n_queries, k], updated in place.
     """
     k = best.shape[1]
     worst = best[:, k - 1].copy()
@@ -52,13 +52,13 @@ def _score(vector: np.ndarray, query: np.ndarray) -> float:
 def _rank(
     vectors: np.ndarray, factors: np.ndarray, queries: np.ndarray, candidates: np.ndarray, best: np.ndarray
 ) -> np.ndarray:
-    """Return the positions of the best candidates, int64 [n_queries, k], by scores added up in float64.
+    """Return the positions of the best candidates, int64 [n_queries, k], by scores accumulated in float64.
 
     Args:
-        vectors, factors: those of the collection.
+        vectors, factors: the collection's vectors and score factors.
         queries: float32 [n_queries, dimension].
         candidates: positions, int64 [n_queries, n_candidates].
-        best: float32 [n_queries, k], k <= n_candidates, filled with the scores.
+        best: float32 [n_queries, k] with k <= n_candidates; filled with the scores.
     """
     positions = np.empty(best.shape, np.int64)
     scores = np.empty(candidates.shape[1], np.float32)
@@ -74,10 +74,10 @@ def _rank(
 class ExactIndex:
     """Exhaustive search: every document is compared with the query, so recall is 1 by construction.
 
-    A batch of queries takes one matrix product. The last bits of a product depend on the shapes of the matrices, so it
-    only chooses candidates: those that reach the k-th best score within its rounding error are scored again, in a way
-    that depends on query and document alone. A query has the same ranking in a batch and alone, and equal documents
-    have equal scores.
+    A batch of queries is scored with one matrix product. Since the last bits of a product depend on the shapes of the
+    matrices, it only selects candidates: those within rounding error of the k-th best score are rescored in a way that
+    depends only on query and document. A query thus has the same ranking in a batch as alone, and equal documents have
+    equal scores.
     """
 
     search_parameter = ""
@@ -87,7 +87,7 @@ class ExactIndex:
         self.search_defaults: dict[str, int] = {}
 
     def build(self, vectors: np.ndarray) -> None:
-        """See `VectorIndex`; the vectors are kept as they are, memory-mapped ones on disk."""
+        """See `VectorIndex`; the vectors are not copied, so memory-mapped ones stay on disk."""
         self.vectors = vectors
         norms = np.linalg.norm(vectors, axis=1)
         factors = 1 / np.where(norms == 0, 1, norms) if self.similarity == "cosine" else np.ones(len(vectors))
@@ -103,27 +103,27 @@ class ExactIndex:
         wanted = min(k, len(self.vectors))
         if not wanted:
             return positions, similarities
-        near, rough = nothing_found(len(queries), min(len(self.vectors), wanted + wanted // 8 + SPARE))
-        # Documents times queries: the matrix product is a fifth faster so than the other way round.
+        candidates, rough_scores = nothing_found(len(queries), min(len(self.vectors), wanted + wanted // 8 + SPARE))
+        # Documents times queries is a fifth faster than queries times documents.
         as_columns = np.ascontiguousarray(queries.T)
         for begin in range(0, len(self.vectors), BLOCK):
             products = self.vectors[begin : begin + BLOCK] @ as_columns
-            _keep_best(products, self.factors, begin, near, rough)
-        vectors = np.asarray(self.vectors)  # numba knows no memory maps
+            _keep_best(products, self.factors, begin, candidates, rough_scores)
+        vectors = np.asarray(self.vectors)  # numba does not support memory maps
         best = similarities[:, :wanted]
-        positions[:, :wanted] = _rank(vectors, self.factors, queries, near, best)
-        # Where as many candidates lie within the rounding error, documents that are none may be among the best.
-        doubtful = rough[:, wanted - 1] - rough[:, -1] <= self._rounding(queries)
-        for row in np.flatnonzero(doubtful) if near.shape[1] < len(vectors) else []:
+        positions[:, :wanted] = _rank(vectors, self.factors, queries, candidates, best)
+        # If even the last candidate is within rounding error, documents beyond the candidates may be among the best.
+        doubtful = rough_scores[:, wanted - 1] - rough_scores[:, -1] <= self._rounding(queries)
+        for row in np.flatnonzero(doubtful) if candidates.shape[1] < len(vectors) else []:
             everything = np.arange(len(vectors))[None]
             one = slice(row, row + 1)
             positions[one, :wanted] = _rank(vectors, self.factors, queries[one], everything, best[one])
         return positions, similarities
 
     def _rounding(self, queries: np.ndarray) -> np.ndarray:
-        """Return how far apart float32 products of each query may be whose true values are equal, float [n_queries].
+        """Return, for each query, the maximum difference of float32 products with equal true values, float [n_queries].
 
-        Twice the bound of a dot product's rounding error in any order of additions (Higham, 2002, section 3.1).
+        It is twice the error bound of a dot product for any order of summation (Higham, 2002, section 3.1).
         """
         unit_roundoff = 2.0**-24
         lengths = np.linalg.norm(queries, axis=1) * self._longest
@@ -131,7 +131,7 @@ class ExactIndex:
         return bounds
 
     def save(self, path: Path) -> None:
-        """See `VectorIndex`; there is nothing to keep beside the vectors."""
+        """See `VectorIndex`; the file is empty, since the index is the vectors."""
         path.write_bytes(b"")
 
     def load(self, path: Path, vectors: np.ndarray) -> None:

@@ -1,7 +1,7 @@
-"""Approximate indexes of FAISS (Douze et al., 2024), each of one kind behind `core.indexes.base.VectorIndex`.
+"""FAISS indexes (Douze et al., 2024) behind `core.indexes.base.VectorIndex`.
 
-All search vectors of one length by inner product (see `core.indexes.base.of_one_length`), on as many threads as OpenMP
-has.
+All search by inner product among vectors of equal norm (see `core.indexes.base.equal_norm_vectors`), with OpenMP's
+number of threads.
 """
 
 from collections.abc import Mapping
@@ -11,17 +11,24 @@ from typing import Any
 import faiss
 import numpy as np
 
-from core.indexes.base import as_queries, check_beside, nothing_found, of_one_length, search_values, write_beside
+from core.indexes.base import (
+    check_sidecar,
+    equal_norm_queries,
+    equal_norm_vectors,
+    nothing_found,
+    search_values,
+    write_sidecar,
+)
 
 TRAINING_POINTS = 256
-"""What 8 bits of a product quantiser want at least; fewer vectors are repeated for the training."""
+"""Minimum number of training vectors for an 8-bit product quantiser; smaller collections are repeated to reach it."""
 
 
 class FaissIndex:
-    """What the kinds below share; each makes its own index and its own search parameters.
+    """Base class of the indexes below, which create the FAISS index and its search parameters.
 
-    The parameters of a search are handed to the library with the search (`params=`); nothing is set on its object, so
-    that several threads may search with different ones.
+    Search parameters are passed with each search (`params=`) rather than set on the index, so that several threads may
+    search with different ones.
     """
 
     search_parameter = ""
@@ -34,12 +41,12 @@ class FaissIndex:
         raise NotImplementedError
 
     def _parameters(self, k: int, values: Mapping[str, int]) -> Any:
-        """Return the library's object for the values of the search parameters; None where it has none."""
+        """Return FAISS's search parameter object, or None if the index has no search parameters."""
         return None
 
     def _rows(self, vectors: np.ndarray) -> np.ndarray:
-        """Return what is indexed of the vectors."""
-        return of_one_length(vectors, self.similarity)
+        """Return the vectors in the form that is indexed."""
+        return equal_norm_vectors(vectors, self.similarity)
 
     def build(self, vectors: np.ndarray) -> None:
         """See `VectorIndex`."""
@@ -57,33 +64,33 @@ class FaissIndex:
         positions, similarities = nothing_found(len(queries), k)
         found = min(k, self._index.ntotal)
         if found:
-            scores, places = self._index.search(as_queries(queries, self.similarity), found, params=given)
+            scores, places = self._index.search(equal_norm_queries(queries, self.similarity), found, params=given)
             positions[:, :found] = places
             similarities[:, :found] = np.where(places < 0, -np.inf, scores)
         return positions, similarities
 
     def save(self, path: Path) -> None:
-        """See `VectorIndex`; what `load` must know of the file beforehand goes beside it, into `<path>.json`."""
+        """See `VectorIndex`; a sidecar `<path>.json` lets `load` check the file."""
         faiss.write_index(self._index, str(path))
-        write_beside(path, self._index.ntotal, self._index.d)
+        write_sidecar(path, self._index.ntotal, self._index.d)
 
     def load(self, path: Path, vectors: np.ndarray) -> None:
         """See `VectorIndex`.
 
         Raises:
-            UserError: the file is not an index of such vectors, or is damaged.
+            UserError: if the file is damaged or indexes other vectors.
         """
-        check_beside(path, len(vectors), self._rows(vectors[:1]).shape[1])
+        check_sidecar(path, len(vectors), self._rows(vectors[:1]).shape[1])
         self._index = faiss.read_index(str(path))
 
     @property
     def bytes(self) -> int:
-        """See `VectorIndex`: what the library would write to a file, which is what it holds in memory."""
+        """See `VectorIndex`: the size of the serialised index, which equals its size in memory."""
         return int(faiss.serialize_index(self._index).nbytes)
 
 
 class FaissHnswIndex(FaissIndex):
-    """HNSW (Malkov & Yashunin, 2018); parameters as in `core.indexes.hnsw`."""
+    """HNSW (Malkov & Yashunin, 2018); parameters as in `core.indexes.hnswlib_index`."""
 
     search_parameter = "ef"
 
@@ -103,9 +110,9 @@ class FaissHnswIndex(FaissIndex):
 
 
 class FaissIvfIndex(FaissIndex):
-    """Inverted file (Sivic & Zisserman, 2003): vectors in cells by k-means, of which the `probes` nearest are searched.
+    """Inverted file (Sivic & Zisserman, 2003): k-means cells, of which the `probes` nearest to the query are searched.
 
-    `cells` 0 makes 4 sqrt(n) of them, as FAISS's guidelines advise.
+    `cells` is FAISS's nlist, where 0 means 4 sqrt(n) as its guidelines advise; `probes` is its nprobe.
     """
 
     search_parameter = "probes"
@@ -124,7 +131,7 @@ class FaissIvfIndex(FaissIndex):
         return index
 
     def _set_training(self, index: Any) -> None:
-        """Small collections are no cause for a warning; for large ones the library's defaults take minutes a step."""
+        """Silence the warning about small collections, and shorten training, which takes minutes on large ones."""
         index.cp.seed, index.cp.niter = self.seed, 10
         index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, 64
 
@@ -133,9 +140,9 @@ class FaissIvfIndex(FaissIndex):
 
 
 class FaissIvfPqIndex(FaissIvfIndex):
-    """Inverted file of product-quantised vectors (Jégou et al., 2011), one byte a segment.
+    """Inverted file with product quantisation (Jégou et al., 2011), one byte per segment.
 
-    The best `rescore` times k by the short codes are scored anew with the vectors themselves, which are kept beside.
+    The `rescore` * k best candidates by code are re-ranked with the full vectors, which are kept in memory.
     """
 
     def __init__(
@@ -145,7 +152,7 @@ class FaissIvfPqIndex(FaissIvfIndex):
         self.segments = segments
 
     def _rows(self, vectors: np.ndarray) -> np.ndarray:
-        rows = of_one_length(vectors, self.similarity)
+        rows = equal_norm_vectors(vectors, self.similarity)
         return np.ascontiguousarray(np.pad(rows, ((0, 0), (0, -rows.shape[1] % self.segments))))
 
     def _make(self, documents: int, dimension: int) -> Any:
@@ -159,17 +166,17 @@ class FaissIvfPqIndex(FaissIvfIndex):
     def build(self, vectors: np.ndarray) -> None:
         """See `VectorIndex`."""
         super().build(vectors)
-        self._vectors = of_one_length(vectors, self.similarity)
+        self._vectors = equal_norm_vectors(vectors, self.similarity)
 
     def load(self, path: Path, vectors: np.ndarray) -> None:
         """See `FaissIndex`."""
         super().load(path, vectors)
-        self._vectors = of_one_length(vectors, self.similarity)
+        self._vectors = equal_norm_vectors(vectors, self.similarity)
 
     def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`."""
         values = search_values(self.search_defaults, parameters)
-        queries = as_queries(queries, self.similarity)
+        queries = equal_norm_queries(queries, self.similarity)
         padded = np.ascontiguousarray(np.pad(queries, ((0, 0), (0, self._index.d - queries.shape[1]))))
         wanted = max(1, min(k * values["rescore"], len(self._vectors)))
         _, places = self._index.search(padded, wanted, params=self._parameters(k, values))
@@ -177,19 +184,19 @@ class FaissIvfPqIndex(FaissIvfIndex):
 
     @property
     def bytes(self) -> int:
-        """See `VectorIndex`: codes and cells, and the vectors that the best are scored with."""
+        """See `VectorIndex`: codes, cells and the full vectors for re-ranking."""
         return super().bytes + self._vectors.nbytes
 
 
 class FaissScalarIndex(FaissIndex):
-    """Exhaustive search in vectors of one byte a dimension (SQ8), a quarter of the memory; no search parameter."""
+    """Exhaustive search in vectors quantised to one byte per dimension (SQ8), a quarter of the memory."""
 
     def _make(self, documents: int, dimension: int) -> Any:
         return faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
 
 
 class FaissBinaryIndex(FaissIndex):
-    """Exhaustive search in one bit a dimension, its sign; the best `rescore` times k are scored anew exactly."""
+    """Exhaustive search in sign bits, one per dimension; the `rescore` * k best are re-ranked with the full vectors."""
 
     search_parameter = "rescore"
 
@@ -198,7 +205,7 @@ class FaissBinaryIndex(FaissIndex):
 
     def build(self, vectors: np.ndarray) -> None:
         """See `VectorIndex`."""
-        self._vectors = of_one_length(vectors, self.similarity)
+        self._vectors = equal_norm_vectors(vectors, self.similarity)
         bits = np.packbits(self._vectors > 0, axis=1)
         self._index = faiss.IndexBinaryFlat(8 * bits.shape[1])
         self._index.add(bits)
@@ -206,7 +213,7 @@ class FaissBinaryIndex(FaissIndex):
     def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`."""
         rescore = search_values(self.search_defaults, parameters)["rescore"]
-        queries = as_queries(queries, self.similarity)
+        queries = equal_norm_queries(queries, self.similarity)
         wanted = max(1, min(k * rescore, self._index.ntotal))
         _, places = self._index.search(np.packbits(queries > 0, axis=1), wanted)
         return rescored(self._vectors, queries, places, k)
@@ -214,25 +221,25 @@ class FaissBinaryIndex(FaissIndex):
     def save(self, path: Path) -> None:
         """See `FaissIndex`."""
         faiss.write_index_binary(self._index, str(path))
-        write_beside(path, self._index.ntotal, self._index.d)
+        write_sidecar(path, self._index.ntotal, self._index.d)
 
     def load(self, path: Path, vectors: np.ndarray) -> None:
         """See `FaissIndex`."""
-        self._vectors = of_one_length(vectors, self.similarity)
-        check_beside(path, len(vectors), 8 * -(-self._vectors.shape[1] // 8))
+        self._vectors = equal_norm_vectors(vectors, self.similarity)
+        check_sidecar(path, len(vectors), 8 * -(-self._vectors.shape[1] // 8))
         self._index = faiss.read_index_binary(str(path))
 
     @property
     def bytes(self) -> int:
-        """See `VectorIndex`: bits, and the vectors that the best are scored with."""
+        """See `VectorIndex`: bits and the full vectors for re-ranking."""
         return int(faiss.serialize_index_binary(self._index).nbytes) + self._vectors.nbytes
 
 
 def rescored(vectors: np.ndarray, queries: np.ndarray, places: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k best of each query's candidates by the vectors themselves, ties by position.
+    """Return the k best of each query's candidates by inner product of the full vectors, ties by position.
 
     Args:
-        places: int64 [n_queries, n_candidates], -1 where there is none.
+        places: candidate positions, int64 [n_queries, n_candidates], padded with -1.
     """
     positions, similarities = nothing_found(len(queries), k)
     for row, query in enumerate(queries):

@@ -1,16 +1,16 @@
-"""A hierarchical navigable small world graph of our own (HNSW; Malkov & Yashunin, 2018, arXiv 1603.09320), in numba.
+"""RankScope's implementation of HNSW (Malkov & Yashunin, 2018, arXiv 1603.09320) in numba.
 
-Every vector is a node. A node has a highest layer, drawn at random so that each layer holds about 1/M of the nodes of
-the one below; in each of its layers it is linked to near nodes. A search walks greedily down the layers to a node near
-the query, and looks around there, in the bottom layer, with `ef` candidates in view.
+Each node's highest layer is drawn at random, so that a layer holds about 1/M of the nodes of the one below; in each of
+its layers the node is linked to near nodes. A search descends the layers greedily to a node near the query and then
+explores the bottom layer from there, keeping the `ef` best candidates.
 
-Similarity is the inner product of vectors of one length (see `core.indexes.base.of_one_length`), so that a near node's
-neighbours are near as well.
+Similarity is the inner product of vectors of equal norm (see `core.indexes.base.equal_norm_vectors`), so that
+neighbours of near nodes are near as well.
 
-Equal vectors share one node. As nodes of their own, more copies of a text than a node has links would be linked to one
-another alone, and the graph would fall apart.
+Equal vectors share one node. Otherwise, if a text had more copies than a node has links, its copies would be linked
+only to one another and be cut off from the rest of the graph.
 
-Compiled code is kept on disk (see `core.workspace.compiled`): only the first use on a machine waits for the compiler.
+Compiled code is cached on disk (see `core.workspace.compiled`), so that only the first use on a machine compiles.
 """
 
 import math
@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.indexes.base import as_queries, nothing_found, of_one_length, search_values
+from core.indexes.base import equal_norm_queries, equal_norm_vectors, nothing_found, search_values
 from core.indexes.distinct import group_equal_rows
 from core.workspace.compiled import compiled
 from core.workspace.errors import UserError
@@ -30,15 +30,15 @@ from core.workspace.errors import UserError
 class Graph(NamedTuple):
     """The nodes and their links.
 
-    A node in a layer has a slot: the node itself in the bottom layer, `upper[node] + layer - 1` in a layer above. A
+    A node has one slot per layer: its own number in the bottom layer, `upper[node] + layer - 1` in a layer above. A
     slot has room for 2M links in the bottom layer and for M above, as the paper advises (section 4.1).
 
     Attributes:
-        vectors: float32 [n, dimension], all of one length, no two equal.
+        vectors: float32 [n, dimension], all of equal norm, no two equal.
         layers: the highest layer of each node, int32 [n].
-        upper: the slot of each node in layer 1, int32 [n]; meaningless where its highest layer is 0.
-        links: the neighbours in every slot, int32 [2M n + M (number of slots above)].
-        counts: how many neighbours each slot has, int32 [number of slots].
+        upper: the slot of each node in layer 1, int32 [n]; undefined if its highest layer is 0.
+        links: the neighbours in every slot, int32 [2M n + M (number of upper slots)].
+        counts: the number of neighbours in each slot, int32 [number of slots].
         connections: M.
     """
 
@@ -51,12 +51,11 @@ class Graph(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Room that a search needs, kept from one to the next.
+    """Buffers reused from one search to the next.
 
     Attributes:
-        visited: the stamp of the search that saw a node last, int64 [n], so that nothing need be cleared.
-        keys: float32 [n + 1] and
-        ids: int32 [n + 1]: the heap of candidates.
+        visited: the stamp of the last search that visited each node, int64 [n], so that it need not be cleared.
+        keys, ids: the heap of candidates, float32 and int32 [n + 1].
     """
 
     visited: np.ndarray
@@ -71,7 +70,7 @@ def _slot(graph: Graph, node: int, layer: int) -> int:
 
 @compiled()
 def _start(graph: Graph, slot: int) -> int:
-    """Return where the links of a slot begin."""
+    """Return the position of a slot's first link in `graph.links`."""
     nodes = len(graph.vectors)
     return (2 * slot if slot < nodes else nodes + slot) * graph.connections
 
@@ -86,7 +85,7 @@ def _similarity(a: np.ndarray, b: np.ndarray) -> float:
 
 @compiled()
 def _push(keys: np.ndarray, ids: np.ndarray, size: int, key: float, identity: int) -> int:
-    """Add an entry to a heap of `size` entries, whose smallest key is at the top; return the new size."""
+    """Add an entry to a min-heap of `size` entries; return the new size."""
     place = size
     while place > 0:
         parent = (place - 1) >> 1
@@ -100,7 +99,7 @@ def _push(keys: np.ndarray, ids: np.ndarray, size: int, key: float, identity: in
 
 @compiled()
 def _pop(keys: np.ndarray, ids: np.ndarray, size: int) -> int:
-    """Remove the top; the caller has read it."""
+    """Remove the top entry of a min-heap, which the caller has read; return the new size."""
     size -= 1
     key, identity = keys[size], ids[size]
     place = 0
@@ -120,7 +119,7 @@ def _pop(keys: np.ndarray, ids: np.ndarray, size: int) -> int:
 
 @compiled()
 def _greedy(graph: Graph, query: np.ndarray, node: int, layer: int) -> int:
-    """Walk to the neighbour nearest to the query as long as one is nearer (algorithm 2 with ef = 1)."""
+    """Move to a nearer neighbour of the query until there is none (algorithm 2 with ef = 1); return the node."""
     best = _similarity(graph.vectors[node], query)
     moved = True
     while moved:
@@ -138,7 +137,7 @@ def _greedy(graph: Graph, query: np.ndarray, node: int, layer: int) -> int:
 def _search_layer(
     graph: Graph, query: np.ndarray, near: int, far: int, ef: int, layer: int, scratch: Scratch, stamp: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the ef nodes of a layer that are nearest to the query, from two nodes of it (algorithm 2: SEARCH-LAYER).
+    """Find the ef nearest nodes of a layer to the query, starting from two nodes (algorithm 2: SEARCH-LAYER).
 
     Returns their similarities, float32, and positions, int32, as a heap with the worst at the top.
     """
@@ -179,10 +178,10 @@ def _search_layer(
 
 @compiled()
 def _select(graph: Graph, similarities: np.ndarray, candidates: np.ndarray, limit: int) -> np.ndarray:
-    """Choose neighbours of a node among candidates (algorithm 4: SELECT-NEIGHBORS-HEURISTIC).
+    """Select a node's neighbours among candidates (algorithm 4: SELECT-NEIGHBORS-HEURISTIC).
 
-    From the nearest on, one is kept unless a neighbour that is kept already is nearer to it than the node is: so the
-    links go in different directions, and lead out of a cluster as well.
+    Candidates are taken from the nearest on; one is skipped if it is nearer to a neighbour already kept than to the
+    node. Links thus spread over directions and also lead out of clusters.
     """
     order = np.argsort(-similarities)
     if len(order) <= limit:
@@ -206,7 +205,7 @@ def _select(graph: Graph, similarities: np.ndarray, candidates: np.ndarray, limi
 
 @compiled()
 def _link(graph: Graph, node: int, neighbour: int, layer: int) -> None:
-    """Add a link; where there is no room, choose anew among the links and the new one (algorithm 1, lines 11 to 16)."""
+    """Add a link; if the slot is full, reselect among the old links and the new one (algorithm 1, lines 11 to 16)."""
     slot = _slot(graph, node, layer)
     start, room = _start(graph, slot), graph.connections * (2 if layer == 0 else 1)
     if graph.counts[slot] < room:
@@ -224,7 +223,7 @@ def _link(graph: Graph, node: int, neighbour: int, layer: int) -> None:
 
 @compiled()
 def _insert(graph: Graph, node: int, entry: int, ef: int, scratch: Scratch, stamp: int) -> int:
-    """Insert a node into the graph (algorithm 1: INSERT) and return the last stamp used."""
+    """Insert a node into the graph (algorithm 1: INSERT); return the last stamp used."""
     query, top, near = graph.vectors[node], graph.layers[entry], entry
     for layer in range(top, graph.layers[node], -1):
         near = _greedy(graph, query, near, layer)
@@ -244,7 +243,7 @@ def _insert(graph: Graph, node: int, entry: int, ef: int, scratch: Scratch, stam
 
 @compiled()
 def _build(graph: Graph, ef: int, scratch: Scratch) -> int:
-    """Insert all nodes in their order; return the entry point, which is a node of the highest layer."""
+    """Insert all nodes in order; return the entry point, a node of the highest layer."""
     entry, stamp = 0, 0
     for node in range(1, len(graph.vectors)):
         stamp = _insert(graph, node, entry, ef, scratch, stamp)
@@ -255,7 +254,7 @@ def _build(graph: Graph, ef: int, scratch: Scratch) -> int:
 
 @compiled()
 def _reach(graph: Graph, node: int, reached: np.ndarray, stack: np.ndarray) -> None:
-    """Mark what the links of the bottom layer lead to from a node."""
+    """Mark all nodes reachable from a node through links of the bottom layer."""
     stack[0], size = node, 1
     reached[node] = True
     while size > 0:
@@ -271,10 +270,10 @@ def _reach(graph: Graph, node: int, reached: np.ndarray, stack: np.ndarray) -> N
 
 @compiled()
 def _connect(graph: Graph, entry: int) -> None:
-    """Link every node that the entry point does not lead to from the nearest one that it does and that has room.
+    """Link every node that is unreachable from the entry point to the nearest reachable node with a free link.
 
-    The paper leaves such nodes lost: a neighbour's new choice of links may drop the last one that led to them. With
-    them linked, a search with ef = n sees every node, and is exact.
+    In the paper's algorithm a node can become unreachable when its neighbours reselect their links. With all nodes
+    reachable, a search with ef = n visits every node and is exact.
     """
     nodes, room = len(graph.vectors), 2 * graph.connections
     reached, stack = np.zeros(nodes, np.bool_), np.empty(nodes, np.int32)
@@ -288,7 +287,7 @@ def _connect(graph: Graph, entry: int) -> None:
                 similarity = _similarity(graph.vectors[node], graph.vectors[lost])
                 if similarity > best:
                     best, host = similarity, node
-        if host < 0:  # no room anywhere: the entry's farthest link gives way
+        if host < 0:  # no free link anywhere: replace the entry point's farthest link
             host = entry
             graph.counts[host] -= 1
         graph.links[_start(graph, host) + graph.counts[host]] = lost
@@ -300,14 +299,14 @@ def _connect(graph: Graph, entry: int) -> None:
 def _search(
     graph: Graph, queries: np.ndarray, k: int, ef: int, entry: int, scratch: Scratch, stamp: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the k nearest nodes of each query (algorithm 5: K-NN-SEARCH), best first."""
+    """Find the k nearest nodes to each query, best first (algorithm 5: K-NN-SEARCH)."""
     positions = np.full((len(queries), k), -1, np.int64)
     similarities = np.full((len(queries), k), -np.inf, np.float32)
     for row in range(len(queries)):
         query, near = queries[row], entry
         for layer in range(graph.layers[entry], 0, -1):
             near = _greedy(graph, query, near, layer)
-        # From the entry point, too: everything can be reached from there (see _connect).
+        # Also start from the entry point, from which every node is reachable (see _connect).
         found, nearest = _search_layer(graph, query, near, entry, ef, 0, scratch, stamp + row)
         order = np.argsort(-found)[:k]
         positions[row, : len(order)] = nearest[order]
@@ -319,18 +318,18 @@ def _search(
 def _with_copies(
     nodes: np.ndarray, found: np.ndarray, members: np.ndarray, starts: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Put in place of each node the positions of all vectors that share it, the first k of a query.
+    """Replace each node by the positions of all vectors that share it; keep the first k of each query.
 
     Args:
-        nodes, found: what `_search` returned.
-        members: positions, node by node, int64 [number of vectors].
-        starts: where each node's members begin, int64 [n + 1].
+        nodes, found: the positions and similarities that `_search` returned.
+        members: vector positions, grouped by node, int64 [number of vectors].
+        starts: the offset of each node's first member, int64 [n + 1].
     """
     positions = np.full((len(nodes), k), -1, np.int64)
     similarities = np.full((len(nodes), k), -np.inf, np.float32)
     for row in range(len(nodes)):
         count = 0
-        for node, similarity in zip(nodes[row], found[row]):  # noqa: B905 - numba has no strict
+        for node, similarity in zip(nodes[row], found[row]):  # noqa: B905 - numba does not support strict
             if node < 0 or count == k:
                 break
             for place in range(starts[node], min(starts[node + 1], starts[node] + k - count)):
@@ -340,9 +339,9 @@ def _with_copies(
 
 
 class HnswIndex:
-    """Our own HNSW; see `core.indexes.base.VectorIndex` for the interface, and `HnswlibIndex` for the parameters.
+    """HNSW as implemented here; see `VectorIndex` for the interface and `HnswlibIndex` for the parameters.
 
-    Searches by several threads wait for one another, since the marks of visited nodes belong to the index.
+    Searches from several threads are serialised, since the visited stamps belong to the index.
     """
 
     search_parameter = "ef"
@@ -351,13 +350,13 @@ class HnswIndex:
         self, similarity: str, connections: int = 16, ef_construction: int = 200, ef: int = 80, seed: int = 13
     ):
         if connections < 2:
-            raise UserError("an HNSW graph needs at least 2 connections a node")
+            raise UserError(f"connections is {connections}, but HNSW needs at least 2 per node")
         self.similarity, self.connections, self.ef_construction = similarity, connections, ef_construction
         self.seed, self.search_defaults = seed, {"ef": ef}
         self._searching = threading.Lock()
 
     def build(self, vectors: np.ndarray) -> None:
-        """See `VectorIndex`; on one thread, the same vectors and seed give the same graph."""
+        """See `VectorIndex`; single-threaded, so that the same vectors and seed give the same graph."""
         rows = self._distinct(vectors)
         nodes = len(rows)
         uniform = 1 - np.random.default_rng(self.seed).random(nodes)  # in (0, 1]
@@ -372,8 +371,8 @@ class HnswIndex:
             _connect(self._graph, self._entry)
 
     def _distinct(self, vectors: np.ndarray) -> np.ndarray:
-        """Note which vectors share a node, and return one of each node, float32 [n, dimension]."""
-        rows = of_one_length(vectors, self.similarity)
+        """Record which vectors share a node and return one vector per node, float32 [n, dimension]."""
+        rows = equal_norm_vectors(vectors, self.similarity)
         groups = group_equal_rows(rows)
         self._members = np.argsort(groups, kind="stable")
         self._starts = np.append(0, np.cumsum(np.bincount(groups)))
@@ -389,12 +388,12 @@ class HnswIndex:
         self._stamp = 0
 
     def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:
-        """See `VectorIndex`; on one thread."""
+        """See `VectorIndex`; single-threaded."""
         ef = max(search_values(self.search_defaults, parameters)["ef"], k)
         nodes = len(self._graph.vectors)
         if not nodes:
             return nothing_found(len(queries), k)
-        queries = as_queries(queries, self.similarity)
+        queries = equal_norm_queries(queries, self.similarity)
         with self._searching:
             stamp = self._stamp + 1
             self._stamp += len(queries)
@@ -412,7 +411,7 @@ class HnswIndex:
         """See `VectorIndex`.
 
         Raises:
-            UserError: the file is damaged, or not an index of such vectors.
+            UserError: if the file is damaged or indexes other vectors.
         """
         problem = UserError(f"{path.name}: damaged, or not an HNSW index of these vectors; build it again")
         try:
@@ -434,6 +433,6 @@ class HnswIndex:
 
     @property
     def bytes(self) -> int:
-        """See `VectorIndex`: vectors and graph, and which vectors share a node where any do."""
+        """See `VectorIndex`: vectors, graph and, if any vectors share a node, their assignment to nodes."""
         copies = self._members.nbytes + self._starts.nbytes if len(self._members) > len(self._graph.vectors) else 0
         return copies + sum(array.nbytes for array in self._graph[:5])

@@ -1,4 +1,4 @@
-"""The authors' own implementation of HNSW, the library hnswlib."""
+"""HNSW by hnswlib, the reference implementation of the paper's authors."""
 
 import threading
 from pathlib import Path
@@ -6,16 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from core.indexes.base import as_queries, check_beside, nothing_found, of_one_length, search_values, write_beside
+from core.indexes.base import (
+    check_sidecar,
+    equal_norm_queries,
+    equal_norm_vectors,
+    nothing_count,
+    search_values,
+    write_sidecar,
+)
 from core.workspace.errors import UserError
 
 
 class HnswlibIndex:
     """Hierarchical navigable small world graph (Malkov & Yashunin, 2018) by the authors' library hnswlib.
 
-    `connections` is the paper's M, `ef_construction` the number of candidates while building, `ef` the number of
-    candidates while searching. In the library ef belongs to the index and not to a search, so that searches by several
-    threads wait for one another.
+    `connections` is the paper's M, `ef_construction` the size of the candidate list during construction, and `ef` its
+    size during search. In hnswlib ef is a property of the index, so searches from several threads are serialised.
     """
 
     search_parameter = "ef"
@@ -33,13 +39,13 @@ class HnswlibIndex:
         except ImportError:
             raise UserError(
                 "hnswlib is not installed (it needs a C++ compiler or a wheel for this Python); "
-                "run python3 scripts/start.py again once one is there"
+                "install a compiler and run python3 scripts/start.py again"
             ) from None
         return hnswlib.Index(space="ip", dim=dimension)
 
     def build(self, vectors: np.ndarray) -> None:
-        """See `VectorIndex`; on one thread, so that the same vectors give the same graph."""
-        rows = of_one_length(vectors, self.similarity)
+        """See `VectorIndex`; single-threaded, so that the same vectors give the same graph."""
+        rows = equal_norm_vectors(vectors, self.similarity)
         self._index = self._empty(rows.shape[1])
         self._index.init_index(
             len(rows), M=self.connections, ef_construction=self.ef_construction, random_seed=self.seed
@@ -47,30 +53,30 @@ class HnswlibIndex:
         self._index.add_items(rows, np.arange(len(rows)), num_threads=1)
 
     def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:
-        """See `VectorIndex`; on one thread."""
+        """See `VectorIndex`; single-threaded."""
         ef = search_values(self.search_defaults, parameters)["ef"]
-        queries = as_queries(queries, self.similarity)
-        found = min(k, self._index.get_current_count())
+        queries = equal_norm_queries(queries, self.similarity)
+        count = min(k, self._index.get_current_count())
         with self._searching:
-            self._index.set_ef(max(ef, found))
-            labels, distances = self._index.knn_query(queries, k=found, num_threads=1)
-        positions, similarities = nothing_found(len(queries), k)
-        positions[:, :found], similarities[:, :found] = labels, 1 - distances
+            self._index.set_ef(max(ef, count))
+            labels, distances = self._index.knn_query(queries, k=count, num_threads=1)
+        positions, similarities = nothing_count(len(queries), k)
+        positions[:, :count], similarities[:, :count] = labels, 1 - distances
         return positions, similarities
 
     def save(self, path: Path) -> None:
-        """See `VectorIndex`; what `load` must know of the file beforehand goes beside it, into `<path>.json`."""
+        """See `VectorIndex`; a sidecar `<path>.json` lets `load` check the file."""
         self._index.save_index(str(path))
-        write_beside(path, self._index.get_current_count(), self._index.dim)
+        write_sidecar(path, self._index.get_current_count(), self._index.dim)
 
     def load(self, path: Path, vectors: np.ndarray) -> None:
         """See `VectorIndex`.
 
         Raises:
-            UserError: the file is not an index of such vectors, or is damaged.
+            UserError: if the file is damaged or indexes other vectors.
         """
         dimension = vectors.shape[1] + (self.similarity == "dot")
-        check_beside(path, len(vectors), dimension)
+        check_sidecar(path, len(vectors), dimension)
         self._index = self._empty(dimension)
         self._index.load_index(str(path), max_elements=len(vectors))
 
@@ -81,9 +87,10 @@ class HnswlibIndex:
 
 
 def graph_bytes(documents: int, dimension: int, connections: int) -> int:
-    """Return the bytes of vectors, labels and links, of which the upper layers' are an expectation.
+    """Return the bytes of vectors, labels and links; for the upper layers this is the expected value.
 
-    An element has 2M links in the bottom layer, and M in each upper one: of these it is in 1 / (M - 1) on average.
+    An element has 2M links in the bottom layer and M in each upper layer, and is in 1 / (M - 1) upper layers on
+    average.
     """
     bottom = 4 * dimension + 4 * (2 * connections + 1) + 8
     upper = (4 * connections + 4) / (connections - 1)

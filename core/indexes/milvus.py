@@ -1,4 +1,4 @@
-"""Search in vectors that a Milvus server holds."""
+"""Search in a Milvus server, or in an embedded Milvus Lite."""
 
 import hashlib
 import importlib.util
@@ -15,7 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from core.indexes.base import as_queries, check_beside, nothing_found, of_one_length, search_values, write_beside
+from core.indexes.base import (
+    check_sidecar,
+    equal_norm_queries,
+    equal_norm_vectors,
+    nothing_found,
+    search_values,
+    write_sidecar,
+)
 from core.indexes.hnswlib_index import graph_bytes
 from core.workspace.artifacts import Manifest, read_whole, value_digest
 from core.workspace.errors import UserError
@@ -30,29 +37,29 @@ FILE = "index"
 
 
 BATCH = 1000
-"""Vectors of one request: half a megabyte each way at 128 dimensions, and below Milvus' limit at 4,096."""
+"""Number of vectors per request: half a megabyte at 128 dimensions, and below Milvus' request limit at 4,096."""
 
 
 SECONDS = 20.0
-"""How long a server may take to answer a search; to build an index, `BUILD_SECONDS`."""
+"""Timeout of a search, in seconds; `BUILD_SECONDS` is that of building an index."""
 
 
 BUILD_SECONDS = 24 * 3600.0
 
 
-MOST = 16_384
-"""The most neighbours that Milvus returns for a query."""
+MAX_NEIGHBOURS = 16_384
+"""Maximum number of neighbours that Milvus returns for a query."""
 
 
 class MilvusIndex:
-    """HNSW (Malkov & Yashunin, 2018) in Milvus; the parameters are those of `core.indexes.hnswlib_index`."""
+    """HNSW (Malkov & Yashunin, 2018) in Milvus; parameters as in `core.indexes.hnswlib_index`."""
 
     search_parameter = "ef"
 
     def __init__(
         self, similarity: str, connections: int = 16, ef_construction: int = 200, ef: int = 80, seed: int = 13
     ):
-        """Take parameters as other graphs do; `seed` has no effect, since Milvus draws its own random numbers."""
+        """Take the same parameters as other HNSW indexes; `seed` is ignored, since Milvus cannot be seeded."""
         self.similarity, self.connections, self.ef_construction = similarity, connections, ef_construction
         self.search_defaults = {"ef": ef}
         self.metric = "COSINE" if similarity == "cosine" else "IP"
@@ -65,7 +72,7 @@ class MilvusIndex:
             UserError: Milvus is not installed, or the server is not reached or gives up.
         """
         self.vectors = vectors
-        rows = vectors if self.similarity == "cosine" else of_one_length(vectors, self.similarity)
+        rows = vectors if self.similarity == "cosine" else equal_norm_vectors(vectors, self.similarity)
         self.documents, self.dimension = rows.shape
         self._open()
         settings = [self.similarity, self.connections, self.ef_construction]
@@ -95,22 +102,22 @@ class MilvusIndex:
         """See `VectorIndex`.
 
         Raises:
-            UserError: the queries are of another dimension, or the server does not answer.
+            UserError: if the queries have another dimension, or the server does not answer.
         """
         ef = search_values(self.search_defaults, parameters)["ef"]
-        given = queries if self.similarity == "cosine" else as_queries(queries, self.similarity)
+        given = queries if self.similarity == "cosine" else equal_norm_queries(queries, self.similarity)
         if given.shape[1] != self.dimension:
-            more = int(self.similarity == "dot")
+            padding = int(self.similarity == "dot")
             raise UserError(
-                f"the query's vector has {queries.shape[1]} dimensions, those in Milvus have {self.dimension - more}; "
-                "the index was made with another model"
+                f"the query vector has {queries.shape[1]} dimensions, but the vectors in Milvus have "
+                f"{self.dimension - padding}: the index was made with another model; build it again"
             )
         positions, similarities = nothing_found(len(queries), k)
-        wanted = min(k, self.documents, MOST)
+        wanted = min(k, self.documents, MAX_NEIGHBOURS)
         if not wanted:
             return positions, similarities
         with _one_sentence("searching"):
-            found = self._client.search(
+            results = self._client.search(
                 self.name,
                 list(np.ascontiguousarray(given, np.float32)),
                 limit=wanted,
@@ -118,33 +125,33 @@ class MilvusIndex:
                 output_fields=["id"],
                 timeout=SECONDS,
             )
-        for row, hits in enumerate(found):
+        for row, hits in enumerate(results):
             positions[row, : len(hits)] = [hit["id"] for hit in hits]
             similarities[row, : len(hits)] = [hit["distance"] for hit in hits]
         return positions, similarities
 
     def save(self, path: Path) -> None:
-        """See `VectorIndex`: an embedded index is packed, of a served one the file holds the collection's name."""
+        """See `VectorIndex`: the file is an archive of an embedded index, or the name of a collection on the server."""
         if self._folder is None:
             path.write_text(json.dumps({"collection": self.name}), encoding="utf-8")
         else:
             with tarfile.open(path, "w") as archive:
                 archive.add(self._folder.name, arcname=".")
-        write_beside(path, self.documents, self.dimension)
+        write_sidecar(path, self.documents, self.dimension)
 
     def load(self, path: Path, vectors: np.ndarray) -> None:
         """See `VectorIndex`; an embedded index is unpacked into a temporary folder, where Milvus may write.
 
         Raises:
-            UserError: the file is damaged, or the index is not on the server, or not of such vectors.
+            UserError: if the file is damaged, the server lacks the collection, or the index is of other vectors.
         """
         self.vectors = vectors
         self.documents, self.dimension = len(vectors), vectors.shape[1] + (self.similarity == "dot")
-        check_beside(path, self.documents, self.dimension)
+        check_sidecar(path, self.documents, self.dimension)
         if tarfile.is_tarfile(path):
             self._open(path)
         elif not os.environ.get(URI):
-            raise UserError(f"this index is on a Milvus server; name it in {URI}")
+            raise UserError(f"this index is on a Milvus server; set {URI} to its address")
         else:
             self._open()
         with _one_sentence("opening the index"):
@@ -157,20 +164,26 @@ class MilvusIndex:
             fields = self._client.describe_collection(self.name)["fields"]
             dimension = next(int(field["params"]["dim"]) for field in fields if field["name"] == "vector")
             if dimension != self.dimension:
-                raise UserError(f"the Milvus collection has {dimension} dimensions, the vectors {self.dimension}")
+                raise UserError(
+                    f"the Milvus collection has {dimension} dimensions, but the vectors have {self.dimension}; "
+                    "build the index again"
+                )
             self._client.load_collection(self.name, timeout=BUILD_SECONDS)
 
     def _open(self, packed: Path | None = None) -> None:
-        """Connect to the server that the environment names, or to a Milvus of our own in a temporary folder."""
+        """Connect to the server named in the environment, or start an embedded Milvus in a temporary folder."""
         if importlib.util.find_spec("pymilvus") is None:
-            raise UserError("Milvus' client is not installed; pip install -r requirements-scale.txt")
+            raise UserError("pymilvus is not installed; run pip install -r requirements-scale.txt")
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
         logging.getLogger("milvus_lite").setLevel(logging.CRITICAL)
         uri = os.environ.get(URI) if packed is None else None
         self._folder = None if uri else tempfile.TemporaryDirectory(prefix="milvus-", ignore_cleanup_errors=True)
         if self._folder is not None:
             if importlib.util.find_spec("milvus_lite") is None:
-                raise UserError(f"milvus-lite is not installed, and {URI} names no server; see requirements-scale.txt")
+                raise UserError(
+                    f"milvus-lite is not installed and {URI} is not set; "
+                    f"run pip install -r requirements-scale.txt or set {URI} to a server's address"
+                )
             if packed is not None:
                 with tarfile.open(packed) as archive:
                     archive.extractall(self._folder.name, filter="data")
@@ -183,12 +196,12 @@ class MilvusIndex:
 
     @property
     def bytes(self) -> int:
-        """See `VectorIndex`: as of hnswlib's graph; Milvus does not say."""
+        """See `VectorIndex`: estimated as for hnswlib, since Milvus does not report it."""
         return graph_bytes(self.documents, self.dimension, self.connections)
 
 
 def _close(client: Any, folder: tempfile.TemporaryDirectory[str] | None, uri: str | None) -> None:
-    with suppress(Exception):  # a server that is gone needs no goodbye
+    with suppress(Exception):  # the server may already be gone
         client.close()
     if folder is not None:
         release_embedded_milvus(str(uri))
@@ -197,15 +210,16 @@ def _close(client: Any, folder: tempfile.TemporaryDirectory[str] | None, uri: st
 
 @contextmanager
 def _one_sentence(doing: str) -> Iterator[None]:
-    """Make one sentence of what Milvus raises; its own message may hold the URI, and with it a password."""
+    """Turn any Milvus exception into a UserError without its message, which may hold the URI and with it a password."""
     try:
         yield
     except UserError:
         raise
-    except Exception as error:  # of pymilvus, of gRPC, and of what a wrong URI runs into
+    except Exception as error:  # from pymilvus, from gRPC, or from whatever a wrong URI reaches
         where = f"the Milvus server that {URI} names" if os.environ.get(URI) else "the embedded Milvus"
         raise UserError(
-            f"{where} failed while {doing} ({type(error).__name__}); see that it runs, and that URI and token are right"
+            f"{where} failed while {doing} ({type(error).__name__}); check that it is running and that URI "
+            "and token are correct"
         ) from None
 
 
@@ -220,7 +234,7 @@ def open_served(system: SystemSettings, folder: CollectionFolder, vectors: np.nd
     """Open the artifact `milvus/<system>`.
 
     Raises:
-        UserError: it is missing or damaged, or Milvus does not answer.
+        UserError: if the artifact is missing or damaged, or Milvus does not answer.
     """
     target = folder.milvus(system.name)
 

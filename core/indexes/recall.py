@@ -1,6 +1,6 @@
-"""Recall of approximate search against exact search, by similarity: which one of equal documents is found is arbitrary.
+"""Recall of approximate search against exact search, measured by similarity, so that the choice among ties is free.
 
-All is computed from true similarities, those of the whole vectors, and not from those that an index reports.
+Everything is computed from true similarities, those of the full vectors, not from those that an index reports.
 """
 
 from collections.abc import Mapping
@@ -8,15 +8,15 @@ from collections.abc import Mapping
 import numpy as np
 
 EPSILON = 1e-5
-"""Similarities that differ by no more count as equal: one text encoded in two batches differs by about 1e-6 in float32.
-ann-benchmarks allows 1e-3, but many different texts have cosines that close to one another."""
+"""Maximum difference of similarities that count as equal. A text encoded in two batches differs by about 1e-6 in
+float32; ann-benchmarks allows 1e-3, but many different texts have cosines that close."""
 
 
 class TrueSimilarities:
-    """The similarities of documents to queries, by the whole vectors.
+    """The similarities of documents to queries by the full vectors.
 
-    They are cosines, or dot products over the lengths of the query and of the longest vector, so that `EPSILON` fits
-    both; those of a vector of zeros are 0.
+    They are cosines, or dot products divided by the norms of the query and of the longest vector, so that `EPSILON`
+    suits both; those of a zero vector are 0.
     """
 
     def __init__(self, queries: np.ndarray, vectors: np.ndarray, similarity: str):
@@ -25,27 +25,27 @@ class TrueSimilarities:
         self._longest = np.linalg.norm(vectors, axis=1).max(initial=0.0) if similarity == "dot" else 0.0
 
     def __call__(self, positions: np.ndarray) -> np.ndarray:
-        """Return the similarities of the vectors at positions, int64 [n_queries, k], as float64; -inf for -1."""
+        """Return the similarities, float64, of the vectors at positions, int64 [n_queries, k]; -inf for position -1."""
         similarities = np.full(positions.shape, -np.inf)
         for row, query in enumerate(self.queries):
-            there = positions[row] >= 0
-            found = self.vectors[positions[row][there]].astype(np.float64)
-            lengths = np.full(len(found), self._longest)
+            valid = positions[row] >= 0
+            documents = self.vectors[positions[row][valid]].astype(np.float64)
+            lengths = np.full(len(documents), self._longest)
             if self.similarity == "cosine":
-                lengths = np.linalg.norm(found, axis=1)
-            products, lengths = found @ query, lengths * np.linalg.norm(query)
-            similarities[row, there] = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+                lengths = np.linalg.norm(documents, axis=1)
+            products, lengths = documents @ query, lengths * np.linalg.norm(query)
+            similarities[row, valid] = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
         return similarities
 
 
 def recall_at_k(found: np.ndarray, exact: np.ndarray) -> float:
-    """Return the mean share of the k documents that are as near to the query as the k-th nearest one (ann-benchmarks).
+    """Return recall@k, averaged over queries: the share of results as near as the k-th nearest one (ann-benchmarks).
 
-    A query for which there is no document counts 1.
+    A query with no documents counts as 1.
 
     Args:
-        found: true similarities of the documents found, float64 [n_queries, k], -inf where fewer were found.
-        exact: those of exhaustive search, float64 [n_queries, k], -inf where there are fewer documents.
+        found: true similarities of the documents found, float64 [n_queries, k], padded with -inf.
+        exact: true similarities of the documents of exhaustive search, float64 [n_queries, k], padded with -inf.
     """
     documents = np.isfinite(exact).sum(axis=1)
     farthest = np.min(exact, axis=1, where=np.isfinite(exact), initial=np.inf)
@@ -54,14 +54,14 @@ def recall_at_k(found: np.ndarray, exact: np.ndarray) -> float:
 
 
 def ties_as_exact(found: np.ndarray, of_found: np.ndarray, exact: np.ndarray, of_exact: np.ndarray) -> np.ndarray:
-    """Return what was found for a query with documents of equal similarity exchanged as exact search has them.
+    """Return a query's results with ties resolved as in exact search.
 
-    The ranks that documents of one similarity take are given to documents of that similarity out of both lists, those
-    of the exact list first and in its order. What the exact list has beyond that was missed; what was found itself
-    never is.
+    The ranks of results with one similarity are reassigned among all documents of that similarity in either list, those
+    of the exact list first and in its order. A document of the exact list that is absent afterwards was truly missed,
+    and no document that was found is reported as missed.
 
     Args:
-        found, exact: positions of a query, int64 [k], none twice, -1 where there are fewer.
+        found, exact: result positions of one query, int64 [k], without duplicates, padded with -1.
         of_found, of_exact: their true similarities, float64 [k].
     """
     similarities = dict(zip([*exact.tolist(), *found.tolist()], [*of_exact, *of_found], strict=True))
@@ -79,7 +79,7 @@ def ties_as_exact(found: np.ndarray, of_found: np.ndarray, exact: np.ndarray, of
 
 
 def _of_equal_similarity(similarities: Mapping[int, float]) -> list[set[int]]:
-    """Return the positions in groups: within one, each similarity is at most EPSILON from the next."""
+    """Return the positions grouped so that adjacent similarities in a group differ by at most EPSILON."""
     groups: list[set[int]] = []
     previous = np.inf
     for position in sorted(similarities, key=lambda position: -similarities[position]):

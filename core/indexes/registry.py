@@ -1,4 +1,4 @@
-"""The kinds of vector indexes by name. To add one, write a class and register it here."""
+"""The registry of vector indexes. To add one, write a class and register it here."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from core.workspace.errors import UserError
 
 @dataclass(frozen=True)
 class Kind:
-    """A class of indexes, see `core.indexes.base.VectorIndex`, and its name on pages and in tables."""
+    """An index class (see `core.indexes.base.VectorIndex`) and its display name."""
 
     index: Any
     label: str
@@ -37,15 +37,15 @@ LABELS = {name: kind.label for name, kind in KINDS.items()}
 
 
 def make_index(kind: str, similarity: str, **parameters: int) -> VectorIndex:
-    """Return an empty index of a kind.
+    """Return an empty index of the given kind.
 
     Raises:
-        UserError: there is no such kind, or it has no such parameter.
+        UserError: if there is no such kind, or it has no such parameter.
     """
     if kind not in KINDS:
-        raise UserError(f"there is no index {kind!r}; there are {', '.join(KINDS)}")
+        raise UserError(f"unknown index {kind!r}; the indexes are {', '.join(KINDS)}")
     try:
         index: VectorIndex = KINDS[kind].index(similarity, **parameters)
     except TypeError:
-        raise UserError(f"the index {kind} does not have the parameters {', '.join(parameters)}") from None
+        raise UserError(f"the index {kind} does not accept the parameters {', '.join(parameters)}") from None
     return index

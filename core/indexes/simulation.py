@@ -1,4 +1,4 @@
-"""Vectors simulated after real ones, and the intrinsic dimension of vectors."""
+"""Simulation of vectors that resemble real ones, and estimation of the intrinsic dimension."""
 
 import numpy as np
 
@@ -17,20 +17,20 @@ BATCH = 4096
 
 
 LEAST_DISTINCT = 101
-"""Distinct vectors that an estimate of the intrinsic dimension takes."""
+"""Minimum number of distinct vectors for an estimate of the intrinsic dimension."""
 
 
 def simulate(vectors: np.ndarray, size: int, seed: int, rows: np.ndarray | None = None) -> np.ndarray:
     """Return `size` vectors of unit length, float32 [size, dimension]: the given ones first, then simulated ones.
 
-    Of more vectors than wanted some are returned, drawn at random and in their order. A vector's neighbours are those
-    that differ from it: of copies, nothing new could be made.
+    A simulated vector is a real one plus a random combination of its differences to its nearest distinct neighbours. If
+    there are more than `size` vectors, a random sample is returned in the original order.
 
     Args:
-        rows: where they are written, such as a file mapped into memory; None makes an array.
+        rows: the array to write to, such as a memory map; None allocates one.
 
     Raises:
-        UserError: there are too few distinct vectors to simulate from.
+        UserError: if there are too few distinct vectors to simulate from.
     """
     if 0 < size < len(vectors):
         drawn = np.random.default_rng(seed).choice(len(vectors), size, replace=False)
@@ -40,7 +40,7 @@ def simulate(vectors: np.ndarray, size: int, seed: int, rows: np.ndarray | None 
     distinct = real[np.unique(groups, return_index=True)[1]]
     if not len(distinct) > NEIGHBOURS or len(vectors) > size:
         raise UserError(
-            f"{size} vectors cannot be simulated from {len(distinct)} distinct ones; more than {NEIGHBOURS} are needed"
+            f"cannot simulate {size} vectors from {len(distinct)} distinct ones; more than {NEIGHBOURS} are needed"
         )
     rows = np.empty((size, vectors.shape[1]), np.float32) if rows is None else rows
     rows[: len(vectors)] = real
@@ -59,10 +59,10 @@ def simulate(vectors: np.ndarray, size: int, seed: int, rows: np.ndarray | None 
 
 
 def intrinsic_dimension(vectors: np.ndarray, neighbours: int = 20, sample: int = 1000, seed: int = 13) -> float | None:
-    """Return the maximum likelihood estimate of the dimension that vectors of unit length locally fill.
+    """Return the maximum likelihood estimate of the intrinsic dimension of the vectors, scaled to unit length.
 
-    Levina & Bickel (2004), with the mean of the inverse estimates (MacKay & Ghahramani, 2005); over a sample of the
-    distinct vectors. None where there are fewer than LEAST_DISTINCT, or all are at one distance from one another.
+    The estimator is that of Levina & Bickel (2004), averaging inverse estimates (MacKay & Ghahramani, 2005), over a
+    sample of the distinct vectors. Returns None if there are fewer than LEAST_DISTINCT or all distances are equal.
     """
     distinct = unit_rows(vectors)
     distinct = distinct[distinct_rows(distinct)]
@@ -73,7 +73,7 @@ def intrinsic_dimension(vectors: np.ndarray, neighbours: int = 20, sample: int =
     chosen = np.random.default_rng(seed).choice(len(distinct), min(sample, len(distinct)), replace=False)
     _, cosines = exact.search(distinct[chosen], neighbours + 1)
     distances = np.sqrt(np.maximum(2 - 2 * cosines[:, 1:].astype(np.float64), 0))
-    distances = distances[distances[:, 0] > 1e-3]  # below, rounding of the cosine is as large
+    distances = distances[distances[:, 0] > 1e-3]  # smaller distances are dominated by rounding of the cosine
     if not len(distances):
         return None
     inverse = float(np.log(distances[:, -1:] / distances[:, :-1]).mean())

@@ -1,1 +1,1 @@
-"""Systems: ways to answer a query, and what they are made of."""
+"""Retrieval systems and their components: analysis, BM25, encoders, fusion, score explanations."""

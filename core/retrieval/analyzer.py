@@ -1,26 +1,26 @@
-"""The analyzer: text becomes the tokens that BM25 matches.
+"""The analyzer: turns text into the tokens that BM25 matches.
 
-Words are found in the text as it is written, and each is normalised by itself:
+The text is split into words as written, and then each word is normalised independently:
 
 1. Words are runs of letters, combining marks and digits, of any script. Invisible characters (zero-width space, soft
    hyphen and the rest of Unicode's Default_Ignorable_Code_Point) neither split nor change a word. An apostrophe
    between two letters, straight or typographic, belongs to the word, as in Unicode's word segmentation (UAX #29).
-   Superscripts, fractions, circled and Roman numerals and square units stand apart from the word or number beside them
-   ("10⁵" is `10 5`); other symbols, such as the trade mark sign, are no words. A subscript belongs to the letters
-   before it ("CO₂" is `co2`).
+   Superscripts, fractions, circled numbers, Roman numerals and squared units are separated from the adjacent word or
+   number ("10⁵" becomes `10 5`); other symbols, such as the trade mark sign, are dropped. A subscript belongs to the
+   letters before it ("CO₂" becomes `co2`).
 2. Compatibility normalisation (NFKC) and case folding: full-width letters and ligatures become plain letters.
-3. The many spellings of the virus and the disease become one token each: "SARS-CoV-2", "SARS CoV 2", "SARSCoV2",
+3. The spelling variants of the virus and of the disease are unified: "SARS-CoV-2", "SARS CoV 2", "SARSCoV2",
    "2019-nCoV", "nCoV-2019" and "HCoV-19" are `sarscov2`; "COVID-19", "COVID 19", "covid19" and "COVID" are `covid19`.
-   The virus of 2003 keeps its two words, as "MERS-CoV" does: "SARS-CoV", "SARSCoV" and "SARS-CoV-1" are `sars cov`.
-4. English possessives and contracted verbs lose their ending ("virus's", "COVID-19's", "they're"; see Lucene's
-   EnglishPossessiveFilter). French, Italian and Catalan words lose an elided article ("l'hôpital"; its ElisionFilter).
-5. Stop words are dropped. A stop word in capitals is an acronym and stays: WHO, IT, NO (nitric oxide). This applies
-   neither to AND, OR and NOT, nor to a text without lower-case letters that holds two or more other stop words.
-6. The rest is stemmed.
+   The virus of 2003 remains two tokens, as "MERS-CoV" does: "SARS-CoV", "SARSCoV" and "SARS-CoV-1" are `sars cov`.
+4. English possessive and contraction endings are removed ("virus's", "COVID-19's", "they're"; compare Lucene's
+   EnglishPossessiveFilter), and so are elided articles in French, Italian and Catalan ("l'hôpital"; ElisionFilter).
+5. Stop words are removed. A stop word in capitals is taken for an acronym and kept: WHO, IT, NO (nitric oxide). The
+   exceptions are AND, OR and NOT, and texts all in capitals that contain two or more other stop words.
+6. The remaining words are stemmed.
 
-Chinese, Japanese and Korean text becomes overlapping pairs of characters; a character between two others that are not
-CJK stays single (as in Lucene's CJKBigramFilter). Thai, Lao, Khmer and Burmese are not segmented: what stands between
-spaces, or zero-width spaces, which separate words there, is one token.
+Chinese, Japanese and Korean text becomes overlapping character bigrams; an isolated CJK character becomes a unigram (as
+in Lucene's CJKBigramFilter). Thai, Lao, Khmer and Burmese are not segmented: each run between spaces or zero-width
+spaces (which separate words in these scripts) is one token.
 """
 
 import re
@@ -35,19 +35,19 @@ from bm25s import stopwords
 from core.workspace.profile import AnalyzerSettings
 
 VERSION = 2
-"""Version of these rules, kept with every index: one made by other rules is out of date."""
+"""Version of these rules, stored with every index: an index made with another version is out of date."""
 
 
 OPERATORS = {"and", "or", "not"}
-"""Stop words that are written in capitals as Boolean operators or for emphasis."""
+"""Stop words that are often capitalised as Boolean operators or for emphasis, and so are not acronyms."""
 
 
 NLTK_PIECES = {"d", "ll", "m", "ma", "o", "re", "s", "t", "ve", "y"}
-"""Words of NLTK's English list that are pieces of contractions; here they would drop the T of T cells."""
+"""Fragments of contractions in NLTK's English list; removing them as stop words would drop the T of T cells."""
 
 
 NLTK_LACKS = {"ain't", "can't", "cannot", "could", "may", "might", "must", "ought", "shall", "us", "would"}
-"""Modal verbs that NLTK's English list has in negated contractions alone or not at all, two contractions, a pronoun."""
+"""Stop words missing from NLTK's English list: mostly modal verbs, which it has only as negated contractions."""
 
 
 CONTRACTED = re.compile("'(?:s|re|ve|ll|d|m)$", re.IGNORECASE)
@@ -61,7 +61,7 @@ ELISION = {  # of Lucene's analyzers of these languages
 
 
 INVISIBLE = "\u00ad"
-"""The soft hyphen; it stands for all invisible characters in a flattened text."""
+"""The soft hyphen, which represents every invisible character in a flattened text."""
 
 
 IGNORABLE = re.compile(  # Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt
@@ -83,11 +83,11 @@ CJK = (
     "\u1100-\u11ff\u3005\u3007\u3021-\u3029\u303b\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3131-\u318e\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00016fe3\U0001aff0-\U0001b16f\U00020000-\U0003ffff"
 )
-"""Inside of a character class: Han, Hiragana, Katakana and Hangul."""
+"""Contents of a regular-expression character class: Han, Hiragana, Katakana and Hangul."""
 
 
 CJK_MARKS = f"\u3099\u309a{INVISIBLE}\u1161-\u11ff\ud7b0-\ud7ff"
-"""What belongs to the character before: voicing marks; vowels and final consonants of Hangul syllables in parts."""
+"""Characters that belong to the one before: voicing marks, and vowels and final consonants of decomposed Hangul."""
 
 
 CJK_CHARACTER = re.compile(f"[{CJK}][{CJK_MARKS}]*")
@@ -100,14 +100,14 @@ def stop_words(name: str) -> frozenset[str]:
     """Return a list of stop words.
 
     Args:
-        name: "none"; "short", Lucene's 33; "long", NLTK's English list without pieces of contractions, and with all
-            modal verbs; "glasgow", the 318 of scikit-learn; or a language of
-            `core.workspace.profile.STOP_WORD_LANGUAGES`, whose list is NLTK's.
+        name: "none"; "short", Lucene's 33 words; "long", NLTK's English list without fragments of contractions, plus
+            the missing modal verbs; "glasgow", scikit-learn's 318 words; or a language of
+            `core.workspace.profile.STOP_WORD_LANGUAGES` for NLTK's list of that language.
     """
     if name == "none":
         return frozenset()
     if name == "glasgow":
-        # Slow to import, and a page that only reads results needs no analyzer.
+        # Imported here because it is slow to import and pages that only read results need no analyzer.
         from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
         return frozenset(ENGLISH_STOP_WORDS)
@@ -121,15 +121,15 @@ def stop_words(name: str) -> frozenset[str]:
 
 
 def fold(text: str) -> str:
-    """Return a text in one spelling: NFKC, case folded, without invisible characters (as Unicode's NFKC_Casefold)."""
+    """Return the text in NFKC, case folded and without invisible characters (Unicode's NFKC_Casefold)."""
     folded = unicodedata.normalize("NFKC", text.replace(INVISIBLE, "")).casefold()
     return unicodedata.normalize("NFKC", folded).replace("ʼ", "'").replace("i\u0307", "i")  # "İ" folds to the latter
 
 
 def flatten(text: str) -> str:
-    """Return a text of the same length, whose characters stand where those of `text` do.
+    """Return the text with variant characters replaced one for one, so that all character offsets stay valid.
 
-    Dashes, apostrophes, invisible characters and full-width forms are each replaced by one character of their kind.
+    Each dash, apostrophe, invisible character and full-width form is replaced by one canonical character of its kind.
     """
     return text if text.isascii() else NON_ASCII.sub(_flat_run, text)
 
@@ -163,7 +163,7 @@ def _flat_character(character: str) -> str:
 
 
 def _stands_apart(character: str) -> bool:
-    """Tell whether a character is short for others, as ², ᵃ, ½, ①, Ⅳ and ㎏ are, and no part of the word beside it."""
+    """Tell whether a character abbreviates others, as ², ᵃ, ½, ①, Ⅳ and ㎏ do, and so is a word of its own."""
     category = unicodedata.category(character)
     if category not in ("No", "Nl", "So", "Lm", "Lo") or _is_radical(character):
         return False
@@ -174,13 +174,13 @@ def _stands_apart(character: str) -> bool:
 
 
 def _is_radical(character: str) -> bool:
-    """Tell whether a character is the sign of a CJK radical, which PDF files have in place of the character itself."""
+    """Tell whether a character is a CJK radical, which text from PDF files often has in place of the ideograph."""
     return "\u2e80" <= character <= "\u2fdf"
 
 
 @cache
 def word_pattern(unify_names: bool, ascii_only: bool) -> re.Pattern[str]:
-    """Return the pattern of a word in a flattened text, or of a name of several words; it has no groups."""
+    """Return the pattern, without groups, of a word or of a name of several words in a flattened text."""
     if ascii_only:
         word = r"[a-zA-Z0-9]+(?:(?<![0-9])'(?=[a-zA-Z])[a-zA-Z0-9]+)*"
         word += r"|(?<=[a-zA-Z0-9)\]\"])'[sS](?![a-zA-Z0-9])"
@@ -197,10 +197,10 @@ def word_pattern(unify_names: bool, ascii_only: bool) -> re.Pattern[str]:
 
 @cache
 def _character_classes() -> tuple[str, str]:
-    """Return the insides of two character classes: what a word is made of, CJK apart, and what stands apart."""
+    """Return the contents of two character classes: word characters other than CJK, and characters that stand apart."""
     cjk = re.compile(f"[{CJK}]")
     within, apart = [], []
-    for character in map(chr, range(0x20000)):  # beyond are CJK and invisible characters
+    for character in map(chr, range(0x20000)):  # higher code points are CJK or invisible
         if _stands_apart(character):
             apart.append(character)
         elif (character.isalnum() or unicodedata.category(character) in ("Mn", "Mc")) and not cjk.match(character):
@@ -219,7 +219,7 @@ def _ranges(characters: list[str]) -> str:
 
 
 def _names(within: str, invisible: str, groups: bool = False) -> str:
-    """Return the pattern of the names of virus and disease in a flattened text."""
+    """Return the pattern of the names of the virus and the disease in a flattened text."""
     gap = r"[\s\-/" + invisible.rstrip("*") + "]*"
 
     def spelled(word: str) -> str:
@@ -242,7 +242,7 @@ def _names(within: str, invisible: str, groups: bool = False) -> str:
     end = f"{invisible}(?![{within}])"
     names = {"sarscov2": "|".join(virus_2019), "sars_cov": virus_2003, "covid19": disease}
     options = "|".join(f"(?{f'P<{tokens}>' if groups else ':'}{pattern})" for tokens, pattern in names.items())
-    return f"(?=[sScC2nNhH])(?:{options}){end}"  # looking ahead saves most words the attempt
+    return f"(?=[sScC2nNhH])(?:{options}){end}"  # the lookahead rejects most words at once
 
 
 @cache
@@ -253,7 +253,7 @@ def _name_pattern(ascii_only: bool) -> re.Pattern[str]:
 
 
 class Analyzer:
-    """Turns texts into tokens by one fixed set of rules."""
+    """Tokeniser with one fixed set of rules."""
 
     def __init__(self, settings: AnalyzerSettings):
         self.settings = settings
@@ -265,19 +265,19 @@ class Analyzer:
         self._tokens_of = lru_cache(maxsize=1_000_000)(lambda word: tuple(token for token, _, _ in self._analyse(word)))
 
     def tokens(self, text: str) -> list[str]:
-        """Return the tokens of a text in their order, repeats included."""
+        """Return the tokens of a text in order, with repetitions."""
         flat, pattern = self._prepared(text)
         return list(chain.from_iterable(map(self._tokens_of, pattern.findall(flat))))
 
     def spans(self, text: str) -> Iterator[tuple[str, int, int]]:
-        """Yield the tokens of a text as `tokens` does, each with the begin and end of the characters it stands for."""
+        """Yield (token, begin, end) for each token of a text, with character offsets into the text."""
         flat, pattern = self._prepared(text)
         for match in pattern.finditer(flat):
             for token, begin, end in self._analyse(match.group()):
                 yield token, match.start() + begin, match.start() + end
 
     def _prepared(self, text: str) -> tuple[str, re.Pattern[str]]:
-        """Return the flattened text, and the pattern of its words."""
+        """Return the flattened text and the pattern that matches its words."""
         flat = flatten(text)
         pattern = word_pattern(self.settings.unify_names, flat.isascii())
         if flat.isupper():
@@ -287,26 +287,26 @@ class Analyzer:
         return flat, pattern
 
     def _analyse(self, word: str) -> list[tuple[str, int, int]]:
-        """Return the tokens of one word of a flattened text, each with its begin and end in the word."""
+        """Return (token, begin, end) for each token of one word of a flattened text, with offsets within the word."""
         if self.settings.unify_names and (name := _name_pattern(word.isascii()).fullmatch(word)):
             return [(token, 0, len(word)) for token in str(name.lastgroup).split("_")]
-        if word.startswith("'"):  # the possessive of a name, of digits or of what stands in brackets
+        if word.startswith("'"):  # a possessive ending after a name, digits or a closing bracket
             return []
         if word.isascii():
             token = self._token(word.lower(), word)
             return [(token, 0, len(word))] if token else []
         if CJK_CHARACTER.match(word):
             return _bigrams(word)
-        found: list[tuple[str, int, int]] = []
+        tokens: list[tuple[str, int, int]] = []
         for part in word_pattern(unify_names=False, ascii_only=False).findall(fold(word)):  # "½" is two words
             if CJK_CHARACTER.match(part):
-                found += [(token, 0, len(word)) for token, _, _ in _bigrams(part)]
+                tokens += [(token, 0, len(word)) for token, _, _ in _bigrams(part)]
             elif token := self._token(part, word):
-                found.append((token, 0, len(word)))
-        return found
+                tokens.append((token, 0, len(word)))
+        return tokens
 
     def _token(self, folded: str, word: str) -> str:
-        """Return the token of a folded word, "" of a stop word."""
+        """Return the token of a folded word, or "" if it is a stop word."""
         if self._is_english and "'" in folded:
             folded = CONTRACTED.sub("", folded)
         for elision in self._elisions:
@@ -322,7 +322,7 @@ def _is_acronym(word: str) -> bool:
 
 
 def _bigrams(word: str) -> list[tuple[str, int, int]]:
-    """Return the overlapping pairs of the characters of a CJK word, or its only character."""
+    """Return the character bigrams of a CJK word, or its single character, as (token, begin, end)."""
     characters = [
         (character, match.start(), match.end())
         for match in CJK_CHARACTER.finditer(word)

@@ -1,4 +1,4 @@
-"""The answer of a system to a query: the one record that the batch run and the pages pass on."""
+"""A system's answer to a query: the record shared by batch runs and the dashboard."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Answer:
-    """The documents that were retrieved for a query.
+    """The documents retrieved for a query.
 
     Attributes:
-        hits: (document, score), best first.
-        seconds: the time of each step of the search; of queries that were searched together, an equal share.
-        parts: what a document's score is made of, as (name of the part, its share); of the documents for which that
-            was asked.
+        hits: (document, score) pairs, best first.
+        seconds: the time of each step of the search; queries searched together share it equally.
+        parts: the (name, contribution) pairs that add up to a document's score, for the documents that were explained.
     """
 
     hits: list[tuple[str, float]]
@@ -21,5 +20,5 @@ class Answer:
 
     @property
     def ranking(self) -> list[str]:
-        """The documents, best first."""
+        """The document ids, best first."""
         return [document for document, _ in self.hits]

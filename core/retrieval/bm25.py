@@ -1,9 +1,9 @@
 """BM25 over one or more fields (Robertson & Zaragoza, 2009; Lucene's variant of Kamphuis et al., 2020).
 
-    score(q, d) = sum over fields f, over terms t of q:  idf_f(t) * tf / (tf + k1 * (1 - b + b * length / mean length))
+    score(q, d) = sum over fields f and terms t of q:  idf_f(t) * tf / (tf + k1 * (1 - b + b * length / mean length))
     idf_f(t)    = ln(1 + (N - n + 0.5) / (n + 0.5))
 
-Each field is indexed by one of two libraries, see `core.retrieval.bm25_fields`.
+Each field is indexed by one of two libraries; see `core.retrieval.bm25_fields`.
 """
 
 from collections import Counter
@@ -26,11 +26,11 @@ from core.workspace.profile import AnalyzerSettings, Bm25Settings, ExpansionSett
 from core.workspace.workspace import CollectionFolder
 
 PREDICTED = "predicted.jsonl"
-"""In the artifact: the predicted queries that are searched, {"_id", "queries"} a line."""
+"""File of the artifact with the indexed predicted queries, one JSON object {"_id", "queries"} per line."""
 
 
 class Bm25Index:
-    """BM25 over the documents of a collection, fields added up."""
+    """BM25 index of a collection; a document's score is the sum over its fields."""
 
     def __init__(self, document_ids: list[str], fields: Sequence[Field], analyzer: Analyzer):
         self.document_ids, self.fields, self.analyzer = document_ids, fields, analyzer
@@ -44,11 +44,12 @@ class Bm25Index:
         predicted: Mapping[str, list[str]] | None = None,
         expansion: ExpansionSettings | None = None,
     ) -> "Bm25Index":
-        """Index documents; they are read once for each field, and once for their ids.
+        """Index documents, which are iterated over once per field and once for their ids.
 
         Args:
-            predicted: queries of each document; appended to its (last) field, or the last field of all.
-            expansion: which of the two, and the weight.
+            predicted: the predicted queries of each document, or None for no expansion.
+            expansion: whether the queries are appended to the document's last field or form a field of their own, and
+                the weight of that field.
         """
         analyzer, expansion = Analyzer(analyzer_settings), expansion or ExpansionSettings()
         build = field_class(settings).build
@@ -64,10 +65,10 @@ class Bm25Index:
         return cls([document.id for document in documents], fields, analyzer)
 
     def save(self, folder: Path) -> int:
-        """Write the fields' indexes into folders `field-<number>`, and return how many terms the last one has.
+        """Write each field's index to a folder `field-<number>` and return the vocabulary size of the last one.
 
         Raises:
-            TypeError: the index was not built by bm25s.
+            TypeError: if a field was not built by bm25s.
         """
         terms = 0
         for number, field in enumerate(self.fields):
@@ -84,7 +85,7 @@ class Bm25Index:
         return sum(others, first)
 
     def search(self, query: str, k: int) -> list[tuple[str, float]]:
-        """Return the k best (document, score) for a query, best first; documents without any match are left out."""
+        """Return the k best (document, score) pairs for a query, best first, without documents that match no term."""
         scores = self.scores(query)
         best = top_k(scores, k, above=0)
         documents = [self.document_ids[i] for i in best.tolist()]
@@ -94,24 +95,24 @@ class Bm25Index:
 def field_texts(
     document: Document, settings: Bm25Settings, appended: Mapping[str, list[str]] | None = None
 ) -> list[str]:
-    """Return a document's text for each field, its queries appended to the last one."""
+    """Return a document's text for each field, with its predicted queries appended to the last one."""
     texts = [document.full_text] if settings.fields == "one" else [document.title, document.text]
     if appended is not None:
         texts[-1] = " ".join([texts[-1], *appended.get(document.id, [])])
     return texts
 
 
-# Where a match comes from
+# Score explanation
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a term of a query adds to a document's score.
+    """The contribution of a query term to a document's score, by source.
 
     Attributes:
-        document: the part that the document's own words earn.
-        predicted: the part that predicted queries earn.
-        queries: the predicted queries that hold the term.
+        document: the contribution of the term's occurrences in the document's text.
+        predicted: the contribution of its occurrences in predicted queries.
+        queries: the predicted queries that contain the term.
     """
 
     term: str
@@ -123,32 +124,33 @@ class Origin:
 def origins(
     index: Bm25Index, settings: Bm25Settings, query: str, document: Document, predicted: list[str]
 ) -> list[Origin]:
-    """Split each term's weight in a document's score by where the term stands, the heaviest first.
+    """Return each query term's contribution to a document's score, split by source, largest first.
 
-    Where queries are appended to the text, a term's occurrences share its weight alike; in a field of their own, the
-    field's weight is theirs. The parts add up to the score.
+    When queries are appended to the text, a term's weight is shared equally by its occurrences in text and queries;
+    when they form a separate field, all of that field's weight is theirs. The contributions add up to the score.
 
     Args:
-        predicted: the document's queries that the index was built with, see `read_predicted`.
+        predicted: the document's predicted queries that the index was built with; see `read_predicted`.
     """
     tokens = index.analyzer.tokens
     position = index.document_ids.index(document.id)
-    own = [Counter(tokens(text)) for text in field_texts(document, settings)]
-    of_queries = [(text, set(tokens(text))) for text in predicted]
-    said = Counter(token for text in predicted for token in tokens(text))
-    found = []
+    text_counts = [Counter(tokens(text)) for text in field_texts(document, settings)]
+    query_terms = [(text, set(tokens(text))) for text in predicted]
+    query_counts = Counter(token for text in predicted for token in tokens(text))
+    term_origins = []
     for term, times in Counter(tokens(query)).items():
         by_document = by_queries = 0.0
         for number, field in enumerate(index.fields):
             weight = times * field.weight(term, position)
-            ours = own[number][term] if number < len(own) else 0
-            theirs = said[term] if number == len(index.fields) - 1 else 0
-            share = theirs / (ours + theirs) if ours + theirs else 0.0
+            in_text = text_counts[number][term] if number < len(text_counts) else 0
+            in_queries = query_counts[term] if number == len(index.fields) - 1 else 0
+            share = in_queries / (in_text + in_queries) if in_text + in_queries else 0.0
             by_document += weight * (1 - share)
             by_queries += weight * share
         if by_document + by_queries > 0:
-            found.append(Origin(term, by_document, by_queries, [text for text, its in of_queries if term in its]))
-    return sorted(found, key=lambda origin: -(origin.document + origin.predicted))
+            containing = [text for text, terms in query_terms if term in terms]
+            term_origins.append(Origin(term, by_document, by_queries, containing))
+    return sorted(term_origins, key=lambda origin: -(origin.document + origin.predicted))
 
 
 def index_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
@@ -160,17 +162,20 @@ def index_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
 
 
 def searched_queries(system: SystemSettings, folder: CollectionFolder) -> dict[str, list[str]] | None:
-    """Return the predicted queries of each document that a system searches, None where it searches none.
+    """Return the predicted queries of each document that a system indexes, or None if it does not use expansion.
 
     Raises:
-        UserError: queries or scores are missing or damaged, the scores are of other queries, or more queries are wanted
-            than were predicted.
+        UserError: if queries or scores are missing or damaged, the scores belong to other queries, or the system asks
+            for more queries than were predicted.
     """
     if not system.expanded:
         return None
     wanted, predicted = system.expansion.queries, read_manifest(folder.predicted_queries).settings.get("queries", 0)
     if wanted > predicted > 0:
-        raise UserError(f"{system.name}: expansion.queries is {wanted}, and doc2query.queries is {predicted}")
+        raise UserError(
+            f"{system.name}: expansion.queries is {wanted}, but only {predicted} were predicted (doc2query.queries); "
+            "lower expansion.queries or predict more"
+        )
     if system.expansion.keep == 1:
         return kept_queries(read_expansions(folder), None, system.expansion)
     check_scores(folder)
@@ -178,10 +183,10 @@ def searched_queries(system: SystemSettings, folder: CollectionFolder) -> dict[s
 
 
 def read_predicted(folder: CollectionFolder, system: str) -> dict[str, list[str]]:
-    """Return the predicted queries of each document that the artifact `bm25/<system>` holds.
+    """Read the predicted queries of each document from the artifact `bm25/<system>`.
 
     Raises:
-        UserError: the artifact is missing or damaged, or was made without.
+        UserError: if the artifact is missing or damaged, or was built without predicted queries.
     """
     target = folder.bm25(system)
 
@@ -194,10 +199,10 @@ def read_predicted(folder: CollectionFolder, system: str) -> dict[str, list[str]
 
 
 def load_index(profile: Profile, system: SystemSettings, folder: CollectionFolder) -> Bm25Index:
-    """Open the artifact `bm25/<system>`; a library whose indexes are not stored indexes the collection in memory.
+    """Open the artifact `bm25/<system>`; if the library cannot store its index, the collection is indexed in memory.
 
     Raises:
-        UserError: the artifact is missing or damaged.
+        UserError: if the artifact is missing or damaged.
     """
     if field_class(profile.bm25) is not Bm25sField:
         documents, predicted = read_built_collection(folder).documents, searched_queries(system, folder)

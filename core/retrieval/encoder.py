@@ -1,4 +1,4 @@
-"""Encoders of dense systems, and encoding of many texts into one file, shard by shard."""
+"""Encoders of dense systems, and sharded encoding of many texts into one file."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ from core.workspace.workspace import CollectionFolder, Workspace
 def topic_vectors(
     profile: Profile, system: SystemSettings, topics: list[Topic], folder: CollectionFolder, device: str = "auto"
 ) -> np.ndarray:
-    """Encode topics with the model that made the system's vectors under `folder`, float32 [n_topics, dimension]."""
+    """Encode topics, float32 [n_topics, dimension], with the model that made the system's vectors under `folder`."""
     texts = [system.query_prefix + topic.text(profile.collection.topic_field) for topic in topics]
     return encode_texts(load_encoder_of(folder, system, device), texts, "query")
 
@@ -34,18 +34,17 @@ SHARD = 512
 
 
 CPU_BATCH, CPU_QUERY_BATCH, GPU_BATCH = 8, 64, 128
-"""Batches of 8 documents stay in the cache of a desktop core: 1.4 times faster there than batches of 32; of queries,
-which are short, 64 do."""
+"""Batch sizes. Batches of 8 documents fit the cache of a desktop core, where they are 1.4 times faster than batches of
+32; queries are shorter, so that 64 of them fit."""
 
 
 def load_encoder(workspace: Workspace, system: SystemSettings, device: str = "auto") -> Any:
-    """Return the system's `SentenceTransformer` in its precision, ready to encode.
+    """Return the system's `SentenceTransformer` at the configured precision, ready to encode.
 
-    A prefix of the system replaces the prompt that the model has of its own for that role; callers add the prefix.
+    A prefix in the system's settings disables the model's own prompt for that role; callers add the prefix themselves.
 
     Raises:
-        UserError: the model is unavailable, cannot be loaded whole, or reads fewer tokens than the system's
-            `max_tokens`.
+        UserError: if the model is unavailable or incomplete, or its input limit is below the system's `max_tokens`.
     """
     encoder = load_sentence_transformer(workspace, system.model, device, system.precision)
     limit_tokens(encoder, system.max_tokens, f"max_tokens of {system.name}")
@@ -56,13 +55,13 @@ def load_encoder(workspace: Workspace, system: SystemSettings, device: str = "au
 
 
 def encode_texts(encoder: Any, texts: list[str], role: Literal["query", "document"], batch: int = 0) -> np.ndarray:
-    """Encode texts, float32 [n_texts, dimension]; a model of two towers has one for each role.
+    """Encode texts, float32 [n_texts, dimension]; a two-tower model has one encoder for each role.
 
     Args:
-        batch: texts in a forward pass of the model; 0 for what is fastest on its device.
+        batch: the number of texts per forward pass; 0 selects the fastest for the model's device.
 
     Raises:
-        UserError: a vector has values that are NaN or infinite.
+        UserError: if a vector has NaN or infinite values.
     """
     encode = encoder.encode_query if role == "query" else encoder.encode_document
     on_cpu = CPU_QUERY_BATCH if role == "query" else CPU_BATCH
@@ -71,22 +70,22 @@ def encode_texts(encoder: Any, texts: list[str], role: Literal["query", "documen
     if not (finite := np.isfinite(vectors).all(axis=-1)).all():
         text = " ".join(texts[int(np.argmin(finite))].split())[:60]
         raise UserError(
-            f'the model makes a vector of NaN or infinite values of the {role} "{text}"; another precision or other '
-            "weights are needed"
+            f'the model gives a vector with NaN or infinite values for the {role} "{text}"; use another precision or '
+            "other weights"
         )
     return vectors
 
 
 class Encoder:
-    """What a worker does: it holds a model, and makes vectors of shards of texts."""
+    """Holds a model in a worker process and encodes shards of texts."""
 
     def __init__(self, load: Callable[[], Any], role: Literal["query", "document"]):
-        """Load the model by `load_encoder` or `load_encoder_of`."""
+        """Load the model by calling `load`, such as `load_encoder` or `load_encoder_of`."""
         self.model, self.role = load(), role
         self.about = {"device": self.model.device.type, "max_tokens": self.model.max_seq_length}
 
     def __call__(self, texts: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return vectors, float32 [n_texts, dimension], and what made them."""
+        """Return vectors, float32 [n_texts, dimension], and the device and token limit that they were made with."""
         return encode_texts(self.model, texts, self.role), self.about
 
 
@@ -101,15 +100,18 @@ def encode_to_file(
 ) -> dict[str, Any]:
     """Encode the texts of items into a .npy file, float32 [n_items, dimension], shard by shard.
 
-    Shards that the log says are finished are not encoded again, unless their texts or vectors have changed. Returns
-    what made the vectors, and how many a second in this call; nothing if there was nothing left to encode.
+    Shards logged as finished are skipped unless their texts or vectors have changed.
+
+    Returns:
+        The device, the token limit and the number of vectors per second in this call; empty if nothing was left to
+        encode.
     """
     vectors = LoggedArray(path, len(items), log)
     facts: dict[str, Any] = {}
     encoded, started = 0, time.perf_counter()
     with tqdm(total=len(items), desc=description) as bar:
 
-        def left() -> Iterator[tuple[tuple[str, list[int], str], list[str]]]:
+        def unfinished() -> Iterator[tuple[tuple[str, list[int], str], list[str]]]:
             for number, positions, members in shards(items, lambda item: len(text(item)), SHARD):
                 texts = list(map(text, members))
                 key = str(number), positions, value_digest(texts)
@@ -118,7 +120,7 @@ def encode_to_file(
                 else:
                     yield key, texts
 
-        for key, (rows, about) in over_shards(executor, open_encoder, left()):
+        for key, (rows, about) in over_shards(executor, open_encoder, unfinished()):
             vectors.write(*key, rows)
             encoded += len(rows)
             facts = about | {"per_second": encoded / (time.perf_counter() - started)}
@@ -130,12 +132,12 @@ def load_encoder_of(folder: CollectionFolder, system: SystemSettings, device: st
     """Return the encoder that made the vectors of a system under `folder`, ready to encode queries.
 
     Raises:
-        UserError: the model is unavailable, or is another one than made the vectors.
+        UserError: if the model is unavailable, or is not the model that made the vectors.
     """
     made_by = read_manifest(folder.vectors(system.name)).inputs.get("model", "")
     _check_model(folder, system, made_by)
     encoder = load_encoder(folder.workspace, system, device)
-    _check_model(folder, system, made_by)  # its files may have been exchanged meanwhile
+    _check_model(folder, system, made_by)  # its files may have been replaced while loading
     return encoder
 
 
@@ -145,7 +147,7 @@ def _check_model(folder: CollectionFolder, system: SystemSettings, made_by: str)
     vectors = folder.vectors(system.name)
     raise UserError(
         f"the files of the model {folder.workspace.shown_model(system.model)} are not those that made {vectors.shown}; "
-        f"put the right ones in their place, or encode again with {vectors.command}"
+        f"restore the original model files, or re-encode with {vectors.command}"
     )
 
 
@@ -153,7 +155,7 @@ def load_vectors(folder: CollectionFolder, system: str) -> tuple[np.ndarray, lis
     """Open the artifact `vectors/<system>`: float32 [n_documents, dimension], memory-mapped, and the documents' ids.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: if it is missing or damaged.
     """
     target = folder.vectors(system)
 

@@ -1,4 +1,4 @@
-"""Fusion of rankings into one."""
+"""Rank fusion."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,19 +6,19 @@ from core.formats.runs import ranked
 from core.retrieval.answer import Answer
 
 K = 60
-"""The constant of the paper: the larger, the less the first ranks weigh against the later ones."""
+"""The paper's constant; the larger it is, the less the top ranks dominate."""
 
 
 def reciprocal_rank_fusion(rankings: Sequence[Sequence[str]], k: int = K) -> list[tuple[str, float]]:
-    """Fuse rankings by their ranks alone (Cormack, Clarke & Büttcher, 2009): score(d) = sum of 1 / (k + rank of d).
+    """Fuse rankings by reciprocal rank (Cormack, Clarke & Büttcher, 2009): score(d) = sum of 1 / (k + rank of d).
 
-    A ranking that does not hold a document adds nothing for it.
+    A ranking contributes nothing to documents that it does not contain.
 
     Args:
-        rankings: documents, best first, none twice in one ranking.
+        rankings: document ids, best first, without duplicates within a ranking.
 
     Returns:
-        (document, score) of every document, in trec_eval's order: by score, ties by document id, both descending.
+        (document, score) pairs in trec_eval's order: by descending score, ties by descending document id.
     """
     scores: dict[str, float] = {}
     for ranking in rankings:

@@ -1,4 +1,4 @@
-"""Where a text holds the terms of a query, as the analyzer of BM25 sees it: what a page marks."""
+"""Highlighting: the spans of a text that match the terms of a query after analysis."""
 
 from collections.abc import Callable
 from functools import cache
@@ -9,20 +9,20 @@ from core.retrieval.analyzer import Analyzer
 def term_finder(analyzer: Analyzer, query: str) -> Callable[[str], list[tuple[int, int]]]:
     """Return a function that finds the terms of a query in a text.
 
-    It returns (begin, end) of every word or name of the text that becomes a token which the query has too, ascending
-    and without overlap. Texts are remembered: the same stand in many lists.
+    The function returns the (begin, end) offsets of every word or name whose tokens include a query token, ascending
+    and without overlap. Results are cached, since the same text appears in many result lists.
     """
-    wanted = set(analyzer.tokens(query))
+    query_terms = set(analyzer.tokens(query))
 
     @cache
     def spans(text: str) -> list[tuple[int, int]]:
-        found: list[tuple[int, int]] = []
+        matches: list[tuple[int, int]] = []
         for token, begin, end in analyzer.spans(text):
-            if token not in wanted:
+            if token not in query_terms:
                 continue
-            if found and begin < found[-1][1]:  # two tokens of one name, or two CJK bigrams
-                begin = found.pop()[0]
-            found.append((begin, end))
-        return found
+            if matches and begin < matches[-1][1]:  # two tokens of one name, or two CJK bigrams
+                begin = matches.pop()[0]
+            matches.append((begin, end))
+        return matches
 
     return spans

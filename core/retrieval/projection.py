@@ -1,4 +1,4 @@
-"""Vectors laid out in two dimensions, to be looked at."""
+"""Two-dimensional projection of vectors for display."""
 
 import numpy as np
 from sklearn.decomposition import PCA
@@ -7,15 +7,16 @@ from core.indexes.base import unit_rows
 
 
 def project(vectors: np.ndarray, similarity: str) -> tuple[np.ndarray, np.ndarray]:
-    """Project vectors on their first two principal components (Pearson, 1901; Hotelling, 1933), by scikit-learn.
+    """Project vectors onto their first two principal components (Pearson, 1901; Hotelling, 1933).
 
     Args:
         vectors: float32 [n, dimension].
-        similarity: "cosine" scales each vector to unit length first, since only its direction counts; or "dot".
+        similarity: "cosine" or "dot"; for "cosine" each vector is first scaled to unit length, since only its direction
+            counts.
 
     Returns:
-        Points, float32 [n, 2], and the share of the variance along each axis, float64 [2]; an axis that the vectors
-        do not have is 0.
+        Points, float32 [n, 2], and the explained variance ratio of each axis, float64 [2]; both are 0 for an axis that
+        does not exist.
     """
     rows = unit_rows(vectors) if similarity == "cosine" else np.asarray(vectors, dtype=np.float32)
     points, shares = np.zeros((len(rows), 2), dtype=np.float32), np.zeros(2)

@@ -1,49 +1,50 @@
-"""The order of a ranking: by score, best first; documents of equal score in the collection's order."""
+"""The order of a ranking: by descending score, ties in collection order."""
 
 import numpy as np
 
 BLOCKS = 4
-"""Blocks of scores for each document that is wanted; fewer give a lower bound that more scores reach."""
+"""Blocks of scores per requested document; with fewer blocks the lower bound is looser and more candidates pass."""
 
 
-NARROWEST = 128
-"""Scores of a block; the maxima of narrower ones take longer than they save."""
+MIN_BLOCK_WIDTH = 128
+"""Minimum number of scores per block; taking the maxima of narrower blocks costs more than it saves."""
 
 
 def top_k(scores: np.ndarray, k: int, above: float | None = None) -> np.ndarray:
     """Return the positions of the k highest scores, best first, ties by position.
 
     Args:
-        scores: float [n], no NaN.
-        k: how many; all n when there are fewer.
-        above: what a score must exceed; None for nothing.
+        scores: float [n], without NaN.
+        k: the number of positions; all n are returned if k exceeds n.
+        above: only scores greater than this count; None for no threshold.
 
     Returns:
-        int64 [k], or fewer where fewer are above.
+        int64 [k], or shorter if fewer scores qualify.
     """
     if k == 0:
         return np.empty(0, dtype=np.int64)
     floor = _floor(scores, k)
     candidates = np.flatnonzero(scores >= floor if above is None or floor > above else scores > above)
-    found = scores[candidates]
-    if k < len(found):
-        # All that reach the k-th best score, so that ties at the border are settled by position too.
-        reaches = found >= np.partition(found, -k)[-k]
-        candidates, found = candidates[reaches], found[reaches]
-    # numpy's stable sort takes five times as long as its fast one and a sort of what is equal.
-    order = np.argsort(-found)
-    found = found[order]
-    place = np.cumsum(np.concatenate(([False], found[1:] != found[:-1])))
+    values = scores[candidates]
+    if k < len(values):
+        # Keep all scores that reach the k-th best, so that ties at the cut-off are broken by position too.
+        reaches = values >= np.partition(values, -k)[-k]
+        candidates, values = candidates[reaches], values[reaches]
+    # numpy's stable sort takes five times as long as its fast sort followed by sorting the ties.
+    order = np.argsort(-values)
+    values = values[order]
+    place = np.cumsum(np.concatenate(([False], values[1:] != values[:-1])))
     order = np.sort(place * len(candidates) + order) % len(candidates)
     return candidates[order[:k]]
 
 
 def _floor(scores: np.ndarray, k: int) -> float:
-    """Return a score that at least k scores reach, -inf where there are not so many.
+    """Return a lower bound of the k-th highest score, or -inf if there are at most k scores.
 
-    In long arrays the k-th highest of the maxima of blocks, which is found faster and near the k-th highest score.
+    For long arrays the bound is the k-th highest block maximum, which is close to the k-th highest score and faster to
+    compute.
     """
     width = len(scores) // (BLOCKS * k)
-    if width >= NARROWEST:
+    if width >= MIN_BLOCK_WIDTH:
         scores = scores[: len(scores) // width * width].reshape(-1, width).max(axis=1)
     return float(np.partition(scores, -k)[-k]) if k < len(scores) else -np.inf

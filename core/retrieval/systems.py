@@ -1,4 +1,4 @@
-"""Systems: the ways to answer a query. One interface serves the batch run and the live box alike."""
+"""Retrieval systems behind one interface, used by batch runs and live search alike."""
 
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -21,23 +21,23 @@ from core.workspace.profile import Profile, SystemSettings
 
 
 class System(Protocol):
-    """A way to answer queries."""
+    """A retrieval system."""
 
     settings: SystemSettings
 
     def search(self, queries: Sequence[str], k: int | Sequence[int]) -> list[Answer]:
-        """Return the k best documents for each query; a query has the same answer in a batch and alone.
+        """Return the k best documents for each query; the answer to a query is the same in a batch as alone.
 
         Args:
-            k: for all queries, or one number for each.
+            k: one number for all queries, or one per query.
         """
 
     def explain(self, query: str, document: str) -> list[tuple[str, float]]:
-        """Return what a document's score is made of, as (name of the part, its share); the shares add up to it."""
+        """Return (name, contribution) pairs that add up to a document's score for a query."""
 
 
 class Bm25System:
-    """BM25, over the documents alone or expanded with predicted queries."""
+    """BM25 over the documents, optionally expanded with predicted queries."""
 
     def __init__(self, settings: SystemSettings, index: Bm25Index):
         self.settings, self.index = settings, index
@@ -47,9 +47,10 @@ class Bm25System:
         return {name: i for i, name in enumerate(self.index.document_ids)}
 
     def search(self, queries: Sequence[str], k: int | Sequence[int]) -> list[Answer]:
-        """See `System`; a query without a term of the index has no hits.
+        """See `System`; a query with no term in the index has no hits.
 
-        One query after the other: no step is shared, and the scores of all documents are held for one query at a time.
+        Queries are processed one at a time: they share no work, and each needs an array with the scores of all
+        documents.
         """
         answers = []
         for query, depth in zip(queries, _depths(queries, k), strict=True):
@@ -59,7 +60,7 @@ class Bm25System:
         return answers
 
     def explain(self, query: str, document: str) -> list[tuple[str, float]]:
-        """See `System`; one part a term of the query, the heaviest first."""
+        """See `System`; one contribution per query term, largest first."""
         position = self._position[document]
         weights: dict[str, float] = {}
         for token in self.index.analyzer.tokens(query):
@@ -69,7 +70,7 @@ class Bm25System:
 
 
 class DenseSystem:
-    """A bi-encoder with a search in its vectors, by exact search or another backend."""
+    """A bi-encoder with exact search in its vectors, or with another search backend."""
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class DenseSystem:
         index: ExactIndex | MilvusIndex,
         document_ids: list[str],
     ):
-        """Take a function that loads the encoder: it is called with the first query, not before."""
+        """Take a function that loads the encoder; it is called at the first query."""
         self.settings, self.index, self.document_ids = settings, index, document_ids
         self._load_encoder = encoder
         self._encoder: Any = None
@@ -88,10 +89,10 @@ class DenseSystem:
         return {name: i for i, name in enumerate(self.document_ids)}
 
     def encode(self, queries: Sequence[str]) -> np.ndarray:
-        """Return the queries' vectors, float32 [n_queries, dimension]; each is the same in a batch and alone.
+        """Return the queries' vectors, float32 [n_queries, dimension]; each is the same in a batch as alone.
 
-        The model reads one query at a time: padding and the number of texts in a forward pass change the last bits of
-        a vector, and with them the order of documents whose scores are that close.
+        The model encodes one query at a time: padding and batch size change the last bits of a vector, and thereby the
+        order of documents whose scores are that close.
         """
         if self._encoder is None:
             self._encoder = self._load_encoder()
@@ -107,26 +108,27 @@ class DenseSystem:
         encoded = time.perf_counter()
         hits: list[list[tuple[str, float]]] = [[] for _ in queries]
         for depth in set(depths):
-            rows = [row for row, own in enumerate(depths) if own == depth]
-            found = self.index.search(vectors[rows], min(depth, len(self.document_ids)))
-            for row, positions, similarities in zip(rows, *(array.tolist() for array in found), strict=True):
+            rows = [row for row, query_depth in enumerate(depths) if query_depth == depth]
+            results = self.index.search(vectors[rows], min(depth, len(self.document_ids)))
+            for row, positions, similarities in zip(rows, *(array.tolist() for array in results), strict=True):
                 ranked = zip(positions, similarities, strict=True)
                 hits[row] = [(self.document_ids[i], similarity) for i, similarity in ranked if i >= 0]
         steps = {"encode": encoded - started, "search": time.perf_counter() - encoded}
-        return [Answer(own, {step: seconds / len(queries) for step, seconds in steps.items()}) for own in hits]
+        seconds = {step: duration / len(queries) for step, duration in steps.items()}
+        return [Answer(query_hits, dict(seconds)) for query_hits in hits]
 
     def explain(self, query: str, document: str) -> list[tuple[str, float]]:
-        """See `System`; a dense score is one number, the similarity."""
+        """See `System`; the only contribution is the similarity itself."""
         position = self._position[document]
         one = ExactIndex(self.settings.similarity)
         one.build(self.index.vectors[position : position + 1])
         return [(f"{self.settings.similarity} similarity", float(one.search(self.encode([query]), 1)[1][0, 0]))]
 
     def explain_words(self, query: str, document: Document) -> list[tuple[str, float]]:
-        """Return (word, share of the score) in the document's order; see `core.retrieval.word_attribution`.
+        """Return (word, contribution) pairs in document order; see `core.retrieval.word_attribution`.
 
         Raises:
-            UserError: the model does not take the mean of its tokens.
+            UserError: if the model does not use mean pooling.
         """
         vector = self.encode([query])[0]
         text = self.settings.document_prefix + document.full_text
@@ -138,24 +140,27 @@ def _depths(queries: Sequence[str], k: int | Sequence[int]) -> Sequence[int]:
 
 
 def search_without(system: System, queries: Sequence[str], k: int, excluded: Sequence[Collection[str]]) -> list[Answer]:
-    """Return the k best documents for each query that are not excluded for it.
+    """Return the k best documents for each query, leaving out the documents excluded for it.
 
-    A system is asked for as many more as a query has excluded documents.
+    The system is asked for as many extra documents as are excluded for the query.
 
     Args:
-        excluded: documents, for each query.
+        excluded: the excluded document ids of each query.
     """
-    answers = system.search(queries, [k + len(own) for own in excluded])
-    return [replace(answer, hits=kept_hits(answer.hits, own, k)) for answer, own in zip(answers, excluded, strict=True)]
+    answers = system.search(queries, [k + len(documents) for documents in excluded])
+    return [
+        replace(answer, hits=kept_hits(answer.hits, documents, k))
+        for answer, documents in zip(answers, excluded, strict=True)
+    ]
 
 
 def find_settings(profile: Profile, name: str) -> SystemSettings:
-    """Return the settings of the profile's system of that name.
+    """Return the settings of a system by name.
 
     Raises:
-        UserError: there is none.
+        UserError: if the profile has no such system.
     """
     for settings in profile.system:
         if settings.name == name:
             return settings
-    raise UserError(f"no system {name!r} in this profile; it has {', '.join(s.name for s in profile.system)}")
+    raise UserError(f"this profile has no system {name!r}; its systems are {', '.join(s.name for s in profile.system)}")

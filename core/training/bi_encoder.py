@@ -63,7 +63,7 @@ def build_model(settings: FinetuneSettings, base: Path, device: str) -> Sentence
     """Return a model in float32: the transformer in `base` with a fresh pooling layer, or two such towers.
 
     Raises:
-        UserError: the base cannot be loaded whole, or reads fewer tokens than `max_tokens`.
+        UserError: if the base cannot be loaded whole, or reads fewer tokens than `max_tokens`.
     """
     dropout = {}
     if settings.dropout is not None:
@@ -211,7 +211,7 @@ def pseudo_label_rows(folder: CollectionFolder) -> tuple[Dataset, Dataset]:
     """Return the training and the held-out batches of a collection's pseudo-labels, a document a row, in their order.
 
     Raises:
-        UserError: they are missing or damaged.
+        UserError: if they are missing or damaged.
     """
     texts = {document.id: document.full_text for document in read_built_collection(folder).documents}
     batches = read_batches(folder)
@@ -246,7 +246,7 @@ def training_rows(
     """Return the rows to train on and those to validate with.
 
     Raises:
-        UserError: a teacher has nothing to tell apart, or the pseudo-labels do not fit the settings.
+        UserError: if a teacher has nothing to tell apart, or the pseudo-labels do not fit the settings.
     """
     if settings.data == "pseudo-labels":
         training, validation = pseudo_label_rows(folder)

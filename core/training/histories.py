@@ -41,7 +41,7 @@ def read_training(model: Artifact) -> Training:
     """Read a model's history.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: if it is missing or damaged.
     """
 
     def read(manifest: Manifest) -> Training:

@@ -61,7 +61,7 @@ class Teacher:
         """Open the systems and encode the queries, into files under `partial` so that encoding can be resumed.
 
         Raises:
-            UserError: something a teacher needs is missing, or none of them is dense.
+            UserError: if something a teacher needs is missing, or none of them is dense.
         """
         weights = profile.pseudo_labels.teachers
         lexical, dense = teachers_of(profile)
@@ -107,7 +107,7 @@ def teachers_of(profile: Profile) -> tuple[list[SystemSettings], list[SystemSett
     """Return the BM25 and the dense systems that the profile names as teachers.
 
     Raises:
-        UserError: none of them is dense, or one is of another kind.
+        UserError: if none of them is dense, or one is of another kind.
     """
     found = [find_settings(profile, name) for name in profile.pseudo_labels.teachers]
     lexical, dense = ([s for s in found if s.kind == kind] for kind in ("bm25", "dense"))
@@ -161,7 +161,7 @@ def read_batches(folder: CollectionFolder) -> list[Batch]:
     """Read the artifact `pseudo-labels` under a collection's folder.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: if it is missing or damaged.
     """
     target = folder.pseudo_labels
 

@@ -35,7 +35,7 @@ def score(build: Build, system: SystemSettings, draft: Draft) -> None:
     An interrupted run resumes after the shards of documents that are finished.
 
     Raises:
-        UserError: queries, vectors or the scorer's model are missing or damaged, or a document of the
+        UserError: if queries, vectors or the scorer's model are missing or damaged, or a document of the
             queries has no vector.
     """
     folder = build.folder

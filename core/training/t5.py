@@ -82,7 +82,7 @@ class QueryPredictor:
         """Load the model from a `from_pretrained` folder.
 
         Raises:
-            UserError: it is no T5, or not whole.
+            UserError: if it is no T5, or not whole.
         """
         self.settings, self.device = settings, pick_device(device)
         model, self.tokenizer = load_t5(settings.model, folder, settings.precision)
@@ -120,7 +120,7 @@ def open_predictor(workspace: Workspace, settings: Doc2querySettings, device: st
     """Load the T5 of a profile.
 
     Raises:
-        UserError: it is unavailable, or no T5.
+        UserError: if it is unavailable, or no T5.
     """
     return QueryPredictor(locate_model(workspace, settings.model), settings, device)
 

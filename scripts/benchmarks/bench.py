@@ -105,7 +105,7 @@ def read(path: Path) -> dict[str, Any]:
     """Read what `write` wrote.
 
     Raises:
-        UserError: it is missing, or something else.
+        UserError: if it is missing, or something else.
     """
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

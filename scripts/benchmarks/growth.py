@@ -82,7 +82,7 @@ def measured(command: list[str]) -> tuple[float, float, str]:
     """Run a command of this project; return its seconds, its peak memory in bytes, and its output.
 
     Raises:
-        UserError: it failed.
+        UserError: if it failed.
     """
     started = time.perf_counter()
     process = subprocess.Popen([sys.executable, *command], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)

@@ -58,7 +58,7 @@ def write_collection(base: CollectionFolder, folder: Path, size: int, words: int
     """Write a collection of `size` documents in the BEIR layout, made from the built collection under `base`.
 
     Raises:
-        UserError: that one alone has more.
+        UserError: if that one alone has more.
     """
     collection = read_built_collection(base)
     real = list(collection.documents)

@@ -59,7 +59,7 @@ from core.workspace.workspace import SHOWN, CollectionFolder, Workspace  # noqa:
 WORKSPACE = Workspace.default()
 
 WAYS = ("flip", "cut", "delete", "append", "swap")
-COMMAND = re.compile(r"python (?:-m core\.|scripts/)\w+|put the right ones in|import it again|build it again")
+COMMAND = re.compile(r"python (?:-m core\.|scripts/)\w+|restore the original model|import it again|build it again")
 
 
 # Damages

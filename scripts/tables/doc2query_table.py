@@ -107,7 +107,7 @@ def training_topics(profile: Profile, folder: CollectionFolder) -> Collection:
     """Return the collection with the training topics of its source.
 
     Raises:
-        UserError: it has none.
+        UserError: if it has none.
     """
     settings = profile.collection.model_copy(update={"split": "train", "unjudged_topics": "drop"})
     try:

@@ -31,7 +31,7 @@ def random_vectors(rows, dimension=16, seed=0):
 
 def test_without_pymilvus_one_sentence_names_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="client is not installed; pip install -r requirements-scale.txt"):
+    with pytest.raises(UserError, match="pymilvus is not installed; run pip install -r requirements-scale.txt"):
         MilvusIndex("cosine").build(random_vectors(5))
 
 
@@ -54,7 +54,7 @@ def test_an_embedded_index_finds_what_exact_search_finds_and_comes_back_from_its
         assert scores == pytest.approx(similarities, abs=1e-4)
         positions, beyond = built.search(queries[:1], 305)
         assert (positions[0, 300:] == -1).all() and np.isneginf(beyond[0, 300:]).all()
-    with pytest.raises(UserError, match="8 dimensions, those in Milvus have 16"):
+    with pytest.raises(UserError, match="8 dimensions, but the vectors in Milvus have 16"):
         index.search(random_vectors(1, 8), 5)
     with pytest.raises(UserError, match="not an index of these vectors"):
         again.load(tmp_path / "index", random_vectors(300, 8))
@@ -106,7 +106,7 @@ def test_a_served_index_is_found_again_until_its_server_is_gone(tmp_path, monkey
     with pytest.raises(UserError, match="failed while searching"):
         again.search(queries, 5)
     monkeypatch.delenv(URI)
-    with pytest.raises(UserError, match="on a Milvus server; name it in RANKSCOPE_MILVUS_URI"):
+    with pytest.raises(UserError, match="on a Milvus server; set RANKSCOPE_MILVUS_URI"):
         again.load(tmp_path / "index", vectors)
 
 

@@ -168,7 +168,10 @@ def test_more_queries_than_were_predicted_are_refused(built):
         Build(profile.model_copy(update={"system": systems}), folder, "cpu"), only="bm25", say=lambda _: None
     )
     (failed,) = [outcome.reason for outcome in outcomes if outcome.result == "failed"]
-    assert failed == "filtered: expansion.queries is 9, and doc2query.queries is 4"
+    assert failed == (
+        "filtered: expansion.queries is 9, but only 4 were predicted (doc2query.queries); "
+        "lower expansion.queries or predict more"
+    )
 
 
 def test_scores_of_other_queries_filter_nothing(built):
