@@ -17,7 +17,7 @@ from core.evaluation.measures import Evaluator, evaluate, mean
 from core.formats.collections import QRELS, TOPICS, Collection, collection_digests
 from core.formats.exclusions import EXCLUDED
 from core.formats.runs import Scores, run_of
-from core.indexes.base import VectorIndex, nothing_found
+from core.indexes.base import VectorIndex, empty_results
 from core.indexes.exact import ExactIndex
 from core.indexes.recall import TrueSimilarities, recall_at_k, ties_as_exact
 from core.indexes.registry import make_index
@@ -102,7 +102,7 @@ def search_without(
     """
     if not any(excluded):
         return index.search(queries, k, **parameters)
-    positions, similarities = nothing_found(len(queries), k)
+    positions, similarities = empty_results(len(queries), k)
     for more in {len(own) for own in excluded}:
         rows = [row for row, own in enumerate(excluded) if len(own) == more]
         for row, found, scores in zip(rows, *index.search(queries[rows], k + more, **parameters), strict=True):

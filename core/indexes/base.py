@@ -96,7 +96,7 @@ def equal_norm_queries(queries: np.ndarray, similarity: str) -> np.ndarray:
     return np.ascontiguousarray(np.column_stack([queries, np.zeros(len(queries))]), dtype=np.float32)
 
 
-def nothing_found(queries: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+def empty_results(queries: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Return positions filled with -1 and similarities filled with -inf, to be overwritten with results."""
     return np.full((queries, k), -1, dtype=np.int64), np.full((queries, k), -np.inf, dtype=np.float32)
 

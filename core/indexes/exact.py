@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.indexes.base import nothing_found, search_values, unit_rows
+from core.indexes.base import empty_results, search_values, unit_rows
 from core.workspace.compiled import compiled
 
 BLOCK = 1024
@@ -99,11 +99,11 @@ class ExactIndex:
         search_values(self.search_defaults, parameters)
         if self.similarity == "cosine":
             queries = unit_rows(queries)
-        positions, similarities = nothing_found(len(queries), k)
+        positions, similarities = empty_results(len(queries), k)
         wanted = min(k, len(self.vectors))
         if not wanted:
             return positions, similarities
-        candidates, rough_scores = nothing_found(len(queries), min(len(self.vectors), wanted + wanted // 8 + SPARE))
+        candidates, rough_scores = empty_results(len(queries), min(len(self.vectors), wanted + wanted // 8 + SPARE))
         # Documents times queries is a fifth faster than queries times documents.
         as_columns = np.ascontiguousarray(queries.T)
         for begin in range(0, len(self.vectors), BLOCK):

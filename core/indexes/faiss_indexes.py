@@ -13,9 +13,9 @@ import numpy as np
 
 from core.indexes.base import (
     check_sidecar,
+    empty_results,
     equal_norm_queries,
     equal_norm_vectors,
-    nothing_found,
     search_values,
     write_sidecar,
 )
@@ -61,7 +61,7 @@ class FaissIndex:
     def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:
         """See `VectorIndex`."""
         given = self._parameters(k, search_values(self.search_defaults, parameters))
-        positions, similarities = nothing_found(len(queries), k)
+        positions, similarities = empty_results(len(queries), k)
         found = min(k, self._index.ntotal)
         if found:
             scores, places = self._index.search(equal_norm_queries(queries, self.similarity), found, params=given)
@@ -241,7 +241,7 @@ def rescored(vectors: np.ndarray, queries: np.ndarray, places: np.ndarray, k: in
     Args:
         places: candidate positions, int64 [n_queries, n_candidates], padded with -1.
     """
-    positions, similarities = nothing_found(len(queries), k)
+    positions, similarities = empty_results(len(queries), k)
     for row, query in enumerate(queries):
         candidates = np.sort(places[row][places[row] >= 0])
         scores = vectors[candidates] @ query

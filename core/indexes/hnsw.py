@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.indexes.base import equal_norm_queries, equal_norm_vectors, nothing_found, search_values
+from core.indexes.base import empty_results, equal_norm_queries, equal_norm_vectors, search_values
 from core.indexes.distinct import group_equal_rows
 from core.workspace.compiled import compiled
 from core.workspace.errors import UserError
@@ -392,7 +392,7 @@ class HnswIndex:
         ef = max(search_values(self.search_defaults, parameters)["ef"], k)
         nodes = len(self._graph.vectors)
         if not nodes:
-            return nothing_found(len(queries), k)
+            return empty_results(len(queries), k)
         queries = equal_norm_queries(queries, self.similarity)
         with self._searching:
             stamp = self._stamp + 1

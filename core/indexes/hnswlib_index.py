@@ -8,9 +8,9 @@ import numpy as np
 
 from core.indexes.base import (
     check_sidecar,
+    empty_results,
     equal_norm_queries,
     equal_norm_vectors,
-    nothing_count,
     search_values,
     write_sidecar,
 )
@@ -60,7 +60,7 @@ class HnswlibIndex:
         with self._searching:
             self._index.set_ef(max(ef, count))
             labels, distances = self._index.knn_query(queries, k=count, num_threads=1)
-        positions, similarities = nothing_count(len(queries), k)
+        positions, similarities = empty_results(len(queries), k)
         positions[:, :count], similarities[:, :count] = labels, 1 - distances
         return positions, similarities
 

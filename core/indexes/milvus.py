@@ -17,9 +17,9 @@ import numpy as np
 
 from core.indexes.base import (
     check_sidecar,
+    empty_results,
     equal_norm_queries,
     equal_norm_vectors,
-    nothing_found,
     search_values,
     write_sidecar,
 )
@@ -112,7 +112,7 @@ class MilvusIndex:
                 f"the query vector has {queries.shape[1]} dimensions, but the vectors in Milvus have "
                 f"{self.dimension - padding}: the index was made with another model; build it again"
             )
-        positions, similarities = nothing_found(len(queries), k)
+        positions, similarities = empty_results(len(queries), k)
         wanted = min(k, self.documents, MAX_NEIGHBOURS)
         if not wanted:
             return positions, similarities

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from core.formats.predicted_queries import SCORES_FILE, read_expansions, write_by_document
-from core.indexes.base import nothing_found, unit_rows
+from core.indexes.base import empty_results, unit_rows
 from core.indexes.exact import ExactIndex
 from core.retrieval.encoder import encode_texts, load_encoder_of, load_vectors
 from core.workspace.artifacts import advice, read_manifest
@@ -88,7 +88,7 @@ def scores_of(
     if not texts:
         return [[] for _ in queries]
     encoded = encode_texts(encoder, [system.query_prefix + text for text in texts], "query")
-    positions, nearest = others.search(encoded, 2) if others else nothing_found(len(texts), 2)
+    positions, nearest = others.search(encoded, 2) if others else empty_results(len(texts), 2)
     nearest[positions < 0] = 0  # no other document
     own_vectors = np.asarray(vectors[rows])
     if system.similarity == "cosine":
