@@ -1,7 +1,7 @@
-"""Kinds of systems: how each is opened, what it searches and what shapes its run.
+"""Kinds of systems: how each is opened, and which artifacts and settings determine its run.
 
 To add a kind, write a class with the interface `core.retrieval.systems.System` and register it in `KINDS`. The class
-and its libraries are imported when a system is opened: a plan or a page only asks for artifacts and settings.
+and its libraries are imported only when a system is opened, since plans and pages need just artifacts and settings.
 """
 
 from collections.abc import Callable
@@ -22,9 +22,9 @@ class Kind:
     """A kind of system.
 
     Attributes:
-        open: opens a system over a collection's artifacts: its profile and settings, the folder, the device.
-        searched: returns the artifacts that a system searches, by their names among the inputs of its run.
-        settings: returns the settings that shape its run, beyond those of the artifacts that it searches.
+        open: opens a system, given its profile and settings, the collection's folder and the device.
+        searched: returns the artifacts that a system searches, keyed by their names among the inputs of its run.
+        settings: returns the settings that determine its run, other than those of the artifacts that it searches.
     """
 
     open: Callable[[Profile, SystemSettings, CollectionFolder, str], "System"]
@@ -72,7 +72,7 @@ def _dense_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
 
 
 def _refuse(profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str) -> "System":
-    raise UserError(f"{system.name} is an imported run: it has no index that could answer a new query")
+    raise UserError(f"{system.name} is an imported run without an index, so it cannot answer new queries")
 
 
 KINDS = {
@@ -86,6 +86,6 @@ def open_system(profile: Profile, system: SystemSettings, folder: CollectionFold
     """Open one system over a collection's artifacts.
 
     Raises:
-        UserError: if something that it needs is missing or damaged, with the command that rebuilds it.
+        UserError: if an artifact that it needs is missing or damaged; the message names the command that rebuilds it.
     """
     return KINDS[system.kind].open(profile, system, folder, device)
