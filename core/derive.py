@@ -60,15 +60,15 @@ def derive(workspace: Workspace, source: str, name: str, qrels: Path, residual: 
         if folder.profile.is_file() and not _is_damaged_derivation(folder):
             raise UserError(f"there is a collection {name} already; give another name")
         settings = {"derived_from": source, "residual": residual}
-        target = folder.imported(folder.collection, derived_from=source)
-        with writing(target, "import_runs", settings, inputs, facts) as partial:
+        command = f"python -m core.derive {source} --qrels FILE --name {name}{' --residual' if residual else ''}"
+        with writing(folder.collection.made_by(command), "import_runs", settings, inputs, facts) as partial:
             if collection.documents:
                 shutil.copyfile(original.collection / CORPUS, partial / CORPUS)
             write_topics(partial / TOPICS, [topic for topic in collection.topics if topic.id in judgments])
             (partial / QRELS).parent.mkdir()
             write_qrels(partial / QRELS, judgments)
             write_excluded(partial / EXCLUDED, {t: by for t, by in collection.excluded.items() if t in judgments})
-        derived = _with_runs(profile, original, folder, collection.qrels if residual else {})
+        derived = _with_runs(profile, original, folder, collection.qrels if residual else {}, command)
         command_line.save_profile(derived, folder)
         evaluate.STAGE.run_all(Build(derived, folder))
     return folder
@@ -84,7 +84,9 @@ def _without(judgments: Qrels, earlier: Qrels) -> Qrels:
     return {topic: by for topic, by in rest.items() if by}
 
 
-def _with_runs(profile: Profile, original: CollectionFolder, folder: CollectionFolder, earlier: Qrels) -> Profile:
+def _with_runs(
+    profile: Profile, original: CollectionFolder, folder: CollectionFolder, earlier: Qrels, command: str
+) -> Profile:
     """Copy the runs that are there, without the documents that `earlier` judges, and return the new profile."""
     systems = []
     for system in profile.system:
@@ -94,8 +96,7 @@ def _with_runs(profile: Profile, original: CollectionFolder, folder: CollectionF
         except UserError:
             continue  # a system that did not run is absent, not zero
         scores: Scores = _unjudged(run.scores, earlier)
-        target = folder.imported(folder.run(system.name))
-        with writing(target, "import_runs", {}, {"run": digest}) as partial:
+        with writing(folder.run(system.name).made_by(command), "import_runs", {}, {"run": digest}) as partial:
             write_run(partial / FILE, system.name, ((topic, ranked(by)) for topic, by in scores.items()))
         systems.append(SystemSettings(name=system.name, kind="run", label=system.label))
     ignored = profile.collection.ignore_identical_ids

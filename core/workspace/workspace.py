@@ -214,14 +214,9 @@ class CollectionFolder:
         """Return the place of a model that this collection's build trains, see `Workspace.model`."""
         return replace(self.workspace.model(name), failures=self.path / FAILURES)
 
-    def imported(self, artifact: Artifact, derived_from: str = "") -> Artifact:
-        """Return a run or a collection of this folder as one that is made from files given once.
-
-        Args:
-            derived_from: the collection whose documents and runs the judgments were given for, if any.
-        """
-        command = functools.partial(self._import_command, self.place(artifact), derived_from)
-        return replace(artifact, make_command=command)
+    def imported(self, artifact: Artifact) -> Artifact:
+        """Return a run or the collection of this folder as one that `core.import_runs` makes from files."""
+        return artifact.made_by(self._import_command(self.place(artifact)))
 
     def artifacts(self) -> Iterator[Artifact]:
         """Yield the artifacts that are there, sorted by place, without those that are being made."""
@@ -249,13 +244,12 @@ class CollectionFolder:
             imported = {f"runs/{system['name']}" for system in saved["system"] if system["kind"] == "run"}
         except (OSError, ValueError, KeyError, TypeError):
             return self.build_command
-        if place in imported or (place == "collection" and source in ("derived", "imported")):
-            return self._import_command(place, "SOURCE" if source == "derived" else "")
+        if place == "collection" and source == "derived":
+            return f"python -m core.derive SOURCE --qrels FILE --name {self.name}"
+        if place in imported or (place == "collection" and source == "imported"):
+            return self._import_command(place)
         return self.build_command
 
-    def _import_command(self, place: str, derived_from: str) -> str:
-        if place.startswith("runs/"):
-            return f"python -m core.import_runs RUN --name {self.name}"
-        if derived_from:
-            return f"python -m core.derive {derived_from} --qrels FILE --name {self.name}"
-        return f"python -m core.import_runs RUN --name {self.name} --qrels FILE"
+    def _import_command(self, place: str) -> str:
+        qrels = "" if place.startswith("runs/") else " --qrels FILE"
+        return f"python -m core.import_runs RUN --name {self.name}{qrels}"

@@ -84,7 +84,10 @@ def write_vectors(base: CollectionFolder, folder: CollectionFolder, profile: str
     build = Build(read_profile(profile), folder)
     settings = find_settings(build.profile, system)
     stored = StoredDocuments(folder.collection / CORPUS)
-    target = folder.vectors(system)
+    command = (
+        f"python scripts/benchmarks/synthetic_collection.py vectors {folder.name} --base {base.name} --seed {seed}"
+    )
+    target = folder.vectors(system).made_by(command)
     with writing(target, "synthetic", encode.settings(build, settings), encode.inputs(build, settings)) as partial:
         real, _ = load_vectors(base, system)
         rows = new_array(partial / "vectors.npy", (len(stored), real.shape[1]))

@@ -10,6 +10,7 @@ from core.formats.collections import read_built_collection
 from core.formats.qrels import read_qrels
 from core.formats.runs import ranked, read_run
 from core.import_runs import main as import_main
+from core.workspace.artifacts import read_manifest
 from core.workspace.profile import read_profile
 from core.workspace.stage import Build
 
@@ -55,6 +56,8 @@ def test_residual_leaves_out_what_was_judged_before(first, tmp_path, command):
     assert command(main, "first", *options).status == 0
     folder = first.workspace.collection("rest")
     assert read_built_collection(folder).qrels == {"1": {"d3": 2, "d2": 1}}
+    made_by = {read_manifest(artifact).command for artifact in (folder.collection, folder.run("a"))}
+    assert made_by == {"python -m core.derive first --qrels FILE --name rest --residual"}
     kept = read_run(folder / "runs" / "a" / "run.trec").scores["1"]
     assert [document for document, _ in ranked(kept)] == ["d2", "d3"], "d1 was judged before, d2 for topic 2 alone"
     ideal = 2 + 1 / 1.5849625
