@@ -1,8 +1,8 @@
 """Approximate against exact search: recall, latency, throughput, memory, and what nDCG loses, for every dense system.
 
-Writes the artifact `ann/<system>`: `sweep.csv`, a row an index and a value of its dial, and the graph of our own HNSW
-for the live panel. With --size N the system's vectors are simulated to N documents, or N of them drawn where there
-are more (see `core.simulate`), and the artifact is `ann-simulated/<system>-N`.
+Writes the artifact `ann/<system>`: `sweep.csv`, one row for each index and value of its search parameter, and
+RankScope's HNSW graph, which the dashboard searches. With --size N the system's vectors are simulated to N documents,
+or N of them are sampled if there are more (see `core.simulate`), and the artifact is `ann-simulated/<system>-N`.
 
 Recall is computed by similarity (see `core.indexes.recall`). For nDCG and for the relevant documents missed, documents
 of equal similarity are exchanged as exact search has them: which of them an index returns is arbitrary.
@@ -17,11 +17,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from core.evaluation.ann_sweep import (
     SWEEP,
-    add_ndcg,
     ann_inputs,
     ann_settings,
     build_by_workers,
@@ -29,7 +27,9 @@ from core.evaluation.ann_sweep import (
     excluded_positions,
     keep_own_graph,
     measure_indexes,
+    with_ndcg,
 )
+from core.evaluation.sweep_rows import write_rows
 from core.formats.collections import read_built_collection
 from core.indexes.distinct import distinct_rows
 from core.indexes.simulation import intrinsic_dimension, simulate
@@ -74,12 +74,13 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
         build_by_workers(vectors, system.similarity, profile, draft.folder, draft.log, build.executor, threads)
     # Simulated documents are none of the collection's.
     excluded = [] if size else excluded_positions(collection, ids)
-    rows = measure_indexes(vectors, queries, excluded, system.similarity, profile, draft.folder, draft.log, threads)
+    rows, top_tens = measure_indexes(
+        vectors, queries, excluded, system.similarity, profile, draft.folder, draft.log, threads
+    )
     if not size:
-        add_ndcg(rows, collection, ids)
+        rows = with_ndcg(rows, top_tens, collection, ids)
         draft.facts["similarities"] = compare_similarities(collection, vectors, queries, excluded, ids)
-    table = pd.DataFrame([{k: v for k, v in row.items() if k != "found"} for row in rows])
-    table.to_csv(draft / SWEEP, index=False, lineterminator="\n", float_format="%.6g")
+    write_rows(draft / SWEEP, rows)
     draft.facts.update(documents=len(vectors), dimension=vectors.shape[1], queries=len(queries))
     draft.facts.update(built=build.executor.name, threads=threads, distinct_vectors=len(distinct_rows(vectors)))
     dimension = intrinsic_dimension(vectors) if system.similarity == "cosine" else None

@@ -1,9 +1,10 @@
-"""Print a figure of the dashboard: comparisons of a built collection's systems, its topics, one topic's lists.
+"""Print a figure of the dashboard: comparisons of systems, topics, the lists of a topic, ANN sweeps, trainings.
 
     python -m core.compare means sample --show letters
     python -m core.compare baseline sample --measure nDCG@10 --baseline bm25 --latex
     python -m core.compare topics sample --a fine-tuned --b bm25 --csv
     python -m core.compare lists sample --topic 7 --depth 20
+    python -m core.compare ann-at-recall sample --system fine-tuned --recall 0.99
 
 Figures are of the runs and judgments that are there now; what is older than its inputs is named on standard error.
 """
@@ -13,7 +14,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from core.evaluation import figures
+from core.evaluation import ann_figures, figures, training_figures
+from core.evaluation.ann_tables import COSTS
 from core.evaluation.comparison_tables import SHOW, TESTS
 from core.evaluation.results import Results, notices, saved_profile
 from core.evaluation.table_formats import Table, csv, latex, markdown, plain_text, texts
@@ -21,7 +23,7 @@ from core.workspace import command_line
 from core.workspace.artifacts import Replaced, read_latest
 from core.workspace.workspace import Workspace
 
-FIGURES: dict[str, Callable[..., Table]] = {
+OF_RUNS: dict[str, Callable[..., Table]] = {
     "means": figures.means,
     "baseline": figures.baseline,
     "types": figures.types,
@@ -44,6 +46,23 @@ FIGURES: dict[str, Callable[..., Table]] = {
     "expansion": figures.expansion,
     "moves": figures.moves,
 }
+OF_SWEEPS: dict[str, Callable[..., Table]] = {
+    "ann-sweep": ann_figures.ann_sweep,
+    "ann-at-recall": ann_figures.ann_at_recall,
+    "ann-pareto": ann_figures.ann_pareto,
+    "ann-latency": ann_figures.ann_latency,
+    "ann-speed-ups": ann_figures.ann_speed_ups,
+    "ann-crossings": ann_figures.ann_crossings,
+    "ann-missed": ann_figures.ann_missed,
+    "ann-similarities": ann_figures.ann_similarities,
+    "ann-sizes": ann_figures.ann_sizes,
+}
+OF_TRAININGS: dict[str, Callable[..., Table]] = {
+    "training-history": training_figures.training_history,
+    "training-settings": training_figures.training_settings,
+    "ablations": training_figures.ablations,
+}
+FIGURES = OF_RUNS | OF_SWEEPS | OF_TRAININGS
 OPTIONS: dict[str, dict[str, Any]] = {
     "measure": {"help": "e.g. nDCG@10 or P(rel=2)@20 (default: the profile's first)"},
     "baseline": {"metavar": "SYSTEM", "help": "the system that the others are compared with (default: the profile's)"},
@@ -67,6 +86,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "the system it is compared with (default: the first BM25 without expansion)",
     },
     "depth": {"type": int, "metavar": "K", "help": "how many documents of each list (default: 10)"},
+    "system": {"metavar": "SYSTEM", "help": "the dense system (default: the first with a sweep)"},
+    "size": {
+        "type": int,
+        "metavar": "N",
+        "help": "documents of a simulated or sampled sweep (default: the collection)",
+    },
+    "recall": {"type": float, "metavar": "R", "help": "the target recall@10 (default: 0.95)"},
+    "cost": {"choices": list(COSTS), "help": "latency or throughput (default: p50_ms)"},
+    "model": {"metavar": "MODEL", "help": "the fine-tuned model (default: the first)"},
+    "base": {"metavar": "MODEL", "help": "the base model of the ablations (default: the first)"},
 }
 
 
@@ -101,11 +130,20 @@ def figure(collection: str, name: str, **options: Any) -> tuple[Table, list[str]
         results = Results(folder, profile)
         table = FIGURES[name](results, **options)
         if results.digests() != digests:
-            raise Replaced(f"a run or the judgments of {collection} were replaced meanwhile; try again")
-        missing = [f"{results.labels[system]}: {why}" for system, why in results.measured.unavailable.items()]
-        return table, [*notices(folder, results.labels, results.measured), *missing]
+            raise Replaced(f"an artifact of {collection} was replaced meanwhile; try again")
+        return table, _notes(results, name)
 
     return read_latest(Results(folder, profile).digests, make)
+
+
+def _notes(results: Results, name: str) -> list[str]:
+    """Return what a reader of a figure must know, a sentence each."""
+    if name in OF_TRAININGS:
+        return []
+    if name in OF_SWEEPS:
+        return ann_figures.sweep_notices(results.folder, results.profile)
+    missing = [f"{results.labels[system]}: {why}" for system, why in results.measured.unavailable.items()]
+    return [*notices(results.folder, results.labels, results.measured), *missing]
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,7 +1,6 @@
 """Measuring approximate indexes against exact search, and reading what was measured."""
 
 import functools
-import json
 import statistics
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from core.evaluation.measures import Evaluator, evaluate, mean
+from core.evaluation.sweep_rows import SweepRow, as_table, read_rows
 from core.formats.collections import QRELS, TOPICS, Collection, collection_digests
 from core.formats.exclusions import EXCLUDED
 from core.formats.runs import Scores, run_of
@@ -120,11 +120,14 @@ def measure_indexes(
     partial: Path,
     log: ProgressLog,
     threads: int,
-) -> list[dict[str, Any]]:
-    """Return a row an index and a value of its dial.
+) -> tuple[list[SweepRow], list[np.ndarray]]:
+    """Measure exact search and the profile's indexes, each with every value of its search parameter.
 
-    "found" holds the positions of the best ten, int64 [n_queries, 10], equal ones exchanged as exact search has them.
     Times are of searches for ten documents, whatever is excluded.
+
+    Returns:
+        The rows, without nDCG and missed documents, and for each row the positions of its top 10, int64
+        [n_queries, 10], where documents of equal similarity are exchanged for those of exact search.
     """
     settings = profile.ann
     exact = ExactIndex(similarity)
@@ -135,6 +138,7 @@ def measure_indexes(
     of_truth = true_similarities(truth)
     points: list[tuple[VectorIndex, dict[str, int]]] = []
     rows: list[dict[str, Any]] = []
+    top_tens = []
     with limited_threads(threads):
         for of_kind in [IndexSettings(kind="exact"), *settings.index]:
             index, seconds, on_disk = _built(of_kind, similarity, vectors, settings.seed, partial, log)
@@ -142,26 +146,23 @@ def measure_indexes(
             name = index.search_parameter
             for value in of_kind.values if name else [None]:
                 points.append((index, {} if value is None else {name: value}))
-                row: dict[str, Any] = {
-                    "index": of_kind.kind,
-                    "parameters": json.dumps(of_kind.build),
-                    "dial": name,
-                }
-                row |= {"value": value, "build_seconds": seconds, "bytes": in_memory, "disk_bytes": on_disk}
-                rows.append(row)
+                row: dict[str, Any] = {"index": of_kind.kind, "build": of_kind.build}
+                row |= {"parameter": name or None, "value": value}
+                rows.append(row | {"build_seconds": seconds, "bytes": in_memory, "disk_bytes": on_disk})
         for (index, parameters), row in zip(tqdm(points, desc="recall", unit="point"), rows, strict=True):
             found, _ = search_without(index, queries, 10, excluded, **parameters)  # which reads the index into memory
             row["queries_per_second"] = len(queries) / _batch_seconds(index, parameters, queries, settings.repeats)
             of_found = true_similarities(found)
-            row["recall@10"] = recall_at_k(of_found, of_truth[:, :10])
-            deeper, _ = search_without(index, queries, deep, excluded, **parameters)
-            row[f"recall@{deep}"] = recall_at_k(true_similarities(deeper), of_truth)
+            row["recall"] = recall_at_k(of_found, of_truth[:, :10])
+            if deep != 10:
+                deeper, _ = search_without(index, queries, deep, excluded, **parameters)
+                row |= {"deep": deep, "recall_deep": recall_at_k(true_similarities(deeper), of_truth)}
             lists = zip(found, of_found, truth[:, :10], of_truth[:, :10], strict=True)
-            row["found"] = np.array([ties_as_exact(*of_query) for of_query in lists])
+            top_tens.append(np.array([ties_as_exact(*of_query) for of_query in lists]))
         for row, milliseconds in zip(rows, _latencies(points, queries, settings.repeats, settings.seed), strict=True):
             quantiles = np.percentile(milliseconds, [50, 95, 99])
             row |= dict(zip(("p50_ms", "p95_ms", "p99_ms"), quantiles, strict=True))
-    return rows
+    return [SweepRow(**row) for row in rows], top_tens
 
 
 def _batch_seconds(index: VectorIndex, parameters: dict[str, int], queries: np.ndarray, repeats: int) -> float:
@@ -254,20 +255,31 @@ def _latencies(
     return times
 
 
-def add_ndcg(rows: list[dict[str, Any]], collection: Collection, ids: list[str]) -> None:
-    """Add nDCG@10 with each index in place of exact search, and the relevant documents that it misses, by topic."""
-    lost_from: dict[str, set[str]] = {}
+def with_ndcg(
+    rows: Sequence[SweepRow], top_tens: Sequence[np.ndarray], collection: Collection, ids: list[str]
+) -> list[SweepRow]:
+    """Return rows with nDCG@10 and, for each topic, the relevant documents that are missed.
+
+    Args:
+        rows: of the collection itself, exact search first.
+        top_tens: positions for each row, see `measure_indexes`.
+        ids: of the documents, by position.
+    """
     evaluator = Evaluator(collection.qrels, ["nDCG@10"])
     topics = [topic.id for topic in collection.topics]
-    for row in rows:
-        run = _ranked_run(topics, ids, row["found"])
-        row["nDCG@10"] = mean(evaluator.evaluate(run)["nDCG@10"])
+    complete: list[SweepRow] = []
+    of_exact: dict[str, set[str]] = {}
+    for row, positions in zip(rows, top_tens, strict=True):
+        run = _ranked_run(topics, ids, positions)
         relevant = {
             topic: {d for d in found if collection.qrels.get(topic, {}).get(d, 0) > 0} for topic, found in run.items()
         }
-        lost_from = lost_from or relevant  # the first row is exact search
-        lost = {topic: sorted(lost_from[topic] - relevant[topic]) for topic in run}
-        row["lost"] = json.dumps({topic: documents for topic, documents in lost.items() if documents})
+        of_exact = of_exact or relevant
+        missed = {topic: sorted(of_exact[topic] - relevant[topic]) for topic in run}
+        ndcg = mean(evaluator.evaluate(run)["nDCG@10"])
+        missed = {topic: documents for topic, documents in missed.items() if documents}
+        complete.append(row.model_copy(update={"ndcg": ndcg, "missed": missed}))
+    return complete
 
 
 def _ranked_run(topics: list[str], ids: list[str], positions: np.ndarray) -> Scores:
@@ -315,21 +327,21 @@ def ann_inputs(system: SystemSettings, folder: CollectionFolder) -> dict[str, st
 
 
 def read_sweep(folder: CollectionFolder, system: str) -> pd.DataFrame:
-    """Return the sweep of a system of the collection under `folder`, one row an index and a value of its dial.
+    """Return the sweep of a system of the collection under `folder`, see `core.evaluation.sweep_rows.as_table`.
 
     Raises:
         UserError: it is missing or damaged, or of an older version.
     """
-    return _read(folder.sweep(system))
+    return as_table(_read(folder.sweep(system)))
 
 
 def read_growth(folder: CollectionFolder, system: str) -> pd.DataFrame:
-    """Return the sweeps of a system at all sizes that were measured, with the column "documents".
+    """Return the sweeps of a system at all sizes that were measured, as one table.
 
     Raises:
         UserError: one is damaged or of an older version, or the one of the collection itself is missing.
     """
-    return pd.concat([_read(target) for target in sweeps_of(folder, system)], ignore_index=True)
+    return as_table(row for target in sweeps_of(folder, system) for row in _read(target))
 
 
 def measured_sweeps(folder: CollectionFolder, system: str) -> list[str]:
@@ -343,11 +355,11 @@ def sweeps_of(folder: CollectionFolder, system: str) -> list[Artifact]:
     return [folder.sweep(system), *folder.simulated_sweeps(system)]
 
 
-def _read(target: Artifact) -> pd.DataFrame:
-    def read(manifest: Manifest) -> pd.DataFrame:
-        table = pd.read_csv(target / SWEEP)
-        if "dial" not in table:
-            raise UserError(f"{target.shown} is of an older version; rebuild it with {target.command}")
-        return table.assign(documents=manifest.facts.get("documents"))
+def _read(target: Artifact) -> list[tuple[SweepRow, int]]:
+    """Return the rows of a sweep, each with the number of documents that it was measured on."""
+
+    def read(manifest: Manifest) -> list[tuple[SweepRow, int]]:
+        rows = read_rows(target / SWEEP, f"{target.shown}/{SWEEP}", target.command)
+        return [(row, manifest.facts["documents"]) for row in rows]
 
     return read_whole(target, read)

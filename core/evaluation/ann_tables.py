@@ -1,22 +1,56 @@
-"""What the sweeps of `core.ann` say: tables in, tables out."""
+"""Tables of ANN sweeps: Pareto-optimal settings, speed-ups at a target recall, scaling with the collection's size.
+
+Sweeps are tables of `core.evaluation.sweep_rows.as_table`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from core.evaluation.table_formats import Table
+from core.indexes.registry import LABELS, PARAMETER_LABELS
+from core.workspace.artifacts import Manifest
+
 MATCHED = (0.90, 0.95, 0.99)
 """The values of recall@10 at which indexes are compared."""
+COSTS = {
+    "p50_ms": "latency, median (ms)",
+    "queries_per_second": "throughput (queries/s, batch, one thread)",
+}
+"""The cost axes of recall."""
+SHOWN = {
+    "parameters": "build parameters",
+    "parameter": "search parameter",
+    "value": "setting",
+    "recall": "recall@10",
+    "speed_up": "speed-up",
+    "batch_speed_up": "batch speed-up",
+    "ndcg": "nDCG@10",
+    "ndcg_kept": "nDCG@10 vs exact",
+    "p50_ms": "latency, median (ms)",
+    "p95_ms": "latency, p95 (ms)",
+    "p99_ms": "latency, p99 (ms)",
+    "queries_per_second": "queries/s",
+    "megabytes": "index size (MB)",
+    "disk_megabytes": "index file (MB)",
+    "build_seconds": "build time (s)",
+}
+"""Columns of the tables that are shown, by name."""
 
 
 def frontier(sweep: pd.DataFrame, speed: str = "p50_ms") -> pd.DataFrame:
-    """Return the rows that no other row beats in both recall@10 and speed, the fastest first.
+    """Return the Pareto-optimal rows, the fastest first: those that no other row beats in both recall@10 and speed.
 
     Args:
-        sweep: rows of one collection size; columns recall@10 and `speed`.
+        sweep: rows of one collection size; columns recall and `speed`.
         speed: p50_ms, where less is faster, or queries_per_second, where more is.
     """
-    ordered = sweep.sort_values([speed, "recall@10"], ascending=[speed == "p50_ms", False], ignore_index=True)
-    best_before = ordered["recall@10"].cummax().shift(fill_value=-np.inf)
-    return ordered[ordered["recall@10"] > best_before].reset_index(drop=True)
+    ordered = sweep.sort_values([speed, "recall"], ascending=[speed == "p50_ms", False], ignore_index=True)
+    best_before = ordered["recall"].cummax().shift().fillna(-np.inf)
+    return ordered[ordered["recall"] > best_before].reset_index(drop=True)
 
 
 def at_recall(sweep: pd.DataFrame, recall: float) -> pd.DataFrame:
@@ -30,13 +64,13 @@ def at_recall(sweep: pd.DataFrame, recall: float) -> pd.DataFrame:
     exact = sweep[sweep["index"] == "exact"].iloc[0]
     rows = []
     for kind in dict.fromkeys(sweep["index"]):
-        reached = sweep[(sweep["index"] == kind) & (sweep["recall@10"] >= recall)]
+        reached = sweep[(sweep["index"] == kind) & (sweep["recall"] >= recall)]
         if reached.empty:
             rows.append({"index": kind})
             continue
         best = reached.sort_values("p50_ms").iloc[0].to_dict()
-        best["speed-up"] = exact["p50_ms"] / best["p50_ms"]
-        best["batch_speed-up"] = best["queries_per_second"] / exact["queries_per_second"]
+        best["speed_up"] = exact["p50_ms"] / best["p50_ms"]
+        best["batch_speed_up"] = best["queries_per_second"] / exact["queries_per_second"]
         rows.append(best)
     return pd.DataFrame(rows)
 
@@ -47,7 +81,8 @@ def growth(sweeps: pd.DataFrame, recall: float) -> pd.DataFrame:
     Args:
         sweeps: sweeps of several sizes, told apart by the column "documents".
     """
-    tables = [at_recall(rows, recall).assign(documents=size) for size, rows in sweeps.groupby("documents")]
+    columns = ["index", "p50_ms"]
+    tables = [at_recall(rows, recall)[columns].assign(documents=size) for size, rows in sweeps.groupby("documents")]
     return pd.concat(tables, ignore_index=True).dropna(subset=["p50_ms"])
 
 
@@ -60,7 +95,7 @@ def speed_ups(sweeps: pd.DataFrame) -> pd.DataFrame:
         sweeps: as of `growth`.
     """
     columns = {
-        (size, recall): at_recall(rows, recall).set_index("index")["speed-up"]
+        (size, recall): at_recall(rows, recall).set_index("index")["speed_up"]
         for size, rows in sweeps.groupby("documents")
         for recall in MATCHED
     }
@@ -92,3 +127,162 @@ def crossings(grown: pd.DataFrame) -> pd.DataFrame:
         size = np.interp(0, -behind[last], sizes[last])
         found[kind] = (float(np.exp(size)), float(np.exp(np.interp(size, sizes, exact))))
     return pd.DataFrame.from_dict(found, orient="index", columns=["documents", "p50_ms"])
+
+
+def size_label(size: int, own: int) -> str:
+    """Return what the vectors of a size are, in a collection of `own` documents."""
+    if size == own:
+        return "all vectors"
+    return "simulated" if size > own else "random sample"
+
+
+def pays_from(size: float) -> str:
+    """Return in words from which collection size on an index is faster than exact search; see `crossings`."""
+    if size == 0:
+        return "at every measured size"
+    if math.isinf(size):
+        return "not up to the largest measured size"
+    return f"from about {float(f'{size:.2g}'):,.0f} documents"
+
+
+def sweep_table(sweep: pd.DataFrame, about: str) -> Table:
+    """Return all measurements of a sweep at one size.
+
+    Args:
+        about: the collection, system and size, for the caption.
+    """
+    names = (
+        "parameters parameter value recall recall_deep ndcg ndcg_kept p50_ms p95_ms p99_ms queries_per_second "
+        "megabytes disk_megabytes build_seconds"
+    )
+    return Table(_shown(sweep, sweep, names), f"{about}: all measurements")
+
+
+def matched_table(sweep: pd.DataFrame, recall: float, about: str) -> Table:
+    """Return each index at its fastest setting that reaches a recall@10, at one size."""
+    names = "parameter value recall speed_up p50_ms batch_speed_up ndcg_kept megabytes build_seconds"
+    table = _shown(at_recall(sweep, recall), sweep, names)
+    return Table(table, f"{about}: each index at its fastest setting with recall@10 of at least {recall:.2f}")
+
+
+def frontier_table(sweep: pd.DataFrame, cost: str, about: str) -> Table:
+    """Return the Pareto-optimal settings of recall@10 and a cost, at one size."""
+    table = _shown(frontier(sweep, cost), sweep, f"parameter value recall {cost} ndcg_kept megabytes")
+    return Table(table, f"{about}: Pareto-optimal settings of recall@10 and {COSTS[cost]}")
+
+
+def _shown(table: pd.DataFrame, sweep: pd.DataFrame, names: str) -> pd.DataFrame:
+    """Return the named columns of a table of a sweep under the names that are shown; those without values are left out.
+
+    Args:
+        sweep: the whole sweep at one size, exact search first.
+    """
+    table = table.assign(megabytes=table["bytes"] / 1e6, disk_megabytes=table["disk_bytes"] / 1e6)
+    table["ndcg_kept"] = table["ndcg"] / (sweep["ndcg"].iloc[0] or math.nan)
+    table["parameters"] = [_parameters(build) for build in table["build"]]
+    table["parameter"] = table["parameter"].map(lambda name: PARAMETER_LABELS.get(name, name), na_action="ignore")
+    table["value"] = _whole(table["value"])
+    labels = SHOWN | {"recall_deep": f"recall@{sweep['deep'].iloc[0]:.0f}" if sweep["deep"].notna().any() else ""}
+    kept = [name for name in names.split() if name == "value" or table[name].notna().any()]
+    return table.set_index(_labelled(table["index"]))[kept].rename(columns=labels)
+
+
+def _whole(values: pd.Series) -> pd.Series:
+    """Return whole numbers as such, None where there is none."""
+    return pd.Series([None if pd.isna(value) else int(value) for value in values], index=values.index, dtype=object)
+
+
+def _parameters(build: Any) -> str:
+    pairs = build.items() if isinstance(build, dict) else ()
+    return ", ".join(f"{PARAMETER_LABELS.get(name, name)} = {value}" for name, value in pairs)
+
+
+def _labelled(kinds: pd.Index | pd.Series) -> pd.Index:
+    return pd.Index([LABELS.get(str(kind), str(kind)) for kind in kinds], name="index")
+
+
+def growth_table(sweeps: pd.DataFrame, recall: float, about: str) -> Table:
+    """Return the median latency (ms) of each index at a recall@10, a column for each collection size."""
+    grown = growth(sweeps, recall)
+    table = grown.pivot_table(index="index", columns="documents", values="p50_ms", sort=False)
+    table = table[sorted(table.columns)].set_axis(_labelled(table.index))
+    table.columns = pd.Index([f"{size:,} documents" for size in table.columns])
+    return Table(table, f"{about}: median latency (ms) at recall@10 of at least {recall:.2f}")
+
+
+def speed_ups_table(sweeps: pd.DataFrame, about: str) -> Table:
+    """Return the speed-up of each index over exact search, a column for each collection size and recall@10."""
+    table = speed_ups(sweeps)
+    table = table.set_axis(_labelled(table.index))
+    table.columns = pd.Index([f"{size:,} at {level:.2f}" for size, level in table.columns])
+    return Table(table, f"{about}: median latency of exact search over that of each index, by documents and recall@10")
+
+
+def crossings_table(sweeps: pd.DataFrame, recall: float, about: str) -> Table:
+    """Return from which collection size on each index is faster than exact search at a recall@10."""
+    table = crossings(growth(sweeps, recall))
+    table = table.set_axis(_labelled(table.index)).rename(columns={"documents": "faster than exact search"})
+    table = table.rename(columns={"p50_ms": "latency there, median (ms)"})
+    readable = table.assign(**{"faster than exact search": table["faster than exact search"].map(pays_from)})
+    return Table(table, f"{about}: crossing points at recall@10 of at least {recall:.2f}", readable)
+
+
+def missed_table(sweep: pd.DataFrame, queries: Mapping[str, str], about: str) -> Table:
+    """Return the relevant documents in the top 10 of exact search that each setting misses, topic by topic.
+
+    A document in whose place another one of the same similarity was found is not missed.
+
+    Args:
+        sweep: of the collection itself, with its judgments.
+        queries: topic -> its query.
+    """
+    rows, at_highest = [], {}
+    for kind, parameter, value, missed in sweep[["index", "parameter", "value", "missed"]].itertuples(index=False):
+        name = LABELS.get(str(kind), str(kind))
+        by_topic = missed if isinstance(missed, dict) else {}
+        at_highest[name] = list(by_topic)  # the last row of an index has its highest setting
+        shown = PARAMETER_LABELS.get(parameter, parameter) if isinstance(parameter, str) else None
+        rows += [(name, shown, value, t, queries.get(t, ""), ", ".join(found)) for t, found in by_topic.items()]
+    columns = ["index", "search parameter", "setting", "topic", "query", "missed documents"]
+    table = pd.DataFrame(rows, columns=columns).astype({"topic": str, "query": str}).set_index("index")
+    table["setting"] = _whole(table["setting"])
+    still = {name: topics for name, topics in at_highest.items() if topics}
+    listed = "; ".join(f"{name}: topics {', '.join(topics)}" for name, topics in still.items())
+    sentence = (
+        f"Still missed at the highest setting: {listed}."
+        if still
+        else "At its highest setting no index misses a relevant document of the exact top 10, on any topic."
+    )
+    return Table(table, f"{about}: relevant documents missed by ANN", sentences=(sentence,))
+
+
+def similarities_table(figures: Mapping[str, Mapping[str, float]], about: str) -> Table:
+    """Return the effectiveness of exact search by cosine and by dot product.
+
+    Args:
+        figures: system -> what its sweep recorded, see `core.evaluation.ann_sweep.compare_similarities`.
+    """
+    columns = {"first ten in common": "overlap of the top 10"}
+    table = pd.DataFrame.from_dict({label: dict(row) for label, row in figures.items()}, orient="index")
+    return Table(table.rename(columns=columns).rename_axis("system"), f"{about}: cosine and dot product, exact search")
+
+
+def sizes_table(manifests: Sequence[Manifest], about: str) -> Table:
+    """Return the collection sizes that were measured.
+
+    Args:
+        manifests: of the sweeps of a system, the one of the collection itself first.
+    """
+    rows = [manifest.facts for manifest in manifests]
+    table = pd.DataFrame(
+        {
+            "documents": [facts["documents"] for facts in rows],
+            "vectors": [size_label(facts["documents"], rows[0]["documents"]) for facts in rows],
+            "distinct vectors": [facts.get("distinct_vectors") for facts in rows],
+            "intrinsic dimension": [facts.get("intrinsic_dimension") for facts in rows],
+            "queries": [facts["queries"] for facts in rows],
+            "measured": [manifest.finished for manifest in manifests],
+        }
+    )
+    table["distinct vectors"] = _whole(table["distinct vectors"])
+    return Table(table.set_index("documents"), f"{about}: collection sizes that were measured")

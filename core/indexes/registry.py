@@ -22,18 +22,28 @@ class Kind:
 
 KINDS = {
     "exact": Kind(ExactIndex, "Exact"),
-    "hnsw": Kind(HnswIndex, "HNSW, our own"),
-    "hnswlib": Kind(HnswlibIndex, "HNSW, hnswlib"),
-    "faiss-hnsw": Kind(faiss_indexes.FaissHnswIndex, "HNSW, faiss"),
-    "faiss-ivf": Kind(faiss_indexes.FaissIvfIndex, "IVF-Flat, faiss"),
-    "faiss-ivf-pq": Kind(faiss_indexes.FaissIvfPqIndex, "IVF-PQ rescored, faiss"),
-    "faiss-sq8": Kind(faiss_indexes.FaissScalarIndex, "SQ8, faiss"),
-    "faiss-binary": Kind(faiss_indexes.FaissBinaryIndex, "Binary rescored, faiss"),
-    "milvus": Kind(MilvusIndex, "HNSW, Milvus"),
+    "hnsw": Kind(HnswIndex, "HNSW (RankScope)"),
+    "hnswlib": Kind(HnswlibIndex, "HNSW (hnswlib)"),
+    "faiss-hnsw": Kind(faiss_indexes.FaissHnswIndex, "HNSW (FAISS)"),
+    "faiss-ivf": Kind(faiss_indexes.FaissIvfIndex, "IVF-Flat (FAISS)"),
+    "faiss-ivf-pq": Kind(faiss_indexes.FaissIvfPqIndex, "IVF-PQ + re-ranking (FAISS)"),
+    "faiss-sq8": Kind(faiss_indexes.FaissScalarIndex, "SQ8 (FAISS)"),
+    "faiss-binary": Kind(faiss_indexes.FaissBinaryIndex, "Binary + re-ranking (FAISS)"),
+    "milvus": Kind(MilvusIndex, "HNSW (Milvus)"),
 }
 
 
 LABELS = {name: kind.label for name, kind in KINDS.items()}
+
+
+PARAMETER_LABELS = {
+    "connections": "M",
+    "cells": "nlist",
+    "probes": "nprobe",
+    "segments": "PQ segments",
+    "rescore": "oversampling",
+}
+"""What the literature calls the parameters of indexes, where profiles have another name."""
 
 
 def make_index(kind: str, similarity: str, **parameters: int) -> VectorIndex:

@@ -264,7 +264,7 @@ class SystemSettings(Section):
 
 
 class IndexSettings(Section):
-    """An approximate index, and the values of its dial that are measured."""
+    """An approximate index, and the values of its search parameter that are measured."""
 
     kind: str
     """A name of `core.indexes.registry`."""

@@ -10,7 +10,7 @@ from core.evaluation.table_formats import Table
 from core.formats.collections import QRELS
 from core.formats.exclusions import EXCLUDED
 from core.formats.runs import FILE
-from core.workspace.artifacts import open_artifact
+from core.workspace.artifacts import Manifest, open_artifact
 from core.workspace.errors import UserError
 from dashboard.shared import data, export
 
@@ -32,7 +32,13 @@ def compare_command(collection: str, figure: str, options: Mapping[str, object])
 
 
 def downloads_and_provenance(
-    opened: data.Opened, name: str, table: Table, figure: str, options: Mapping[str, object], about: str = ""
+    opened: data.Opened,
+    name: str,
+    table: Table,
+    figure: str,
+    options: Mapping[str, object],
+    about: str = "",
+    made_from: Mapping[str, Manifest] | None = None,
 ) -> None:
     """Draw the downloads of a table and the button that opens its provenance.
 
@@ -41,23 +47,39 @@ def downloads_and_provenance(
         figure: what `python -m core.compare` calls it.
         options: of the command.
         about: what else shapes the figure, in a sentence.
+        made_from: the artifacts that the figure shows, by name; the runs and judgments where None.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
         export.downloads(table, name)
-        provenance(opened, name, compare_command(opened.folder.name, figure, options), about)
+        provenance(opened, name, compare_command(opened.folder.name, figure, options), about, made_from)
 
 
-def provenance(opened: data.Opened, name: str, command: str, about: str = "") -> None:
+def provenance(
+    opened: data.Opened, name: str, command: str, about: str = "", made_from: Mapping[str, Manifest] | None = None
+) -> None:
     """Draw a button that opens the provenance of a figure of a collection.
 
     Args:
         name: of the figure, for the button's key.
         command: prints the figure.
         about: what else shapes the figure, in a sentence.
+        made_from: the artifacts that the figure shows, by name; the runs and judgments where None.
     """
     with st.popover("Provenance", type="tertiary", icon=":material/fingerprint:", key=f"provenance {name}"):
-        st.text("\n".join([about, *_origin(opened)]).strip())
+        if made_from is None:
+            st.text("\n".join([about, *_origin(opened)]).strip())
+        for shown, manifest in (made_from or {}).items():
+            st.text(_origin_of(shown, manifest))
+            st.code(manifest.command, language=None, wrap_lines=True)
+        if made_from is not None:
+            st.text("The figure is printed by:")
         st.code(command, language=None, wrap_lines=True)
+
+
+def _origin_of(shown: str, manifest: Manifest) -> str:
+    """Return the digests of an artifact and of its inputs."""
+    made = f"{shown}: SHA-256 {manifest.digest}, finished {manifest.finished} on {manifest.host}"
+    return "\n".join([made, *(f"{name}: SHA-256 {digest}" for name, digest in manifest.inputs.items()), "made by:"])
 
 
 def _origin(opened: data.Opened) -> list[str]:

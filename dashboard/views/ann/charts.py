@@ -3,8 +3,8 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.evaluation.ann_tables import frontier
-from core.indexes.registry import LABELS
+from core.evaluation.ann_tables import COSTS, frontier
+from core.indexes.registry import LABELS, PARAMETER_LABELS
 from dashboard.shared.charts import DARK_GREY, finish
 
 # Okabe & Ito's colours, each with a mark of its own.
@@ -21,14 +21,10 @@ STYLES = {
 }
 OTHER_STYLE = ("#000000", "circle-open")
 """The style of an index that has none above."""
-COSTS = {
-    "p50_ms": "median latency of one query (ms)",
-    "queries_per_second": "queries per second in a batch, one thread",
-}
 
 
 def recall_against(sweep: pd.DataFrame, cost: str) -> go.Figure:
-    """Draw recall@10 against a cost, a line an index, and the frontier as a band behind.
+    """Draw recall@10 against a cost, a line for each index, and the Pareto frontier as a band behind.
 
     Args:
         sweep: rows of one collection size.
@@ -38,20 +34,21 @@ def recall_against(sweep: pd.DataFrame, cost: str) -> go.Figure:
     best = frontier(sweep, cost)
     figure.add_scatter(
         x=best[cost],
-        y=best["recall@10"],
+        y=best["recall"],
         mode="lines",
         line={"color": DARK_GREY, "width": 10, "shape": "hv"},
         opacity=0.25,
-        name="frontier",
+        name="Pareto-optimal",
         hoverinfo="skip",
     )
     for kind, rows in sweep.groupby("index", sort=False):
         colour, symbol = STYLES.get(str(kind), OTHER_STYLE)
-        dial = rows["dial"].fillna("").iloc[0]
-        texts = [f"{dial} {value:.0f}" if dial else "" for value in rows["value"].fillna(0)]
+        parameter = rows["parameter"].fillna("").iloc[0]
+        label = PARAMETER_LABELS.get(parameter, parameter)
+        texts = [f"{label} {value:.0f}" if label else "" for value in rows["value"].fillna(0)]
         figure.add_scatter(
             x=rows[cost],
-            y=rows["recall@10"],
+            y=rows["recall"],
             mode="lines+markers",
             line={"color": colour},
             marker={"symbol": symbol, "size": 14 if kind == "exact" else 9},
@@ -60,7 +57,7 @@ def recall_against(sweep: pd.DataFrame, cost: str) -> go.Figure:
             hovertemplate="%{customdata} recall@10 %{y:.4f}, %{x:.4g}<extra>%{fullData.name}</extra>",
         )
     figure.update_xaxes(title=COSTS[cost], type="log")
-    figure.update_yaxes(title="recall@10 against exact search")
+    figure.update_yaxes(title="recall@10")
     return finish(figure, 520)
 
 
@@ -94,7 +91,7 @@ def growth(grown: pd.DataFrame, crossings: pd.DataFrame) -> go.Figure:
             marker={"symbol": "circle-open", "size": 20, "color": colours, "line": {"width": 3}},
             name="crossing point",
             hovertext=[LABELS[str(kind)] for kind in marks.index],
-            hovertemplate="%{hovertext} is faster from about %{x:,.0f} documents<extra></extra>",
+            hovertemplate="%{hovertext} is faster than exact search from about %{x:,.0f} documents<extra></extra>",
         )
     figure.update_xaxes(title="documents", type="log", dtick=1)
     figure.update_yaxes(title=COSTS["p50_ms"], type="log", dtick=1)

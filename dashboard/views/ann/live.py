@@ -1,4 +1,4 @@
-"""The live panel of the ANN page: one query answered exactly and approximately side by side."""
+"""The query panel of the ANN page: exact and approximate results of one query side by side."""
 
 import time
 from statistics import median
@@ -11,7 +11,7 @@ import streamlit as st
 from core.evaluation.ann_sweep import OWN_GRAPH, search_without
 from core.indexes.base import VectorIndex
 from core.indexes.recall import TrueSimilarities, recall_at_k, ties_as_exact
-from core.indexes.registry import KINDS, LABELS, make_index
+from core.indexes.registry import KINDS, LABELS, PARAMETER_LABELS, make_index
 from core.retrieval.encoder import load_vectors
 from core.retrieval.systems import DenseSystem
 from core.workspace.artifacts import Manifest, open_artifact, read_latest, read_whole
@@ -29,7 +29,7 @@ DEPTH = 10
 def _index(
     folder: CollectionFolder, system: str, kind: str, similarity: str, parameters: dict[str, int], digest: str
 ) -> VectorIndex:
-    """Return an index of a system's vectors: our own graph if the sweep left one of these vectors, else made here."""
+    """Return an index of a system's vectors: RankScope's graph if the sweep stored one of them, else built here."""
     place, graph = folder.vectors(system), folder.sweep(system)
     vectors, _ = read_whole(place, lambda _: load_vectors(folder, system), digest=digest)
     index = make_index(kind, similarity, **parameters)
@@ -61,10 +61,10 @@ def _open(
 
 
 def query_panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
-    """Draw the query box, the choice of the index, its dial, and both rankings.
+    """Draw the query box, the choice of the index and of its search parameter's setting, and both rankings.
 
     Args:
-        sweep: of the system, see `core.evaluation.ann_sweep.read_sweep`: how long an index takes to make.
+        sweep: of the system, see `core.evaluation.ann_sweep.read_sweep`: how long an index takes to build.
     """
     settings = next(s for s in opened.profile.system if s.name == system)
     kinds = {of_kind.kind: of_kind for of_kind in opened.profile.ann.index}
@@ -83,15 +83,15 @@ def query_panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
         if values:
             texts = [str(value) for value in values]
             name = KINDS[kind].index.search_parameter
-            parameters[name] = int(state.slide(f"Its dial: {name}", texts, "dial", texts[0]))
+            parameters[name] = int(state.slide(PARAMETER_LABELS.get(name, name), texts, "setting", texts[0]))
     if not query.strip():
-        st.caption("Type a query: it is answered by exact and by approximate search, and what was missed is marked.")
+        st.caption("Enter a query to search with the exact and the approximate index; missed documents are marked.")
         return
     seconds = 0 if kind == OWN_GRAPH else sweep.loc[sweep["index"] == kind, "build_seconds"].max()
-    with st.spinner("Making the index" + (f", which took {seconds:.0f} s in the sweep" if seconds >= 1 else "") + " …"):
+    with st.spinner("Building the index" + (f" (took {seconds:.0f} s in the sweep)" if seconds >= 1 else "") + " …"):
         ready, index, digest = _open(opened, settings, kind, dict(kinds[kind].build))
     if not isinstance(ready.system, DenseSystem):
-        raise UserError(f"{system} does not search vectors")
+        raise UserError(f"{system} is not a dense system")
     exact_index: Any = ready.system.index
     if settings.engine != "exact":
         exact_index = _index(opened.folder, system, "exact", settings.similarity, {}, digest)
@@ -113,7 +113,9 @@ def query_panel(opened: data.Opened, system: str, sweep: pd.DataFrame) -> None:
     recall = recall_at_k(truly_found, truly_exact)
     reached = ties_as_exact(found[0], truly_found[0], exact[0], truly_exact[0])
     missed = set(exact[0].tolist()) - set(reached.tolist())
-    st.write(f"Recall@{DEPTH} of this query: {recall:.2f}. Exact {exact_ms:.3f} ms, approximate {found_ms:.3f} ms.")
+    st.write(
+        f"Recall@{DEPTH} on this query: {recall:.2f}. Latency: exact {exact_ms:.3f} ms, approximate {found_ms:.3f} ms."
+    )
     for column, title, places, scores in zip(
         st.columns(2), ("Exact", escape_markdown(LABELS[kind])), (exact[0], found[0]), (of_exact, of_found), strict=True
     ):

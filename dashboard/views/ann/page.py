@@ -1,4 +1,4 @@
-"""Exact vs ANN: what approximate search gains in time and loses in recall, and in relevant documents."""
+"""Exact vs ANN: the speed that approximate search gains, and the recall and relevant documents that it loses."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,43 +15,44 @@ from dashboard.shared.escaping import show_error
 from dashboard.views.ann import live, sizes, sweep
 
 INTRODUCTION = """
-An exact search compares the query's vector with every document's: always right, and slower with every document more.
-An approximate one looks at a small part of them, and may miss some of the true nearest: **recall@10** is the share of
-its ten documents that are as near to the query as the exact tenth, by the similarities of the whole vectors. Which of
-several equal documents it finds does not matter.
+Exact search compares the query's vector with that of every document: exact; cost grows linearly with the collection.
+Approximate nearest neighbour (ANN) search compares it with a small part of them and may miss some of the nearest.
+**recall@10** is the share of its ten documents that are at least as similar to the query as the tenth of exact search,
+by the similarity of the full vectors. Which of several equally similar documents it returns does not matter.
 """
-WORDS = """
-- **HNSW** (Malkov & Yashunin, 2018) is a graph: each document is linked to near ones, and a search walks from link to
-  link towards the query. **M** (connections): how many links a document keeps; more find more and need more memory.
-  **ef_construction**: how many candidates are weighed while the graph is built. **ef**: how many a search keeps in
-  view; a larger one finds more and takes longer.
-- **IVF** sorts the documents into cells around centres, and a search looks into the nearest cells. **probes**: how
-  many.
-- **PQ** (Jégou et al., 2011) keeps a byte for each of some segments of a vector, in place of four bytes a dimension;
-  **SQ8** keeps one byte a dimension, **binary** one bit. What is found with such short codes is scored again with the
-  whole vectors; **rescore**: how many times ten.
-- A graph or cells need vectors of one length. For dot product each vector gets a coordinate more that makes up for
-  what its length lacks, and the query a zero there: the products are the same (Bachrach et al., 2014).
+GLOSSARY = """
+- **HNSW** (Malkov & Yashunin, 2018) is a graph that links each document to near neighbours; a search follows links
+  towards the query. **M**: links per document; more of them raise recall and memory. **ef_construction**: size of the
+  candidate list while the graph is built. **ef**: size of the candidate list of a search; a larger one raises recall
+  and latency.
+- **IVF** partitions the vectors into **nlist** clusters, and a search scans the nearest **nprobe** of them.
+- **PQ** (Jégou et al., 2011) splits a vector into segments and stores one byte for each, instead of four bytes per
+  dimension; **SQ8** stores one byte per dimension, **binary** one bit. IVF-PQ and binary re-rank with full vectors:
+  a search for 10 documents takes 10 × **oversampling** candidates by the short codes and scores these with the full
+  vectors.
+- Graphs and clusters assume vectors of equal length. For dot product each document's vector is extended by a component
+  that makes its length equal to the largest, and the query by a zero, which leaves the dot products unchanged
+  (Bachrach et al., 2014).
 """
 
 
 def distinct(facts: dict[str, Any]) -> str:
-    """Say how many of the vectors differ, "" where all do."""
+    """Return how many of the vectors are distinct in words, "" if all are."""
     count = facts.get("distinct_vectors", facts["documents"])
     return f" ({count:,} distinct)" if count < facts["documents"] else ""
 
 
-def local_dimension(facts: dict[str, Any]) -> str:
-    """Say how many dimensions the vectors locally fill, or why that is not known."""
+def intrinsic_dimension(facts: dict[str, Any]) -> str:
+    """Return the intrinsic dimension of the vectors in words, or why it is unknown."""
     if "intrinsic_dimension" in facts:
-        return f" that locally fill about {facts['intrinsic_dimension']:.0f}"
+        return f"; intrinsic dimension about {facts['intrinsic_dimension']:.0f}"
     if facts.get("distinct_vectors", LEAST_DISTINCT) < LEAST_DISTINCT:
-        return f" (too few distinct ones to estimate how many they locally fill: {LEAST_DISTINCT} are needed)"
+        return f"; intrinsic dimension unknown: fewer than {LEAST_DISTINCT} distinct vectors"
     return ""
 
 
 def warn_if_incomparable(target: Artifact) -> None:
-    """Warn of a sweep that was timed by an older procedure, with the command that measures it anew."""
+    """Warn of a sweep that was timed by an older procedure, with the command that measures it again."""
     try:
         manifest = read_manifest(target)
     except UserError:
@@ -69,7 +70,7 @@ def page(opened: data.Opened) -> None:
     st.markdown(INTRODUCTION)
     dense = [system.name for system in opened.profile.system if system.kind == "dense"]
     if not dense:
-        raise UserError(f"{opened.folder.name} has no dense system; this page compares searches over vectors")
+        raise UserError(f"{opened.folder.name} has no dense system, and this page is about vector search")
     measured = [name for name in dense if opened.folder.sweep(name).path.is_dir()]
     system = state.choose("Dense system", dense, "system", (measured or dense)[0], opened.labels)
     made = {place: f"the sweep {place}" for place in measured_sweeps(opened.folder, system)}
@@ -84,24 +85,26 @@ def page(opened: data.Opened) -> None:
         sweeps = own
     for target in sweeps_of(opened.folder, system):
         warn_if_incomparable(target)
-    facts = read_manifest(opened.folder.sweep(system)).facts
+    targets = sweeps_of(opened.folder, system) if sweeps is not own else [opened.folder.sweep(system)]
+    manifests = {manifest.facts["documents"]: manifest for manifest in map(read_manifest, targets)}
+    facts = next(iter(manifests.values())).facts
     st.write(
         f"{facts['documents']:,} vectors{distinct(facts)} of dimension {facts['dimension']}"
-        f"{local_dimension(facts)}, {facts['queries']} topics as queries."
+        f"{intrinsic_dimension(facts)}; {facts['queries']} topics as queries."
     )
-    recall = sweep.comparison(opened, system, sweeps)
+    recall = sweep.comparison(opened, system, sweeps, manifests)
     sections: dict[str, Callable[[], object]] = {
-        "Try it": lambda: live.query_panel(opened, system, own),
-        "How it grows with the collection": lambda: sizes.sizes(opened, system, sweeps, recall),
-        "Relevant documents lost": lambda: sweep.lost(opened, system, own),
-        "Cosine against dot product": lambda: sweep.similarities(opened),
-        "What was measured": lambda: sizes.origin(sweeps_of(opened.folder, system), system),
+        "Compare on a query": lambda: live.query_panel(opened, system, own),
+        "Scaling with collection size": lambda: sizes.sizes(opened, system, sweeps, manifests, recall),
+        "Relevant documents missed by ANN": lambda: sweep.missed(opened, system, own),
+        "Cosine and dot product": lambda: sweep.similarities(opened),
+        "Measured collection sizes": lambda: sizes.measured(opened, system, manifests),
     }
     for title, draw in sections.items():
         st.header(title)
         try:
             draw()
-        except Exception as error:  # whatever befell one part, the others are drawn
+        except Exception as error:  # if one part fails, the others are drawn
             show_error(error)
-    st.header("What the indexes and their parameters are")
-    st.markdown(WORDS)
+    st.header("Indexes and their parameters")
+    st.markdown(GLOSSARY)

@@ -1,103 +1,79 @@
-"""The part of the Exact vs ANN page on sizes: how latency grows with the collection, and where approximation pays."""
+"""The part of the Exact vs ANN page on collection sizes: how latency grows, and where approximation pays."""
 
-import math
+from collections.abc import Mapping
 
 import pandas as pd
 import streamlit as st
 
-from core.evaluation import table_formats
-from core.evaluation.ann_tables import crossings, growth, speed_ups
-from core.evaluation.table_formats import Table
-from core.indexes.registry import LABELS
+from core.evaluation import ann_tables, table_formats
+from core.evaluation.ann_figures import caption
+from core.evaluation.ann_tables import crossings, growth
 from core.indexes.simulation import LEAST_DISTINCT
-from core.workspace.artifacts import Artifact, read_manifest
+from core.workspace.artifacts import Manifest
 from dashboard.shared import data, export
 from dashboard.views.ann import charts as ann_charts
-from dashboard.views.ann.sweep import export_name, kind_of
+from dashboard.views.ann.sweep import draw, export_name, size_name
 
 WORDS = """
-Exact search reads every vector, so twice the documents take twice the time: a straight line on these axes. A graph's
-walk gets only a few steps longer, and cells are more but not much larger. Below the **crossing point** (circled) the
-detour of an approximate search costs more than it saves; beyond it, the larger the collection, the more it saves.
+Exact search reads every vector, so its latency is proportional to the number of documents: a straight line on
+logarithmic axes. The path through a graph grows by only a few steps, and the clusters of IVF grow in number more than
+in size. Below the **crossing point** (circled) the overhead of an approximate index costs more than it saves; above it,
+the saving grows with the collection.
 """
 
 
-def sizes(opened: data.Opened, system: str, sweeps: pd.DataFrame, recall: float) -> None:
+def sizes(
+    opened: data.Opened, system: str, sweeps: pd.DataFrame, manifests: Mapping[int, Manifest], recall: float
+) -> None:
     """Draw how latency grows with the collection, where each index overtakes exact search, and all speed-ups.
 
     Args:
         sweeps: from `core.evaluation.ann_sweep.read_growth`.
+        manifests: of the sweeps, by the number of documents.
         recall: the recall@10 that the chart is drawn at.
     """
-    if sweeps["documents"].nunique() > 1:
+    about, made_from = caption(opened.folder, system), {size_name(size): m for size, m in manifests.items()}
+    name, options = export_name(opened, system, "growth"), {"system": system}
+    at = options | {"recall": f"{recall:.2f}"}
+    if len(manifests) > 1:
         grown = growth(sweeps, recall)
-        found = crossings(grown)
-        figure = ann_charts.growth(grown, found)
-        name = export_name(opened, system, "growth")
-        export.chart(figure, f"{name}-{recall:.2f}", "Latency against the number of documents, both axes logarithmic")
-        st.caption(f"At recall@10 of at least {recall:.2f}; where an index does not reach it, it has no mark.")
+        chart = ann_charts.growth(grown, crossings(grown))
+        export.chart(chart, f"{name}-{recall:.2f}", "Latency against the number of documents, both axes logarithmic")
+        st.caption(f"At recall@10 of at least {recall:.2f}; an index that does not reach it has no point.")
         st.markdown(WORDS)
-        said = [f"- {LABELS[kind]}: {pays(size)}" for kind, size in found["documents"].items()]
-        st.markdown("\n".join([f"**Faster than exact search**, at recall@10 of {recall:.2f}:", "", *said]))
+        with st.expander("Latency by collection size"):
+            table = ann_tables.growth_table(sweeps, recall, about)
+            formats = dict.fromkeys(table.figures, "%.3f")
+            draw(opened, f"{name}-latency-{recall:.2f}", table, "ann-latency", at, made_from, formats)
+        st.markdown(f"**Faster than exact search, at recall@10 of at least {recall:.2f}**")
+        table = ann_tables.crossings_table(sweeps, recall, about)
+        formats = {"latency there, median (ms)": "%.3f"}
+        draw(opened, f"{name}-crossings-{recall:.2f}", table, "ann-crossings", at, made_from, formats)
     st.markdown("**Speed-up over exact search**")
-    table = _speed_ups(sweeps).rename(index=LABELS).rename_axis("index")
-    table.columns = [f"{size:,} at {level:.2f}" for size, level in table.columns]
-    config = dict.fromkeys(table.columns, st.column_config.NumberColumn(format="%.1f ×"))
-    st.dataframe(table, column_config=config, placeholder=table_formats.MISSING, alt="Speed-up by size and recall")
-    about = "median latency of exact search over that of each index, by documents and recall@10"
+    table = ann_tables.speed_ups_table(sweeps, about)
+    formats = dict.fromkeys(table.figures, "%.1f ×")
     name = export_name(opened, system, "speed-ups")
-    export.downloads(Table(table, f"{name}: {about}"), name)
+    draw(opened, name, table, "ann-speed-ups", options, made_from, formats)
     st.caption(
-        "Columns: documents, and the recall@10 that is reached at least; – where no setting reaches it. All indexes of "
-        "a size are measured in one run, query by query in turns."
+        f"Columns: number of documents and target recall@10; {table_formats.MISSING} if no setting reaches it. All "
+        "indexes of a size are measured in one run; their queries are interleaved."
     )
 
 
-@st.cache_data(max_entries=20, show_spinner=False)  # every size at every recall
-def _speed_ups(sweeps: pd.DataFrame) -> pd.DataFrame:
-    return speed_ups(sweeps)
-
-
-def pays(size: float) -> str:
-    """Say from which size on an index is faster than exact search; see `core.evaluation.ann_tables.crossings`."""
-    if size == 0:
-        return "at every size measured"
-    if math.isinf(size):
-        return "not yet at the largest size measured"
-    return f"from about {float(f'{size:.2g}'):,.0f} documents on"
-
-
-def origin(sweeps: list[Artifact], system: str) -> None:
-    """Draw what was measured, and a button that says what made each sweep.
+def measured(opened: data.Opened, system: str, manifests: Mapping[int, Manifest]) -> None:
+    """Draw the collection sizes that were measured, with the provenance of every sweep.
 
     Args:
-        sweeps: the artifacts, from `core.evaluation.ann_sweep.sweeps_of`.
+        manifests: of the sweeps, by the number of documents, the collection itself first.
     """
-    manifests = {sweep.shown: read_manifest(sweep) for sweep in sweeps}
-    own = next(iter(manifests.values())).facts["documents"]
-    rows = [
-        {
-            "documents": manifest.facts["documents"],
-            "vectors": kind_of(manifest.facts["documents"], own),
-            "distinct": manifest.facts.get("distinct_vectors"),
-            "intrinsic dimension": manifest.facts.get("intrinsic_dimension"),
-            "queries": manifest.facts["queries"],
-            "made": manifest.finished,
-        }
-        for manifest in manifests.values()
-    ]
-    st.dataframe(
-        pd.DataFrame(rows), hide_index=True, placeholder=table_formats.MISSING, alt="The sizes that were measured"
-    )
+    table = ann_tables.sizes_table(list(manifests.values()), caption(opened.folder, system))
+    made_from = {size_name(size): manifest for size, manifest in manifests.items()}
+    draw(opened, export_name(opened, system, "sizes"), table, "ann-sizes", {"system": system}, made_from, {})
     st.caption(
-        "Intrinsic dimension: how many directions the distinct vectors locally fill; the more, the harder a search is. "
-        f"{table_formats.MISSING} where fewer than {LEAST_DISTINCT} are distinct, or the similarity is not cosine. "
-        "Simulated: the real vectors, and new ones between neighbours of them. `python -m core.simulate` compares half "
-        "of the collection, simulated to full size, with the whole. Another size, larger or smaller: "
-        f"`python -m core.ann --systems {system} --size 171332`."
+        "Intrinsic dimension: the dimension of the space that the vectors locally occupy; the higher, the harder "
+        f"approximate search is. {table_formats.MISSING} if fewer than {LEAST_DISTINCT} vectors are distinct, or the "
+        "similarity is not cosine. Simulated: the real vectors, and synthetic ones between neighbouring vectors. "
+        "`python -m core.simulate` checks the simulation: it simulates half of the collection to full size and "
+        "compares that with the whole. To measure another size: "
+        f"`{opened.folder.sweep(system, 171332).command}`."
     )
-    with st.popover("Provenance", type="tertiary", icon=":material/fingerprint:", key="provenance ann"):
-        for place, manifest in manifests.items():
-            inputs = "\n".join(f"{name}: SHA-256 {digest}" for name, digest in manifest.inputs.items())
-            st.text(f"{place}: SHA-256 {manifest.digest}, made {manifest.finished} on {manifest.host}\n{inputs}")
-            st.code(manifest.command, language=None, wrap_lines=True)

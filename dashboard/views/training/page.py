@@ -1,13 +1,9 @@
 """Training: how a fine-tuned model was trained, what that changed topic by topic, and what each choice is worth."""
 
-import pandas as pd
 import streamlit as st
 
-from core.evaluation import topic_tables
-from core.evaluation.ablation_tables import read_ablations, summary
-from core.evaluation.freshness import changes_of
-from core.evaluation.table_formats import Table
-from core.training.histories import Training, read_training, trained_models
+from core.evaluation import topic_tables, training_figures
+from core.training.histories import Training, read_training
 from core.workspace.errors import UserError
 from dashboard.shared import charts, data, export, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, show_error
@@ -31,13 +27,11 @@ def choose_model(opened: data.Opened) -> Training:
     Raises:
         UserError: none left a history, or the chosen one's is damaged.
     """
-    models = {model.name: model for model in trained_models(opened.folder.workspace)}
-    if not models:
-        raise UserError("no model was trained here with a history; train one with python -m core.finetune")
+    models = training_figures.all_trained(opened.folder.workspace)
     return read_training(models[state.choose("Model", list(models), "model", next(iter(models)))])
 
 
-def course(training: Training) -> None:
+def course(opened: data.Opened, training: Training) -> None:
     """Draw the losses and the held-out MRR over the steps."""
     manifest = training.manifest
     facts, mrr = manifest.facts, manifest.facts.get("held_out_mrr@10", {})
@@ -56,11 +50,17 @@ def course(training: Training) -> None:
     with right:
         figure = training_charts.curves(training.history, ["held-out MRR@10"], "held-out MRR@10")
         export.chart(figure, f"{name}-mrr", "Held-out MRR at 10 over the steps")
-    with st.expander("The figures of these charts"):
-        st.dataframe(training.history, hide_index=True, placeholder="–", alt="Losses and held-out MRR for each step")
+    options, made_from = {"model": name}, {training.model.shown: manifest}
+    with st.expander("Values of these charts"):
+        history = training_figures.history_table(training)
+        st.dataframe(history.figures.reset_index(), hide_index=True, placeholder="–", alt=history.caption)
+        downloads_and_provenance(opened, f"{name}-history", history, "training-history", options, made_from=made_from)
     with st.expander("Settings of this model"):
-        rows = pd.DataFrame([(k, str(v)) for k, v in manifest.settings.items()], columns=["setting", "value"])
-        st.dataframe(rows, hide_index=True, alt="Settings of the training")
+        settings = training_figures.settings_table(training)
+        st.dataframe(settings.figures.reset_index(), hide_index=True, alt=settings.caption)
+        downloads_and_provenance(
+            opened, f"{name}-settings", settings, "training-settings", options, made_from=made_from
+        )
 
 
 def against_its_base(opened: data.Opened, training: Training) -> None:
@@ -90,32 +90,32 @@ def against_its_base(opened: data.Opened, training: Training) -> None:
 
 
 def ablations(opened: data.Opened) -> None:
-    """Draw what each choice is worth, by the ablations on record."""
-    made = {artifact.name: artifact for artifact in opened.folder.workspace.all_ablations()}
-    if not made:
-        st.write("No ablations are on record; run `python -m core.ablations --profile ablations`.")
-        return
+    """Draw the ablations of the fine-tuning.
+
+    Raises:
+        UserError: there are none, or the chosen ones are damaged.
+    """
+    made = training_figures.all_ablations(opened.folder.workspace)
     left, right = st.columns(2)
     with left:
-        base = state.choose("Base of the ablations", list(made), "base", next(iter(made)))
+        base = state.choose("Base model of the ablations", list(made), "base", next(iter(made)))
     with right:
-        measure = state.choose("Figure", ["nDCG@10", "MRR@10"], "figure", "nDCG@10")
-    table, manifest = read_ablations(made[base])
-    means = summary(table)
-    collection, split = (manifest.settings["collection"][key] for key in ("name", "split"))
-    made_from = opened.folder.workspace.collection(collection)
-    if changed := changes_of(manifest, made_from, "ablations") if made_from.collection.path.is_dir() else []:
-        older = f"older than the {' and the '.join(changed)} of {collection}: these ablations"
-        show_error(UserError(f"{older}; make them anew with {manifest.command}"))
-    where = f"{collection}, split {split}"
+        measure = state.choose("Measure", ["nDCG@10", "MRR@10"], "figure", "nDCG@10")
+    table, manifest = training_figures.ablations_table(opened.folder.workspace, made[base])
+    for sentence in table.sentences:
+        show_error(UserError(sentence))
+    means = table.figures
     figure = training_charts.gains(means, measure)
-    export.chart(figure, f"ablations-{base}-{measure}", f"Mean {measure} of each variant with its spread")
+    export.chart(figure, f"ablations-{base}-{measure}", f"Mean {measure} of each variant with its standard deviation")
     figures = [name for name in means if name not in ("seeds", "rows", "seconds")]
-    st.dataframe(means, column_config=dict.fromkeys(figures, FOUR), placeholder="–", alt="Ablations, one row a variant")
-    export.downloads(Table(means, f"What each setting is worth, on {where}"), f"ablations-{base}")
+    config = dict.fromkeys(figures, FOUR)
+    st.dataframe(means.reset_index(), hide_index=True, column_config=config, placeholder="–", alt=table.caption)
+    downloads_and_provenance(
+        opened, f"ablations-{base}", table, "ablations", {"base": base}, made_from={made[base].shown: manifest}
+    )
     st.caption(
-        f"One setting changed at a time. nDCG@10 on {escape_markdown(where)}; MRR@10 on held-out MS MARCO queries. "
-        f"Spread: standard deviation over seeds. Made by `{manifest.command}`."
+        f"{escape_markdown(table.caption)}. Each variant changes one setting of the default configuration (recipe). "
+        "nDCG@10 on this collection, MRR@10 on held-out MS MARCO queries; spread: standard deviation over seeds."
     )
 
 
@@ -124,7 +124,7 @@ def page(opened: data.Opened) -> None:
     st.markdown("How a bi-encoder was fine-tuned, and whether that helped.")
     try:
         training = choose_model(opened)
-        course(training)
+        course(opened, training)
         st.header(f"Won and lost against its base on {escape_markdown(opened.folder.name)}")
         against_its_base(opened, training)
     except UserError as error:

@@ -1,0 +1,135 @@
+"""The figures of the Exact vs ANN page, each a function of a collection's results that returns a table.
+
+`python -m core.compare` prints them; the page makes the same tables by `core.evaluation.ann_tables`.
+"""
+
+import pandas as pd
+
+from core.evaluation import ann_tables
+from core.evaluation.ann_sweep import SWEEP, measured_sweeps, read_growth, read_sweep, sweeps_of
+from core.evaluation.results import Results, older
+from core.evaluation.table_formats import Table
+from core.workspace.artifacts import open_artifact, read_manifest
+from core.workspace.errors import UserError
+from core.workspace.profile import Profile
+from core.workspace.timing import OLDER_TIMING, is_comparable
+from core.workspace.workspace import CollectionFolder
+
+
+def ann_sweep(results: Results, system: str = "", size: int = 0) -> Table:
+    """All measurements of a dense system's ANN sweep at one collection size."""
+    sweep, about = _of_size(results, system, size)
+    return ann_tables.sweep_table(sweep, about)
+
+
+def ann_at_recall(results: Results, system: str = "", size: int = 0, recall: float = 0.95) -> Table:
+    """Each index at its fastest setting that reaches a recall@10, with its speed-up over exact search."""
+    sweep, about = _of_size(results, system, size)
+    return ann_tables.matched_table(sweep, recall, about)
+
+
+def ann_pareto(results: Results, system: str = "", size: int = 0, cost: str = "p50_ms") -> Table:
+    """The Pareto-optimal settings of recall@10 and latency or throughput."""
+    sweep, about = _of_size(results, system, size)
+    return ann_tables.frontier_table(sweep, cost, about)
+
+
+def ann_latency(results: Results, system: str = "", recall: float = 0.95) -> Table:
+    """The median latency of each index at a recall@10, by collection size."""
+    system = dense_system(results, system)
+    return ann_tables.growth_table(read_growth(results.folder, system), recall, caption(results.folder, system))
+
+
+def ann_speed_ups(results: Results, system: str = "") -> Table:
+    """The speed-up of each index over exact search, by collection size and recall@10."""
+    system = dense_system(results, system)
+    return ann_tables.speed_ups_table(read_growth(results.folder, system), caption(results.folder, system))
+
+
+def ann_crossings(results: Results, system: str = "", recall: float = 0.95) -> Table:
+    """The collection size from which each index is faster than exact search at a recall@10."""
+    system = dense_system(results, system)
+    return ann_tables.crossings_table(read_growth(results.folder, system), recall, caption(results.folder, system))
+
+
+def ann_missed(results: Results, system: str = "") -> Table:
+    """The relevant documents in the top 10 of exact search that each index misses, by topic."""
+    system = dense_system(results, system)
+    queries = {name: topic.query for name, topic in results.topics.items()}
+    return ann_tables.missed_table(read_sweep(results.folder, system), queries, caption(results.folder, system))
+
+
+def ann_similarities(results: Results) -> Table:
+    """The nDCG@10 of exact search by cosine and by dot product, of every dense system with a sweep."""
+    figures = {}
+    for system in measured_systems(results.folder, results.profile):
+        recorded = open_artifact(results.folder.sweep(system), SWEEP).facts.get("similarities")
+        if recorded:
+            figures[results.labels[system]] = recorded
+    return ann_tables.similarities_table(figures, results.folder.name)
+
+
+def ann_sizes(results: Results, system: str = "") -> Table:
+    """The collection sizes at which a dense system's indexes were measured."""
+    system = dense_system(results, system)
+    manifests = [read_manifest(sweep) for sweep in sweeps_of(results.folder, system)]
+    return ann_tables.sizes_table(manifests, caption(results.folder, system))
+
+
+def measured_systems(folder: CollectionFolder, profile: Profile) -> list[str]:
+    """Return the dense systems that have a sweep of the collection itself."""
+    dense = [system.name for system in profile.system if system.kind == "dense"]
+    return [name for name in dense if folder.sweep(name).path.is_dir()]
+
+
+def dense_system(results: Results, system: str) -> str:
+    """Return the named dense system; by default the first that has a sweep, else the first.
+
+    Raises:
+        UserError: there is no such dense system.
+    """
+    dense = [one.name for one in results.profile.system if one.kind == "dense"]
+    if not dense:
+        raise UserError(f"{results.folder.name} has no dense system, and approximate search needs vectors")
+    if system and system not in dense:
+        raise UserError(f"{results.folder.name} has no dense system {system}; it has {', '.join(dense)}")
+    return system or (measured_systems(results.folder, results.profile) or dense)[0]
+
+
+def caption(folder: CollectionFolder, system: str, size: int = 0) -> str:
+    """Return the beginning of a caption: collection, system and, where one is given, the number of documents."""
+    return f"{folder.name}, {system}" + (f", {size:,} documents" if size else "")
+
+
+def at_size(sweeps: pd.DataFrame, size: int) -> pd.DataFrame:
+    """Return the rows of one collection size.
+
+    Raises:
+        UserError: the size was not measured.
+    """
+    sweep = sweeps[sweeps["documents"] == size].reset_index(drop=True)
+    if sweep.empty:
+        measured = ", ".join(str(size) for size in dict.fromkeys(sweeps["documents"]))
+        raise UserError(f"no sweep of {size} documents was measured; there are {measured}")
+    return sweep
+
+
+def sweep_notices(folder: CollectionFolder, profile: Profile) -> list[str]:
+    """Return what a reader of the sweeps must know: which are older than their inputs or timed by an older procedure.
+
+    Each is a sentence with the command that helps.
+    """
+    systems = measured_systems(folder, profile)
+    said = older(folder, {place: f"the sweep {place}" for name in systems for place in measured_sweeps(folder, name)})
+    for target in (target for name in systems for target in sweeps_of(folder, name)):
+        if not is_comparable(read_manifest(target).settings):
+            said.append(f"{target.shown}: {OLDER_TIMING}; measure again with {target.command}")
+    return said
+
+
+def _of_size(results: Results, system: str, size: int) -> tuple[pd.DataFrame, str]:
+    """Return the sweep at one size, by default of the collection itself, and the beginning of its caption."""
+    system = dense_system(results, system)
+    sweeps = read_growth(results.folder, system) if size else read_sweep(results.folder, system)
+    size = size or int(sweeps["documents"].iloc[0])
+    return at_size(sweeps, size), caption(results.folder, system, size)

@@ -1,0 +1,94 @@
+"""The figures of the Training page: a fine-tuned model's history and settings, and the ablations of the training.
+
+`python -m core.compare` prints them. Models and ablations belong to no collection.
+"""
+
+import pandas as pd
+
+from core.evaluation.ablation_tables import read_ablations, summary
+from core.evaluation.freshness import changes_of
+from core.evaluation.results import Results
+from core.evaluation.table_formats import Table
+from core.training.histories import Training, read_training, trained_models
+from core.workspace.artifacts import Artifact, Manifest
+from core.workspace.errors import UserError
+from core.workspace.workspace import Workspace
+
+
+def training_history(results: Results, model: str = "") -> Table:
+    """The loss, the held-out loss and the held-out MRR@10 of a fine-tuned model, by training step."""
+    return history_table(read_training(_model(results.folder.workspace, model)))
+
+
+def training_settings(results: Results, model: str = "") -> Table:
+    """The settings that a model was fine-tuned with."""
+    return settings_table(read_training(_model(results.folder.workspace, model)))
+
+
+def ablations(results: Results, base: str = "") -> Table:
+    """The ablations of the fine-tuning: means over seeds for each variant, and their standard deviation."""
+    workspace = results.folder.workspace
+    made = all_ablations(workspace)
+    if base and base not in made:
+        raise UserError(f"there are no ablations of the base {base}; there are those of {', '.join(made)}")
+    return ablations_table(workspace, made[base or next(iter(made))])[0]
+
+
+def all_ablations(workspace: Workspace) -> dict[str, Artifact]:
+    """Return the ablations of a workspace by base model.
+
+    Raises:
+        UserError: there are none.
+    """
+    made = {artifact.name: artifact for artifact in workspace.all_ablations()}
+    if not made:
+        raise UserError("there are no ablations yet; run python -m core.ablations --profile ablations")
+    return made
+
+
+def all_trained(workspace: Workspace) -> dict[str, Artifact]:
+    """Return the fine-tuned models of a workspace by name.
+
+    Raises:
+        UserError: there are none.
+    """
+    models = {model.name: model for model in trained_models(workspace)}
+    if not models:
+        raise UserError("no model was trained here with a history; train one with python -m core.finetune")
+    return models
+
+
+def history_table(training: Training) -> Table:
+    """Return the losses and the held-out MRR@10 of a training, a row for each step."""
+    return Table(training.history.set_index("step"), f"{training.model.name}: training history")
+
+
+def settings_table(training: Training) -> Table:
+    """Return the settings of a training, a row for each."""
+    values = {name: str(value) for name, value in training.manifest.settings.items()}
+    table = pd.DataFrame({"value": pd.Series(values, dtype=object)}).rename_axis("setting")
+    return Table(table, f"{training.model.name}: training settings")
+
+
+def ablations_table(workspace: Workspace, artifact: Artifact) -> tuple[Table, Manifest]:
+    """Return the ablations of a base model, a row for each variant, and their manifest.
+
+    The table says so where they are older than the collection that they were evaluated on.
+
+    Raises:
+        UserError: they are missing or damaged.
+    """
+    rows, manifest = read_ablations(artifact)
+    collection, split = (manifest.settings["collection"][key] for key in ("name", "split"))
+    folder = workspace.collection(collection)
+    changed = changes_of(manifest, folder, "ablations") if folder.collection.path.is_dir() else []
+    outdated = f"older than the {' and the '.join(changed)} of {collection}: these ablations; run {manifest.command}"
+    caption = f"Ablations of {artifact.name}, evaluated on {collection}, split {split}"
+    return Table(summary(rows), caption, sentences=(outdated,) if changed else ()), manifest
+
+
+def _model(workspace: Workspace, name: str) -> Artifact:
+    models = all_trained(workspace)
+    if name and name not in models:
+        raise UserError(f"there is no fine-tuned model {name} with a history; there are {', '.join(models)}")
+    return models[name or next(iter(models))]
