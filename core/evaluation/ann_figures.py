@@ -3,6 +3,8 @@
 `python -m core.compare` prints them; the page makes the same tables by `core.evaluation.ann_tables`.
 """
 
+from contextlib import suppress
+
 import pandas as pd
 
 from core.evaluation import ann_tables
@@ -77,9 +79,8 @@ def ann_sizes(results: Results, system: str = "") -> Table:
 
 
 def measured_systems(folder: CollectionFolder, profile: Profile) -> list[str]:
-    """Return the dense systems that have a sweep of the collection itself."""
-    dense = [system.name for system in profile.system if system.kind == "dense"]
-    return [name for name in dense if folder.sweep(name).path.is_dir()]
+    """Return the systems that have a sweep of the collection itself."""
+    return [system.name for system in profile.system if folder.sweep(system.name).path.is_dir()]
 
 
 def dense_system(results: Results, system: str) -> str:
@@ -93,7 +94,8 @@ def dense_system(results: Results, system: str) -> str:
         raise UserError(f"{results.folder.name} has no dense system, and approximate search needs vectors")
     if system and system not in dense:
         raise UserError(f"{results.folder.name} has no dense system {system}; it has {', '.join(dense)}")
-    return system or (measured_systems(results.folder, results.profile) or dense)[0]
+    measured = measured_systems(results.folder, results.profile)
+    return system or next((name for name in dense if name in measured), dense[0])
 
 
 def caption(folder: CollectionFolder, system: str, size: int = 0) -> str:
@@ -110,20 +112,21 @@ def at_size(sweeps: pd.DataFrame, size: int) -> pd.DataFrame:
     sweep = sweeps[sweeps["documents"] == size].reset_index(drop=True)
     if sweep.empty:
         measured = ", ".join(str(size) for size in dict.fromkeys(sweeps["documents"]))
-        raise UserError(f"no sweep of {size} documents was measured; there are {measured}")
+        raise UserError(f"no sweep of {size} documents was measured; choose one of {measured}")
     return sweep
 
 
 def sweep_notices(folder: CollectionFolder, profile: Profile) -> list[str]:
     """Return what a reader of the sweeps must know: which are older than their inputs or timed by an older procedure.
 
-    Each is a sentence with the command that helps.
+    Each is a sentence with the command that helps. Damaged sweeps are left to what reads them.
     """
     systems = measured_systems(folder, profile)
     said = older(folder, {place: f"the sweep {place}" for name in systems for place in measured_sweeps(folder, name)})
     for target in (target for name in systems for target in sweeps_of(folder, name)):
-        if not is_comparable(read_manifest(target).settings):
-            said.append(f"{target.shown}: {OLDER_TIMING}; measure again with {target.command}")
+        with suppress(UserError):
+            if not is_comparable(read_manifest(target).settings):
+                said.append(f"{target.shown}: {OLDER_TIMING}; measure again with {target.command}")
     return said
 
 

@@ -15,23 +15,24 @@ import pandas as pd
 
 from core.evaluation.ann_sweep import read_growth
 from core.evaluation.ann_tables import MATCHED, at_recall, crossings, growth
-from core.indexes.registry import LABELS
+from core.indexes.registry import LABELS, PARAMETER_LABELS
 from core.workspace import command_line
 
-COLUMNS = ["index", *(f"{recall:.2f}" for recall in MATCHED), "best recall@10", "build, s", "MB"]
+COLUMNS = ["index", *(f"{recall:.2f}" for recall in MATCHED), "best recall@10", "build time (s)", "index size (MB)"]
 
 
 def matched(sweep: pd.DataFrame) -> pd.DataFrame:
-    """Return an index a row: speed-up over exact search at each recall, and the dial that gives it; `COLUMNS`."""
+    """Return a row for each index: speed-up over exact search at each recall and its setting; see `COLUMNS`."""
     best = {recall: at_recall(sweep, recall).set_index("index") for recall in MATCHED}
     rows = []
     for kind, own in sweep.groupby("index", sort=False):
         cells = [LABELS[str(kind)]]
         for table in best.values():
             row = table.loc[str(kind)]
-            dial = f" ({row['dial']} {row['value']:.0f})" if pd.notna(row["value"]) else ""
-            cells.append("–" if pd.isna(row["p50_ms"]) else f"{row['speed-up']:.1f} x, {row['p50_ms']:.2f} ms{dial}")
-        cells += [f"{own['recall@10'].max():.4f}", f"{own['build_seconds'].iloc[0]:,.3g}"]
+            parameter = PARAMETER_LABELS.get(row["parameter"], row["parameter"])
+            setting = f" ({parameter} {row['value']:.0f})" if pd.notna(row["value"]) else ""
+            cells.append("–" if pd.isna(row["p50_ms"]) else f"{row['speed_up']:.1f} x, {row['p50_ms']:.2f} ms{setting}")
+        cells += [f"{own['recall'].max():.4f}", f"{own['build_seconds'].iloc[0]:,.3g}"]
         rows.append([*cells, f"{own['bytes'].iloc[0] / 1e6:,.0f}"])
     return pd.DataFrame(rows, columns=COLUMNS)
 

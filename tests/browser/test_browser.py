@@ -92,7 +92,7 @@ def test_a_pasted_link_restores_every_choice(page: Page, address: str) -> None:
 def test_the_ann_page_draws_the_sweep(page: Page, address: str) -> None:
     page.goto(f"{address}/ann?{MADE_UP}")
     expect(page.locator(".js-plotly-plot .scatterlayer .trace")).to_have_count(3 + 2)  # recall, growth
-    expect(page.get_by_text("Lost even with the dial at its end")).to_be_visible()
+    expect(page.get_by_text("Still missed at the highest setting")).to_be_visible()
     expect(page.get_by_text("ef_construction").first).to_be_visible()
 
 

@@ -51,6 +51,15 @@ SYSTEMS = [
 ]
 
 
+LOG = [
+    {"step": 10, "loss": 1.5, "epoch": 0.1},
+    {"step": 20, "loss": 1.25, "epoch": 0.2},
+    {"step": 20, "eval_loss": 1.4, "eval_held-out_cosine_mrr@10": 0.5, "epoch": 0.2},
+    {"step": 30, "train_runtime": 9.0, "train_loss": 1.3},
+]
+FACTS = {"rows": 1234, "held_out_queries": 7, "held_out_passages": 70, "held_out_mrr@10": {"before": 0.4, "after": 0.5}}
+
+
 def build(artifacts: Path) -> CollectionFolder:
     """Build the collection `made-up` under the folder of all artifacts; the dense system never runs."""
     source = artifacts / "source"
@@ -102,6 +111,34 @@ def add_sweep(folder: CollectionFolder, procedure: int = TIMING_PROCEDURE, **mor
     larger = table.drop(columns=["nDCG@10", "lost"]).assign(p50_ms=[200.0, 0.6, 1.0])
     with writing(folder.sweep("dense", 500), "ann", timed, {}, facts | {"documents": 500}) as partial:
         larger.to_csv(partial / "sweep.csv", index=False)
+
+
+def add_model(workspace: Workspace, base: str = "nobody/base") -> Path:
+    """Add a fine-tuned model without weights, with its history; return its folder."""
+    model = workspace.model("artifacts/models/tuned")
+    settings = {"base": base, "pooling": "<b>mean</b>"}
+    with writing(model, "finetune", settings, {}, FACTS | {"device": "cpu"}) as partial:
+        (partial / "history.json").write_text(json.dumps(LOG))
+    return model.path
+
+
+def add_ablations(workspace: Workspace) -> None:
+    """Add ablations of two variants with two seeds."""
+    rows = pd.DataFrame(
+        {
+            "variant": ["recipe", "recipe", "CLS", "CLS"],
+            "seed": [1, 2, 1, 2],
+            "MRR@10 before": 0.1,
+            "nDCG@10 before": 0.2,
+            "MRR@10": [0.6, 0.8, 0.1, 0.3],
+            "nDCG@10": [0.4, 0.5, 0.1, 0.2],
+            "rows": 100,
+            "seconds": 5.0,
+        }
+    )
+    settings = {"collection": {"name": "small", "split": "train"}}
+    with writing(workspace.ablations("some-base"), "ablations", settings, {}) as partial:
+        rows.to_csv(partial / "ablations.csv", index=False)
 
 
 def go_to(app: AppTest, page: str) -> AppTest:

@@ -31,18 +31,25 @@ SWEEP = pd.DataFrame(
         ("hnsw", 40, 0.99, 1.6, 150),
         ("faiss-ivf", 1, 0.80, 0.6, 900),
     ],
-    columns=["index", "value", "recall@10", "p50_ms", "queries_per_second"],
-).assign(dial="ef")
+    columns=["index", "value", "recall", "p50_ms", "queries_per_second"],
+).assign(parameter="ef")
 
 
-def test_charts_carry_every_index_and_what_its_dial_was():
+def test_charts_carry_every_index_and_its_settings():
     figure = ann_charts.recall_against(SWEEP, "p50_ms")
     by_name = {trace.name: trace for trace in figure.data}
-    assert list(by_name["HNSW, our own"].customdata) == ["ef 10", "ef 20", "ef 40"]
-    assert list(by_name["frontier"].x) == [0.5, 0.8, 1.6, 2.0]
-    frontier = next(t for t in ann_charts.recall_against(SWEEP, "queries_per_second").data if t.name == "frontier")
+    assert list(by_name["HNSW (RankScope)"].customdata) == ["ef 10", "ef 20", "ef 40"]
+    assert list(by_name["Pareto-optimal"].x) == [0.5, 0.8, 1.6, 2.0]
+    frontier = next(
+        t for t in ann_charts.recall_against(SWEEP, "queries_per_second").data if t.name == "Pareto-optimal"
+    )
     assert list(frontier.x) == [900, 400, 300, 150, 100], "the most queries a second first"
     assert set(ann_charts.STYLES) == set(ann_charts.LABELS)
+
+
+def frame(app, column):
+    """The first table of a page that has a column."""
+    return next(element.value for element in app.dataframe if column in element.value)
 
 
 def text(app):
@@ -54,28 +61,28 @@ def test_the_page_shows_the_sweep_or_its_command(open_page: Open, made_up: Colle
     assert "scripts/build.py" in " ".join(element.value for element in app.warning)
     add_sweep(made_up)
     app = open_page("ann", collection="made-up", recall="0.95")
-    table = app.dataframe[0].value.set_index("index")
-    assert table.loc["HNSW, our own", "speed-up"] == pytest.approx(2.5)
-    assert table.loc["HNSW, our own", "nDCG@10_kept"] == pytest.approx(1)
-    assert "locally fill about 4" in text(app)
-    assert "Lost even with the dial at its end: HNSW, our own: topics 02" in text(app)
-    lost = next(f.value for f in app.dataframe if "lost" in f.value and "topic" in f.value)
-    assert lost[["dial", "topic", "lost"]].to_numpy().tolist() == [
+    table = frame(app, "speed-up").set_index("index")
+    assert table.loc["HNSW (RankScope)", "speed-up"] == pytest.approx(2.5)
+    assert table.loc["HNSW (RankScope)", "nDCG@10 vs exact"] == pytest.approx(1)
+    assert "intrinsic dimension about 4" in text(app)
+    assert "Still missed at the highest setting: HNSW (RankScope): topics 02" in text(app)
+    missed = frame(app, "missed documents")
+    assert missed[["setting", "topic", "missed documents"]].to_numpy().tolist() == [
         [10, "02", "d4"],
         [10, "1", "d1, d2"],
         [20, "02", "d4"],
     ]
-    similarities = next(f.value for f in app.dataframe if "nDCG@10 by dot" in f.value)
+    similarities = frame(app, "nDCG@10 by dot").set_index("system")
     assert similarities.loc["Dense", "nDCG@10 by dot"] == 0.25
 
 
 def test_copies_and_what_cannot_be_estimated_of_them_are_said(open_page: Open, made_up: CollectionFolder) -> None:
     add_sweep(made_up, documents=900, distinct_vectors=60, intrinsic_dimension=None)
     said = text(open_page("ann", collection="made-up"))
-    assert "900 vectors (60 distinct) of dimension 8 (too few distinct ones to estimate" in said
+    assert "900 vectors (60 distinct) of dimension 8; intrinsic dimension unknown: fewer than" in said
     assert "nan" not in said
     add_sweep(made_up, distinct_vectors=5)
-    assert "5 vectors of dimension 8 that locally fill about 4, 3 topics" in text(open_page("ann"))
+    assert "5 vectors of dimension 8; intrinsic dimension about 4; 3 topics" in text(open_page("ann"))
 
 
 def test_sweeps_of_an_older_timing_procedure_say_so_with_the_commands(
@@ -94,21 +101,22 @@ def test_sweeps_of_an_older_timing_procedure_say_so_with_the_commands(
 def test_every_size_is_compared_and_the_crossing_is_said(open_page: Open, made_up: CollectionFolder) -> None:
     add_sweep(made_up)
     app = open_page("ann", collection="made-up", system="dense")
-    speed_up = next(f.value for f in app.dataframe if "500 at 0.95" in f.value)
+    speed_up = frame(app, "500 at 0.95").set_index("index")
     # exact search: 2 ms and 200 ms; the graph at 0.9: 0.5 and 0.6 ms, at 0.95: 0.8 and 1 ms; never 0.99
     expected = [4, 2.5, 200 / 0.6, 200]
     columns = ["5 at 0.90", "5 at 0.95", "500 at 0.90", "500 at 0.95"]
-    assert speed_up.loc["HNSW, our own", columns].to_list() == pytest.approx(expected)
-    assert speed_up.loc["HNSW, our own", ["5 at 0.99", "500 at 0.99"]].isna().all()
-    assert "HNSW, our own: at every size measured" in text(app)
-    assert next(f.value for f in app.dataframe if "vectors" in f.value)["vectors"].to_list() == [
-        "all real",
+    assert speed_up.loc["HNSW (RankScope)", columns].to_list() == pytest.approx(expected)
+    assert speed_up.loc["HNSW (RankScope)", ["5 at 0.99", "500 at 0.99"]].isna().all()
+    crossings = frame(app, "faster than exact search").set_index("index")
+    assert crossings["faster than exact search"].to_dict() == {"HNSW (RankScope)": "at every measured size"}
+    assert frame(app, "distinct vectors")["vectors"].to_list() == [
+        "all vectors",
         "simulated",
     ]
     app = open_page("ann", collection="made-up", system="dense", size="500")
-    matched = app.dataframe[0].value.set_index("index")
-    assert matched.loc["HNSW, our own", "speed-up"] == pytest.approx(200)
-    assert "nDCG@10_kept" not in matched, "simulated documents have no judgments"
+    matched = frame(app, "speed-up").set_index("index")
+    assert matched.loc["HNSW (RankScope)", "speed-up"] == pytest.approx(200)
+    assert "nDCG@10 vs exact" not in matched, "simulated documents have no judgments"
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "sweep.csv"])
@@ -126,22 +134,22 @@ def test_a_damaged_size_leaves_the_others(open_page: Open, made_up: CollectionFo
     (made_up / "ann-simulated" / "dense-500" / "sweep.csv").write_text("index\n")
     app = open_page("ann", collection="made-up")
     assert "dense\\-500" in app.warning[0].value
-    assert app.dataframe[0].value["index"].to_list() == ["Exact", "HNSW, our own"]
+    assert frame(app, "speed-up")["index"].to_list() == ["Exact", "HNSW (RankScope)"]
 
 
-def test_the_dial_is_a_slider_in_the_url(open_page: Open, made_up: CollectionFolder) -> None:
+def test_the_setting_is_a_slider_in_the_url(open_page: Open, made_up: CollectionFolder) -> None:
     add_sweep(made_up)
-    app = open_page("ann", collection="made-up", dial="40")
+    app = open_page("ann", collection="made-up", setting="40")
     assert app.select_slider[0].value == "40"
     app.select_slider[0].set_value("80").run()
-    assert app.query_params["dial"] == "80"
+    assert app.query_params["setting"] == "80"
 
 
 def test_a_sweep_of_an_older_version_is_a_sentence(open_page: Open, made_up: CollectionFolder) -> None:
     with writing(made_up.sweep("dense"), "ann", {}, {}, {"documents": 5}) as partial:
         (partial / "sweep.csv").write_text("index,ef\nexact,\n")
     app = open_page("ann", collection="made-up")
-    assert "older version" in app.warning[0].value
+    assert "sweep.csv lacks the column parameters, dial" in warnings(app) and "older version" in warnings(app)
 
 
 def test_a_query_is_answered_by_both_and_what_was_missed_is_marked(
@@ -168,7 +176,7 @@ def test_a_query_is_answered_by_both_and_what_was_missed_is_marked(
         (partial / "sweep.csv").write_bytes(sweep)
         (partial / f"index-{OWN_GRAPH}").write_bytes((made_up / "index").read_bytes())
     app = open_page("ann", collection="made-up", query="ban dor")
-    assert "Recall@10 of this query: 1.00" in text(app)
+    assert "Recall@10 on this query: 1.00" in text(app)
     assert text(app).count("Fever in children") == 2
     assert ":orange" not in text(app)
     search = HnswIndex.search
@@ -179,7 +187,7 @@ def test_a_query_is_answered_by_both_and_what_was_missed_is_marked(
 
     monkeypatch.setattr(HnswIndex, "search", without_the_best)
     app = open_page("ann", collection="made-up", query="ban dor")
-    assert "Recall@10 of this query: 0.80" in text(app)
+    assert "Recall@10 on this query: 0.80" in text(app)
     assert text(app).count(":orange[**missed**]") == 1
 
 
@@ -209,9 +217,9 @@ def test_a_copy_of_what_exact_search_returns_is_not_missed(
     last.build(vectors)
     monkeypatch.setattr(ann_live, "_index", lambda *arguments: last)
     said = text(open_page("ann", collection="made-up", query="masks"))
-    assert "Recall@10 of this query: 1.00" in said and "missed" not in said.split("Recall@10 of this query")[1]
+    assert "Recall@10 on this query: 1.00" in said and ":orange[**missed**]" not in said
     assert "x0" in said and "x14" in said
     LastCopies.found = slice(8, 15)  # seven of the ten places are filled by copies
     said = text(open_page("ann", collection="made-up", query="masks"))
-    assert "Recall@10 of this query: 0.70" in said
+    assert "Recall@10 on this query: 0.70" in said
     assert said.count(":orange[**missed**]") == 3

@@ -23,7 +23,7 @@ NAMES = [
     "judge",
     "model",
     "index",
-    "dial",
+    "setting",
     "relevance",
 ]
 VALUES = [

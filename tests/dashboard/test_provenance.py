@@ -3,16 +3,16 @@
 import io
 import shlex
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import streamlit as st
-from made_up import Open
+from made_up import Open, add_ablations, add_model, add_sweep
 
 from core import compare
 from core.evaluation.table_formats import Table
+from core.workspace.workspace import CollectionFolder
 from dashboard.shared.provenance import compare_command
 
 Drawn = list[tuple[Table, str]]
@@ -31,6 +31,9 @@ PAGES = [
         for view in ("lists", "difference", "positions", "missed")
     ),
     ("expansion", {"topic": "02", "depth": "10"}),
+    ("ann", {"system": "dense"}),
+    ("ann", {"system": "dense", "size": "500", "recall": "0.90", "cost": "queries_per_second"}),
+    ("training", {"figure": "MRR@10"}),
 ]
 
 
@@ -41,7 +44,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
     found: Drawn = []
     monkeypatch.setattr("dashboard.shared.export.downloads", lambda table, name: found.append((table, "")))
 
-    def provenance(opened: Any, name: str, command: str, about: str = "") -> None:
+    def provenance(opened: Any, name: str, command: str, about: str = "", made_from: Any = None) -> None:
         table, _ = found.pop()
         found.append((table, command))
 
@@ -100,8 +103,16 @@ def shows(frame: pd.DataFrame, table: pd.DataFrame) -> bool:
 
 @pytest.mark.parametrize(("page", "parameters"), PAGES, ids=[f"{p} {' '.join(q.values())}" for p, q in PAGES])
 def test_the_command_of_each_figure_prints_it(
-    page: str, parameters: dict[str, str], open_page: Open, made_up: Path, drawn: Drawn, command: Callable[..., Any]
+    page: str,
+    parameters: dict[str, str],
+    open_page: Open,
+    made_up: CollectionFolder,
+    drawn: Drawn,
+    command: Callable[..., Any],
 ) -> None:
+    add_sweep(made_up)
+    add_model(made_up.workspace)
+    add_ablations(made_up.workspace)
     app = open_page(page, collection="made-up", **parameters)
     assert drawn
     check(app, drawn, command)

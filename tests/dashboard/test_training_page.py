@@ -1,50 +1,12 @@
 """The Training page: curves of the history that a training left, and the ablations on record."""
 
-import json
 import shutil
-from pathlib import Path
 
-import pandas as pd
 import pytest
-from made_up import Open
+from made_up import LOG, Open, add_ablations, add_model
 
 from core.training.histories import as_table
-from core.workspace.artifacts import writing
-from core.workspace.workspace import CollectionFolder, Workspace
-
-LOG = [
-    {"step": 10, "loss": 1.5, "epoch": 0.1},
-    {"step": 20, "loss": 1.25, "epoch": 0.2},
-    {"step": 20, "eval_loss": 1.4, "eval_held-out_cosine_mrr@10": 0.5, "epoch": 0.2},
-    {"step": 30, "train_runtime": 9.0, "train_loss": 1.3},
-]
-FACTS = {"rows": 1234, "held_out_queries": 7, "held_out_passages": 70, "held_out_mrr@10": {"before": 0.4, "after": 0.5}}
-
-
-def add_model(workspace: Workspace, base: str = "nobody/base") -> Path:
-    model = workspace.model("artifacts/models/tuned")
-    settings = {"base": base, "pooling": "<b>mean</b>"}
-    with writing(model, "finetune", settings, {}, FACTS | {"device": "cpu"}) as partial:
-        (partial / "history.json").write_text(json.dumps(LOG))
-    return model.path
-
-
-def add_ablations(workspace: Workspace) -> None:
-    rows = pd.DataFrame(
-        {
-            "variant": ["recipe", "recipe", "CLS", "CLS"],
-            "seed": [1, 2, 1, 2],
-            "MRR@10 before": 0.1,
-            "nDCG@10 before": 0.2,
-            "MRR@10": [0.6, 0.8, 0.1, 0.3],
-            "nDCG@10": [0.4, 0.5, 0.1, 0.2],
-            "rows": 100,
-            "seconds": 5.0,
-        }
-    )
-    settings = {"collection": {"name": "small", "split": "train"}}
-    with writing(workspace.ablations("some-base"), "ablations", settings, {}) as partial:
-        rows.to_csv(partial / "ablations.csv", index=False)
+from core.workspace.workspace import CollectionFolder
 
 
 def test_the_log_becomes_one_row_a_step():
@@ -64,6 +26,7 @@ def test_the_page_shows_curves_settings_and_ablations(open_page: Open, made_up: 
     settings = frames["setting", "value"]
     assert dict(zip(settings["setting"], settings["value"], strict=True))["pooling"] == "<b>mean</b>"
     ablations = next(frame for columns, frame in frames.items() if "seeds" in columns)
+    ablations = ablations.set_index("variant")
     assert ablations.loc["recipe", "MRR@10"] == pytest.approx(0.7)
     assert ablations.loc["CLS", "nDCG@10"] == pytest.approx(0.15)
     assert "no runs of both this model and its base" in text

@@ -15,8 +15,8 @@ SWEEP = pd.DataFrame(
         ("hnsw", 40, 0.99, 1.6, 150),
         ("faiss-ivf", 1, 0.80, 0.6, 900),
     ],
-    columns=["index", "value", "recall@10", "p50_ms", "queries_per_second"],
-).assign(dial="ef")
+    columns=["index", "value", "recall", "p50_ms", "queries_per_second"],
+).assign(parameter="ef")
 
 levels = st.sampled_from([1.0, 2.0, 3.0, 4.0, 5.0])
 
@@ -29,29 +29,34 @@ def test_the_frontier_is_every_point_that_no_other_dominates(points, speed, sign
     def dominated(one):
         return any(other != one and other[0] >= one[0] and sign * other[1] >= sign * one[1] for other in points)
 
-    found = frontier(pd.DataFrame(points, columns=["recall@10", speed]), speed)
+    found = frontier(pd.DataFrame(points, columns=["recall", speed]), speed)
     expected = sorted({one for one in points if not dominated(one)}, key=lambda one: -sign * one[1])
-    assert list(zip(found["recall@10"], found[speed], strict=True)) == expected
+    assert list(zip(found["recall"], found[speed], strict=True)) == expected
 
 
 def test_the_frontier_is_what_nothing_beats():
-    assert frontier(SWEEP)["recall@10"].tolist() == [0.90, 0.96, 0.99, 1.0]
-    assert frontier(SWEEP.assign(p50_ms=1.0))["recall@10"].tolist() == [1.0]
+    assert frontier(SWEEP)["recall"].tolist() == [0.90, 0.96, 0.99, 1.0]
+    assert frontier(SWEEP.assign(p50_ms=1.0))["recall"].tolist() == [1.0]
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_frontier_warns_of_nothing_where_all_recalls_are_whole():
+    assert frontier(pd.DataFrame({"recall": [1, 0], "p50_ms": [2.0, 1.0]}))["recall"].tolist() == [0, 1]
 
 
 def test_indexes_are_compared_at_the_fastest_setting_that_reaches_the_recall():
     table = at_recall(SWEEP, 0.95).set_index("index")
     assert table.loc["hnsw", "value"] == 20
-    assert table.loc["hnsw", "speed-up"] == pytest.approx(2.5)
-    assert table.loc["hnsw", "batch_speed-up"] == pytest.approx(3)
+    assert table.loc["hnsw", "speed_up"] == pytest.approx(2.5)
+    assert table.loc["hnsw", "batch_speed_up"] == pytest.approx(3)
     assert pd.isna(table.loc["faiss-ivf", "p50_ms"]), "it does not reach it: no figure, not zero"
-    assert table.loc["exact", "speed-up"] == 1
+    assert table.loc["exact", "speed_up"] == 1
 
 
 def of_sizes(**latencies: list[float]) -> pd.DataFrame:
     """Sweeps of 100 and 10,000 documents, with these median milliseconds of each index."""
     rows = [(kind, 0.95, by[place], 1.0, 100 ** (place + 1)) for kind, by in latencies.items() for place in (0, 1)]
-    return pd.DataFrame(rows, columns=["index", "recall@10", "p50_ms", "queries_per_second", "documents"])
+    return pd.DataFrame(rows, columns=["index", "recall", "p50_ms", "queries_per_second", "documents"])
 
 
 def test_the_crossing_lies_where_the_lines_meet():

@@ -280,7 +280,7 @@ WIDEST = {
     "faiss-ivf-pq": {"probes": 10_000, "rescore": 10_000, "segments": 4},
     "faiss-binary": {"rescore": 10_000},
 }
-"""Each index that can be exact, with its dial at the end."""
+"""Each index that can be exact, at its highest setting."""
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)

@@ -104,7 +104,7 @@ def test_the_sweep_of_indexes_searches_for_the_topic_field_with_both_prefixes(bu
     other = next(other for other in FIELDS if other != field)
     assert settings != ann_settings(of_field(profile, other), profile.system[0]), "it is stale for another field"
     sweep = read_sweep(folder, "dense").set_index("index")
-    assert sweep.loc["exact", "nDCG@10"] == pytest.approx(expected, abs=1e-4)
+    assert sweep.loc["exact", "ndcg"] == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_prefix_replaces_the_prompt_of_the_model_and_no_prefix_leaves_it(encoder, workspace, tmp_path):
