@@ -341,7 +341,8 @@ def _with_copies(
 class HnswIndex:
     """HNSW as implemented here; see `VectorIndex` for the interface and `HnswlibIndex` for the parameters.
 
-    Searches from several threads are serialised, since the visited stamps belong to the index.
+    Searches from several threads are serialised by a lock, since the visited stamps and the heap of candidates belong
+    to the index.
     """
 
     search_parameter = "ef"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.indexes import hnsw
 from core.indexes.base import unit_rows
 from core.indexes.exact import ExactIndex
 from core.indexes.faiss_indexes import (
@@ -352,6 +353,24 @@ def test_threads_search_one_index_with_different_parameters(kind):
             assert all(itertools.chain.from_iterable(pool.map(agreement, [*expected] * 2)))
     finally:
         sys.setswitchinterval(before)
+
+
+def test_threads_take_turns_in_our_own_hnsw(monkeypatch):
+    """The interpreter switches threads in the middle of a search that is not compiled."""
+    vectors, queries = random_vectors(300), random_vectors(3, seed=1)
+    index = HnswIndex("cosine")
+    index.build(vectors)
+    expected = index.search(queries, 5)[0]
+    for name in ("_search", "_search_layer"):
+        monkeypatch.setattr(hnsw, name, getattr(hnsw, name).py_func)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda _: index.search(queries, 5)[0], range(12)))
+    finally:
+        sys.setswitchinterval(before)
+    assert all(np.array_equal(answer, expected) for answer in answers)
 
 
 @pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.index.search_parameter])
