@@ -4,7 +4,10 @@ python -m streamlit run dashboard/server.py
 """
 
 import os
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # `dashboard` is found however this was started
 
 import streamlit as st
 from starlette.datastructures import Headers
@@ -13,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
-from streamlit import config
-from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
+
+from dashboard.streamlit_internals import is_host_allowed
 
 
 class SameOrigin:
@@ -42,7 +45,7 @@ class SameOrigin:
 def is_allowed(headers: Headers) -> bool:
     """Tell whether a request's Host is allowed, and its Origin the same or allowed, too."""
     host = headers.get("host", "").lower()
-    allowed = {f"http://{host}", f"https://{host}", *config.get_option("server.corsAllowedOrigins")}
+    allowed = {f"http://{host}", f"https://{host}", *st.get_option("server.corsAllowedOrigins")}
     return is_host_allowed(host) and allowed.issuperset(headers.getlist("origin"))
 
 

@@ -14,6 +14,7 @@ import bm25s
 import numpy as np
 from rank_bm25 import BM25Okapi
 
+from core.workspace import library_internals
 from core.workspace.compiled import compiled
 from core.workspace.profile import Bm25Settings
 
@@ -52,7 +53,7 @@ class Bm25sField:
         index = bm25s.BM25(method="lucene", k1=settings.k1, b=settings.b)
         index.index((numbers, vocabulary), show_progress=False)
         if weight != 1.0:
-            index.scores["data"] = index.scores["data"] * np.float32(weight)
+            library_internals.multiply_scores(index, weight)
         return cls(index)
 
     @classmethod
@@ -67,25 +68,24 @@ class Bm25sField:
     @property
     def vocabulary(self) -> dict[str, int]:
         """The number of each token."""
-        vocabulary: dict[str, int] = self.index.vocab_dict
-        return vocabulary
+        return library_internals.vocabulary(self.index)
 
     def scores(self, tokens: list[str]) -> np.ndarray:
         """See `Field`."""
-        vocabulary, index = self.vocabulary, self.index.scores
+        vocabulary, postings = self.vocabulary, library_internals.postings(self.index)
         columns = np.array([vocabulary[token] for token in tokens if token in vocabulary], dtype=np.int64)
-        total = np.zeros(index["num_docs"], dtype=np.float32)
-        _add_postings(index["data"], index["indices"], index["indptr"], columns, total)
+        total = np.zeros(postings.n_documents, dtype=np.float32)
+        _add_postings(postings.data, postings.indices, postings.indptr, columns, total)
         return total
 
     def weight(self, token: str, position: int) -> float:
         """See `Field`."""
         if token not in self.vocabulary:
             return 0.0
-        column, index = self.vocabulary[token], self.index.scores
-        begin, end = index["indptr"][column : column + 2]
-        at = np.flatnonzero(index["indices"][begin:end] == position)
-        return float(index["data"][begin:end][at].sum())
+        column, postings = self.vocabulary[token], library_internals.postings(self.index)
+        begin, end = postings.indptr[column : column + 2]
+        at = np.flatnonzero(postings.indices[begin:end] == position)
+        return float(postings.data[begin:end][at].sum())
 
 
 @compiled(nogil=True)

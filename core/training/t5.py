@@ -54,10 +54,10 @@ def fit(
     """
     from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainingArguments
 
-    from core.training.length_batches import TrainerByLength
+    from core.training.length_batches import LengthBatchTrainer
     from core.training.trainer import early_stopping, last_checkpoint, trainer_arguments
 
-    trainer = TrainerByLength(
+    trainer = LengthBatchTrainer(
         model=model,
         args=Seq2SeqTrainingArguments(
             **trainer_arguments(settings, len(pairs), checkpoints, device == "cpu", "eval_loss")

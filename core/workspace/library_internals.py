@@ -1,18 +1,30 @@
-"""What the project reaches into libraries for, beyond their public API: each part here, with its fallback.
+"""The parts of libraries outside their public API that the project uses, each with its fallback.
 
 | library | part | why | pinned | without it |
 |---|---|---|---|---|
 | numba | `Dispatcher._cache.load_overload`, `save_overload` | a full disk ends no search | 0.68.1 | no cache |
 | transformers | the layers of a T5's decoder | samples of a document share its encoding | 5.23.0 | `generate` |
+| transformers | `trainer_pt_utils.get_length_grouped_indices` | batches by length | 5.23.0 | no T5 training |
 | sentence-transformers | `losses.merged_forward.embed_columns` | one forward pass for all queries | 6.2.0 | one each |
+| sentence-transformers | `Transformer.model`, `modality_config` | weights that must be there | 6.2.0 | `uses_pooler` |
+| bm25s | `BM25.scores`, `BM25.vocab_dict` | field weights, speed, explanations | 0.3.16 | no BM25 |
 | milvus-lite | `server_manager_instance.release_server` | ends an embedded server | 3.2.2 | ends with the process |
 
-tests/core/workspace/test_library_internals.py has a contract test for each, which fails where a new version changes it.
+Parts without a fallback shape results: a substitute would change them without notice. Streamlit's are in
+dashboard/streamlit_internals.py.
+
+tests/core/workspace/test_library_internals.py has a contract test for each, which fails when a new version changes it,
+and a test that no other module uses private names.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import bm25s
+    import numpy as np
+    import torch
 
 
 def ignore_numba_cache_errors(dispatcher: Any) -> bool:
@@ -61,6 +73,63 @@ def _has(part: Any, name: str) -> bool:
     for step in name.split("."):
         part = getattr(part, step, None)
     return callable(part)
+
+
+def indices_by_length(lengths: list[int], batch: int, generator: "torch.Generator") -> list[int]:
+    """Return the positions of an epoch's rows, each batch of similar length, shuffled by a generator."""
+    from transformers.trainer_pt_utils import get_length_grouped_indices
+
+    indices: list[int] = get_length_grouped_indices(lengths, batch, generator=generator)
+    return indices
+
+
+def transformer_modules(model: Any) -> list[Any]:
+    """Return the modules of a `SentenceTransformer` that wrap a transformers model, which is their `model`."""
+    from sentence_transformers.sentence_transformer.modules import Transformer
+
+    return [module for module in model.modules() if isinstance(module, Transformer)]
+
+
+def uses_pooler(module: Any) -> bool:
+    """Say whether the output of a `Transformer` module is that of the model's own pooler.
+
+    Without `modality_config` the answer is no: weights that a file lacks are then not missed in the pooler.
+    """
+    return "pooler_output" in str(getattr(module, "modality_config", ""))
+
+
+class Postings(NamedTuple):
+    """The postings of a bm25s index, as a sparse matrix in compressed columns.
+
+    Attributes:
+        data: the score of each posting, float32 [n_postings].
+        indices: the document of each posting, int32 [n_postings].
+        indptr: where the postings of each token begin, int [n_tokens + 1].
+        n_documents: number of documents.
+    """
+
+    data: "np.ndarray"
+    indices: "np.ndarray"
+    indptr: "np.ndarray"
+    n_documents: int
+
+
+def postings(index: "bm25s.BM25") -> Postings:
+    """Return the postings of a bm25s index."""
+    scores = index.scores
+    return Postings(scores["data"], scores["indices"], scores["indptr"], int(scores["num_docs"]))
+
+
+def multiply_scores(index: "bm25s.BM25", weight: float) -> None:
+    """Multiply all scores of a bm25s index by a weight."""
+    data = index.scores["data"]
+    index.scores["data"] = data * data.dtype.type(weight)
+
+
+def vocabulary(index: "bm25s.BM25") -> dict[str, int]:
+    """Return the column of each token in a bm25s index."""
+    columns: dict[str, int] = index.vocab_dict
+    return columns
 
 
 def embed_columns(model: Any, columns: list[dict[str, Any]]) -> list[Any]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from core.workspace.artifacts import MANIFEST, file_digest, open_artifact, value_digest
 from core.workspace.errors import UserError
+from core.workspace.library_internals import transformer_modules, uses_pooler
 from core.workspace.workspace import SHOWN, Workspace
 
 MODELS_VARIABLE = "RANKSCOPE_MODELS"
@@ -258,7 +259,7 @@ def check_weights(shown: str, folder: Path, model: Any) -> None:
     Raises:
         UserError: weights are missing or of another shape, which leaves random values in them, or not finite.
     """
-    parts = {part.model.config.model_type: part for part in _transformers(model)}
+    parts = {part.model.config.model_type: part for part in transformer_modules(model)}
     for file in sorted(folder.rglob("config.json")):
         part = parts.get(_model_type(file))
         if part is None or not any(file.parent.glob("*.safetensors")):
@@ -272,15 +273,9 @@ def check_weights(shown: str, folder: Path, model: Any) -> None:
                 output_loading_info=True,
             )
         # The pooling of sentence-transformers is a module of its own: most models' own pooler is loaded for nothing.
-        aside = "" if "pooler_output" in str(part.modality_config) else "pooler"
+        aside = "" if uses_pooler(part) else "pooler"
         _refuse_missing(shown, file.parent, report, aside)
     check_finite(shown, model)
-
-
-def _transformers(model: Any) -> list[Any]:
-    from sentence_transformers.sentence_transformer.modules import Transformer
-
-    return [part for part in model.modules() if isinstance(part, Transformer)]
 
 
 def _model_type(file: Path) -> str:
@@ -329,7 +324,7 @@ def longest_input(model: Any) -> int | None:
     from torch.nn import Embedding
 
     limits = []
-    for part in _transformers(model):
+    for part in transformer_modules(model):
         for key, table in part.model.named_modules():
             if not isinstance(table, Embedding) or key.split(".")[-1] not in POSITION_TABLES:
                 continue

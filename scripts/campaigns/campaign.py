@@ -193,6 +193,8 @@ def open_page(page: str, collection: str, **parameters: str) -> Any:
     """Return a page of a collection, drawn, as an AppTest."""
     from streamlit.testing.v1 import AppTest
 
+    from dashboard.streamlit_internals import go_to
+
     app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=300)
     app.query_params["collection"] = collection
     if page in ("search", "ann"):
@@ -200,14 +202,6 @@ def open_page(page: str, collection: str, **parameters: str) -> Any:
     app.query_params.update(parameters)
     app.run()
     return app if page == "overview" else go_to(app, page).run()
-
-
-def go_to(app: Any, page: str) -> Any:
-    """Let the next run of an AppTest draw that page; `AppTest.switch_page` finds pages that are files only."""
-    from streamlit.util import calc_hash
-
-    app._page_hash = calc_hash(page)  # Streamlit identifies a page by its `url_path`
-    return app
 
 
 def drawn(app: Any) -> list[str]:

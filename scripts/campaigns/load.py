@@ -25,16 +25,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core.formats.collections import read_built_collection
 from core.workspace.workspace import Workspace
+from dashboard.streamlit_internals import messages
 from scripts.start import child, server_command, wait_for
 
+BackMsg, ForwardMsg = messages()
 QUERIES = (
     "loss of smell",
     "do masks slow the spread",

@@ -35,7 +35,7 @@ from core.retrieval.fusion import reciprocal_rank_fusion
 from core.workspace import command_line
 from core.workspace.errors import UserError
 from core.workspace.workspace import CHECKOUT, Workspace
-from scripts.campaigns.campaign import go_to
+from dashboard.streamlit_internals import go_to
 
 Rankings = dict[str, list[tuple[str, float]]]
 """topic -> (document, score), best first."""

@@ -6,12 +6,13 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from dashboard.streamlit_internals import messages
+
 pytestmark = pytest.mark.slow
+BackMsg, ForwardMsg = messages()
 
 
 def status_of(url: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str]]:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
-from made_up import Open, build, go_to
+from made_up import Open, build
 from streamlit.testing.v1 import AppTest
 
 from core.workspace.workspace import CHECKOUT, VARIABLE, CollectionFolder, Workspace
+from dashboard.streamlit_internals import go_to
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

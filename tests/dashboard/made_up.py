@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 from stages import make
 from streamlit.testing.v1 import AppTest
-from streamlit.util import calc_hash
 
 from core import bm25, collection, evaluate, search
 from core.formats.predicted_queries import write_expansions
@@ -139,12 +138,6 @@ def add_ablations(workspace: Workspace) -> None:
     settings = {"collection": {"name": "small", "split": "train"}}
     with writing(workspace.ablations("some-base"), "ablations", settings, {}) as partial:
         rows.to_csv(partial / "ablations.csv", index=False)
-
-
-def go_to(app: AppTest, page: str) -> AppTest:
-    """Let the next run draw that page; `AppTest.switch_page` finds pages that are files only."""
-    app._page_hash = calc_hash(page)  # Streamlit identifies a page by its `url_path`
-    return app
 
 
 def warnings(app: AppTest) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import pytrec_eval
-from made_up import PAGES, Open, go_to, lists, warnings
+from made_up import PAGES, Open, lists, warnings
 from streamlit.testing.v1 import AppTest
 
 from core.build import run_build
@@ -25,6 +25,7 @@ from core.workspace.command_line import save_profile
 from core.workspace.profile import Profile
 from core.workspace.stage import Build
 from core.workspace.workspace import VARIABLE, CollectionFolder, Workspace
+from dashboard.streamlit_internals import go_to
 
 MEASURES = {"nDCG@10": "ndcg_cut_10", "AP": "map", "P@10": "P_10", "RR": "recip_rank"}
 OF_FIGURES = ("overview", "topics", "topic", "report", "expansion")

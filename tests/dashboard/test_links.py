@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from made_up import PAGES, Open
-from streamlit.util import calc_hash
 
 from core.workspace.workspace import CHECKOUT
 from dashboard.shared import links
+from dashboard.streamlit_internals import page_hash
 
 
 def test_every_folder_of_views_is_a_page_of_the_list() -> None:
@@ -23,7 +23,7 @@ def test_the_sidebar_links_every_page_and_keeps_the_parameters(open_page: Open, 
     app = open_page(page, collection="made-up", measure="AP")
     found = [link.proto for link in app.sidebar.get("page_link")]
     assert [link.label for link in found] == list(PAGES.values())
-    assert [link.page_script_hash for link in found] == [calc_hash(name) for name in PAGES]
+    assert [link.page_script_hash for link in found] == [page_hash(name) for name in PAGES]
     assert [link.page for link in found] == ["", *list(PAGES)[1:]]  # the addresses
     assert {link.query_string for link in found} == {"collection=made-up&measure=AP"}
 
@@ -31,7 +31,7 @@ def test_the_sidebar_links_every_page_and_keeps_the_parameters(open_page: Open, 
 def test_a_link_to_a_topic_sets_the_topic_and_keeps_the_rest(open_page: Open, made_up: Path) -> None:
     app = open_page("search", collection="made-up", query="masks", topic="1")
     link = next(link.proto for link in app.main.get("page_link"))
-    assert (link.page, link.page_script_hash) == ("topic", calc_hash("topic"))
+    assert (link.page, link.page_script_hash) == ("topic", page_hash("topic"))
     assert link.query_string == "collection=made-up&query=masks&topic=02"
 
 

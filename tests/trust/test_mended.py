@@ -26,7 +26,7 @@ from core.indexes.exact import ExactIndex
 from core.retrieval.encoder import load_encoder
 from core.retrieval.kinds import open_system
 from core.retrieval.systems import find_settings
-from core.training.length_batches import ByLength
+from core.training.length_batches import LengthSampler
 from core.workspace.artifacts import (
     is_whole,
     open_artifact,
@@ -96,7 +96,7 @@ def test_two_processes_do_not_write_one_artifact(tmp_path):
 
 def test_batches_of_an_epoch_do_not_depend_on_the_epochs_before():
     lengths = [1, 7, 3, 9, 2, 8, 4, 6] * 8
-    through, resumed = ByLength(4, lengths, 13), ByLength(4, lengths, 13)
+    through, resumed = LengthSampler(4, lengths, 13), LengthSampler(4, lengths, 13)
     first = list(through)
     through.set_epoch(1)
     resumed.set_epoch(1)

@@ -1,20 +1,38 @@
 """Private parts of libraries: each is there, and without it the public API gives the same results."""
 
+import ast
 import importlib
 import inspect
 import sys
 
+import bm25s
 import numba
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
+from datasets import Dataset
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.sampler import DefaultBatchSampler
+from sentence_transformers.sentence_transformer.modules import Transformer
 from transformers import T5Config, T5ForConditionalGeneration
 
 from core.training import t5_sampling
+from core.training.bi_encoder import _in_order
 from core.training.t5_sampling import sample, sample_keys
 from core.workspace import compiled
-from core.workspace.library_internals import embed_columns, has_t5_decoder_layers, ignore_numba_cache_errors
+from core.workspace.library_internals import (
+    embed_columns,
+    has_t5_decoder_layers,
+    ignore_numba_cache_errors,
+    indices_by_length,
+    multiply_scores,
+    postings,
+    transformer_modules,
+    uses_pooler,
+    vocabulary,
+)
+from core.workspace.workspace import CHECKOUT
 
 
 def twice(values):
@@ -81,3 +99,162 @@ def test_contract_and_fallback_of_merged_columns(encoder, monkeypatch):
 def test_contract_an_embedded_milvus_can_be_ended():
     manager = pytest.importorskip("milvus_lite.server_manager")
     assert callable(manager.server_manager_instance.release_server)
+
+
+def test_contract_batches_of_similar_length_are_drawn_by_the_generator_alone():
+    lengths = [1, 7, 3, 9, 2, 8, 4, 6] * 8
+
+    def drawn(seed):
+        return indices_by_length(lengths, 4, torch.Generator().manual_seed(seed))
+
+    torch.manual_seed(1)
+    first = drawn(5)
+    torch.manual_seed(2)
+    assert drawn(5) == first
+    assert drawn(6) != first
+    assert sorted(first) == list(range(64))
+    assert lengths[first[0]] == 9, "the longest first: it shows at once whether a batch fits into memory"
+    spans = [np.ptp([lengths[i] for i in first[start : start + 4]]) for start in range(0, 64, 4)]
+    assert np.mean(spans) < 3, "at random it would be 5"
+
+
+def test_contract_the_modules_of_a_sentence_transformer(encoder):
+    model = SentenceTransformer(str(encoder), device="cpu")
+    (module,) = transformer_modules(model)
+    assert module.model.config.model_type == "bert"
+    assert {name for name, _ in module.model.named_modules()} >= {"embeddings", "pooler"}
+    assert not uses_pooler(module)
+
+
+def test_contract_a_module_says_that_it_uses_the_pooler(tiny_bert):
+    pooled = {"text": {"method": "forward", "method_output_name": "pooler_output"}}
+    module = Transformer(str(tiny_bert), modality_config=pooled, module_output_name="sentence_embedding")
+    assert uses_pooler(module)
+    del module.modality_config
+    assert not uses_pooler(module)
+
+
+def test_contract_the_postings_of_bm25s_are_the_scores_that_it_returns():
+    columns = {"apple": 0, "banana": 1, "cherry": 2}
+    documents = [[0, 1, 0], [1], [2, 2, 1], []]
+    index = bm25s.BM25(method="lucene", k1=1.2, b=0.7)
+    index.index((documents, dict(columns)), show_progress=False)
+    assert {token: vocabulary(index)[token] for token in columns} == columns
+    data, indices, indptr, n_documents = postings(index)
+    matrix = scipy.sparse.csc_array((data, indices, indptr), shape=(n_documents, len(indptr) - 1)).toarray()
+    assert n_documents == 4
+    for token, column in columns.items():
+        np.testing.assert_array_equal(matrix[:, column], index.get_scores([token]))
+    multiply_scores(index, 0.5)
+    np.testing.assert_array_equal(index.get_scores(["apple"]), matrix[:, 0] / 2)
+
+
+def test_contract_a_function_may_choose_the_batches_of_a_bi_encoder():
+    rows = Dataset.from_dict({"a": list("abcde")})
+    taken = ("batch_size", "drop_last", "valid_label_columns", "generator", "seed")
+    assert set(inspect.signature(DefaultBatchSampler).parameters) == {"dataset", *taken}
+    sampler = _in_order(rows, batch_size=2, drop_last=False, valid_label_columns=[], generator=None, seed=3)
+    sampler.set_epoch(1)
+    assert list(sampler) == [[0, 1], [2, 3], [4]]
+
+
+# The rule: no other module uses private parts.
+
+INTERNALS = ("core/workspace/library_internals.py", "dashboard/streamlit_internals.py")
+NOT_PUBLIC = ("milvus_lite", "sentence_transformers.base.losses", "streamlit.config", "streamlit.proto")
+NOT_PUBLIC += ("streamlit.runtime", "streamlit.util", "streamlit.web", "transformers.trainer_pt_utils")
+EXCEPTIONS = {
+    ("core/workspace/artifacts.py", "_lru_cache_wrapper"): "the type of functools.lru_cache, in annotations only",
+    ("scripts/attached.py", "_exit"): "a documented function of os",
+    ("scripts/campaigns/cache.py", "_keep_best"): "our own function",
+    ("scripts/campaigns/campaign.py", "_exit"): "a documented function of os",
+    ("scripts/campaigns/damage.py", "_file_digest"): "our own function",
+    ("scripts/tables/commands.py", "_SubParsersAction"): "argparse has no public name for subcommands",
+    ("scripts/tables/commands.py", "_actions"): "argparse has no public list of a parser's arguments",
+}
+"""(file, name) -> why it may be used there."""
+
+
+NAMED_TUPLES = ("_asdict", "_fields", "_replace")
+"""Documented attributes of named tuples."""
+
+
+def is_private(name):
+    return name.startswith("_") and not name.startswith("__") and name not in NAMED_TUPLES
+
+
+def private_uses(source):
+    """Yield the private names that a module takes from elsewhere, and which of NOT_PUBLIC it imports.
+
+    Attributes of `self` and `cls` are left to `inherited_uses`.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and is_private(node.attr):
+            if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
+                yield node.attr
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            module = getattr(node, "module", None)
+            for name in (f"{module}.{alias.name}" if module else alias.name for alias in node.names):
+                yield from filter(is_private, name.split("."))
+                yield from (part for part in NOT_PUBLIC if f"{name}.".startswith(f"{part}."))
+
+
+def inherited_uses(module):
+    """Yield the private names of a library's class that a class of the module overrides or uses."""
+    nodes = ast.walk(ast.parse(inspect.getsource(module)))
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    ours = {"core", *sys.stdlib_module_names}
+    for own in (value for value in vars(module).values() if inspect.isclass(value)):
+        if own.__module__ != module.__name__:
+            continue
+        bases = [base for base in own.__mro__[1:] if base.__module__.split(".")[0] not in ours]
+        for name in filter(is_private, attributes | set(vars(own))):
+            if name != "_abc_impl" and any(name in vars(base) for base in bases):  # every abstract class has that one
+                yield f"{own.__name__}.{name}"
+
+
+def sources(*folders):
+    return [path for folder in folders for path in sorted((CHECKOUT / folder).rglob("*.py"))]
+
+
+def test_no_other_module_uses_private_names():
+    used = {
+        (path.relative_to(CHECKOUT).as_posix(), name)
+        for path in sources("core", "dashboard", "scripts")
+        for name in private_uses(path.read_text(encoding="utf-8"))
+    }
+    assert {use for use in used if use[0] not in INTERNALS} == set(EXCEPTIONS)
+
+
+def test_no_class_overrides_or_uses_a_private_name_of_a_library_class():
+    names = [path.relative_to(CHECKOUT).with_suffix("").as_posix().replace("/", ".") for path in sources("core")]
+    modules = [importlib.import_module(name) for name in names if not name.endswith(("__init__", "__main__"))]
+    assert [use for module in modules for use in inherited_uses(module)] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "uses"),
+    [
+        ("import a\na.b._c", ["_c"]),
+        ("import a\na().b()[0]._c()", ["_c"]),
+        ("from a._b import c", ["_b"]),
+        ("from a import _b", ["_b"]),
+        ("from streamlit import config", ["streamlit.config"]),
+        ("import streamlit.proto.BackMsg_pb2", ["streamlit.proto"]),
+        ("import a\nself._b, a.__name__, a.b", []),
+        ("import streamlit.configuration", []),
+    ],
+)
+def test_what_counts_as_a_private_name(source, uses):
+    assert list(private_uses(source)) == uses
+
+
+def test_what_counts_as_an_override(tmp_path, monkeypatch):
+    (tmp_path / "made_up_trainer.py").write_text(
+        "from transformers import Trainer\n"
+        "class Own(Trainer):\n"
+        "    def _get_train_sampler(self): pass\n"
+        "    def _of_its_own(self): return self._of_its_own\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert list(inherited_uses(importlib.import_module("made_up_trainer"))) == ["Own._get_train_sampler"]
