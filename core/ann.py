@@ -1,16 +1,16 @@
-"""Approximate against exact search: recall, latency, throughput, memory, and what nDCG loses, for every dense system.
+"""Measure approximate against exact search for every dense system: recall, latency, throughput, memory, nDCG@10.
 
 Writes the artifact `ann/<system>`: `sweep.csv`, one row for each index and value of its search parameter, and
 RankScope's HNSW graph, which the dashboard searches. With --size N the system's vectors are simulated to N documents,
 or N of them are sampled if there are more (see `core.simulate`), and the artifact is `ann-simulated/<system>-N`.
 
-Recall is computed by similarity (see `core.indexes.recall`). For nDCG and for the relevant documents missed, documents
-of equal similarity are exchanged as exact search has them: which of them an index returns is arbitrary.
+Recall is computed by similarity (see `core.indexes.recall`). For nDCG and the relevant documents missed, documents of
+equal similarity are replaced by those that exact search returns, because which of them an index returns is arbitrary.
 
-Timings are of one thread, or of --threads. Single queries are timed after a warm-up round, all indexes in turns and in
-a new order for each query, so that drift of the machine and what the processor's cache holds hit all alike. Indexes
-that are built stay on disk until the end: an interrupted sweep goes on. With --engine ray the workers build them side
-by side, which their build times show, on machines that share this folder.
+Timings use one thread, or --threads. Single queries are timed after a warm-up round, interleaved over all indexes in a
+new random order for each query, so that drift of the machine and the contents of its caches affect all alike. Built
+indexes stay on disk until the end, so that an interrupted sweep resumes. With --engine ray, workers that share this
+folder build indexes concurrently, which their build times reflect.
 """
 
 from collections.abc import Iterator

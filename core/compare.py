@@ -137,7 +137,7 @@ def figure(collection: str, name: str, **options: Any) -> tuple[Table, list[str]
 
 
 def _notes(results: Results, name: str) -> list[str]:
-    """Return what a reader of a figure must know, a sentence each."""
+    """Return the warnings about a figure, a sentence each."""
     if name in OF_TRAININGS:
         return []
     if name in OF_SWEEPS:

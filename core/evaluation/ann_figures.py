@@ -117,7 +117,7 @@ def at_size(sweeps: pd.DataFrame, size: int) -> pd.DataFrame:
 
 
 def sweep_notices(folder: CollectionFolder, profile: Profile) -> list[str]:
-    """Return what a reader of the sweeps must know: which are older than their inputs or timed by an older procedure.
+    """Return warnings about sweeps that are older than their inputs or were timed by an older procedure.
 
     Each is a sentence with the command that helps. Damaged sweeps are left to what reads them.
     """

@@ -1,4 +1,4 @@
-"""Measuring approximate indexes against exact search, and reading what was measured."""
+"""Measure approximate indexes against exact search, and read the measurements."""
 
 import functools
 import statistics
@@ -38,7 +38,7 @@ SWEEP = "sweep.csv"
 
 
 OWN_GRAPH = "hnsw"
-"""The index that stays in the artifact."""
+"""The kind of index that is kept in the artifact."""
 
 
 def build_by_workers(
@@ -50,11 +50,8 @@ def build_by_workers(
     executor: Executor,
     threads: int,
 ) -> None:
-    """Have the workers build the profile's indexes, one each at a time, in the folder that they share with us.
-
-    They are measured afterwards, by this process, all in turns.
-    """
-    place = partial / "index-vectors.npy"  # named like what the sweep removes in the end
+    """Let workers build the profile's indexes in a folder that they share with this process, which measures them."""
+    place = partial / "index-vectors.npy"  # `keep_own_graph` removes it, too
     np.save(place, vectors)
     open_builder = functools.partial(IndexBuilder, place, similarity, profile.ann.seed, partial, threads)
     left = (
@@ -67,7 +64,7 @@ def build_by_workers(
 
 
 class IndexBuilder:
-    """What a worker does: it builds indexes of the vectors in a file, and leaves them where the sweep finds them."""
+    """Builds indexes of the vectors in a file, in a worker, and saves them for the sweep."""
 
     def __init__(self, place: Path, similarity: str, seed: int, partial: Path, threads: int):
         self.vectors = np.load(place)
@@ -81,7 +78,7 @@ class IndexBuilder:
 
 
 def excluded_positions(collection: Collection, ids: list[str]) -> list[set[int]]:
-    """Return, for each topic, the positions of the documents that are left out for it; [] where none is for any."""
+    """Return the positions of the excluded documents of each topic, or [] if no topic excludes any."""
     if not collection.excluded:
         return []
     positions = {name: position for position, name in enumerate(ids)}
@@ -94,10 +91,10 @@ def search_without(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Search as `VectorIndex.search`, for the k best documents that are not excluded.
 
-    An index is asked for as many more as a query has excluded documents, which are dropped from what it finds.
+    The index is searched for k documents plus the number of excluded ones, and these are dropped from the results.
 
     Args:
-        excluded: positions, for each query; [] where none is excluded for any.
+        excluded: positions, for each query; [] if no query excludes any.
         parameters: of the search.
     """
     if not any(excluded):
@@ -178,7 +175,7 @@ def _batch_seconds(index: VectorIndex, parameters: dict[str, int], queries: np.n
 def _built(
     settings: IndexSettings, similarity: str, vectors: np.ndarray, seed: int, partial: Path, log: ProgressLog
 ) -> tuple[VectorIndex, float, int]:
-    """Return a built index, the seconds that building took and its bytes on disk; a finished one is read."""
+    """Return a built index, its build time in seconds and its bytes on disk; a finished one is read."""
     path = partial / _file_name(settings)
     index = _read_index(settings, similarity, vectors, seed, partial, log)
     if index is None:
@@ -211,7 +208,7 @@ def _new_index(settings: IndexSettings, similarity: str, seed: int) -> VectorInd
 def _read_index(
     settings: IndexSettings, similarity: str, vectors: np.ndarray, seed: int, partial: Path, log: ProgressLog
 ) -> VectorIndex | None:
-    """Return an index that an interrupted sweep finished; None if there is none, or its files are damaged."""
+    """Return an index that an interrupted sweep built, or None if there is none or its files are damaged."""
     path = partial / _file_name(settings)
     if path.name not in log.done or not path.exists():
         return None
@@ -244,8 +241,8 @@ def _latencies(
     order = np.random.default_rng(seed)
     for repeat in tqdm(range(repeats + 1), desc="latency", unit="round"):  # the first round warms up
         for query in queries:
-            # In a new order each time: a search right after one of the same query in the same index finds its path in
-            # the processor's cache, one right after exact search finds nothing there.
+            # In a new order each time: the processor's cache holds the path of a search that was just made in the same
+            # index, and nothing useful after exact search.
             for number in order.permutation(len(points)):
                 index, parameters = points[number]
                 started = time.perf_counter()

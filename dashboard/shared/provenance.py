@@ -72,13 +72,14 @@ def provenance(
             st.text(_origin_of(shown, manifest))
             st.code(manifest.command, language=None, wrap_lines=True)
         if made_from is not None:
-            st.text("The figure is printed by:")
+            st.text("To print this figure:")
         st.code(command, language=None, wrap_lines=True)
 
 
 def _origin_of(shown: str, manifest: Manifest) -> str:
     """Return the digests of an artifact and of its inputs."""
-    made = f"{shown}: SHA-256 {manifest.digest}, finished {manifest.finished} on {manifest.host}"
+    host = ", ".join(f"{name} {value}" for name, value in manifest.host.items())
+    made = f"{shown}: SHA-256 {manifest.digest}, finished {manifest.finished} on a machine with {host}"
     return "\n".join([made, *(f"{name}: SHA-256 {digest}" for name, digest in manifest.inputs.items()), "made by:"])
 
 

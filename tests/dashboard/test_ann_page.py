@@ -2,7 +2,9 @@
 
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import pytest
 from made_up import Open, add_sweep, warnings
 from stages import make
 
+from core import compare
 from core.evaluation.ann_sweep import OWN_GRAPH
 from core.indexes.exact import ExactIndex
 from core.indexes.hnsw import HnswIndex
@@ -223,3 +226,24 @@ def test_a_copy_of_what_exact_search_returns_is_not_missed(
     said = text(open_page("ann", collection="made-up", query="masks"))
     assert "Recall@10 on this query: 0.70" in said
     assert said.count(":orange[**missed**]") == 3
+
+
+def test_the_command_of_a_figure_says_what_is_wrong(made_up: CollectionFolder, command: Callable[..., Any]) -> None:
+    missing = command(compare.main, "ann-sweep", "made-up")
+    assert missing.status and "ann/dense is missing" in missing.err
+    add_sweep(made_up, procedure=1)
+    printed = command(compare.main, "ann-sizes", "made-up")
+    assert printed.status == 0 and "simulated" in printed.out
+    assert f"ann/dense: {OLDER_TIMING}; measure again with" in printed.err, "as on the page"
+    no_such = command(compare.main, "ann-sweep", "made-up", "--system", "bm25")
+    assert no_such.status and "no dense system bm25; it has dense" in no_such.err
+    no_such = command(compare.main, "ann-at-recall", "made-up", "--size", "7")
+    assert no_such.status and "no sweep of 7 documents was measured; choose one of 5, 500" in no_such.err
+
+
+def test_figures_of_sweeps_need_no_evaluated_run(made_up: CollectionFolder, command: Callable[..., Any]) -> None:
+    add_sweep(made_up)
+    shutil.rmtree(made_up / "runs")
+    shutil.rmtree(made_up / "measures")
+    printed = command(compare.main, "ann-missed", "made-up", "--csv")
+    assert printed.status == 0 and '"d1, d2"' in printed.out

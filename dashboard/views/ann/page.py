@@ -15,10 +15,10 @@ from dashboard.shared.escaping import show_error
 from dashboard.views.ann import live, sizes, sweep
 
 INTRODUCTION = """
-Exact search compares the query's vector with that of every document: exact; cost grows linearly with the collection.
-Approximate nearest neighbour (ANN) search compares it with a small part of them and may miss some of the nearest.
-**recall@10** is the share of its ten documents that are at least as similar to the query as the tenth of exact search,
-by the similarity of the full vectors. Which of several equally similar documents it returns does not matter.
+Exact search compares the query's vector with that of every document, so its cost grows linearly with the collection.
+Approximate nearest neighbour (ANN) search compares it with few of them and may miss some of the nearest. **recall@10**
+is the share of its top 10 that is at least as similar to the query as rank 10 of exact search, by the similarity of the
+full vectors; which of several equally similar documents it returns does not matter.
 """
 GLOSSARY = """
 - **HNSW** (Malkov & Yashunin, 2018) is a graph that links each document to near neighbours; a search follows links
