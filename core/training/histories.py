@@ -1,4 +1,4 @@
-"""What a training leaves to look at: the history beside a fine-tuned model's weights."""
+"""Training histories, stored with the weights of fine-tuned models."""
 
 import json
 from contextlib import suppress
@@ -16,9 +16,10 @@ FILE = "history.json"
 
 @dataclass(frozen=True)
 class Training:
-    """A fine-tuned model's manifest, and its history a step a row.
+    """A fine-tuned model's manifest and training history.
 
-    The columns of `history` are step, loss, held-out loss and held-out MRR@10; what was not measured at a step is NaN.
+    `history` has one row per logged step and the columns step, loss, held-out loss and held-out MRR@10, which are NaN
+    where not measured.
     """
 
     model: Artifact
@@ -27,18 +28,18 @@ class Training:
 
 
 def trained_models(workspace: Workspace) -> list[Artifact]:
-    """Return the fine-tuned models of a workspace that left a history."""
-    return [model for model in workspace.models() if (model / FILE).is_file() or _lost_its_history(model)]
+    """Return the fine-tuned models of a workspace that have a training history."""
+    return [model for model in workspace.models() if (model / FILE).is_file() or _lacks_its_history(model)]
 
 
-def _lost_its_history(model: Artifact) -> bool:
+def _lacks_its_history(model: Artifact) -> bool:
     with suppress(UserError):
         return FILE in read_manifest(model).files
     return False
 
 
 def read_training(model: Artifact) -> Training:
-    """Read a model's history.
+    """Read a model's training history.
 
     Raises:
         UserError: if it is missing or damaged.
@@ -51,7 +52,7 @@ def read_training(model: Artifact) -> Training:
 
 
 def as_table(log: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return the trainer's log as a table, one row a step."""
+    """Return the trainer's log as a table with one row per step."""
     rows: dict[int, dict[str, float]] = {}
     for entry in log:
         row = rows.setdefault(entry["step"], {"step": entry["step"]})

@@ -1,4 +1,4 @@
-"""Pseudo-labelled queries on disk, and the teacher that scores them."""
+"""Pseudo-labelled queries: the teacher that scores them, their batches, and how they are stored."""
 
 import functools
 import json
@@ -24,14 +24,14 @@ BATCHES, SCORES = "batches.jsonl", "scores.npy"
 
 @dataclass(frozen=True)
 class Batch:
-    """Documents, the queries predicted for each, and what the teacher says.
+    """A batch of documents with their predicted queries and the teacher's scores.
 
     Attributes:
-        documents: ids of the documents, the shortest first.
-        queries: as many queries for each document, [n_documents][n_queries].
-        scores: the teacher's score of every query of every document for every document, float32
+        documents: document ids, shortest document first.
+        queries: the same number of queries for each document, [n_documents][n_queries].
+        scores: the teacher's scores of all queries for all documents of the batch, float32
             [n_documents, n_queries, n_documents].
-        held_out: whether it is for validation; its documents are in no other batch.
+        held_out: whether the batch is for validation; then its documents are in no other batch.
     """
 
     documents: list[str]
@@ -41,12 +41,12 @@ class Batch:
 
 
 class Teacher:
-    """The weighted sum of the scores of BM25 and dense systems.
+    """A teacher whose score is the weighted sum of the scores of BM25 and dense systems.
 
     Attributes:
-        vectors: float32 [n_documents, dimension], those of the dense systems side by side, each scaled by the square
-            root of its weight: their inner products are the dense part of the sum.
-        row: the place of each query.
+        vectors: the concatenated document vectors of the dense systems, each scaled by the square root of the system's
+            weight, so that inner products give the dense part of the sum; float32 [n_documents, dimension].
+        row: the row number of each query.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class Teacher:
         log: ProgressLog,
         device: str,
     ):
-        """Open the systems and encode the queries, into files under `partial` so that encoding can be resumed.
+        """Open the systems and encode the queries into files under `partial`, so that encoding can be resumed.
 
         Raises:
-            UserError: if something a teacher needs is missing, or none of them is dense.
+            UserError: if an artifact that a teacher needs is missing, or no teacher is dense.
         """
         weights = profile.pseudo_labels.teachers
         lexical, dense = teachers_of(profile)
@@ -82,42 +82,44 @@ class Teacher:
         self.vectors, self._queries = np.hstack(of_documents), np.hstack(of_queries)
 
     def scores(self, query: str, members: list[int]) -> np.ndarray:
-        """Return the teacher's scores of some documents, by position, for a query: float32 [len(members)]."""
+        """Return the teacher's scores for a query of the documents at the given positions, float32 [len(members)]."""
         dense = self.vectors[members] @ self._queries[self.row[query]]
         lexical = np.sum([weight * index.scores(query)[members] for weight, index in self._lexical], axis=0)
         scores: np.ndarray = dense + lexical
         return scores
 
     def score_batch(self, queries: list[list[str]], members: list[int]) -> np.ndarray:
-        """Return the scores of a batch, float32 [n_documents, n_queries, n_documents], as of `Batch`.
+        """Return the scores of a batch, float32 [n_documents, n_queries, n_documents], as in `Batch`.
 
         Args:
-            queries: those of each document, [n_documents][n_queries].
+            queries: the queries of each document, [n_documents][n_queries].
             members: the positions of the documents.
         """
-        return np.array([[self.scores(query, members) for query in own] for own in queries], dtype=np.float32)
+        return np.array([[self.scores(query, members) for query in row] for row in queries], dtype=np.float32)
 
     def close(self) -> None:
-        """Remove what only resuming needs."""
+        """Delete the files that are only needed for resuming."""
         for file in self._files:
             file.unlink()
 
 
 def teachers_of(profile: Profile) -> tuple[list[SystemSettings], list[SystemSettings]]:
-    """Return the BM25 and the dense systems that the profile names as teachers.
+    """Return the BM25 systems and the dense systems that the profile names as teachers.
 
     Raises:
-        UserError: if none of them is dense, or one is of another kind.
+        UserError: if no teacher is dense, or a teacher is neither BM25 nor dense.
     """
     found = [find_settings(profile, name) for name in profile.pseudo_labels.teachers]
     lexical, dense = ([s for s in found if s.kind == kind] for kind in ("bm25", "dense"))
     if not dense or len(lexical) + len(dense) != len(found):
-        raise UserError("pseudo_labels.teachers: name BM25 and dense systems of the profile, at least one dense")
+        raise UserError(
+            "pseudo_labels.teachers must name BM25 and dense systems of the profile, at least one of them dense"
+        )
     return lexical, dense
 
 
 def first_queries(predicted: list[str], wanted: int) -> list[str]:
-    """Return the first distinct queries, from the beginning again where there are too few."""
+    """Return the first `wanted` distinct queries, repeating from the start if there are too few."""
     distinct = list(dict.fromkeys(query for query in predicted if query))
     return [distinct[i % len(distinct)] for i in range(wanted)]
 
@@ -125,7 +127,7 @@ def first_queries(predicted: list[str], wanted: int) -> list[str]:
 def make_batches(
     usable: list[int], vectors: np.ndarray, lengths: np.ndarray, names: list[str], settings: PseudoLabelSettings
 ) -> Iterator[tuple[list[int], bool]]:
-    """Yield the positions of the documents of each batch, the shortest first, and whether it is held out."""
+    """Yield each batch as (positions of its documents, shortest first; whether it is held out)."""
     training = [i for i in usable if not is_held_out(names[i], settings.held_out)]
     held_out = [i for i in usable if is_held_out(names[i], settings.held_out)]
     generator = np.random.default_rng(settings.seed)
@@ -140,7 +142,7 @@ def make_batches(
 def _neighbour_groups(
     pool: list[int], vectors: np.ndarray, size: int, generator: np.random.Generator
 ) -> list[list[int]]:
-    """Split positions into groups: a random one and the nearest that are left, until none are."""
+    """Split positions into groups, each a random remaining document and its nearest remaining neighbours."""
     left = np.array(pool)[generator.permutation(len(pool))] if pool else np.zeros(0, int)
     of_left = vectors[left]
     free = np.ones(len(left), dtype=bool)
@@ -158,7 +160,7 @@ def _neighbour_groups(
 
 
 def read_batches(folder: CollectionFolder) -> list[Batch]:
-    """Read the artifact `pseudo-labels` under a collection's folder.
+    """Read the artifact `pseudo-labels` of a collection.
 
     Raises:
         UserError: if it is missing or damaged.

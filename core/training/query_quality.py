@@ -1,7 +1,7 @@
-"""Quality of predicted queries: those for held-out passages, held against the queries that people asked.
+"""Quality of predicted queries: queries predicted for held-out passages, compared with the queries users asked.
 
-The artifact `artifacts/quality/<model>`: figures in the manifest's facts, and `examples.jsonl`, a passage a line with
-its real query, its predicted ones and their ROUGE-L, the best passages first.
+The artifact `artifacts/quality/<model>` has the figures in the facts of its manifest, and a file `examples.jsonl` with
+one passage per line: its real query, its predicted queries and their ROUGE-L, best passages first.
 """
 
 import json
@@ -26,16 +26,17 @@ FILE = "examples.jsonl"
 
 @dataclass(frozen=True)
 class Figures:
-    """What predicted queries are like, means over passages but for the shares.
+    """Quality figures of predicted queries.
 
     Attributes:
-        rouge_l: ROUGE-L (Lin, 2004), F1 of the longest common subsequence of words, of a predicted query and the real
-            one; the mean of a passage's queries.
-        best_rouge_l: that of the best of a passage's queries.
-        exact: share of the passages whose real query was predicted, letter case aside.
-        repeats: share of the predicted queries that the same passage has already.
-        new_terms: share of the predicted queries' terms (BM25's, stop words left out) that the passage has not.
-        words: of a predicted query.
+        rouge_l: ROUGE-L (Lin, 2004; F1 of the longest common subsequence of words) of predicted and real query,
+            averaged over a passage's queries and then over passages.
+        best_rouge_l: ROUGE-L of a passage's best query, averaged over passages.
+        exact: share of the passages whose real query was predicted, ignoring case.
+        repeats: share of the predicted queries that duplicate an earlier one for the same passage.
+        new_terms: share of the predicted queries' terms (as analysed for BM25, without stop words) that do not occur in
+            the passage.
+        words: mean number of words of a predicted query.
     """
 
     rouge_l: float
@@ -49,7 +50,7 @@ class Figures:
 def measure(
     passages: list[str], real: list[str], predicted: list[list[str]], analyzer: Analyzer
 ) -> tuple[Figures, list[list[float]]]:
-    """Return the figures, and the ROUGE-L of each passage's queries."""
+    """Return the figures and the ROUGE-L of each passage's queries, [n_passages][n_queries]."""
     scorer = RougeScorer(["rougeL"])
     rouge = [
         [scorer.score(query, written)["rougeL"].fmeasure for written in own]
@@ -74,13 +75,13 @@ def measure(
 
 
 def quality_settings(build: Build, settings: Doc2querySettings) -> dict[str, Any]:
-    """Return the settings that shape the figures, for their manifest."""
+    """Return the settings that determine the figures, for the manifest."""
     shaped = generate_settings(settings) | {"held_out": build.profile.triples.held_out}
     return shaped | build.profile.analyzer.model_dump() | {"analyzer_version": VERSION}
 
 
 def quality_inputs(build: Build, settings: Doc2querySettings) -> dict[str, str]:
-    """Return the digests of the triples and the T5."""
+    """Return the digests of the triples and of the T5."""
     model = locate_model(build.folder.workspace, settings.model)
     return {"triples": file_digest(triples_file(build)), "model": model_digest(model)}
 

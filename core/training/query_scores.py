@@ -1,9 +1,9 @@
-"""Score predicted queries against their documents, to keep the relevant ones (doc2query--, Gospodinov et al., 2023).
+"""Relevance scores of predicted queries, for filtering them (doc2query--, Gospodinov et al., 2023).
 
-A T5 also writes queries that its document does not answer, or that a hundred others answer as well. A dense system of
-the profile says how near each query is to the document it was predicted for, alone or compared with the nearest other
-document: the artifact `doc2query-scores`. Neither topics nor judgments are read. Which share is kept is a setting of
-the system that searches them (`ExpansionSettings`).
+A T5 also generates queries that its document does not answer, or that many other documents answer as well. A dense
+system of the profile scores each query by its similarity to the document it was predicted for, optionally minus that to
+the nearest other document; the scores are the artifact `doc2query-scores`. Topics and judgments are not used. The share
+of queries to keep is a setting of the system that indexes them (`ExpansionSettings`).
 """
 
 import time
@@ -30,12 +30,12 @@ DECIMALS = 5
 
 
 def score(build: Build, system: SystemSettings, draft: Draft) -> None:
-    """Score the predicted queries of the built collection by a dense system.
+    """Score the predicted queries of the built collection with a dense system.
 
-    An interrupted run resumes after the shards of documents that are finished.
+    An interrupted run resumes after the finished shards of documents.
 
     Raises:
-        UserError: if queries, vectors or the scorer's model are missing or damaged, or a document of the
+        UserError: if queries, vectors or the scorer's model are missing or damaged, or a document with predicted
             queries has no vector.
     """
     folder = build.folder
@@ -77,12 +77,12 @@ def scores_of(
     vectors: np.ndarray,
     others: ExactIndex | None,
 ) -> list[list[float]]:
-    """Return the similarity of each of some documents' queries to the document, [len(rows)][n_queries].
+    """Return the similarity of each query to its document, [len(rows)][n_queries].
 
     Args:
-        rows: which documents those are.
-        vectors: of all documents, float32 [n_documents, dimension].
-        others: the index of `vectors`: the similarity to the nearest other document is taken off; None takes off none.
+        rows: the positions of the documents.
+        vectors: the vectors of all documents, float32 [n_documents, dimension].
+        others: an index of `vectors` with which the similarity to the nearest other document is subtracted, or None.
     """
     texts = sorted({query for own in queries for query in own})
     if not texts:
@@ -104,13 +104,13 @@ def scores_of(
 
 
 def scores_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
-    """Return the settings that shape the scores, for their manifest."""
+    """Return the settings that determine the scores, for the manifest."""
     settings = {"scorer": system.name, "similarity": system.similarity, "query_prefix": system.query_prefix}
     return settings | ({"score_by": "margin"} if profile.doc2query.score_by == "margin" else {})
 
 
 def scores_inputs(folder: CollectionFolder, system: SystemSettings) -> dict[str, str]:
-    """Return the digests of queries, vectors and the scorer's model; the model's is "" where it is not here."""
+    """Return the digests of queries, vectors and the scorer's model; the model's is "" if it is not on this machine."""
     return {
         "doc2query": read_manifest(folder.predicted_queries).digest,
         f"vectors/{system.name}": read_manifest(folder.vectors(system.name)).digest,

@@ -1,4 +1,4 @@
-"""The T5 of doc2query: its training pairs, and prediction of queries."""
+"""The T5 of doc2query: training pairs, training and query prediction."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,25 +9,25 @@ from core.workspace.models import load_t5, locate_model, pick_device
 from core.workspace.profile import Doc2querySettings
 from core.workspace.workspace import Workspace
 
-# torch, datasets and transformers are imported where they are used: they take seconds, and who only asks what the
-# expansions are made from (a plan, the Artifacts page) needs none of them.
+# torch, datasets and transformers are imported where they are used: importing them takes seconds, and callers that only
+# need settings or inputs (the build plan, the Artifacts page) use none of them.
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import TrainerState
 
 
 CPU_SAMPLES, GPU_SAMPLES = 320, 4096
-"""Queries that are written at a time."""
+"""Number of queries generated at a time."""
 
 
 def train_settings(settings: Doc2querySettings) -> dict[str, Any]:
-    """Return the settings that shape the trained T5, for its manifest."""
+    """Return the settings that determine the trained T5, for the manifest."""
     names = ("epochs", "batch", "learning_rate", "schedule", "warmup", "evaluate_every", "patience", "precision")
     return {name: getattr(settings, name) for name in (*names, "max_document_tokens", "max_query_tokens", "seed")}
 
 
 def training_pairs(tokenizer: Any, triples: list[Triple], settings: Doc2querySettings) -> "Dataset":
-    """Return the distinct (relevant passage, query) pairs of triples as the T5's inputs and labels."""
+    """Return the distinct (relevant passage, query) pairs of triples, tokenised as inputs and labels."""
     from datasets import Dataset
 
     pairs = sorted({(triple.relevant, triple.query) for triple in triples})
@@ -46,10 +46,10 @@ def fit(
     checkpoints: Path,
     device: str,
 ) -> "TrainerState":
-    """Train the T5 in place, to its checkpoint of the lowest held-out loss, and return the trainer's state.
+    """Train the T5 in place, load the checkpoint with the lowest held-out loss and return the trainer's state.
 
     Args:
-        pairs: as of `training_pairs`; those to train on.
+        pairs: the training pairs, from `training_pairs`.
         checkpoints: the folder of checkpoints; training resumes from the last one.
     """
     from transformers import DataCollatorForSeq2Seq, Seq2SeqTrainingArguments
@@ -76,35 +76,35 @@ def fit(
 
 
 class QueryPredictor:
-    """A trained T5 that writes queries for documents."""
+    """A trained T5 that predicts queries for documents."""
 
     def __init__(self, folder: Path, settings: Doc2querySettings, device: str = "auto"):
         """Load the model from a `from_pretrained` folder.
 
         Raises:
-            UserError: if it is no T5, or not whole.
+            UserError: if the model is not a T5 or is incomplete.
         """
         self.settings, self.device = settings, pick_device(device)
         model, self.tokenizer = load_t5(settings.model, folder, settings.precision)
         self.model = model.to(self.device).eval()
         self.written = 0
-        """Tokens that were predicted so far."""
+        """Number of tokens generated so far."""
 
     def tokens(self, documents: list[Document]) -> list[list[int]]:
-        """Return each document's input tokens, cut to the settings' limit."""
+        """Return each document's input tokens, truncated at the configured limit."""
         texts = [document.full_text for document in documents]
         encoded = self.tokenizer(texts, truncation=True, max_length=self.settings.max_document_tokens)
         tokens: list[list[int]] = encoded["input_ids"]
         return tokens
 
     def __call__(self, documents: list[Document]) -> tuple[dict[str, list[str]], int]:
-        """Return each document's queries, and how many tokens that were."""
+        """Return each document's queries and the number of tokens generated."""
         names, before = [document.id for document in documents], self.written
         queries = self.predict(names, self.tokens(documents))
         return dict(zip(names, queries, strict=True)), self.written - before
 
     def predict(self, document_ids: list[str], tokens: list[list[int]]) -> list[list[str]]:
-        """Write `settings.queries` queries for each document of one batch."""
+        """Generate `settings.queries` queries for each document of a batch."""
         from core.training.t5_sampling import sample, sample_keys
 
         settings, samples = self.settings, self.settings.queries
@@ -117,15 +117,15 @@ class QueryPredictor:
 
 
 def open_predictor(workspace: Workspace, settings: Doc2querySettings, device: str = "auto") -> QueryPredictor:
-    """Load the T5 of a profile.
+    """Load the T5 that a profile names.
 
     Raises:
-        UserError: if it is unavailable, or no T5.
+        UserError: if the model is unavailable or not a T5.
     """
     return QueryPredictor(locate_model(workspace, settings.model), settings, device)
 
 
 def generate_settings(settings: Doc2querySettings) -> dict[str, Any]:
-    """Return the settings that shape the predicted queries, for their manifest."""
+    """Return the settings that determine the predicted queries, for the manifest."""
     names = ("max_document_tokens", "max_query_tokens", "queries", "top_k", "temperature", "precision", "seed")
     return {name: getattr(settings, name) for name in names}

@@ -1,9 +1,10 @@
-"""Top-k sampling of many texts a document from a T5, each draw settled by a key of its own.
+"""Reproducible top-k sampling of many texts per document from a T5; each draw depends only on the sample's key.
 
-transformers' `generate` takes every sample for a document of its own: its encoder states are copied, cross-attention's
-keys and values are made from every copy, and a sample that has ended goes on to the last step. Here both are made once
-a document, and samples that have ended leave the batch. The weights and the layers are the model's own; where a
-version of transformers has other layers, `generate` writes the same texts (see core.workspace.library_internals).
+transformers' `generate` treats every sample as a separate document: it copies the encoder states, computes the keys and
+values of cross-attention for every copy, and keeps finished samples in the batch to the last step. Here
+cross-attention's keys and values are computed once per document, and finished samples leave the batch. The model's own
+layers are called; if a version of transformers has different layers, `generate` produces the same texts (see
+core.workspace.library_internals).
 """
 
 from typing import Any
@@ -17,13 +18,13 @@ from core.workspace import artifacts
 from core.workspace.library_internals import has_t5_decoder_layers
 
 FEWER = 0.75
-"""Samples that have ended leave the batch when no more than this share of it is left: leaving costs a copy."""
+"""Share of unfinished samples at or below which finished ones are removed from the batch, which costs a copy."""
 
 
 def sample_keys(seed: int, document_ids: list[str], samples: int) -> Tensor:
     """Return one 62-bit key for every sample of every document, int64 [n_documents, samples].
 
-    More samples have the keys of fewer as their beginning.
+    With a larger number of samples, the first keys stay the same.
     """
     digests = (artifacts.value_digest([seed, name, sample]) for name in document_ids for sample in range(samples))
     keys = torch.tensor([int(digest[:16], 16) >> 2 for digest in digests], dtype=torch.int64)
@@ -31,10 +32,10 @@ def sample_keys(seed: int, document_ids: list[str], samples: int) -> Tensor:
 
 
 def draw(logits: Tensor, keys: Tensor, step: int, top_k: int, temperature: float) -> Tensor:
-    """Draw a token for each row from the softmax over its `top_k` best, by its key and the step alone.
+    """Sample a token for each row from the softmax over its `top_k` logits, with noise fixed by key and step.
 
-    The Gumbel-max trick: the argmax of logits / temperature + Gumbel noise is a draw from the softmax. The noise is a
-    hash of (key, step, token), so a sample's tokens are the same in whatever batch it stands, as far as its logits are.
+    This uses the Gumbel-max trick: the argmax of logits / temperature + Gumbel noise is a sample from the softmax. The
+    noise is a hash of (key, step, token), so that a sample gets the same tokens in any batch with the same logits.
 
     Args:
         logits: float [n_rows, n_tokens].
@@ -44,14 +45,14 @@ def draw(logits: Tensor, keys: Tensor, step: int, top_k: int, temperature: float
         int64 [n_rows].
     """
     values, tokens = logits.topk(top_k, dim=-1)
-    of_step = _mix(keys ^ (0x9E3779B97F4A7C15 * (step + 1) % 2**62))
-    uniform = _uniform(_mix(of_step[:, None] ^ (tokens * 0x1000193)))
+    step_keys = _mix(keys ^ (0x9E3779B97F4A7C15 * (step + 1) % 2**62))
+    uniform = _uniform(_mix(step_keys[:, None] ^ (tokens * 0x1000193)))
     drawn = (values.float() / temperature - torch.log(-torch.log(uniform))).argmax(dim=-1, keepdim=True)
     return tokens.gather(1, drawn)[:, 0]
 
 
 def _mix(values: Tensor) -> Tensor:
-    """Scramble int64 values (the finaliser of MurmurHash3, Appleby; shifts made logical by masks)."""
+    """Scramble int64 values with the finaliser of MurmurHash3 (Appleby); masks make the shifts logical."""
     values = (values ^ ((values >> 33) & 0x7FFFFFFF)) * -0xAE502812AA7333
     values = (values ^ ((values >> 33) & 0x7FFFFFFF)) * -0x3B314601E57A13AD
     return values ^ ((values >> 33) & 0x7FFFFFFF)
@@ -63,7 +64,7 @@ def _uniform(values: Tensor) -> Tensor:
 
 
 class _Rows:
-    """The samples that are still written: which they are, their last tokens, their keys and values so far."""
+    """The unfinished samples: their numbers, last tokens, and cached keys and values."""
 
     def __init__(self, keys: Tensor, start: int, cache: Tensor):
         documents, samples = keys.shape
@@ -74,7 +75,7 @@ class _Rows:
         self._place(documents, samples)
 
     def _place(self, documents: int, samples: int) -> None:
-        """Give each sample its place in a table of documents, as wide as the document that has most left."""
+        """Assign each sample a cell in a table of documents, as wide as the most samples left for any document."""
         self.document = self.number // samples
         left = torch.bincount(self.document, minlength=documents)
         first = left.cumsum(0) - left
@@ -82,7 +83,7 @@ class _Rows:
         self.table = (documents, int(left.max()))
 
     def by_document(self, values: Tensor) -> Tensor:
-        """Return [n_rows, ...] as [n_documents, widest, ...], zeros where a document has fewer samples left."""
+        """Return [n_rows, ...] as [n_documents, widest, ...], padded with zeros."""
         table = values.new_zeros(*self.table, *values.shape[1:])
         table[self.document, self.slot] = values
         return table
@@ -92,7 +93,7 @@ class _Rows:
         return table[self.document, self.slot]
 
     def drop_ended(self, steps: int, documents: int, samples: int) -> None:
-        """Leave out the samples that have ended, `steps` steps having been made."""
+        """Remove the finished samples after `steps` steps."""
         going = ~self.ended
         used = self.cache[..., :steps, :][:, :, going]
         self.cache = self.cache[:, :, : used.shape[2]]
@@ -104,16 +105,16 @@ class _Rows:
 
 @torch.inference_mode()
 def sample(model: Any, batch: dict[str, Tensor], keys: Tensor, top_k: int, temperature: float, steps: int) -> Tensor:
-    """Write as many texts for each document of a batch as it has keys.
+    """Generate one text per key for each document of a batch.
 
     Args:
-        model: a `T5ForConditionalGeneration` in evaluation.
+        model: a `T5ForConditionalGeneration` in evaluation mode.
         batch: input_ids and attention_mask, int64 [n_documents, n_tokens].
         keys: int64 [n_documents, samples], see `sample_keys`.
-        steps: the most tokens of a text.
+        steps: the maximum number of tokens of a text.
 
     Returns:
-        int64 [n_documents, samples, steps], padded after the end of a text.
+        Token ids, int64 [n_documents, samples, steps], padded after the end of each text.
     """
     if not has_t5_decoder_layers(model):
         return _sample_by_generate(model, batch, keys, top_k, temperature, steps)
@@ -155,7 +156,7 @@ def sample(model: Any, batch: dict[str, Tensor], keys: Tensor, top_k: int, tempe
 
 
 class _Draws(LogitsProcessor):
-    """Makes `generate` take the tokens that `draw` draws."""
+    """Logits processor that makes `generate` choose the tokens that `draw` samples."""
 
     def __init__(self, keys: Tensor, top_k: int, temperature: float):
         self.keys, self.top_k, self.temperature, self.step = keys, top_k, temperature, 0
@@ -169,7 +170,7 @@ class _Draws(LogitsProcessor):
 def _sample_by_generate(
     model: Any, batch: dict[str, Tensor], keys: Tensor, top_k: int, temperature: float, steps: int
 ) -> Tensor:
-    """Do what `sample` does by transformers' public API alone, which is slower."""
+    """Generate the same texts as `sample` through transformers' public API, which is slower."""
     repeated = {name: values.repeat_interleave(keys.shape[1], 0) for name, values in batch.items()}
     draws = LogitsProcessorList([_Draws(keys.flatten(), top_k, temperature)])
     written = model.generate(**repeated, logits_processor=draws, do_sample=False, num_beams=1, max_new_tokens=steps)
@@ -178,25 +179,25 @@ def _sample_by_generate(
 
 
 def _self_attention(layer: Any, hidden: Tensor, cache: Tensor, step: int, bias: Tensor) -> Tensor:
-    """Attend to the tokens so far, those of the cache [2, n_rows, heads, steps, width] and the new one."""
+    """Attend to the previous tokens, cached as [2, n_rows, heads, steps, width], and to the new one."""
     attention, normed = layer.SelfAttention, layer.layer_norm(hidden)
     keys, values = cache
-    of_heads = (len(hidden), keys.shape[1], keys.shape[3])
-    keys[:, :, step] = attention.k(normed).view(of_heads)
-    values[:, :, step] = attention.v(normed).view(of_heads)
-    found = functional.scaled_dot_product_attention(
-        attention.q(normed).view(of_heads)[:, :, None],
+    head_shape = (len(hidden), keys.shape[1], keys.shape[3])
+    keys[:, :, step] = attention.k(normed).view(head_shape)
+    values[:, :, step] = attention.v(normed).view(head_shape)
+    attended = functional.scaled_dot_product_attention(
+        attention.q(normed).view(head_shape)[:, :, None],
         keys[:, :, : step + 1],
         values[:, :, : step + 1],
         attn_mask=bias[:, :, step : step + 1, : step + 1].expand(len(hidden), -1, -1, -1),
         scale=1.0,
     )
-    output: Tensor = attention.o(found.reshape(len(hidden), -1))
+    output: Tensor = attention.o(attended.reshape(len(hidden), -1))
     return output
 
 
 def _cross_attention(layer: Any, hidden: Tensor, keys: Tensor, values: Tensor, outside: Tensor, rows: _Rows) -> Tensor:
-    """Attend to the document's tokens; its samples share the keys, [n_documents, heads, n_tokens, width]."""
+    """Attend to the document's tokens; its samples share keys and values, [n_documents, heads, n_tokens, width]."""
     attention = layer.EncDecAttention
     queries = attention.q(layer.layer_norm(hidden)).view(len(hidden), keys.shape[1], -1)
     scores = rows.by_document(queries).transpose(1, 2) @ keys.transpose(2, 3)

@@ -1,7 +1,7 @@
-"""What the trainings of the bi-encoder and the T5 share: the trainer's arguments, early stopping, resuming.
+"""Trainer arguments, early stopping and resuming, shared by the training of the bi-encoder and the T5.
 
-Training resumes from the checkpoints of transformers' own trainer, which hold the optimizer's and the random number
-generators' states; all other stages resume by `core.workspace.progress`.
+Training resumes from the checkpoints of transformers' trainer, which include the states of the optimizer and the random
+number generators; all other stages resume with `core.workspace.progress`.
 """
 
 import json
@@ -18,13 +18,13 @@ from core.workspace.profile import Doc2querySettings, FinetuneSettings
 def trainer_arguments(
     settings: FinetuneSettings | Doc2querySettings, n_rows: int, checkpoints: Path, on_cpu: bool, best_by: str | None
 ) -> dict[str, Any]:
-    """Return the arguments of `transformers.TrainingArguments`, and of its subclasses, for a training on `n_rows` rows.
+    """Return arguments for `transformers.TrainingArguments` or a subclass, to train on `n_rows` rows.
 
-    The model is validated, and a checkpoint written, every `settings.evaluate_every` steps, or at the end of a shorter
-    training; only the best and the last checkpoint are kept.
+    The model is validated and a checkpoint saved every `settings.evaluate_every` steps, or at the end if training is
+    shorter; only the best and the last checkpoint are kept.
 
     Args:
-        best_by: the metric of the best checkpoint, which the model ends as; without validation, None.
+        best_by: the metric that selects the checkpoint loaded at the end; None without validation.
     """
     accumulate = settings.accumulate if isinstance(settings, FinetuneSettings) else 1
     steps = max(1, int(n_rows / settings.batch / accumulate * settings.epochs))
@@ -57,21 +57,21 @@ def trainer_arguments(
 
 
 def early_stopping(patience: int) -> list[TrainerCallback]:
-    """Return the callbacks that end a training after `patience` validations without a better one; none for 0."""
+    """Return the callbacks that stop training after `patience` validations without improvement; none for 0."""
     return [EarlyStoppingCallback(patience)] if patience else []
 
 
 def last_checkpoint(checkpoints: Path) -> str | None:
-    """Return the newest whole checkpoint, and remove those that an interruption cut short.
+    """Return the newest complete checkpoint, and delete incomplete ones left by an interruption.
 
-    The trainer writes its state last: a checkpoint without it is not whole.
+    The trainer writes its state last, so a checkpoint without it is incomplete.
     """
-    found = []
+    complete = []
     for path in checkpoints.glob("checkpoint-*"):
         try:
             json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             remove_tree(path)
             continue
-        found.append(path)
-    return str(max(found, key=lambda path: int(re.sub(r"\D", "", path.name)))) if found else None
+        complete.append(path)
+    return str(max(complete, key=lambda path: int(re.sub(r"\D", "", path.name)))) if complete else None
