@@ -1,1 +1,1 @@
-"""Measures, statistics and comparisons: what a page or a paper shows is computed here."""
+"""Measures, statistical tests and comparison tables for the dashboard and the command line."""

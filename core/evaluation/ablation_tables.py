@@ -1,4 +1,4 @@
-"""The table of the ablations that `core.ablations` makes, for those who only read it."""
+"""Reading of the ablations that `core.ablations` makes."""
 
 import pandas as pd
 
@@ -8,7 +8,7 @@ FILE = "ablations.csv"
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a variant: means over its seeds, and their spread (the standard deviation).
+    """Return one row per variant: means over its seeds, and their spread (standard deviation).
 
     Args:
         rows: the table of the artifact.
@@ -23,7 +23,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_ablations(artifact: Artifact) -> tuple[pd.DataFrame, Manifest]:
-    """Return the table of ablations, one row a variant and a seed, and its manifest.
+    """Read the table of ablations, one row per variant and seed, and its manifest.
 
     Raises:
         UserError: if it is missing or damaged.

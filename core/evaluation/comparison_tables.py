@@ -1,4 +1,4 @@
-"""Tables that compare systems over all topics: means, intervals, significance, and the difference to a baseline."""
+"""Tables that compare systems over all topics: means, intervals, significance, differences from a baseline."""
 
 from collections.abc import Mapping, Sequence
 from math import isnan
@@ -31,11 +31,11 @@ SHOW = {"means": "means", "intervals": "means and 95 % intervals", "letters": "m
 """What the cells of the table of means hold."""
 TESTS: dict[Test, str] = {"randomisation": "randomisation test", "t-test": "paired t-test"}
 SENTENCES = 10
-"""Number of comparisons up to which each has its sentence."""
+"""Maximum number of comparisons for which each gets its own sentence."""
 
 
 def measure_order(measures: Sequence[str]) -> list[str]:
-    """Return the measures with the judged share first after the nDCG of the same cut-off: one is not read alone."""
+    """Return the measures with each Judged@k right after nDCG@k, since nDCG should not be read without it."""
     ordered: list[str] = []
     for measure in measures:
         partner = measure.replace("nDCG@", "Judged@")
@@ -44,13 +44,13 @@ def measure_order(measures: Sequence[str]) -> list[str]:
 
 
 def evaluated_measures(tidy: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
-    """Return those of the measures that were evaluated, as `measure_order` has them."""
+    """Return the wanted measures that were evaluated, in the order of `measure_order`."""
     known = set(tidy["measure"])
     return measure_order([measure for measure in wanted if measure in known])
 
 
 def per_topic(tidy: pd.DataFrame, measure: str) -> dict[str, dict[str, float]]:
-    """Return a measure's values, system -> topic -> value; a system that was not evaluated is absent."""
+    """Return a measure's values, system -> topic -> value, of the systems evaluated by it."""
     rows = tidy[tidy["measure"] == measure]
     return {
         str(system): dict(zip(group["topic"], group["value"], strict=True))
@@ -59,16 +59,16 @@ def per_topic(tidy: pd.DataFrame, measure: str) -> dict[str, dict[str, float]]:
 
 
 def means(tidy: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
-    """Return the mean over topics, one row a system, one column a measure."""
+    """Return the means over topics, one row per system and one column per measure."""
     table = tidy.pivot_table(index="system", columns="measure", values="value", aggfunc="mean", sort=False)
     return table[[measure for measure in measures if measure in table]]
 
 
 def mean_cells(tidy: pd.DataFrame, measures: Sequence[str], show: str, test: Test) -> pd.DataFrame:
-    """Return systems x measures: figures for "means", texts for the other two of `SHOW`.
+    """Return a table of systems by measures, with numbers for "means" and texts for the other values of `SHOW`.
 
     Args:
-        test: for "letters".
+        test: the significance test for "letters".
     """
     if show == "means":
         return means(tidy, measures)
@@ -87,9 +87,9 @@ def means_table(
     """Return the table of all systems and measures, with the latency of a query and published figures as context.
 
     Args:
-        cells: from `mean_cells`.
-        about: what the cells are.
-        latencies: of single queries, in milliseconds.
+        cells: the table from `mean_cells`.
+        about: a description of the cells.
+        latencies: the latencies of single queries, in milliseconds.
     """
     table = cells.assign(**{"median ms": [latencies.get(str(system)) for system in cells.index]})
     table = table.rename(index=labels).rename_axis("system")
@@ -101,23 +101,23 @@ def means_table(
 
 
 def means_caption(collection: str, show: str, systems: int, topics: int, test: Test) -> str:
-    """Say what the cells of `mean_cells` are."""
+    """Return a caption for the cells of `mean_cells`."""
     marks = f" {significance_note(systems, topics, test)}" if show == "letters" else ""
     return f"{collection}: {SHOW[show]}, {topics} topics.{marks}"
 
 
 def latencies(systems: Sequence[str], manifests: Mapping[str, Manifest]) -> dict[str, float | None]:
-    """Return the median milliseconds of a query by each system, None where they were not measured.
+    """Return each system's median query latency in milliseconds, None if it was not measured.
 
     Args:
-        manifests: by the artifact's place.
+        manifests: manifests keyed by the artifact's place.
     """
     runs = {system: manifests.get(f"runs/{system}") for system in systems}
     return {system: run.facts.get("median_milliseconds") if run else None for system, run in runs.items()}
 
 
 def significance_note(systems: int, topics: int, test: Test) -> str:
-    """Say what stands after a mean where significance is shown."""
+    """Explain the significance marks that follow the means."""
     pairs = systems * (systems - 1) // 2
     what = "A superscript letter: significantly better than the system of that letter"
     if not has_letters(systems):
@@ -128,10 +128,10 @@ def significance_note(systems: int, topics: int, test: Test) -> str:
 
 
 def with_letters(by_measure: ByMeasure, test: Test) -> pd.DataFrame:
-    """Return systems x measures as texts: the mean, and in superscript the letters of the systems it is better than.
+    """Return a table of texts: each mean with the superscript letters of the systems that are significantly worse.
 
-    Better is p < 0.05 after Holm over all pairs of systems of that measure. As in ranx (Bassani, 2022) every system has
-    a letter; where there are more systems than letters, the number of systems it is better than stands in brackets.
+    Significant means p < 0.05 after Holm over all pairs of systems of a measure. As in ranx (Bassani, 2022), every
+    system has a letter; with more systems than letters, the number of significantly worse systems follows in brackets.
     """
     systems = list(next(iter(by_measure.values())))
     lettered = has_letters(len(systems))
@@ -147,12 +147,12 @@ def with_letters(by_measure: ByMeasure, test: Test) -> pd.DataFrame:
 
 
 def has_letters(systems: int) -> bool:
-    """Return whether there is a letter for each of this number of systems."""
+    """Tell whether there are enough letters for this number of systems."""
     return systems <= len(LETTERS)
 
 
 def too_few_topics(topics: int, comparisons: int) -> str:
-    """Return a sentence where so few topics cannot make any of so many comparisons significant, else ""."""
+    """Return a warning if there are too few topics for any comparison to be significant, else ""."""
     if attainable(topics, comparisons):
         return ""
     return (
@@ -162,7 +162,7 @@ def too_few_topics(topics: int, comparisons: int) -> str:
 
 
 def with_intervals(by_measure: ByMeasure) -> pd.DataFrame:
-    """Return systems x measures as texts: the mean and its 95 % bootstrap interval."""
+    """Return a table of texts: each mean with its 95 % bootstrap confidence interval."""
     return pd.DataFrame(
         {
             measure: {
@@ -175,7 +175,7 @@ def with_intervals(by_measure: ByMeasure) -> pd.DataFrame:
 
 
 def published_rows(published: Sequence[Published], columns: Sequence[str]) -> pd.DataFrame:
-    """Return published figures as rows of context, under names that say so; what was not published is empty."""
+    """Return published figures as rows labelled "published: ..."; unpublished measures are empty."""
     rows = {f"published: {one.system}": one.measures for one in published}
     return pd.DataFrame.from_dict(rows, orient="index", dtype=float).reindex(columns=list(columns))
 
@@ -184,8 +184,8 @@ def against_baseline(values: Values, baseline: str) -> tuple[pd.DataFrame, dict[
     """Compare every system with the baseline.
 
     Returns:
-        A table with one row a system, its p values adjusted by Holm over the rows; the baseline's own comparison is
-        empty. And the comparisons by system.
+        A table with one row per system, with p values Holm-adjusted over the rows, in which the baseline has no
+        comparison; and the comparisons by system.
 
     Raises:
         UserError: if the systems were evaluated on different topics, or on fewer than two.
@@ -224,8 +224,8 @@ def baseline_table(
     """Return every system's comparison with the baseline by one measure.
 
     Args:
-        table, found: from `against_baseline`.
-        judged: the mean of Judged@k of each system, where the measure is nDCG@k.
+        table, found: the table and the comparisons from `against_baseline`.
+        judged: each system's mean Judged@k if the measure is nDCG@k.
     """
     shown = readable(table)
     if judged is not None:
@@ -239,7 +239,7 @@ def baseline_table(
 
 
 def judged_partner(measure: str) -> str:
-    """Return the Judged@k that is read beside a measure nDCG@k, "" for any other."""
+    """Return Judged@k for the measure nDCG@k, "" for other measures."""
     parsed = parse_measure(measure)
     return f"Judged@{parsed.cutoff}" if parsed.name == "nDCG" else ""
 
@@ -247,10 +247,10 @@ def judged_partner(measure: str) -> str:
 def baseline_sentences(
     table: pd.DataFrame, found: Mapping[str, Comparison], labels: Mapping[str, str], measure: str, baseline: str
 ) -> list[str]:
-    """Return a sentence for each comparison, one for all where they are many; and whether there are too few topics.
+    """Return one sentence per comparison, or one for all if there are many, and a warning if there are too few topics.
 
     Args:
-        table, found: from `against_baseline`.
+        table, found: the table and the comparisons from `against_baseline`.
     """
     if not found:
         return []
@@ -268,14 +268,14 @@ def baseline_sentences(
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of `against_baseline` with each interval, p with its Holm, and the counts in one column."""
+    """Return the table of `against_baseline` with each interval, each pair of p values and the counts in one column."""
 
     def together(form: str, *columns: str) -> list[str]:
         rows = table[list(columns)].itertuples(index=False)
         return [MISSING if any(map(pd.isna, row)) else form.format(*row) for row in rows]
 
     def p_and_holm(test: str) -> list[str]:
-        """Return p and in brackets p after Holm."""
+        """Return p with the Holm-adjusted p in brackets."""
         rows = table[[f"p {test}", f"Holm {test}"]].itertuples(index=False)
         return [MISSING if pd.isna(p) else f"{p_text(p)} ({p_text(adjusted)})" for p, adjusted in rows]
 
@@ -295,10 +295,10 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def baseline_sentence(label: str, baseline: str, measure: str, found: Comparison, adjusted: float) -> str:
-    """Say in a sentence how a system compares with the baseline, and what these topics could have shown.
+    """Summarise a system's comparison with the baseline in a sentence, with the minimum detectable effect.
 
     Args:
-        adjusted: the randomisation test's p after Holm.
+        adjusted: the Holm-adjusted p of the randomisation test.
     """
     if found.interval is None and abs(found.difference) < ROUNDING:
         return f"{label} and {baseline} have the same {measure} on all {found.topics} topics."
@@ -317,10 +317,10 @@ def baseline_sentence(label: str, baseline: str, measure: str, found: Comparison
 
 
 def summary_sentence(baseline: str, measure: str, table: pd.DataFrame, found: Mapping[str, Comparison]) -> str:
-    """Say how many systems are significantly better and worse than the baseline.
+    """Summarise in a sentence how many systems are significantly better or worse than the baseline.
 
     Args:
-        table: from `against_baseline`, as `found`.
+        table, found: the table and the comparisons from `against_baseline`.
     """
     kinds = {"better": 0, "worse": 0, "without a significant difference": 0, "too close to call": 0}
     for system, one in found.items():
@@ -337,7 +337,7 @@ def summary_sentence(baseline: str, measure: str, table: pd.DataFrame, found: Ma
 
 
 def comparison_sentence(label_a: str, label_b: str, measure: str, found: Comparison) -> str:
-    """Say in a sentence how two systems compare."""
+    """Summarise the comparison of two systems in a sentence."""
     if found.interval is None and abs(found.difference) < ROUNDING:
         return f"Over {found.topics} topics, {label_a} and {label_b} have the same {measure} on each."
     t_test = "" if found.p_t_test is None else f", {p_text(found.p_t_test)} by t-test"
@@ -349,21 +349,21 @@ def comparison_sentence(label_a: str, label_b: str, measure: str, found: Compari
 
 
 def interval_text(found: Comparison) -> str:
-    """Return what follows a difference: its interval, or why there is none."""
+    """Return the confidence interval of a difference as text, or why there is none."""
     if found.interval is None:
         return f" on each of the {found.topics} topics: without variance there is no t-test and no interval"
     return f", 95 % CI {found.interval[0]:+.4f} to {found.interval[1]:+.4f}"
 
 
 def p_text(p: float) -> str:
-    """Return a p value with two digits, and more where these would be 0.05; "< 0.001" where it is."""
+    """Return a p value as text with two digits, more if it would round to 0.05, or "< 0.001"."""
     if p < 0.001:
         return "< 0.001"
     return f"{p:.2g}" if f"{p:.2g}" != "0.05" else f"{p:.4f}"
 
 
 def p_relation(p: float) -> str:
-    """Return what stands after a p: "= 0.03", or "< 0.001"."""
+    """Return a p value as text with its relation sign: "= 0.03" or "< 0.001"."""
     return p_text(p) if p < 0.001 else f"= {p_text(p)}"
 
 
@@ -371,14 +371,14 @@ def curve_table(curves: pd.DataFrame, labels: Mapping[str, str], relevance: int)
     """Return the precision-recall curves as a table.
 
     Args:
-        curves: index recall level, one column a system.
+        curves: precision indexed by recall level, one column per system.
     """
     about = f"Interpolated precision at eleven recall levels, relevant from grade {relevance}"
     return Table(curves.rename_axis("recall").rename(columns=dict(labels)), about)
 
 
 def unjudged_table(rows: Mapping[str, Mapping[str, float]], baseline: str, labels: Mapping[str, str], k: int) -> Table:
-    """Return nDCG@k, its bounds over all possible judgments, and those of the difference to the baseline.
+    """Return nDCG@k and its difference from the baseline, each with bounds over all possible judgments.
 
     Args:
         rows: system -> the figures of `core.evaluation.unjudged.figures`.
@@ -394,11 +394,11 @@ def unjudged_table(rows: Mapping[str, Mapping[str, float]], baseline: str, label
 
 
 def cost_rows(means: pd.DataFrame, manifests: Mapping[str, Manifest]) -> pd.DataFrame:
-    """Return one row a system: its mean with interval, and what a query and its index cost.
+    """Return one row per system: its mean with interval, query latency and index cost.
 
     Args:
-        means: index system; columns mean, low, high.
-        manifests: by the artifact's place.
+        means: a table indexed by system with columns mean, low, high.
+        manifests: manifests keyed by the artifact's place.
     """
     rows = {}
     for system in means.index:
@@ -414,11 +414,11 @@ def cost_rows(means: pd.DataFrame, manifests: Mapping[str, Manifest]) -> pd.Data
 
 
 def older_latencies(manifests: Mapping[str, Manifest], labels: Mapping[str, str]) -> str:
-    """Say whose latencies were measured by an older procedure, "" where none were.
+    """Return a note on the systems whose latencies were measured by an older procedure, "" if there are none.
 
     Args:
-        manifests: by the artifact's place.
-        labels: of the systems that are shown.
+        manifests: manifests keyed by the artifact's place.
+        labels: the labels of the systems shown.
     """
     runs = {system: manifests.get(f"runs/{system}") for system in labels}
     older = {

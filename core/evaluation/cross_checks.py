@@ -1,7 +1,7 @@
 """Cross-checks of the measures: ir_measures on the same runs and qrels, and scikit-learn's nDCG.
 
-ir_measures asks trec_eval for what we ask it for, so it checks how a run and its missing topics are counted and how a
-measure is named; scikit-learn's nDCG is a formula of its own.
+ir_measures also calls trec_eval, so it checks how missing topics are counted and how measures are named; scikit-learn's
+nDCG is an independent implementation.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,9 +22,9 @@ LARGEST_DIFFERENCE = "largest difference in a topic"
 
 
 def checkable(measures: Iterable[str]) -> list[str]:
-    """Return the measures that ir_measures defines as we do: all but Judged@k.
+    """Return the measures that ir_measures defines in the same way: all but Judged@k.
 
-    Its Judged@k divides by the documents retrieved where they are fewer than k, ours by k.
+    If fewer than k documents were retrieved, ir_measures divides by their number in Judged@k, and RankScope by k.
     """
     return [name for name in measures if parse_measure(name).name != "Judged"]
 
@@ -32,7 +32,7 @@ def checkable(measures: Iterable[str]) -> list[str]:
 def ir_measures_values(scores: Scores, qrels: Qrels, measures: Iterable[str]) -> PerTopic:
     """Return each measure's value for every judged topic by ir_measures (MacAvaney, Macdonald & Ounis, 2022).
 
-    It leaves out a topic that the run has nothing for; as in our own figures such a topic counts 0.
+    ir_measures omits topics that are missing from the run; they count as 0 here, as they do in RankScope.
 
     Raises:
         UserError: if ir_measures is not installed.
@@ -40,43 +40,43 @@ def ir_measures_values(scores: Scores, qrels: Qrels, measures: Iterable[str]) ->
     try:
         import ir_measures
     except ImportError:
-        raise UserError("ir_measures is not installed; pip install -r requirements.txt brings it") from None
+        raise UserError("ir_measures is not installed; run pip install -r requirements.txt") from None
     names = {ir_measures.parse_measure(name): name for name in measures}
     values: PerTopic = {name: dict.fromkeys(qrels, 0.0) for name in names.values()}
-    # Topics with nothing to find, or for which nothing was found, can end Python in pytrec_eval.
+    # pytrec_eval can crash Python on topics without a non-negative judgment or without retrieved documents.
     judged = {topic: by for topic, by in qrels.items() if max(by.values()) >= 0}
     answered = {topic: by for topic, by in scores.items() if by}
-    for found in ir_measures.iter_calc(list(names), judged, answered):
-        values[names[found.measure]][found.query_id] = float(found.value)
+    for metric in ir_measures.iter_calc(list(names), judged, answered):
+        values[names[metric.measure]][metric.query_id] = float(metric.value)
     return values
 
 
 def sklearn_ndcg(scores: Scores, qrels: Qrels, k: int) -> dict[str, float]:
     """Return nDCG@k of every judged topic by `sklearn.metrics.ndcg_score`, over retrieved and judged documents.
 
-    It averages over the orders of tied documents, so it is given the ranks that trec_eval puts them in.
+    scikit-learn averages over the possible orders of ties, so it is given trec_eval's ranks instead of scores.
     """
     from sklearn.metrics import ndcg_score
 
     values = {}
     for topic, judgments in qrels.items():
-        found = [document for document, _ in ranked(scores.get(topic, {}))]
-        missed = judgments.keys() - set(found)
-        gains = [judgments.get(document, 0) for document in found]
-        gains += [0] * max(k - len(found), 0)  # a list shorter than k does not go on with what it missed
+        ranking = [document for document, _ in ranked(scores.get(topic, {}))]
+        missed = judgments.keys() - set(ranking)
+        gains = [judgments.get(document, 0) for document in ranking]
+        gains += [0] * max(k - len(ranking), 0)  # keep missed documents out of the top k of a shorter list
         gains += [judgments[document] for document in missed]
         true = np.maximum(np.array([gains], dtype=float), 0)
-        values[topic] = float(ndcg_score(true, -np.arange(len(gains))[None], k=k)) if found and true.any() else 0.0
+        values[topic] = float(ndcg_score(true, -np.arange(len(gains))[None], k=k)) if ranking and true.any() else 0.0
     return values
 
 
 def check_rows(
     systems: Sequence[str], values: Mapping[str, Values], scores_of: Callable[[str], Scores], qrels: Qrels
 ) -> pd.DataFrame:
-    """Return one row a figure: library, system, measure, ours, theirs, largest difference in a topic.
+    """Return one row per figure: library, system, measure, RankScope's and the library's value, largest difference.
 
     Args:
-        values: of each measure that is checked, from `checkable`.
+        values: the values of each checked measure, which `checkable` selects.
         scores_of: returns a system's run.
 
     Raises:
@@ -98,10 +98,10 @@ def check_rows(
 
 
 def check_table(rows: pd.DataFrame, labels: Mapping[str, str], topics: int) -> Table:
-    """Return our figures beside the other libraries', and whether they agree.
+    """Return a table that compares the figures with those of other libraries, and says whether they agree.
 
     Args:
-        rows: from `check_rows`.
+        rows: the table from `check_rows`.
     """
     largest = rows[LARGEST_DIFFERENCE].max()
     agreed = "all agree" if largest <= TOLERANCE else "they do not all agree"
@@ -112,10 +112,10 @@ def check_table(rows: pd.DataFrame, labels: Mapping[str, str], topics: int) -> T
 
 
 def agreement_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> Table:
-    """Return our figures beside those of sentence-transformers' evaluator.
+    """Return a table that compares the figures with those of sentence-transformers' evaluator.
 
     Args:
-        rows: system, measure, ours, sentence_transformers.
+        rows: a table with columns system, measure, ours, sentence_transformers.
     """
     figures = rows.assign(difference=rows["ours"] - rows["sentence_transformers"]).replace({"system": dict(labels)})
     figures = figures.set_index("system")

@@ -1,4 +1,4 @@
-"""What document expansion did to a ranking: which documents it brought up, and which of them were judged relevant."""
+"""Effect of document expansion on rankings: the documents promoted and demoted, and whether they are relevant."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from core.retrieval.analyzer import Analyzer
 
 @dataclass(frozen=True)
 class Move:
-    """A document's rank without and with expansion, None where the run has it not, and its grade, None unjudged."""
+    """A document's ranks without and with expansion (None: not in the run) and its grade (None: unjudged)."""
 
     document: str
     before: int | None
@@ -27,20 +27,20 @@ class Move:
 
     @property
     def places(self) -> float:
-        """Places gained; a run that has the document not counts as the end of the list."""
+        """The number of ranks gained; a document missing from a run counts as ranked after its last one."""
         last = float("inf")
         before, after = self.before or last, self.after or last
         return 0.0 if before == after else before - after
 
     @property
     def relevant(self) -> bool:
-        """Whether it was judged relevant."""
+        """Whether the document was judged relevant."""
         return self.grade is not None and self.grade > 0
 
 
 @dataclass(frozen=True)
 class Effect:
-    """Documents of one topic that came into the first ranks, or left them."""
+    """Numbers of documents of one topic that entered the top ranks or dropped out of them."""
 
     topic: str
     relevant_in: int
@@ -54,13 +54,11 @@ class Effect:
 def moves(
     before: Mapping[str, float], after: Mapping[str, float], judgments: Mapping[str, int], depth: int
 ) -> list[Move]:
-    """Return the documents that are among the first `depth` of either ranking and stand elsewhere in the other.
-
-    Those that gained most places come first.
+    """Return the documents in the top `depth` of either ranking whose rank changed, largest gain first.
 
     Args:
-        before: document -> score for one topic, without expansion.
-        after: the same with expansion.
+        before: the scores of one topic without expansion, document -> score.
+        after: the scores with expansion.
     """
     old, new = ({name: rank for rank, (name, _) in enumerate(ranked(dict(run)), 1)} for run in (before, after))
     first = [name for ranks in (new, old) for name, rank in ranks.items() if rank <= depth]
@@ -69,7 +67,7 @@ def moves(
 
 
 def effects(before: Scores, after: Scores, qrels: Qrels, depth: int) -> list[Effect]:
-    """Count for every judged topic which documents came into the first `depth` ranks and which left them."""
+    """Count, for every judged topic, the documents that entered the top `depth` and those that dropped out."""
     return [
         _effect(topic, moves(before.get(topic, {}), after.get(topic, {}), judgments, depth), depth)
         for topic, judgments in qrels.items()
@@ -89,9 +87,9 @@ def _effect(topic: str, moved: Iterable[Move], depth: int) -> Effect:
 
 
 def new_terms(analyzer: Analyzer, document: Document, queries: Iterable[str]) -> list[tuple[str, int]]:
-    """Return the words of predicted queries that BM25 does not find in the document, and how many queries have each.
+    """Return the terms that predicted queries add to the document, with the number of queries that contain each.
 
-    A word is shown as the first of its spellings; the most frequent come first.
+    A term is shown in its first spelling; the most frequent terms come first.
     """
     known = set(analyzer.tokens(document.full_text))
     spelled: dict[str, str] = {}
@@ -114,11 +112,11 @@ def topics_table(
     labels: tuple[str, str],
     collection: str,
 ) -> Table:
-    """Return what expansion did to every topic, the largest gain first, and how the two systems compare.
+    """Return the effect of expansion on every topic, largest gain first, and the comparison of the two systems.
 
     Args:
-        expanded, plain: the systems' values by the measure; topics without are left out.
-        labels: of both systems.
+        expanded, plain: the systems' values of the measure; topics missing from either are left out.
+        labels: the labels of both systems.
     """
     gained = {topic: value - plain[topic] for topic, value in expanded.items()}
     rows = [
@@ -148,14 +146,14 @@ MOVED: dict[str, Callable[[Move], bool]] = {
     ),
     "Harmed: relevant documents pushed down": lambda move: move.relevant and move.places < 0,
 }
-"""What may have happened to a judged document."""
+"""Groups of judged documents by whether their move helps or harms, each with its condition."""
 
 
 def moves_table(found: Sequence[Move], documents: Mapping[str, Document], highest_grade: int, caption: str) -> Table:
-    """Return the judged documents that moved, by what that means: their ranks, grade and title.
+    """Return the judged documents that moved, grouped by effect, with their ranks, grade and title.
 
     Args:
-        found: from `moves`.
+        found: the moves from `moves`.
     """
     rows = []
     for effect, chosen in MOVED.items():

@@ -1,7 +1,7 @@
-"""The figures that the dashboard's pages show, each a function of a collection's results that returns a table.
+"""The dashboard's figures: functions that compute a table from a collection's results.
 
-`python -m core.compare` prints them. A page computes the same tables by the same functions of the modules below, from
-results that it keeps between two drawings.
+`python -m core.compare` prints them. The pages compute the same tables with the same functions of the modules below,
+from results that they cache between reruns.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +45,7 @@ def means(results: Results, show: str = "means", test: str = "", systems: Sequen
 
 
 def baseline(results: Results, measure: str = "", baseline: str = "", systems: Sequence[str] = ()) -> Table:
-    """Every system against a baseline by one measure: intervals, tests, wins, ties and losses."""
+    """Comparison of every system with a baseline by one measure: intervals, tests, wins, ties and losses."""
     measure, baseline = _measure(results, measure), _baseline(results, baseline)
     chosen = [name for name in results.systems if name == baseline or name in _systems(results, systems)]
     values = results.values(measure)
@@ -59,7 +59,7 @@ def baseline(results: Results, measure: str = "", baseline: str = "", systems: S
 
 
 def types(results: Results, measure: str = "", a: str = "", b: str = "", type: str = "") -> Table:
-    """The mean of each system by topic type; with --a, also the mean difference to --b."""
+    """The mean of each system by topic type; with --a, also the mean difference from --b."""
     measure = _measure(results, measure)
     table = _differences(results, measure, a, b, type)[0] if a else None
     values = results.values(measure)
@@ -89,7 +89,7 @@ def precision_recall(results: Results, relevance: int = 1) -> Table:
 
 
 def unjudged(results: Results, cutoff: int = 10, baseline: str = "") -> Table:
-    """nDCG of each system, on condensed lists, and its bounds over all judgments of the unjudged documents."""
+    """nDCG of each system, also on condensed lists, and its bounds over all judgments of unjudged documents."""
     baseline = _baseline(results, baseline)
     of_baseline = results.run(baseline).scores
     rows = {
@@ -99,7 +99,7 @@ def unjudged(results: Results, cutoff: int = 10, baseline: str = "") -> Table:
 
 
 def cost(results: Results, measure: str = "") -> Table:
-    """The mean of each system beside the latency of a query and the size of its index."""
+    """The mean of each system, its query latency and the size of its index."""
     measure = _measure(results, measure)
     table, _ = against_baseline(results.values(measure), _baseline(results, ""))
     rows = comparison_tables.cost_rows(table, manifests(results.folder))
@@ -107,7 +107,7 @@ def cost(results: Results, measure: str = "") -> Table:
 
 
 def cross_check(results: Results, measure: str = "", library: str = "") -> Table:
-    """The means by other libraries beside ours."""
+    """Cross-check of the means with other libraries."""
     if library == "sentence-transformers":
         return cross_checks.agreement_table(results.agreement(), results.labels)
     measures = cross_checks.checkable(dict.fromkeys([_measure(results, measure), *results.measured.tidy["measure"]]))
@@ -128,7 +128,7 @@ def wins(results: Results, measure: str = "", a: str = "", b: str = "", tie: flo
     measure = _measure(results, measure)
     table, _, b = _differences(results, measure, a, b, type)
     if not b:
-        raise UserError(f"{results.folder.name} has only one system that is evaluated: there is nothing to compare")
+        raise UserError(f"{results.folder.name} has only one evaluated system; a comparison needs two")
     values = results.values(measure)
     against = {**values, b: topic_tables.median_system(values)} if b == MEDIAN else values
     caption = f"{results.folder.name}, {measure}"
@@ -172,7 +172,7 @@ def query_length(results: Results, measure: str = "", a: str = "", b: str = "", 
 
 
 def lists(results: Results, topic: str, measure: str = "", systems: Sequence[str] = (), depth: int = 10) -> Table:
-    """The lists of systems for one topic side by side, and the ideal list."""
+    """The ranked lists of systems for one topic, and the ideal ranking."""
     measure = _measure(results, measure)
     scores = _scores(results, topic, systems)
     values = {name: by_topic[topic] for name, by_topic in results.values(measure).items() if name in scores}
@@ -183,10 +183,10 @@ def lists(results: Results, topic: str, measure: str = "", systems: Sequence[str
 
 
 def contributions(results: Results, topic: str, measure: str = "", a: str = "", b: str = "") -> Table:
-    """What each document adds to the difference of two systems' nDCG on one topic."""
+    """The contribution of each document to the difference of two systems' nDCG on one topic."""
     a, b = _pair(results, a, b)
     if not b or b == MEDIAN:
-        raise UserError("a difference by document needs the lists of two systems: name them with --a and --b")
+        raise UserError("the contributions need the lists of two systems; name them with --a and --b")
     k = rank_tables.split_cutoff(_measure(results, measure))
     of_a, of_b = _rankings(_scores(results, topic, (a, b))).values()
     parts = split_difference(of_a, of_b, results.qrels[topic], k)
@@ -197,7 +197,7 @@ def contributions(results: Results, topic: str, measure: str = "", a: str = "", 
 
 
 def ranks(results: Results, topic: str, systems: Sequence[str] = (), depth: int = 10) -> Table:
-    """The rank in every list of the documents among the first of any, for one topic."""
+    """The ranks, in every list, of the documents in the top k of any list, for one topic."""
     rankings = _rankings(_scores(results, topic, systems))
     titles = rank_tables.titles_of(results.documents, rank_tables.shown_documents(rankings, depth))
     return rank_tables.ranks_table(
@@ -206,13 +206,13 @@ def ranks(results: Results, topic: str, systems: Sequence[str] = (), depth: int 
 
 
 def overlap(results: Results, topic: str, systems: Sequence[str] = (), depth: int = 10) -> Table:
-    """How alike the lists of every two systems are for one topic: RBO and Jaccard."""
+    """The overlap of the lists of each pair of systems for one topic: RBO and Jaccard."""
     rankings = _rankings(_scores(results, topic, systems))
     return rank_tables.overlap_table(rankings, depth, results.labels, _about(results, topic))
 
 
 def missed(results: Results, topic: str, systems: Sequence[str] = (), depth: int = 10) -> Table:
-    """The relevant documents that a list does not have among its first, for one topic."""
+    """The relevant documents missing from the top k of a list, for one topic."""
     rankings = _rankings(_scores(results, topic, systems))
     relevant = ideal_ranking(results.qrels[topic])
     titles = partial(rank_tables.titles_of, results.documents)
@@ -220,7 +220,7 @@ def missed(results: Results, topic: str, systems: Sequence[str] = (), depth: int
 
 
 def expansion(results: Results, expanded: str = "", plain: str = "", measure: str = "", depth: int = 10) -> Table:
-    """What document expansion did to each topic: its gain, and the documents that came into the first ranks."""
+    """The effect of document expansion on each topic: its gain, and the documents that entered the top k."""
     measure = _measure(results, measure)
     expanded, plain = _expanded_and_plain(results, expanded, plain)
     values = results.values(measure)
@@ -241,19 +241,21 @@ def moves(results: Results, topic: str, expanded: str = "", plain: str = "", dep
 
 
 def _expanded_and_plain(results: Results, expanded: str, plain: str) -> tuple[str, str]:
-    """Return an expanded system, and the system without expansion that it is compared with."""
+    """Return an expanded system and the unexpanded system to compare it with."""
     systems = [system for system in results.profile.system if system.name in results.systems]
     first = next((system.name for system in systems if system.expanded), "")
     if not (expanded or first):
-        raise UserError(f"{results.folder.name} has no expanded system that is evaluated")
+        raise UserError(f"{results.folder.name} has no evaluated system with document expansion")
     other = next((system.name for system in systems if system.kind == "bm25" and not system.expanded), "")
     if not (plain or other):
-        raise UserError(f"{results.folder.name} has no BM25 without expansion that is evaluated; name one with --plain")
+        raise UserError(
+            f"{results.folder.name} has no evaluated BM25 system without expansion; name another system with --plain"
+        )
     return _known(results, expanded or first), _known(results, plain or other)
 
 
 def _measure(results: Results, measure: str) -> str:
-    """Return the measure, the first that was evaluated where none is named."""
+    """Return the named measure, by default the first that was evaluated."""
     if measure:
         parse_measure(measure)
         return measure
@@ -272,7 +274,7 @@ def _known(results: Results, system: str) -> str:
 
 
 def _systems(results: Results, systems: Sequence[str]) -> list[str]:
-    """Return the named systems, all where none is named."""
+    """Return the named systems, by default all."""
     return [_known(results, name) for name in systems] or results.systems
 
 
@@ -281,7 +283,7 @@ def _baseline(results: Results, baseline: str) -> str:
 
 
 def _pair(results: Results, a: str, b: str) -> tuple[str, str]:
-    """Return systems a and b; by default the first system and the baseline, b "" where only one is evaluated."""
+    """Return systems a and b, by default the first system and the baseline; b is "" if only one is evaluated."""
     base = first_baseline(results.profile, results.systems)
     a = _known(results, a) if a else next((name for name in results.systems if name != base), base)
     if b:
@@ -291,7 +293,7 @@ def _pair(results: Results, a: str, b: str) -> tuple[str, str]:
 
 
 def _differences(results: Results, measure: str, a: str, b: str, type: str) -> tuple[pd.DataFrame, str, str]:
-    """Return the differences by topic, and the systems a and b."""
+    """Return the differences by topic and the systems a and b."""
     a, b = _pair(results, a, b)
     values = results.values(measure)
     of_b = topic_tables.median_system(values) if b == MEDIAN else values.get(b)
@@ -299,7 +301,7 @@ def _differences(results: Results, measure: str, a: str, b: str, type: str) -> t
     if type:
         table = table[table["kind"] == type].reset_index(drop=True)
         if table.empty:
-            raise UserError(f"{results.folder.name} has no topic of the type {type} that both systems have")
+            raise UserError(f"{results.folder.name} has no topic of the type {type} with values of both systems")
     return table, a, b
 
 
@@ -326,7 +328,7 @@ def _judgments(results: Results, topic: str) -> dict[str, int]:
 
 
 def _scores(results: Results, topic: str, systems: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
-    """Return the list of each system for a topic: (document, score), best first as trec_eval ranks."""
+    """Return each system's (document, score) pairs for a topic, in trec_eval's order."""
     _judgments(results, topic)
     return {name: ranked(results.run(name).scores.get(topic, {})) for name in _systems(results, systems)}
 

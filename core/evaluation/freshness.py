@@ -1,10 +1,10 @@
-"""What changed since an artifact was made, and which of the stored measures are of the runs and judgments there now.
+"""Detection of stale artifacts, and of stored measures that no longer match the current runs and judgments.
 
     corpus.jsonl -> doc2query, vectors -> bm25 -> runs -> measures, ann
 
-Between two stages of a rebuild an artifact can be older than what it was made from. The digests of the inputs in its
-manifest are compared with those of what is there now, and so on from input to input. Only manifests are read, so that a
-page can ask with each drawing; whether files are whole, `core.workspace.artifacts.open_artifact` says.
+During a rebuild an artifact can be older than its inputs. The input digests in its manifest are compared with the
+current ones, recursively from input to input. Only manifests are read, so that pages can check on every rerun;
+`core.workspace.artifacts.open_artifact` checks whether files are intact.
 """
 
 from contextlib import suppress
@@ -35,33 +35,33 @@ NAMES = {
     SCORES_FOLDER: "scores of the predicted queries",
     "model": "model",
 }
-"""What the inputs of a manifest are called in a sentence."""
+"""Names of a manifest's inputs for messages."""
 
 
 def changes(folder: CollectionFolder, place: str, above: tuple[str, ...] = ()) -> list[str]:
-    """Return the names of what changed since an artifact was made, directly or through what it was made from.
+    """Return the names of the inputs that changed since an artifact was made, directly or through other artifacts.
 
     Args:
-        folder: of the collection's artifacts.
-        place: of the artifact in it, such as "runs/bm25".
-        above: the places that are made from this one: a manifest in another's place may lead back to one of them.
+        folder: the folder of the collection's artifacts.
+        place: the artifact's place in the folder, such as "runs/bm25".
+        above: the places of the artifacts that led here, to stop at cycles, which misplaced manifests can form.
 
     Returns:
-        Such as ["documents", "topics"]; nothing for an artifact that is not there, and for an imported one.
+        A list such as ["documents", "topics"]; empty for a missing artifact and for an imported one.
     """
     if place in above:
         return []
     try:
         manifest = read_manifest(folder.artifact(place))
     except UserError:
-        return []  # whatever needs the artifact says that it is missing or damaged
+        return []  # readers of the artifact report that it is missing or damaged
     return changes_of(manifest, folder, place, above)
 
 
 def changes_of(manifest: Manifest, folder: CollectionFolder, place: str, above: tuple[str, ...] = ()) -> list[str]:
-    """Return what `changes` does of an artifact that lies elsewhere and was made from the collection under `folder`."""
+    """Return what `changes` returns, for an artifact stored elsewhere that was made from the collection in `folder`."""
     if manifest.stage == "import_runs":
-        return []  # made from files that were given once
+        return []  # made from files outside the workspace
     stage, _, system = place.partition("/")
     if stage == "ann-simulated":
         system = system.rpartition("-")[0]
@@ -72,8 +72,8 @@ def changes_of(manifest: Manifest, folder: CollectionFolder, place: str, above: 
         elif name == EXCLUDED:
             found += _compared(name, digest, excluded_digest(folder) or "none")
         elif name == "model":
-            found += [NAMES[name]] if _trained_anew(folder.workspace, manifest, digest) else []
-        elif manifest.stage == "evaluate":  # of each system, by its name
+            found += [NAMES[name]] if _retrained(folder.workspace, manifest, digest) else []
+        elif manifest.stage == "evaluate":  # its inputs are runs, keyed by system
             found += _compared("runs", digest, _digest(folder.run(name)))
             found += changes(folder, f"runs/{name}", (*above, place))
         elif name.partition("/")[0] in NAMES:
@@ -86,12 +86,12 @@ def changes_of(manifest: Manifest, folder: CollectionFolder, place: str, above: 
 
 
 def excluded_digest(folder: CollectionFolder) -> str:
-    """Return the digest of what the collection under `folder` leaves out of every run, "" where it has no such file."""
+    """Return the digest of the collection's list of excluded documents, "" if it has none."""
     return _collection_file(folder, EXCLUDED)
 
 
 def _compared(name: str, then: str, now: str) -> list[str]:
-    if then in (now, ""):  # "": a model that was not on the machine
+    if then in (now, ""):  # "" stands for a model that was not on the machine
         return []
     return [NAMES[name] if now else f"{NAMES[name]} (now missing)"]
 
@@ -110,10 +110,10 @@ def _collection_file(folder: CollectionFolder, name: str) -> str:
         return ""
 
 
-def _trained_anew(workspace: Workspace, manifest: Manifest, digest: str) -> bool:
-    """Say whether the model that made an artifact is one that is trained here, and is there with other files now.
+def _retrained(workspace: Workspace, manifest: Manifest, digest: str) -> bool:
+    """Tell whether the model that made an artifact was trained in this workspace and has been retrained since.
 
-    A damaged one may be the one that made it: what loads it says that it is damaged.
+    A damaged model is not taken for a retrained one; loading it reports the damage.
     """
     model = Path(str(manifest.facts.get("model", "")))
     if model.parts[:2] != ("artifacts", "models"):
@@ -131,17 +131,17 @@ def _trained_anew(workspace: Workspace, manifest: Manifest, digest: str) -> bool
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Which systems of a collection can be evaluated, and whose measures are stored.
+    """The systems of a collection that can be evaluated, and those whose measures are stored.
 
     Attributes:
         collection: the digest of the collection.
-        excluded: the digest of what it leaves out of every run, see `excluded_digest`.
-        runs: system -> digest of its run, of the systems of the profile that have one, in the profile's order.
-        without_run: system -> why it has none, of the others.
-        measures: the digest of the artifact `measures`, "" where there is none that can be read.
-        stored: the systems whose measures it holds, of the very runs, topics and judgments that are there now.
-        reason: why it does not hold those of the others, "" where it holds all.
-        others: the systems that it also holds and the profile does not have.
+        excluded: the digest of its excluded documents, see `excluded_digest`.
+        runs: system -> digest of its run, for the profile's systems with a run, in the profile's order.
+        without_run: system -> why it has no run, for the profile's other systems.
+        measures: the digest of the artifact `measures`, "" if it is missing or unreadable.
+        stored: the systems whose stored measures match the current runs, topics and judgments.
+        reason: why the measures of the other systems do not, "" if all match.
+        others: the systems in the stored measures that the profile does not have.
     """
 
     collection: str
@@ -155,7 +155,7 @@ class Evaluation:
 
 
 def evaluation(profile: Profile, folder: CollectionFolder) -> Evaluation:
-    """Compare the artifact `measures` with the runs, topics and judgments that are there now.
+    """Compare the artifact `measures` with the current runs, topics and judgments.
 
     Raises:
         UserError: if topics or judgments are missing or damaged.

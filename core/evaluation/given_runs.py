@@ -1,4 +1,4 @@
-"""Runs and qrels that are given as files on a command line."""
+"""Runs and qrels given as files on the command line."""
 
 import argparse
 from dataclasses import replace
@@ -16,11 +16,16 @@ from core.workspace.errors import UserError
 
 def add_excluded_option(parser: argparse.ArgumentParser) -> None:
     """Add the option --excluded."""
-    parser.add_argument("--excluded", type=Path, metavar="FILE", help="documents to leave out: query-id, corpus-id")
+    parser.add_argument(
+        "--excluded",
+        type=Path,
+        metavar="FILE",
+        help="documents to exclude: query-id, corpus-id",
+    )
 
 
 def given_exclusions(options: argparse.Namespace, qrels: Qrels) -> Exclusions:
-    """Return what the options --excluded and --keep-identical-ids leave out.
+    """Return the documents excluded by the options --excluded and --keep-identical-ids.
 
     Raises:
         UserError: if the file cannot be read.
@@ -32,15 +37,15 @@ def given_exclusions(options: argparse.Namespace, qrels: Qrels) -> Exclusions:
 def read_given_run(
     path: Path, qrels: Qrels, excluded: Exclusions, order: Literal["score", "rank"] = "score", name: str = ""
 ) -> Run:
-    """Read a run that is measured by these qrels, without what is excluded, and print what is to be noted of it.
+    """Read a run to evaluate with these qrels, drop the excluded documents and print notes about it.
 
-    An empty file is a run that retrieved nothing where it is one of our artifacts; any other is taken for a mistake.
+    An empty file is accepted, as a run that retrieved nothing, only if it is an artifact of RankScope.
 
     Args:
-        name: what the run is called, where it is not what its file is.
+        name: a name for the run; by default that of its file.
 
     Raises:
-        UserError: if the file cannot be read as a run (see `read_run`), or has no topic that the qrels judge.
+        UserError: if the file cannot be read as a run (see `read_run`), or has no topic with judgments.
     """
     run = read_run(path, order, may_be_empty=_is_artifact(path))
     run = replace(run, name=name or run.name)

@@ -1,4 +1,4 @@
-"""Grades in words, and with a sign: they are told apart without colour."""
+"""Relevance grades as words and symbols, so that they can be told apart without colour."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import pandas as pd
 
 
 def grade_words(grade: Any, highest: int) -> str:
-    """Return a grade in words, without its sign and number.
+    """Return a grade in words, without its symbol and number.
 
     Args:
-        grade: a whole number, or None or NA for unjudged, which is not the same as not relevant.
-        highest: the collection's highest grade; above 1, grade 1 is partly relevant.
+        grade: an integer, or None or NA for unjudged, which differs from not relevant.
+        highest: the collection's highest grade; lower positive grades are "partly relevant".
     """
     if grade is None or pd.isna(grade):
         return "unjudged"
@@ -20,7 +20,7 @@ def grade_words(grade: Any, highest: int) -> str:
 
 
 def grade_text(grade: int | None, highest: int) -> str:
-    """Return a grade as a sign, in words and as a number; arguments as in `grade_words`."""
+    """Return a grade as symbol, words and number; arguments as in `grade_words`."""
     words = grade_words(grade, highest)
     if grade is None:
         return f"? {words}"

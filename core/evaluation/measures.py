@@ -1,7 +1,7 @@
-"""Measures of a run against qrels, by trec_eval (through pytrec_eval), under ir_measures' names.
+"""Evaluation of runs by trec_eval (through pytrec_eval), with ir_measures' names of measures.
 
-A topic with judgments that the run has nothing for counts 0, as with `trec_eval -c`; a topic without judgments is left
-out. trec_eval ranks by score, ties by document id descending, and does not look at the rank column.
+A judged topic that is missing from the run counts as 0, as with `trec_eval -c`; a topic without judgments is left out.
+trec_eval ranks by score, ties by descending document id, and ignores the rank column.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ PerTopic = dict[str, dict[str, float]]
 
 
 class Evaluator:
-    """Measures runs against the same qrels: what trec_eval makes of those is made once for all runs."""
+    """Evaluator of many runs with the same qrels, which trec_eval parses only once."""
 
     def __init__(self, qrels: Qrels, measures: Iterable[str]):
         """Take the names of the measures.
@@ -40,7 +40,7 @@ class Evaluator:
             self._of_trec_eval.append((TrecEval(qrels, set(keys.values()), level), found_as))
 
     def evaluate(self, scores: Scores) -> PerTopic:
-        """Return every measure's value for every judged topic; all are 0 for a run that retrieved nothing."""
+        """Return every measure's value for every judged topic; all are 0 for an empty run."""
         result: PerTopic = {}
         for trec_eval, found_as in self._of_trec_eval:
             values = trec_eval.evaluate(scores)
@@ -53,7 +53,7 @@ class Evaluator:
 
 
 def evaluate(scores: Scores, qrels: Qrels, measures: Iterable[str]) -> PerTopic:
-    """Return every measure's value for every judged topic; for many runs, an `Evaluator` does it faster.
+    """Return every measure's value for every judged topic; an `Evaluator` is faster for many runs.
 
     Raises:
         UserError: if a measure is unknown.
@@ -62,13 +62,14 @@ def evaluate(scores: Scores, qrels: Qrels, measures: Iterable[str]) -> PerTopic:
 
 
 def interpolated_precision(scores: Scores, qrels: Qrels, relevance: int = 1) -> PerTopic:
-    """Return recall level -> topic -> the highest precision at that recall or any higher: eleven levels, 0.0 to 1.0.
+    """Return interpolated precision at the eleven recall levels 0.0 to 1.0, recall level -> topic -> precision.
 
-    The mean over topics is TREC's precision-recall curve (trec_eval's iprec_at_recall); a level that a topic's list
-    never reaches counts 0. For trec_eval floor(r * R + 0.9) of R relevant documents reach the level r.
+    The value is the highest precision at that recall or above; its mean over topics is TREC's precision-recall curve
+    (trec_eval's iprec_at_recall). A level that is never reached counts as 0. As in trec_eval, floor(r * R + 0.9) of R
+    relevant documents reach recall level r.
 
     Args:
-        relevance: the lowest grade that is relevant.
+        relevance: the lowest grade that counts as relevant.
     """
     values = TrecEval(qrels, {"iprec_at_recall"}, relevance).evaluate(scores)
     return {
@@ -80,10 +81,10 @@ def interpolated_precision(scores: Scores, qrels: Qrels, relevance: int = 1) -> 
 def mean_curves(
     systems: Iterable[str], scores_of: Callable[[str], Scores], qrels: Qrels, relevance: int = 1
 ) -> pd.DataFrame:
-    """Return the precision-recall curve of each system: index recall level, one column a system.
+    """Return the precision-recall curve of each system, indexed by recall level, one column per system.
 
     Args:
-        scores_of: returns a system's run, read when its turn comes: not all of many stay in memory.
+        scores_of: returns a system's run; called for one system at a time, so that not all runs are in memory.
     """
     columns = {}
     for system in systems:
@@ -93,22 +94,22 @@ def mean_curves(
 
 
 class TrecEval:
-    """pytrec_eval, and what it must not be asked."""
+    """pytrec_eval, guarded against inputs that crash it."""
 
     def __init__(self, qrels: Qrels, measures: set[str], relevance: int):
-        """Take trec_eval's names of measures, and the lowest grade that is relevant."""
-        # A topic whose grades are all negative has nothing to find, and pytrec_eval writes out of bounds on it; as it
-        # does, now and then, where nothing was retrieved. Both count 0.
+        """Take trec_eval's names of the measures and the lowest grade that counts as relevant."""
+        # pytrec_eval writes out of bounds on topics whose grades are all negative, and sometimes on topics without
+        # retrieved documents. Both count as 0.
         judged = {topic: judgments for topic, judgments in qrels.items() if max(judgments.values()) >= 0}
         self._evaluator = pytrec_eval.RelevanceEvaluator(judged, measures, relevance_level=relevance)
 
     def evaluate(self, scores: Scores) -> dict[str, dict[str, float]]:
-        """Return topic -> trec_eval's name of a measure -> value; a topic without a document is left out."""
+        """Return topic -> trec_eval's name of the measure -> value, without topics for which nothing was retrieved."""
         return self._evaluator.evaluate({topic: by_document for topic, by_document in scores.items() if by_document})
 
 
 def check_topics(run: str, scores: Scores, qrels: Qrels) -> None:
-    """Check that a run and the judgments given for it belong together; a run that retrieved nothing fits any.
+    """Check that a run and its judgments share a topic; an empty run fits any judgments.
 
     Raises:
         UserError: if they have no topic in common.
@@ -118,7 +119,7 @@ def check_topics(run: str, scores: Scores, qrels: Qrels) -> None:
 
 
 def judged_share(scores: Scores, qrels: Qrels, k: int) -> dict[str, float]:
-    """Return, for every judged topic, the share of the first k ranks that hold a judged document."""
+    """Return Judged@k for every judged topic: the share of the first k ranks with a judged document."""
     return {
         topic: sum(document in judgments for document in first_ranked(scores.get(topic, {}), k)) / k
         for topic, judgments in qrels.items()

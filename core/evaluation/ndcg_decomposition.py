@@ -1,12 +1,12 @@
-"""The difference of two systems' nDCG@k on one topic, split by document.
+"""Decomposition of the difference of two systems' nDCG@k on one topic by document.
 
-nDCG@k as trec_eval's ndcg_cut has it (Järvelin & Kekäläinen, 2002, with the discount of Burges et al., 2005):
+nDCG@k is defined as trec_eval's ndcg_cut (Järvelin & Kekäläinen, 2002, with the discount of Burges et al., 2005):
 
     nDCG@k = sum over the documents d at ranks r <= k of  share(d, r),    share(d, r) = gain(d) / log2(r + 1) / ideal
 
-The gain is the grade, none for a grade below 1 and for an unjudged document; `ideal` is the same sum over all judged
-documents of the topic, the highest grades first. nDCG being a sum over documents, so is the difference of two systems:
-each document adds its share in one list minus its share in the other, and nothing is left over.
+The gain is the grade, or 0 for grades below 1 and unjudged documents; `ideal` is the DCG@k of the topic's judged
+documents sorted by grade. Since nDCG is a sum over documents, so is the difference of two systems: each document
+contributes its share in one list minus its share in the other.
 """
 
 import math
@@ -21,15 +21,15 @@ CHANGES: tuple[Change, ...] = get_args(Change)
 
 
 ROUNDING = 1e-12
-"""Sums of shares that differ by less are equal."""
+"""Tolerance below which sums of shares count as equal."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one document adds to nDCG@k of a minus nDCG@k of b.
+    """The contribution of one document to nDCG@k of a minus nDCG@k of b.
 
-    Ranks are those of the whole lists, None where a list does not hold the document; the grade is None where it is
-    unjudged. "entered" is in the first k of a and not of b, "left" the other way round.
+    Ranks refer to the full lists and are None if the document is missing; the grade is None if it is unjudged. An
+    "entered" document is in the top k of a only, one that "left" is in the top k of b only.
     """
 
     document: str
@@ -41,16 +41,16 @@ class Part:
 
 
 def ideal_ranking(judgments: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Return the topic's relevant (document, grade), best first; equal grades by document id, last first."""
+    """Return the topic's relevant (document, grade) pairs, by descending grade, ties by descending document id."""
     relevant = [(document, grade) for document, grade in judgments.items() if grade > 0]
     return sorted(relevant, key=lambda pair: (pair[1], pair[0]), reverse=True)
 
 
 def shares(ranking: Sequence[str], judgments: Mapping[str, int], k: int) -> dict[str, float]:
-    """Return the share of nDCG@k of each of a list's first k documents; their sum is nDCG@k.
+    """Return the share of nDCG@k of each document in the top k of a list; the shares add up to nDCG@k.
 
     Args:
-        ranking: documents, best first, in trec_eval's order (`core.formats.runs.ranked`).
+        ranking: document ids, best first, in trec_eval's order (`core.formats.runs.ranked`).
     """
     gains = [grade for _, grade in ideal_ranking(judgments)[:k]]
     ideal = math.fsum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, 1))
@@ -61,17 +61,16 @@ def shares(ranking: Sequence[str], judgments: Mapping[str, int], k: int) -> dict
 
 
 def total(parts: Sequence[Part]) -> float:
-    """Return the sum of the parts, which is nDCG@k of a minus nDCG@k of b; what is left of rounding is 0."""
+    """Return the sum of the parts, nDCG@k of a minus nDCG@k of b, with rounding residue set to 0."""
     value = math.fsum(part.value for part in parts)
     return value if abs(value) > ROUNDING else 0.0
 
 
 def split_difference(a: Sequence[str], b: Sequence[str], judgments: Mapping[str, int], k: int) -> list[Part]:
-    """Return a part for every document among the first k of either list.
+    """Return a part for every document in the top k of either list.
 
-    The values add up to nDCG@k of a minus nDCG@k of b. Parts that have the sign of that difference come first, the
-    largest of them at the head; then those that go against it, again from the largest. Where the difference is 0, the
-    parts are in the order of their size.
+    The values add up to nDCG@k of a minus nDCG@k of b. Parts with the sign of that difference come first, then the
+    others, both by descending magnitude. If the difference is 0, all parts are sorted by descending magnitude.
     """
     in_a, in_b = shares(a, judgments, k), shares(b, judgments, k)
     rank_a = {document: rank for rank, document in enumerate(a, 1)}

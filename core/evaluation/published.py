@@ -1,4 +1,4 @@
-"""Published figures of whole collections (`reference.toml`), as context beside our own."""
+"""Published figures for whole collections (`reference.toml`), shown for context."""
 
 import sys
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ FILE = Path(__file__).with_name("reference.toml")
 
 @dataclass(frozen=True)
 class Published:
-    """A system's published figures, and where they stand."""
+    """A system's published figures and their source."""
 
     system: str
     source: str
@@ -25,10 +25,10 @@ class Published:
 
 
 def published_figures(facts: Mapping[str, Any]) -> list[Published]:
-    """Return the published figures of a collection, none where it is not one of those in `reference.toml`, whole.
+    """Return the published figures of a collection; none unless it is a complete collection of `reference.toml`.
 
     Args:
-        facts: of the collection's manifest: documents (0 where only runs were imported), topics, judgments.
+        facts: the facts of the collection's manifest: documents (0 if only runs were imported), topics, judgments.
     """
     for collection in tomllib.loads(FILE.read_text(encoding="utf-8"))["collection"]:
         counts = {name: facts.get(name) for name in ("topics", "judgments")}

@@ -1,21 +1,21 @@
-"""How alike two rankings are: rank-biased overlap and Jaccard's coefficient, neither of which looks at relevance."""
+"""Similarity of two rankings regardless of relevance: rank-biased overlap and the Jaccard coefficient."""
 
 from collections.abc import Sequence
 
 PERSISTENCE = 0.9
-"""RBO's p: the first 10 ranks then carry 86 % of the weight (Webber et al., 2010, equation 21)."""
+"""RBO's parameter p, with which the top 10 ranks carry 86 % of the weight (Webber et al., 2010, equation 21)."""
 
 
 def rank_biased_overlap(a: Sequence[str], b: Sequence[str], p: float = PERSISTENCE) -> float:
-    """Return the extrapolated rank-biased overlap of two lists without ties, from 0 (disjoint) to 1 (the same).
+    """Return the extrapolated rank-biased overlap of two lists without ties, from 0 (disjoint) to 1 (identical).
 
-    RBO_ext of Webber, Moffat & Zobel, "A similarity measure for indefinite rankings" (2010), equation 32: the mean over
-    depths d of the share of documents that the first d of both lists have in common, a depth weighing p times the one
-    before, where what lies below the lists is taken to agree as what was seen.
+    This is RBO_ext of Webber, Moffat & Zobel, "A similarity measure for indefinite rankings" (2010), equation 32: the
+    weighted mean, over depths d, of the share of documents common to the top d of both lists. Each depth weighs p times
+    the one before, and agreement is extrapolated beyond the ends of the lists.
 
     Args:
-        a, b: documents, best first, none twice; they may differ in length.
-        p: above 0 and below 1; the higher, the deeper the lists are looked at.
+        a, b: document ids, best first, without duplicates; the lists may differ in length.
+        p: between 0 and 1, exclusive; higher values give more weight to deeper ranks.
     """
     short, long = sorted((a, b), key=len)
     s, n = len(short), len(long)
@@ -38,6 +38,6 @@ def rank_biased_overlap(a: Sequence[str], b: Sequence[str], p: float = PERSISTEN
 
 
 def jaccard(a: Sequence[str], b: Sequence[str], k: int) -> float:
-    """Return the documents that the first k of both lists share, over those that either has (Jaccard, 1912)."""
+    """Return the Jaccard coefficient (Jaccard, 1912) of the top k of two lists."""
     first_a, first_b = set(a[:k]), set(b[:k])
     return len(first_a & first_b) / len(first_a | first_b) if first_a | first_b else 1.0

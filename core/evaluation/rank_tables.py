@@ -1,4 +1,4 @@
-"""Tables of the ranked lists of one topic: contributions to a difference, ranks, overlap, missed relevant documents."""
+"""Tables for the ranked lists of one topic: contributions to a difference, ranks, overlap, missed documents."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
@@ -18,31 +18,30 @@ Rankings = Mapping[str, Sequence[str]]
 
 
 def document_title(document: Document | None, identity: str) -> str:
-    """Return what a document is called in a table: its title, else how its text begins, else its id."""
+    """Return a document's name in tables: its title, or else the beginning of its text, or else its id."""
     if document is None:
         return identity
     return shortened(document.title or document.text, TITLE) or identity
 
 
 def titles_of(documents: Mapping[str, Document], names: Sequence[str]) -> dict[str, str]:
-    """Return what each of the named documents is called; `documents` may lack some or all."""
+    """Return the table name of each named document; `documents` may lack some or all."""
     return {name: document_title(documents.get(name), name) for name in names}
 
 
 def split_cutoff(measure: str) -> int:
-    """Return the cut-off of the nDCG that is split by document: the measure's own, else 10."""
+    """Return the cut-off of the nDCG to decompose: the measure's own, or else 10."""
     parsed = parse_measure(measure)
     return parsed.cutoff if parsed.name == "nDCG" else 10
 
 
 def change_sentence(parts: Sequence[Part], label_a: str, label_b: str, k: int, titles: Mapping[str, str]) -> str:
-    """Say in words what makes the difference of two systems' nDCG@k on a topic.
+    """Explain in words the difference of two systems' nDCG@k on a topic.
 
-    The document that is named first has a part with the sign of the difference. A larger part with the other sign is
-    named after it.
+    The largest contribution with the sign of the difference is named first, then any larger one with the opposite sign.
 
     Args:
-        parts: from `split_difference`.
+        parts: the parts from `split_difference`.
     """
     difference = total(parts)
     if not any(part.value for part in parts):
@@ -91,9 +90,9 @@ def split_table(parts: Sequence[Part], titles: Mapping[str, str]) -> pd.DataFram
 
 
 def positions(rankings: Rankings, documents: Sequence[str], judgments: Mapping[str, int]) -> pd.DataFrame:
-    """Return the rank of each document in each list, empty where a list does not hold it.
+    """Return the rank of each document in each list, empty if the list lacks it.
 
-    Columns: document, grade (empty where it is unjudged), then one a system.
+    Columns: document, grade (empty if unjudged), then one per system.
     """
     table = pd.DataFrame({"document": list(documents), "grade": [judgments.get(name) for name in documents]})
     for system, ranking in rankings.items():
@@ -103,19 +102,19 @@ def positions(rankings: Rankings, documents: Sequence[str], judgments: Mapping[s
 
 
 def shown_documents(rankings: Rankings, depth: int) -> list[str]:
-    """Return the documents among the first `depth` of any list, in the order of the lists."""
+    """Return the documents in the top `depth` of any list, in the order of the lists."""
     return list(dict.fromkeys(document for ranking in rankings.values() for document in ranking[:depth]))
 
 
 def missed(rankings: Rankings, relevant: Sequence[tuple[str, int]], depth: int) -> pd.DataFrame:
-    """Return the relevant documents that at least one list does not have among its first `depth`, as `positions`."""
+    """Return the relevant documents missing from the top `depth` of any list, as a table like `positions`."""
     table = positions(rankings, [document for document, _ in relevant], dict(relevant))
     beyond = table[list(rankings)].isna() | (table[list(rankings)] > depth)
     return table[beyond.any(axis=1)].reset_index(drop=True)
 
 
 def missed_counts(table: pd.DataFrame, rankings: Rankings, depth: int) -> pd.DataFrame:
-    """Count the table of `missed` by system: missed, of them ranked later, of them not in the run; documents in it."""
+    """Return counts by system: missed documents, of them ranked later and not in the run; documents in the run."""
     rows = {}
     for system, ranking in rankings.items():
         later = int((table[system] > depth).sum())
@@ -125,9 +124,10 @@ def missed_counts(table: pd.DataFrame, rankings: Rankings, depth: int) -> pd.Dat
 
 
 def overlaps(rankings: Rankings, depth: int) -> pd.DataFrame:
-    """Return how alike every two lists are.
+    """Return the overlap of each pair of lists.
 
-    Columns: a, b, RBO (of the whole lists), then Jaccard's coefficient and the shared documents of the first `depth`.
+    Columns: a, b, RBO (of the full lists), then the Jaccard coefficient and the number of shared documents of the top
+    `depth`.
     """
     rows = [
         (a, b, rank_biased_overlap(x, y), jaccard(x, y, depth), len(set(x[:depth]) & set(y[:depth])))
@@ -139,10 +139,10 @@ def overlaps(rankings: Rankings, depth: int) -> pd.DataFrame:
 def list_facts(
     hits: Sequence[tuple[str, float]], depth: int, judgments: Mapping[str, int], measure: str, value: float
 ) -> str:
-    """Say a list's value by a measure, and how many of its first documents are relevant and unjudged.
+    """Return a list's value of a measure, and how many of its top documents are relevant and unjudged, as text.
 
     Args:
-        hits: document, score; best first.
+        hits: (document, score) pairs, best first.
     """
     first = [document for document, _ in hits[:depth]]
     if not first:
@@ -153,7 +153,7 @@ def list_facts(
 
 
 def ideal_facts(judgments: Mapping[str, int]) -> str:
-    """Say how many documents of a topic are relevant."""
+    """Return how many documents of a topic are relevant, as text."""
     return f"{len(ideal_ranking(judgments))} relevant of {len(judgments)} judged; the best order there is"
 
 
@@ -167,13 +167,13 @@ def lists_table(
     labels: Mapping[str, str],
     caption: str,
 ) -> Table:
-    """Return the first documents of every system's list and of the ideal list.
+    """Return the top documents of every system's list and of the ideal ranking.
 
-    Columns: rank, document, grade (empty where it is unjudged), score, title.
+    Columns: rank, document, grade (empty if unjudged), score, title.
 
     Args:
-        scores: system -> (document, score), best first.
-        values: of the topic by the measure.
+        scores: the (document, score) pairs of each system, best first.
+        values: each system's value of the measure for the topic.
     """
     said = [
         f"{labels[system]}: {list_facts(hits, depth, judgments, measure, values[system])}"
@@ -197,10 +197,10 @@ def lists_table(
 def contributions_table(
     parts: Sequence[Part], label_a: str, label_b: str, k: int, titles: Mapping[str, str], caption: str
 ) -> Table:
-    """Return what every document adds to the difference of two systems' nDCG@k, and what that means in words.
+    """Return every document's contribution to the difference of two systems' nDCG@k, and a summary in words.
 
     Args:
-        parts: from `split_difference`.
+        parts: the parts from `split_difference`.
     """
     table = split_table(parts, titles).rename(columns={"rank a": f"rank in {label_a}", "rank b": f"rank in {label_b}"})
     said = [
@@ -218,14 +218,14 @@ def ranks_table(
     labels: Mapping[str, str],
     caption: str,
 ) -> Table:
-    """Return the rank in every list of each document that is among the first `depth` of any."""
+    """Return the rank, in every list, of each document in the top `depth` of any list."""
     table = positions(rankings, shown_documents(rankings, depth), judgments)
     table.insert(0, "title", [titles[name] for name in table["document"]])
     return Table(table.rename(columns=dict(labels)).set_index("title"), f"{caption}: ranks in each list")
 
 
 def overlap_table(rankings: Rankings, depth: int, labels: Mapping[str, str], caption: str) -> Table:
-    """Return how alike every two lists are, see `overlaps`."""
+    """Return the overlap of each pair of lists; see `overlaps`."""
     table = overlaps(rankings, depth).replace({"a": dict(labels), "b": dict(labels)})
     return Table(table.set_index("a"), f"{caption}: overlap of the lists")
 
@@ -238,7 +238,7 @@ def missed_table(
     labels: Mapping[str, str],
     caption: str,
 ) -> Table:
-    """Return the relevant documents that a list does not have among its first `depth`, and how many each misses."""
+    """Return the relevant documents missing from the top `depth` of a list, and how many each list misses."""
     table = missed(rankings, relevant, depth)
     said = [
         f"{labels[str(system)]} misses {row['missed']} of {len(relevant)} relevant documents in its first {depth}: "

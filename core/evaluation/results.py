@@ -1,6 +1,6 @@
-"""The results of a built collection: its runs, judgments and measures, of the versions that are there now.
+"""The current results of a built collection: runs, judgments and measures.
 
-Measures that are not stored, or are older than the runs or judgments, are computed from these.
+Measures that are not stored, or are older than the runs or judgments, are computed from them.
 """
 
 import functools
@@ -40,14 +40,14 @@ COLUMNS = ["collection", "system", "topic", "measure", "value"]
 
 @dataclass(frozen=True)
 class Measured:
-    """The measures of the runs and judgments that are there now.
+    """The measures of the current runs and judgments.
 
     Attributes:
-        tidy: collection, system, topic, measure, value.
-        computed: the systems of it whose measures are not stored.
-        reason: why they are not, "" where all are.
+        tidy: a table with columns collection, system, topic, measure, value.
+        computed: the systems whose measures were computed because none are stored for them.
+        reason: why they are not stored, "" if all are.
         unavailable: system -> why it has no measures.
-        others: the systems of the stored measures that are none of the profile, and left out.
+        others: the systems in the stored measures that are not in the profile and were left out.
     """
 
     tidy: pd.DataFrame
@@ -69,16 +69,16 @@ def measured_now(
     stored: Callable[[], pd.DataFrame],
     compute: Callable[[str, Sequence[str]], PerTopic],
 ) -> Measured:
-    """Return the measures of the profile's systems: those that are stored, and the others computed from their runs.
+    """Return the measures of the profile's systems, stored ones as they are and the others computed from the runs.
 
     Args:
-        collection: its name.
-        now: which are stored.
+        collection: the collection's name.
+        now: the systems with runs and with stored measures.
         stored: reads the stored measures.
-        compute: evaluates a system's run by some measures.
+        compute: evaluates a system's run by the given measures.
 
     Raises:
-        Replaced: an artifact was replaced meanwhile.
+        Replaced: if an artifact was replaced while reading.
         UserError: if the stored measures are damaged.
     """
     table = stored() if now.stored else pd.DataFrame(columns=COLUMNS)
@@ -94,7 +94,7 @@ def measured_now(
             values = compute(system, profile.measures)
         except Replaced:
             raise
-        except Exception as error:  # whatever is wrong with one run, the others are shown
+        except Exception as error:  # a fault in one run must not hide the others
             unavailable[system] = in_words(error)
             continue
         computed.append(system)
@@ -111,15 +111,15 @@ def values_now(
     stored: Callable[[], Values],
     compute: Callable[[str, Sequence[str]], PerTopic],
 ) -> dict[str, Mapping[str, float]]:
-    """Return any measure's values, system -> topic -> value, of every system that `measured_now` has.
+    """Return any measure's values, system -> topic -> value, for every system in `measured_now`.
 
     Args:
-        now: which are stored.
+        now: the systems with runs and with stored measures.
         stored: reads the stored values of the measure.
-        compute: evaluates a system's run by some measures.
+        compute: evaluates a system's run by the given measures.
 
     Raises:
-        Replaced: an artifact was replaced meanwhile.
+        Replaced: if an artifact was replaced while reading.
         UserError: if the stored measures are damaged.
     """
     kept = stored() if now.stored else {}
@@ -134,12 +134,12 @@ def values_now(
         except Exception as error:
             if isinstance(error, Replaced) or system in now.stored:
                 raise
-            # `measured_now` has no measures of this system either, and says why.
+            # `measured_now` lacks this system too, and gives the reason.
     return found
 
 
 def saved_profile(workspace: Workspace, name: str) -> tuple[CollectionFolder, Profile]:
-    """Return the folder of a built collection and the profile that it was built with.
+    """Return the folder of a built collection and the profile it was built with.
 
     Raises:
         UserError: if there is no such collection, or its profile is missing or cannot be read.
@@ -158,32 +158,32 @@ def saved_profile(workspace: Workspace, name: str) -> tuple[CollectionFolder, Pr
 
 
 def manifests(folder: CollectionFolder) -> dict[str, Manifest]:
-    """Return the manifest of every artifact under a collection's folder that has a readable one, by its place."""
+    """Return the readable manifests of a collection's artifacts, keyed by the artifact's place."""
     found = {}
     for artifact in folder.artifacts():
         try:
             manifest = read_manifest(artifact)
         except UserError:
-            continue  # whatever needs it says what is wrong
+            continue  # readers of the artifact report what is wrong
         if has_its_files(artifact, manifest):
             found[folder.place(artifact)] = manifest
     return found
 
 
 def first_baseline(profile: Profile, systems: Sequence[str]) -> str:
-    """Return the default baseline: the profile's, else BM25, else the first system."""
+    """Return the default baseline: the profile's, or else BM25, or else the first system."""
     return next((name for name in (profile.baseline, "bm25") if name in systems), systems[0])
 
 
 def labels_of(profile: Profile) -> dict[str, str]:
-    """Return the name that each system is shown by."""
+    """Return the display name of each system."""
     return {system.name: system.label or system.name for system in profile.system}
 
 
 def notices(folder: CollectionFolder, labels: Mapping[str, str], measured: Measured) -> list[str]:
-    """Return what a reader of the measures must know, a sentence each, with the command that helps at its end.
+    """Return warnings about the measures, one sentence each, ending with the command that helps.
 
-    That figures are not stored, that stored ones are left out, that runs are older than what they were made from.
+    They cover figures that are not stored, stored figures that are left out, and runs older than their inputs.
     """
     said = []
     if measured.computed:
@@ -201,10 +201,10 @@ def notices(folder: CollectionFolder, labels: Mapping[str, str], measured: Measu
 
 
 def older(folder: CollectionFolder, places: Mapping[str, str]) -> list[str]:
-    """Return a sentence, with the command that helps, on the artifacts that are older than what they were made from.
+    """Return a warning, ending with the rebuild command, for each group of artifacts older than their inputs.
 
     Args:
-        places: of artifacts, such as "runs/bm25" -> what each is called.
+        places: the artifacts' places, such as "runs/bm25", and their names in the warning.
     """
     groups: dict[tuple[str, ...], list[str]] = {}
     for place in places:
@@ -220,7 +220,7 @@ def older(folder: CollectionFolder, places: Mapping[str, str]) -> list[str]:
 
 
 def not_evaluated(folder: CollectionFolder, systems: Iterable[str]) -> UserError:
-    """Return the error for a collection of which no system is evaluated, with the cause and the command that helps."""
+    """Return the error for a collection without evaluated systems, with the cause and the command that helps."""
     failures = [failure_of(folder.artifact(f"{place}/{name}")) for place in ("measures", "runs") for name in systems]
     cause = next((f" ({failure})" for failure in failures if failure), "")
     command = folder.measures.command
@@ -228,7 +228,7 @@ def not_evaluated(folder: CollectionFolder, systems: Iterable[str]) -> UserError
 
 
 class Results:
-    """The results of one built collection, read when they are asked for and kept."""
+    """The results of one built collection, read on demand and cached."""
 
     def __init__(self, folder: CollectionFolder, profile: Profile):
         self.folder, self.profile = folder, profile
@@ -237,12 +237,12 @@ class Results:
         self._runs: dict[str, Run] = {}
 
     def digests(self) -> tuple[str, ...]:
-        """Return the digests of what figures are computed from: judgments and runs."""
+        """Return the digests of all artifacts that figures are computed from."""
         return tuple(f"{place} {manifest.digest}" for place, manifest in manifests(self.folder).items())
 
     @cached_property
     def now(self) -> Evaluation:
-        """Which systems have runs, and whose measures are stored."""
+        """The systems with runs and those with stored measures."""
         return evaluation(self.profile, self.folder)
 
     @cached_property
@@ -261,27 +261,27 @@ class Results:
 
     @cached_property
     def excluded(self) -> Exclusions:
-        """What the collection leaves out of every run."""
+        """The documents that the collection excludes from every run."""
         return built_exclusions(self.folder)
 
     @cached_property
     def documents(self) -> dict[str, Document]:
-        """The documents by id; none where only runs were imported."""
+        """The documents by id; empty if only runs were imported."""
         return {document.id: document for document in read_built_collection(self.folder).documents}
 
     @cached_property
     def highest_grade(self) -> int:
-        """The highest grade of any judgment, 1 where there is none."""
+        """The highest grade of any judgment; 1 if there are none."""
         return max((max(judgments.values()) for judgments in self.qrels.values() if judgments), default=1)
 
     @cached_property
     def facts(self) -> dict[str, object]:
-        """What the manifest of the collection records: documents, topics, judgments."""
+        """The facts in the collection's manifest: numbers of documents, topics, judgments."""
         return dict(open_artifact(self.folder.collection, TOPICS, QRELS).facts)
 
     @cached_property
     def measured(self) -> Measured:
-        """The measures of the profile.
+        """The measures of the profile's systems.
 
         Raises:
             UserError: if topics or judgments are missing or damaged, or no system has a run.
@@ -316,11 +316,11 @@ class Results:
             UserError: if it is missing or damaged.
         """
         if system not in self._runs:
-            self._runs = {system: built_run(self.folder, system)}  # one at a time: not all of many stay in memory
+            self._runs = {system: built_run(self.folder, system)}  # keep only one run in memory
         return self._runs[system]
 
     def agreement(self) -> pd.DataFrame:
-        """Return our figures beside sentence-transformers', as `evaluate` stored them, of the runs that are there now.
+        """Return the cross-check with sentence-transformers' evaluator that `evaluate` stored, for the current runs.
 
         Raises:
             UserError: if they are missing or damaged.

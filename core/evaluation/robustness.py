@@ -12,21 +12,21 @@ from core.workspace.measure_names import measure_name, parse_measure
 
 CUTOFFS = (1, 3, 5, 10, 20, 50, 100)
 DEFAULT_CUTOFF = 10
-"""Of precision, where the chosen measure has no cut-off."""
+"""Cut-off for precision if the chosen measure has none."""
 COLUMNS = ["varied", "measure", "winner", "lead", "second", "holds"]
 
 SAME = 1e-9
-"""Means that differ by less are equal: what is left is the order of the additions."""
+"""Tolerance below which means count as equal; smaller differences come from the order of summation."""
 
 
 @dataclass(frozen=True)
 class Winner:
-    """The system with the highest mean (several where they are equal) and its lead over the next one."""
+    """The system with the highest mean (several if tied), and its margin over the runner-up."""
 
     systems: tuple[str, ...]
     lead: float
     second: str
-    """"" where there is no other."""
+    """The runner-up, "" if there is none."""
 
 
 def winner(values: Values) -> Winner:
@@ -47,7 +47,7 @@ def winner(values: Values) -> Winner:
 
 
 def leave_one_out(values: Values) -> dict[str, Winner]:
-    """Return, for every topic, the winner over all other topics.
+    """Return, for each topic, the winner when that topic is left out.
 
     Raises:
         UserError: if the systems were not evaluated on the same topics, or on fewer than three.
@@ -59,11 +59,11 @@ def leave_one_out(values: Values) -> dict[str, Winner]:
 
 
 def variations(measure: str, measures: Iterable[str], highest_grade: int) -> Iterator[tuple[str, str]]:
-    """Yield what is varied, and the measure that is then looked at; the chosen measure first, none twice.
+    """Yield (variation, measure) pairs without duplicate measures, the chosen measure first.
 
     Args:
         measures: the other measures.
-        highest_grade: of the judgments.
+        highest_grade: the highest grade of the judgments.
     """
     chosen = parse_measure(measure)
     seen = set()
@@ -88,15 +88,15 @@ def robustness_table(
     without: Mapping[str, Winner],
     labels: Mapping[str, str],
 ) -> Table:
-    """Return one row a variation: what is varied, measure, winner, lead over the second, second, whether it holds.
+    """Return one row per variation: variation, measure, winner, margin, runner-up, whether the winner is the same.
 
-    A row more for each topic without which another system wins; where there is none, one for the smallest lead.
+    A row is added for each topic without which another system wins, or if there is none, for the smallest margin.
 
     Args:
-        measure: the chosen one.
-        varied: from `variations`.
-        values: of each measure, the chosen one among them.
-        without: topic -> the winner by the chosen measure over all other topics, from `leave_one_out`.
+        measure: the chosen measure.
+        varied: the pairs from `variations`.
+        values: the values of each measure, including the chosen one.
+        without: topic -> the winner by the chosen measure without that topic, from `leave_one_out`.
     """
     first = winner(values[measure])
 

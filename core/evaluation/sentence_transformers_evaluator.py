@@ -1,4 +1,4 @@
-"""The measures of a dense system by sentence-transformers' evaluator, an independent check of ours."""
+"""Measures of a dense system by sentence-transformers' evaluator, as an independent check."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ from core.workspace.workspace import CollectionFolder
 
 
 class Evaluator(InformationRetrievalEvaluator):
-    """sentence-transformers' evaluator, which knows nothing of excluded documents, without them."""
+    """sentence-transformers' evaluator, extended to leave out excluded documents."""
 
     def __init__(self, excluded: Exclusions, **settings: Any):
-        """Take what is excluded for each query, and the evaluator's own settings."""
-        # The longest list that it looks at has room for what is dropped; hits at that cut-off are not used.
+        """Take the documents excluded for each query, and the evaluator's own arguments."""
+        # Retrieve enough documents to replace the dropped ones; the figures at this extra cut-off are not used.
         most = max(map(len, excluded.values()), default=0)
         deepest = max(settings["map_at_k"])
         settings["accuracy_at_k"] = [*settings["accuracy_at_k"], deepest + most]
@@ -28,7 +28,7 @@ class Evaluator(InformationRetrievalEvaluator):
         self.excluded = excluded
 
     def compute_metrics(self, queries_result_list: list[Any]) -> Any:
-        """Compute as the evaluator does, after dropping hits."""
+        """Compute the evaluator's measures after dropping the excluded documents."""
         kept: list[Any] = [
             [hit for hit in hits if hit["corpus_id"] not in self.excluded.get(query, ())]
             for query, hits in zip(self.queries_ids, queries_result_list, strict=True)
@@ -39,10 +39,10 @@ class Evaluator(InformationRetrievalEvaluator):
 def evaluator_figures(
     profile: Profile, system: str, collection: Collection, folder: CollectionFolder
 ) -> dict[str, float]:
-    """Return the evaluator's figures, such as "ndcg@10", for a dense system over its stored vectors.
+    """Return the evaluator's figures, such as "ndcg@10", for a dense system with its stored vectors.
 
-    "map" and "mrr" are to the depth of the profile's runs. Its map divides by min(depth, relevant documents), so a run
-    must be as deep as the topic with the most relevant documents for both to agree.
+    "map" and "mrr" use the depth of the profile's runs. The evaluator's MAP divides by min(depth, relevant documents),
+    so it agrees only if runs are at least as deep as the largest number of relevant documents of a topic.
 
     Raises:
         UserError: if the model or the vectors are unavailable.
@@ -57,7 +57,7 @@ def evaluator_figures(
     evaluator = Evaluator(
         collection.excluded,
         queries={t.id: settings.query_prefix + t.text(profile.collection.topic_field) for t in collection.topics},
-        corpus=dict.fromkeys(document_ids, ""),  # their vectors are given
+        corpus=dict.fromkeys(document_ids, ""),  # the texts are not needed, since the vectors are given
         relevant_docs=relevant,
         mrr_at_k=[profile.depth],
         ndcg_at_k=[10],

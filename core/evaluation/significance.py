@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
-from scipy import special  # scipy.stats takes half a second to import, and a page would wait for it
+from scipy import special  # scipy.stats would take half a second to import and delay every page
 
 from core.workspace.errors import UserError
 
@@ -14,31 +14,31 @@ BOOTSTRAP_RESAMPLES = 9_999
 
 
 EXACT_TOPICS = 16
-"""Up to this many topics the randomisation test looks at every assignment of signs, 2 ** 16 at most."""
+"""Maximum number of topics for the exact randomisation test, which enumerates up to 2 ** 16 sign assignments."""
 
 
 RESAMPLES = 2**14
-"""Resamples of the randomisation test with more topics, before the first look at its verdicts."""
+"""Initial number of resamples of the randomisation test with more topics."""
 
 
 SIGNS = 2**24
-"""Largest number of these resamples times that of the topics: beyond 1,024 topics they become fewer."""
+"""Maximum product of initial resamples and topics; beyond 1,024 topics there are fewer resamples."""
 
 
 DOUBLINGS = 6
-"""How often the resamples are doubled where a verdict stays open."""
+"""Maximum number of times the resamples are doubled for an undecided comparison."""
 
 
 BLOCK = 2**20
-"""Largest number of values in one block of resamples: 8 MB."""
+"""Maximum number of values in a block of resamples (8 MB)."""
 
 
 ERRORS = 3
-"""Standard errors that the limits of an estimated p are away from it."""
+"""Half-width of the interval around an estimated p, in standard errors."""
 
 
 ROUNDING = 1e-12
-"""Means that differ by less are equal."""
+"""Tolerance below which means count as equal."""
 
 
 SEED = 13
@@ -56,10 +56,10 @@ Values = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """System a against system b: `difference` is mean(a) - mean(b), and the interval holds it with 95 % confidence.
+    """Comparison of systems a and b: `difference` is mean(a) - mean(b), `interval` its 95 % confidence interval.
 
-    Where the difference is the same on every topic it has no variance: the t-test, its interval and its power are
-    undefined, and None.
+    If the difference is the same on every topic, it has no variance: the t-test, its interval and its power are
+    undefined and None.
     """
 
     topics: int
@@ -68,10 +68,10 @@ class Comparison:
     smallest_detectable: float | None
     p_randomisation: float
     resamples: int
-    """Assignments of signs that the randomisation test looked at: all 2 ** topics, or a seeded sample; none where the
-    means are equal and p is 1."""
+    """Number of sign assignments in the randomisation test: all 2 ** topics, or a seeded sample; 0 if the means are
+    equal and p is 1."""
     undecided: bool
-    """Whether the verdict of the randomisation test (at 0.05, after Holm) is within its Monte Carlo error."""
+    """Whether Monte Carlo error leaves the significance at 0.05, after Holm, undecided."""
     p_t_test: float | None
     wins: int
     ties: int
@@ -80,7 +80,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Randomisation:
-    """Results of the randomisation test, for each comparison: p (float), resamples (int), undecided (bool)."""
+    """Results of the randomisation test, one element per comparison: p (float), resamples (int), undecided (bool)."""
 
     p: np.ndarray
     resamples: np.ndarray
@@ -88,14 +88,13 @@ class Randomisation:
 
 
 def bootstrap_intervals(values: Values) -> dict[str, tuple[float, float, float]]:
-    """Return each system's mean over topics and the two ends of its 95 % interval by the percentile bootstrap.
+    """Return each system's mean over topics and its 95 % percentile bootstrap interval, (mean, low, high).
 
-    Topics are drawn with replacement (Efron & Tibshirani, 1993; for IR Sakai, 2006), with one seed, so that every
-    system has the same draws; the interval holds the middle 95 % of the means. A system with the same value on every
-    topic has no variance to resample: its ends are NaN.
+    Topics are resampled with replacement (Efron & Tibshirani, 1993; for IR Sakai, 2006), with a fixed seed, so that all
+    systems share the resamples. The interval of a system with the same value on every topic is NaN.
 
     Raises:
-        UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is no number.
+        UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is not finite.
     """
     array = _array(values)
     topics = len(array)
@@ -114,16 +113,16 @@ def bootstrap_intervals(values: Values) -> dict[str, tuple[float, float, float]]
 
 
 def same_topics(values: Values) -> list[str]:
-    """Return the topics that all systems were evaluated on, sorted.
+    """Return the sorted topics that all systems were evaluated on.
 
     Raises:
-        UserError: if they differ between systems, or there are fewer than two.
+        UserError: if the topics differ between systems, or there are fewer than two.
     """
     all_topics = [by_topic.keys() for by_topic in values.values()]
     if any(topics != all_topics[0] for topics in all_topics):
-        raise UserError("the systems were evaluated on different topics and cannot be paired")
+        raise UserError("the systems were evaluated on different topics, so they cannot be compared in pairs")
     if not all_topics or len(all_topics[0]) < 2:
-        raise UserError("at least two topics are needed to compare systems")
+        raise UserError("comparing systems needs at least two topics")
     return sorted(all_topics[0])
 
 
@@ -131,13 +130,13 @@ def _array(values: Values) -> np.ndarray:
     """Return the values as float64 [n_topics, n_systems], topics sorted.
 
     Raises:
-        UserError: if as `same_topics`, or a value is no finite number.
+        UserError: if `same_topics` fails, or a value is not finite.
     """
     topics = same_topics(values)
     array = np.array([[by_topic[topic] for by_topic in values.values()] for topic in topics], dtype=float)
     for row, column in np.argwhere(~np.isfinite(array)):
         raise UserError(
-            f"the value of {list(values)[column]} for topic {topics[row]} is {array[row, column]}, no number"
+            f"the value of {list(values)[column]} for topic {topics[row]} is {array[row, column]}, not a finite number"
         )
     return array
 
@@ -146,7 +145,7 @@ def compare(a: Mapping[str, float], b: Mapping[str, float], tie: float = 0.0) ->
     """Compare the per-topic values of two systems, paired by topic id; see `compare_all`.
 
     Raises:
-        UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is no number.
+        UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is not finite.
     """
     return compare_all({"a": a, "b": b}, "b", tie)["a"]
 
@@ -154,15 +153,15 @@ def compare(a: Mapping[str, float], b: Mapping[str, float], tie: float = 0.0) ->
 def compare_all(values: Values, baseline: str, tie: float = 0.0) -> dict[str, Comparison]:
     """Compare the per-topic values of every other system with the baseline's, paired by topic id.
 
-    Both tests are two-sided, see `randomisation_test` and `t_test`; the p values are not adjusted, but the resamples
-    are enough for the verdicts after Holm over these comparisons. The interval is Student's t for the mean of paired
-    differences, which is the interval that goes with the t-test.
+    Both tests are two-sided; see `randomisation_test` and `t_test`. The p values are not adjusted, but there are enough
+    resamples to decide significance after Holm over these comparisons. The interval is Student's t interval for the
+    mean of paired differences, which corresponds to the t-test.
 
     Args:
-        tie: differences not larger than this are ties.
+        tie: the largest absolute difference that counts as a tie.
 
     Raises:
-        UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is no number.
+        UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is not finite.
     """
     array, names = _array(values), list(values)
     place = names.index(baseline)
@@ -198,7 +197,7 @@ def compare_all(values: Values, baseline: str, tie: float = 0.0) -> dict[str, Co
 def t_test(values: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Return the two-sided p of Student's paired t-test for pairs of systems.
 
-    It is NaN where all differences are equal: t divides by their deviation, which is 0.
+    The result is NaN if all differences are equal, since t divides by their standard deviation.
 
     Args:
         values: float [n_topics, n_systems].
@@ -223,30 +222,29 @@ def t_test(values: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 def randomisation_test(values: np.ndarray, pairs: np.ndarray) -> Randomisation:
     """Test pairs of systems by Fisher's randomisation test, two-sided (Smucker, Allan & Carterette, 2007).
 
-    Under the null hypothesis the two values of a topic could be exchanged: each topic's difference has either sign.
-    p is the share of all assignments of signs whose mean is at least as extreme as the observed one. It is exact with
-    up to 16 topics. With more it is estimated by importance sampling with exponentially tilted signs (Johns, 1988),
-    seeded, so it is the same on every call: p of any size has a standard error of 1 or 2 % of itself, where a count of
-    plain resamples tells nothing below one over their number. The resamples (16,384, fewer with more than 1,024 topics)
-    are doubled up to six times for the comparisons whose verdict at 0.05, alone or after Holm over all pairs, is not
-    the same three standard errors below and above the p values. Those whose verdict after Holm is still open then are
-    undecided.
+    Under the null hypothesis the two values of a topic are exchangeable, so that each topic's difference has either
+    sign. p is the share of sign assignments whose mean is at least as extreme as the observed one. It is exact for up
+    to 16 topics. For more it is estimated by importance sampling with exponentially tilted signs (Johns, 1988) and a
+    fixed seed: the standard error is 1 or 2 % of p, however small, while plain resampling cannot resolve p below one
+    over the number of resamples. The resamples (16,384; fewer beyond 1,024 topics) are doubled up to six times for
+    comparisons whose significance at 0.05, unadjusted or after Holm over all pairs, differs within three standard
+    errors of the p values. Those that still differ after Holm are undecided.
 
     Args:
         values: float [n_topics, n_systems].
         pairs: int [n_pairs, 2], columns of `values`.
     """
     means = values.mean(axis=0)
-    # Sums in another order may differ in the last bits.
+    # Sums in a different order may differ in the last bits.
     observed = len(values) * (np.abs(means[pairs[:, 0]] - means[pairs[:, 1]]) - ROUNDING)
     return (_all_signs if len(values) <= EXACT_TOPICS else _tilted_signs)(values, pairs, observed)
 
 
 def _all_signs(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -> Randomisation:
-    """Count over all assignments of signs; of each and its opposite, which are alike, over the one that begins with +.
+    """Compute p exactly over all sign assignments that begin with +; the opposite assignments are equally extreme.
 
     Args:
-        observed: float [n_pairs], the absolute sums of the differences.
+        observed: the absolute sums of the differences, float [n_pairs].
     """
     topics = len(values)
     extreme = np.zeros(len(pairs), dtype=int)
@@ -260,14 +258,13 @@ def _all_signs(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -> R
 
 
 def _tilted_signs(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -> Randomisation:
-    """Estimate p from signs that are + with a probability that puts the mean of their sums at the observed sum.
+    """Estimate p by importance sampling, with sign probabilities for which the expected sum is the observed sum.
 
-    A sum x stands for exp(K - tilt * x) sums of fair signs, with K = sum of log cosh(tilt * size), a size being the
-    absolute difference of a topic. Sums are symmetric about 0, so p is twice the share of those at or above the
-    observed one.
+    A sum x has the weight exp(K - tilt * x), where K = sum of log cosh(tilt * size) and a size is the absolute
+    difference of a topic. Sums are symmetric about 0, so p is twice the weighted share at or above the observed sum.
 
     Args:
-        observed: float [n_pairs], the absolute sums of the differences.
+        observed: the absolute sums of the differences, float [n_pairs].
     """
     topics, generator = len(values), np.random.default_rng(SEED)
     tilt = _tilt(values, pairs, observed)
@@ -283,15 +280,15 @@ def _tilted_signs(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -
             for pair in chosen.tolist():
                 sizes = np.abs(values[:, pairs[pair, 0]] - values[:, pairs[pair, 1]])
                 tilted = tilt[pair] * sizes
-                found = (uniform < special.expit(2 * tilted)) @ (2 * sizes) - sizes.sum()
+                sums = (uniform < special.expit(2 * tilted)) @ (2 * sizes) - sizes.sum()
                 log_cosh = np.logaddexp(tilted, -tilted) - np.log(2)
-                weights = np.exp(log_cosh.sum() - tilt[pair] * found[found >= observed[pair]])
+                weights = np.exp(log_cosh.sum() - tilt[pair] * sums[sums >= observed[pair]])
                 sums[pair] += weights.sum()
                 squares[pair] += weights @ weights
             done += rows
         resamples[chosen] = done
         mean = sums[chosen] / done
-        p[chosen] = np.clip(2 * mean, 2.0 ** (1 - topics), 1)  # the observed signs and their opposites always count
+        p[chosen] = np.clip(2 * mean, 2.0 ** (1 - topics), 1)  # the observed assignment and its opposite always count
         error[chosen] = 2 * np.sqrt(np.maximum(squares[chosen] / done - mean**2, 0) / done)
         low, high = np.maximum(p - ERRORS * error, 0), np.minimum(p + ERRORS * error, 1)
         undecided = (np.array(holm(low)) < ALPHA) != (np.array(holm(high)) < ALPHA)
@@ -303,20 +300,20 @@ def _tilted_signs(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -
 
 
 def _power_of_2(number: int) -> int:
-    """Return the largest power of 2 that is not larger than a number, at least 1."""
+    """Return the largest power of 2 up to a number, at least 1."""
     return 1 << max(number.bit_length() - 1, 0)
 
 
 def _tilt(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Return the tilt of each pair, for which the mean of the sums is the observed: sum of size * tanh(tilt * size).
+    """Return the tilt of each pair at which the expected sum, the sum of size * tanh(tilt * size), is the observed one.
 
-    It is found by bisection of its logarithm. The mean cannot reach the sum of all sizes, which is observed where all
-    differences have one sign; the largest tilt comes near enough.
+    It is found by bisection on a log scale. If all differences have the same sign, the expected sum can only approach
+    the observed one; the largest tilt is close enough.
 
     Args:
-        observed: float [n_pairs].
+        observed: the absolute sums of the differences, float [n_pairs].
     """
-    found = np.zeros(len(pairs))
+    tilts = np.zeros(len(pairs))
     step = max(BLOCK // len(values), 1)
     for start in range(0, len(pairs), step):
         part = slice(start, start + step)
@@ -327,15 +324,15 @@ def _tilt(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -> np.nda
             middle = (low + high) / 2
             below = (sizes * np.tanh(np.exp(middle) * sizes / scale)).sum(axis=0) < observed[part]
             low, high = np.where(below, middle, low), np.where(below, high, middle)
-        found[part] = np.exp(low) / scale
-    return found
+        tilts[part] = np.exp(low) / scale
+    return tilts
 
 
 def holm(p: Sequence[float] | np.ndarray) -> list[float]:
-    """Return the p values adjusted for their number (Holm, 1979), in the order given.
+    """Return the Holm-adjusted p values (Holm, 1979), in the order given.
 
-    The smallest is multiplied by their number m, the next by m - 1 and so on; none falls below the one before it or
-    rises above 1. As in R, NaN stays NaN and is not counted.
+    The smallest of m values is multiplied by m, the next by m - 1 and so on; adjusted values are kept monotone and at
+    most 1. As in R, NaN stays NaN and is not counted.
     """
     array = np.array(p, dtype=float)
     order = np.argsort(array, kind="stable")[: np.count_nonzero(~np.isnan(array))]  # NaN is sorted last
@@ -345,24 +342,23 @@ def holm(p: Sequence[float] | np.ndarray) -> list[float]:
 
 
 def attainable(topics: int, comparisons: int) -> bool:
-    """Return whether any difference over these topics can be significant by the randomisation test, after Holm.
+    """Tell whether any difference over these topics can be significant by the randomisation test after Holm.
 
-    The smallest p there is has both all signs and none turned, 2 of 2 ** topics, and is multiplied by the number of
-    comparisons.
+    The smallest possible p is 2 / 2 ** topics, which Holm multiplies by the number of comparisons.
     """
     return 2.0 ** (1 - topics) * comparisons < ALPHA
 
 
 def smallest_detectable(deviation: float, topics: int) -> float:
-    """Return the smallest true difference that a t-test over these topics would find with a power of 0.8.
+    """Return the minimum detectable effect: the smallest true difference that a t-test detects with a power of 0.8.
 
     It is lambda * s / sqrt(n), with s the deviation of the n paired differences and lambda the noncentrality at which
     P(T > t) = 0.8 for T of the noncentral t distribution with n - 1 degrees of freedom and t = t(0.975, n - 1): the
-    power of the two-sided paired t-test at alpha 0.05 (Cohen, 1988, chapter 2; for IR Sakai, 2018, chapter 6), but for
-    the chance of being significant in the wrong direction.
+    power of the two-sided paired t-test at alpha 0.05 (Cohen, 1988, chapter 2; for IR Sakai, 2018, chapter 6),
+    neglecting the chance of significance in the wrong direction.
 
     Args:
-        deviation: standard deviation of the paired differences, with n - 1 below.
+        deviation: the sample standard deviation (n - 1) of the paired differences.
         topics: n, at least 2.
     """
     critical = special.stdtrit(topics - 1, 1 - ALPHA / 2)
@@ -370,12 +366,12 @@ def smallest_detectable(deviation: float, topics: int) -> float:
 
 
 def beaten(values: Values, test: Test) -> dict[str, list[str]]:
-    """Return, for each system, those it is significantly better than: p < 0.05 after Holm over all pairs of systems.
+    """Return, for each system, the significantly worse ones: p < 0.05 after Holm over all pairs of systems.
 
-    A pair that the randomisation test leaves undecided is not significant; nor is one whose t-test is undefined.
+    A pair is not significant if the randomisation test is undecided or the t-test undefined.
 
     Raises:
-        UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is no number.
+        UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is not finite.
     """
     array, names = _array(values), list(values)
     pairs = np.array(list(combinations(range(len(names)), 2)), dtype=int).reshape(-1, 2)

@@ -10,16 +10,16 @@ MEASURES_FILE, AGREEMENT_FILE = "measures.csv", "sentence_transformers.csv"
 
 
 AGREEMENT = {"nDCG@10": "ndcg@10", "P@10": "precision@10", "R@100": "recall@100", "AP": "map", "RR": "mrr"}
-"""Our measure -> sentence-transformers' name of the same, both with binary relevance, AP and RR to the run's depth."""
+"""Measures and sentence-transformers' names for them, with binary relevance, and AP and RR to the run's depth."""
 
 
 def read_table(measures: Path, name: str) -> pd.DataFrame:
-    """Read a table of the artifact `measures`: topic "NA" is a topic, and topic "007" is not topic 7."""
+    """Read a table of the artifact `measures`, with topic ids such as "NA" and "007" kept as text."""
     return pd.read_csv(measures / name, dtype={"topic": str, "system": str}, keep_default_na=False)
 
 
 def tidy(collection: str, system: str, values: PerTopic) -> list[tuple[str, str, str, str, float]]:
-    """Return measures as rows (collection, system, topic, measure, value)."""
+    """Return values as rows (collection, system, topic, measure, value)."""
     return [
         (collection, system, topic, measure, value)
         for measure, by_topic in values.items()

@@ -1,4 +1,4 @@
-"""Tables of figures and the forms they are printed in: plain text, CSV, LaTeX with booktabs, Markdown."""
+"""Tables and their output formats: plain text, CSV, LaTeX with booktabs, Markdown."""
 
 import re
 from collections.abc import Sequence
@@ -10,23 +10,23 @@ import pandas as pd
 
 MISSING = "–"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What a spreadsheet takes for the beginning of a formula, full-width forms included."""
+"""First characters that spreadsheets take for the start of a formula, including full-width forms."""
 LETTERS = "abcdefghijklmnoprstuvwxyz"
 SUPERSCRIPTS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ"
-"""Every letter but q, which has no superscript in common fonts."""
+"""Superscript letters; q is missing since common fonts lack it."""
 PLAIN = str.maketrans(SUPERSCRIPTS, LETTERS)
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table that a page shows and a command prints.
+    """A table as shown on a page and printed by a command.
 
     Attributes:
-        figures: the values in full precision, as CSV has them; the index names the rows.
-        caption: plain text.
-        readable: the same for the eye, with an interval or a test in one cell; `figures` where None.
-        sentences: what is said above the table.
+        figures: the values at full precision, as written to CSV; the index names the rows.
+        caption: the caption, as plain text.
+        readable: the table for display, with each interval or test in one cell; None for `figures`.
+        sentences: the sentences above the table.
     """
 
     figures: pd.DataFrame
@@ -36,12 +36,12 @@ class Table:
 
     @property
     def shown(self) -> pd.DataFrame:
-        """The table for the eye."""
+        """The table for display."""
         return self.figures if self.readable is None else self.readable
 
 
 def plain_text(table: Table) -> str:
-    """Return a table for a terminal: its caption, its sentences, and aligned columns.
+    """Return a table for a terminal: caption, sentences and aligned columns.
 
     Control characters in texts of documents, queries and names are replaced by spaces.
     """
@@ -52,10 +52,10 @@ def plain_text(table: Table) -> str:
 
 
 def latex(table: pd.DataFrame, caption: str) -> str:
-    r"""Return a table of texts as LaTeX for the package booktabs, superscripts and minus signs as mathematics.
+    r"""Return a table of texts as LaTeX for the package booktabs, with superscripts and minus signs in math mode.
 
     Args:
-        caption: plain text; everything that LaTeX would read as a command is escaped, as in the cells.
+        caption: the caption as plain text; LaTeX's special characters are escaped, as in the cells.
     """
     # The caption is escaped like a cell.
     escaped = pd.DataFrame({"c": [caption]}).style.format(escape="latex").hide(axis="index").hide(axis="columns")
@@ -85,7 +85,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def texts(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of figures as texts: four decimals, counts whole, "–" where there is none."""
+    """Return a table of figures as texts: four decimals, integers without, "–" for missing values."""
 
     def text(value: object) -> str:
         if isinstance(value, str):
@@ -98,19 +98,19 @@ def texts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def csv(table: pd.DataFrame, index: bool = True) -> str:
-    """Return a table as CSV in which a spreadsheet finds no formula.
+    """Return a table as CSV that is safe from formula injection in spreadsheets.
 
-    A text that begins with one of "=+-@", a tab or a line break, and is no number, gets an apostrophe before it, which
-    spreadsheets take for the sign of a text (https://owasp.org/www-community/attacks/CSV_Injection); figures stay as
-    they are.
+    A text that begins with one of "=+-@", a tab or a line break, and is not a number, is prefixed with an apostrophe,
+    which spreadsheets take as a mark of text (https://owasp.org/www-community/attacks/CSV_Injection); numbers are
+    unchanged.
     """
     plain = table.rename(index=_no_formula, columns=_no_formula).map(_no_formula)
-    # RFC 4180's line ends; so a \r within a cell is quoted, too.
+    # RFC 4180 line endings, so that a \r within a cell is quoted too.
     return str(plain.to_csv(index=index, lineterminator="\r\n"))
 
 
 def shortened(text: str, length: int) -> str:
-    """Return the text on one line, cut at a word with "…" where it is longer."""
+    """Return the text on one line, cut at a word boundary with "…" if it is longer."""
     one_line = " ".join(text.split())
     if len(one_line) <= length:
         return one_line

@@ -14,15 +14,15 @@ from core.formats.qrels import Qrels
 from core.formats.topics import Topic
 
 PICKED = 3
-"""Notable topics of each kind."""
+"""Number of notable topics of each kind."""
 TIED = "Tied, with other documents"
 MEDIAN = "-median"
-"""Stands for the median system where a system is named; no system can have this name."""
+"""Name of the median system in place of a system's; no system can have this name."""
 MEDIAN_LABEL = "median system"
 
 
 def differences(a: Mapping[str, float], b: Mapping[str, float] | None, topics: Mapping[str, Topic]) -> pd.DataFrame:
-    """Return the topics that both systems have, largest difference a - b first; without b, the values of a.
+    """Return the topics with values of both systems, largest difference a - b first; without b, the values of a.
 
     Columns: topic, kind, query, a, b, difference.
     """
@@ -43,7 +43,7 @@ def differences(a: Mapping[str, float], b: Mapping[str, float] | None, topics: M
 
 
 def means_by_type(values: Mapping[str, Mapping[str, float]], topics: Mapping[str, Topic]) -> pd.DataFrame:
-    """Return the mean of each system over the topics of each kind; no rows where the topics have no kinds."""
+    """Return the mean of each system over the topics of each type; empty if the topics have no types."""
     rows = [
         {"kind": topics[topic].kind, "system": system, "topic": topic, "value": value}
         for system, by_topic in values.items()
@@ -66,10 +66,10 @@ def types_table(
     collection: str,
     differences: pd.DataFrame | None = None,
 ) -> Table:
-    """Return the mean of each system over the topics of each type; no rows where the topics have no types.
+    """Return the mean of each system over the topics of each type; empty if the topics have no types.
 
     Args:
-        differences: from `differences`: its mean by type is a column more, and only its topics are looked at.
+        differences: a table from `differences`; adds a column with its mean by type and restricts the topics to its.
     """
     if differences is not None:
         kept = set(differences["topic"])
@@ -81,23 +81,23 @@ def types_table(
 
 
 def mean_differences_by_type(differences: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean difference by topic type: index kind; columns topics, difference.
+    """Return the mean difference by topic type, indexed by kind, with columns topics, difference.
 
     Args:
-        differences: from `differences`.
+        differences: the table from `differences`.
     """
     groups = differences[differences["kind"] != ""].groupby("kind", sort=False)["difference"]
     return groups.agg(["size", "mean"]).set_axis(["topics", "difference"], axis=1)
 
 
 def median_system(values: Values) -> dict[str, float]:
-    """Return each topic's median over the systems that have it."""
+    """Return each topic's median over the systems with a value for it."""
     topics = dict.fromkeys(topic for by_topic in values.values() for topic in by_topic)
     return {topic: median(by[topic] for by in values.values() if topic in by) for topic in topics}
 
 
 def tallies(values: Values, against: str, topics: Sequence[str], tie: float) -> pd.DataFrame:
-    """Return every other system's wins, ties and losses against one, over those of the topics that both have.
+    """Return every other system's wins, ties and losses against one system, over the topics that both have.
 
     Index: system; columns: topics, difference (its mean), wins, ties, losses.
     """
@@ -119,9 +119,9 @@ def tallies(values: Values, against: str, topics: Sequence[str], tie: float) -> 
 
 
 def difficulty(values: Values, topics: Mapping[str, Topic], qrels: Qrels, kept: Sequence[str]) -> pd.DataFrame:
-    """Return the topics, hardest first, with the mean over systems and the range that it hides.
+    """Return the topics, hardest first, with the mean and the range over systems.
 
-    Columns: topic, query, mean, lowest, highest, best (system), relevant, judged, then one a system.
+    Columns: topic, query, mean, lowest, highest, best (system), relevant, judged, then one per system.
     """
     rows = []
     for topic in kept:
@@ -145,27 +145,27 @@ def difficulty(values: Values, topics: Mapping[str, Topic], qrels: Qrels, kept: 
 
 
 def with_lengths(table: pd.DataFrame, topics: Mapping[str, Topic], topic_field: str) -> pd.DataFrame:
-    """Return a table of topics with the number of words of the text that was searched as the column words."""
+    """Return a table of topics with the query length as an additional column words."""
     texts = [topics[topic].text(topic_field) if topic in topics else "" for topic in table["topic"]]
     return table.assign(words=[len(text.split()) for text in texts])
 
 
 def rank_correlation(x: pd.Series, y: pd.Series) -> tuple[float, float] | None:
-    """Return Spearman's rank correlation and its p value; None where one of the two does not vary."""
+    """Return Spearman's rank correlation and its p value, or None if x or y is constant."""
     if len(x) < 3 or x.nunique() < 2 or y.nunique() < 2:
         return None
-    from scipy import stats  # half a second, for this one view
+    from scipy import stats  # takes half a second to import, and only this view needs it
 
     found = stats.spearmanr(x, y)
     return float(found.statistic), float(found.pvalue)
 
 
 def contrasts(table: pd.DataFrame, overlaps: Mapping[str, float], tie: float, count: int) -> dict[str, list[str]]:
-    """Pick the topics to look at first: "a" and "b" are furthest ahead in, and "apart" have tied with other documents.
+    """Return the notable topics: the largest wins of "a" and of "b", and "apart", ties with the least overlap.
 
     Args:
-        table: from `tables.differences`, largest first.
-        overlaps: topic -> overlap of the two lists; topics without one are not picked for "apart".
+        table: the table from `differences`, largest first.
+        overlaps: topic -> overlap of the two lists; topics without one are not considered for "apart".
     """
     ahead = table[table["difference"] > tie]["topic"]
     behind = table[table["difference"] < -tie]["topic"]
@@ -178,12 +178,12 @@ def contrasts(table: pd.DataFrame, overlaps: Mapping[str, float], tie: float, co
 
 
 def topics_sentence(table: pd.DataFrame, labels: Mapping[str, str], a: str, b: str, measure: str, tie: float) -> str:
-    """Say how system a compares with b over some topics.
+    """Summarise in a sentence how system a compares with b over some topics.
 
     Args:
-        table: from `differences`.
-        b: "" where there is no other system.
-        tie: differences not larger than this are ties.
+        table: the table from `differences`.
+        b: the other system, "" if there is none.
+        tie: the largest absolute difference that counts as a tie.
     """
     if not b:
         return f"Only {labels[a]} has run: its own {measure} is drawn, there is nothing to compare with."
@@ -197,10 +197,10 @@ def topics_sentence(table: pd.DataFrame, labels: Mapping[str, str], a: str, b: s
 def differences_table(
     table: pd.DataFrame, labels: Mapping[str, str], a: str, b: str, measure: str, tie: float, collection: str
 ) -> Table:
-    """Return the difference of every topic, and how the two systems compare.
+    """Return the difference on every topic and the comparison of the two systems.
 
     Args:
-        table: from `differences`; the other arguments as in `topics_sentence`.
+        table: the table from `differences`; the other arguments as in `topics_sentence`.
     """
     shown = table.rename(columns={"a": labels[a], "b": labels[b]}) if b else table.drop(columns=["a", "b"])
     said = [topics_sentence(table, labels, a, b, measure, tie)]
@@ -210,7 +210,7 @@ def differences_table(
 def wins_table(
     values: Values, against: str, topics: Sequence[str], tie: float, labels: Mapping[str, str], caption: str
 ) -> Table:
-    """Return the wins, ties and losses of every system, and of the median system, against one.
+    """Return the wins, ties and losses of every system, and of the median system, against one system.
 
     Args:
         topics, tie: as in `tallies`.
@@ -220,30 +220,30 @@ def wins_table(
 
 
 def heat_map_table(table: pd.DataFrame, labels: Mapping[str, str], systems: Sequence[str], caption: str) -> Table:
-    """Return the value of every topic and system, the hardest topic first.
+    """Return the values of every topic by system, hardest topic first.
 
     Args:
-        table: from `difficulty`.
+        table: the table from `difficulty`.
     """
     shown = table[["topic", "query", *systems]].rename(columns=dict(labels)).set_index("topic")
     return Table(shown, f"{caption}: heat map")
 
 
 def difficulty_table(table: pd.DataFrame, labels: Mapping[str, str], systems: Sequence[str], caption: str) -> Table:
-    """Return the mean and the range over systems of every topic, the hardest first.
+    """Return the mean and the range over systems for every topic, hardest first.
 
     Args:
-        table: from `difficulty`.
+        table: the table from `difficulty`.
     """
     shown = table.drop(columns=list(systems)).replace({"best": dict(labels)}).set_index("topic")
     return Table(shown, f"{caption}: difficulty")
 
 
 def length_table(table: pd.DataFrame, caption: str) -> Table:
-    """Return the query length and the difference of every topic, and how the two are correlated.
+    """Return the query length and the difference of every topic, and their rank correlation.
 
     Args:
-        table: from `with_lengths`.
+        table: the table from `with_lengths`.
     """
     found = rank_correlation(table["words"], table["difference"])
     said = (
@@ -264,14 +264,14 @@ def notable_table(
     measure: str,
     collection: str,
 ) -> Table:
-    """Return the topics to look at first, with what changed in each: index topic, columns notable, query and so on.
+    """Return the notable topics with what changed in each, indexed by topic.
 
     Args:
-        table: from `differences`.
-        lists: returns what a and b retrieved for a topic, best first; None where one of them has no list.
+        table: the table from `differences`.
+        lists: returns the rankings of a and b for a topic, or None if either has none.
         overlaps: topic -> rank-biased overlap of the two lists.
-        titles: returns what documents are called.
-        labels: of a and b.
+        titles: returns the names of documents.
+        labels: the labels of a and b.
     """
     label_a, label_b = labels
     headings = dict(zip(("a", "b", "apart"), notable_headings(*labels), strict=True))
@@ -292,5 +292,5 @@ def notable_table(
 
 
 def notable_headings(label_a: str, label_b: str) -> tuple[str, str, str]:
-    """Return what the three kinds of notable topics are called."""
+    """Return the headings of the three kinds of notable topics."""
     return f"{label_a} furthest ahead", f"{label_b} furthest ahead", TIED

@@ -1,4 +1,4 @@
-"""What unjudged documents may do to nDCG: condensed lists, and bounds over all possible judgments."""
+"""Effect of unjudged documents on nDCG: condensed lists, and bounds over all possible judgments."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from core.formats.qrels import Qrels
 from core.formats.runs import Scores, first_ranked
 
 Range = tuple[float, float]
-"""Lowest, highest."""
+"""Lower and upper bound."""
 
 
 def condensed(scores: Scores, qrels: Qrels) -> Scores:
-    """Return the run without its unjudged documents, the others moved up (condensed lists, Sakai, 2007).
+    """Return the run without its unjudged documents (condensed lists; Sakai, 2007).
 
-    A topic of which nothing judged was retrieved is left out, and counts 0 when the rest is evaluated.
+    A topic without retrieved judged documents is left out, and so counts as 0 in the evaluation.
     """
     kept = {
         topic: {document: score for document, score in by_document.items() if document in qrels.get(topic, {})}
@@ -25,19 +25,19 @@ def condensed(scores: Scores, qrels: Qrels) -> Scores:
 
 
 def ndcg_range(a: Scores, b: Scores, qrels: Qrels, k: int, highest: int) -> dict[str, Range]:
-    """Return for each judged topic the lowest and the highest nDCG@k of a minus nDCG@k of b that judging could give.
+    """Return, for each judged topic, the bounds of nDCG@k of a minus nDCG@k of b over all possible judgments.
 
-    Judged is every document among the first k of a or b that has no judgment yet, with any whole grade from 0 to
-    `highest`, each document the same grade in both lists. The ideal list changes with it: a document that is found
-    relevant now belongs to the topic's judged documents. Documents that neither list shows stay as they are. The
-    bounds are exact: some assignment of grades gives each.
+    Every unjudged document in the top k of a or b may get any integer grade from 0 to `highest`, the same in both
+    lists. The ideal ranking changes accordingly, since these documents become judged; all other documents keep their
+    status.
+    The bounds are exact: each is attained by some assignment of grades.
 
     Args:
-        b: {} for the range of a alone.
+        b: the other run; {} for the bounds of a alone.
         highest: the highest grade of the collection.
     """
     depth = np.arange(2, k + 2)
-    found = {}
+    bounds = {}
     for topic, judgments in qrels.items():
         weights: dict[str, float] = {}
         for sign, scores in ((1.0, a), (-1.0, b)):
@@ -49,12 +49,12 @@ def ndcg_range(a: Scores, b: Scores, qrels: Qrels, k: int, highest: int) -> dict
         free = [weight for document, weight in weights.items() if document not in judgments]
         judged = np.array([(gains >= grade).sum() for grade in range(1, highest + 1)])
         lowest = -_highest_ratio(-fixed, [-weight for weight in free], judged, k)
-        found[topic] = (lowest, _highest_ratio(fixed, free, judged, k))
-    return found
+        bounds[topic] = (lowest, _highest_ratio(fixed, free, judged, k))
+    return bounds
 
 
 def figures(a: Scores, b: Scores, qrels: Qrels, k: int) -> dict[str, float]:
-    """Return the means over topics of what the unjudged documents do to nDCG@k of a, and to its difference to b."""
+    """Return means over topics: nDCG@k of a, plain and condensed, its bounds, and those of its difference to b."""
     measure, judged = f"nDCG@{k}", f"Judged@{k}"
     highest = max(1, max(grade for judgments in qrels.values() for grade in judgments.values()))
     of_a, of_b = (evaluate(scores, qrels, [measure, judged]) for scores in (a, b))
@@ -73,15 +73,16 @@ def figures(a: Scores, b: Scores, qrels: Qrels, k: int) -> dict[str, float]:
 
 
 def _highest_ratio(fixed: float, weights: Sequence[float], judged: np.ndarray, k: int) -> float:
-    """Return the highest (fixed + sum of weight * grade) / ideal DCG over all whole grades for the free documents.
+    """Return the highest (fixed + sum of weight * grade) / ideal DCG over all integer grades of the free documents.
 
-    Both sums part into layers, one a grade g: the n(g) free documents that get g or more, for the numerator those of
-    the highest weights, and judged[g - 1] + n(g) documents in the ideal. The best ratio is found as Dinkelbach (1967)
-    does: for the ratio at hand, the best n(g) of every layer by itself gives a higher one, until none does.
+    Both sums split into layers, one per grade g: n(g) free documents get grade g or more, in the numerator those with
+    the highest weights, and the ideal has judged[g - 1] + n(g) documents. The best ratio is found with Dinkelbach's
+    algorithm (1967): the n(g) that are best for the current ratio, chosen independently in each layer, give a higher
+    ratio, until it no longer improves.
 
     Args:
-        weights: what a grade of 1 for each free document adds to the numerator, float [n_free].
-        judged: how many judged documents have grade 1 or more, 2 or more, ..., int [highest grade].
+        weights: what grade 1 of each free document adds to the numerator, float [n_free].
+        judged: the number of judged documents with grade 1 or more, 2 or more, ..., int [highest grade].
     """
     added = np.concatenate([[0.0], np.cumsum(np.sort(weights)[::-1])])
     discounts = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])
@@ -90,8 +91,8 @@ def _highest_ratio(fixed: float, weights: Sequence[float], judged: np.ndarray, k
     while True:
         gain = added - best * ideal
         if best < 0:
-            # More free documents now pay most where fewest are judged, which would give more of them 2 than 1: as
-            # a document of grade 2 is also one of grade 1, all layers take the same number.
+            # Independent layers could now assign grade 2 to more documents than grade 1, which is impossible, so all
+            # layers must use the same n.
             gain = np.broadcast_to(gain.sum(axis=0), gain.shape)
         chosen = len(added) - 1 - gain[:, ::-1].argmax(axis=1)
         below = ideal[np.arange(len(judged)), chosen].sum()
