@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run a Python script or module that ends with the process that started it, however that one ends.
+"""Run a Python script or module that ends when the process that started it ends, however that happens.
 
     python scripts/attached.py SCRIPT [ARGUMENT ...]
     python scripts/attached.py -m MODULE [ARGUMENT ...]
@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 5
 
 
 def end_with_parent() -> None:
-    """Wait until standard input is closed, then end this process and what it started."""
+    """Wait until standard input is closed, then end this process and its children."""
     while os.read(0, 4096):
         pass
     if os.name == "posix" and os.getpgrp() == os.getpid():
@@ -31,7 +31,7 @@ def end_with_parent() -> None:
 
 
 def main() -> None:
-    """Watch the parent in a thread, and run what was asked for."""
+    """Watch the parent in a thread, and run the script or module."""
     threading.Thread(target=end_with_parent, daemon=True).start()
     del sys.argv[0]
     if sys.argv[0] == "-m":

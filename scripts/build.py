@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Regenerate the artifacts of a collection: print the plan, make what is stale, resume what was interrupted.
+"""Build the artifacts of a collection: print the plan, make what is stale, resume what was interrupted.
 
 python scripts/build.py --profile sample
 python scripts/build.py --profile trec-covid
@@ -20,16 +20,20 @@ from core.workspace import command_line
 
 
 def main() -> None:
-    """Parse, build, and print what became of every stage."""
+    """Build, and print the outcome of every stage."""
     parser = argparse.ArgumentParser(description=__doc__)
     command_line.add_profile_options(parser)
     command_line.add_systems_option(parser)
     parser.add_argument("--only", metavar="STAGE", help=f"only this stage: {', '.join(stage.name for stage in STAGES)}")
     parser.add_argument(
-        "--without", metavar="STAGES", type=command_line.names, default=[], help="not these stages, commas between"
+        "--without", metavar="STAGES", type=command_line.names, default=[], help="comma-separated stages to leave out"
     )
-    parser.add_argument("--replace", action="store_true", help="replace a collection of the same name, other source")
-    parser.add_argument("--force", action="store_true", help="make fresh artifacts again, too (trained models stay)")
+    parser.add_argument(
+        "--replace", action="store_true", help="replace a collection of the same name from another source"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="also rebuild artifacts that are up to date (except trained models)"
+    )
     command_line.add_triples_option(parser)
     command_line.add_threads_option(parser)
     options = parser.parse_args()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Take a picture of every page of the dashboard, light and dark, 1440 and 390 pixels wide.
+"""Take screenshots of every page of the dashboard, light and dark, 1440 and 390 pixels wide.
 
     .venv/bin/python scripts/screenshots.py FOLDER [--collection NAME]
 
@@ -40,7 +40,7 @@ PATIENCE_MILLISECONDS = 60_000
 
 
 def main() -> None:
-    """Start a server of its own, visit every page, end it."""
+    """Start a server, visit every page and stop the server."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--collection", default="sample")
@@ -48,7 +48,7 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     browser = find_browser()
     if browser is None:
-        sys.exit("no Chromium or Chrome is found")
+        sys.exit("no Chromium or Chrome was found; install one")
     with server(PORT) as address, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
         for theme in ("light", "dark"):
@@ -63,11 +63,11 @@ def main() -> None:
 
 
 def picture(page: Page, address: str, width: int) -> None:
-    """Open a page, wait until it is drawn, and make the window as high as its content."""
+    """Open a page, wait until it is rendered, and make the window as high as its content."""
     page.set_viewport_size({"width": width, "height": 1000})
     page.goto(address)
     page.wait_for_selector("h1", timeout=PATIENCE_MILLISECONDS)
-    page.wait_for_timeout(2000)  # the sign that Streamlit is at work comes late, and Plotly draws after it
+    page.wait_for_timeout(2000)  # Streamlit's running indicator appears late, and Plotly draws after it
     page.wait_for_selector("[data-testid=stStatusWidget]", state="detached", timeout=PATIENCE_MILLISECONDS)
     height = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")
     page.set_viewport_size({"width": width, "height": min(int(height) + 40, 3000)})

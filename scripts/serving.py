@@ -1,4 +1,4 @@
-"""A dashboard of a script's own on this machine, ended with the script."""
+"""A dashboard server that runs only as long as the script that needs it."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from scripts.start import child, free_port, server_command, wait_for
 
 @contextmanager
 def server(port: int) -> Iterator[str]:
-    """Start a dashboard at the first free port from `port` on, yield its address once it answers, and end it."""
+    """Start a dashboard on the first free port from `port` on, yield its address once it answers, and stop it."""
     port = free_port(port)
     with child(server_command(sys.executable, port), os.environ, subprocess.DEVNULL) as process:
         if not wait_for(process, port):

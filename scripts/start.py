@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Start the dashboard: make the environment and the sample's artifacts where they are missing, and serve on localhost.
+"""Start the dashboard: create the environment and the sample's artifacts if they are missing, and serve on localhost.
 
     python3 scripts/start.py [--profile P] [--port N] [--no-browser]
 
-Needs Python 3.10 to 3.13 and nothing else. Ctrl-C ends it. What it started ends with it, however it ends.
+Needs only Python 3.10 to 3.13. Ctrl-C ends it. Its child processes end with it, however it ends.
 """
 
 import argparse
@@ -32,23 +32,25 @@ from scripts.environment import ROOT, ensure
 
 SAMPLE = Path(os.environ.get("RANKSCOPE_ARTIFACTS") or ROOT / "artifacts").resolve() / "sample"
 LOCK = ROOT / ".start.lock"
-"""Held while the environment and the sample are made, so that two starts do not make them at once."""
+"""Lock file held while the environment and the sample are made, so that two starts do not make them at once."""
 PATIENCE_SECONDS = 120
 END_SECONDS = 10
 ATTEMPTS = 5
-"""Ports that are tried where another program takes the free one first."""
+"""Number of ports tried if another program keeps taking the free one first."""
 
 
 class Ended(BaseException):
-    """A signal asked this process to end; its number is the only argument."""
+    """Raised when a signal asks this process to end; its argument is the signal number."""
 
 
 def main() -> None:
-    """Parse, prepare, serve until interrupted."""
+    """Prepare the environment and the sample, then serve until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--profile", default="sample", help="whose collection is shown first (default: sample)")
-    parser.add_argument("--port", type=int, default=8501, help="default 8501; the next free one where it is taken")
-    parser.add_argument("--models", metavar="DIR", help="folder of models: DIR/NAME is used for the model NAME")
+    parser.add_argument("--profile", default="sample", help="profile whose collection is shown first (default: sample)")
+    parser.add_argument(
+        "--port", type=int, default=8501, help="port, or the next free one if it is taken (default: 8501)"
+    )
+    parser.add_argument("--models", metavar="DIR", help="folder of models; DIR/NAME is used for the model NAME")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
     options = parser.parse_args()
     environment = os.environ | {"RANKSCOPE_PROFILE": options.profile}
@@ -66,7 +68,7 @@ def main() -> None:
 
 
 def is_installed() -> bool:
-    """Return whether this interpreter has RankScope (`pip install -e .`), so that it needs no other environment."""
+    """Tell whether RankScope is installed for this interpreter (`pip install -e .`), so that no `.venv` is needed."""
     try:
         importlib.metadata.version("rankscope")
     except importlib.metadata.PackageNotFoundError:
@@ -75,11 +77,11 @@ def is_installed() -> bool:
 
 
 def end_by_signals() -> None:
-    """Turn the signals that end a process into `Ended`; those that are ignored (nohup) stay so."""
+    """Raise `Ended` on the signals that end a process, except those that are ignored (nohup)."""
 
     def end(number: int, _frame: object) -> None:
         for other in numbers:
-            signal.signal(other, signal.SIG_IGN)  # what was started is ended once, undisturbed
+            signal.signal(other, signal.SIG_IGN)  # further signals must not interrupt the cleanup
         raise Ended(number)
 
     names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
@@ -96,9 +98,9 @@ def child(
     stdout: int | IO[bytes] | None = None,
     stderr: int | IO[bytes] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a Python script or `-m MODULE` (its interpreter first) that ends with the block and with this process."""
+    """Run a Python script or `-m MODULE`, given after its interpreter, until the block or this process ends."""
     command = [command[0], str(ROOT / "scripts" / "attached.py"), *command[1:]]
-    # In a session of its own: a terminal's Ctrl-C and hang-up come to this process alone.
+    # In a new session, so that a terminal's Ctrl-C and hang-up reach only this process.
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -122,10 +124,10 @@ def child(
 
 @contextlib.contextmanager
 def alone(path: Path, otherwise: str) -> Iterator[None]:
-    """Hold a file's lock, which the system frees when a process ends; wait while another process holds it."""
+    """Hold a file lock, which the system releases when the process ends; wait while another process holds it."""
     try:
         file = path.open("a+")
-    except OSError:  # nothing can be made in a folder that cannot be written
+    except OSError:  # a read-only folder needs no lock, since nothing can be made in it
         yield
         return
     with file:
@@ -139,7 +141,7 @@ def alone(path: Path, otherwise: str) -> Iterator[None]:
 
 
 def locks(file: int) -> bool:
-    """Lock an open file; tell whether that could be done."""
+    """Lock an open file; tell whether that succeeded."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -155,7 +157,7 @@ def locks(file: int) -> bool:
 
 
 def make_sample(python: Path, environment: Mapping[str, str]) -> None:
-    """Build what the sample lacks, once no other build of it runs."""
+    """Build the sample's missing artifacts, after any other build of it has ended."""
     if not missing_of_sample():
         return
     with alone(
@@ -172,7 +174,7 @@ def make_sample(python: Path, environment: Mapping[str, str]) -> None:
 
 
 def missing_of_sample() -> list[str]:
-    """Return the sample's artifacts that have no manifest; a build would look closer, and take longer."""
+    """Return the sample's artifacts without a manifest; a build checks more, but takes longer."""
     profile = SAMPLE / "profile.json"
     if not profile.is_file():
         return ["everything"]
@@ -185,18 +187,18 @@ def missing_of_sample() -> list[str]:
 
 
 def free_port(wanted: int) -> int:
-    """Return the first port from `wanted` on that nothing listens at, by IPv4 or IPv6.
+    """Return the first port from `wanted` on that is free over both IPv4 and IPv6.
 
-    "localhost" is both 127.0.0.1 and ::1: a browser may ask either.
+    "localhost" is both 127.0.0.1 and ::1, and a browser may use either.
     """
     for port in range(wanted, min(wanted + 100, 65536)):
         if is_free(socket.AF_INET, "127.0.0.1", port) and is_free(socket.AF_INET6, "::1", port):
             return port
-    sys.exit(f"no free port from {wanted} to {wanted + 99}; give another with --port, up to 65535")
+    sys.exit(f"no free port from {wanted} to {wanted + 99}; choose another with --port, up to 65535")
 
 
 def is_free(family: int, address: str, port: int) -> bool:
-    """Tell whether nothing listens at an address, or the machine has none of its family."""
+    """Tell whether a port is free at an address, or the machine does not support the address family."""
     try:
         probe = socket.socket(family)
     except OSError:
@@ -206,7 +208,7 @@ def is_free(family: int, address: str, port: int) -> bool:
         if probe.connect_ex((address, port)) == 0:
             return False
     with socket.socket(family) as probe:
-        if os.name == "posix":  # where it lets ports be taken that are closing, and no others
+        if os.name == "posix":  # on other systems the option would also allow ports in use
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
@@ -216,7 +218,7 @@ def is_free(family: int, address: str, port: int) -> bool:
 
 
 def serve(python: Path, environment: Mapping[str, str], wanted: int, open_browser: bool) -> int:
-    """Run Streamlit until it ends, and return its exit status; take another port where one is taken meanwhile."""
+    """Run Streamlit until it ends and return its exit status; if the port was taken meanwhile, try another."""
     for _ in range(ATTEMPTS):
         port = free_port(wanted)
         with child(server_command(python, port), environment, subprocess.DEVNULL) as server:
@@ -229,20 +231,20 @@ def serve(python: Path, environment: Mapping[str, str], wanted: int, open_browse
             if server.poll() is None:
                 print(f"The server did not answer within {PATIENCE_SECONDS} seconds.", file=sys.stderr)
                 return 1
-        if free_port(port) == port:  # it was not for the port that the server ended
+        if free_port(port) == port:  # the server did not end because of the port
             break
     print(f"The server ended with status {server.returncode} before it answered.", file=sys.stderr)
     return server.returncode or 1
 
 
 def server_command(python: Path | str, port: int) -> list[str]:
-    """Return the command of a dashboard on this machine, for `child`."""
+    """Return the command that serves the dashboard on this machine, for `child`."""
     command = [str(python), "-m", "streamlit", "run", str(ROOT / "dashboard" / "server.py")]
     return [*command, "--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
 
 
 def wait_for(server: subprocess.Popen[bytes], port: int) -> bool:
-    """Wait until a server answers, at most `PATIENCE_SECONDS`; tell whether it does."""
+    """Wait up to `PATIENCE_SECONDS` for a server to answer; tell whether it does."""
     started = time.monotonic()
     while server.poll() is None and time.monotonic() - started < PATIENCE_SECONDS:
         if process_at(port) == server.pid:
@@ -252,7 +254,7 @@ def wait_for(server: subprocess.Popen[bytes], port: int) -> bool:
 
 
 def process_at(port: int) -> int | None:
-    """Return the process id that the dashboard at a port tells, None where none answers or something else does."""
+    """Return the process id that the dashboard on a port reports, or None if no dashboard answers."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/process-id", timeout=1) as answer:
             return int(answer.read(20))

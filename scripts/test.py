@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Do everything that the tests need, and run them: lint, format, types, imports, then pytest with the browser tests.
+"""Prepare the environment and run all checks: lint, format, types, imports, then pytest with the browser tests.
 
     python3 scripts/test.py [pytest's arguments]
-    python3 scripts/test.py --fast [pytest's arguments]     # in a minute: without the browser tests and the slow ones
+    python3 scripts/test.py --fast [pytest's arguments]     # one minute: without browser tests and slow tests
 
-Needs Python 3.10 to 3.13 and nothing else. Exit status 0 when everything passes.
+Needs only Python 3.10 to 3.13. The exit status is 0 if everything passes.
 """
 
 import os
@@ -20,7 +20,7 @@ from scripts.environment import ROOT, ensure, find_browser
 
 
 def main() -> None:
-    """Prepare, run every check, say what failed."""
+    """Prepare the environment, run every check and report the failures."""
     python = ensure(ROOT / "requirements.txt", ROOT / "tests" / "requirements.txt")
     arguments = sys.argv[1:]
     if "--fast" in arguments:
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def provide_browser() -> None:
-    """Say which browser the browser tests will drive; install Debian's Chromium where that can be done."""
+    """Report which browser the browser tests will use; install Debian's Chromium if there is none."""
     if find_browser():
         return
     if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:

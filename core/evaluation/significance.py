@@ -280,9 +280,9 @@ def _tilted_signs(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -
             for pair in chosen.tolist():
                 sizes = np.abs(values[:, pairs[pair, 0]] - values[:, pairs[pair, 1]])
                 tilted = tilt[pair] * sizes
-                sums = (uniform < special.expit(2 * tilted)) @ (2 * sizes) - sizes.sum()
+                draws = (uniform < special.expit(2 * tilted)) @ (2 * sizes) - sizes.sum()
                 log_cosh = np.logaddexp(tilted, -tilted) - np.log(2)
-                weights = np.exp(log_cosh.sum() - tilt[pair] * sums[sums >= observed[pair]])
+                weights = np.exp(log_cosh.sum() - tilt[pair] * draws[draws >= observed[pair]])
                 sums[pair] += weights.sum()
                 squares[pair] += weights @ weights
             done += rows

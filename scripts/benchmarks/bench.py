@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Measure RankScope beside what one would use in its place, in turns on this machine, and print the ratios.
+"""Compare the speed of RankScope with that of alternative libraries, run in turns, and print the ratios.
 
     python scripts/benchmarks/bench.py --collection trec-covid-subset --out bench-1.json      # ten minutes on two cores
     python scripts/benchmarks/bench.py --sections bm25 evaluation
     python scripts/benchmarks/bench.py --sections encode --whole    # the whole collection, for nDCG@10: half an hour
     python scripts/benchmarks/bench.py --table bench-1.json bench-2.json bench-3.json
 
-A ratio is their time to ours in the same round: 2 means that we take half as long. The times of all rounds go to a JSON
-file, with the machine and the versions, and to a CSV file of the same name.
+A ratio is the library's time divided by RankScope's in the same round: 2 means that RankScope takes half as long. The
+times of all rounds go to a JSON file, with the machine and the versions, and to a CSV file of the same name.
 
 Sections: bm25, encode, exact, evaluation, cold (start of the dashboard), live (queries by system and stage), pipeline.
 """
@@ -35,8 +35,8 @@ Measured = Comparison | Figure | str
 
 
 def measured(section: str, folder: CollectionFolder, system: str, scale: Scale, whole: bool) -> Iterator[Measured]:
-    """Yield what a section measures, and sentences on what it leaves out."""
-    # The libraries that a section compares take seconds to load, and threads of some slow others down.
+    """Yield the measurements of a section, and notes on what it leaves out."""
+    # Imported per section: these libraries take seconds to load, and the threads of some slow down others.
     if section == "bm25":
         from scripts.benchmarks import lexical
 
@@ -62,7 +62,7 @@ def measured(section: str, folder: CollectionFolder, system: str, scale: Scale, 
 
 
 def measure(sections: list[str], folder: CollectionFolder, system: str, scale: Scale, whole: bool) -> dict[str, Any]:
-    """Return what sections measured, as it is kept; what cannot be measured is a note."""
+    """Return the measurements of sections as a JSON object, with a note for each that failed."""
     started = time.perf_counter()
     result: dict[str, Any] = {"collection": folder.name, "machine": machine(), "versions": all_versions()}
     result |= {"scale": asdict(scale), "comparisons": [], "figures": [], "notes": []}
@@ -85,12 +85,12 @@ def measure(sections: list[str], folder: CollectionFolder, system: str, scale: S
 
 
 def say(progress: str) -> None:
-    """Print how far it is, apart from the table."""
+    """Print progress to standard error."""
     print(time.strftime("%H:%M:%S"), progress, file=sys.stderr, flush=True)
 
 
 def write(result: dict[str, Any], path: Path) -> None:
-    """Write a result as JSON, and its times as CSV beside it."""
+    """Write a result as JSON, and its times to a CSV file of the same name."""
     path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     with path.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
@@ -102,10 +102,10 @@ def write(result: dict[str, Any], path: Path) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read what `write` wrote.
+    """Read a file written by `write`.
 
     Raises:
-        UserError: if it is missing, or something else.
+        UserError: if the file is missing or has other contents.
     """
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -117,22 +117,24 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print the table, write the data; or print the table of results that there are."""
+    """Measure, print the table and write the data; or print the table of existing results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION")
     parser.add_argument("--collection", default="sample", help="a built collection under artifacts/ (default: sample)")
     parser.add_argument("--system", default="all-MiniLM-L6-v2", help="the dense system for encode and exact")
-    parser.add_argument("--whole", action="store_true", help="encode the whole collection, too, for nDCG@10")
-    parser.add_argument("--toy", action="store_true", help="very little of everything: do all sections work?")
-    parser.add_argument("--out", type=Path, default=Path("bench.json"), help="default: bench.json")
-    parser.add_argument("--table", nargs="+", type=Path, metavar="FILE", help="only print the medians of such files")
+    parser.add_argument("--whole", action="store_true", help="also encode the whole collection, for nDCG@10")
+    parser.add_argument("--toy", action="store_true", help="run a little of every section, as a check")
+    parser.add_argument("--out", type=Path, default=Path("bench.json"), help="output file (default: bench.json)")
+    parser.add_argument(
+        "--table", nargs="+", type=Path, metavar="FILE", help="only print the medians of existing output files"
+    )
     options = parser.parse_args()
     if options.table:
         print(table([read(path) for path in options.table]))
         return
     folder = Workspace.default().collection(options.collection)
     if not folder.profile.is_file():
-        raise UserError(f"there is no built collection {options.collection} under {SHOWN}/")
+        raise UserError(f"no built collection {options.collection} under {SHOWN}/; build it with scripts/build.py")
     result = measure(options.sections, folder, options.system, TOY if options.toy else Scale(), options.whole)
     write(result, options.out)
     about = result["machine"]

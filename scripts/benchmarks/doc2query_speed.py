@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What batches by length, our sampling, more samples at a time and bf16 buy in predicting queries, in one run.
+"""Measure the speed-up of query prediction by length batches, own sampling code, larger batches and bf16.
 
     python scripts/benchmarks/doc2query_speed.py --collection trec-covid-subset/
     python scripts/benchmarks/doc2query_speed.py --collection trec-covid-subset/ --queries 40 --documents 32
 
-Every variant writes queries for the same documents, in turns. The ratio is to transformers' own `generate` (the same
-top-k sampling) in batches of documents as they come.
+All variants generate queries for the same documents, in turns. Ratios are relative to transformers' own `generate` with
+the same top-k sampling, in batches of documents in collection order.
 """
 
 import argparse
@@ -26,11 +26,11 @@ from core.workspace import command_line
 from core.workspace.models import locate_model
 
 Predict = Callable[[list[str], list[list[int]]], object]
-"""Writes the queries of the documents of one batch, by their identifiers and tokens."""
+"""Function that generates the queries of a batch, given the documents' ids and tokens."""
 
 
 def library_predict(predictor: QueryPredictor, names: list[str], tokens: list[list[int]]) -> None:
-    """Write queries by transformers' `generate`, with the settings that `predictor` has."""
+    """Generate queries with transformers' `generate` and the settings of `predictor`."""
     settings = predictor.settings
     batch = predictor.tokenizer.pad({"input_ids": tokens}, return_tensors="pt").to(predictor.device)
     output = predictor.model.generate(
@@ -46,7 +46,7 @@ def library_predict(predictor: QueryPredictor, names: list[str], tokens: list[li
 
 
 def write_all(predict: Predict, tokens: list[list[int]], names: list[str], batch: int, by_length: bool) -> None:
-    """Write queries for every document, `batch` documents at a time."""
+    """Generate queries for every document, `batch` documents at a time."""
     order = sorted(range(len(tokens)), key=lambda i: len(tokens[i])) if by_length else list(range(len(tokens)))
     for begin in range(0, len(order), batch):
         members = order[begin : begin + batch]
@@ -57,8 +57,10 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command_line.add_profile_options(parser)
-    parser.add_argument("--documents", type=int, default=64, help="how many, evenly over the collection")
-    parser.add_argument("--queries", type=int, default=5, help="queries a document")
+    parser.add_argument(
+        "--documents", type=int, default=64, help="number of documents, spread evenly over the collection"
+    )
+    parser.add_argument("--queries", type=int, default=5, help="queries per document")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     profile, folder = command_line.profile_and_folder(options)

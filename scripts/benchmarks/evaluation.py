@@ -1,4 +1,4 @@
-"""Measuring runs beside pytrec_eval alone, ir_measures and ranx; reading a run beside pandas and their readers."""
+"""Benchmark of evaluation against pytrec_eval, ir_measures and ranx, and of reading runs against their readers."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,16 +24,16 @@ MEASURES = {
     "AP": ("map", "map"),
     "RR": ("recip_rank", "mrr"),
 }
-"""Ours and ir_measures' name -> trec_eval's and ranx's."""
+"""Measure name in RankScope and ir_measures -> names in trec_eval and ranx."""
 TOPICS, DEPTH, JUDGED, DOCUMENTS = 50, 1000, 1400, 171_332
-"""Of the made-up runs and judgments: as in TREC-COVID."""
+"""Sizes of the synthetic runs and judgments, as in TREC-COVID."""
 DIFFERENT_RUNS = 10
-"""They are measured again and again: a hundred different ones would fill a small memory."""
+"""Number of different runs, which are evaluated repeatedly; a hundred would not fit into a small memory."""
 READ_WITHIN_SECONDS = 0.1
 
 
 def made_up(seed: int) -> tuple[list[Scores], Qrels]:
-    """Return runs without ties, three documents in ten of which are judged, and the judgments."""
+    """Return synthetic runs without ties, 30 % of whose documents are judged, and the judgments."""
     chance = np.random.default_rng(seed)
     names = np.array([f"d{number:06d}" for number in range(DOCUMENTS)])
     qrels: Qrels = {}
@@ -51,7 +51,7 @@ def made_up(seed: int) -> tuple[list[Scores], Qrels]:
 
 
 def evaluators(qrels: Qrels) -> dict[str, Callable[[Scores], Any]]:
-    """Return ways to measure a run for every topic; what can be made of the judgments beforehand is made here."""
+    """Return functions that evaluate a run for every topic; judgments are prepared here, outside the measured time."""
     names = list(MEASURES)
     theirs = ir_measures.evaluator([ir_measures.parse_measure(name) for name in names], qrels)
     found: dict[str, Callable[[Scores], Any]] = {
@@ -70,7 +70,7 @@ def evaluators(qrels: Qrels) -> dict[str, Callable[[Scores], Any]]:
 
 
 def readers() -> dict[str, Callable[[Path], Any]]:
-    """Return ways to read a run."""
+    """Return functions that read a run."""
     columns = ["topic", "Q0", "document", "rank", "score", "tag"]
 
     def by_pytrec_eval(path: Path) -> Any:
@@ -86,7 +86,7 @@ def readers() -> dict[str, Callable[[Path], Any]]:
 
 
 def measure(scale: Scale) -> Iterator[Comparison | str]:
-    """Measure many runs, and read one of 50,000 lines."""
+    """Evaluate many runs, and read a run of 50,000 lines."""
     runs, qrels = made_up(1)
     if not find_spec("ranx"):
         yield "ranx: absent (it is not installed)"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure exact search against what the machine can do: one query against the memory, batches against the GEMM.
+"""Compare exact search with the machine's limits: single queries with memory bandwidth, batches with peak GEMM.
 
 python scripts/benchmarks/exact_speed.py
 python scripts/benchmarks/exact_speed.py --documents 1000000 --threads 1
@@ -23,13 +23,13 @@ from core.workspace import command_line
 from scripts.benchmarks.measuring import in_turns
 
 GEMM = 3072
-"""Rows and columns of the square matrices whose product is the peak."""
+"""Size of the square matrices whose product gives the peak GEMM rate."""
 BATCHES = (50, 200, 800)
 
 
 @numba.njit(parallel=True, fastmath=True)
 def read_all(values: np.ndarray) -> float:
-    """Return the sum of values, float32 [n], at the speed that the memory gives them."""
+    """Return the sum of values, float32 [n], which takes as long as reading them from memory."""
     total = np.float32(0)
     for i in numba.prange(len(values)):
         total += values[i]
@@ -37,11 +37,11 @@ def read_all(values: np.ndarray) -> float:
 
 
 def main() -> None:
-    """Measure and print the shares."""
+    """Measure and print the shares of the limits."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=171_332, help="rows of random vectors (default: TREC-COVID's)")
     parser.add_argument("--dimension", type=int, default=384)
-    parser.add_argument("--threads", type=int, default=0, help="0 (default) for as many as there are cores")
+    parser.add_argument("--threads", type=int, default=0, help="number of threads; 0 (default) for one per core")
     parser.add_argument("--repeats", type=int, default=15)
     options = parser.parse_args()
     threads = options.threads or numba.get_num_threads()

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Measure what a collection's size costs: seconds, peak memory and bytes on disk of every stage, from 10 k to 1 M.
+"""Measure seconds, peak memory and bytes on disk of every stage, for collections of 10,000 to 1 million documents.
 
-python scripts/benchmarks/growth.py                                # all sizes; goes on where it was stopped
+python scripts/benchmarks/growth.py                                # all sizes; resumes where it was stopped
 python scripts/benchmarks/growth.py --sizes 2000,5000 --indexes faiss-ivf
 
-Every stage runs as its own command, so that its memory is its own; what was measured is in artifacts/growth/growth.csv
-after each, with a picture beside it, growth.html. synthetic_collection.py makes the collections.
+Every stage runs as a separate command, so that its peak memory can be measured. Results are written to
+artifacts/growth/growth.csv after each stage, with a chart in growth.html. synthetic_collection.py makes the
+collections.
 """
 
 import argparse
@@ -56,7 +57,7 @@ def profiles(options: argparse.Namespace, workspace: Workspace, name: str, folde
 def stages(
     options: argparse.Namespace, workspace: Workspace, name: str, size: int, paths: dict[str, str]
 ) -> dict[str, tuple[list[str], Path]]:
-    """Return the command of every stage and what it writes, in their order."""
+    """Return the command of every stage, in order, and the path that it writes."""
     folder, source, system = workspace.collection(name), workspace.downloads / name, options.system
     synthetic = ["scripts/benchmarks/synthetic_collection.py"]
     shared = ["--base", options.base, "--profile", options.profile, "--system", system]
@@ -79,10 +80,10 @@ def stages(
 
 
 def measured(command: list[str]) -> tuple[float, float, str]:
-    """Run a command of this project; return its seconds, its peak memory in bytes, and its output.
+    """Run a command of this project; return its seconds, its peak memory in bytes and its output.
 
     Raises:
-        UserError: if it failed.
+        UserError: if the command failed.
     """
     started = time.perf_counter()
     process = subprocess.Popen([sys.executable, *command], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
@@ -90,19 +91,21 @@ def measured(command: list[str]) -> tuple[float, float, str]:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise UserError(f"{' '.join(command)} ended with {process.returncode}; the same command goes on from here")
+        raise UserError(
+            f"{' '.join(command)} ended with {process.returncode}; fix the cause and rerun this script to resume"
+        )
     peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return time.perf_counter() - started, peak, output
 
 
 def ndcg(output: str) -> float | None:
-    """Return nDCG@10 of what `core.evaluate --json` printed."""
+    """Return nDCG@10 from the output of `core.evaluate --json`."""
     figures: dict[str, float] = next(iter(json.loads(output).values()))
     return figures.get("nDCG@10")
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    """Draw every stage's cost against the size, both axes logarithmic."""
+    """Draw every stage's cost by collection size, with logarithmic axes."""
     figure = make_subplots(rows=1, cols=len(PANELS), subplot_titles=list(PANELS.values()))
     for column, cost in enumerate(PANELS, 1):
         for number, (stage, rows) in enumerate(table.groupby("stage", sort=False)):
@@ -123,13 +126,15 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
 
 def main() -> None:
-    """Measure size by size, stage by stage."""
+    """Measure every stage at every size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default=SIZES, help=f"numbers of documents (default: {SIZES})")
-    parser.add_argument("--base", default="sample", help="the built collection that others are made from")
-    parser.add_argument("--profile", default="sample", help="of the base's systems")
+    parser.add_argument("--base", default="sample", help="the built collection that the others are derived from")
+    parser.add_argument("--profile", default="sample", help="the profile with the systems")
     parser.add_argument("--system", default="all-MiniLM-L6-v2", help="the dense system")
-    parser.add_argument("--indexes", default="hnswlib,faiss-ivf,faiss-sq8", help="kinds of core.index_kinds")
+    parser.add_argument(
+        "--indexes", default="hnswlib,faiss-ivf,faiss-sq8", help="comma-separated indexes of core.indexes.registry"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the collections (a million documents: some 6 GB)")
     options = parser.parse_args()
     workspace = Workspace.default()

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Hold the recall of our HNSW against hnswlib's: many queries, several graphs, no two with the same layers.
+"""Compare the recall of RankScope's HNSW with hnswlib's, over many queries and several graphs with different seeds.
 
     python scripts/benchmarks/hnsw_recall.py --collection trec-covid/ --system all-MiniLM-L6-v2 --size 171332 --graphs 3
 
-Fifty topics and one graph of each cannot tell 0.01. Both are built here with the profile's settings. Queries are
-simulated from the topics' vectors as documents are from documents (see `core.simulate`). Prints recall@10 at each ef,
-and the standard deviation between graphs.
+Fifty topics and single graphs cannot resolve a difference of 0.01. Both libraries use the profile's settings. Queries
+are simulated from the topics' vectors in the way of `core.simulate`. Prints mean recall@10 at each ef, and its standard
+deviation over graphs.
 """
 
 import argparse
@@ -32,13 +32,15 @@ KINDS = ("hnsw", "hnswlib")
 
 
 def main() -> None:
-    """Build, search, print a line an ef."""
+    """Build the graphs, search and print one line per ef."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command_line.add_profile_options(parser)
     parser.add_argument("--system", required=True)
-    parser.add_argument("--size", type=int, default=0, help="simulate this number of documents (default: as they are)")
+    parser.add_argument(
+        "--size", type=int, default=0, help="simulate this number of documents (default: the collection's own)"
+    )
     parser.add_argument("--queries", type=int, default=1000)
-    parser.add_argument("--graphs", type=int, default=6, help="of each library (default: 6)")
+    parser.add_argument("--graphs", type=int, default=6, help="number of graphs of each library (default: 6)")
     options = parser.parse_args()
     profile, folder = command_line.profile_and_folder(options)
     system = find_settings(profile, options.system)

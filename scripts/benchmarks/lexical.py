@@ -1,4 +1,4 @@
-"""BM25: index and query, beside rank_bm25, bm25s, and Lucene where pyserini and Java are there."""
+"""Benchmark of BM25 against rank_bm25, bm25s and, if pyserini and Java are installed, Lucene."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,14 +20,14 @@ from scripts.benchmarks.measuring import WITHIN, Comparison, Scale, in_turns, sh
 
 SECTION = "bm25"
 SAME = 0.95
-"""The same where ours may take no longer: ours is bm25s' own build, and two runs of that differ by as much."""
+"""Minimum ratio for equal speed; RankScope builds with bm25s, two runs of which differ by this much."""
 Search = Callable[[str, int], object]
 
 
 def measure(folder: CollectionFolder, scale: Scale) -> Iterator[Comparison | str]:
-    """Index the collection under `folder` and answer its topics one by one, all with the tokens of our analyzer.
+    """Index the collection under `folder` and answer its topics one by one, all with RankScope's analyzer.
 
-    Ours gives document ids and scores, the libraries give what they give: bm25s and Lucene positions.
+    RankScope returns document ids and scores; bm25s and Lucene return positions.
     """
     profile, collection = read_profile(str(folder.profile)), read_built_collection(folder)
     settings, analyzer = Bm25Settings(k1=profile.bm25.k1, b=profile.bm25.b), profile.analyzer
@@ -91,7 +91,7 @@ def _tokenized_by_bm25s(texts: list[str]) -> None:
 
 
 class Lucene:
-    """Lucene through pyserini, over tokens as they are; its indexes are folders under `place`."""
+    """Lucene through pyserini, over pre-analysed tokens; its indexes are folders under `place`."""
 
     def __init__(self, place: Path, settings: Bm25Settings):
         from pyserini.analysis import JWhiteSpaceAnalyzer
@@ -102,7 +102,7 @@ class Lucene:
         self._indexer, self._searcher, self._analyzer = LuceneIndexer, LuceneSearcher, JWhiteSpaceAnalyzer
 
     def index(self, tokens: list[list[str]]) -> None:
-        """Index the documents' tokens, and search in these from now on."""
+        """Index the documents' tokens; later searches use this index."""
         folder = tempfile.mkdtemp(dir=self.place)
         indexer = self._indexer(args=["-index", folder, "-pretokenized"], threads=1)
         for number, words in enumerate(tokens):
@@ -118,8 +118,8 @@ class Lucene:
 
 
 def open_lucene(place: Path, settings: Bm25Settings) -> Lucene | str:
-    """Return Lucene, or a sentence on why there is none."""
+    """Return Lucene, or a note on why it is unavailable."""
     try:
         return Lucene(place, settings)
-    except Exception as error:  # no pyserini, no Java, another Java: a dozen kinds
+    except Exception as error:  # pyserini or Java may be missing or incompatible in many ways
         return f"Lucene: absent (pyserini does not load here: {type(error).__name__})"

@@ -1,4 +1,4 @@
-"""What a measuring ran on, without the machine's name or anything of its user."""
+"""Description of the machine and the library versions, without host or user names."""
 
 import os
 import platform
@@ -8,13 +8,13 @@ from typing import Any
 from core.workspace.artifacts import host, versions
 
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd", "sve", "bf16", "i8mm")
-"""Instructions that decide how fast matrices are multiplied, as Linux names them."""
+"""CPU flags, as named by Linux, that determine the speed of matrix products."""
 COMPARED = ("numba", "ir_measures", "ranx", "pyserini", "streamlit", "scikit-learn", "onnxruntime", "openvino")
-"""Libraries beside those that manifests record."""
+"""Libraries whose versions are recorded in addition to those in manifests."""
 
 
 def machine() -> dict[str, Any]:
-    """Return the kind of machine: processor, cores that may be used, instructions, memory in GiB."""
+    """Return the machine's processor, usable cores, CPU flags and memory in GiB."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -29,5 +29,5 @@ def machine() -> dict[str, Any]:
 
 
 def all_versions() -> dict[str, str]:
-    """Return the versions of Python and of all libraries that were measured, those that are installed."""
+    """Return the versions of Python and of the measured libraries that are installed."""
     return versions(*COMPARED)

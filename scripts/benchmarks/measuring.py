@@ -1,4 +1,4 @@
-"""Measuring side by side: tasks in turns, what is kept of them, and the table of one or of several measurings."""
+"""Timing of tasks in turns, their results, and the table of one or several result files."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -7,42 +7,42 @@ from statistics import median
 from typing import Any
 
 PAUSE_SECONDS = 0.05
-"""Before each turn: threads of the library before it wait for work by turning round and round, and take a core."""
+"""Pause before each turn, since idle threads of the previous library spin for a while and occupy a core."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: the default takes ten minutes on two cores, TOY shows that every section works."""
+    """Size of the benchmark: the default takes ten minutes on two cores; TOY only shows that every section works."""
 
     rounds: int = 5
     documents: int = 200_000
-    """Of the collection, for BM25: all where there are fewer."""
+    """Maximum number of the collection's documents for BM25."""
     texts: int = 384
-    """Documents that are encoded in a round."""
+    """Number of documents encoded per round."""
     vectors: int = 171_332
-    """To which a collection's vectors are simulated; TREC-COVID's number."""
+    """Number of vectors, most of them simulated; that of TREC-COVID."""
     runs: int = 100
     starts: int = 3
-    """Of the dashboard."""
+    """Number of starts of the dashboard."""
     seconds: float = 60.0
-    """After these no new round of a comparison begins."""
+    """Time after which a comparison begins no new round."""
 
 
 WITHIN = 1 / 1.2
-"""The least ratio of a library's time to ours where ours may be 1.2 times as long."""
+"""Minimum ratio of a library's time to RankScope's if RankScope may take 1.2 times as long."""
 TOY = Scale(rounds=2, documents=100, texts=8, vectors=1500, runs=2, starts=1, seconds=5)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One task, done by us and by others in turns.
+    """The times of one task, done by RankScope and by other libraries in turns.
 
     Attributes:
-        per: what a time is of: "query", "document", "run"; "" for the whole task.
-        ours: our name among those who did it.
+        per: the unit that times refer to: "query", "document", "run"; "" for the whole task.
+        ours: RankScope's name among the contestants.
         seconds: name -> seconds of each round.
-        targets: name -> the least ratio of its time to ours.
-        limit: the most seconds that ours may take.
+        targets: name -> the minimum ratio of its time to RankScope's.
+        limit: the maximum seconds that RankScope may take.
     """
 
     section: str
@@ -56,7 +56,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure that is no time, with the highest absolute value that it may have."""
+    """A figure other than a time, with the maximum absolute value allowed."""
 
     section: str
     name: str
@@ -67,11 +67,11 @@ class Figure:
 def in_turns(
     tasks: Mapping[str, Callable[[], object]], rounds: int, seconds: float = float("inf"), warm_up: bool = True
 ) -> dict[str, list[float]]:
-    """Return the seconds of each task in each round, A B A B, so that drift of the machine hits all alike.
+    """Return the seconds of each task in each round; tasks alternate, so that drift of the machine affects all alike.
 
     Args:
-        seconds: after these no new round begins; there is always one.
-        warm_up: begin with a round that is not counted.
+        seconds: the time after which no new round begins; there is at least one round.
+        warm_up: whether to begin with a round that is not counted.
     """
     found: dict[str, list[float]] = {name: [] for name in tasks}
     until = time.perf_counter() + seconds
@@ -88,7 +88,7 @@ def in_turns(
 
 
 def shared(seconds: Mapping[str, list[float]], parts: int) -> dict[str, list[float]]:
-    """Return seconds for one of the parts that each round has."""
+    """Return the seconds per part of rounds that consist of `parts` parts."""
     return {name: [value / parts for value in values] for name, values in seconds.items()}
 
 
@@ -96,15 +96,14 @@ def shared(seconds: Mapping[str, list[float]], parts: int) -> dict[str, list[flo
 
 
 def ratios(theirs: list[float], ours: list[float]) -> list[float]:
-    """Return how many times longer they took than we did, round by round."""
+    """Return the library's time divided by RankScope's, round by round."""
     return [a / b for a, b in zip(theirs, ours, strict=True)]
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """Return results, each what a file holds, as a Markdown table.
+    """Return results, each read from a file, as a Markdown table.
 
-    Of one result: medians of its rounds, and the lowest and the highest. Of several: the median of their medians, and
-    the lowest and the highest of these.
+    For a single result, cells show the median, lowest and highest of its rounds; for several, those of their medians.
     """
     rows = ["| task | RankScope | library | its time | ratio | target |", "|---|---|---|---|---|---|"]
     for key in dict.fromkeys((c["section"], c["task"]) for result in results for c in result["comparisons"]):
@@ -141,7 +140,7 @@ def _comparison_rows(same: list[dict[str, Any]]) -> list[str]:
 
 
 def _pooled(of_files: Iterable[list[float]]) -> list[float]:
-    """Return the values of one file as they are, and the medians of several."""
+    """Return the values of a single file, or the medians of several."""
     lists = list(of_files)
     return lists[0] if len(lists) == 1 else [median(values) for values in lists]
 

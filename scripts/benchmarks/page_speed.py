@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Measure in Chromium how soon the pages of the dashboard show what they are for, and how soon a query is answered.
+"""Measure in Chromium how fast the pages of the dashboard render and how fast a query is answered.
 
     python scripts/benchmarks/page_speed.py --collection trec-covid-subset [--times 5] [--queries 30] [--json FILE]
 
-Starts servers of its own on this machine, and needs the test command's environment (playwright) and a Chromium or
-Chrome. A time runs in the browser, from the navigation or the key until the page's own part is drawn:
+Starts its own servers on this machine, and needs the test command's environment (playwright) and Chromium or Chrome.
+Times are taken in the browser, from the navigation or key press until the page's main element is drawn:
 
-- cold: the first visit to a server that was just started, by a browser that holds nothing of it;
-- opened: the address is opened while the server runs and the browser holds the dashboard's scripts;
+- cold: the first visit to a server that was just started, with an empty browser cache;
+- opened: opening the URL while the server runs and the browser has cached the dashboard's scripts;
 - link: a click in the navigation of an open dashboard;
-- query: Enter in the box of the Search page, until the last system's column is filled.
+- query: from Enter in the query box of the Search page until the last system's column is filled.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from core.workspace.profile import read_profile
 from core.workspace.workspace import Workspace
 
 FRESH = "[data-testid=stElementContainer][data-stale=false] "
-"""What the present run of the page drew, and not what it is about to replace."""
+"""Selector of elements drawn by the current run of the page, not stale ones."""
 PAGES = {
     "Overview": ("", FRESH + "[data-testid=stDataFrame] canvas"),
     "Topics": ("topics", FRESH + ".barlayer .point path"),
@@ -51,24 +51,24 @@ SEEN = """([title, selector]) => {
   return there ? performance.now() - (window.clicked ?? 0) : false;
 }"""
 MARK = "document.querySelectorAll('.rs-list').forEach(list => list.classList.add('before'))"
-"""Lists of the query before: they stay in sight until the new ones are there."""
+"""Script that marks the lists of the previous query, which stay visible until the new ones are drawn."""
 ANSWERED = """([query, selector, columns]) =>
   new URLSearchParams(location.search).get("query") === query
     && document.querySelectorAll(selector).length === columns && performance.now() - window.clicked"""
 
 
 def main() -> None:
-    """Measure, print a table, write JSON."""
+    """Measure, print a table and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collection", default="sample")
     parser.add_argument("--times", type=int, default=5, help="visits of each kind (default: 5)")
-    parser.add_argument("--queries", type=int, default=30, help="queries that are asked (default: 30)")
-    parser.add_argument("--systems", default="", help="which are asked, with commas between (default: all)")
-    parser.add_argument("--json", type=Path, help="file for all times, with versions and machine")
+    parser.add_argument("--queries", type=int, default=30, help="number of queries (default: 30)")
+    parser.add_argument("--systems", default="", help="comma-separated systems to query (default: all)")
+    parser.add_argument("--json", type=Path, help="output file for all times, with versions and machine")
     options = parser.parse_args()
     browser = find_browser()
     if browser is None:
-        sys.exit("no Chromium or Chrome is found")
+        sys.exit("no Chromium or Chrome was found; install one")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
         times = {"Overview, cold": [cold(chromium, options.collection) for _ in range(options.times)]}
@@ -88,13 +88,13 @@ def main() -> None:
 
 
 def seen(page: Page, name: str) -> float:
-    """Wait until a page's own part is drawn; return the milliseconds since the navigation or the click."""
+    """Wait until a page's main element is drawn; return the milliseconds since the navigation or click."""
     drawn = page.wait_for_function(SEEN, arg=[name, PAGES[name][1]], polling="raf", timeout=PATIENCE_MILLISECONDS)
     return float(drawn.json_value())
 
 
 def cold(chromium: Browser, collection: str) -> float:
-    """Return how long the Overview takes on a new server."""
+    """Return the time of the Overview on a new server."""
     with server(PORT) as address:
         page = chromium.new_page()
         page.goto(f"{address}/?{urlencode({'collection': collection})}", wait_until="commit")
@@ -104,7 +104,7 @@ def cold(chromium: Browser, collection: str) -> float:
 
 
 def warm(chromium: Browser, address: str, collection: str, name: str, times: int) -> dict[str, list[float]]:
-    """Return how long a page takes that is opened, and that a link leads to; the first visit of each is not counted."""
+    """Return the times of a page when opened and when reached by a link, without the first visit of each."""
     query = urlencode({"collection": collection})
     opened, linked = [], []
     context = chromium.new_context()
@@ -130,7 +130,7 @@ def warm(chromium: Browser, address: str, collection: str, name: str, times: int
 
 
 def queries(chromium: Browser, address: str, collection: str, count: int, systems: str) -> list[float]:
-    """Return how long each query takes until the last system has answered; one before them loads the models."""
+    """Return the time of each query until the last system has answered, after a warm-up query that loads the models."""
     folder = Workspace.default().collection(collection)
     every = [system.name for system in read_profile(str(folder.profile)).system if system.kind != "run"]
     asked_of = systems.split(",") if systems else every

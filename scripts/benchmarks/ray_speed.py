@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Hold encoding on Ray against encoding in this process: the vectors, the speed, and both where a worker is lost.
+"""Compare encoding on Ray with encoding in this process: vectors and speed, also when a worker is lost.
 
 python scripts/benchmarks/ray_speed.py --profile sample --collection trec-covid-subset/ --workers 2
 """
@@ -27,7 +27,7 @@ from core.workspace.progress import ProgressLog
 
 
 class Lost(Encoder):
-    """An encoder whose process is killed with its `last` shard, the first time that this happens to any."""
+    """An encoder that kills its process at its `last` shard, once among all workers."""
 
     def __init__(self, load: Callable[[], Any], mark: Path, last: int):
         super().__init__(load, "document")
@@ -43,13 +43,15 @@ class Lost(Encoder):
 
 
 def main() -> None:
-    """Encode three times and print a line each."""
+    """Encode three times and print one line each."""
     parser = argparse.ArgumentParser(description=__doc__)
     command_line.add_profile_options(parser)
-    parser.add_argument("--address", default="", help="a Ray cluster's (default: RAY_ADDRESS, or one on this machine)")
+    parser.add_argument(
+        "--address", default="", help="address of a Ray cluster (default: RAY_ADDRESS, or this machine)"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--system", default="all-MiniLM-L6-v2")
-    parser.add_argument("--documents", type=int, default=0, help="only so many; 0 (default) for all")
+    parser.add_argument("--documents", type=int, default=0, help="number of documents; 0 (default) for all")
     options = parser.parse_args()
     profile, folder = command_line.profile_and_folder(options)
     system, executor = find_settings(profile, options.system), Executor("ray", options.address, max(1, options.workers))

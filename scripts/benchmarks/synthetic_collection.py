@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Make a collection of any size from a built one: its own documents, then short texts and vectors simulated from them.
+"""Extend a built collection to any size with short synthetic texts and simulated vectors.
 
     python scripts/benchmarks/synthetic_collection.py documents NAME --size 1000000    writes artifacts/downloads/NAME
     python -m core.collection --collection artifacts/downloads/NAME    builds it as the collection NAME
     python scripts/benchmarks/synthetic_collection.py vectors NAME     writes artifacts/NAME/vectors/SYSTEM
 
-A text is made of words of two documents, so the vocabulary does not grow; a vector is made by `core.simulate`, and has
-nothing to do with its text. Topics and judgments are those of the built collection: what is measured is the cost of a
-size, and how many of the judged documents stay in sight among so many others.
+A text mixes the words of two documents, so that the vocabulary does not grow; a vector is simulated as in
+`core.simulate`, independently of the text. Topics and judgments are those of the built collection, so that measurements
+show the cost of a size and how many judged documents are still retrieved among the added ones.
 """
 
 import argparse
@@ -40,11 +40,11 @@ from core.workspace.stage import Build
 from core.workspace.workspace import CollectionFolder, Workspace
 
 FILE = 100_000
-"""Documents of one file."""
+"""Number of documents per file."""
 
 
 def documents(real: list[Document], size: int, words: int, seed: int) -> Iterator[Document]:
-    """Yield the real documents, then made ones of `words` words each, to `size` altogether."""
+    """Yield the real documents, then synthetic ones of `words` words each, `size` in total."""
     yield from real
     generator = np.random.default_rng(seed)
     vocabularies = [words_of for d in real if (words_of := d.full_text.split())]
@@ -55,15 +55,15 @@ def documents(real: list[Document], size: int, words: int, seed: int) -> Iterato
 
 
 def write_collection(base: CollectionFolder, folder: Path, size: int, words: int, seed: int) -> None:
-    """Write a collection of `size` documents in the BEIR layout, made from the built collection under `base`.
+    """Write a collection of `size` documents in the BEIR layout, extending the built collection under `base`.
 
     Raises:
-        UserError: if that one alone has more.
+        UserError: if the base has more than `size` documents.
     """
     collection = read_built_collection(base)
     real = list(collection.documents)
     if size < len(real):
-        raise UserError(f"--size {size}: {base.name} alone has {len(real)} documents; give that number or more")
+        raise UserError(f"--size is {size}, but {base.name} has {len(real)} documents; choose that number or more")
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "corpus").mkdir(parents=True)
     (folder / "qrels").mkdir()
@@ -98,14 +98,14 @@ def write_vectors(base: CollectionFolder, folder: CollectionFolder, profile: str
 
 
 def main() -> None:
-    """Parse, make, print."""
+    """Make the documents or the vectors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("verb", choices=("documents", "vectors"))
-    parser.add_argument("name", help="of the collection")
-    parser.add_argument("--size", type=int, default=10_000, help="documents, the base's among them")
-    parser.add_argument("--words", type=int, default=60, help="of a made text (default: 60, as passages have)")
+    parser.add_argument("name", help="name of the new collection")
+    parser.add_argument("--size", type=int, default=10_000, help="total number of documents, including the base's")
+    parser.add_argument("--words", type=int, default=60, help="words per synthetic text (default: 60, as in passages)")
     parser.add_argument("--base", default="sample", help="name of a built collection (default: sample)")
-    parser.add_argument("--profile", default="sample", help="of the base's systems")
+    parser.add_argument("--profile", default="sample", help="the profile with the system")
     parser.add_argument("--system", default="all-MiniLM-L6-v2", help="the dense system whose vectors are simulated")
     parser.add_argument("--seed", type=int, default=13)
     options = parser.parse_args()

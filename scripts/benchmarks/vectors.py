@@ -1,4 +1,4 @@
-"""Encoding beside plain `SentenceTransformer.encode`; exact search beside `util.semantic_search` and faiss."""
+"""Benchmark of encoding against plain `SentenceTransformer.encode`, and of exact search against other libraries."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -24,13 +24,13 @@ from scripts.benchmarks.measuring import Comparison, Figure, Scale, in_turns, sh
 
 PLAIN = "SentenceTransformer.encode"
 PRECISIONS = ("fp32", "bf16")
-"""In which we encode."""
+"""Precisions in which RankScope encodes."""
 NDCG_WITHIN = 0.002
 SEED = 13
 
 
 def encode(folder: CollectionFolder, system: str, scale: Scale, whole: bool) -> Iterator[Comparison | Figure]:
-    """Encode a sample of the collection's documents in turns; with `whole`, all of them once, for nDCG@10."""
+    """Encode a sample of the documents in turns; with `whole`, also all documents once, for nDCG@10."""
     profile, collection = read_profile(str(folder.profile)), read_built_collection(folder)
     settings = find_settings(profile, system)
     texts = [settings.document_prefix + document.full_text for document in collection.documents]
@@ -74,7 +74,7 @@ def _ndcg(settings: SystemSettings, collection: Collection, model: Any, vectors:
 
 
 def exact(folder: CollectionFolder, system: str, scale: Scale) -> Iterator[Comparison]:
-    """Search the best 10 exactly, one query and 50 at once, in the collection's vectors and in simulated ones."""
+    """Search the 10 best exactly, with one and with 50 queries, in the collection's vectors and in simulated ones."""
     profile, topics = read_profile(str(folder.profile)), read_built_collection(folder).topics
     settings = find_settings(profile, system)
     real = np.array(load_vectors(folder, system)[0])
@@ -93,15 +93,15 @@ def exact(folder: CollectionFolder, system: str, scale: Scale) -> Iterator[Compa
 def _repeated(
     search: Callable[[np.ndarray], Any], queries: np.ndarray, batch: int, repeats: int
 ) -> Callable[[], object]:
-    """Return a task that searches `repeats` batches, one after the other."""
+    """Return a task that searches `repeats` batches in sequence."""
     return lambda: [search(queries[i * batch : (i + 1) * batch]) for i in range(repeats)]
 
 
 def searchers(vectors: np.ndarray) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """Return ways to find the 10 best by cosine: name -> function of queries to positions, int64 [n_queries, 10].
+    """Return name -> function from queries to the positions of the 10 best by cosine, int64 [n_queries, 10].
 
-    semantic_search scales all vectors to unit length in each call; "(unit rows)" is what its documentation advises for
-    speed, vectors scaled before and the dot product.
+    semantic_search scales all vectors to unit length in each call; "(unit rows)" follows its documentation's advice for
+    speed: vectors scaled beforehand and dot product.
     """
     ours = ExactIndex("cosine")
     ours.build(vectors)

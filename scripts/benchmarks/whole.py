@@ -1,4 +1,4 @@
-"""What a user waits for: the dashboard's cold start, a live query by system and stage, the pipeline on the sample."""
+"""Benchmark of what users wait for: the dashboard's start, live queries by system and stage, the sample's build."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ HITS = 10
 
 
 def cold(folder: CollectionFolder, scale: Scale) -> Iterator[Comparison]:
-    """Start the dashboard again and again, until it answers and until its first page is drawn."""
+    """Start the dashboard repeatedly, timing its first answer and its first page."""
     healthy, drawn = [], []
     for _ in range(scale.starts):
         started = time.perf_counter()
@@ -39,7 +39,7 @@ def cold(folder: CollectionFolder, scale: Scale) -> Iterator[Comparison]:
 
 
 async def _first_page(address: str, collection: str) -> None:
-    """Ask for the Overview as a browser's tab does, and wait until the server has made it."""
+    """Request the Overview as a browser tab does, and wait until the server has rendered it."""
     async with open_tab(address) as tab:
         _, errors = await draw(tab, "", {"collection": collection})
     if errors:
@@ -47,7 +47,7 @@ async def _first_page(address: str, collection: str) -> None:
 
 
 def live(folder: CollectionFolder, scale: Scale) -> Iterator[Comparison | str]:
-    """Ask every system of the collection its topics, in turns, as the Search page does."""
+    """Send the topics to every system of the collection, in turns, as the Search page does."""
     profile, topics = read_profile(str(folder.profile)), read_built_collection(folder).topics
     systems: dict[str, System] = {}
     for settings in profile.system:
@@ -77,9 +77,9 @@ def live(folder: CollectionFolder, scale: Scale) -> Iterator[Comparison | str]:
 
 
 def pipeline() -> Iterator[Comparison]:
-    """Build the embedded sample from its texts and predicted queries, in a workspace of its own.
+    """Build the embedded sample from its texts and predicted queries, in a temporary workspace.
 
-    The queries are not predicted anew: the model that wrote them is not embedded.
+    The queries are not predicted again, since the model that generated them is not shipped.
     """
     embedded = Workspace(CHECKOUT / SHOWN).collection("sample")
     with tempfile.TemporaryDirectory() as place:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print the indexes at matched recall for every size that was measured, as Markdown.
+"""Print the indexes at matched recall, for every measured size, as Markdown.
 
 python scripts/tables/ann_table.py --collection trec-covid-subset/ --system all-MiniLM-L6-v2
 """
@@ -38,7 +38,7 @@ def matched(sweep: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Print a table a size, and from where on each index is faster than exact search."""
+    """Print one table per size, and the size from which each index is faster than exact search."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command_line.add_profile_options(parser)
     parser.add_argument("--system", required=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What BM25's settings are worth: nDCG@10 with one setting changed at a time.
+"""Print the effect of BM25's settings on nDCG@10, changing one setting at a time.
 
     python scripts/tables/bm25_settings.py FOLDER[:SPLIT] ...
 
@@ -32,7 +32,7 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "title and text as two fields": ({}, {"fields": "two"}),
     **{f"k1 {k1}, b {b}": ({}, {"k1": k1, "b": b}) for k1 in (0.9, 1.2, 1.5, 1.8) for b in (0.3, 0.4, 0.5, 0.75)},
 }
-"""What is changed -> the analyzer's settings and BM25's that differ from the defaults."""
+"""Label -> the settings of the analyzer and of BM25 that differ from the defaults."""
 
 
 def ndcg(collection: Collection, analyzer: AnalyzerSettings, bm25: Bm25Settings) -> float:
@@ -46,7 +46,7 @@ def ndcg(collection: Collection, analyzer: AnalyzerSettings, bm25: Bm25Settings)
 
 
 def main() -> None:
-    """Print a row a change, a column a collection."""
+    """Print one row per change and one column per collection."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", metavar="FOLDER[:SPLIT]")
     collections = []

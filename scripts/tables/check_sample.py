@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Validate the embedded sample: counts, lengths, near-duplicates, judgments, spelling of ids, licence.
+"""Validate the embedded sample: counts, lengths, near-duplicates, judgments, format of ids, licence.
 
     python scripts/tables/check_sample.py
 
-Prints a table of the topics and of the systems by kind of topic; exit status 1 with a list of what is wrong.
+Prints tables of the topics and of the systems by topic type. The exit status is 1, with a list of faults, if any.
 """
 
 import itertools
@@ -24,17 +24,17 @@ from core.workspace.workspace import Workspace
 
 SAMPLE = Workspace.default().collection("sample")
 KINDS = {"meaning": 8, "exact": 8, "negation": 4, "broad": 3, "general": 1}
-"""Kind of topic -> the least number of topics of that kind."""
+"""Topic type -> minimum number of topics."""
 
 
 def shingles(text: str) -> set[tuple[str, ...]]:
-    """Return the runs of three words of a text (Broder, 1997)."""
+    """Return the word trigrams of a text (Broder, 1997)."""
     words = re.findall(r"\w+", text.lower())
     return set(zip(words, words[1:], words[2:], strict=False))
 
 
 def document_faults(collection: Collection) -> list[str]:
-    """Return what is wrong with the documents."""
+    """Return the faults of the documents."""
     documents = collection.documents
     faults = [] if len(documents) >= 600 else [f"{len(documents)} documents, at least 600 are expected"]
     for document in documents:
@@ -54,7 +54,7 @@ def document_faults(collection: Collection) -> list[str]:
 
 
 def topic_faults(collection: Collection) -> list[str]:
-    """Return what is wrong with the topics and their judgments."""
+    """Return the faults of the topics and their judgments."""
     topics = collection.topics
     faults = [] if len(topics) >= 40 else [f"{len(topics)} topics, at least 40 are expected"]
     kinds = Counter(topic.kind for topic in topics)

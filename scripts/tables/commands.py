@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/commands.md, the reference of all commands, from their argument parsers.
+"""Generate docs/commands.md, the reference of all commands, from their argument parsers.
 
 python scripts/tables/commands.py
 """
@@ -27,12 +27,12 @@ With RankScope installed (`pip install -e .`) every command is `rankscope NAME`.
 `python -m core.NAME`, and `start` and `build` are `python scripts/NAME.py`. The options are the same.
 """
 COMMON = "Profile options"
-"""The section of the options that all commands of a build share."""
+"""Title of the section on options shared by all commands of a build."""
 ARGUMENTS = "| argument | meaning |\n|---|---|"
 
 
 class Reached(BaseException):
-    """A command's main function came to its parser, which is the only argument."""
+    """Raised when a command's main function reaches its parser, which is the argument."""
 
 
 def parser_of(file: Path) -> argparse.ArgumentParser:
@@ -75,7 +75,7 @@ def reference() -> str:
 
 
 def section(name: str, parser: argparse.ArgumentParser, shared: list[str]) -> str:
-    """Return what is said of one command: its description and a table of its arguments but the shared ones."""
+    """Return the section of a command: its description and a table of its arguments, without the shared ones."""
     rows = [line for action in parser._actions if action.dest != "help" for line in rows_of(action)]
     own = [line for line in rows if line not in shared]
     lines = [f"## {name}", "", description(parser), ""]
@@ -85,7 +85,7 @@ def section(name: str, parser: argparse.ArgumentParser, shared: list[str]) -> st
 
 
 def rows_of(action: argparse.Action) -> list[str]:
-    """Return the rows of an argument; of subcommands: a row for each, with its options, and one for each option."""
+    """Return the table rows of an argument; for subcommands, one row each and one for each of their options."""
     if not isinstance(action, argparse._SubParsersAction):
         return [row(action)]
     rows: list[str] = []
@@ -99,7 +99,7 @@ def rows_of(action: argparse.Action) -> list[str]:
 
 
 def row(action: argparse.Action) -> str:
-    """Return an argument as a row of a table."""
+    """Return the table row of an argument."""
     words = (action.help or "").replace("%%", "%")
     if action.default and action.default is not argparse.SUPPRESS and "default" not in words:
         words += f" (default: {action.default})"
@@ -107,13 +107,13 @@ def row(action: argparse.Action) -> str:
 
 
 def description(parser: argparse.ArgumentParser) -> str:
-    """Return a parser's description with its examples of commands as a code block."""
+    """Return a parser's description with its example commands as a code block."""
     lines = inspect.cleandoc(parser.description or "").splitlines()
     return "\n".join(f"    {line}" if line.startswith("python") else line for line in lines)
 
 
 def written(action: argparse.Action) -> str:
-    """Return an argument as it is written: `--systems NAMES`, `RUN...`."""
+    """Return an argument in usage notation, such as `--systems NAMES` or `RUN...`."""
     if action.nargs == 0:
         return ", ".join(action.option_strings)
     value = action.dest.upper() if action.option_strings else action.dest
@@ -125,7 +125,7 @@ def written(action: argparse.Action) -> str:
 
 
 def cell(text: str) -> str:
-    """Return a text for a cell of a Markdown table."""
+    """Return a text escaped for a cell of a Markdown table."""
     return text.replace("|", r"\|")
 
 

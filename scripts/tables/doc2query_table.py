@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""What doc2query's settings are worth: queries a document, filtered or not, appended or in a field of their own.
+"""Print the effect of doc2query's settings: number of queries, filtering, and appending or a separate field.
 
     python scripts/tables/doc2query_table.py --collection trec-covid-subset/
     python scripts/tables/doc2query_table.py --collection scifact/ --choose
 
-The collection is built, its queries are predicted and scored (`python -m core.doc2query generate`, then `score`); the
-indexes are made in memory. With --choose, the share that is kept and the weight of the field are tried on the
-collection's *training* topics (qrels/train.tsv), the best first: take what is found there to the collections that are
-reported.
+The collection must be built, and its queries predicted and scored (`python -m core.doc2query generate`, then `score`);
+indexes are made in memory. With --choose, the share of queries to keep and the weight of the field are evaluated on the
+collection's *training* topics (qrels/train.tsv), best first, so that settings for the reported collections can be
+chosen without their topics.
 """
 
 import argparse
@@ -42,25 +42,25 @@ WEIGHTS = [0.1, 0.2, 0.3, 0.5, 0.75, 1.0]
 
 @dataclass(frozen=True)
 class Predicted:
-    """The predicted queries of a built collection, and their scores."""
+    """The predicted queries of a built collection and their scores."""
 
     queries: dict[str, list[str]]
     scores: dict[str, list[float]]
 
     @property
     def most(self) -> int:
-        """Queries that each document has."""
+        """The number of predicted queries per document."""
         return max(map(len, self.queries.values()), default=0)
 
 
 def measured(
     profile: Profile, collection: Collection, predicted: Predicted, expansion: ExpansionSettings | None
 ) -> PerTopic:
-    """Return the measures of BM25 with the expansion, of BM25 alone where it is None."""
+    """Return the measures of BM25 with the expansion, or of BM25 alone if it is None."""
     kept = kept_queries(predicted.queries, predicted.scores, expansion) if expansion else None
     index = Bm25Index.build(collection.documents, profile.bm25, profile.analyzer, kept, expansion)
     field = profile.collection.topic_field
-    # By rank, so that documents of equal score stand as the system has them, as they do in a run that is written.
+    # Scores are derived from ranks to keep the system's order of ties, as in a written run.
     run = {}
     for topic in collection.topics:
         excluded = collection.excluded.get(topic.id, set())
@@ -70,7 +70,7 @@ def measured(
 
 
 def variants(most: int, keep: float, weight: float) -> Iterator[ExpansionSettings]:
-    """Yield the rows of the table: numbers of queries, all and filtered, appended and as a field of their own."""
+    """Yield the rows of the table: numbers of queries, unfiltered and filtered, appended and as a separate field."""
     for number in [n for n in QUERIES if n <= most] or [most]:
         for share in dict.fromkeys([1.0, keep]):
             yield ExpansionSettings(queries=number, keep=share)
@@ -78,7 +78,7 @@ def variants(most: int, keep: float, weight: float) -> Iterator[ExpansionSetting
 
 
 def candidates(most: int) -> Iterator[ExpansionSettings]:
-    """Yield what is tried on training topics."""
+    """Yield the settings to evaluate on the training topics."""
     for share in SHARES:
         yield ExpansionSettings(queries=most, keep=share)
         for weight in WEIGHTS:
@@ -88,7 +88,7 @@ def candidates(most: int) -> Iterator[ExpansionSettings]:
 def table(
     profile: Profile, collection: Collection, predicted: Predicted, expansions: Iterator[ExpansionSettings]
 ) -> pd.DataFrame:
-    """Return one row an expansion, BM25 alone first: settings, measures, difference of nDCG@10 to BM25 and its p."""
+    """Return one row per expansion, BM25 alone first: settings, measures, difference of nDCG@10 to BM25 and its p."""
     alone = measured(profile, collection, predicted, None)
     rows = [{"queries": 0, "keep": "", "field": "", "weight": ""} | {m: mean(alone[m]) for m in MEASURES}]
     for expansion in expansions:
@@ -107,23 +107,23 @@ def training_topics(profile: Profile, folder: CollectionFolder) -> Collection:
     """Return the collection with the training topics of its source.
 
     Raises:
-        UserError: if it has none.
+        UserError: if the source has no training topics.
     """
     settings = profile.collection.model_copy(update={"split": "train", "unjudged_topics": "drop"})
     try:
         return read_collection(obtain_source(folder.workspace, settings), settings)
     except UserError as error:
-        raise UserError(f"settings are chosen on training topics, and {folder.name} has none ({error})") from None
+        raise UserError(f"--choose needs training topics, and {folder.name} has none ({error})") from None
 
 
 def main() -> None:
-    """Print the table, or what the training topics choose."""
+    """Print the table, or the ranking of settings on the training topics."""
     parser = argparse.ArgumentParser(description=__doc__)
     command_line.add_profile_options(parser)
-    parser.add_argument("--keep", type=float, default=0.3, help="share that the filter keeps (default 0.3)")
-    parser.add_argument("--weight", type=float, default=1.0, help="weight of the field of their own (default 1)")
-    parser.add_argument("--choose", action="store_true", help="try shares and weights on the training topics")
-    parser.add_argument("--csv", type=Path, help="write the table there, too")
+    parser.add_argument("--keep", type=float, default=0.3, help="share of queries to keep (default: 0.3)")
+    parser.add_argument("--weight", type=float, default=1.0, help="weight of the separate field (default: 1)")
+    parser.add_argument("--choose", action="store_true", help="evaluate shares and weights on the training topics")
+    parser.add_argument("--csv", type=Path, help="also write the table to this file")
     options = parser.parse_args()
     profile, folder = command_line.profile_and_folder(options)
     check_scores(folder)

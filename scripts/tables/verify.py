@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Hold the whole pipeline against published figures on SciFact (8 minutes on two cores; with --mpnet an hour).
+"""Compare the whole pipeline with published figures on SciFact (8 minutes on two cores; an hour with --mpnet).
 
     python scripts/tables/verify.py [--data FOLDER] [--models DIR] [--mpnet]
 
-FOLDER is SciFact in the BEIR layout; without it, it is downloaded. Exit status 1 when a figure is off.
+FOLDER is SciFact in the BEIR layout, downloaded if not given. The exit status is 1 if a figure deviates too much.
 """
 
 import argparse
@@ -29,13 +29,13 @@ PUBLISHED = {
     ("all-mpnet-base-v2", "nDCG@10"): (0.6557, 0.001),
     ("all-mpnet-base-v2", "R@100"): (0.9417, 0.001),
 }
-"""(system, measure) -> (published figure, allowed difference): Anserini's regression for BM25, MTEB's results else."""
+"""(system, measure) -> (published figure, tolerance): Anserini's regression for BM25, MTEB's results for the others."""
 
 
 def cut(collection: Collection) -> Collection:
     """Return a fixed part of SciFact that is encoded in half a minute.
 
-    The first 100 topics, the documents that are judged for them, and one in 25 of the others.
+    It has the first 100 topics, the documents judged for them, and one in 25 of the other documents.
     """
     topics = sorted(collection.topics, key=lambda topic: int(topic.id))[:100]
     qrels = {topic.id: collection.qrels[topic.id] for topic in topics}
@@ -48,20 +48,20 @@ def cut(collection: Collection) -> Collection:
 
 
 def figure_of_cut(folder: CollectionFolder, system: str) -> float:
-    """Return nDCG@10 on the cut, from the run over the full collection."""
+    """Return nDCG@10 on the part made by `cut`, from the run over the full collection."""
     part = cut(read_built_collection(folder))
     kept = {document.id for document in part.documents}
-    scores = built_run(folder, system).scores  # every document of the collection for every topic
+    scores = built_run(folder, system).scores  # the run ranks every document for every topic
     run = {t.id: {d: s for d, s in scores[t.id].items() if d in kept} for t in part.topics}
     return mean(evaluate(run, part.qrels, ["nDCG@10"])["nDCG@10"])
 
 
 def main() -> None:
-    """Build SciFact and print each figure beside the published one."""
+    """Build SciFact and print each figure with the published one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="SciFact in the BEIR layout (default: download it)")
     parser.add_argument("--models", type=Path, metavar="DIR", help="folder of models: DIR/NAME is used for NAME")
-    parser.add_argument("--mpnet", action="store_true", help="all-mpnet-base-v2, too")
+    parser.add_argument("--mpnet", action="store_true", help="also verify all-mpnet-base-v2")
     options = parser.parse_args()
     options.profile, options.collection = "scifact", str(options.data) if options.data else None
     options.name = options.split = options.unjudged = None
