@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Run every stage and open every page where numba can keep no compiled code, and compare with what they are elsewhere.
+"""Run every stage and open every page where numba cannot cache compiled code, and compare with runs that can.
 
     python scripts/campaigns/cache.py      # two of the three ways need root
 
-There is no folder for the code, or the checkout may only be read (a container's user), or the disk is full. Each stage
-and each page has a process of its own, in which nothing is compiled yet. Then nothing fails, and all files and pages
-are those of processes that have a cache.
+The cache folder is missing, the checkout is read-only (as for a container's user), or the disk is full. Each stage and
+each page runs in a new process, in which nothing is compiled yet. Passed: nothing fails, and all files and pages equal
+those of processes with a cache.
 """
 
 import contextlib
@@ -37,16 +37,16 @@ from core.workspace.workspace import SHOWN, VARIABLE, Workspace  # noqa: E402
 
 FOLDER = Workspace.default().collection(NAME)
 BUILD = WORK / "build"
-"""The workspace of the processes that run stages and open pages, one way after the other."""
+"""Workspace of the processes that run stages and open pages."""
 
 
 def without_cache(part: str, expected: str) -> None:
-    """Run every stage or open every page, each in a process of its own; print name -> what is wrong as JSON.
+    """Run every stage or open every page, each in a new process; print name -> fault as JSON.
 
-    This is what `cache` starts in a copy of the checkout: what `core` compiles when it is imported is compiled there.
+    `cache` starts this function in a copy of the checkout, so that functions compiled at import are compiled there.
 
     Args:
-        expected: what numba must do: "cache" or "no cache".
+        expected: "cache" or "no cache", depending on whether numba must be able to cache.
     """
     from numba import njit
 
@@ -71,7 +71,7 @@ def without_cache(part: str, expected: str) -> None:
 
 
 def stages(profile: Profile) -> dict[str, Callable[[], Any]]:
-    """Return all stages of the small build in their order, name -> what makes its artifacts."""
+    """Return the stages of the small build in order, name -> function that makes its artifacts."""
     build = Build(profile, FOLDER, "cpu")
 
     def make(stage: Stage[Any]) -> None:
@@ -86,7 +86,7 @@ def stages(profile: Profile) -> dict[str, Callable[[], Any]]:
 
 
 def write_page(page: str) -> None:
-    """Open a page and write what it shows."""
+    """Open a page and write its contents to a file."""
     app = open_page(page, NAME)
     if app.exception:
         raise SystemExit(f"Traceback: {app.exception[0].message}")
@@ -94,7 +94,7 @@ def write_page(page: str) -> None:
 
 
 def cache(rounds: int, generator: random.Random) -> dict[str, Count]:
-    """Run all stages and pages with a cache for compiled functions, and in every way without one."""
+    """Run all stages and pages with a cache for compiled functions, and without one in every way."""
     counts: dict[str, Count] = {}
     files: dict[str, Any] = {}
     looks: dict[str, str] = {}
@@ -110,7 +110,7 @@ def cache(rounds: int, generator: random.Random) -> dict[str, Count]:
             problems["files"] = {"all": ", ".join(differences(files, own))}
             if not looks:
                 shutil.copytree(BUILD / SHOWN, WORK / "reference")
-            campaign.empty(BUILD / SHOWN)  # pages show times that their build measured
+            campaign.empty(BUILD / SHOWN)  # the next build starts empty, since pages show times that the build measured
             shutil.copytree(WORK / "reference", BUILD / SHOWN, dirs_exist_ok=True)
             problems["pages"] = started(*ready, "pages")
         shown = {path.stem: path.read_text() for path in BUILD.glob("*.txt")}
@@ -126,7 +126,7 @@ def cache(rounds: int, generator: random.Random) -> dict[str, Count]:
 
 
 def started(command: list[str], environment: dict[str, str], expected: str, part: str) -> dict[str, str]:
-    """Run `without_cache` in a process, and return name -> what is wrong."""
+    """Run `without_cache` in a process and return name -> fault."""
     script = f"from scripts.campaigns import cache; cache.without_cache({part!r}, {expected!r})"
     ended = subprocess.run([*command, script], env=environment, capture_output=True, text=True, check=False)
     if ended.returncode:
@@ -137,10 +137,10 @@ def started(command: list[str], environment: dict[str, str], expected: str, part
 
 @contextmanager
 def no_cache(way: str) -> Iterator[tuple[list[str], dict[str, str], str] | None]:
-    """Yield a command, its environment, and what numba must do: it can keep nothing; None where that needs root."""
+    """Yield a command prefix, its environment and the expected caching behaviour, or None if the way needs root."""
     checkout = campaign.copy_checkout(WORK / way / "checkout")
     blocked = WORK / way / "file"
-    blocked.write_text("")  # below a plain file no folder can be made, by root neither
+    blocked.write_text("")  # no folder can be made below a regular file, not even by root
     left_out = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", VARIABLE)
     environment = {key: value for key, value in os.environ.items() if key not in left_out}
     environment |= {campaign.FOLDER: str(BUILD), "PYTHONPATH": str(checkout)}
@@ -153,7 +153,7 @@ def no_cache(way: str) -> Iterator[tuple[list[str], dict[str, str], str] | None]
         for folder in {path.parent for path in (checkout / "core").rglob("*.py")}:
             (folder / "__pycache__").write_text("")
         yield command, environment | {"NUMBA_CACHE_DIR": str(blocked / "cache")}, "no cache"
-    elif way == "read-only":  # a container's user, and a checkout that may only be read
+    elif way == "read-only":  # a container's user with a read-only checkout
         if os.geteuid() or not shutil.which("setpriv"):
             yield None
             return

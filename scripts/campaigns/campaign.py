@@ -1,4 +1,4 @@
-"""What the campaigns share that try to break the project: a workspace, counts, processes, comparisons, and pages."""
+"""Shared parts of the fault-injection campaigns: workspace, counts, processes, comparisons and pages."""
 
 import argparse
 import json
@@ -25,17 +25,17 @@ PAGES = (
     *("expansion", "training", "runs", "artifacts", "report"),
 )
 TIMES = ("seconds", "per_second", "milliseconds", "_ms", "runtime")
-"""Ends of the names of figures that no two builds have alike."""
+"""Endings of the names of figures that differ between builds."""
 TIMED = ("sweep.csv", "ablations.csv", "history.json")
-"""Files that hold such figures."""
-# As in core.workspace.artifacts; nothing of `core` may be imported before `workspace`, which limits threads.
+"""Files with such figures."""
+# Copied from core.workspace.artifacts, since `core` must not be imported before `workspace`, which limits threads.
 MANIFEST, OWN_DIGEST = "manifest.json", "sha256"
 
 
 def workspace(name: str) -> Path:
-    """Return a temporary folder whose folder `artifacts` is that of this process; before `core` is imported.
+    """Return a temporary folder whose subfolder `artifacts` this process uses; call it before importing `core`.
 
-    It is a new one, but for a process that a campaign started with a folder in the variable `FOLDER`.
+    The folder is new, unless a campaign started the process with a folder in the variable `FOLDER`.
     """
     folder = Path(os.environ.get(FOLDER) or tempfile.mkdtemp(prefix=f"rankscope-{name}-"))
     (folder / "artifacts").mkdir(parents=True, exist_ok=True)
@@ -47,13 +47,13 @@ def workspace(name: str) -> Path:
 
 @dataclass
 class Count:
-    """Attacks made, and those that were withstood."""
+    """Numbers of cases and of those passed."""
 
     made: int = 0
     withstood: int = 0
 
     def add(self, problem: str, what: str) -> None:
-        """Count one; print what was done and what is wrong, if anything is."""
+        """Count a case; print it with its problem, if any."""
         self.made += 1
         self.withstood += not problem
         if problem:
@@ -64,7 +64,7 @@ class Count:
 
 
 def total(counts: dict[str, Count]) -> None:
-    """Print the counts by what they are of and their sum; exit with status 1 where not all was withstood."""
+    """Print the counts and their sum; exit with status 1 if a case failed."""
     counts = counts | {"all": Count(sum(c.made for c in counts.values()), sum(c.withstood for c in counts.values()))}
     for name, count in counts.items():
         print(f"{name:<52}{count!s:>14}", flush=True)
@@ -75,14 +75,16 @@ def run(work: Callable[[int, random.Random], dict[str, Count]], about: str, fold
     """Run a campaign as a command line, print its counts, and remove its workspace.
 
     Args:
-        work: takes the number of rounds, and what makes all its choices.
-        about: its description.
+        work: the campaign, given the number of rounds and the random generator for all its choices.
+        about: the description for --help.
         folder: the workspace.
-        rounds: by default; 0 means all that there is to do.
+        rounds: the default number of rounds; 0 for all cases.
     """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=rounds, help=f"how many (default: {rounds or 'all'})")
-    parser.add_argument("--seed", type=int, default=13, help="of all choices: the same seed and rounds repeat them")
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"number of rounds (default: {rounds or 'all'})")
+    parser.add_argument(
+        "--seed", type=int, default=13, help="seed of all random choices; the same seed and rounds repeat them"
+    )
     try:
         options = parser.parse_args()
         total(work(options.rounds, random.Random(options.seed)))
@@ -91,7 +93,7 @@ def run(work: Callable[[int, random.Random], dict[str, Count]], about: str, fold
 
 
 def all_stages() -> "list[Stage[Any]]":
-    """Return the stages of a build, then those that no build makes."""
+    """Return the stages of a build, then those that are not part of a build."""
     from core import ablations, doc2query, pseudo_labels
     from core.stages import STAGES
 
@@ -102,10 +104,10 @@ def all_stages() -> "list[Stage[Any]]":
 
 
 def fork(work: Callable[[], Any], log: Path) -> int:
-    """Fork a process that does some work as a command line does, and return its number.
+    """Fork a process that does some work like a command, and return its process id.
 
     Args:
-        log: the folder for the file of what it says.
+        log: the folder for the file with its output.
     """
     from core.workspace import command_line
 
@@ -132,7 +134,7 @@ def fork(work: Callable[[], Any], log: Path) -> int:
 
 
 def wait(number: int, log: Path) -> tuple[int, str]:
-    """Wait for a forked process; return its status (below 0: the signal that ended it) and what it said."""
+    """Wait for a forked process; return its status (negative: the signal that ended it) and its output."""
     _, status = os.waitpid(number, 0)
     file = _log(log, number)
     said = file.read_text(errors="replace") if file.exists() else ""
@@ -148,17 +150,17 @@ def _log(folder: Path, process: int) -> Path:
 
 
 def without_times(value: Any) -> Any:
-    """Return a JSON value without what differs from one run of a stage to the next."""
+    """Return a JSON value without the figures that differ between runs of a stage."""
     if isinstance(value, dict):
         kept = {k: v for k, v in value.items() if not k.endswith(TIMES) and not k.startswith("train_")}
         return {k: without_times(v) for k, v in kept.items() if k not in ("finished", OWN_DIGEST, "step_time")}
-    if isinstance(value, list):  # but the training losses of a history
+    if isinstance(value, list):  # except the training losses of a history
         return [without_times(e) for e in value if not (isinstance(e, dict) and {"loss", "step"} <= set(e))]
     return value
 
 
 def figures(path: Path) -> Any:
-    """Return what must be the same in every build of a file."""
+    """Return the contents of a file that must be the same in every build."""
     if path.name in TIMED and path.suffix == ".csv":
         import pandas as pd
 
@@ -169,20 +171,20 @@ def figures(path: Path) -> Any:
     if path.name != MANIFEST:
         return path.read_bytes()
     manifest = json.loads(path.read_text())
-    for name in TIMED:  # their times differ, and so do their digests
+    for name in TIMED:  # their times differ, and so their digests
         manifest["files"].pop(name, None)
     manifest["inputs"].pop("model", None)  # the history is among a model's files
     return without_times(manifest)
 
 
 def listing(folder: Path) -> dict[str, Any]:
-    """Return all files below a folder but locks, by their place, with what must be the same in every build."""
+    """Return path -> contents that must be the same in every build, for all files below a folder except locks."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.endswith(".lock"))
     return {path.relative_to(folder).as_posix(): figures(path) for path in files}
 
 
 def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """Return the places of the files that differ."""
+    """Return the paths of the files that differ."""
     return [place for place in sorted(expected.keys() | found.keys()) if expected.get(place) != found.get(place)]
 
 
@@ -190,7 +192,7 @@ def differences(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
 
 
 def open_page(page: str, collection: str, **parameters: str) -> Any:
-    """Return a page of a collection, drawn, as an AppTest."""
+    """Return a rendered page of a collection as an AppTest."""
     from streamlit.testing.v1 import AppTest
 
     from dashboard.streamlit_internals import go_to
@@ -205,13 +207,13 @@ def open_page(page: str, collection: str, **parameters: str) -> Any:
 
 
 def drawn(app: Any) -> list[str]:
-    """Return all that a page shows, without times and how often they were measured."""
+    """Return everything that a page shows, except times and numbers of measurements."""
     times = re.compile(r"[\d.,]+ (?=m?s\b|ms)|\((median of \d+|measured once)\)")
     return [times.sub("", f"{element.type}: {said(element)}") for element in app.main]
 
 
 def said(element: Any) -> str:
-    """Return the text of an element, of a table with all its cells."""
+    """Return the text of an element, including all cells of a table."""
     try:
         value = element.value
     except (AttributeError, ValueError, KeyError, TypeError):
@@ -221,7 +223,7 @@ def said(element: Any) -> str:
 
 @contextmanager
 def kept(*files: Path) -> Iterator[None]:
-    """Put the files' contents back when the block ends."""
+    """Restore the files' contents when the block ends."""
     before = {file: file.read_bytes() for file in files}
     try:
         yield
@@ -231,7 +233,7 @@ def kept(*files: Path) -> Iterator[None]:
 
 
 def chosen(cases: list[Any], rounds: int, generator: random.Random) -> list[Any]:
-    """Return that many of the cases, in their order; all where `rounds` is 0 or larger than their number."""
+    """Return a random sample of `rounds` cases in order; all if `rounds` is 0 or exceeds their number."""
     places = range(len(cases))
     if 0 < rounds < len(cases):
         places = sorted(generator.sample(places, rounds))  # type: ignore[assignment]
@@ -239,13 +241,13 @@ def chosen(cases: list[Any], rounds: int, generator: random.Random) -> list[Any]
 
 
 def empty(folder: Path) -> None:
-    """Remove what is in a folder."""
+    """Delete the contents of a folder."""
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def copy_checkout(target: Path) -> Path:
-    """Copy what of this checkout a build and the dashboard need, and return the copy's folder."""
+    """Copy the parts of this checkout that a build and the dashboard need, and return the copy's folder."""
     for name in ("core", "dashboard", "scripts", "tests", ".streamlit"):
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("requirements.txt", "pyproject.toml"):
@@ -255,7 +257,7 @@ def copy_checkout(target: Path) -> Path:
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[bool]:
-    """Put a disk in memory in the place of a folder, and say whether that could be done: it needs root."""
+    """Mount a tmpfs over a folder, and yield whether that succeeded; it needs root."""
     try:
         subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={size}", "rankscope", folder], check=True, capture_output=True

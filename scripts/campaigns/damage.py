@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Damage every kind of artifact in every way, and see that stages and pages say so and show nothing that is wrong.
+"""Damage every kind of artifact in every way, and check that stages and pages report it and show no wrong figure.
 
     python scripts/campaigns/damage.py                     # the sample and a small build of all stages, models included
     python scripts/campaigns/damage.py --each 1 --no-pages # fewer, and stages only
 
-On copies. A file has a bit flipped, is cut, deleted, lengthened, or changes places with another one. Then
+The campaign works on copies. In a file a bit is flipped, or the file is truncated, deleted, extended or swapped with
+another one. Then
 
-- everything in `core` that reads it, and
-- every page of the dashboard that reads it, in a session that saw it whole and goes on with what it remembers,
+- every function in `core` that reads it, and
+- every page of the dashboard that reads it, in a session that read it before the damage and has cached data,
 
-must name the file, its artifact or the command that mends it, or give what it gives on the undamaged artifact: what
-does not depend on the file, or was read before. Nothing else passes, no traceback and no other figure.
+must name the file, its artifact or the command that repairs it, or give the same result as for the undamaged artifact,
+if it does not depend on the file or read it before. Anything else, such as a traceback or another figure, is a fault.
 """
 
 import argparse
@@ -66,7 +67,7 @@ COMMAND = re.compile(r"python (?:-m core\.|scripts/)\w+|restore the original mod
 
 
 def damage(path: Path, way: str, other: Path | None, generator: random.Random) -> bool:
-    """Damage a file; return whether that changes anything."""
+    """Damage a file; return whether its contents changed."""
     content = path.read_bytes()
     if way == "delete":
         path.unlink()
@@ -89,7 +90,7 @@ def damage(path: Path, way: str, other: Path | None, generator: random.Random) -
 
 
 def same_json(path: Path, before: bytes, after: bytes) -> bool:
-    """Say whether both say the same in JSON: what changed is a space between two values."""
+    """Tell whether both are the same JSON value, so that only whitespace changed."""
     try:
         return path.name in (MANIFEST, PROFILE) and json.loads(before) == json.loads(after)
     except ValueError:
@@ -100,7 +101,7 @@ def same_json(path: Path, before: bytes, after: bytes) -> bool:
 
 
 def readers(name: str, profile: Profile) -> dict[str, Callable[[], Any]]:
-    """Return everything in `core` that reads artifacts of a collection, by name."""
+    """Return the functions in `core` that read artifacts of a collection, by name."""
     folder = WORKSPACE.collection(name)
     dense = [system for system in profile.system if system.kind == "dense"]
     lexical = [system for system in profile.system if system.kind == "bm25"]
@@ -133,7 +134,7 @@ def readers(name: str, profile: Profile) -> dict[str, Callable[[], Any]]:
 
 
 def hits(profile: Profile, system: SystemSettings, folder: CollectionFolder) -> Any:
-    """Return what a system answers, opened anew."""
+    """Return the answers of a newly opened system."""
     (answer,) = open_system(profile, system, folder, "cpu").search(["bat men test"], 5)
     return [(document, round(score, 4)) for document, score in answer.hits]
 
@@ -165,16 +166,16 @@ def plan(name: str, profile: Profile) -> list[str | None]:
 
 
 def names_it(message: str, path: Path) -> bool:
-    """Say whether a message names the file or its artifact, and what mends it."""
+    """Tell whether a message names the file or its artifact, and how to repair it."""
     message = re.sub(r"[\\`\u2060]", "", message)
-    if path.name == PROFILE:  # a profile that is read by its file: what mends it depends on where it came from
+    if path.name == PROFILE:  # how to repair a profile depends on where it came from
         return PROFILE in message
     places = {path.name, WORKSPACE.shown(path.parent), path.parent.name, WORKSPACE.shown(path.parent.parent)}
     return any(place in message for place in places) and bool(COMMAND.search(message))
 
 
 def problem_of(read: Callable[[], Any], expected: Any, paths: list[Path]) -> str:
-    """Say what is wrong with how something reads damaged artifacts, "" where nothing is."""
+    """Return the problem with how a function reads damaged artifacts, "" if there is none."""
     try:
         found = read()
     except UserError as error:
@@ -185,7 +186,7 @@ def problem_of(read: Callable[[], Any], expected: Any, paths: list[Path]) -> str
 
 
 def problem_of_plan(name: str, profile: Profile, planned: list[str | None], path: Path) -> str:
-    """Say what is wrong with the build's plan when a file is damaged, "" where nothing is."""
+    """Return the problem with the build's plan when a file is damaged, "" if there is none."""
     try:
         if plan(name, profile) == planned and is_planned(path, name, profile):
             return "the build takes it for fresh"
@@ -195,7 +196,7 @@ def problem_of_plan(name: str, profile: Profile, planned: list[str | None], path
 
 
 def problem_of_page(app: AppTest, expected: list[str], paths: list[Path]) -> str:
-    """Say what is wrong with a page of damaged artifacts, "" where nothing is."""
+    """Return the problem with a page of damaged artifacts, "" if there is none."""
     if app.exception:
         return f"a traceback: {app.exception[0].message}"
     found = drawn(app)
@@ -206,7 +207,7 @@ def problem_of_page(app: AppTest, expected: list[str], paths: list[Path]) -> str
 
 
 def opened_files(work: Callable[[], Any]) -> set[Path]:
-    """Return which artifacts' files some work opens or asks the size of; what is remembered is forgotten before."""
+    """Return the artifact files that some work opens or stats, after clearing the caches."""
     import streamlit as st
 
     st.cache_data.clear()
@@ -230,7 +231,7 @@ def _watch(event: str, values: tuple[Any, ...]) -> None:
 
 
 def partners(files: list[Path]) -> dict[Path, Path]:
-    """Return a file to change places with for each: the next one of the same name, or of the same artifact."""
+    """Return a file to swap each file with: the next one of the same name, or of the same artifact."""
     of_name: dict[str, list[Path]] = defaultdict(list)
     for path in files:
         of_name[path.name].append(path)
@@ -242,7 +243,7 @@ def partners(files: list[Path]) -> dict[Path, Path]:
 
 
 def kind_of(path: Path) -> str:
-    """Return the kind of artifact that a file is of: its stage's folder, and the file."""
+    """Return the kind of a file: its stage's folder and its name."""
     parts = path.relative_to(WORKSPACE.root).parts[1:]
     if parts[-1] in (MANIFEST, PROFILE):
         return parts[-1]
@@ -252,7 +253,7 @@ def kind_of(path: Path) -> str:
 def campaign(
     name: str, profile: Profile, each: int, pages: bool, pattern: str, generator: random.Random
 ) -> dict[str, Count]:
-    """Damage the files of a collection's artifacts and of the models, and count by kind of file."""
+    """Damage the files of a collection's artifacts and of the models, and count cases by kind of file."""
     places = [WORKSPACE.collection(name).path, *(model.path for model in WORKSPACE.models() if name == NAME)]
     of_build = [path for place in places for path in place.rglob("*")]
     hidden = re.compile(r"/\.|LICENSE|/ann-simulated/")
@@ -289,12 +290,12 @@ def campaign(
 
 
 def is_planned(path: Path, name: str, profile: Profile) -> bool:
-    """Say whether a file belongs to an artifact that the build's plan looks at."""
+    """Tell whether a file belongs to an artifact that the build's plan checks."""
     return any(path.is_relative_to(step.artifact) for step in steps(build_of(name, profile)))
 
 
 def make_small() -> Profile:
-    """Make the small build with all its stages."""
+    """Make the small build with all stages."""
     profile: Profile = prepare(WORK / "source", WORKSPACE.root)
     build = build_of(NAME, profile)
     doc2query.TRAIN.run_all(build)
@@ -304,9 +305,9 @@ def make_small() -> Profile:
 
 
 def main() -> None:
-    """Make the copies, damage them, print the counts."""
+    """Make the copies, damage them and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--each", type=int, default=1, help="damages of each file in each way")
+    parser.add_argument("--each", type=int, default=1, help="number of damages per file and way")
     parser.add_argument("--no-pages", action="store_true", help="stages only")
     parser.add_argument("--only", choices=("sample", NAME), help="one of the two builds")
     parser.add_argument("--files", default="", metavar="PATTERN", help="only files whose path holds this pattern")

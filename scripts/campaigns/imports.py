@@ -3,8 +3,8 @@
 
     python scripts/campaigns/imports.py --rounds 200
 
-Then one of them succeeds and the other ends with a sentence, or both succeed one after the other where both may.
-Nothing is half there or left over, and no artifact is listed as broken.
+Passed: one of them succeeds and the other ends with an error message, or both succeed in sequence where both may.
+Nothing is partial or left over, and no artifact is listed as broken.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ def imports(rounds: int, generator: random.Random) -> dict[str, Count]:
     def removed() -> None:
         import_runs.remove_run(MINE, "mine")
 
-    # What two do at once, whether the collection is there before, and how many of the two may succeed.
+    # The two actions, whether the collection exists before, and how many of the two may succeed.
     pairs: dict[str, tuple[Any, Any, bool, tuple[int, ...]]] = {
         "a new collection twice": (bring("one"), bring("two"), False, (1,)),
         "a new name twice": (bring("one"), bring("one"), False, (1,)),
@@ -91,7 +91,7 @@ def imports(rounds: int, generator: random.Random) -> dict[str, Count]:
 
 
 def at_once(works: list[Callable[[], Any]], pauses: list[float], kind: str) -> list[str]:
-    """Do works at the same time, each after its pause; return what each said that failed, "" for one that did not."""
+    """Run works at the same time, each after its pause; return the error of each, "" for success."""
     start = time.monotonic() + 0.05
 
     def paused(work: Callable[[], Any], pause: float) -> None:
@@ -113,7 +113,7 @@ def at_once(works: list[Callable[[], Any]], pauses: list[float], kind: str) -> l
             said[place] = f"a traceback: {type(error).__name__}: {error}"
 
     threads = [threading.Thread(target=tell, args=(place,)) for place in range(len(works))]
-    with contextlib.redirect_stderr(io.StringIO()):  # for the notes
+    with contextlib.redirect_stderr(io.StringIO()):  # hide the notes
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -122,7 +122,7 @@ def at_once(works: list[Callable[[], Any]], pauses: list[float], kind: str) -> l
 
 
 def not_consistent(won: int, before: dict[str, Any]) -> str:
-    """Say what is wrong with the collection that two worked at, "" where nothing is."""
+    """Return what is inconsistent in the collection afterwards, "" if nothing is."""
     hidden = [path.name for path in MINE.path.rglob(".*") if not path.name.endswith(".lock")]
     if hidden:
         return f"left over: {hidden}"

@@ -1,20 +1,22 @@
 #!/usr/bin/env python3
-"""End every stage of a build in its middle, and see that nothing is half there and the next build ends the same.
+"""Kill every stage of a build midway, and check that nothing is partial and the next build gives the same result.
 
     python scripts/campaigns/kill.py --kills 20                      # all stages, some 30 minutes
     python scripts/campaigns/kill.py --kills 5 --stages encode,ann  # a part
-    sudo python scripts/campaigns/kill.py ...                        # with a full disk too: needs to mount a tmpfs
+    sudo python scripts/campaigns/kill.py ...                        # also with a full disk, which needs to mount a
+    tmpfs
 
-On a small made-up collection with tiny models. Each stage runs in a process of its own that is ended by SIGKILL: at
-random moments of its duration, at random ones of its operations on files, and on a disk that is full. Every other time
-an older artifact is in the place of the one that is made. Afterwards
+The collection is small and synthetic, the models tiny. Each stage runs in a separate process that is ended by SIGKILL
+at random moments and at random file operations, or runs on a full disk. Every other time an older artifact is in the
+place of the one to be made. Passed:
 
-- the artifact is absent, or the older one and whole, or the new one and whole,
+- the artifact is absent, or the complete older one, or the complete new one,
 - the next build ends without an error, and
-- all files are, byte for byte, those of a build that nobody interrupted, and none is left over. But for timings, and
-  the training loss in histories: it is the mean since the last entry, or since training went on.
+- all files equal those of an uninterrupted build byte for byte, and none is left over. Exceptions are timings, and the
+  training loss in histories, which is the mean since the last entry or since training resumed.
 
-Two builds, and two processes of one stage, at the same time: one of them ends with a sentence, and all files are right.
+Two builds, or two processes of one stage, run at the same time: one of them ends with an error message, and all files
+are correct.
 """
 
 import argparse
@@ -53,23 +55,23 @@ WORKSPACE = Workspace.default()
 ARTIFACTS, REFERENCE = WORKSPACE.root, WORK / "reference"
 FOLDER = WORKSPACE.collection(NAME)
 SYSTEMS = ("tiny", "expanded")
-"""A dense system and one of BM25, of whose artifacts the stages are ended."""
+"""The dense system and the BM25 system whose stages are killed."""
 FREE = (0.0, 0.25, 0.5, 0.75, 0.95)
-"""Shares of the space that a stage needs, that a full disk has left."""
+"""Free space of the full disk, as shares of the space that a stage needs."""
 WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree"}
 
 
 def steps(profile: Profile) -> dict[str, Step]:
-    """Return each stage's last artifact by the stage's name, those that no build makes last."""
+    """Return the last step of each stage, by the stage's name; stages outside a build come last."""
     build = Build(profile, FOLDER, "cpu", SYSTEMS)
     every = (Step(stage, build, target) for stage in campaign.all_stages() for target in stage.targets(build))
     return {step.stage.name: step for step in every}
 
 
 def build_all(profile: Profile, force: bool = False) -> None:
-    """Make everything that is missing or stale, with what a build does not make."""
+    """Make everything that is missing or stale, including stages outside a build."""
     others = [step for step in steps(profile).values() if not step.stage.in_build(step.build)]
-    make_missing([step for step in others if step.stage in STAGES])  # the T5, which a build takes as it is
+    make_missing([step for step in others if step.stage in STAGES])  # the T5, which a build does not train
     outcomes = run_build(Build(profile, FOLDER, "cpu"), force=force)
     if failed := [outcome for outcome in outcomes if outcome.result in ("failed", "skipped")]:
         raise SystemExit(f"failed: {failed}")
@@ -77,7 +79,7 @@ def build_all(profile: Profile, force: bool = False) -> None:
 
 
 def make_missing(wanted: list[Step]) -> None:
-    """Make the artifacts that are not there."""
+    """Make the missing artifacts."""
     for step in wanted:
         if not is_whole(step.artifact):
             step.make()
@@ -87,11 +89,11 @@ def make_missing(wanted: list[Step]) -> None:
 
 
 def start(work: Callable[[], Any], at_operation: int = 0, count_to: Path | None = None) -> int:
-    """Fork a process that does some work as a command line does, and return its number.
+    """Fork a process that does some work like a command, and return its process id.
 
     Args:
-        at_operation: kill it before the so-manieth operation that writes among the artifacts; 0 for never.
-        count_to: write the number of those operations there in the end.
+        at_operation: kill it before the write operation of this number among the artifacts; 0 for never.
+        count_to: a file to which the total number of those operations is written at the end.
     """
     operations = 0
 
@@ -115,12 +117,12 @@ def start(work: Callable[[], Any], at_operation: int = 0, count_to: Path | None 
 
 
 def wait(number: int) -> tuple[int, str]:
-    """Wait for a process to end; return its status (below 0: the signal that ended it) and what it said."""
+    """Wait for a process to end; return its status (negative: the signal that ended it) and its output."""
     return campaign.wait(number, WORK)
 
 
 def done(work: Callable[[], Any], count_to: Path | None = None) -> None:
-    """Do some work in a process of its own that must end well; `count_to` as of `start`."""
+    """Do some work in a separate process that must succeed; `count_to` as in `start`."""
     status, said = wait(start(work, count_to=count_to))
     assert status == 0, f"status {status}: {said[-3000:]}"
 
@@ -129,7 +131,7 @@ def done(work: Callable[[], Any], count_to: Path | None = None) -> None:
 
 
 def restore(older: Step | None = None, without: Step | None = None) -> None:
-    """Make the artifacts those of the reference, one of them older or missing."""
+    """Restore the artifacts of the reference build, with one of them older or missing."""
     empty(ARTIFACTS)
     shutil.copytree(REFERENCE, ARTIFACTS, dirs_exist_ok=True)
     if without:
@@ -144,7 +146,7 @@ def restore(older: Step | None = None, without: Step | None = None) -> None:
 
 
 def verdict(step: Step, profile: Profile, expected: dict[str, Any], had_older: bool) -> str:
-    """Say what is wrong after an interruption, "" where nothing is."""
+    """Return the problem after an interruption, "" if there is none."""
     own = f"{step.artifact.path.relative_to(ARTIFACTS).as_posix()}/"
     for manifest in ARTIFACTS.rglob(MANIFEST):
         hidden = any(part.startswith(".") for part in manifest.relative_to(ARTIFACTS).parts)
@@ -173,7 +175,7 @@ def verdict(step: Step, profile: Profile, expected: dict[str, Any], had_older: b
 
 
 def kill(step: Step, profile: Profile, expected: dict[str, Any], kills: int, generator: random.Random) -> list[Count]:
-    """Kill a stage at random moments, and at random operations."""
+    """Kill a stage at random moments and at random file operations."""
     counter = WORK / "operations"
     restore(without=step)
     started = time.perf_counter()
@@ -191,7 +193,7 @@ def kill(step: Step, profile: Profile, expected: dict[str, Any], kills: int, gen
             os.kill(process, signal.SIGKILL)
         status, _ = wait(process)
         if status != -signal.SIGKILL:
-            continue  # it was done before
+            continue  # the stage had finished
         what = f"{step.stage.name} " + (f"killed at operation {operation}" if operation else f"after {delay:.3f} s")
         count = at_operations if operation else at_moments
         count.add(verdict(step, profile, expected, had_older), what + (", older there" if had_older else ""))
@@ -199,7 +201,7 @@ def kill(step: Step, profile: Profile, expected: dict[str, Any], kills: int, gen
 
 
 def fill_the_disk(step: Step, profile: Profile, expected: dict[str, Any]) -> Count:
-    """Run a stage on a disk that has less left than it needs."""
+    """Run a stage on a disk with less free space than it needs."""
     count, filler = Count(), ARTIFACTS / ".filler"
     restore(without=step)
     free = shutil.disk_usage(ARTIFACTS).free
@@ -245,17 +247,19 @@ def at_once(profile: Profile, expected: dict[str, Any], times: int) -> dict[str,
 
 
 def main() -> None:
-    """Build once without interruption, then interrupt, and print what became of it."""
+    """Build once without interruption, then interrupt the stages and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=20, help="for each stage at moments, and as many at operations")
+    parser.add_argument(
+        "--kills", type=int, default=20, help="kills per stage at random moments, and as many at file operations"
+    )
     parser.add_argument("--stages", help="comma-separated; default: all")
     parser.add_argument("--seed", type=int, default=13)
     parser.add_argument("--no-full-disk", action="store_true")
     parser.add_argument("--no-two-at-once", action="store_true")
     options = parser.parse_args()
-    # Small pieces, so that there is something to go on from.
+    # Small shards, so that there is something to resume.
     encoder.SHARD, query_scores.SHARD, t5.CPU_SAMPLES = 16, 8, 24
-    # tqdm's own lock is shared by all that are forked: one that is killed while it holds it would stop the others.
+    # All forks share tqdm's lock; one that is killed while holding it would block the others.
     tqdm.set_lock(threading.RLock())
     profile = prepare(WORK / "source", ARTIFACTS)
     done(lambda: build_all(profile))

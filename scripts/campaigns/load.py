@@ -4,9 +4,9 @@
     python scripts/campaigns/load.py                            # 20 sessions for 180 seconds
     python scripts/campaigns/load.py --sessions 3 --seconds 20 --collection my-collection
 
-Starts a server of its own on localhost and ends it. A session is what a browser's tab is to the server: a WebSocket
-that asks for a page with its parameters in the URL and gets what the page is drawn of, by Streamlit's own messages. It
-looks at each page for a moment before it asks for the next. What a browser then needs to draw it is not in the figures.
+Starts its own server on localhost and stops it at the end. A session acts like a browser tab: it opens a WebSocket,
+requests a page with its URL parameters and receives its elements as Streamlit's messages, and pauses before it requests
+the next page. The time that a browser needs to draw a page is not included.
 """
 
 import argparse
@@ -49,10 +49,10 @@ WARM = 30.0
 
 @dataclass
 class Tally:
-    """What happened: seconds of each page that was drawn, by its name, and what went wrong.
+    """Results of the load: the seconds of each rendered page, by name, and the errors.
 
-    `warm` are those of pages asked for when the server had been up for `WARM` seconds: before, all sessions wait
-    together for the first page, and for the models of the first query.
+    `warm` has the seconds of pages requested after the server's first `WARM` seconds, in which all sessions wait for
+    the first page and for the models of the first query.
     """
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
@@ -61,19 +61,19 @@ class Tally:
 
 
 def open_tab(address: str) -> connect:
-    """Return the connection, to be entered, that a browser's tab makes to the dashboard at an address."""
+    """Return a connection (a context manager) to the dashboard at an address, like that of a browser tab."""
     stream = f"ws{address.removeprefix('http')}/_stcore/stream"
     return connect(stream, subprotocols=["streamlit"], max_size=LARGEST_MESSAGE)  # type: ignore
 
 
 async def draw(tab: ClientConnection, page: str, parameters: dict[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Ask for a page and wait until it is drawn.
+    """Request a page and wait until it is rendered.
 
     Args:
         page: the page's hash, "" for the first.
 
     Returns:
-        The pages that there are, name -> hash, and the errors that the page shows.
+        The available pages, name -> hash, and the errors that the page shows.
     """
     ask = BackMsg()
     ask.rerun_script.query_string = urlencode(parameters)
@@ -100,7 +100,7 @@ async def draw(tab: ClientConnection, page: str, parameters: dict[str, str]) -> 
 async def session(
     port: int, collection: str, topics: list[str], number: int, until: float, think: float, tally: Tally
 ) -> None:
-    """Browse until the time is over."""
+    """Browse until the time is up."""
     generator, begun = random.Random(number), time.perf_counter()
     try:
         async with open_tab(f"http://localhost:{port}") as tab:
@@ -125,7 +125,7 @@ async def session(
 
 
 async def watch(process: int, until: float, memory: list[int]) -> None:
-    """Note the server's resident memory, in bytes, every second."""
+    """Record the server's resident memory, in bytes, every second."""
     status = Path(f"/proc/{process}/status")
     while time.monotonic() < until:
         if status.exists() and (found := re.search(r"VmRSS:\s+(\d+) kB", status.read_text())):
@@ -134,7 +134,7 @@ async def watch(process: int, until: float, memory: list[int]) -> None:
 
 
 async def load(port: int, process: int, options: argparse.Namespace) -> tuple[Tally, list[int]]:
-    """Let the sessions browse, and return what happened and the server's memory over the time."""
+    """Run the sessions, and return the results and the server's memory over time."""
     tally, memory = Tally(), list[int]()
     topics = [topic.id for topic in read_built_collection(Workspace.default().collection(options.collection)).topics]
     until = time.monotonic() + options.seconds
@@ -147,12 +147,12 @@ async def load(port: int, process: int, options: argparse.Namespace) -> tuple[Ta
 
 
 def p95(seconds: list[float]) -> float:
-    """Return the 95th percentile, to the millisecond."""
+    """Return the 95th percentile, rounded to milliseconds."""
     return round(sorted(seconds)[int(0.95 * (len(seconds) - 1))], 3)
 
 
 def summary(tally: Tally, memory: list[int], sessions: int, log: str) -> dict[str, Any]:
-    """Return the figures of a load, times in seconds, memory in MiB."""
+    """Return the figures of a load test, with times in seconds and memory in MiB."""
     times = [value for values in tally.seconds.values() for value in values]
     tenth = max(1, len(memory) // 10)
     parts = {"start": memory[:tenth], "middle": memory[len(memory) // 2 :][:tenth], "end": memory[-tenth:]}
@@ -169,13 +169,15 @@ def summary(tally: Tally, memory: list[int], sessions: int, log: str) -> dict[st
 
 
 def main() -> None:
-    """Start, load, print, end."""
+    """Start the server, run the load, print the figures and stop the server."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sessions", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=180)
-    parser.add_argument("--think", type=float, default=3.0, help="mean seconds between two pages of a session")
+    parser.add_argument(
+        "--think", type=float, default=3.0, help="mean pause between two pages of a session, in seconds"
+    )
     parser.add_argument("--collection", default="sample", help="a built one")
-    parser.add_argument("--port", type=int, default=0, help="default: any that is free")
+    parser.add_argument("--port", type=int, default=0, help="port (default: any free port)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     port = options.port

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Import many runs at once, and measure how long every page takes to show them and how much memory it needs.
+"""Import many runs at once, and measure the time and memory of every page that shows them.
 
     python scripts/campaigns/many_runs.py make runs/*.run.gz --qrels qrels.txt [--systems 118]
     python scripts/campaigns/many_runs.py measure many-118 [--only overview]
 
-`make` varies the given runs (neighbours exchanged, noise on the scores, lists cut short, pairs fused, one copy) until
-there are as many as wanted, and imports them as the collection `many-<systems>`. `measure` opens every page and view in
-a process of its own: "first" is the first visit after another collection's (so imports of libraries are not counted),
-"again" the next one, and MB the peak memory of the process.
+`make` varies the given runs (neighbours swapped, noise added to scores, lists truncated, pairs fused, one copy) until
+there are enough, and imports them as the collection `many-<systems>`. `measure` opens every page and view in a separate
+process: "first" is the first visit after that of another collection (so that imports of libraries are not counted),
+"again" the second visit, and MB the peak memory of the process.
 """
 
 import argparse
@@ -41,7 +41,7 @@ Rankings = dict[str, list[tuple[str, float]]]
 """topic -> (document, score), best first."""
 VARIATIONS = ("exchanged", "noise", "cut", "fused")
 SMALL = 2
-"""Systems of the collection that is visited first."""
+"""Number of systems of the collection visited for warm-up."""
 PATIENCE_SECONDS = 900
 VIEWS: tuple[tuple[str, dict[str, str]], ...] = (
     ("overview", {}),
@@ -55,11 +55,11 @@ VIEWS: tuple[tuple[str, dict[str, str]], ...] = (
     *((page, {}) for page in ("search", "documents", "ann", "expansion", "training", "runs", "artifacts", "report")),
     ("report", {"made": "yes"}),
 )
-"""Pages with the parameters of the address; "made" stands for a click on the report's download button."""
+"""Pages with their URL parameters; "made" stands for a click on the report's download button."""
 
 
 def varied(runs: list[Run], wanted: int, seed: int) -> Iterator[tuple[str, Rankings]]:
-    """Yield the runs themselves, a copy of the first, then variations of them, `wanted` in all."""
+    """Yield the runs, a copy of the first and then variations of them, `wanted` in total."""
     lists = [{topic: ranked(scores) for topic, scores in run.scores.items()} for run in runs]
     yield from itertools.islice(zip((run.name for run in runs), lists, strict=True), wanted)
     generator = np.random.default_rng(seed)
@@ -79,7 +79,7 @@ def vary(
     strength: float,
     generator: np.random.Generator,
 ) -> list[tuple[str, float]]:
-    """Return a variation of a ranking, with scores that fall by 1 from rank to rank; `strength` is from 0 to 1."""
+    """Return a variation of a ranking, with scores that decrease by 1 per rank; `strength` is between 0 and 1."""
     documents = [document for document, _ in ranking]
     if kind == "exchanged":
         for place in np.flatnonzero(generator.random(max(len(documents) - 1, 0)) < strength):
@@ -95,7 +95,7 @@ def vary(
 
 
 def make(paths: list[Path], qrels: Path, systems: int, seed: int) -> None:
-    """Write the runs to a temporary folder, import them, and print how long that took and its peak memory."""
+    """Write the runs to a temporary folder, import them, and print the time and peak memory."""
     runs = [read_run(path) for path in paths]
     with tempfile.TemporaryDirectory() as folder:
         written = []
@@ -116,9 +116,9 @@ def peak_megabytes() -> float:
 
 
 def measure(collection: str, only: str) -> None:
-    """Print a row for every page and view."""
+    """Print one row per page and view."""
     if not Workspace.default().collection(collection).path.is_dir():
-        raise UserError(f"there is no collection {collection}; make it with scripts/campaigns/many_runs.py make")
+        raise UserError(f"no collection {collection}; make it with scripts/campaigns/many_runs.py make")
     print(f"{'page':<48}{'first s':>9}{'again s':>9}{'MB':>7}", flush=True)
     for page, parameters in VIEWS:
         if only and page != only:
@@ -153,24 +153,24 @@ def visit(collection: str, page: str, parameters: dict[str, str]) -> None:
 
 
 def pressed(label: str, data: Any, *arguments: Any, **options: Any) -> bool:
-    """Stand for a download button that is pressed at once: its file is made."""
+    """Replace a download button by one that is pressed at once, so that its file is made."""
     if callable(data):
         data()
     return False
 
 
 def opened(collection: str, page: str, parameters: dict[str, str]) -> AppTest:
-    """Return the page as it is drawn.
+    """Return the rendered page.
 
     Raises:
-        RuntimeError: the page ended with an exception.
+        RuntimeError: if the page ended with an exception.
     """
     from dashboard.shared import live
 
-    live.warm_up = lambda: None  # type: ignore[assignment]  # what it loads in the background belongs to no page
+    live.warm_up = lambda: None  # type: ignore[assignment]  # background loading is not part of a page
     app = AppTest.from_file(str(CHECKOUT / "dashboard" / "app.py"), default_timeout=PATIENCE_SECONDS)
     app.query_params.update({"collection": collection, **parameters})
-    # The session is that of a page already open, as with a link: the Overview is not drawn before.
+    # The session starts at this page, as with a link, so that the Overview is not drawn first.
     go_to(app, page).run()
     if app.exception:
         raise RuntimeError(app.exception[0].message)
@@ -178,7 +178,7 @@ def opened(collection: str, page: str, parameters: dict[str, str]) -> AppTest:
 
 
 def main() -> None:
-    """Parse, and do what is asked for."""
+    """Run the subcommand."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     making = verbs.add_parser("make", help="vary runs and import them")

@@ -3,10 +3,10 @@
 
     python scripts/campaigns/mixed.py --rounds 40
 
-What a small build is made from is changed (judgments, topics, documents, models, systems), and some of the stages are
-run. Then no stage and no page fails, all measures that are shown or exported are those of the runs and judgments that
-are there, and where a whole build makes others of the same collection the page says that its figures are older. After
-the whole build no page says so.
+Inputs of a small build are changed (judgments, topics, documents, models, systems), and some of the stages are run.
+Passed: no stage and no page fails; all measures shown or exported match the current runs and judgments; if a full build
+of the same collection gives other measures, the page warns that its figures are older; after the full build no page
+does.
 """
 
 import io
@@ -43,14 +43,14 @@ from core.workspace.workspace import Workspace  # noqa: E402
 FOLDER = Workspace.default().collection(NAME)
 ARTIFACTS = FOLDER.workspace.root
 MEASURES = {"nDCG@10": "ndcg_cut_10", "AP": "map", "P@10": "P_10", "RR": "recip_rank", "R@100": "recall_100"}
-"""Names of ours -> of pytrec_eval, which the figures are compared with."""
+"""Measure names in RankScope -> in pytrec_eval, with whose figures they are compared."""
 OF_FIGURES = ("overview", "topics", "topic", "report")
 NOTICE = re.compile("older than|computed from|is missing|left out here|not those that made")
 Changes = dict[str, Callable[[Profile, random.Random], Profile]]
 
 
 def mixed(rounds: int, generator: random.Random) -> dict[str, Count]:
-    """Change what a small build is made from, run some of the stages, open every page; then build all, and again."""
+    """Change inputs of a small build, run some stages and open every page; then build everything and open them again."""
     import streamlit as st
 
     source, reference = WORK / "source", WORK / "reference"
@@ -70,7 +70,7 @@ def mixed(rounds: int, generator: random.Random) -> dict[str, Count]:
         return button(label, data, file_name, *rest, **options)
 
     st.download_button = pressed  # type: ignore[assignment]
-    logging.disable(logging.WARNING)  # Streamlit's, of exports that are made beside their page
+    logging.disable(logging.WARNING)  # Streamlit warns of exports made outside a page
     counts = {"pages between stages": Count(), "pages after a whole build": Count(), "builds": Count()}
     for number in range(rounds):
         for folder in (source, ARTIFACTS):
@@ -106,7 +106,7 @@ def mixed(rounds: int, generator: random.Random) -> dict[str, Count]:
 
 
 def failed(profile: Profile, only: str | None = None) -> str:
-    """Build, and say what is wrong with how it went, "" where nothing is: a stage may refuse what it finds."""
+    """Build, and return the problem, "" if there is none; a stage may end with an error message."""
     try:
         outcomes = run_build(Build(profile, FOLDER, "cpu"), only=only, say=lambda _: None)
     except UserError as error:
@@ -120,7 +120,7 @@ def failed(profile: Profile, only: str | None = None) -> str:
 
 
 def change_lines(file: str, change: Callable[[list[str], random.Random], list[str]]) -> Any:
-    """Return a change of the lines of a file of the collection's source."""
+    """Return a function that changes the lines of a file of the collection's source."""
 
     def changed(profile: Profile, generator: random.Random) -> Profile:
         path = WORK / "source" / "collection" / file
@@ -131,14 +131,14 @@ def change_lines(file: str, change: Callable[[list[str], random.Random], list[st
 
 
 def other_grades(lines: list[str], generator: random.Random) -> list[str]:
-    """Exchange the grades among the judgments."""
+    """Shuffle the grades among the judgments."""
     grades = [line.split()[-1] for line in lines]
     generator.shuffle(grades)
     return [" ".join([*line.split()[:-1], grade]) for line, grade in zip(lines, grades, strict=True)]
 
 
 def other_texts(lines: list[str], generator: random.Random) -> list[str]:
-    """Exchange the texts of some entries, and leave their ids."""
+    """Shuffle the texts of some entries, but not their ids."""
     entries = [json.loads(line) for line in lines]
     for entry in generator.sample(entries, max(1, len(entries) // 3)):
         entry["text"] = " ".join(generator.sample(KNOWN, 4))
@@ -153,7 +153,7 @@ def other_documents(lines: list[str], generator: random.Random) -> list[str]:
 
 
 def fewer_topics(profile: Profile, generator: random.Random) -> Profile:
-    """Remove a topic, and its judgments."""
+    """Remove a topic and its judgments."""
     source, gone = WORK / "source" / "collection", str(generator.randrange(6))
     topic_of: dict[str, Callable[[str], str]] = {
         "queries.jsonl": lambda line: str(json.loads(line)["_id"]),
@@ -166,7 +166,7 @@ def fewer_topics(profile: Profile, generator: random.Random) -> Profile:
 
 
 def other_encoder(profile: Profile, generator: random.Random) -> Profile:
-    """Put other weights in the place of the encoder's."""
+    """Replace the encoder's weights."""
     file = WORK / "source" / "tiny-encoder" / "model.safetensors"
     others = {key: weight.flip(0).contiguous() for key, weight in load_file(file).items()}
     save_file(others, file, metadata={"format": "pt"})
@@ -174,13 +174,13 @@ def other_encoder(profile: Profile, generator: random.Random) -> Profile:
 
 
 def other_t5(profile: Profile, generator: random.Random) -> Profile:
-    """Let another T5 predict the queries."""
+    """Replace the T5 that predicts the queries."""
     settings = profile.doc2query.model_copy(update={"model": profile.doc2query.base})
     return profile.model_copy(update={"doc2query": settings})
 
 
 def other_systems(profile: Profile, generator: random.Random) -> Profile:
-    """Take one system out of the profile, or put one in, or give one other settings."""
+    """Remove, add or change a system of the profile."""
     systems, way = list(profile.system), generator.randrange(3)
     if way == 0:
         gone = generator.choice(("bm25", "expanded", "fine-tuned"))
@@ -206,7 +206,7 @@ CHANGES: Changes = {
 
 
 def right_values() -> dict[str, dict[str, dict[str, float]]]:
-    """Return system -> topic -> measure -> value, by pytrec_eval on the files of runs and judgments that are there."""
+    """Return system -> topic -> measure -> value by pytrec_eval, from the current files of runs and judgments."""
     import pytrec_eval
 
     qrels: dict[str, dict[str, int]] = {}
@@ -228,7 +228,7 @@ def right_values() -> dict[str, dict[str, dict[str, float]]]:
 
 
 def page_and_problem(page: str, right: dict[str, dict[str, dict[str, float]]], exports: dict[str, Any]) -> Any:
-    """Open a page, and return it with what is wrong with it, "" where nothing is."""
+    """Open a page, and return it with its problem, "" if there is none."""
     exports.clear()
     app = open_page(page, NAME, topic=generated_topic(right))
     if app.exception:
@@ -240,12 +240,12 @@ def page_and_problem(page: str, right: dict[str, dict[str, dict[str, float]]], e
 
 
 def generated_topic(right: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Return the last topic that is judged."""
+    """Return the last judged topic."""
     return max(next(iter(right.values())))
 
 
 def wrong_figures(page: str, app: Any, right: dict[str, dict[str, dict[str, float]]], exports: dict[str, Any]) -> str:
-    """Say which figure of a page is not that of the runs and judgments that are there."""
+    """Return the figures of a page that do not match the current runs and judgments, as text."""
     found: dict[tuple[str, str], float] = {}
     means = {
         (system, measure): sum(values[measure] for values in of.values()) / len(of)
@@ -279,7 +279,7 @@ def wrong_figures(page: str, app: Any, right: dict[str, dict[str, dict[str, floa
 
 
 def warnings(app: Any) -> str:
-    """Return what a page warns of, without the backslashes that keep names from being Markdown."""
+    """Return the warnings of a page, without the backslashes that escape Markdown."""
     return " ".join(str(element.value) for element in app.warning).replace("\\", "")
 
 

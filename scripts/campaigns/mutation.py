@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Change one operator, constant or condition at a time in a library, and see whether its tests fail.
+"""Change one operator, constant or condition of a library at a time, and check whether its tests fail.
 
     python scripts/campaigns/mutation.py --sample 80 --seed 1                  # of core/evaluation and core/retrieval
     python scripts/campaigns/mutation.py --sample 20 core/evaluation/measures.py
 
 Each mutant is tested in a copy of the checkout by the test files of its library that import its module. The score is
-the share of mutants that a test fails on or that never end. Some survivors are equivalent to the original. Outcomes are
-appended to a file: the same command continues where it was stopped.
+the share of mutants that fail a test or do not end. Some survivors are equivalent to the original. Outcomes are
+appended to a file, so that the same command resumes where it was stopped.
 """
 
 import argparse
@@ -45,9 +45,9 @@ SWAPS: dict[type, type] = {
         ast.BitOr: ast.BitAnd,
     },
 }
-"""Operators, and what each is replaced by."""
+"""Operators and their replacements."""
 TIMES, SPARE_SECONDS = 3, 30
-"""A mutant's tests may take so many times what they take unchanged, and so many seconds more."""
+"""Time limit of a mutant's tests: a multiple of their time without changes, plus some seconds."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        """What names it in the file of outcomes; it changes with the source, as the outcome may."""
+        """The key in the file of outcomes, which changes when the source does, as the outcome may."""
         return f"{self.file}:{self.line} #{self.number} {self.change}"
 
 
@@ -87,7 +87,7 @@ def mutants(file: str) -> list[Mutant]:
 
 
 def _places(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes that may be changed: none in annotations and docstrings, nor strings."""
+    """Yield the nodes that may be changed, excluding annotations, docstrings and strings."""
     for name, value in ast.iter_fields(tree):
         if name in ("annotation", "returns", "decorator_list"):
             continue
@@ -101,7 +101,7 @@ def _places(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _changes(node: ast.AST) -> list[str]:
-    """Return the names of the changes that can be made to a node."""
+    """Return the names of the possible changes of a node."""
     if isinstance(node, ast.Compare):
         return ["swap"] if type(node.ops[0]) in SWAPS else []
     if isinstance(node, ast.BinOp | ast.BoolOp | ast.AugAssign):
@@ -134,7 +134,7 @@ def _apply(node: ast.AST, change: str) -> None:
 
 
 def tests_of(file: str) -> list[str]:
-    """Return the test files of a module that import it: of its library, or else all but the browser tests."""
+    """Return the test files that import a module: of its library, or else of all but the browser tests."""
     library, module = Path(file).parent, Path(file).stem
     dotted = ".".join(library.parts)
     imported = re.compile(rf"from {dotted}\.{module} import|from {dotted} import [^\n]*\b{module}\b")
@@ -148,7 +148,7 @@ def tests_of(file: str) -> list[str]:
 
 
 def passes(checkout: Path, tests: Iterable[str], seconds: float | None = None) -> bool:
-    """Run tests in a copy of the checkout; tests that take more than `seconds` fail."""
+    """Run tests in a copy of the checkout and tell whether they pass within `seconds`."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", *tests]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "RANKSCOPE_EXAMPLES": "30"}
     environment |= {"CI": "true", "RANKSCOPE_DATA": str(ROOT / os.environ.get("RANKSCOPE_DATA", "../shared/data"))}
@@ -163,12 +163,12 @@ def passes(checkout: Path, tests: Iterable[str], seconds: float | None = None) -
 
 
 def main() -> None:
-    """Draw mutants, test those that have no outcome yet, print the score and the survivors."""
+    """Sample mutants, test those without an outcome yet, and print the score and the survivors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", help=f"modules (default: all of {' and '.join(LIBRARIES)})")
-    parser.add_argument("--sample", type=int, default=0, help="mutants to draw (default: all)")
+    parser.add_argument("--sample", type=int, default=0, help="number of mutants to sample (default: all)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=0, help="stop after so many minutes")
+    parser.add_argument("--minutes", type=float, default=0, help="stop after this many minutes")
     parser.add_argument("--workers", type=int, default=2, help="tests run at once, each in its own copy (default: 2)")
     parser.add_argument("--outcomes", type=Path, default=Path(tempfile.gettempdir()) / "rankscope-mutants.jsonl")
     options = parser.parse_args()
@@ -212,14 +212,14 @@ def main() -> None:
 
 
 def _copy(target: Path) -> Path:
-    """Return a copy of the checkout with the original's artifacts, which tests only read."""
+    """Return a copy of the checkout that shares the original's artifacts, which tests only read."""
     target.mkdir()
     (copy_checkout(target) / "artifacts").symlink_to(ROOT / "artifacts")
     return target
 
 
 def _seconds(tests: tuple[str, ...], copies: "queue.Queue[Path]") -> float:
-    """Return how long tests may take on a mutant; they must pass on the checkout as it is."""
+    """Return the time limit of tests on a mutant; they must pass on the unchanged checkout."""
     checkout, started = copies.get(), time.monotonic()
     try:
         if not passes(checkout, tests):
@@ -230,7 +230,7 @@ def _seconds(tests: tuple[str, ...], copies: "queue.Queue[Path]") -> float:
 
 
 def _killed(mutant: Mutant, tests: tuple[str, ...], copies: "queue.Queue[Path]", seconds: float) -> bool:
-    """Return whether the tests fail on a mutant, which is there for that time."""
+    """Tell whether the tests fail on a mutant, which is written to the copy meanwhile."""
     checkout = copies.get()
     path = checkout / mutant.file
     original = path.read_bytes()

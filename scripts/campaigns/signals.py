@@ -3,9 +3,9 @@
 
     python scripts/campaigns/signals.py --rounds 25
 
-In a copy of the checkout whose sample lacks some artifacts: while it builds, while the server starts, and while it
-serves; one start, or two at once. Then it ends without a traceback, no process is left after some seconds, the port is
-free, and the next start serves the whole sample.
+The campaign uses a copy of the checkout whose sample lacks some artifacts. Signals are sent during the build, while the
+server starts and while it serves, to one start or to two at once. Passed: it ends without a traceback, no process is
+left after some seconds, the port is free, and the next start serves the complete sample.
 """
 
 import asyncio
@@ -40,38 +40,38 @@ from scripts.campaigns.load import draw, open_tab  # noqa: E402
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL)
 MARK = "RANKSCOPE_STARTED_BY"
-"""In the environment of all that this campaign starts: what is left of it is found by that."""
+"""Environment variable of all processes that this campaign starts, by which remaining ones are found."""
 LEFT_SECONDS, SERVED_SECONDS = 20, 600
 REMOVED = ("measures", "profile.json", "bm25/bm25", "runs/bm25", "runs/fine-tuned", "vectors/fine-tuned")
 BEGUN = {"build": "Making what the sample lacks", "server": "", "serving": "RankScope is at"}
-"""The moments that a signal comes after, and the line by which each is known."""
+"""Phases after whose begin a signal is sent, with the output line that marks each."""
 
 
 @dataclass
 class Start:
-    """A process of scripts/start.py, and what it has said."""
+    """A process of scripts/start.py and its output."""
 
     process: "subprocess.Popen[bytes]"
     log: Path
 
     @property
     def said(self) -> str:
-        """What it has said."""
+        """Its output so far."""
         return self.log.read_text(errors="replace")
 
     @property
     def port(self) -> int:
-        """The port that it serves at, 0 before it does."""
+        """The port on which it serves, or 0."""
         found = re.search(r"RankScope is at http://localhost:(\d+)", self.said)
         return int(found[1]) if found else 0
 
     def wait_for(self, line: str) -> bool:
-        """Wait until it says a line, and say whether it did before it ended."""
+        """Wait for a line of output, and tell whether it came before the process ended."""
         return until(lambda: line in self.said or self.process.poll() is not None, SERVED_SECONDS) and line in self.said
 
 
 def until(condition: Callable[[], Any], seconds: float) -> bool:
-    """Wait until a condition holds, and say whether it does in time."""
+    """Wait until a condition holds, and tell whether it did in time."""
     end = time.monotonic() + seconds
     while not (holds := condition()) and time.monotonic() < end:
         time.sleep(0.05)
@@ -79,7 +79,7 @@ def until(condition: Callable[[], Any], seconds: float) -> bool:
 
 
 def start(rounds: int, generator: random.Random) -> dict[str, Count]:
-    """Send signals to scripts/start.py, in a copy of the checkout, and start it again."""
+    """Send signals to scripts/start.py in a copy of the checkout, and start it again."""
     checkout, workspace = campaign.copy_checkout(WORK / "checkout"), Workspace.default()
     sample = workspace.collection("sample")
     (checkout / ".venv").symlink_to(sys.prefix)
@@ -118,7 +118,7 @@ def start(rounds: int, generator: random.Random) -> dict[str, Count]:
         problem = problem or nothing_left(wanted)
         name = f"two at once, {'one' if both == 1 else 'both'} ended" if both else f"{sent.name}, {moment}"
         counts[name].add(problem, what)
-        for process in left_processes():  # so that a fault is counted once
+        for process in left_processes():  # so that a fault is only counted once
             process.kill()
         began = time.monotonic()
         again = launch(checkout, wanted)
@@ -134,7 +134,7 @@ def start(rounds: int, generator: random.Random) -> dict[str, Count]:
 
 
 def launch(checkout: Path, port: int) -> Start:
-    """Start scripts/start.py, which takes that port or the next one that is free."""
+    """Start scripts/start.py, which takes the given port or the next free one."""
     handle, log = tempfile.mkstemp(dir=WORK, prefix="start-")
     command = [sys.executable, "scripts/start.py", "--no-browser", "--port", str(port)]
     process = subprocess.Popen(
@@ -152,20 +152,20 @@ def launch(checkout: Path, port: int) -> Start:
 
 
 def heed_signals() -> None:
-    """Undo that what runs in the background has SIGINT and SIGQUIT ignored, and its children, too."""
+    """Restore SIGINT and SIGQUIT, which background processes and their children ignore."""
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
 
 
 def free_port() -> int:
-    """Return a port that nothing listens at."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def ended(starts: list[Start], sent: signal.Signals) -> str:
-    """Say what is wrong with how starts ended, "" where nothing is."""
+    """Return the problem with how starts ended, "" if there is none."""
     for one in starts:
         if not until(lambda one=one: one.process.poll() is not None, LEFT_SECONDS):  # type: ignore[misc]
             return f"it does not end: {one.said[-300:]}"
@@ -175,7 +175,7 @@ def ended(starts: list[Start], sent: signal.Signals) -> str:
 
 
 def left_processes() -> list[psutil.Process]:
-    """Return the processes that are left of all that was started."""
+    """Return the remaining processes of all that were started."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -185,7 +185,7 @@ def left_processes() -> list[psutil.Process]:
 
 
 def nothing_left(port: int) -> str:
-    """Say which processes are left, or that the port is taken, "" where nothing is."""
+    """Return the remaining processes, or that the port is taken, as text; "" for neither."""
     if not until(lambda: not left_processes(), LEFT_SECONDS):
         return f"left: {[' '.join(process.cmdline()[-4:]) for process in left_processes()]}"
     with socket.socket() as probe:
@@ -193,7 +193,7 @@ def nothing_left(port: int) -> str:
 
 
 def served(one: Start, sample: CollectionFolder) -> str:
-    """Say what is wrong with what a start serves, "" where it is the whole sample."""
+    """Return the problem with what a start serves, "" if it is the complete sample."""
     if not one.wait_for("RankScope is at"):
         return f"not served: {one.said[-600:]}"
     if "without what could not be made" in one.said:
@@ -207,7 +207,7 @@ def served(one: Start, sample: CollectionFolder) -> str:
 
 
 async def drawn_by_browser(port: int) -> list[str]:
-    """Ask for the Overview and Search pages as a browser does, and return the errors that they show."""
+    """Request the Overview and Search pages as a browser does, and return the errors that they show."""
     async with open_tab(f"http://localhost:{port}") as tab:
         pages, errors = await draw(tab, "", {"collection": "sample"})
         _, more = await draw(tab, pages["search"], {"collection": "sample", "query": "loss of smell"})

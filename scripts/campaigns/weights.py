@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Damage every weight of every kind of model in every way, and see that it is refused or makes no difference.
+"""Damage every weight of every kind of model in every way, and check that it is refused or makes no difference.
 
     python scripts/campaigns/weights.py                # all, some 5,000: an hour
-    python scripts/campaigns/weights.py --rounds 300   # so many of each kind of model
+    python scripts/campaigns/weights.py --rounds 300   # 300 cases for each kind of model
 
-A weight is dropped, renamed, prefixed, of another shape or not finite, or a file is exchanged. Then what loads the
-model says one sentence, or makes of it, bit for bit, what it makes of the undamaged one: vectors of documents and
-queries, of a T5 logits and predicted queries. Vectors that were made before are whole, and never searched with another
-model.
+A weight is dropped, renamed, prefixed, reshaped or not finite, or a file is replaced. Passed: loading the model gives a
+one-sentence error, or the model gives bit for bit the results of the undamaged one: vectors of documents and queries,
+or for a T5 logits and predicted queries. Existing vectors stay intact and are never searched with another model.
 """
 
 import random
@@ -54,9 +53,9 @@ Weights = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Model:
-    """A kind of model: its folder, and what those that load it make of it.
+    """A kind of model: its folder, and functions that load it and compute results.
 
-    `live` is what is made of it with vectors that were made before; of a model that makes none it is None.
+    `live` computes results with existing vectors; it is None for models that make none.
     """
 
     name: str
@@ -66,17 +65,17 @@ class Model:
 
 
 def one(key: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Weights], Weights]:
-    """Return a change of one weight."""
+    """Return a function that changes one weight."""
     return lambda weights: weights | {key: change(weights[key])}
 
 
 def renamed(rename: Callable[[str], str], *keys: str) -> Callable[[Weights], Weights]:
-    """Return a change of the names of some weights, of all where none is given."""
+    """Return a function that renames some weights, or all if none is given."""
     return lambda weights: {rename(k) if k in keys or not keys else k: weight for k, weight in weights.items()}
 
 
 def with_value(value: float) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return a change of one value in a weight."""
+    """Return a function that sets one value of a weight."""
 
     def change(weight: torch.Tensor) -> torch.Tensor:
         weight.view(-1)[weight.numel() // 2] = value
@@ -86,7 +85,7 @@ def with_value(value: float) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def ways_of_one(key: str) -> dict[str, Callable[[Weights], Weights]]:
-    """Return the ways to damage one weight, by what is done."""
+    """Return description -> function for the ways to damage one weight."""
     ways: dict[str, Callable[[Weights], Weights]] = {
         "dropped": lambda weights: {k: weight for k, weight in weights.items() if k != key},
         "renamed": renamed(lambda name: f"{name}_", key),
@@ -120,7 +119,7 @@ def write_weights(file: Path, weights: Weights) -> None:
 
 
 def models(source: Path, profile: Profile) -> Iterator[Model]:
-    """Make a model of every kind, and yield them."""
+    """Make and yield a model of every kind."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Dense, LayerNorm, Pooling, Router, Transformer
     from transformers import BertForMaskedLM, BertModel
@@ -157,7 +156,7 @@ def models(source: Path, profile: Profile) -> Iterator[Model]:
 
 
 def encoder(name: str, folder: Path, profile: Profile) -> Model:
-    """Return an encoder that the small collection is encoded with, and queries."""
+    """Return an encoder for the documents of the small collection and for queries."""
     system = SystemSettings(name=VECTORS.name, kind="dense", model=str(folder))
 
     def live() -> Any:
@@ -172,13 +171,13 @@ def encoder(name: str, folder: Path, profile: Profile) -> Model:
 
 
 def base(name: str, folder: Path) -> Model:
-    """Return the base of a training, with a pooling layer over it."""
+    """Return a base model for training, with a pooling layer."""
     settings = FinetuneSettings(base=str(folder), max_tokens=16)
     return Model(name, folder, lambda: (build_model(settings, folder, "cpu").encode(KNOWN[:5]),))
 
 
 def predictor(name: str, folder: Path) -> Model:
-    """Return a T5 that predicts queries, and is the base of such a training."""
+    """Return a T5 that predicts queries and is also the base model of such training."""
     settings = Doc2querySettings(model=str(folder), base=str(folder), queries=2, max_query_tokens=6)
 
     def made() -> Any:
@@ -193,7 +192,7 @@ def predictor(name: str, folder: Path) -> Model:
 
 
 def attacks(model: Model) -> list[tuple[Path, str, Callable[[Path], Any]]]:
-    """Return all damages of a model: the file, what is done, and a function that does it."""
+    """Return all damages of a model as (file, description, function)."""
     found: list[tuple[Path, str, Callable[[Path], Any]]] = []
 
     def changed(change: Callable[[Weights], Weights]) -> Callable[[Path], Any]:
@@ -218,7 +217,7 @@ def attacks(model: Model) -> list[tuple[Path, str, Callable[[Path], Any]]]:
 
 
 def weights(rounds: int, generator: random.Random) -> dict[str, Count]:
-    """Damage the weights of every kind of model; `rounds` of each kind, 0 for all."""
+    """Damage the weights of every kind of model, in `rounds` cases per kind, 0 for all."""
     profile = prepare(WORK / "source", FOLDER.workspace.root)
     run_build(Build(profile, FOLDER, "cpu"), only="collection", say=lambda _: None)
     counts = {}
@@ -237,7 +236,7 @@ def weights(rounds: int, generator: random.Random) -> dict[str, Count]:
 
 
 def problem_of(make: Callable[[], Any], expected: Any) -> str:
-    """Say what is wrong with what is made of a damaged model, "" where nothing is."""
+    """Return the problem with the results of a damaged model, "" if there is none."""
     try:
         found = make()
     except UserError as error:
