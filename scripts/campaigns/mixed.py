@@ -50,7 +50,7 @@ Changes = dict[str, Callable[[Profile, random.Random], Profile]]
 
 
 def mixed(rounds: int, generator: random.Random) -> dict[str, Count]:
-    """Change inputs of a small build, run some stages and open every page; then build everything and open them again."""
+    """Change inputs of a small build, run some stages and open every page; then build all and open them again."""
     import streamlit as st
 
     source, reference = WORK / "source", WORK / "reference"

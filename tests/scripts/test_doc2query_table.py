@@ -96,5 +96,5 @@ def test_settings_are_tried_on_the_training_topics(built, beir_folder):
 
     without = beir_folder(name="without")
     untrained = profile.collection.model_copy(update={"source": str(without)})
-    with pytest.raises(UserError, match="chosen on training topics"):
+    with pytest.raises(UserError, match="--choose needs training topics"):
         training_topics(profile.model_copy(update={"collection": untrained}), folder)
