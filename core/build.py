@@ -1,4 +1,4 @@
-"""The plan of a build: which artifacts there are to be, which are stale and why; and making those in order."""
+"""Builds: plan which artifacts are stale and why, and make them in the order of the data."""
 
 import sys
 import time
@@ -61,7 +61,7 @@ def steps(build: Build) -> Iterator[Step]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a step: "made", "fresh", "failed" with the reason, or "skipped" with what failed before it."""
+    """The result of a step: "made", "fresh", "failed" with the reason, or "skipped" with what failed before it."""
 
     step: Step
     result: str
@@ -79,13 +79,13 @@ def run_build(
 ) -> list[Outcome]:
     """Print the plan, make what is stale (with `force`, everything but trained models), return what came of it.
 
-    A step that fails, whatever its exception, costs the steps that need its artifact, and no others. The traceback of
-    an exception that is no user error goes into the file `ERRORS` beside the artifacts. All systems that have a run are
+    A step that fails with any exception stops only the steps that need its artifact. The traceback of an exception
+    other than UserError is written to the file `ERRORS` beside the artifacts. All systems that have a run are
     evaluated, whichever are built.
 
     Args:
-        only: the one stage that is run.
-        without: stages that are left out.
+        only: run this stage only.
+        without: leave out these stages.
         replace_source: build even where the artifacts are those of a collection of another source, whose imported runs
             do not stay.
 

@@ -123,8 +123,8 @@ class Artifact:
         return replace(self, make_command=partial(str, command))
 
 
-def at(folder: Artifact | Path) -> Artifact:
-    """Return a folder that was named on a command line as an artifact that belongs to no collection."""
+def _as_artifact(folder: Artifact | Path) -> Artifact:
+    """Return an artifact itself, and a folder as one of no collection: it is shown by its name only."""
     if isinstance(folder, Artifact):
         return folder
     return Artifact(folder, folder.name, partial(str, "python scripts/build.py"), folder.parent / FAILURES)
@@ -210,7 +210,7 @@ def read_manifest(place: Artifact | Path) -> Manifest:
     Raises:
         UserError: there is no artifact at this place, or its manifest cannot be read.
     """
-    artifact = at(place)
+    artifact = _as_artifact(place)
     return _settled(artifact.path, lambda: _read_manifest(artifact))
 
 
@@ -256,7 +256,7 @@ def open_artifact(place: Artifact | Path, *files: str) -> Manifest:
     Raises:
         UserError: the artifact is missing, or a file was lost, cut or changed; the message names the file.
     """
-    artifact = at(place)
+    artifact = _as_artifact(place)
     return _settled(artifact.path, lambda: _open_artifact(artifact, *files))
 
 
@@ -283,7 +283,7 @@ def read_whole(place: Artifact | Path, load: Callable[[Manifest], T], *files: st
         UserError: it is missing or damaged, or `load` raised it.
     """
 
-    artifact = at(place)
+    artifact = _as_artifact(place)
 
     def read() -> T:
         manifest = _open_artifact(artifact, *files)
@@ -360,7 +360,7 @@ def has_its_files(place: Artifact | Path, manifest: Manifest) -> bool:
 
 def damage(place: Artifact | Path, manifest: Manifest, *files: str) -> str | None:
     """Return what is wrong with an artifact's files (all, or those named) as the beginning of a sentence, or None."""
-    artifact = at(place)
+    artifact = _as_artifact(place)
     for name in files or manifest.files:
         entry, path = manifest.files.get(name), artifact / name
         if entry is None:
@@ -379,7 +379,7 @@ def stale_reason(place: Artifact | Path, settings: Mapping[str, Any], inputs: Ma
 
     An input whose digest is "" cannot be had here (a model that is not on this machine): it is not compared.
     """
-    artifact = at(place)
+    artifact = _as_artifact(place)
     if not (artifact / MANIFEST).is_file():
         return "missing"
     try:
@@ -420,7 +420,7 @@ def writing(
         UserError: another process is writing the same artifact, or the disk is full.
     """
     facts = {} if facts is None else facts
-    artifact = at(place)
+    artifact = _as_artifact(place)
     folder = artifact.path
     partial, old = (folder.with_name(f".{folder.name}.{ending}") for ending in ("partial", "old"))
     key = value_digest([stage, dict(settings), dict(inputs)])

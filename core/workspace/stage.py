@@ -22,19 +22,19 @@ S = TypeVar("S")
 
 @dataclass(frozen=True)
 class Build:
-    """What artifacts are made from and with.
+    """The settings, the folder and the resources of a build.
 
     Attributes:
         profile: all settings.
-        folder: the collection's artifacts.
-        device: of models: "cuda", "mps", "cpu" or "auto".
+        folder: the folder of the collection's artifacts.
+        device: device of the models: "cuda", "mps", "cpu" or "auto".
         systems: names of the systems whose artifacts are made; none means all.
         triples: the file of training triples; None for the profile's.
         executor: runs the shards.
-        threads: on which latencies are measured.
-        batch: documents at a time for doc2query; 0 for a default that suits the device.
+        threads: number of threads that latencies are measured with.
+        batch: documents per batch of doc2query; 0 for a default that suits the device.
         size: simulated documents of an ANN sweep; 0 for the collection's own vectors.
-        keep: evaluation takes over the measures of unchanged runs.
+        keep: whether evaluation keeps the measures of unchanged runs.
     """
 
     profile: Profile
@@ -62,17 +62,17 @@ class Build:
 
     @property
     def dense(self) -> list[SystemSettings]:
-        """The dense ones of them."""
+        """The chosen dense systems."""
         return [system for system in self.chosen if system.kind == "dense"]
 
     @property
     def lexical(self) -> list[SystemSettings]:
-        """Those of them that search by BM25."""
+        """The chosen BM25 systems."""
         return [system for system in self.chosen if system.kind == "bm25"]
 
     @property
     def filters_queries(self) -> bool:
-        """Whether a system of them searches the best of the predicted queries alone, which are scored for that."""
+        """Whether a chosen system searches only the best of the predicted queries, which then need scores."""
         return any(system.expanded and system.expansion.keep < 1 for system in self.lexical)
 
 
@@ -81,8 +81,8 @@ class Target(Generic[S]):
     """One artifact of a stage.
 
     Attributes:
-        artifact: its place.
-        subject: what it is made of: a system's settings, or the profile.
+        artifact: where it is.
+        subject: what the stage's functions are called with, such as a system's settings.
         needs: artifacts of other stages without which it cannot be made.
     """
 
@@ -96,10 +96,10 @@ class Draft:
     """An artifact that is being made.
 
     Attributes:
-        folder: its files are written here.
+        folder: the temporary folder of its files.
         facts: counts, speeds and other figures about the result, for its manifest.
-        inputs: the digests of what it is made from; what turned out to be unreadable is taken out.
-        log: the results of the shards that are finished, for a stage that resumes.
+        inputs: the digests of what it is made from; `make` removes those that it could not read.
+        log: the results of finished shards, for a stage that resumes.
     """
 
     folder: Path
@@ -121,11 +121,12 @@ class Stage(Generic[S]):
         settings: return the settings that shape an artifact, for its manifest.
         inputs: return the digests of what it is made from, for its manifest.
         make: write the files of a draft.
-        recorded: the stage's name in manifests, where it is another.
+        recorded: the stage's name in manifests if it is not `name`.
         resume: whether an interrupted `make` continues from the files that it left.
         prepare: fetch what `inputs` takes a digest of, such as a model that is yet to be downloaded.
-        trains: whether it trains a model. One that is there is up to date, because its training data may not be here.
-        in_build: say whether a build makes it.
+        trains: whether it trains a model. An existing model is stale only if it is damaged: its training data may not
+            be on this machine.
+        in_build: return whether a build includes the stage.
     """
 
     name: str
@@ -171,6 +172,6 @@ class Stage(Generic[S]):
                 manifest = read_manifest(target.artifact)
                 return stale_reason(target.artifact, manifest.settings, manifest.inputs)
             settings, inputs = self.settings(build, target.subject), self.inputs(build, target.subject)
-        except Exception:  # making it raises the same, which is told then
+        except Exception:  # making the artifact raises the same error, which is reported then
             return "an input is missing" if target.artifact.path.exists() else "an input is not there yet"
         return stale_reason(target.artifact, settings, inputs)
