@@ -1,4 +1,4 @@
-"""What artifacts a collection has: fresh or stale and why, how large, and the command that makes each again."""
+"""The list of a collection's artifacts: state and reason, size, and the command that rebuilds each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,15 +12,15 @@ from core.workspace.profile import Profile
 from core.workspace.stage import Build, Target
 from core.workspace.workspace import CollectionFolder
 
-FRESH = "fresh"
+UP_TO_DATE = "up to date"
 
 
 @dataclass(frozen=True)
 class Entry:
     """One artifact.
 
-    `place` is its folder as it is shown; `state` is "fresh", "stale", "missing" or "not of this build", `reason` says
-    why; `bytes` is its size on disk; `manifest` is None where there is none that can be read.
+    `place` is its folder as displayed; `state` is "up to date", "stale", "missing" or "outside this profile", and
+    `reason` says why; `bytes` is its size on disk; `manifest` is None if it cannot be read.
     """
 
     place: str
@@ -33,9 +33,9 @@ class Entry:
 
 
 def inventory(profile: Profile, folder: CollectionFolder) -> list[Entry]:
-    """Return the artifacts of the build of `profile` under `folder` in the order of the data, then what else is there.
+    """Return the artifacts of `profile` under `folder` in build order, then all others.
 
-    Every file is read once and compared with its manifest's digest.
+    Every file is read once and compared with the digest in its manifest.
     """
     build = Build(profile, folder)
     planned = [_planned(step) for step in [*steps(build), *_simulated_sweeps(build)]]
@@ -47,7 +47,7 @@ def inventory(profile: Profile, folder: CollectionFolder) -> list[Entry]:
 
 
 def _simulated_sweeps(build: Build) -> Iterator[Step]:
-    """Yield a step for every sweep over simulated documents that was made; a build makes none."""
+    """Yield a step for every existing sweep over simulated documents; a build makes none of them."""
     for system in build.dense:
         for artifact in build.folder.simulated_sweeps(system.name):
             size = int(artifact.name.rpartition("-")[2])
@@ -56,24 +56,24 @@ def _simulated_sweeps(build: Build) -> Iterator[Step]:
 
 def _planned(step: Step) -> Entry:
     artifact, reason = step.artifact, step.stale()
-    state = FRESH if reason is None else "missing" if not artifact.path.exists() else "stale"
+    state = UP_TO_DATE if reason is None else "missing" if not artifact.path.exists() else "stale"
     if reason and (failure := failure_of(artifact)):
-        reason = f"{reason}; the last build could not make it: {failure}"
+        reason = f"{reason}; the last build failed to make it: {failure}"
     size, manifest = _size(artifact.path), _manifest(artifact)
     return Entry(artifact.shown, step.stage.name, state, reason or "", size, artifact.command, manifest)
 
 
 def _other(artifact: Artifact, names: set[str] | None) -> Entry:
-    """Describe what the build does not make: imported runs and judgments, models that are used as they are, leftovers.
+    """Describe an artifact that the build does not make: an imported run or collection, a model, or a leftover.
 
     Args:
-        names: what an artifact of this collection may be called, None for any name.
+        names: the names that artifacts of this profile may have, None for any name.
     """
     manifest = _manifest(artifact)
     reason = damage(artifact, manifest) if manifest else "its manifest is damaged"
-    state = "stale" if reason else FRESH
+    state = "stale" if reason else UP_TO_DATE
     if not reason and names is not None and artifact.name not in names:
-        state, reason = "not of this build", "no system of the profile uses it; its folder may be deleted"
+        state, reason = "outside this profile", "no system of the profile uses it; its folder can be deleted"
     command = manifest.command if manifest else artifact.command
     stage, size = manifest.stage if manifest else "", _size(artifact.path)
     return Entry(artifact.shown, stage, state, reason or "", size, command, manifest)

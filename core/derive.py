@@ -48,7 +48,7 @@ def derive(workspace: Workspace, source: str, name: str, qrels: Path, residual: 
         judgments = _without(judgments, collection.qrels)
     if not judgments:
         new = "new " if residual else ""
-        raise UserError(f"{qrels.name}: it holds no {new}judgment for any topic of {source}")
+        raise UserError(f"{qrels.name}: it has no {new}judgments for any topic of {source}")
     inputs = {"collection": read_manifest(original.collection).digest, "qrels": file_digest(qrels)}
     facts = {
         "documents": len(collection.documents),
@@ -58,7 +58,7 @@ def derive(workspace: Workspace, source: str, name: str, qrels: Path, residual: 
     with building(folder.path, folder.shown), undone_on_failure(folder):
         refuse_unfinished_build(folder)
         if folder.profile.is_file() and not _is_damaged_derivation(folder):
-            raise UserError(f"there is a collection {name} already; give another name")
+            raise UserError(f"a collection named {name} already exists; choose another name")
         settings = {"derived_from": source, "residual": residual}
         command = f"python -m core.derive {source} --qrels FILE --name {name}{' --residual' if residual else ''}"
         with writing(folder.collection.made_by(command), "import_runs", settings, inputs, facts) as partial:

@@ -249,7 +249,7 @@ def _with_run(profile: Profile, run: str, replace: bool) -> Profile:
     # Some file systems do not tell A from a.
     same = next((system for system in profile.system if system.name.lower() == run.lower()), None)
     if same and not (replace and (same.name, same.kind) == (run, "run")):
-        raise UserError(f"a system of this collection is named {same.name} already; give the run another name")
+        raise UserError(f"a system named {same.name} already exists in this collection; choose another name")
     others = [system for system in profile.system if system.name != run]
     return profile.model_copy(update={"system": [*others, SystemSettings(name=run, kind="run")]})
 

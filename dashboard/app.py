@@ -1,6 +1,6 @@
-"""The dashboard's frame: navigation, the choice of collection, and what every page says of it.
+"""The dashboard's frame: navigation, the choice of collection, and the notices common to all pages.
 
-dashboard/server.py serves it.
+Served by dashboard/server.py.
 """
 
 import sys
@@ -8,7 +8,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # however it was started, `core` is found
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # find `core` however the app was started
 
 import streamlit as st  # noqa: E402
 
@@ -19,21 +19,23 @@ from dashboard.shared.ranked_lists import STYLE  # noqa: E402
 
 
 def chosen_collection() -> str:
-    """Return the name of the collection in the URL, of the first one if that is not built.
+    """Return the name of the collection in the URL, or of the first one if that is not built.
 
     Raises:
-        UserError: no collection is built, or the profile of the environment cannot be read.
+        UserError: no collection is built, or the profile set in the environment cannot be read.
     """
     names = data.collection_names()
     if not names:
-        raise UserError("no collection is built yet; make the sample with python scripts/build.py --profile sample")
+        raise UserError(
+            "no collection has been built yet; build the sample with python scripts/build.py --profile sample"
+        )
     first = data.first_collection()
     wanted = state.read("collection") or first
     return next((name for name in (wanted, first) if name in names), names[0])
 
 
 def choose_collection() -> None:
-    """Draw the choice of collection, and a warning if the one in the URL is not built.
+    """Draw the collection selector, and a warning if the collection in the URL is not built.
 
     Raises:
         UserError: as `chosen_collection`.
@@ -49,12 +51,12 @@ def choose_collection() -> None:
 
 
 def show(name: str) -> None:
-    """Draw a page of the chosen collection, and draw it again if an artifact was replaced meanwhile.
+    """Draw a page of the chosen collection, and redraw it if an artifact was replaced in the meantime.
 
     Raises:
-        UserError: the collection cannot be opened, or the page as a whole cannot be drawn.
+        UserError: the collection cannot be opened, or the whole page cannot be drawn.
     """
-    module = import_module(f"dashboard.views.{name}.page")  # only the open page: importing all takes seconds
+    module = import_module(f"dashboard.views.{name}.page")  # only this page: importing all of them takes seconds
     opened = data.open_collection(chosen_collection())
     if opened.is_sample:
         st.caption(":material/info: Embedded sample: written for demonstration, not medical evidence.")
@@ -66,7 +68,7 @@ def show(name: str) -> None:
     except Exception:
         if data.versions(opened) == versions:
             raise
-        st.rerun()  # the page may have mixed figures of two versions
+        st.rerun()  # the page may have mixed results of two versions
 
 
 st.set_page_config("RankScope", str(Path(__file__).with_name("icon.svg")), layout="wide")

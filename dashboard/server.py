@@ -1,4 +1,4 @@
-"""The dashboard's web server: Streamlit's, behind a check of who asks.
+"""The dashboard's web server: Streamlit's, behind a check of the Host and Origin headers.
 
 python -m streamlit run dashboard/server.py
 """
@@ -21,12 +21,12 @@ from dashboard.streamlit_internals import is_host_allowed
 
 
 class SameOrigin:
-    """Refuses what a page of another origin asks, a WebSocket included.
+    """Rejects cross-origin requests, including WebSockets.
 
-    Streamlit checks the Host of WebSockets alone, and lets pages of every port of this machine open them. Here the Host
-    of every request must be in `server.allowedHosts`, and its Origin, which a browser sends with every WebSocket and
-    every request that may change something, must be the dashboard's own or in `server.corsAllowedOrigins`. Programs
-    send no Origin and are not refused.
+    Streamlit checks only the Host of WebSockets, and lets pages served from any port of this machine open them. Here
+    the Host of every request must be in `server.allowedHosts`. The Origin, which a browser sends with every WebSocket
+    and every request that may change state, must be the dashboard's own or in `server.corsAllowedOrigins`. Requests
+    without an Origin, as sent by command-line clients, are accepted.
     """
 
     def __init__(self, app: ASGIApp):
@@ -37,20 +37,20 @@ class SameOrigin:
         if scope["type"] not in ("http", "websocket") or is_allowed(Headers(scope=scope)):
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})  # before it is accepted: the answer is 403
+            await send({"type": "websocket.close", "code": 1008})  # before it is accepted, so the response is 403
         else:
-            await PlainTextResponse("Forbidden: another host or origin\n", 403)(scope, receive, send)
+            await PlainTextResponse("Forbidden: host or origin not allowed\n", 403)(scope, receive, send)
 
 
 def is_allowed(headers: Headers) -> bool:
-    """Tell whether a request's Host is allowed, and its Origin the same or allowed, too."""
+    """Tell whether a request's Host is allowed, and its Origin is the same host or allowed as well."""
     host = headers.get("host", "").lower()
     allowed = {f"http://{host}", f"https://{host}", *st.get_option("server.corsAllowedOrigins")}
     return is_host_allowed(host) and allowed.issuperset(headers.getlist("origin"))
 
 
 async def process_id(_request: Request) -> Response:
-    """Answer with the number of the server's process: who started it knows by it that this is the one."""
+    """Return the server's process id, so that the program that started it can tell it from another server."""
     return PlainTextResponse(str(os.getpid()))
 
 

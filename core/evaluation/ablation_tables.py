@@ -19,7 +19,8 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
         table[f"{measure} before"] = grouped[f"{measure} before"].mean()
         table[measure] = grouped[measure].mean()
         table[f"{measure} spread"] = grouped[measure].std(ddof=1)
-    return table.assign(seconds=grouped["seconds"].mean())
+    table = table.assign(seconds=grouped["seconds"].mean())
+    return table.rename({"recipe": "default configuration"})
 
 
 def read_ablations(artifact: Artifact) -> tuple[pd.DataFrame, Manifest]:

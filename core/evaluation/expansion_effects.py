@@ -123,28 +123,28 @@ def topics_table(
         {
             "topic": effect.topic,
             "query": topics[effect.topic].query if effect.topic in topics else "",
-            f"{measure} gained": gained[effect.topic],
-            "relevant in": effect.relevant_in,
-            "relevant out": effect.relevant_out,
-            "not relevant in": effect.not_relevant_in,
-            "not relevant out": effect.not_relevant_out,
-            "unjudged in": effect.unjudged_in,
-            "unjudged out": effect.unjudged_out,
+            f"{measure} difference": gained[effect.topic],
+            "relevant gained": effect.relevant_in,
+            "relevant lost": effect.relevant_out,
+            "not relevant gained": effect.not_relevant_in,
+            "not relevant lost": effect.not_relevant_out,
+            "unjudged gained": effect.unjudged_in,
+            "unjudged lost": effect.unjudged_out,
         }
         for effect in measured
         if effect.topic in gained
     ]
-    table = pd.DataFrame(rows).sort_values(f"{measure} gained", ascending=False, kind="stable")
+    table = pd.DataFrame(rows).sort_values(f"{measure} difference", ascending=False, kind="stable")
     said = comparison_sentence(*labels, measure, compare(expanded, plain))
     return Table(table.set_index("topic"), f"{collection}: effect of expansion by topic", sentences=[said])
 
 
 MOVED: dict[str, Callable[[Move], bool]] = {
-    "Helped: relevant documents brought up": lambda move: move.relevant and move.places > 0,
-    "Harmed: not relevant documents brought up": lambda move: (
+    "Helped: relevant documents promoted": lambda move: move.relevant and move.places > 0,
+    "Harmed: non-relevant documents promoted": lambda move: (
         move.grade is not None and not move.relevant and move.places > 0
     ),
-    "Harmed: relevant documents pushed down": lambda move: move.relevant and move.places < 0,
+    "Harmed: relevant documents demoted": lambda move: move.relevant and move.places < 0,
 }
 """Groups of judged documents by whether their move helps or harms, each with its condition."""
 
@@ -164,5 +164,5 @@ def moves_table(found: Sequence[Move], documents: Mapping[str, Document], highes
     columns = ["effect", "document", "without", "with", "grade", "title"]
     table = pd.DataFrame(rows, columns=columns).astype({"without": "Int64", "with": "Int64"})
     unjudged = sum(move.grade is None for move in found)
-    said = [f"{unjudged} unjudged documents moved as well."]
-    return Table(table.set_index("effect"), f"{caption}: documents that expansion moved", sentences=said)
+    said = [f"Unjudged documents whose rank also changed: {unjudged}."]
+    return Table(table.set_index("effect"), f"{caption}: documents whose rank changed with expansion", sentences=said)

@@ -54,7 +54,7 @@ def all_trained(workspace: Workspace) -> dict[str, Artifact]:
     """
     models = {model.name: model for model in trained_models(workspace)}
     if not models:
-        raise UserError("no model was trained here with a history; train one with python -m core.finetune")
+        raise UserError("there is no fine-tuned model with a training history; train one with python -m core.finetune")
     return models
 
 
@@ -73,7 +73,7 @@ def settings_table(training: Training) -> Table:
 def ablations_table(workspace: Workspace, artifact: Artifact) -> tuple[Table, Manifest]:
     """Return the ablations of a base model, a row for each variant, and their manifest.
 
-    The table says so where they are older than the collection that they were evaluated on.
+    A sentence says so if they are older than the collection that they were evaluated on.
 
     Raises:
         UserError: they are missing or damaged.
@@ -82,7 +82,8 @@ def ablations_table(workspace: Workspace, artifact: Artifact) -> tuple[Table, Ma
     collection, split = (manifest.settings["collection"][key] for key in ("name", "split"))
     folder = workspace.collection(collection)
     changed = changes_of(manifest, folder, "ablations") if folder.collection.path.is_dir() else []
-    outdated = f"older than the {' and the '.join(changed)} of {collection}: these ablations; run {manifest.command}"
+    older = f"these ablations are older than the {' and the '.join(changed)} of {collection}"
+    outdated = f"{older}; rerun them with {manifest.command}"
     caption = f"Ablations of {artifact.name}, evaluated on {collection}, split {split}"
     return Table(summary(rows), caption, sentences=(outdated,) if changed else ()), manifest
 

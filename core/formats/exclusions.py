@@ -127,6 +127,6 @@ def notice(found: Exclusions) -> str:
     """Say how many hits were left out."""
     count, own = sum(map(len, found.values())), sum(topic in documents for topic, documents in found.items())
     return (
-        f"{count} hits are left out of the measures, for {len(found)} topics: {own} have the id of their topic, as in "
+        f"hits excluded from the evaluation: {count}, in {len(found)} topics; {own} have the id of their topic, as in "
         f"BEIR's evaluation, and {count - own} are documents that the collection excludes"
     )

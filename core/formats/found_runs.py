@@ -1,4 +1,4 @@
-"""Runs in folders: which files are runs."""
+"""Discovery of run files in folders."""
 
 import os
 from collections.abc import Collection, Iterable, Iterator
@@ -11,13 +11,13 @@ from core.workspace.errors import UserError
 
 
 def find_runs(paths: Iterable[Path], others: Collection[Path] = ()) -> tuple[list[Path], list[str]]:
-    """Return the run files among the paths, and a sentence on each file that was left out.
+    """Return the run files among the paths, and a sentence on each file that was skipped.
 
-    Files are taken as they are; of folders, with all that is in them, every file whose first line is one of a run.
-    Hidden files are passed over without a word, and so are `others`, whose use is known.
+    Files are accepted without a check; folders are searched recursively for files whose first line is one of a run.
+    Hidden files and `others`, which are used otherwise, are skipped silently.
 
     Raises:
-        UserError: there is none.
+        UserError: no run was found.
     """
     found: list[Path] = []
     left_out: list[str] = []
@@ -34,7 +34,7 @@ def find_runs(paths: Iterable[Path], others: Collection[Path] = ()) -> tuple[lis
                 found.append(file)
     if not found:
         why = f"; {left_out[0]}" if left_out else ""
-        raise UserError(f"no run in this folder: lines of topic, Q0, document, rank, score, tag are expected{why}")
+        raise UserError(f"no run found in this folder; expected lines of topic, Q0, document, rank, score, tag{why}")
     return found, left_out
 
 
@@ -45,9 +45,9 @@ def _files_under(folder: Path) -> Iterator[Path]:
 
 
 def _no_run(path: Path) -> str:
-    """Say why a file of a folder is taken for no run, "" where it is one."""
+    """Return why a file is not a run, "" if it is one."""
     if path.suffix == ".gz" and path.with_suffix("").is_file():
-        return f"{path.with_suffix('').name} is there, too, and is taken"
+        return f"{path.with_suffix('').name} is used instead"
     try:
         lines = first_lines(regular_file(path), 2)
     except UserError as error:
@@ -58,5 +58,5 @@ def _no_run(path: Path) -> str:
         return ""
     number, columns = lines[0]
     if is_qrels_line(columns):
-        return "looks like qrels; give them with --qrels"
-    return f"not a run (line {number} is not topic, Q0, document, rank, score, tag)"
+        return "looks like qrels; pass it with --qrels"
+    return f"not a run (line {number} does not have the columns topic, Q0, document, rank, score, tag)"

@@ -1,4 +1,4 @@
-"""What is wrong and what is odd about a run file, all of it at once, before the run is brought into a collection."""
+"""Validation of a run file before it is imported into a collection: all errors and warnings at once."""
 
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -16,7 +16,7 @@ MOST_FAULTS = 20
 
 @dataclass(frozen=True)
 class RunCheck:
-    """A run file looked through: with faults it cannot be read as a run; notices say how it will be treated.
+    """The result of checking a run file: `faults` prevent its import, `notices` are warnings.
 
     `tag` is the last column of its first line.
     """
@@ -36,14 +36,14 @@ def check_run(
     excluded: Exclusions | None = None,
     measures: Sequence[str] = (),
 ) -> RunCheck:
-    """Look through a run file, plain or .gz, for a collection.
+    """Check a run file, plain or .gz, against a collection.
 
     Args:
         qrels: the collection's judgments.
-        documents: the ids of its documents; empty where they are not known.
-        order: whether the run will be read by score or by rank (see `core.formats.runs.read_run`).
-        excluded: what the collection leaves out (see `core.formats.exclusions`).
-        measures: those that the run will be evaluated by.
+        documents: the collection's document ids; empty if unknown.
+        order: whether the run is ranked by score or by rank (see `core.formats.runs.read_run`).
+        excluded: the documents that the collection excludes (see `core.formats.exclusions`).
+        measures: the measures that the run will be evaluated by.
     """
     return read_checked(path, qrels, documents, order, excluded, measures)[0]
 
@@ -56,15 +56,15 @@ def read_checked(
     excluded: Exclusions | None = None,
     measures: Sequence[str] = (),
 ) -> tuple[RunCheck, Scores]:
-    """Look through a run file as `check_run` does, and return its scores, too."""
+    """Check a run file as `check_run` does, and return its scores as well."""
     file = read_run_file(path, MOST_FAULTS)
     faults = file.faults[:MOST_FAULTS]
     if not file.wrong and not file.by_topic:
         faults.append(f"{path.name}: {EMPTY}")
     if not faults and not file.by_topic.keys() & qrels.keys():
-        faults.append(f"{path.name}: the run and the judgments have no topic in common")
+        faults.append(f"{path.name}: the run and the qrels have no topic in common")
     if file.wrong > MOST_FAULTS:
-        faults.append(f"{path.name}: {file.wrong - MOST_FAULTS} more lines are wrong")
+        faults.append(f"{path.name}: {file.wrong - MOST_FAULTS} more lines are invalid")
     found = left_out({topic: lines.scores for topic, lines in file.by_topic.items()}, excluded or {})
     odd = [
         *_topics(file, qrels),
@@ -79,12 +79,11 @@ def read_checked(
 
 def _topics(file: RunFile, qrels: Qrels) -> Iterator[str]:
     if missing := sorted(qrels.keys() - file.by_topic.keys()):
-        yield f"no documents for {len(missing)} of {len(qrels)} judged topics, which count 0: {_few(missing)}"
+        yield f"judged topics without documents, which score 0: {len(missing)} of {len(qrels)} ({_few(missing)})"
     if unknown := [topic for topic in file.by_topic if topic not in qrels]:
         line = min(file.by_topic[topic].numbers[0] for topic in unknown)
         yield (
-            f"{len(unknown)} topics are not among the collection's and are left out of the measures, first on line "
-            f"{line}: {_few(unknown)}"
+            f"topics without judgments, which are not evaluated: {len(unknown)}, first on line {line} ({_few(unknown)})"
         )
 
 
@@ -93,8 +92,8 @@ def _documents(file: RunFile, qrels: Qrels, documents: Collection[str]) -> Itera
     retrieved = {document for lines in file.by_topic.values() for document in lines.scores}
     if retrieved and judged.isdisjoint(retrieved):
         yield (
-            f"no document of the run is judged for any topic: its ids are like {min(retrieved)}, those of the "
-            f"judgments like {min(judged)}; are they ids of one collection?"
+            f"none of the run's documents is judged: the run has ids such as {min(retrieved)}, the qrels have ids "
+            f"such as {min(judged)}; check that both belong to the same collection"
         )
     known = documents or judged
     if not retrieved.difference(known):
@@ -108,18 +107,18 @@ def _documents(file: RunFile, qrels: Qrels, documents: Collection[str]) -> Itera
     where = f"first {first} on line {line}"
     if documents:
         yield (
-            f"{strange} lines retrieve documents that the collection does not hold, {where}; they are shown by "
-            "their ids, and count as unjudged where no judgment names them"
+            f"lines with documents that are not in the collection: {strange}, {where}; these are shown without text, "
+            "and count as unjudged unless they are in the qrels"
         )
     else:
         yield (
-            f"{strange} lines retrieve documents that no judgment names, {where}; they count as unjudged, and "
-            "whether they exist cannot be said, since the collection has no texts"
+            f"lines with documents that are not in the qrels: {strange}, {where}; they count as unjudged, and cannot "
+            "be checked, since the collection has no texts"
         )
 
 
 def _depth(file: RunFile, qrels: Qrels, left_out: Exclusions, measures: Sequence[str]) -> Iterator[str]:
-    """Say for which measures how many topics have fewer documents than the cut-off; topics without any are told."""
+    """Warn about measures whose cut-off exceeds the run's depth; topics without documents are not counted."""
     depths = [
         len(lines.scores) - len(left_out.get(topic, ())) for topic, lines in file.by_topic.items() if topic in qrels
     ]
@@ -127,7 +126,7 @@ def _depth(file: RunFile, qrels: Qrels, left_out: Exclusions, measures: Sequence
     short = {name: sum(depth < cutoff for depth in depths) for name, cutoff in cutoffs.items()}
     told = [f"{name} ({count} of {len(depths)} topics)" for name, count in short.items() if count]
     if told:
-        yield f"fewer documents than the measure's cut-off: {', '.join(told)}; the empty ranks count as not relevant"
+        yield f"fewer documents than the measure's cut-off: {', '.join(told)}; missing ranks count as not relevant"
 
 
 def _few(names: list[str]) -> str:

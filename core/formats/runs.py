@@ -25,7 +25,7 @@ FILE = "run.trec"
 """Of a run among the artifacts, in `runs/<system>`."""
 
 
-EMPTY = "the run is empty: not one line in the file, as after an export that failed; export it again"
+EMPTY = "the run is empty, perhaps after a failed export; export it again"
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ def _fault(columns: Sequence[str], without_scores: bool, lines: TopicLines | Non
             return f"the {name} {text!r} is not a finite number"
     assert lines
     first = lines.numbers[list(lines.scores).index(document)]
-    return f"document {document} was retrieved for topic {topic} before, on line {first}"
+    return f"document {document} is already listed for topic {topic} on line {first}"
 
 
 def read_run(path: Path, order: Literal["score", "rank"] = "score", may_be_empty: bool = False) -> Run:
@@ -344,18 +344,18 @@ def notices(file: RunFile, order: Literal["score", "rank"]) -> list[str]:
         same_rank += _first_repeated(numbers, ranks)
     found = []
     if file.header:
-        found.append(f"{file.header} lines of metadata before the run, which begin with #, are skipped")
+        found.append(f"skipped metadata lines (beginning with #) before the run: {file.header}")
     if order == "rank":
-        return [*found, f"ranks are given twice in {_where(same_rank, by_topic)}"] if same_rank else found
+        return [*found, f"duplicate ranks in {_where(same_rank, by_topic)}"] if same_rank else found
     if disagreeing:
         where = _where(disagreeing, by_topic)
         found.append(
-            f"the rank column disagrees with the scores in {where}; measures follow the scores, as trec_eval does"
+            f"the rank column disagrees with the scores in {where}; the ranking follows the scores, as in trec_eval"
         )
     if tied:
         found.append(
-            f"scores are tied in {_where(tied, by_topic)}; trec_eval orders ties by document id, last first, whatever "
-            "the rank column says"
+            f"scores are tied in {_where(tied, by_topic)}; as in trec_eval, ties are ordered by document id, "
+            "descending, whatever the rank column says"
         )
     return found
 

@@ -133,7 +133,7 @@ def not_consistent(won: int, before: dict[str, Any]) -> str:
     if broken := [
         f"{e.place}: {e.state} {e.reason}"
         for e in inventory(profile, MINE)
-        if e.place.startswith(MINE.shown) and e.state != "fresh"
+        if e.place.startswith(MINE.shown) and e.state != "up to date"
     ]:
         return f"listed as broken: {broken}"
     runs = sorted(path.name for path in MINE.run("mine").path.parent.glob("[!.]*"))

@@ -39,5 +39,5 @@ def test_a_bad_run_is_refused_with_its_line_and_a_good_one_comes_in(
     expect(page.get_by_role("button", name="Search").first).to_be_visible()
     expect(page.get_by_role("button", name="Download as CSV")).to_have_count(0)  # it would not neutralise formulas
     page.get_by_role("button", name="Remove a run").click()
-    page.get_by_role("button", name="Remove it and its measures").click()
+    page.get_by_role("button", name="Remove the run and its measures").click()
     expect(page.get_by_text(f"{name} was removed.")).to_be_visible()

@@ -33,7 +33,7 @@ def by_place(profile: Profile, workspace: Workspace) -> dict[str, Entry]:
 def test_after_a_build_everything_is_fresh_and_as_large_as_its_files(profile, workspace):
     found = by_place(profile, workspace)
     assert list(found) == ["tiny/collection", "tiny/bm25/bm25", "tiny/runs/bm25", "tiny/measures"]
-    assert {entry.state for entry in found.values()} == {"fresh"}
+    assert {entry.state for entry in found.values()} == {"up to date"}
     files = [path for path in (workspace.collection("tiny") / "runs" / "bm25").iterdir()]
     assert found["tiny/runs/bm25"].bytes == sum(len(path.read_bytes()) for path in files)
     assert found["tiny/measures"].command == "python scripts/build.py --profile artifacts/tiny/profile.json"
@@ -43,7 +43,7 @@ def test_a_changed_setting_a_cut_file_and_a_missing_folder_are_told_apart(profil
     folder = workspace.collection("tiny")
     changed = profile.model_copy(update={"depth": 7})
     found = by_place(changed, workspace)
-    assert (found["tiny/runs/bm25"].state, found["tiny/bm25/bm25"].state) == ("stale", "fresh")
+    assert (found["tiny/runs/bm25"].state, found["tiny/bm25/bm25"].state) == ("stale", "up to date")
     assert "setting depth was 1000, now 7" in found["tiny/runs/bm25"].reason
 
     run = folder / "runs" / "bm25" / "run.trec"
@@ -64,10 +64,10 @@ def test_imported_runs_models_and_leftovers_are_there_too(profile, workspace, tm
         pass
     (folder / "bm25" / ".bm25.partial").mkdir()
     found = by_place(read_profile(str(folder / "profile.json")), workspace)
-    assert found["tiny/runs/mine"].state == "fresh"
+    assert found["tiny/runs/mine"].state == "up to date"
     assert found["tiny/runs/mine"].command == "python -m core.import_runs RUN --name tiny"
     assert found["models/some"].command == "python -m core.finetune"
-    assert found["tiny/vectors/gone"].state == "not of this build"
+    assert found["tiny/vectors/gone"].state == "outside this profile"
     assert not any(".partial" in place for place in found)
     (workspace.root / "models" / "some" / "config.json").write_text("{ }")
     (folder / "runs" / "mine" / "manifest.json").write_text("{")

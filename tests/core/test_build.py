@@ -307,7 +307,7 @@ def test_a_sweep_of_more_documents_than_there_are(profile, folder, monkeypatch):
     assert growth[growth["index"] == "exact"]["recall"].tolist() == [1.0, 1.0, 1.0]
     planned = {entry.place: entry for entry in inventory(profile, folder)}
     simulated = planned["artifacts/tiny/ann-simulated/cosine-300"]
-    assert simulated.state == "fresh"
+    assert simulated.state == "up to date"
     assert simulated.command.endswith("--systems cosine --size 300")
     monkeypatch.setattr("core.evaluation.ann_sweep.TIMING_PROCEDURE", 99)
     planned = {entry.place: entry for entry in inventory(profile, folder)}

@@ -75,11 +75,11 @@ def test_labels_measures_and_baseline_come_along_and_it_can_be_evaluated_again(f
 
 
 BAD = {
-    "a name that is taken": (["--name", "first"], "there is a collection first already"),
+    "a name that is taken": (["--name", "first"], "a collection named first already exists"),
     "a name that is no folder name": (["--name", "../x"], "collection's name"),
-    "qrels that share no topic": (["--name", "x", "--qrels", "none.txt"], "none.txt: it holds no judgment"),
+    "qrels that share no topic": (["--name", "x", "--qrels", "none.txt"], "none.txt: it has no judgments"),
     "qrels that are wrong": (["--name", "x", "--qrels", "bad.txt"], "bad.txt, line 1"),
-    "nothing new": (["--name", "x", "--qrels", "first.txt", "--residual"], "first.txt: it holds no new judgment"),
+    "nothing new": (["--name", "x", "--qrels", "first.txt", "--residual"], "first.txt: it has no new judgments"),
 }
 
 

@@ -206,7 +206,7 @@ def test_a_build_by_the_first_profile_keeps_the_imported_runs(files, workspace, 
 
 
 def test_a_folder_without_runs_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"no run in this folder: .* rank, score, tag are expected"):
+    with pytest.raises(UserError, match=r"no run found in this folder; expected lines of .* rank, score, tag"):
         find_runs([tmp_path])
 
 

@@ -15,9 +15,9 @@ def test_every_artifact_stands_there_with_its_state_and_command(open_page: Open,
     path.write_text(path.read_text()[:-5])
     app = open_page("artifacts", artifact="runs/bm25")
     table = app.dataframe[0].value.set_index("artifact")
-    assert table["state"]["collection"] == "● fresh"
+    assert table["state"]["collection"] == "● up to date"
     assert table["state"]["runs/bm25"] == "◐ stale"
-    assert "run.trec is damaged" in table["why"]["runs/bm25"]
+    assert "run.trec is damaged" in table["reason"]["runs/bm25"]
     assert table["state"]["vectors/dense"] == "○ missing"
     assert "stale" in app.text[0].value
     assert app.code[0].value == "python scripts/build.py --profile artifacts/made-up/profile.json"

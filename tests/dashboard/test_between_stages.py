@@ -168,9 +168,9 @@ def check_figures(app: AppTest, page: str, right: dict[str, dict[str, dict[str, 
         for system in ("bm25", "dense"):
             assert f"nDCG@10 {right[system]['3']['nDCG@10']:.4f}" in shown
     if page == "expansion":
-        table = next(frame for frame in frames if "nDCG@10 gained" in frame.columns).set_index("topic")
+        table = next(frame for frame in frames if "nDCG@10 difference" in frame.columns).set_index("topic")
         expected = {t: right["expanded"][t]["nDCG@10"] - right["bm25"][t]["nDCG@10"] for t in right["bm25"]}
-        assert table["nDCG@10 gained"].to_dict() == pytest.approx(expected)
+        assert table["nDCG@10 difference"].to_dict() == pytest.approx(expected)
 
 
 made_report = ""
@@ -384,7 +384,7 @@ def test_a_system_of_a_link_that_is_not_there_is_said(open_page: Open, here: Her
         "overview": {"baseline": "Baseline: " + said.format("BM25")},
         "report": {"baseline": said.format("BM25"), "systems": "Systems: " + said.format("all")},
         "search": {"systems": said.format("all")},
-        "documents": {"system": "Vectors of: " + said.format("Dense")},
+        "documents": {"system": "Embedding model: " + said.format("Dense")},
         "ann": {"system": "Dense system: " + said.format("Dense")},
         "expansion": {"expanded": said.format("BM25 expanded"), "plain": said.format("BM25")},
     }

@@ -50,16 +50,16 @@ def filtered(made_up: CollectionFolder) -> CollectionFolder:
 
 def test_the_topics_gain_what_the_measures_say(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("expansion", collection="made-up", measure="nDCG@10", depth="10")
-    table = table_with(app, "relevant in").set_index("topic")
+    table = table_with(app, "relevant gained").set_index("topic")
     values = (made_up / "measures" / "measures.csv").read_text().splitlines()
     ndcg = {(s, t): float(v) for _, s, t, m, v in (line.split(",") for line in values[1:]) if m == "nDCG@10"}
     for topic, row in table.iterrows():
-        assert row["nDCG@10 gained"] == pytest.approx(ndcg["expanded", topic] - ndcg["bm25", topic])
+        assert row["nDCG@10 difference"] == pytest.approx(ndcg["expanded", topic] - ndcg["bm25", topic])
         first = []
         for system in ("bm25", "expanded"):
             run = read_run(made_up / "runs" / system / "run.trec").scores.get(topic, {})
             first.append({name for name, _ in ranked(run)[:10]})
-        come_in = row["relevant in"] + row["not relevant in"] + row["unjudged in"]
+        come_in = row["relevant gained"] + row["not relevant gained"] + row["unjudged gained"]
         assert come_in == len(first[1] - first[0])
     assert "Over 3 topics, BM25 + <b>queries</b> minus BM25" in texts(app)
 
@@ -67,7 +67,7 @@ def test_the_topics_gain_what_the_measures_say(open_page: Open, made_up: Collect
 def test_a_document_shows_what_was_predicted_and_what_that_earned(open_page: Open, made_up: CollectionFolder) -> None:
     question = "Do masks help in schools?"
     app = open_page("expansion", collection="made-up", topic="02", document="d5")
-    if "What was predicted for" in [box.label for box in app.selectbox]:
+    if "Predicted queries of" in [box.label for box in app.selectbox]:
         moved = app.selectbox(key="choice document").options
         assert len(moved) > 1
     queries = table_with(app, "predicted query")
@@ -106,7 +106,7 @@ def test_without_an_expanded_system_the_page_says_what_to_do(open_page: Open, ma
     profile = read_profile(str(made_up / "profile.json"))
     save_profile(profile.model_copy(update={"system": [SYSTEMS[0]]}), made_up)
     app = open_page("expansion", collection="made-up")
-    assert "give a BM25 system of its profile expanded = true" in texts(app)
+    assert "set expanded = true for a BM25 system of its profile" in texts(app)
 
 
 def test_an_index_of_an_older_version_is_named_with_the_command_that_mends_it(

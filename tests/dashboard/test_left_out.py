@@ -56,8 +56,8 @@ def test_the_pages_leave_them_out_and_say_so(folder: CollectionFolder, open_page
         assert "document a1" not in markup
         assert "document e1" not in markup
     assert "2 hits are left out" not in texts(topic)
-    notices = open_page("runs", collection="args").dataframe[0].value["what is odd"]
-    assert "3 hits are left out of the measures, for 2 topics: 2 have the id of their topic" in notices[0]
+    notices = open_page("runs", collection="args").dataframe[0].value["warnings"]
+    assert "hits excluded from the evaluation: 3, in 2 topics; 2 have the id of their topic" in notices[0]
 
 
 def test_a_live_answer_to_a_topic_is_that_of_the_run(folder: CollectionFolder, open_page: Open) -> None:

@@ -46,13 +46,13 @@ def test_a_run_is_imported_compared_and_removed(open_page: Open, made_up: Collec
     app = open_page("runs")
     app.button(key="remove").click().run()
     assert "removed" in app.success[0].value
-    assert "No run was imported" in app.markdown[0].value
+    assert "No runs have been imported" in app.markdown[0].value
     assert "team-one" not in open_page("overview").dataframe[0].value.index
 
 
 def test_a_bad_line_is_told_and_nothing_is_imported(open_page: Open, made_up: CollectionFolder) -> None:
     app = give(open_page("runs"), ("bad <b>.run", GOOD + "NA Q0 d3 2 1 t\n02 Q0 d9 2 NaN t\n"))
-    assert "line 5: document d3 was retrieved for topic NA before, on line 4" in errors(app)
+    assert "line 5: document d3 is already listed for topic NA on line 4" in errors(app)
     assert "line 6: the score 'NaN'" in errors(app)
     assert app.button(key="import").disabled
 
@@ -60,11 +60,11 @@ def test_a_bad_line_is_told_and_nothing_is_imported(open_page: Open, made_up: Co
 def test_what_is_odd_is_told_and_does_not_hinder(open_page: Open, made_up: CollectionFolder) -> None:
     content = "1 Q0 d2 2 3 t\n1 Q0 d1 1 2 t\n02 Q0 d4 1 1 t\n02 Q0 dX 2 1 t\n9 Q0 d1 1 1 t\n"
     app = give(open_page("runs"), ("odd.run", content))
-    for part in ("1 of 3 judged topics", "1 topics are not among", "first dX on", "first on line 1", "first on line 4"):
+    for part in ("score 0: 1 of 3", "not evaluated: 1", "first dX on", "first on line 1", "first on line 4"):
         assert part in warnings(app)
     app.button(key="import").click().run()
     assert "odd" in list(app.dataframe[0].value["run"])
-    assert "tied in 1 of 3 topics, first on line 4" in app.dataframe[0].value["what is odd"][0]
+    assert "tied in 1 of 3 topics, first on line 4" in app.dataframe[0].value["warnings"][0]
 
 
 def test_each_run_of_a_large_folder_is_looked_through_once(
@@ -100,7 +100,7 @@ def test_a_name_that_cannot_be_is_refused(open_page: Open, made_up: CollectionFo
 
 def test_several_runs_come_in_at_once_under_names_of_their_own(open_page: Open, made_up: CollectionFolder) -> None:
     app = give(open_page("runs"), ("a.run", GOOD), ("a.run.gz", gzip.compress(GOOD.encode())))
-    assert "two of these runs have this name" in errors(app)
+    assert "another of these runs has the same name" in errors(app)
     app.text_input[1].input("b").run()
     app.button(key="import").click().run()
     assert list(app.dataframe[0].value["run"]) == ["a", "b"]
@@ -119,8 +119,8 @@ def test_of_a_folder_what_is_no_run_is_left_out_with_a_sentence(open_page: Open,
     app.toggle[0].set_value(True).run()
     files = [("t/bm25-x/run.trec", GOOD), ("t/README.md", "read me\n"), ("t/qrels.txt", "1 0 d1 1\n"), ("t/._a", "\0")]
     app = give(app, *files, ("t/final.qruir.txt", GOOD.replace(" t\n", " final.qruir.txt\n")))
-    assert "Left out: README.md, line 1" in warnings(app)
-    assert "Left out: qrels.txt, line 1" in warnings(app)
+    assert "Skipped: README.md, line 1" in warnings(app)
+    assert "Skipped: qrels.txt, line 1" in warnings(app)
     assert "._a" not in warnings(app)
     app.button(key="import").click().run()
     assert list(app.dataframe[0].value["run"]) == ["bm25-x", "final.qruir.txt"]
@@ -183,7 +183,7 @@ def test_another_build_at_work_is_a_sentence(open_page: Open, made_up: Collectio
     with FileLock(made_up / ".lock"):
         app.button(key="import").click().run()
     assert "another build is writing" in warnings(app)
-    assert "No run was imported" in app.markdown[0].value
+    assert "No runs have been imported" in app.markdown[0].value
 
 
 def test_other_judgments_make_a_collection(open_page: Open, made_up: CollectionFolder) -> None:

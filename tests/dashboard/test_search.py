@@ -49,7 +49,7 @@ def ranking(folder: CollectionFolder, system: str, topic: str) -> list[str]:
 def test_search_answers_as_the_run_does(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("search", query="Do masks help in SCHOOLS?", systems="bm25")
     assert documents(unmarked(app)[0]) == ranking(made_up, "bm25", "02")
-    assert "This is topic 02" in app.info[0].value
+    assert "This query is topic 02" in app.info[0].value
     assert "matched" in texts(app)
     link = next(link.proto for link in app.get("page_link") if link.proto.label.startswith("02"))
     assert "topic=02" in link.query_string
@@ -116,13 +116,13 @@ def test_an_example_is_searched(open_page: Open, made_up: CollectionFolder) -> N
 
 
 def test_no_hits_and_an_endless_query(open_page: Open, made_up: CollectionFolder) -> None:
-    assert "No document has a word" in texts(open_page("search", query="zzz", systems="bm25"))
+    assert "No query term occurs in the index" in texts(open_page("search", query="zzz", systems="bm25"))
     app = open_page("search", systems="bm25")
     app.text_input[0].input("fever 熱 " * 1500)
     app.button[0].click().run()
     assert not app.exception
-    assert "too long for a link" in texts(app)
-    assert "Of 11,999 characters the first 10,000" in texts(app)
+    assert "too long for a URL" in texts(app)
+    assert "Only the first 10,000 of 11,999 characters" in texts(app)
     assert "document d3" in texts(app)
 
 

@@ -21,20 +21,20 @@ def test_the_page_shows_curves_settings_and_ablations(open_page: Open, made_up: 
     add_ablations(made_up.workspace)
     page = open_page("training", collection="made-up")
     text = " ".join(element.value for element in page.markdown)
-    assert "1,234 rows" in text and "0.4000 before" in text and "0.5000 after" in text
+    assert "1,234 rows" in text and "0.4000 before" in text and "fine-tuning, 0.5000 after" in text
     frames = {tuple(frame.value.columns): frame.value for frame in page.dataframe}
     settings = frames["setting", "value"]
     assert dict(zip(settings["setting"], settings["value"], strict=True))["pooling"] == "<b>mean</b>"
     ablations = next(frame for columns, frame in frames.items() if "seeds" in columns)
     ablations = ablations.set_index("variant")
-    assert ablations.loc["recipe", "MRR@10"] == pytest.approx(0.7)
+    assert ablations.loc["default configuration", "MRR@10"] == pytest.approx(0.7)
     assert ablations.loc["CLS", "nDCG@10"] == pytest.approx(0.15)
     assert "no runs of both this model and its base" in text
 
 
 def test_without_a_model_or_with_a_damaged_one_the_page_says_so(open_page: Open, made_up: CollectionFolder) -> None:
     page = open_page("training", collection="made-up")
-    assert "no model was trained here" in page.warning[0].value.replace("\\", "")
+    assert "there is no fine-tuned model" in page.warning[0].value.replace("\\", "")
     folder = add_model(made_up.workspace)
     (folder / "history.json").write_text("[]")
     page = open_page("training", collection="made-up")

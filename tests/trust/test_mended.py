@@ -291,7 +291,7 @@ def test_a_derivation_that_was_killed_can_be_made_again(imported, workspace):
     folder = derive(workspace, "mine", "again", qrels)
     folder.profile.unlink()  # it is written when the collection and the runs are
     derive(workspace, "mine", "again", qrels)
-    with pytest.raises(UserError, match="there is a collection again already"):
+    with pytest.raises(UserError, match="a collection named again already exists"):
         derive(workspace, "mine", "again", qrels)
 
 

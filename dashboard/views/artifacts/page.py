@@ -1,4 +1,4 @@
-"""Artifacts: what was made, from what, fresh or stale and why, how large, and the command that makes it again."""
+"""Artifacts: their state and its reason, size, manifest and the command that rebuilds each."""
 
 import pandas as pd
 import streamlit as st
@@ -8,22 +8,27 @@ from core.workspace.errors import UserError
 from dashboard.shared import data, state
 from dashboard.shared.escaping import escape_markdown
 
-SIGNS = {"fresh": "● fresh", "stale": "◐ stale", "missing": "○ missing", "not of this build": "? not of this build"}
+SIGNS = {
+    "up to date": "● up to date",
+    "stale": "◐ stale",
+    "missing": "○ missing",
+    "outside this profile": "? outside this profile",
+}
 WORDS = """
-An **artifact** is one folder that one stage wrote whole. Its **manifest** says by which settings, from which inputs
-(their SHA-256) and with which versions. It is **stale** when any of these would be different now, or a file is not the
-one that was written; the command makes what is stale, and leaves the rest.
+An **artifact** is a folder written by one stage. Its **manifest** records the settings, the inputs (as SHA-256) and the
+software versions. It is **stale** if any of these have changed since, or if a file differs from the one that was
+written. The command rebuilds what is stale or missing and keeps the rest.
 """
 
 
 def page(opened: data.Opened) -> None:
     """Draw the Artifacts page of a collection."""
-    with st.spinner("comparing every file with its manifest …"):
-        from core.artifact_list import inventory  # with it come the libraries of indexes, a second the first time
+    with st.spinner("Checking every file against its manifest …"):
+        from core.artifact_list import inventory  # imports the index libraries, which takes a second the first time
 
         entries = inventory(opened.profile, opened.folder)
     if not entries:
-        raise UserError(f"{opened.folder.name} has no artifact yet")
+        raise UserError(f"{opened.folder.name} has no artifacts yet")
     counts = pd.Series([entry.state for entry in entries]).value_counts()
     st.write(
         escape_markdown(
@@ -37,10 +42,10 @@ def page(opened: data.Opened) -> None:
         {
             "state": [SIGNS[entry.state] for entry in entries],
             "artifact": places,
-            "why": [entry.reason for entry in entries],
+            "reason": [entry.reason for entry in entries],
             "MB": [entry.bytes / 1e6 for entry in entries],
             "seconds": [entry.manifest.seconds if entry.manifest else None for entry in entries],
-            "made": [entry.manifest.finished if entry.manifest else None for entry in entries],
+            "built": [entry.manifest.finished if entry.manifest else None for entry in entries],
             "command": [entry.command for entry in entries],
         }
     )
@@ -53,10 +58,10 @@ def page(opened: data.Opened) -> None:
     )
     st.download_button("Table as CSV", csv(table, index=False), f"{opened.folder.name}-artifacts.csv", "text/csv")
     st.markdown(WORDS)
-    place = state.choose("Whole manifest of", places, "artifact", places[0])
+    place = state.choose("Manifest", places, "artifact", places[0])
     entry = entries[places.index(place)]
     st.text(f"{SIGNS[entry.state]}: {entry.reason}" if entry.reason else SIGNS[entry.state])
-    st.caption("The command that makes it again:")
+    st.caption("Command to rebuild it:")
     st.code(entry.command, language=None, wrap_lines=True)
     if entry.manifest is None:
         st.info("There is no manifest to show.")

@@ -1,4 +1,4 @@
-"""The map of the documents: their vectors in two dimensions, what is relevant and what each system found marked."""
+"""The map of the documents: their vectors in two dimensions, with relevant and retrieved documents marked."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +24,7 @@ CONFIG = {
     "displaylogo": False,
     "modeBarButtons": [["zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]],
 }
-# Okabe & Ito's colours that hold against light and dark, each with a shape of its own.
+# Okabe & Ito's colours that are legible on light and dark backgrounds, each with its own shape.
 MARKS = [
     (ORANGE, "square-open"),
     ("#009E73", "diamond-open"),
@@ -36,7 +36,7 @@ MARKS = [
 
 
 def points(opened: data.Opened, system: str) -> tuple[pd.DataFrame, tuple[float, float]]:
-    """Return where each document of a dense system lies, index document, columns x and y; and each axis' variance.
+    """Return the documents' coordinates (index document, columns x, y), and the share of variance of each axis.
 
     Raises:
         UserError: its vectors are missing or damaged.
@@ -47,7 +47,7 @@ def points(opened: data.Opened, system: str) -> tuple[pd.DataFrame, tuple[float,
     )
 
 
-@st.cache_resource(max_entries=6, show_spinner="Laying out the vectors …")
+@st.cache_resource(max_entries=6, show_spinner="Projecting the vectors …")
 def _points(
     folder: CollectionFolder, system: str, similarity: str, digest: str
 ) -> tuple[pd.DataFrame, tuple[float, float]]:
@@ -67,16 +67,16 @@ def figure(
     chosen: str,
     webgl: bool,
 ) -> go.Figure:
-    """Draw the map; every mark's custom data is its document.
+    """Draw the map; the custom data of every point is its document id.
 
     Args:
         places: index document, columns x, y.
         shares: the share of the variance along each axis.
-        titles: document -> title, of those that are marked.
-        relevant: document -> grade, of the relevant ones.
-        found: name of a system -> its first documents.
+        titles: document -> title, for the marked documents.
+        relevant: document -> grade, for the relevant documents.
+        found: system label -> its top documents.
         chosen: the document that is open, or "".
-        webgl: draw by WebGL; without it, of many documents only some are drawn as background.
+        webgl: draw with WebGL; otherwise only a sample of a large collection is drawn as background.
     """
     background = places
     if not webgl and len(places) > MOST_IN_SVG:
@@ -114,15 +114,15 @@ def figure(
     for number, (system, documents) in enumerate(found.items()):
         table, hover = marked(documents)
         colour, symbol = MARKS[number % len(MARKS)]
-        # Rings of growing size, so that a document that several systems found shows them all.
+        # Rings of growing size, so that a document retrieved by several systems shows them all.
         marker = {"color": colour, "symbol": symbol, "size": 12 + 4 * number, "line": {"width": 2, "color": colour}}
-        add(table, f"{system}: first {len(documents)}", marker, hover)
+        add(table, f"{system}: top {len(documents)}", marker, hover)
     if chosen in places.index:
         x, y = places.loc[chosen]
-        drawn.add_annotation(x=float(x), y=float(y), text="open", ax=0, ay=-36)
-    drawn.update_xaxes(title=f"first axis ({shares[0]:.0%} of the variance)", zeroline=False, showticklabels=False)
-    drawn.update_yaxes(title=f"second axis ({shares[1]:.0%})", zeroline=False, showticklabels=False)
-    # No dragging: on a telephone a finger on the map scrolls the page; the buttons above it zoom.
+        drawn.add_annotation(x=float(x), y=float(y), text="selected", ax=0, ay=-36)
+    drawn.update_xaxes(title=f"PC 1 ({shares[0]:.0%} of the variance)", zeroline=False, showticklabels=False)
+    drawn.update_yaxes(title=f"PC 2 ({shares[1]:.0%})", zeroline=False, showticklabels=False)
+    # No dragging, so that swiping over the map scrolls the page on a phone; the buttons above it zoom.
     drawn.update_layout(height=HEIGHT, margin={"l": 8, "r": 8, "t": 36, "b": 8}, dragmode=False)
     drawn.update_layout(clickmode="event+select", hovermode="closest")
     drawn.update_layout(legend={"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0})

@@ -1,4 +1,4 @@
-"""Documents: the vectors of a dense system as a map, with a topic's relevant documents and what each system found."""
+"""Documents: a map of a dense system's vectors, marking a topic's relevant and retrieved documents."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,20 +16,21 @@ from dashboard.views.documents import document_map
 
 FIRST = 10
 WORDS = """
-Each point is a document, placed by its **vector**: the two directions along which the vectors differ most (principal
-components). Near points are often of one subject, but two dimensions keep little of several hundred: the percentages at
-the axes say how much. The systems rank by all dimensions, so a near point is not always a near vector.
+Each point is a document: its **vector**, projected onto the first two principal components (PC). Neighbouring points
+are often about the same subject, but two dimensions preserve little of several hundred: the axis labels give the share
+of the variance explained. The systems rank by all dimensions, so points that are close on the map need not have similar
+vectors.
 """
 
 
 @dataclass(frozen=True)
 class Marked:
-    """A topic ("" if none is chosen), its judgments, and where each chosen system ranks each document for it."""
+    """A topic ("" if none is chosen), its judgments, and the ranks of its documents in each chosen system."""
 
     topic: str
     judgments: Mapping[str, int]
     ranks: dict[str, dict[str, int]]
-    """system -> document -> rank, of the systems that have run"""
+    """system -> document -> rank, of the systems that have a run"""
 
     @property
     def relevant(self) -> dict[str, int]:
@@ -38,13 +39,13 @@ class Marked:
 
 
 def marked_documents(opened: data.Opened, content: data.Content, topic: str, systems: list[str]) -> Marked:
-    """Return what the map marks for a topic."""
+    """Return the judgments and ranks that the map marks for a topic."""
     found = {}
     for name in systems if topic else []:
         try:
             hits = ranked(results.run_scores(opened, name).get(topic, {}))
         except UserError:
-            continue  # the Overview says which systems have no run, and why
+            continue  # the Overview shows which systems have no run, and why
         found[name] = {document: rank for rank, (document, _) in enumerate(hits, 1)}
     return Marked(topic, content.qrels.get(topic, {}), found)
 
@@ -70,7 +71,7 @@ def title_of(content: data.Content, document: str) -> str:
 
 
 def draw_table(opened: data.Opened, content: data.Content, marked: Marked, chosen: str) -> None:
-    """Draw the relevant documents and those that a system has among its first, with their ranks."""
+    """Draw a table of the documents that are relevant or in a system's top ranks, with their ranks."""
     places = marked.ranks.values()
     first = {document for by in places for document, rank in by.items() if rank <= FIRST}
     graded = [(document, marked.judgments.get(document)) for document in first | set(marked.relevant)]
@@ -94,7 +95,7 @@ def draw_table(opened: data.Opened, content: data.Content, marked: Marked, chose
         selection_mode="single-row",
         alt="Relevant and retrieved documents of the topic with their ranks",
     )
-    st.caption(f"{len(rows)} documents, relevant or among a system's first {FIRST}; the numbers are ranks.")
+    st.caption(f"{len(rows)} documents that are relevant or in a system's top {FIRST}. The numbers are ranks.")
 
 
 def draw_document(opened: data.Opened, content: data.Content, marked: Marked, chosen: str) -> None:
@@ -124,16 +125,18 @@ def page(opened: data.Opened) -> None:
     content = data.content(opened)
     dense = [system.name for system in opened.profile.system if system.kind == "dense"]
     if not dense:
-        raise UserError(f"{opened.folder.name} has no dense system, so there are no vectors to lay out")
+        raise UserError(f"{opened.folder.name} has no dense system, so there are no vectors to map")
     first, second = st.columns(2)
     with first:
-        system = state.choose("Vectors of", dense, "system", dense[0], opened.labels)
+        system = state.choose("Embedding model", dense, "system", dense[0], opened.labels)
     with second:
         names = {t.id: f"{t.id} · {shortened(t.query, 80)}" for t in content.topics.values()}
         topic = state.choose("Topic", ["", *names], "topic", "", names | {"": "none"})
-    systems = state.choose_several("Systems whose first ten are marked", list(opened.labels), "systems", opened.labels)
+    systems = state.choose_several("Mark the top 10 of", list(opened.labels), "systems", opened.labels)
     svg = state.switch(
-        "Without WebGL", "svg", "Where the map stays empty: slower, and of many documents only some are drawn"
+        "Compatibility mode (SVG)",
+        "svg",
+        "Use this if the map stays empty; slower, and draws a sample of large collections",
     )
     widgets.say_older(
         opened,
@@ -158,14 +161,14 @@ def page(opened: data.Opened) -> None:
             config=document_map.CONFIG,
             on_select=lambda: open_clicked_document(key),
             selection_mode="points",
-            alt="Map of the documents; the table holds what is marked",
+            alt="Map of the documents; the table lists the marked ones",
         )
     if right:
         with right:
             draw_table(opened, content, marked, chosen)
         left_out.caption(content, topic)
     else:
-        st.caption("Choose a topic to mark its relevant documents and what the systems found.")
+        st.caption("Choose a topic to mark its relevant documents and those the systems retrieved.")
     if chosen:
         draw_document(opened, content, marked, chosen)
     st.markdown(WORDS)

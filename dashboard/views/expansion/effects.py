@@ -1,4 +1,4 @@
-"""What expansion did to each topic, cached by the runs and judgments it was counted from."""
+"""The effect of expansion on each topic, cached by the digests of runs and judgments."""
 
 import streamlit as st
 
@@ -8,7 +8,7 @@ from dashboard.shared import data, results
 
 
 def effects_by_topic(opened: data.Opened, plain: str, expanded: str, depth: int) -> list[Effect]:
-    """Count for every judged topic which documents expansion brought into the first ranks and which left them.
+    """Count for every judged topic the documents that expansion moved into and out of the top `depth`.
 
     Raises:
         UserError: a run or the judgments are missing or damaged.
@@ -19,7 +19,7 @@ def effects_by_topic(opened: data.Opened, plain: str, expanded: str, depth: int)
     )
 
 
-# Both runs are sorted whole, for all topics.
+# Cached because both runs are sorted in full, for all topics.
 @st.cache_data(max_entries=20, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
 def _effects(opened: data.Opened, plain: str, expanded: str, depth: int, digests: tuple[str, ...]) -> list[Effect]:
     versions = zip((plain, expanded), digests, strict=False)

@@ -1,4 +1,4 @@
-"""Runs that are brought through the Runs page: looked through, named, imported."""
+"""Import of run files on the Runs page: checks, names, import."""
 
 import tempfile
 from collections.abc import Callable
@@ -17,15 +17,15 @@ from dashboard.shared import data
 from dashboard.shared.escaping import error_markdown, show_error
 from dashboard.shared.uploads import LARGEST_UNPACKED, saved
 
-ORDERS = {"score": "by score, as trec_eval does", "rank": "by the rank column"}
+ORDERS = {"score": "by score (trec_eval)", "rank": "by rank"}
 MESSAGE = "runs message"
-ROUND = "runs round"  # in the uploaders' keys, so that they are empty again after each import
+ROUND = "runs round"  # part of the uploaders' keys, so that they are empty after each import
 
 
 def carry_out(work: Callable[[], Any], message: str) -> None:
-    """Do what a button asks for; then draw the page again with the message, or show the error."""
+    """Carry out a button's action, then redraw the page with the message, or show the error."""
     try:
-        with st.spinner("evaluating …"):
+        with st.spinner("Evaluating …"):
             work()
     except UserError as error:
         show_error(error)
@@ -35,14 +35,14 @@ def carry_out(work: Callable[[], Any], message: str) -> None:
     st.rerun()
 
 
-@st.cache_data(max_entries=1000, show_spinner="Looking through the run …")  # a whole folder, with every drawing
+@st.cache_data(max_entries=1000, show_spinner="Checking the run …")  # each redraw checks every uploaded file
 def looked_through(
     upload: str, name: str, _content: bytes, order: str, folder: CollectionFolder, digest: str, measures: list[str]
 ) -> RunCheck:
     """Check an uploaded run against the collection under `folder`, which has that digest.
 
     Args:
-        upload: the id of this upload, which stands for its content: that would be hashed with every drawing.
+        upload: the id of the upload, hashed in place of its content, which would be hashed at each redraw.
     """
     known = data.content(data.open_collection(folder.name))
     with tempfile.TemporaryDirectory() as temporary:
@@ -52,21 +52,21 @@ def looked_through(
 
 
 def problem_of(opened: data.Opened, name: str) -> str:
-    """Return what is wrong with a name for a new run, "" where nothing is."""
+    """Return why a name is invalid for a new run, "" if it is valid."""
     if problem := name_problem(name, "run"):
         return problem
     taken = name.lower() in {system.lower() for system in opened.labels}
-    return f"a system is named {name} already; give another name" if taken else ""
+    return f"a system named {name} already exists; choose another name" if taken else ""
 
 
 def bring_runs(opened: data.Opened) -> None:
-    """Draw the upload of runs, what is wrong or odd about each, its name, and the button that imports them."""
+    """Draw the upload of runs, the errors and warnings of each, its name, and the import button."""
     most = f"{LARGEST_UNPACKED / 1e6:,.0f} MB"
-    label = f"Run files: topic Q0 document rank score tag; plain or .gz, up to {most} each"
-    several: Literal["directory", True] = "directory" if st.toggle("A whole folder of them") else True
+    label = f"Run files in TREC format (topic Q0 document rank score tag), plain or .gz, up to {most} each"
+    several: Literal["directory", True] = "directory" if st.toggle("Upload a folder") else True
     key = f"run files {several} {st.session_state.get(ROUND, 0)}"
     uploads = st.file_uploader(label, accept_multiple_files=several, key=key)
-    order = st.radio("Read them", list(ORDERS), format_func=ORDERS.__getitem__, horizontal=True)
+    order = st.radio("Ranking order", list(ORDERS), format_func=ORDERS.__getitem__, horizontal=True)
     digest = data.collection_manifest(opened).digest
     chosen: dict[str, tuple[str, bytes]] = {}
     ready = True
@@ -83,10 +83,10 @@ def bring_runs(opened: data.Opened) -> None:
         except UserError as error:
             faults = [str(error)]
         if faults and several == "directory":
-            st.warning(error_markdown(f"Left out: {faults[0]}"))
+            st.warning(error_markdown(f"Skipped: {faults[0]}"))
             continue
         with st.container(border=True):
-            st.text(upload.name if faults else f"{upload.name}: topics {check.topics}, lines {check.lines:,}")
+            st.text(upload.name if faults else f"{upload.name}: {check.topics:,} topics, {check.lines:,} lines")
             for fault in faults:
                 st.error(error_markdown(fault))
             if faults:
@@ -96,7 +96,7 @@ def bring_runs(opened: data.Opened) -> None:
                 st.warning(error_markdown(notice))
             suggested = safe_name(run_name(path, check.tag)) or f"run-{number + 1}"
             name = st.text_input("Name", suggested, key=f"name {upload.file_id}").strip()
-            problem = "two of these runs have this name" if name in chosen else problem_of(opened, name)
+            problem = "another of these runs has the same name" if name in chosen else problem_of(opened, name)
             if problem:
                 st.error(error_markdown(problem))
                 ready = False
@@ -105,12 +105,12 @@ def bring_runs(opened: data.Opened) -> None:
     if st.button(f"Import{count}", key="import", type="primary", disabled=not (ready and chosen)):
         carry_out(
             lambda: import_uploads(opened, chosen, order == "rank"),
-            f"Imported: {', '.join(chosen)}. Compare them on the Overview page.",
+            f"Imported: {', '.join(chosen)}. The Overview page compares all systems.",
         )
 
 
 def import_uploads(opened: data.Opened, chosen: dict[str, tuple[str, bytes]], by_rank: bool) -> None:
-    """Import runs, name -> (file's name, content)."""
+    """Import runs, given as name -> (file name, content)."""
     with tempfile.TemporaryDirectory() as temporary:
         paths = []
         for number, (file, content) in enumerate(chosen.values()):

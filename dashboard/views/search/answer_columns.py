@@ -1,4 +1,4 @@
-"""The columns of the Search page: a ranked list for every system, each filled as soon as the system has answered."""
+"""The columns of the Search page: one ranked list per system, filled as soon as the system has answered."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ from dashboard.views.search import judging
 from dashboard.views.search.answers import Latency, as_they_come, measure_latency, places
 
 EXPLAINED_WORDS = 60
-"""A longer query is answered without the matched terms."""
+"""The matched terms are not shown for longer queries."""
 FUSED_DEPTH = 100
 FUSED = "fused"
 
 
 @dataclass(frozen=True)
 class Answered:
-    """The systems' answers, and the empty place in the column of each for its latency, by the systems' names."""
+    """The systems' answers, and the placeholder for the latency in each column, by system name."""
 
     answers: dict[str, Answer]
     latency_places: dict[str, DeltaGenerator]
@@ -37,22 +37,22 @@ class Answered:
 def draw_answers(
     opened: data.Opened, systems: Sequence[SystemSettings], query: str, hits: int, topic: Topic | None, fused: bool
 ) -> Answered:
-    """Draw a column for every system, each filled as soon as it has answered, and the fused one when all have.
+    """Draw a column per system, filled as soon as it has answered, and the fused one once all have answered.
 
     Args:
-        hits: how many of them are shown.
-        topic: the topic that the query is.
+        hits: the number of documents shown per system.
+        topic: the topic whose text is the query, if any.
     """
     content = data.content(opened)
     by_hand = judging.by_hand(opened.folder.name, judging.topic_id(query, topic))
 
     def badge(document: str) -> str:
-        """Return the badge of the grade given by hand, else of the collection's, "" where there is no topic."""
+        """Return the badge of the user's grade, else of the grade in the qrels; "" if the query is not a topic."""
         if document in by_hand:
             return grade_badge(by_hand[document], content.highest_grade, by_hand=True)
         return grade_badge(content.qrels.get(topic.id, {}).get(document), content.highest_grade) if topic else ""
 
-    labels = {system.name: opened.labels[system.name] for system in systems} | ({FUSED: "Fused"} if fused else {})
+    labels = {system.name: opened.labels[system.name] for system in systems} | ({FUSED: "Fused (RRF)"} if fused else {})
     columns = dict(zip(labels, st.columns(len(labels)), strict=True))
     slots, latency_places = {}, {}
     for name, column in columns.items():
@@ -61,7 +61,7 @@ def draw_answers(
             latency_places[name] = column.empty()
             latency_places[name].caption("…")
         slots[name] = column.empty()
-        slots[name].caption("searching …")
+        slots[name].caption("Searching …")
     spans = term_finder(Analyzer(opened.profile.analyzer), query)
     expanded = {system.name: system for system in systems if system.expanded}
     explained = hits if len(query.split()) <= EXPLAINED_WORDS else 0
@@ -81,7 +81,7 @@ def draw_answers(
     answers = {name: answers[name] for name in labels if name in answers}
     if fused:
         with slots[FUSED]:
-            facts = f"1 / ({K} + rank), summed over the first {FUSED_DEPTH} of every system"
+            facts = f"Score: sum of 1 / ({K} + rank) over the systems' top {FUSED_DEPTH}"
             _draw_list(
                 content, fuse(answers), hits, badge, spans, predicted={}, notes=places(answers, labels), facts=facts
             )
@@ -89,19 +89,19 @@ def draw_answers(
 
 
 def depth(hits: int, fused: bool) -> int:
-    """Return how many documents each system is asked for."""
+    """Return the number of documents to retrieve from each system."""
     return max(hits, FUSED_DEPTH if fused else 0)
 
 
 def show_latencies(
     opened: data.Opened, systems: Sequence[SystemSettings], query: str, asked_for: int, answered: Answered
 ) -> None:
-    """Measure the systems that have answered, one at a time, and write each one's latency into its column.
+    """Measure the systems that have answered, one at a time, and write each latency into its column.
 
-    To be called when all else of the page is drawn.
+    Call this after the rest of the page has been drawn.
 
     Args:
-        asked_for: how many documents each system was asked for, from `depth`.
+        asked_for: the number of documents to retrieve, from `depth`.
     """
     busy = False
     for system in systems:
@@ -110,21 +110,21 @@ def show_latencies(
         place = answered.latency_places[system.name]
         try:
             latency = None if busy else measure_latency(opened, system, query, asked_for)
-        except Exception as error:  # as in answering: the others are measured
+        except Exception as error:  # one failing system must not stop the others
             with place:
                 show_error(error)
             continue
         busy = latency is None
-        place.caption(latency_text(latency) if latency else "Latency not measured: other queries are being measured")
+        place.caption(latency_text(latency) if latency else "Latency not measured: another measurement is in progress")
 
 
 def _milliseconds(seconds: float) -> str:
-    """Return a time in milliseconds, with two decimals below a tenth: BM25 takes 0.05 ms on the sample."""
+    """Return a time in milliseconds, with two decimals below 0.1 ms: BM25 takes 0.05 ms on the sample."""
     return f"{1000 * seconds:.{2 if 0 < seconds < 0.0001 else 1}f} ms"
 
 
 def latency_text(latency: Latency) -> str:
-    """Say a latency, its steps, and how often it was measured."""
+    """Return a latency as text: the total, its steps, and the number of measurements."""
     text = ", ".join(f"{step} {_milliseconds(seconds)}" for step, seconds in latency.seconds.items())
     if len(latency.seconds) > 1:
         text = f"{_milliseconds(sum(latency.seconds.values()))}: {text}"
@@ -141,16 +141,16 @@ def _draw_list(
     notes: Mapping[str, str] | None = None,
     facts: str = "",
 ) -> None:
-    """Draw the first hits of one list as one element: that is drawn soonest.
+    """Draw the top of one ranked list as a single HTML element, which is the fastest to draw.
 
     Args:
-        badge: makes a document's badge.
-        predicted: the queries that the system searches as part of each document.
-        notes: what is said of each document.
-        facts: what is said of the list as a whole.
+        badge: returns a document's badge.
+        predicted: the predicted queries that the system indexes with each document.
+        notes: a note for each document.
+        facts: a note on the list as a whole.
     """
     if not given.hits:
-        st.info("No document has a word of this query. Fewer or other words may find some.")
+        st.info("No query term occurs in the index, or the query has only stop words. Try other words.")
         return
     shown = [
         Hit(
@@ -169,7 +169,7 @@ def _draw_list(
 
 
 def _queries_of(opened: data.Opened, system: SystemSettings) -> Mapping[str, list[str]]:
-    """Return the predicted queries that a system searches, by document; say so where they are not there."""
+    """Return the predicted queries that a system indexes, by document; show an error if they are missing."""
     try:
         return searched(opened, system)
     except UserError as error:

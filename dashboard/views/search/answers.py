@@ -1,6 +1,6 @@
-"""Answers to a live query: every system searches in a thread of its own, and is handed over when it is done.
+"""Answers to a live query: every system searches in its own thread, and its answer is shown as soon as it is ready.
 
-Latencies are measured afterwards, one system at a time: beside one another, systems wait for each other.
+Latencies are measured afterwards, one system at a time: concurrent systems would slow each other down.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -23,12 +23,12 @@ def answer_query(
     explained: int,
     excluded: Collection[str] = (),
 ) -> Answer:
-    """Let one system answer.
+    """Search with one system.
 
     Args:
-        depth: how many documents to retrieve.
-        explained: the number of documents, from the first, whose scores are explained.
-        excluded: documents that are left out.
+        depth: the number of documents to retrieve.
+        explained: the number of top documents whose scores are explained.
+        excluded: documents to leave out.
 
     Raises:
         UserError: the system cannot load.
@@ -44,16 +44,16 @@ def answer_query(
 
 @dataclass(frozen=True)
 class Latency:
-    """The seconds of each step of a search, of the median one of `times` searches."""
+    """The seconds of each step of the median of `times` searches."""
 
     seconds: dict[str, float]
     times: int
 
 
 def measure_latency(opened: data.Opened, settings: SystemSettings, query: str, depth: int) -> Latency | None:
-    """Measure how long a system takes for a query that it has answered just now; no other is measured meanwhile.
+    """Measure the latency of a query that the system has just answered, while no other system is being measured.
 
-    Returns None where others are being measured, and its turn has not come within PATIENCE_SECONDS.
+    Returns None if other measurements do not finish within PATIENCE_SECONDS.
 
     Raises:
         UserError: the system cannot load.
@@ -78,10 +78,10 @@ def as_they_come(
     explained: int,
     excluded: Collection[str] = (),
 ) -> Iterator[tuple[str, Answer | Exception]]:
-    """Yield (name of the system, its answer or why it cannot answer), the first to finish first.
+    """Yield (system name, its answer or the exception), in the order in which the systems finish.
 
     Args:
-        explained, excluded: as in `answer_query`; only BM25's scores are explained.
+        explained, excluded: as in `answer_query`; only BM25 scores are explained.
     """
     with ThreadPoolExecutor(max(len(systems), 1), "answer") as pool:
         asked = {
@@ -91,18 +91,18 @@ def as_they_come(
         for done in as_completed(asked):
             try:
                 yield asked[done], done.result()
-            except Exception as error:  # whatever befell one system, the others answer
+            except Exception as error:  # one failing system must not stop the others
                 yield asked[done], error
 
 
 def places(answers: Mapping[str, Answer], labels: Mapping[str, str]) -> dict[str, str]:
-    """Return where each system ranks a document, as a text, for every document that one of them has.
+    """Return a text with the rank of each retrieved document in each system.
 
     Args:
-        labels: of the systems.
+        labels: system name -> label.
     """
     where: dict[str, list[str]] = {}
     for name, answer in answers.items():
         for rank, document in enumerate(answer.ranking, 1):
             where.setdefault(document, []).append(f"{rank} in {labels[name]}")
-    return {document: ", ".join(texts) for document, texts in where.items()}
+    return {document: f"rank {', '.join(texts)}" for document, texts in where.items()}

@@ -1,4 +1,4 @@
-"""The query box of the Search page: the query, examples and the session's earlier queries."""
+"""The query form of the Search page: query box, examples and the session's earlier queries."""
 
 import re
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ def one_line(text: str) -> str:
 
 
 def ask(query: str | None) -> None:
-    """Make a query the one that is answered: it lives in the URL, or in the session where it is too long for one."""
+    """Set the current query: in the URL, or in the session if it is too long for a URL."""
     query = one_line(query or "")
     fits = len(quote(query)) <= LONGEST_IN_LINK
     state.write("query", query if fits else "")
@@ -30,7 +30,7 @@ def ask(query: str | None) -> None:
 
 
 def query_form(topics: Iterable[Topic]) -> str:
-    """Draw the form, some topics as examples and the session's earlier queries; return the query."""
+    """Draw the form, example topics and the session's earlier queries; return the query."""
     asked = one_line(state.read("query")) or st.session_state.get("long query", "")
     st.session_state["query box"] = asked
     with st.form("search", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
@@ -56,7 +56,7 @@ def _earlier_queries(asked: str) -> None:
         "Earlier queries",
         earlier,
         key="earlier query",
-        placeholder=f"Earlier queries of this session ({len(earlier)})",
+        placeholder=f"Earlier queries in this session ({len(earlier)})",
         label_visibility="collapsed",
         format_func=lambda query: shortened(query, 100),
         on_change=lambda: ask(st.session_state["earlier query"]),

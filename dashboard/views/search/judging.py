@@ -1,4 +1,4 @@
-"""Judgments made by hand on the Search page: kept for the session, by collection, topic and document."""
+"""Relevance judgments made on the Search page: kept for the session, by collection, topic and document."""
 
 import hashlib
 import re
@@ -20,9 +20,9 @@ MOST_GRADES = 5
 
 
 def topic_id(query: str, topic: Topic | None) -> str:
-    """Return the topic that a query's judgments are kept under: the collection's where it is one, else of its words.
+    """Return the topic id for a query's judgments: the topic's own id, or one made from the words of the query.
 
-    The words make the same id again when the judgments are read back, so they find their query.
+    The same words always make the same id, so imported judgments match their query again.
     """
     if topic:
         return topic.id
@@ -33,7 +33,7 @@ def topic_id(query: str, topic: Topic | None) -> str:
 
 
 def judgments(collection: str) -> Qrels:
-    """Return the session's judgments for a collection; what is added to them stays."""
+    """Return the session's judgments for a collection; the returned dictionary is the stored one."""
     by_collection: dict[str, Qrels] = st.session_state.setdefault("judgments", {})
     return by_collection.setdefault(collection, {})
 
@@ -53,10 +53,10 @@ def _open(document: str) -> None:
 
 
 def draw_pool(opened: data.Opened, topic: str, pool: Sequence[str]) -> None:
-    """Draw one document of the pool with a button a grade, without a word on which system found it.
+    """Draw one document of the pool with a button for each grade, without showing which systems retrieved it.
 
     Args:
-        pool: the documents to judge, in the order in which they are offered.
+        pool: the documents to judge, in order.
     """
     if not pool:
         return
@@ -70,10 +70,10 @@ def draw_pool(opened: data.Opened, topic: str, pool: Sequence[str]) -> None:
     with st.container(border=True):
         mine = f" · your judgment: {grade_text(done[current], highest)}" if current in done else ""
         judged = sum(d in done for d in pool)
-        st.caption(f"Document {place + 1} of {len(pool)} that the systems found · {judged} judged by you{mine}")
+        st.caption(f"Document {place + 1} of {len(pool)} in the pool · {judged} judged by you{mine}")
         title = (document.title or "(no title)") if document else f"document {current}"
         st.markdown(f"**{escape_markdown(title)}**")
-        # Above the text, so that they stay where they are from one document to the next.
+        # Above the text, so that the buttons do not move from one document to the next.
         with st.container(horizontal=True):
             for grade in range(min(highest, MOST_GRADES) + 1):
                 arguments = (collection, topic, current, grade, pool)
@@ -86,22 +86,22 @@ def draw_pool(opened: data.Opened, topic: str, pool: Sequence[str]) -> None:
 
 
 def exchange(collection: str) -> None:
-    """Draw the export of the session's judgments as TREC qrels, and the way back.
+    """Draw the export and import of the session's judgments as TREC qrels.
 
     Raises:
-        UserError: a file that was given is not qrels; the message names the line.
+        UserError: the imported file is not a qrels file; the message names the line.
     """
     kept = judgments(collection)
     count = sum(map(len, kept.values()))
     with st.container(horizontal=True, vertical_alignment="center"):
-        label, name = f"Judgments as TREC qrels ({count})", f"{collection}-by-hand.qrels"
+        label, name = f"Export qrels ({count})", f"{collection}-by-hand.qrels"
         st.download_button(label, trec_qrels(kept), name, "text/plain", disabled=not count)
-        with st.popover("Go on with exported ones"):
-            given = st.file_uploader("Exported judgments", key="qrels by hand")
-        st.button("Forget them", key="forget", on_click=kept.clear, disabled=not count)
+        with st.popover("Import qrels"):
+            given = st.file_uploader("Qrels file", key="qrels by hand")
+        st.button("Clear", key="forget", on_click=kept.clear, disabled=not count)
     st.caption(
-        "Kept until this page is closed or reloaded. A query that is no topic of the collection is named by its words, "
-        "so that a file that is read back finds its query again."
+        "Judgments are kept until this page is closed or reloaded. A query that is not a topic of the collection gets "
+        "a topic id made from its words, so that imported judgments match it again."
     )
     if given and st.session_state.get("qrels read") != given.file_id:
         with tempfile.TemporaryDirectory() as folder:

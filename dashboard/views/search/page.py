@@ -1,4 +1,4 @@
-"""Search: one query, every system's answer side by side, by the same system objects as the batch run."""
+"""Search: the answers of all systems to one query side by side, from the same system objects as the batch run."""
 
 import streamlit as st
 
@@ -15,19 +15,19 @@ LONGEST = 10_000
 
 
 def notes(content: data.Content, query: str, topic: Topic | None) -> None:
-    """Say what is special about the query."""
+    """Draw notices about the query: whether it is a topic, and where it is too long."""
     if topic:
-        st.info(f"This is topic {escape_markdown(topic.id)} of the collection: judged. Its grades are shown.")
+        st.info(f"This query is topic {escape_markdown(topic.id)}; its grades are shown.")
         left_out.caption(content, topic.id)
         widgets.topic_link(topic.id, topic.query)
     if not state.read("query"):
-        st.caption("The query is too long for a link: the address of this page does not hold it.")
+        st.caption("The query is too long for a URL, so a link to this page does not contain it.")
     if len(query) > LONGEST:
-        st.caption(f"Of {len(query):,} characters the first {LONGEST:,} are searched.")
+        st.caption(f"Only the first {LONGEST:,} of {len(query):,} characters are searched.")
     if len(query.split()) > EXPLAINED_WORDS:
         st.caption(
-            f"A query of more than {EXPLAINED_WORDS} words is answered without the matched terms; dense systems read "
-            "its beginning only, as far as their model's limit goes."
+            f"Matched terms are not shown for queries of more than {EXPLAINED_WORDS} words; dense systems truncate "
+            "such queries at their model's maximum input length."
         )
 
 
@@ -35,25 +35,25 @@ def page(opened: data.Opened) -> None:
     """Draw the Search page of a collection.
 
     Raises:
-        UserError: no system of it can answer a query, or the collection is missing or damaged.
+        UserError: no system can answer a query, or the collection is missing or damaged.
     """
     content = data.content(opened)
     answering = [system for system in opened.profile.system if system.kind != "run"]
     labels_of = {system.name: opened.labels[system.name] for system in answering}
     if not answering:
         raise UserError(
-            f"{opened.folder.name} was made of imported runs: it has no index, so no new query can be answered; the "
-            "Topics page shows what the runs retrieved"
+            f"{opened.folder.name} consists of imported runs: without an index it cannot answer new queries; see the "
+            "Topics page for what the runs retrieved"
         )
     query = query_form(content.topics.values())
     left, middle, right = st.columns([5, 2, 1], vertical_alignment="bottom")
     with left:
         names = state.choose_several("Systems", list(labels_of), "systems", labels_of)
     with middle, st.container(horizontal=True):
-        fused = state.switch("Fused", "fused", "One list of all: reciprocal rank fusion (Cormack et al., 2009)")
-        judged = state.switch("Judge", "judge", "Judge the hits by hand and export the judgments as qrels")
+        fused = state.switch("Fuse (RRF)", "fused", "Reciprocal rank fusion of the systems (Cormack et al., 2009)")
+        judged = state.switch("Judge relevance", "judge", "Judge the retrieved documents and export qrels")
     with right:
-        hits = int(state.choose("Hits", ["5", "10", "20", "50"], "hits", "10"))
+        hits = int(state.choose("Depth", ["5", "10", "20", "50"], "hits", "10"))
     topic = data.find_topic(query, content.topics.values()) if query else None
     asked = [system for system in answering if system.name in names]
     widgets.say_older(opened, widgets.answering_artifacts(opened, asked))
@@ -61,7 +61,7 @@ def page(opened: data.Opened) -> None:
         notes(content, query, topic)
     judging_place = st.container()
     if not query:
-        st.info("Type a query, or choose one of the examples; every system answers it.")
+        st.info("Type a query or choose an example to search with all selected systems.")
     elif not names:
         st.info("Choose at least one system.")
     else:

@@ -8,10 +8,10 @@ from dashboard.shared.escaping import escape_plotly
 
 
 def curves(history: pd.DataFrame, columns: list[str], title: str) -> go.Figure:
-    """Draw columns of a history over its steps: the first one blue, the second one orange with marks.
+    """Draw columns of a training history over its steps, the first in blue, the second in orange with markers.
 
     Args:
-        history: columns step and those named; NaN where nothing was measured.
+        history: has the column step and those named; NaN where nothing was measured.
     """
     figure = go.Figure()
     for column, colour, mode in zip(columns, (BLUE, ORANGE), ("lines", "lines+markers"), strict=False):
@@ -23,13 +23,13 @@ def curves(history: pd.DataFrame, columns: list[str], title: str) -> go.Figure:
 
 
 def gains(summary: pd.DataFrame, measure: str) -> go.Figure:
-    """Draw each variant's mean with its spread over seeds; a dashed line is the recipe's.
+    """Draw each variant's mean and standard deviation over seeds; a dashed line marks the default configuration.
 
     Args:
-        summary: index variant, the recipe first; columns measure and "<measure> spread".
+        summary: index variant, the default configuration first; columns measure and "<measure> spread".
     """
     names = [escape_plotly(name) for name in summary.index]
-    recipe = summary[measure].iloc[0]
+    default = summary[measure].iloc[0]
     figure = go.Figure(
         go.Scatter(
             x=summary[measure],
@@ -40,7 +40,7 @@ def gains(summary: pd.DataFrame, measure: str) -> go.Figure:
             hovertemplate="%{y}: %{x:.4f}<extra></extra>",
         )
     )
-    figure.add_vline(x=recipe, line={"color": GREY, "dash": "dash"})
+    figure.add_vline(x=default, line={"color": GREY, "dash": "dash"})
     figure.update_yaxes(type="category", autorange="reversed")
-    figure.update_xaxes(title=f"{measure}, mean and spread over seeds")
+    figure.update_xaxes(title=f"{measure}, mean and standard deviation over seeds")
     return finish(figure, 90 + 34 * len(names))

@@ -1,4 +1,4 @@
-"""Training: how a fine-tuned model was trained, what that changed topic by topic, and what each choice is worth."""
+"""Training: how a model was fine-tuned, the effect per topic, and ablations of the training settings."""
 
 import streamlit as st
 
@@ -12,20 +12,21 @@ from dashboard.shared.widgets import FOUR
 from dashboard.views.training import charts as training_charts
 
 WORDS = """
-- **Pooling**: a bi-encoder makes one vector of a text, the mean of its tokens' vectors or that of the first, [CLS].
-- **In-batch cross-entropy**: each query of a batch must be nearer to its own passage than to the others' passages.
-- **Teacher**: a stronger system's scores are learned in place of a yes or no.
-- **Two towers**: queries and documents have an encoder each; with one tower they share it.
-- **Held-out** queries are never trained on: their loss says whether what is learned holds elsewhere.
-- **MRR@10**: the mean over queries of 1 / rank of the first relevant passage, 0 beyond rank 10.
+- **Pooling**: how a bi-encoder makes one vector of the token vectors: their mean, or the vector of the [CLS] token.
+- **In-batch cross-entropy**: each query must score its own passage above the other passages of the batch, the
+  negatives.
+- **Teacher**: a stronger model whose scores are the training target, in place of binary labels (distillation).
+- **Two towers**: separate encoders for queries and documents; with one tower they share an encoder.
+- **Held-out queries** are not used for training: their loss shows how well the model generalises.
+- **MRR@10**: the mean over queries of 1 / rank of the first relevant passage; 0 if it is below rank 10.
 """
 
 
 def choose_model(opened: data.Opened) -> Training:
-    """Draw the choice among the trained models and return the chosen one.
+    """Draw the selector of fine-tuned models and return the chosen one.
 
     Raises:
-        UserError: none left a history, or the chosen one's is damaged.
+        UserError: no model has a training history, or that of the chosen model is damaged.
     """
     models = training_figures.all_trained(opened.folder.workspace)
     return read_training(models[state.choose("Model", list(models), "model", next(iter(models)))])
@@ -36,11 +37,11 @@ def course(opened: data.Opened, training: Training) -> None:
     manifest = training.manifest
     facts, mrr = manifest.facts, manifest.facts.get("held_out_mrr@10", {})
     st.write(
-        f"{facts.get('rows', 0):,} rows, {manifest.seconds / 60:.0f} minutes on "
+        f"Trained on {facts.get('rows', 0):,} rows in {manifest.seconds / 60:.0f} minutes on "
         f"{escape_markdown(str(facts.get('device')))}, "
         f"finished {escape_markdown(manifest.finished)}. MRR@10 of {facts.get('held_out_queries', 0):,} held-out MS "
-        f"MARCO queries among {facts.get('held_out_passages', 0):,} passages: {mrr.get('before', 0):.4f} before, "
-        f"{mrr.get('after', 0):.4f} after."
+        f"MARCO queries over {facts.get('held_out_passages', 0):,} passages: {mrr.get('before', 0):.4f} before "
+        f"fine-tuning, {mrr.get('after', 0):.4f} after."
     )
     name = training.model.name
     left, right = st.columns(2)
@@ -55,7 +56,7 @@ def course(opened: data.Opened, training: Training) -> None:
         history = training_figures.history_table(training)
         st.dataframe(history.figures.reset_index(), hide_index=True, placeholder="–", alt=history.caption)
         downloads_and_provenance(opened, f"{name}-history", history, "training-history", options, made_from=made_from)
-    with st.expander("Settings of this model"):
+    with st.expander("Training settings"):
         settings = training_figures.settings_table(training)
         st.dataframe(settings.figures.reset_index(), hide_index=True, alt=settings.caption)
         downloads_and_provenance(
@@ -64,13 +65,13 @@ def course(opened: data.Opened, training: Training) -> None:
 
 
 def against_its_base(opened: data.Opened, training: Training) -> None:
-    """Draw which topics of the collection training won and lost."""
+    """Draw the difference that fine-tuning made to each topic of the collection."""
     models = {system.model: system.name for system in opened.profile.system if system.kind == "dense"}
     own, base = models.get(training.model.shown), models.get(str(training.manifest.settings.get("base")))
     tidy = widgets.evaluated(opened)
     measured = set(tidy["system"])
     if own not in measured or base not in measured or own is None or base is None:
-        st.write("This collection has no runs of both this model and its base to compare.")
+        st.write("This collection has no runs of both this model and its base model to compare.")
         return
     measure = widgets.choose_measure(opened, tidy)
     values = results.values(opened, measure)
@@ -82,7 +83,7 @@ def against_its_base(opened: data.Opened, training: Training) -> None:
     figure = charts.difference_bars(table, labels[own], labels[base], measure, "")
     name = f"{opened.folder.name}-{own}-{base}"
     export.chart(figure, name, f"Difference of {measure} for each topic")
-    with st.expander("The figures of this chart"):
+    with st.expander("Values of this chart"):
         columns = {labels[own]: FOUR, labels[base]: FOUR, "difference": FOUR}
         figures = exported.shown.reset_index()
         st.dataframe(figures, hide_index=True, column_config=columns, alt="Difference for each topic")
@@ -98,7 +99,7 @@ def ablations(opened: data.Opened) -> None:
     made = training_figures.all_ablations(opened.folder.workspace)
     left, right = st.columns(2)
     with left:
-        base = state.choose("Base model of the ablations", list(made), "base", next(iter(made)))
+        base = state.choose("Base model", list(made), "base", next(iter(made)))
     with right:
         measure = state.choose("Measure", ["nDCG@10", "MRR@10"], "figure", "nDCG@10")
     table, manifest = training_figures.ablations_table(opened.folder.workspace, made[base])
@@ -114,22 +115,22 @@ def ablations(opened: data.Opened) -> None:
         opened, f"ablations-{base}", table, "ablations", {"base": base}, made_from={made[base].shown: manifest}
     )
     st.caption(
-        f"{escape_markdown(table.caption)}. Each variant changes one setting of the default configuration (recipe). "
+        f"{escape_markdown(table.caption)}. Each variant changes one setting of the default configuration. "
         "nDCG@10 on this collection, MRR@10 on held-out MS MARCO queries; spread: standard deviation over seeds."
     )
 
 
 def page(opened: data.Opened) -> None:
-    """Draw the Training page; of the collection only what training changed on it."""
-    st.markdown("How a bi-encoder was fine-tuned, and whether that helped.")
+    """Draw the Training page; only the effect per topic depends on the collection."""
+    st.markdown("How a bi-encoder was fine-tuned, and whether it helped.")
     try:
         training = choose_model(opened)
         course(opened, training)
-        st.header(f"Won and lost against its base on {escape_markdown(opened.folder.name)}")
+        st.header(f"Effect of fine-tuning per topic on {escape_markdown(opened.folder.name)}")
         against_its_base(opened, training)
     except UserError as error:
         show_error(error)
-    st.header("What each choice is worth")
+    st.header("Ablations")
     try:
         ablations(opened)
     except UserError as error:

@@ -193,7 +193,7 @@ def test_an_imported_run_is_kept_whole_and_evaluated_without(workspace, tmp_path
     assert "a1 Q0 a1 1" in (folder / "runs" / "team" / "run.trec").read_text()
     run = built_run(folder, "team")
     assert (run.scores, run.left_out) == ({"a1": {"c1": 2.0}, "a2": {"c2": 2.0}}, {"a1": {"a1"}, "a2": {"a2"}})
-    assert "2 hits are left out" in read_manifest(folder / "runs" / "team").facts["notices"][0]
+    assert "hits excluded from the evaluation: 2" in read_manifest(folder / "runs" / "team").facts["notices"][0]
     folder, _ = built(profile_of(tmp_path / "args", ignore_identical_ids=False), workspace)
     assert values(folder)["team"] == pytest.approx(dict.fromkeys(QRELS, 1 / np.log2(3)))
 
@@ -224,7 +224,7 @@ def test_the_command_line_leaves_out_what_the_page_does(workspace, tmp_path, com
 
     found, said = ndcg()
     assert found == 1.0
-    assert "team: 2 hits are left out of the measures, for 2 topics" in said
+    assert "team: hits excluded from the evaluation: 2, in 2 topics" in said
     assert ndcg("--keep-identical-ids")[0] == pytest.approx(1 / np.log2(3))
     assert ndcg("--excluded", tmp_path / "x.tsv")[0] == 0.5
 

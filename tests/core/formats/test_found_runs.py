@@ -95,10 +95,10 @@ RUNS = [
     "windows",
 ]
 LEFT_OUT = {
-    "both.run.gz": "both.run is there, too",
+    "both.run.gz": "both.run is used instead",
     "README.md": "not a run (line 3",
     "six.txt": "not a run (line 1",
-    "qrels.txt": "looks like qrels; give them with --qrels",
+    "qrels.txt": "looks like qrels; pass it with --qrels",
     "qrels.tsv": "looks like qrels",
     "qrels3.txt": "not a run (line 1",
     "topics.xml": "not a run",
@@ -126,11 +126,11 @@ def test_a_whole_folder_is_imported_without_what_cannot_be_read(folder, workspac
     outcome = command(main, folder, "--name", "mine", "--qrels", tmp_path / "judged.txt")
     assert outcome.status == 0, outcome
     assert names_in(workspace) == RUNS
-    for part in ("cut.run.gz: damaged", "broken.run, line 4: 4 columns", "other-topics.run: the run and the judgments"):
+    for part in ("cut.run.gz: damaged", "broken.run, line 4: 4 columns", "other-topics.run: the run and the qrels"):
         assert f"left out: {part}" in outcome.err
     for name in LEFT_OUT:
         assert f"left out: {name}: " in outcome.err
-    assert "metadata: 6 lines of metadata before the run" in outcome.err
+    assert "metadata: skipped metadata lines (beginning with #) before the run: 6" in outcome.err
     rows = (workspace.collection("mine") / "measures" / "measures.csv").read_text()
     assert all(f"mine,{name},1,RR,0.5\n" in rows for name in RUNS)
 
@@ -236,9 +236,9 @@ def test_what_is_odd_about_a_run_is_told_when_it_is_imported(folder, workspace, 
     (folder / "odd.run").write_text("1 Q0 d1 1 2.0 t\n1 Q0 other 2 1.0 t\n9 Q0 d1 1 1 t\n")
     outcome = command(main, folder / "odd.run", "--name", "mine", "--qrels", folder / "qrels.txt")
     for part in (
-        "odd: no documents for 1 of 2 judged topics, which count 0: 2",
-        "odd: 1 topics are not among the collection's and are left out of the measures, first on line 3: 9",
-        "odd: 1 lines retrieve documents that no judgment names, first other on line 2",
+        "odd: judged topics without documents, which score 0: 1 of 2 (2)",
+        "odd: topics without judgments, which are not evaluated: 1, first on line 3 (9)",
+        "odd: lines with documents that are not in the qrels: 1, first other on line 2",
         "odd: fewer documents than the measure's cut-off: nDCG@10 (1 of 1 topics), nDCG@20 (1 of 1 topics), P@10",
         "R@100 (1 of 1 topics)",
     ):

@@ -146,7 +146,7 @@ def test_ranks_that_disagree_with_the_scores_are_told(tmp_path):
     path.write_text("1 Q0 d1 1 0.4 t\n1 Q0 d2 2 0.5 t\n2 Q0 d1 1 0.5 t\n")
     (notice,) = read_run(path).notices
     assert "disagrees with the scores in 1 of 2 topics" in notice
-    assert "follow the scores" in notice
+    assert "follows the scores" in notice
 
 
 def test_by_rank_the_ranks_are_followed_and_no_notice_says_otherwise(tmp_path):
@@ -154,7 +154,7 @@ def test_by_rank_the_ranks_are_followed_and_no_notice_says_otherwise(tmp_path):
     path.write_text("1 Q0 d1 1 0.4 t\n1 Q0 d2 2 0.5 t\n1 Q0 d3 3 0.5 t\n")
     run = read_run(path, "rank")
     assert [document for document, _ in ranked(run.scores["1"])] == ["d1", "d2", "d3"]
-    assert not any("follow the scores" in notice for notice in run.notices)
+    assert not any("follows the scores" in notice for notice in run.notices)
 
 
 @pytest.mark.data
