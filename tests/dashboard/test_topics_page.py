@@ -258,7 +258,7 @@ def test_the_words_of_a_dense_score_add_up(
     make(evaluate.STAGE, data.open_collection("made-up").profile, made_up)
     monkeypatch.setattr("core.workspace.models.find_model", lambda workspace, name: made_up.path)
     monkeypatch.setattr(
-        "core.retrieval.systems.open_system",
+        "core.retrieval.kinds.open_system",
         lambda p, s, folder: Dense() if s.kind == "dense" else open_system(p, s, folder),
     )
     app = open_page("topic", a="dense", b="bm25", topic="02", view="why", document="d5", more="expanded")
