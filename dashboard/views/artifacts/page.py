@@ -17,7 +17,8 @@ SIGNS = {
 WORDS = """
 An **artifact** is a folder written by one stage. Its **manifest** records the settings, the inputs (as SHA-256) and the
 software versions. It is **stale** if any of these have changed since, or if a file differs from the one that was
-written. The command rebuilds what is stale or missing and keeps the rest.
+written. The command rebuilds what is stale or missing and keeps the rest. **Outside this profile**: no system of the
+profile uses it.
 """
 
 
@@ -43,8 +44,8 @@ def page(opened: data.Opened) -> None:
             "state": [SIGNS[entry.state] for entry in entries],
             "artifact": places,
             "reason": [entry.reason for entry in entries],
-            "MB": [entry.bytes / 1e6 for entry in entries],
-            "seconds": [entry.manifest.seconds if entry.manifest else None for entry in entries],
+            "size (MB)": [entry.bytes / 1e6 for entry in entries],
+            "build time (s)": [entry.manifest.seconds if entry.manifest else None for entry in entries],
             "built": [entry.manifest.finished if entry.manifest else None for entry in entries],
             "command": [entry.command for entry in entries],
         }
@@ -53,7 +54,7 @@ def page(opened: data.Opened) -> None:
         table,
         hide_index=True,
         placeholder="–",
-        column_config={"MB": st.column_config.NumberColumn(format="%.2f")},
+        column_config={"size (MB)": st.column_config.NumberColumn(format="%.2f")},
         alt="Every artifact with its state, size and command",
     )
     st.download_button("Table as CSV", csv(table, index=False), f"{opened.folder.name}-artifacts.csv", "text/csv")

@@ -13,8 +13,7 @@ from dashboard.views.training import charts as training_charts
 
 WORDS = """
 - **Pooling**: how a bi-encoder makes one vector of the token vectors: their mean, or the vector of the [CLS] token.
-- **In-batch cross-entropy**: each query must score its own passage above the other passages of the batch, the
-  negatives.
+- **In-batch cross-entropy**: each query must score its own passage above the others of the batch (the negatives).
 - **Teacher**: a stronger model whose scores are the training target, in place of binary labels (distillation).
 - **Two towers**: separate encoders for queries and documents; with one tower they share an encoder.
 - **Held-out queries** are not used for training: their loss shows how well the model generalises.
@@ -116,7 +115,7 @@ def ablations(opened: data.Opened) -> None:
     )
     st.caption(
         f"{escape_markdown(table.caption)}. Each variant changes one setting of the default configuration. "
-        "nDCG@10 on this collection, MRR@10 on held-out MS MARCO queries; spread: standard deviation over seeds."
+        "nDCG@10 on that split, MRR@10 on held-out MS MARCO queries; spread: standard deviation over seeds."
     )
 
 
