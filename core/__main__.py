@@ -1,4 +1,4 @@
-"""The `rankscope` command: `rankscope NAME ...` is `python -m core.NAME ...`; `build` and `start` are in scripts/."""
+"""The `rankscope` command: `rankscope NAME ...` runs `python -m core.NAME ...`, or scripts/ for `build` and `start`."""
 
 import argparse
 import ast
@@ -13,16 +13,16 @@ SCRIPTS = CORE.parent / "scripts"
 
 
 def commands() -> dict[str, Path]:
-    """Return the file of each command by name: those in scripts/ that users need, and all files in core/ with a main.
+    """Return the file of each command by name: `start` and `build` in scripts/, and all files in core/ with a `main`.
 
-    A file is parsed, not imported: torch takes seconds.
+    Files are parsed, not imported, as importing torch takes seconds.
     """
     files = [SCRIPTS / "start.py", SCRIPTS / "build.py", *sorted(CORE.glob("[!_]*.py"))]
-    found: dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     for file in files:
         if file.is_file() and "\ndef main(" in file.read_text(encoding="utf-8"):
-            found.setdefault(file.stem, file)
-    return found
+            by_name.setdefault(file.stem, file)
+    return by_name
 
 
 def summary(file: Path) -> str:
@@ -32,7 +32,7 @@ def summary(file: Path) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command that the first argument names, with the other arguments."""
+    """Run the command named by the first argument with the other arguments."""
     known = commands()
     width = max(map(len, known))
     parser = argparse.ArgumentParser(

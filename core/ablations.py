@@ -1,7 +1,7 @@
-"""Ablations of the fine-tuning: the profile's recipe with one setting changed at a time, each with several seeds.
+"""Run ablations of the fine-tuning: the default configuration with one setting changed at a time, over several seeds.
 
-One row a variant and a seed, in the artifact `artifacts/ablations/<base>/ablations.csv`: MRR@10 on held-out MS MARCO
-queries and nDCG@10 on the profile's collection, before and after training. A run that is done is not done again.
+The artifact `artifacts/ablations/<base>/ablations.csv` has one row per variant and seed: MRR@10 on held-out MS MARCO
+queries and nDCG@10 on the profile's collection, before and after training. Finished trainings are not repeated.
 """
 
 from collections.abc import Iterator
@@ -29,17 +29,17 @@ from core.workspace.profile import FinetuneSettings, Profile
 from core.workspace.stage import Build, Draft, Stage, Target
 
 RECIPE = "recipe"
-"""The name of the variant with nothing changed."""
+"""Name of the default configuration among the variants."""
 
 
 def targets(build: Build) -> Iterator[Target[FinetuneSettings]]:
-    """Yield the ablations of the profile's recipe."""
+    """Yield the ablations of the profile's default configuration."""
     recipe = build.profile.finetune
     yield Target(build.folder.workspace.ablations(recipe.base), recipe, (build.folder.collection,))
 
 
 def settings(build: Build, recipe: FinetuneSettings) -> dict[str, Any]:
-    """Return the settings that shape the table."""
+    """Return the settings that affect the table."""
     profile = build.profile
     return {
         "recipe": recipe.model_dump(exclude={"model", "device"}),
@@ -57,10 +57,10 @@ def inputs(build: Build, recipe: FinetuneSettings) -> dict[str, str]:
 
 
 def make(build: Build, recipe: FinetuneSettings, draft: Draft) -> None:
-    """Train every variant with every seed, and try the models on the collection of the build's folder.
+    """Train every variant with every seed, and evaluate the models on the built collection.
 
     Raises:
-        UserError: the collection, the triples or the base are unavailable, or a variant's settings are not allowed.
+        UserError: if the collection, the triples or the base model are unavailable, or a variant is invalid.
     """
     profile, folder, settings = build.profile, build.folder, build.profile.ablations
     variants = {
@@ -81,7 +81,7 @@ def make(build: Build, recipe: FinetuneSettings, draft: Draft) -> None:
             set_seed(seed)
             model = build_model(changed, base, device)
             row: dict[str, Any] = {"variant": name, "seed": seed}
-            # Nothing in an untrained model is drawn at random: another seed of the variant had the same figures.
+            # The untrained model does not depend on the seed, so its figures are computed once per variant.
             known = next((row for row in draft.log.done.values() if row["variant"] == name), None)
             before = known or _figures(model, evaluator, collection, profile, changed, " before")
             row |= {key: value for key, value in before.items() if key.endswith(" before")}
@@ -103,7 +103,7 @@ STAGE = Stage("ablations", targets, settings, inputs, make, resume=True, in_buil
 
 
 def variants_of(profile: Profile) -> dict[str, dict[str, Any]]:
-    """Return what each variant changes of the recipe, the recipe itself first."""
+    """Return the settings that each variant changes, the unchanged default configuration first."""
     return {RECIPE: {}} | profile.ablations.variants
 
 
@@ -115,15 +115,15 @@ def _figures(
     settings: FinetuneSettings,
     when: str = "",
 ) -> dict[str, float]:
-    """Return MRR@10 on the held-out queries and nDCG@10 on the collection, `when` after their names."""
+    """Return MRR@10 on the held-out queries and nDCG@10 on the collection, with `when` appended to their names."""
     names = [document.id for document in collection.documents]
     index = ExactIndex(settings.similarity)
     index.build(encode_texts(model, [document.full_text for document in collection.documents], "document"))
     texts = [topic.text(profile.collection.topic_field) for topic in collection.topics]
     excluded = excluded_positions(collection, names)
     positions, scores = search_without(index, encode_texts(model, texts, "query"), 10, excluded)
-    found = run_of([topic.id for topic in collection.topics], names, positions, scores)
-    ndcg = mean(evaluate(found, collection.qrels, ["nDCG@10"])["nDCG@10"])
+    run = run_of([topic.id for topic in collection.topics], names, positions, scores)
+    ndcg = mean(evaluate(run, collection.qrels, ["nDCG@10"])["nDCG@10"])
     mrr = evaluator(model)[evaluator.primary_metric]
     return {f"MRR@10{when}": round(mrr, 4), f"nDCG@10{when}": round(ndcg, 4)}
 

@@ -41,14 +41,14 @@ from core.workspace.stage import Build, Draft, Stage, Target
 
 
 def targets(build: Build) -> Iterator[Target[SystemSettings]]:
-    """Yield the sweep of each dense system, of the size that is asked for."""
+    """Yield the sweep of each dense system, for the size of the build."""
     for system in build.dense:
         vectors = build.folder.vectors(system.name)
         yield Target(build.folder.sweep(system.name, build.size), system, (vectors,))
 
 
 def settings(build: Build, system: SystemSettings) -> dict[str, Any]:
-    """Return the settings that shape the sweep."""
+    """Return the settings that affect the sweep."""
     return ann_settings(build.profile, system, build.size)
 
 
@@ -61,18 +61,19 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
     """Measure the profile's indexes on the system's vectors, or on simulated ones.
 
     Raises:
-        UserError: vectors, model or an index are unavailable, or an index does not know a parameter.
+        UserError: if vectors, the model or an index are unavailable, or an index does not have a parameter.
     """
     profile, folder, size, threads = build.profile, build.folder, build.size, build.threads
     if size and system.similarity != "cosine":
-        raise UserError(f"{system.name} searches by {system.similarity}: vectors are simulated for cosine alone")
+        problem = f"{system.name} uses {system.similarity} similarity, but vectors can only be simulated for cosine"
+        raise UserError(f"{problem}; omit --size")
     stored, ids = load_vectors(folder, system.name)
     collection = read_built_collection(folder)
     queries = topic_vectors(profile, system, collection.topics, folder, build.device)
     vectors = simulate(np.array(stored), size, profile.ann.seed) if size else np.array(stored)
     if build.executor.name != "here":
         build_by_workers(vectors, system.similarity, profile, draft.folder, draft.log, build.executor, threads)
-    # Simulated documents are none of the collection's.
+    # Simulated documents are not in the collection, so none is excluded.
     excluded = [] if size else excluded_positions(collection, ids)
     rows, top_tens = measure_indexes(
         vectors, queries, excluded, system.similarity, profile, draft.folder, draft.log, threads

@@ -1,4 +1,4 @@
-"""Index the documents of a collection for each of its BM25 systems: the artifact `bm25/<system>`."""
+"""Index the documents of a collection for each BM25 system: the artifact `bm25/<system>`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,12 +23,12 @@ def targets(build: Build) -> Iterator[Target[SystemSettings]]:
 
 
 def settings(build: Build, system: SystemSettings) -> dict[str, Any]:
-    """Return the settings that shape the index."""
+    """Return the settings that affect the index."""
     return index_settings(build.profile, system)
 
 
 def inputs(build: Build, system: SystemSettings) -> dict[str, str]:
-    """Return the digests of the documents and of the predicted queries with their scores, where they are used."""
+    """Return the digests of the documents, and of predicted queries and their scores if they are used."""
     digests = collection_digests(build.folder, CORPUS)
     if system.expanded:
         digests["doc2query"] = read_manifest(build.folder.predicted_queries).digest

@@ -1,4 +1,4 @@
-"""Builds: plan which artifacts are stale and why, and make them in the order of the data."""
+"""Plan and run a build: determine which artifacts are stale and why, and make them in order."""
 
 import sys
 import time
@@ -17,12 +17,12 @@ from core.workspace.models import find_model, where_to_put
 from core.workspace.stage import Build, Stage, Target
 
 ERRORS = "errors.log"
-"""Beside a collection's artifacts: the tracebacks of the last build's unexpected exceptions."""
+"""File in a collection's folder with the tracebacks of unexpected exceptions in the last build."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One artifact of the plan."""
+    """One artifact in the build plan."""
 
     stage: Stage[Any]
     build: Build
@@ -34,25 +34,25 @@ class Step:
         return self.target.artifact
 
     def stale(self) -> str | None:
-        """Say why the artifact must be made again, or None."""
+        """Return why the artifact is stale, or None if it is up to date."""
         return self.stage.stale(self.build, self.target)
 
     def make(self) -> None:
-        """Make it."""
+        """Make the artifact."""
         try:
             self.stage.run(self.build, self.target)
         except UserError as error:
             if not self.stage.trains:
                 raise
             provided = where_to_put(self.artifact.name)
-            raise UserError(f"{error}; or, to use a model that is trained already, {provided}") from None
+            raise UserError(f"{error}; or, to use a model that is already trained, {provided}") from None
 
 
 def steps(build: Build) -> Iterator[Step]:
-    """Yield the steps of a build in the order of the data.
+    """Yield the steps of a build, each after the steps that it depends on.
 
     Raises:
-        UserError: the profile has no system of one of the build's names.
+        UserError: if the profile does not have one of the build's systems.
     """
     for stage in STAGES:
         if stage.in_build(build):
@@ -61,7 +61,7 @@ def steps(build: Build) -> Iterator[Step]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a step: "made", "fresh", "failed" with the reason, or "skipped" with what failed before it."""
+    """The result of a step: "made", "fresh", "failed" (with the reason), or "skipped" (with the cause)."""
 
     step: Step
     result: str
@@ -77,26 +77,26 @@ def run_build(
     without: Sequence[str] = (),
     replace_source: bool = False,
 ) -> list[Outcome]:
-    """Print the plan, make what is stale (with `force`, everything but trained models), return what came of it.
+    """Print the plan, make all stale artifacts (with `force`, all except trained models), and return the outcomes.
 
-    A step that fails with any exception stops only the steps that need its artifact. The traceback of an exception
-    other than UserError is written to the file `ERRORS` beside the artifacts. All systems that have a run are
-    evaluated, whichever are built.
+    If a step fails, with any exception, only the steps that need its artifact are skipped. The traceback of an
+    exception other than a UserError is written to the file `ERRORS` in the collection's folder. All systems with a run
+    are evaluated, not only those in this build.
 
     Args:
-        only: run this stage only.
-        without: leave out these stages.
-        replace_source: build even where the artifacts are those of a collection of another source, whose imported runs
-            do not stay.
+        only: the only stage to run; None for all.
+        without: stages to leave out.
+        replace_source: build even if the existing artifacts are of a collection from another source, and discard its
+            imported runs.
 
     Raises:
-        UserError: a stage or a system is not known, the artifacts are of another source's collection, another build is
-            at work, or the collection itself cannot be built.
+        UserError: if a stage or a system is unknown, the artifacts are of a collection from another source, another
+            build is running, or the collection itself cannot be built.
     """
     names, folder = [stage.name for stage in STAGES], build.folder
     for stage in [*([only] if only else []), *without]:
         if stage not in names:
-            raise UserError(f"there is no stage {stage!r}; the stages are {', '.join(names)}")
+            raise UserError(f"unknown stage {stage!r}; use one of {', '.join(names)}")
     other = collection.other_source(build.profile.collection, folder)
     if other and not replace_source:
         raise UserError(other)
@@ -109,7 +109,7 @@ def run_build(
         reason = _reason(step, only, force)
         verdict, why = ("make ", f": {reason}") if reason else ("fresh", "")
         if stale_before and not reason and not step.stage.trains:
-            verdict, why = "check", ": fresh, unless a step above changes what it is made from"
+            verdict, why = "check", ": fresh, unless a step above changes its inputs"
         stale_before = stale_before or reason is not None
         say(f"  {verdict}  {step.stage.name:<16}{step.artifact.shown}{why}")
     outcomes = []
@@ -123,7 +123,7 @@ def run_build(
         for step in chosen:
             try:
                 outcome = _run(step, causes, only, force)
-            except Exception:  # of the collection: the one that is there stays, with the profile that made it
+            except Exception:  # in the collection: keep the existing one, and its profile
                 folder.profile.write_bytes(before) if before is not None else folder.profile.unlink()
                 raise
             outcomes.append(outcome)
@@ -133,12 +133,12 @@ def run_build(
 
 
 def _run(step: Step, causes: dict[Artifact, Outcome], only: str | None, force: bool) -> Outcome:
-    """Make a step's artifact where it is stale, and return what came of it.
+    """Make the artifact of a step if it is stale, and return the outcome.
 
     Args:
-        causes: artifact -> the step that failed first, for those that are not made; one that is not is added.
+        causes: artifacts that could not be made -> the failure that caused this; this step's is added if it fails.
     """
-    # Asked now: an earlier step may have changed what this one is made from.
+    # Checked again, as an earlier step may have changed the inputs.
     if not _reason(step, only, force):
         record_failure(step.artifact, None)
         return Outcome(step, "fresh")
@@ -162,7 +162,7 @@ def _run(step: Step, causes: dict[Artifact, Outcome], only: str | None, force: b
 
 
 def _keep_traceback(step: Step, error: Exception) -> str:
-    """Write the traceback of an unexpected exception, and return a sentence that says where it is."""
+    """Append the traceback of an unexpected exception to `ERRORS`, and return a sentence that refers to it."""
     folder = step.build.folder
     try:
         with (folder / ERRORS).open("a", encoding="utf-8") as file:
@@ -185,13 +185,13 @@ def _reason(step: Step, only: str | None, force: bool) -> str | None:
 
 
 def _model_of(step: Step) -> Path | None:
-    """Return the folder of the T5 that predicted the queries of a step, None where it is not on this machine."""
+    """Return the folder of the T5 that predicted the queries of a step, or None if it is not on this machine."""
     facts = read_manifest(step.artifact).facts
     return find_model(step.build.folder.workspace, str(facts.get("model", "")))
 
 
 def peak_memory_gibibytes() -> float | None:
-    """Return the most memory that this process has held at once, None where the system does not say."""
+    """Return the peak memory of this process in GiB, or None if the operating system does not report it."""
     try:
         import resource
     except ImportError:  # Windows

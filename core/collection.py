@@ -1,12 +1,12 @@
-"""Collections: documents, topics and qrels, in the BEIR layout (Thakur et al., 2021).
+"""Read and validate a collection: documents, topics and qrels in the BEIR layout (Thakur et al., 2021).
 
-    corpus.jsonl       {"_id", "title", "text", "metadata"} a line; or many files, corpus-*.jsonl or corpus/*.jsonl
-    queries.jsonl      {"_id", "text", "metadata"} a line; TREC topics keep "query" and "narrative" in the metadata
+    corpus.jsonl       one {"_id", "title", "text", "metadata"} per line; or several corpus-*.jsonl or corpus/*.jsonl
+    queries.jsonl      one {"_id", "text", "metadata"} per line; "query" and "narrative" of TREC topics in the metadata
     qrels/test.tsv     query-id TAB corpus-id TAB score, with that header
-    excluded.tsv       query-id TAB corpus-id, with that header: documents that are left out for a topic (optional; or
-                       "excluded_ids" in a line of queries.jsonl or its metadata, a list of ids, as BRIGHT has it)
+    excluded.tsv       query-id TAB corpus-id, with that header: documents to exclude for a topic (optional; or a list
+                       of ids in "excluded_ids" of an object in queries.jsonl or its metadata, as in BRIGHT)
 
-Each file plain or .gz. A built collection is the same layout under `artifacts/<name>/collection`, checked and sealed.
+Files may be plain or .gz. The artifact `artifacts/<name>/collection` is validated and has the same layout.
 """
 
 from collections.abc import Iterator
@@ -48,28 +48,28 @@ from core.workspace.workspace import CollectionFolder, Workspace
 
 
 def other_source(settings: CollectionSettings, folder: CollectionFolder) -> str:
-    """Say that the collection built under `folder` comes from another source than that of the settings, "" if not.
+    """Return an error message if the collection in `folder` was built from another source, else "".
 
-    The same files at another place are the same source, and so is a changed folder at the same place.
+    The same files at another path are the same source, and so is a folder at the same path whose files have changed.
     """
     try:
         manifest = read_manifest(folder.collection)
         recorded = manifest.facts.get("source") or read_profile(str(folder.profile)).collection.source
     except UserError:
-        return ""  # nothing is there that could be replaced, or nothing says where it is from
+        return ""  # there is nothing to replace, or its source is unknown
     workspace = folder.workspace
     if _places(workspace, recorded) & _places(workspace, settings.source):
         return ""
     if (digest := manifest.inputs.get("source")) and digest == collection_inputs(workspace, settings).get("source"):
         return ""
     return (
-        f"{folder.shown} is the collection of another source ({recorded}); give this one another name with "
-        "--name NAME, or replace that one with --replace"
+        f"{folder.shown} was built from another source ({recorded}); choose another name with --name NAME, or replace "
+        "the collection with --replace"
     )
 
 
 def _places(workspace: Workspace, source: str) -> set[str]:
-    """Return what a source may stand for: recorded paths are relative to the project, others to the current folder."""
+    """Return the possible paths of a source: relative to the project (if recorded) or the current folder."""
     if source in ("embedded", "imported", "derived") or source.startswith("beir:"):
         return {source}
     return {str(Path(source).resolve()), str((workspace.checkout / source).resolve())}
@@ -81,17 +81,17 @@ def targets(build: Build) -> Iterator[Target[CollectionSettings]]:
 
 
 def settings(build: Build, collection: CollectionSettings) -> dict[str, Any]:
-    """Return the settings that shape the built collection."""
+    """Return the settings that affect the built collection."""
     return collection.model_dump(include={"split", "judged_only", "unjudged_topics", "ignore_identical_ids"})
 
 
 def inputs(build: Build, collection: CollectionSettings) -> dict[str, str]:
-    """Return the digest of the source, see `collection_inputs`."""
+    """Return the digest of the source; see `collection_inputs`."""
     return collection_inputs(build.folder.workspace, collection)
 
 
 def make(build: Build, settings: CollectionSettings, draft: Draft) -> None:
-    """Read the source, check it, and write it in one layout."""
+    """Read and validate the source, and write it in the common layout."""
     workspace = build.folder.workspace
     source = obtain_source(workspace, settings)
     check_folder(source)
@@ -101,14 +101,14 @@ def make(build: Build, settings: CollectionSettings, draft: Draft) -> None:
     draft.facts.update(documents=0, topics=len(topics), judgments=judgments)
     draft.facts["source"] = workspace.recorded(settings.source)
     by_id = {topic.id: topic for topic in topics}
-    excluded, own = listed_exclusions(source, set(by_id)), OwnDocuments()
+    excluded, same_ids = listed_exclusions(source, set(by_id)), IdenticalIds()
 
     def counted() -> Iterator[Document]:
         for document in stream_documents(source, settings, qrels):
             draft.facts["documents"] += 1
             judged.discard(document.id)
             if settings.ignore_identical_ids and document.id in by_id:
-                own.add(by_id[document.id], document)
+                same_ids.add(by_id[document.id], document)
             yield document
 
     write_documents(draft / CORPUS, counted())
@@ -117,13 +117,13 @@ def make(build: Build, settings: CollectionSettings, draft: Draft) -> None:
     write_topics(draft / TOPICS, topics)
     (draft / "qrels").mkdir()
     write_qrels(draft / QRELS, qrels)
-    write_excluded(draft / EXCLUDED, together(excluded, own_documents(own.topics)))
-    if own.topics or excluded:
-        draft.facts["topics_with_their_own_document"] = len(own.topics)
+    write_excluded(draft / EXCLUDED, together(excluded, own_documents(same_ids.topics)))
+    if same_ids.topics or excluded:
+        draft.facts["topics_with_their_own_document"] = len(same_ids.topics)
         draft.facts["topics_with_excluded_documents"] = len(excluded)
     if missing:
-        command_line.note(f"{missing} of {judgments} judgments are on documents that the corpus does not hold")
-    for notice in _exclusion_notices(own, excluded, qrels):
+        command_line.note(f"{missing} of {judgments} judgments are for documents that are not in the corpus")
+    for notice in _exclusion_notices(same_ids, excluded, qrels):
         command_line.note(notice)
 
 
@@ -134,44 +134,44 @@ STAGE = Stage(
     inputs,
     make,
     prepare=lambda build, settings: obtain_source(build.folder.workspace, settings),
-    # Imported and derived collections are made from files that are given once, by other commands.
+    # Other commands make imported and derived collections, from files that builds do not have.
     in_build=lambda build: build.profile.collection.source not in ("imported", "derived"),
 )
 
 
 @dataclass
-class OwnDocuments:
-    """The topics whose id is a document's, and in how many cases its text is the topic's, too."""
+class IdenticalIds:
+    """The topics that have the id of a document, and how many of them also have its text."""
 
     topics: list[str] = field(default_factory=list)
     same_text: int = 0
 
     def add(self, topic: Topic, document: Document) -> None:
-        """Take the document of a topic's id."""
+        """Add a topic and the document with the same id."""
         self.topics.append(topic.id)
         self.same_text += topic.question.strip() in (document.text.strip(), document.full_text)
 
 
-def _exclusion_notices(own: OwnDocuments, excluded: Exclusions, qrels: Qrels) -> Iterator[str]:
-    if own.topics:
+def _exclusion_notices(same_ids: IdenticalIds, excluded: Exclusions, qrels: Qrels) -> Iterator[str]:
+    if same_ids.topics:
         yield (
-            f"{len(own.topics)} topics have the id of a document (in {own.same_text} cases its text, too): that "
-            "document is left out for the topic, as in BEIR's evaluation; if the ids are equal by chance, keep it with "
-            "--keep-identical-ids (ignore_identical_ids = false under [collection])"
+            f"{len(same_ids.topics)} topics have the id of a document ({same_ids.same_text} also have its text): "
+            "that document is excluded for the topic, as in BEIR's evaluation; if the ids are equal by chance, keep it "
+            "with --keep-identical-ids (ignore_identical_ids = false under [collection])"
         )
     if excluded:
-        yield f"{sum(map(len, excluded.values()))} documents are excluded by lists, for {len(excluded)} topics"
-    every = together(excluded, own_documents(own.topics))
+        yield f"{sum(map(len, excluded.values()))} documents are on exclusion lists, for {len(excluded)} topics"
+    every = together(excluded, own_documents(same_ids.topics))
     relevant = sum(qrels[topic].get(name, 0) > 0 for topic, documents in every.items() for name in documents)
     if relevant:
         yield (
-            f"{relevant} of the documents that are left out are judged relevant for that topic: no run can retrieve "
-            "them, and they stay in the ideal list"
+            f"{relevant} of the excluded documents are judged relevant for their topic: no run can retrieve them, but "
+            "they are still in the ideal ranking"
         )
 
 
 def collection_inputs(workspace: Workspace, settings: CollectionSettings) -> dict[str, str]:
-    """Return the digest of the source; the embedded sample is its own source and has none."""
+    """Return the digest of the source; the embedded sample has no source and so no digest."""
     if settings.source == "embedded":
         return {}
     if zipped := archive_of(workspace.located(settings.source)):
@@ -182,7 +182,7 @@ def collection_inputs(workspace: Workspace, settings: CollectionSettings) -> dic
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.collection`."""
     parser = command_line.stage_parser("collection", __doc__)
-    parser.add_argument("--replace", action="store_true", help="replace a collection of the same name, other source")
+    parser.add_argument("--replace", action="store_true", help="replace a collection of this name from another source")
     options = parser.parse_args(arguments)
     build = command_line.build_from(options)
     if not options.replace and (problem := other_source(build.profile.collection, build.folder)):

@@ -1,4 +1,4 @@
-"""Print a figure of the dashboard: comparisons of systems, topics, the lists of a topic, ANN sweeps, trainings.
+"""Print a figure of the dashboard: comparisons of systems, topics, ranked lists, ANN sweeps and trainings.
 
     python -m core.compare means sample --show letters
     python -m core.compare baseline sample --measure nDCG@10 --baseline bm25 --latex
@@ -6,7 +6,8 @@
     python -m core.compare lists sample --topic 7 --depth 20
     python -m core.compare ann-at-recall sample --system fine-tuned --recall 0.99
 
-Figures are of the runs and judgments that are there now; what is older than its inputs is named on standard error.
+Figures are computed from the current runs and judgments; artifacts older than their inputs are reported on standard
+error.
 """
 
 import argparse
@@ -64,28 +65,31 @@ OF_TRAININGS: dict[str, Callable[..., Table]] = {
 }
 FIGURES = OF_RUNS | OF_SWEEPS | OF_TRAININGS
 OPTIONS: dict[str, dict[str, Any]] = {
-    "measure": {"help": "e.g. nDCG@10 or P(rel=2)@20 (default: the profile's first)"},
-    "baseline": {"metavar": "SYSTEM", "help": "the system that the others are compared with (default: the profile's)"},
-    "systems": {"metavar": "NAMES", "type": command_line.names, "help": "only these systems, commas between"},
+    "measure": {"help": "e.g. nDCG@10 or P(rel=2)@20 (default: the first of the profile)"},
+    "baseline": {"metavar": "SYSTEM", "help": "the baseline system (default: from the profile)"},
+    "systems": {"metavar": "NAMES", "type": command_line.names, "help": "only these systems, comma-separated"},
     "show": {
         "choices": list(SHOW),
-        "help": "means alone (default), with 95 %% intervals, or with letters of significance",
+        "help": "means only (default), with 95 %% CIs, or with letters for significant differences",
     },
-    "test": {"choices": list(TESTS), "help": "of significance (default: randomisation, of many systems t-test)"},
-    "relevance": {"type": int, "metavar": "GRADE", "help": "the lowest grade that is relevant (default: 1)"},
+    "test": {"choices": list(TESTS), "help": "significance test (default: randomisation; t-test for many systems)"},
+    "relevance": {"type": int, "metavar": "GRADE", "help": "lowest grade that counts as relevant (default: 1)"},
     "cutoff": {"type": int, "metavar": "K", "help": "k of nDCG@k (default: 10)"},
-    "library": {"choices": ["ir_measures", "sentence-transformers"], "help": "(default: ir_measures)"},
-    "a": {"metavar": "SYSTEM", "help": "the first system (default: the first that is not the baseline)"},
-    "b": {"metavar": "SYSTEM", "help": "the system it is compared with, --b=-median for the median of all"},
-    "tie": {"type": float, "metavar": "T", "help": "differences not larger than this are ties (default: 0)"},
+    "library": {
+        "choices": ["ir_measures", "sentence-transformers"],
+        "help": "library to compare with (default: ir_measures)",
+    },
+    "a": {"metavar": "SYSTEM", "help": "system A (default: the first that is not the baseline)"},
+    "b": {"metavar": "SYSTEM", "help": "system B, or --b=-median for the median of all systems"},
+    "tie": {"type": float, "metavar": "T", "help": "tie threshold: differences up to this are ties (default: 0)"},
     "type": {"metavar": "TYPE", "help": "only topics of this type"},
-    "topic": {"required": True, "metavar": "ID", "help": "the topic"},
+    "topic": {"required": True, "metavar": "ID", "help": "topic id"},
     "expanded": {"metavar": "SYSTEM", "help": "the expanded system (default: the first)"},
     "plain": {
         "metavar": "SYSTEM",
-        "help": "the system it is compared with (default: the first BM25 without expansion)",
+        "help": "the system to compare it with (default: the first BM25 without expansion)",
     },
-    "depth": {"type": int, "metavar": "K", "help": "how many documents of each list (default: 10)"},
+    "depth": {"type": int, "metavar": "K", "help": "number of documents per list (default: 10)"},
     "system": {"metavar": "SYSTEM", "help": "the dense system (default: the first with a sweep)"},
     "size": {
         "type": int,
@@ -100,7 +104,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser: a subcommand for every figure, with the options that its function takes."""
+    """Return the parser: one subcommand per figure, with the parameters of its function as options."""
     made = argparse.ArgumentParser(
         prog="python -m core.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -108,21 +112,21 @@ def parser() -> argparse.ArgumentParser:
     for name, function in FIGURES.items():
         about = (function.__doc__ or "").partition("\n")[0]
         command = commands.add_parser(name, help=about, description=about)
-        command.add_argument("collection", metavar="COLLECTION", help="the name of a built collection, e.g. sample")
+        command.add_argument("collection", metavar="COLLECTION", help="name of a built collection, e.g. sample")
         for option in list(inspect.signature(function).parameters)[1:]:
             command.add_argument(f"--{option}", default=argparse.SUPPRESS, **OPTIONS[option])
         form = command.add_mutually_exclusive_group()
-        form.add_argument("--csv", action="store_true", help="print CSV, the figures in full precision")
-        form.add_argument("--latex", action="store_true", help="print LaTeX for the package booktabs")
-        form.add_argument("--markdown", action="store_true", help="print Markdown")
+        form.add_argument("--csv", action="store_true", help="print CSV with values in full precision")
+        form.add_argument("--latex", action="store_true", help="print a LaTeX table for the package booktabs")
+        form.add_argument("--markdown", action="store_true", help="print a Markdown table")
     return made
 
 
 def figure(collection: str, name: str, **options: Any) -> tuple[Table, list[str]]:
-    """Return a figure of a collection, and what a reader must know of it.
+    """Return a figure of a collection as a table, and notes about it.
 
     Raises:
-        UserError: the collection or a run is missing or damaged, or an option does not fit it.
+        UserError: if the collection or a run is missing or damaged, or an option is invalid for it.
     """
     folder, profile = saved_profile(Workspace.default(), collection)
 
@@ -130,7 +134,7 @@ def figure(collection: str, name: str, **options: Any) -> tuple[Table, list[str]
         results = Results(folder, profile)
         table = FIGURES[name](results, **options)
         if results.digests() != digests:
-            raise Replaced(f"an artifact of {collection} was replaced meanwhile; try again")
+            raise Replaced(f"an artifact of {collection} was replaced while it was read; try again")
         return table, _notes(results, name)
 
     return read_latest(Results(folder, profile).digests, make)

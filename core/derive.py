@@ -1,9 +1,9 @@
-"""Judge a collection anew: a new collection of another's documents, topics and runs, with qrels of one's own.
+"""Re-evaluate a collection with other qrels: make a new collection with its documents, topics and runs.
 
     python -m core.derive trec-covid-subset --qrels residual.txt --name subset-residual --residual
 
-So other judgments are looked at on every page like any collection, and the first judgments stay as they are. The runs
-come along as imported ones: to search anew, there is the collection that they came from.
+Every page shows the new collection like any other, and the original judgments are not changed. Its runs are copied as
+imported runs; to search new queries, use the original collection.
 """
 
 import argparse
@@ -28,15 +28,15 @@ from core.workspace.workspace import CollectionFolder, Workspace
 
 
 def derive(workspace: Workspace, source: str, name: str, qrels: Path, residual: bool = False) -> CollectionFolder:
-    """Make the collection `name` of the built collection `source`, judged by `qrels`, and evaluate it.
+    """Make the collection `name` from the built collection `source` with the judgments `qrels`, and evaluate it.
 
     Args:
-        residual: leave out, from runs and judgments, what the source's own judgments hold: a system is then measured
-            on what it finds beyond the documents that were judged before (residual collection; Salton & Buckley, 1990).
+        residual: whether to remove the documents that the source's qrels judge from runs and judgments, to evaluate
+            only the results beyond them (residual collection; Salton & Buckley, 1990).
 
     Raises:
-        UserError: the name cannot be used, the source is not built, or the qrels cannot be read or share no topic with
-            it.
+        UserError: if the name cannot be used, the source is not built, or the qrels cannot be read or have no topic in
+            common with it.
     """
     if problem := collection_name_problem(name):
         raise UserError(problem)
@@ -87,7 +87,7 @@ def _without(judgments: Qrels, earlier: Qrels) -> Qrels:
 def _with_runs(
     profile: Profile, original: CollectionFolder, folder: CollectionFolder, earlier: Qrels, command: str
 ) -> Profile:
-    """Copy the runs that are there, without the documents that `earlier` judges, and return the new profile."""
+    """Copy all existing runs, without the documents that `earlier` judges, and return the new profile."""
     systems = []
     for system in profile.system:
         try:
@@ -113,10 +113,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m core.derive", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("source", help="the built collection whose documents, topics and runs are taken")
-    parser.add_argument("--qrels", required=True, type=Path, help="judgments, TREC or BEIR form, plain or .gz")
-    parser.add_argument("--name", required=True, help="the new collection's name")
-    parser.add_argument("--residual", action="store_true", help="leave out what the source's own judgments hold")
+    parser.add_argument("source", help="the built collection to take documents, topics and runs from")
+    parser.add_argument("--qrels", required=True, type=Path, help="judgments in TREC or BEIR format, plain or .gz")
+    parser.add_argument("--name", required=True, help="name of the new collection")
+    parser.add_argument("--residual", action="store_true", help="remove documents that the source's qrels judge")
     options = parser.parse_args(arguments)
     workspace = Workspace.default()
     print(derive(workspace, options.source, options.name, options.qrels, options.residual).shown)

@@ -1,12 +1,12 @@
 """doc2query: expand documents with predicted queries (Nogueira & Lin, 2019, "From doc2query to docTTTTTquery").
 
-A T5 learns to write the query that a passage answers, from (relevant passage -> query) pairs; then it writes several
-for every document of a collection by top-k sampling.
+A T5 is fine-tuned on (relevant passage -> query) pairs to generate the query that a passage answers. It then generates
+several queries for every document of a collection by top-k sampling.
 
     python -m core.doc2query train       fine-tune the T5
     python -m core.doc2query generate    predict queries for the documents of a collection
-    python -m core.doc2query score       score them against their documents with a dense system, to filter by
-    python -m core.doc2query quality     hold queries predicted for held-out passages against the real ones
+    python -m core.doc2query score       score the queries against their documents with a dense system, for filtering
+    python -m core.doc2query quality     compare queries predicted for held-out passages with the real ones
 """
 
 import functools
@@ -46,7 +46,7 @@ from core.workspace.models import (
 from core.workspace.profile import Doc2querySettings
 from core.workspace.stage import Build, Draft, Stage, Target
 
-# torch, datasets and transformers are imported where they are used: they take seconds, and a plan needs none of them.
+# torch, datasets and transformers are imported in functions: this takes seconds, and the build plan does not need them.
 
 # Training
 
@@ -57,7 +57,7 @@ def model_targets(build: Build) -> Iterator[Target[Doc2querySettings]]:
 
 
 def model_settings(build: Build, settings: Doc2querySettings) -> dict[str, Any]:
-    """Return the settings that shape the T5."""
+    """Return the settings that affect the T5."""
     return train_settings(settings) | {"held_out": build.profile.triples.held_out}
 
 
@@ -68,9 +68,9 @@ def model_inputs(build: Build, settings: Doc2querySettings) -> dict[str, str]:
 
 
 def train(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
-    """Fine-tune the T5 on the profile's triples (fp16 safetensors).
+    """Fine-tune the T5 on the profile's triples, and save it as fp16 safetensors.
 
-    The checkpoint of the lowest loss on held-out pairs is kept. An interrupted training continues from the last
+    The checkpoint with the lowest loss on held-out pairs is kept. An interrupted training resumes from its last
     checkpoint.
     """
     from transformers import set_seed
@@ -100,10 +100,10 @@ def train(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
 
 
 def is_trained(build: Build) -> bool:
-    """Say whether a build trains the T5: where predicted queries are missing, and the model, too."""
+    """Return whether a build trains the T5: if both predicted queries and the model are missing."""
     model = build.profile.doc2query.model
-    wanted = any(system.expanded for system in build.lexical) and not build.folder.predicted_queries.path.exists()
-    return wanted and model.startswith("artifacts/") and not trained_elsewhere(build.folder.workspace, model)
+    missing = any(system.expanded for system in build.lexical) and not build.folder.predicted_queries.path.exists()
+    return missing and model.startswith("artifacts/") and not trained_elsewhere(build.folder.workspace, model)
 
 
 TRAIN = Stage(
@@ -128,21 +128,21 @@ def targets(build: Build) -> Iterator[Target[Doc2querySettings]]:
 
 
 def inputs(build: Build, settings: Doc2querySettings) -> dict[str, str]:
-    """Return the digests of collection and T5; the T5's is "" where it is not on this machine."""
+    """Return the digests of the documents and the T5; "" for a T5 that is not on this machine."""
     model = digest_if_here(build.folder.workspace, settings.model)
     return collection_digests(build.folder, CORPUS) | {"model": model}
 
 
 def generate(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
-    """Write `expansions.jsonl` for the built collection: one line a document, {"_id", "queries"}.
+    """Predict queries for the built collection: `expansions.jsonl`, one {"_id", "queries"} per document.
 
-    Documents are processed in batches of similar length; an interrupted run resumes after the finished ones.
+    Documents are processed in batches of similar length; an interrupted run resumes after the finished batches.
     """
     documents = read_built_collection(build.folder).documents
     workspace, facts = build.folder.workspace, draft.facts
-    of_workers = build.executor.device(build.device)
-    at_once = t5.CPU_SAMPLES if of_workers == "cpu" else t5.GPU_SAMPLES
-    size = build.batch or max(1, at_once // settings.queries)
+    device = build.executor.device(build.device)
+    samples = t5.CPU_SAMPLES if device == "cpu" else t5.GPU_SAMPLES
+    size = build.batch or max(1, samples // settings.queries)
     left = (
         (None, unwritten)
         for _, _, members in shards(documents, lambda document: len(document.full_text), size)
@@ -160,7 +160,7 @@ def generate(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
         facts |= {"tokens_per_second": round(written / seconds, 1)}
     facts |= {
         "documents": len(documents),
-        "device": of_workers,
+        "device": device,
         "model": workspace.shown_model(settings.model),
     }
     facts |= {"engine": build.executor.name}
@@ -183,7 +183,7 @@ GENERATE = Stage(
 
 
 def score_targets(build: Build) -> Iterator[Target[str]]:
-    """Yield the scores of the predicted queries by the system that the profile names."""
+    """Yield the scores of the predicted queries by the scorer of the profile."""
     scorer = build.profile.doc2query.scorer
     yield Target(build.folder.query_scores, scorer, (build.folder.predicted_queries, build.folder.vectors(scorer)))
 
@@ -204,7 +204,7 @@ SCORE = Stage(
 
 
 def quality_targets(build: Build) -> Iterator[Target[Doc2querySettings]]:
-    """Yield the quality of the T5's queries for held-out passages."""
+    """Yield the quality measurements of the T5's queries for held-out passages."""
     settings = build.profile.doc2query
     yield Target(build.folder.workspace.query_quality(settings.model), settings)
 

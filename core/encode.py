@@ -1,6 +1,6 @@
 """Encode documents with a dense model: the artifact `vectors/<system>`, float32 [n_documents, dimension].
 
-Documents are encoded in shards of similar length. Each finished shard is on disk, so that an interrupted run continues.
+Documents are encoded in shards of similar length. Finished shards are on disk, so that an interrupted run resumes.
 """
 
 import functools
@@ -19,7 +19,7 @@ from core.workspace.stage import Build, Draft, Stage, Target
 
 
 def targets(build: Build) -> Iterator[Target[SystemSettings]]:
-    """Yield the vectors of each dense system, and those by which predicted queries are filtered."""
+    """Yield the vectors of each dense system, and those for filtering predicted queries."""
     scorers = [s for s in build.profile.system if s.name == build.profile.doc2query.scorer and s not in build.chosen]
     for system in [*build.dense, *(scorers if build.filters_queries else [])]:
         trained = (build.folder.model(system.model),) if system.model == build.profile.finetune.model else ()
@@ -27,14 +27,14 @@ def targets(build: Build) -> Iterator[Target[SystemSettings]]:
 
 
 def settings(build: Build, system: SystemSettings) -> dict[str, Any]:
-    """Return the settings that shape the vectors."""
+    """Return the settings that affect the vectors."""
     shaped: dict[str, Any] = {"max_tokens": system.max_tokens, "document_prefix": system.document_prefix}
-    # Recorded only where it is not the default: vectors that were made before there was a choice stay up to date.
+    # Only recorded if it is not the default, so that vectors made before this setting existed stay up to date.
     return shaped if system.precision == "fp32" else shaped | {"precision": system.precision}
 
 
 def inputs(build: Build, system: SystemSettings) -> dict[str, str]:
-    """Return the digests of collection and model; the model's is "" where it is not on this machine."""
+    """Return the digests of the documents and the model; "" for a model that is not on this machine."""
     model = digest_if_here(build.folder.workspace, system.model)
     return collection_digests(build.folder, CORPUS) | {"model": model}
 

@@ -1,10 +1,10 @@
-"""Evaluate runs: any TREC run and qrels on the command line, or every system of a collection as a stage.
+"""Evaluate TREC runs given on the command line, or all systems of a collection: the artifact `measures`.
 
     python -m core.evaluate RUN... --qrels QRELS --measures nDCG@10,P@20,AP,Judged@10 --json [--per-topic]
     python -m core.evaluate --profile P
 
-The stage writes the artifact `measures`: `measures.csv`, tidy (collection, system, topic, measure, value), and
-`sentence_transformers.csv`, where the dense systems' figures by sentence-transformers' own evaluator stand beside ours.
+The artifact has two files: `measures.csv`, a tidy table (collection, system, topic, measure, value), and
+`sentence_transformers.csv`, which compares the values of dense systems with sentence-transformers' evaluator.
 """
 
 import csv
@@ -32,7 +32,7 @@ from core.workspace.stage import Build, Draft, Stage, Target
 from core.workspace.workspace import CollectionFolder
 
 EVALUATED_BY = "pytrec-eval-terrier"
-"""The library whose version decides whether figures are taken over."""
+"""Library whose version must be unchanged for measures to be reused."""
 
 
 def targets(build: Build) -> Iterator[Target[Profile]]:
@@ -41,26 +41,26 @@ def targets(build: Build) -> Iterator[Target[Profile]]:
 
 
 def settings(build: Build, profile: Profile) -> dict[str, Any]:
-    """Return the settings that shape the measures."""
+    """Return the settings that affect the measures."""
     return {"measures": profile.measures, "systems": [system.name for system in profile.system]}
 
 
 def inputs(build: Build, profile: Profile) -> dict[str, str]:
-    """Return the digests of the collection and of the runs that are there, whole."""
+    """Return the digests of the collection and of all intact runs."""
     digests = collection_digests(build.folder, TOPICS, QRELS, EXCLUDED)
     for system in profile.system:
         try:
             digests[system.name] = open_artifact(build.folder.run(system.name)).digest
         except UserError:
-            continue  # a system that did not run is absent, not zero; so is one whose run is damaged
+            continue  # a system without a run, or with a damaged one, is absent, not zero
     return digests
 
 
 def make(build: Build, profile: Profile, draft: Draft) -> None:
-    """Evaluate the runs that are there; one that cannot be read is left out with a note.
+    """Evaluate all existing runs; a run that cannot be read is skipped with a note.
 
-    Where the build keeps measures, those of unchanged runs are taken over: sentence-transformers' need no model then,
-    and one more run does not cost the time of all.
+    If the build keeps measures, those of unchanged runs are reused, so that adding one run is fast, and the values of
+    sentence-transformers are available without the model.
     """
     folder, measures = build.folder, build.folder.measures
     kept_values = _kept_values(measures, settings(build, profile), draft.inputs) if build.keep else {}
@@ -77,10 +77,10 @@ def make(build: Build, profile: Profile, draft: Draft) -> None:
             try:
                 run = built_run(folder, system.name, draft.inputs[system.name])
                 values = evaluator.evaluate(run.scores)
-            except Exception as error:  # one system's run, whatever is wrong with it, takes no other's measures
+            except Exception as error:  # a problem with one run does not affect the others
                 failures[system.name] = in_words(error)
-                command_line.note(f"{system.name} is not evaluated: {in_words(error)}")
-                del draft.inputs[system.name]  # so that the measures are stale, and this is tried again
+                command_line.note(f"{system.name} was not evaluated: {in_words(error)}")
+                del draft.inputs[system.name]  # so that the measures are stale and the next build retries
                 continue
             if system.kind == "dense" and not agreed:
                 agreed = _sentence_transformers_rows(profile, system.name, collection, run, folder)
@@ -101,7 +101,7 @@ STAGE = Stage("evaluate", targets, settings, inputs, make)
 
 
 def _kept_values(measures: Artifact, settings: dict[str, Any], inputs: dict[str, str]) -> dict[str, PerTopic]:
-    """Return the values of the systems whose run is as it was, where all else that they depend on is, too."""
+    """Return the values of systems with an unchanged run, if nothing else that they depend on has changed."""
     try:
         before = open_artifact(measures)
     except UserError:
@@ -122,11 +122,11 @@ def _kept_values(measures: Artifact, settings: dict[str, Any], inputs: dict[str,
 
 
 AgreementRows = list[tuple[str, str, float, float]]
-"""Rows of `sentence_transformers.csv`: system, measure, ours, theirs."""
+"""Rows of `sentence_transformers.csv`: system, measure, RankScope's value, sentence-transformers' value."""
 
 
 def _kept_agreement(measures: Artifact, inputs: dict[str, str]) -> dict[str, AgreementRows]:
-    """Return the rows of the systems whose run is as it was, where topics and judgments are, too."""
+    """Return the rows of systems with an unchanged run, if topics and judgments are unchanged."""
     try:
         before, table = read_whole(
             measures, lambda manifest: (manifest.inputs, read_table(measures.path, AGREEMENT_FILE))
@@ -146,20 +146,20 @@ def _sentence_transformers_rows(
     profile: Profile, system: str, collection: Collection, run: Run, folder: CollectionFolder
 ) -> AgreementRows:
     if find_model(folder.workspace, find_settings(profile, system).model) is None:
-        return []  # nothing is downloaded for this; the measures of its run do not need the model
+        return []  # no model is downloaded for this comparison
     from core.evaluation.sentence_transformers_evaluator import evaluator_figures
 
     binary = {t: {d: int(grade > 0) for d, grade in by.items()} for t, by in collection.qrels.items()}
     binary = {topic: judgments for topic, judgments in binary.items() if any(judgments.values())}
     if not binary:
-        return []  # its evaluator leaves out topics without a relevant document, and fails where none is left
+        return []  # the evaluator ignores topics without relevant documents, and fails if there are no others
     ours = evaluate(run.scores, binary, AGREEMENT)
     try:
         theirs = evaluator_figures(profile, system, collection, folder)
     except UserError:
-        return []  # nor the vectors
-    except Exception as error:  # a fault of the second opinion takes no measure away
-        command_line.note(f"{system} is not checked by sentence-transformers: {in_words(error)}")
+        return []  # no vectors are made for it, either
+    except Exception as error:  # a failure of the cross-check does not affect the measures
+        command_line.note(f"{system} was not cross-checked with sentence-transformers: {in_words(error)}")
         return []
     return [(system, name, mean(ours[name]), theirs[their_name]) for name, their_name in AGREEMENT.items()]
 
@@ -168,14 +168,14 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.evaluate`."""
     parser = command_line.stage_parser("evaluate", __doc__)
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="TREC runs, plain or .gz")
-    parser.add_argument("--qrels", type=Path, help="qrels for them, TREC or BEIR form, plain or .gz")
-    parser.add_argument("--measures", help="comma-separated, e.g. nDCG@10,P@20,AP (default: the profile's)")
-    parser.add_argument("--by-rank", action="store_true", help="follow the rank column, not the scores")
+    parser.add_argument("--qrels", type=Path, help="qrels of the runs in TREC or BEIR format, plain or .gz")
+    parser.add_argument("--measures", help="comma-separated, e.g. nDCG@10,P@20,AP (default: from the profile)")
+    parser.add_argument("--by-rank", action="store_true", help="order by the rank column instead of the scores")
     parser.add_argument("--json", action="store_true", help="print one JSON object {run name: {measure: mean}}")
     parser.add_argument(
-        "--curve", type=int, metavar="GRADE", help="print the precision-recall curve, relevant from this grade"
+        "--curve", type=int, metavar="GRADE", help="print the precision-recall curve; this grade and above are relevant"
     )
-    parser.add_argument("--per-topic", action="store_true", help="print the topics' values too")
+    parser.add_argument("--per-topic", action="store_true", help="print the values of each topic, too")
     add_excluded_option(parser)
     options = parser.parse_args(arguments)
     build = command_line.build_from(options)
@@ -184,7 +184,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(*STAGE.run_all(build))
         return
     if not options.qrels:
-        raise UserError("--qrels is needed to evaluate runs")
+        raise UserError("--qrels is required to evaluate runs")
     qrels = read_qrels(options.qrels)
     measures = [name.strip() for name in options.measures.split(",")] if options.measures else profile.measures
     evaluator = Evaluator(qrels, measures)

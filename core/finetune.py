@@ -1,9 +1,8 @@
 """Fine-tune a dense bi-encoder with sentence-transformers' trainer and losses.
 
-On MS MARCO triples every query's own passage must score above the other passages of the batch: in-batch cross-entropy
-(Henderson et al., 2017; Karpukhin et al., 2020), with the triples' own not relevant passages or mined ones among them.
-With a teacher, or on pseudo-labelled queries, the teacher's distribution over the passages is learned in its place
-(the Kullback-Leibler divergence; Lin et al., 2020).
+On MS MARCO triples, the loss is the cross-entropy with in-batch negatives (Henderson et al., 2017; Karpukhin et al.,
+2020), in addition to the negatives of the triples or mined ones. With a teacher, or on pseudo-labelled queries, it is
+the Kullback-Leibler divergence from the teacher's distribution over the passages (Lin et al., 2020).
 """
 
 import json
@@ -18,7 +17,7 @@ from core.workspace.models import check_finite, locate_model, model_digest, pick
 from core.workspace.profile import FinetuneSettings
 from core.workspace.stage import Build, Draft, Stage, Target
 
-# torch, datasets and transformers are imported where they are used: they take seconds, and a plan needs none of them.
+# torch, datasets and transformers are imported in functions: this takes seconds, and the build plan does not need them.
 
 
 def targets(build: Build) -> Iterator[Target[FinetuneSettings]]:
@@ -27,12 +26,12 @@ def targets(build: Build) -> Iterator[Target[FinetuneSettings]]:
 
 
 def model_settings(build: Build, settings: FinetuneSettings) -> dict[str, Any]:
-    """Return the settings that shape the model."""
+    """Return the settings that affect the model."""
     return settings.model_dump(exclude={"model", "device"}) | build.profile.triples.model_dump(exclude={"source"})
 
 
 def inputs(build: Build, settings: FinetuneSettings) -> dict[str, str]:
-    """Return the digests of the triples, the base model, and of pseudo-labels and teacher where they are used."""
+    """Return the digests of the triples and the base model, and of pseudo-labels and teacher if they are used."""
     workspace = build.folder.workspace
     digests = {"triples": file_digest(triples_file(build))}
     digests["base"] = model_digest(locate_model(workspace, settings.base))
@@ -44,9 +43,9 @@ def inputs(build: Build, settings: FinetuneSettings) -> dict[str, str]:
 
 
 def train(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
-    """Fine-tune as the profile says (fp16 safetensors).
+    """Fine-tune the model with the settings of the profile, and save it as fp16 safetensors.
 
-    Checkpoints are kept while it runs; an interrupted training continues from the last one.
+    An interrupted training resumes from its last checkpoint.
     """
     from transformers import set_seed
 
@@ -99,7 +98,7 @@ def train(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
 
 
 def is_trained(build: Build) -> bool:
-    """Say whether a build trains the model: where a system uses it, and it is not there from elsewhere."""
+    """Return whether a build trains the model: if a system uses it, and no copy of it exists elsewhere."""
     model = build.profile.finetune.model
     used = any(system.model == model for system in build.dense)
     return used and not trained_elsewhere(build.folder.workspace, model)

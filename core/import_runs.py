@@ -1,6 +1,6 @@
-"""Bring in runs made elsewhere: they are compared like a built-in system, but cannot answer new queries.
+"""Import runs made elsewhere; they are compared like any other system, but cannot answer new queries.
 
-Either added to a collection that was built here, or opened by themselves with their qrels (a collection without texts).
+Runs are added to an existing collection, or become a new collection with their qrels but without document texts.
 """
 
 import argparse
@@ -13,8 +13,8 @@ from typing import Any, Literal
 from core import evaluate
 from core.formats.collections import read_built_collection, read_built_topics
 from core.formats.exclusions import EXCLUDED, own_documents, write_excluded
-from core.formats.found_runs import find_runs
 from core.formats.qrels import Qrels, read_qrels, write_qrels
+from core.formats.run_discovery import find_runs
 from core.formats.run_validation import read_checked
 from core.formats.runs import FILE, ranked, run_names, write_run
 from core.formats.topics import Topic, named, read_topics, write_topics
@@ -34,18 +34,18 @@ from core.workspace.profile import CollectionSettings, Profile, SystemSettings, 
 from core.workspace.stage import Build
 from core.workspace.workspace import CollectionFolder, Workspace
 
-TOLD = 20
-"""How many of the files that a folder holds beside its runs are named."""
+MOST_NAMED = 20
+"""Maximum number of skipped files that are reported by name."""
 
 
 def topics_for(qrels: Qrels, path: Path | None) -> list[Topic]:
-    """Return a topic for every judged one: from a file (see `core.formats.topics`), or with its number for a text."""
+    """Return all judged topics: from a file (see `core.formats.topics`), or with their ids as texts."""
     if path is None:
         return [Topic(topic, topic, f"topic {topic}") for topic in qrels]
     topics = read_topics(path, set(qrels), set(), drop_unjudged=True)
     if missing := sorted(qrels.keys() - {topic.id for topic in topics}):
         topics_missing = f"topic{'s' * (len(missing) > 1)} {named(missing)}"
-        raise UserError(f"{path.name}: it lacks {topics_missing}, which the qrels judge")
+        raise UserError(f"{path.name}: no {topics_missing}, which the qrels judge")
     return topics
 
 
@@ -60,20 +60,20 @@ def import_runs(
     optional: Collection[Path] = (),
     replace: bool = True,
 ) -> None:
-    """Import run files into a collection and evaluate them; where that fails, all stays as it was.
+    """Import run files into a collection and evaluate them; if that fails, nothing is changed.
 
     Args:
-        folder: of the collection, which is made where there is none.
-        qrels: needed where there is no collection yet; else they must be those that it has.
-        topics: the texts of the topics; the same holds for them.
-        by_rank: follow the rank column, for files whose scores were rounded.
-        names: what the runs are called, where it is not what their files are.
-        ignore_identical_ids: of a new collection, see `core.workspace.profile.CollectionSettings`.
-        optional: those of the files that are left out, with a note, where they cannot be read as runs.
-        replace: whether a run takes the place of an imported one of its name, or is refused.
+        folder: the folder of the collection, which is created if it does not exist.
+        qrels: the judgments; required for a new collection, and must equal those of an existing one.
+        topics: the texts of the topics, which must equal those of an existing collection.
+        by_rank: whether to order by the rank column, for files with rounded scores.
+        names: the names of the runs; by default those of their files.
+        ignore_identical_ids: a setting of a new collection; see `core.workspace.profile.CollectionSettings`.
+        optional: files to skip with a note if they are not valid runs.
+        replace: whether a run may replace an imported run of the same name, which is an error otherwise.
 
     Raises:
-        UserError: a file is not as expected, a name is taken, or the collection has other judgments or topics.
+        UserError: if a file is invalid, a name is taken, or the collection has other judgments or topics.
     """
     if problem := collection_name_problem(folder.name):
         raise UserError(problem)
@@ -89,7 +89,7 @@ def import_runs(
                 path, collection.qrels, documents, order, collection.excluded, profile.measures
             )
             if check.faults and path in optional:
-                notes.append(f"left out: {check.faults[0]}")
+                notes.append(f"skipped: {check.faults[0]}")
                 continue
             if check.faults:
                 raise UserError(check.faults[0])
@@ -110,10 +110,10 @@ def import_runs(
 
 @contextmanager
 def undone_on_failure(folder: CollectionFolder, runs: Sequence[str] = ()) -> Iterator[None]:
-    """Leave what is under `folder` as it was where the block fails, and nothing where there was nothing.
+    """Restore the contents of `folder` if the block fails, and remove the folder if it was new.
 
     Args:
-        runs: those that the block may replace.
+        runs: names of the runs that the block may replace.
     """
     profile, kept = folder.profile, folder / ".replaced"
     profile_before = profile.read_bytes() if profile.is_file() else None
@@ -148,10 +148,10 @@ def _visible(folder: CollectionFolder) -> set[Path]:
 
 
 def remove_run(folder: CollectionFolder, run: str) -> None:
-    """Remove an imported run from a collection and evaluate what is left.
+    """Remove an imported run from a collection and evaluate the remaining runs.
 
     Raises:
-        UserError: the collection has no imported run of that name, or what is left cannot be evaluated.
+        UserError: if the collection has no imported run of that name, or the remaining runs cannot be evaluated.
     """
     with building(folder.path, folder.shown):
         profile = read_profile(str(folder.profile))
@@ -159,7 +159,7 @@ def remove_run(folder: CollectionFolder, run: str) -> None:
         if len(rest) == len(profile.system):
             raise UserError(f"{folder.name} has no imported run {run!r}")
         profile = profile.model_copy(update={"system": rest})
-        # The files first: on a full disk, they make room for the profile.
+        # The run is deleted first to free space for the profile on a full disk.
         if folder.run(run).path.exists():
             shutil.rmtree(folder.run(run).path)
         command_line.save_profile(profile, folder)
@@ -172,10 +172,10 @@ def remove_run(folder: CollectionFolder, run: str) -> None:
 def _profile_for(
     folder: CollectionFolder, qrels: Path | None, topics: Path | None, ignore_identical_ids: bool
 ) -> Profile:
-    """Return the profile of the collection under `folder`, which is made where there is none.
+    """Return the profile of the collection in `folder`, which is created if it does not exist.
 
     Raises:
-        UserError: there is none and no qrels to make it with; or it has other judgments or topics than those given.
+        UserError: if it does not exist and there are no qrels, or it has other judgments or topics than the given ones.
     """
     if not folder.profile.is_file():
         refuse_unfinished_build(folder)
@@ -186,17 +186,17 @@ def _profile_for(
         return profile
     if profile.collection.ignore_identical_ids and not ignore_identical_ids:
         raise UserError(
-            f"{folder.name} is there already, without identical ids; import under another name to keep them"
+            f"{folder.name} already exists and ignores identical ids; import under another name to keep them"
         )
     kept_topics, kept = read_built_topics(folder)
     if qrels:
         given = read_qrels(qrels)
-        if profile.collection.source != "imported":  # a build takes the judgments of the collection's topics alone
-            given = {topic: judgments for topic, judgments in given.items() if topic in kept}
+        if profile.collection.source != "imported":  # builds keep only the judgments of the collection's topics
+            given = {topic: grades for topic, grades in given.items() if topic in kept}
         if differ := sorted(topic for topic in given.keys() | kept.keys() if given.get(topic) != kept.get(topic)):
             raise UserError(
-                f"{qrels.name}: {folder.name} is there already, with other judgments for {len(differ)} topics, first "
-                f"{differ[0]}; leave --qrels out, or judge its runs anew under another name with "
+                f"{qrels.name}: {folder.name} already exists with other judgments for {len(differ)} topics, first "
+                f"{differ[0]}; omit --qrels, or re-evaluate its runs under another name with "
                 f"python -m core.derive {folder.name} --qrels FILE --name NAME"
             )
     if topics:
@@ -204,27 +204,27 @@ def _profile_for(
         others = [t.id for t in topics_for(kept, topics) if texts.get(t.id) != (t.query, t.question, t.narrative)]
         if others:
             raise UserError(
-                f"{topics.name}: {folder.name} is there already, with another text for topic {others[0]}; leave "
-                "--topics out, or import under another name"
+                f"{topics.name}: {folder.name} already exists with another text for topic {others[0]}; omit --topics, "
+                "or import under another name"
             )
     return profile
 
 
 def refuse_unfinished_build(folder: CollectionFolder) -> None:
-    """Refuse to put another collection in place of one that a stage made and no build has saved a profile of.
+    """Refuse to replace a collection that a stage made without a build that saved its profile.
 
     Raises:
-        UserError: there is such a one.
+        UserError: if the folder has such a collection.
     """
     if is_whole(folder.collection) and read_manifest(folder.collection).stage == "collection":
-        raise UserError(f"{folder.shown} holds a collection without {PROFILE}; finish its build with scripts/build.py")
+        raise UserError(f"{folder.shown} has a collection without {PROFILE}; finish its build with scripts/build.py")
 
 
 def _new_collection(
     folder: CollectionFolder, qrels: Path | None, topics: Path | None, ignore_identical_ids: bool
 ) -> Profile:
     if qrels is None:
-        raise UserError(f"there is no collection {folder.name} yet; give the runs' judgments with --qrels")
+        raise UserError(f"the collection {folder.name} does not exist yet; pass the judgments of the runs with --qrels")
     judgments = read_qrels(qrels)
     inputs = {"qrels": file_digest(qrels)} | ({"topics": file_digest(topics)} if topics else {})
     facts: dict[str, Any] = {"documents": 0, "topics": len(judgments), "judgments": sum(map(len, judgments.values()))}
@@ -239,14 +239,14 @@ def _new_collection(
 
 
 def _with_run(profile: Profile, run: str, replace: bool) -> Profile:
-    """Return the profile with an imported run more.
+    """Return the profile with an imported run added.
 
     Raises:
-        UserError: it cannot have this name.
+        UserError: if the name is invalid or taken.
     """
     if problem := name_problem(run, "run"):
         raise UserError(problem)
-    # Some file systems do not tell A from a.
+    # Some file systems are case-insensitive.
     same = next((system for system in profile.system if system.name.lower() == run.lower()), None)
     if same and not (replace and (same.name, same.kind) == (run, "run")):
         raise UserError(f"a system named {same.name} already exists in this collection; choose another name")
@@ -258,16 +258,16 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.import_runs`."""
     parser = argparse.ArgumentParser(prog="python -m core.import_runs", description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run files, plain or .gz, or folders of them")
-    parser.add_argument("--name", required=True, help="the collection they belong to, or a new name")
-    parser.add_argument("--qrels", type=Path, help="judgments, TREC or BEIR form (needed for a new name)")
+    parser.add_argument("--name", required=True, help="name of an existing or new collection")
+    parser.add_argument("--qrels", type=Path, help="judgments in TREC or BEIR format (required for a new collection)")
     parser.add_argument(
-        "--topics", type=Path, help="texts of the topics: BEIR's queries.jsonl, id TAB text, TREC XML or SGML"
+        "--topics", type=Path, help="topic texts: BEIR's queries.jsonl, id TAB text, or TREC XML or SGML"
     )
-    parser.add_argument("--by-rank", action="store_true", help="follow the rank column, not the scores")
+    parser.add_argument("--by-rank", action="store_true", help="order by the rank column instead of the scores")
     command_line.add_identical_ids_option(parser)
     options = parser.parse_args(arguments)
-    given = [path for path in (options.qrels, options.topics) if path]
-    runs, left_out = find_runs(options.runs, given)
+    inputs = [path for path in (options.qrels, options.topics) if path]
+    runs, skipped = find_runs(options.runs, inputs)
     folder = Workspace.default().collection(options.name)
     import_runs(
         folder,
@@ -278,10 +278,10 @@ def main(arguments: list[str] | None = None) -> None:
         ignore_identical_ids=not options.keep_identical_ids,
         optional=set(runs) - set(options.runs),
     )
-    for sentence in left_out[:TOLD]:
-        command_line.note(f"left out: {sentence}")
-    if len(left_out) > TOLD:
-        command_line.note(f"left out: {len(left_out) - TOLD} more files")
+    for sentence in skipped[:MOST_NAMED]:
+        command_line.note(f"skipped: {sentence}")
+    if len(skipped) > MOST_NAMED:
+        command_line.note(f"skipped: {len(skipped) - MOST_NAMED} more files")
     print(folder.shown)
 
 

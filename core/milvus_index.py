@@ -1,12 +1,12 @@
-"""Milvus, a vector search backend (Wang et al., 2021): embedded by default (milvus-lite), or a cluster by its URI.
+"""Index vectors in Milvus (Wang et al., 2021), embedded (milvus-lite) or on a server: the artifact `milvus/<system>`.
 
-    RANKSCOPE_MILVUS_URI      the server, such as http://localhost:19530; without it Milvus runs in this process
-    RANKSCOPE_MILVUS_TOKEN    user:password or a key, where the server asks for one
+The command builds the index of every dense system in the profile with `engine = "milvus"`.
 
-Both are read from the environment and written nowhere. A collection on a server is named rankscope_ and a digest of its
-vectors and settings: building it again replaces it, and any of them may be dropped.
+    RANKSCOPE_MILVUS_URI      the server, such as http://localhost:19530; if unset, Milvus runs in this process
+    RANKSCOPE_MILVUS_TOKEN    user:password or an API key, if the server requires one
 
-As a command it makes the artifact `milvus/<system>` of every dense system of the profile with `engine = "milvus"`.
+Both are read from the environment and never written to disk. A collection on a server is named rankscope_ and a digest
+of its vectors and settings; rebuilding replaces it, and all of these collections may be dropped.
 """
 
 import os
@@ -22,14 +22,14 @@ from core.workspace.stage import Build, Draft, Stage, Target
 
 
 def targets(build: Build) -> Iterator[Target[SystemSettings]]:
-    """Yield the index of each dense system that searches by Milvus."""
+    """Yield the index of each dense system that uses Milvus."""
     for system in build.dense:
         if system.engine == "milvus":
             yield Target(build.folder.milvus(system.name), system, (build.folder.vectors(system.name),))
 
 
 def settings(build: Build, system: SystemSettings) -> dict[str, Any]:
-    """Return the settings that shape the index."""
+    """Return the settings that affect the index."""
     return {"similarity": system.similarity}
 
 

@@ -1,11 +1,11 @@
-"""Pseudo-labelled queries to fine-tune on: queries predicted for the documents, scored by stronger systems.
+"""Score predicted queries with stronger systems, as pseudo-labels for fine-tuning: the artifact `pseudo-labels`.
 
-After GPL (Wang et al., 2022): a T5 writes queries for the documents of the target collection, a teacher says how well
-each document answers them, and the bi-encoder learns the teacher's scores. The teacher here is a weighted sum of the
-scores of other systems (BM25 and larger bi-encoders). Neither topics nor judgments of the collection are read.
+As in GPL (Wang et al., 2022), a T5 generates queries for the documents of the target collection, a teacher scores how
+well documents answer them, and the bi-encoder learns these scores. The teacher is a weighted sum of the scores of other
+systems (BM25 and larger bi-encoders). The collection's topics and judgments are not used.
 
-The queries of a batch are scored against all its documents, so that a document is encoded once for many queries. A
-batch is made of groups of near neighbours: the other documents of a query's group are its hard negatives.
+The queries of a batch are scored against all of its documents, so that a document is encoded once for many queries. A
+batch consists of groups of near neighbours; the other documents in a query's group are its hard negatives.
 """
 
 import json
@@ -34,7 +34,7 @@ def targets(build: Build) -> Iterator[Target[PseudoLabelSettings]]:
 
 
 def inputs(build: Build, settings: PseudoLabelSettings) -> dict[str, str]:
-    """Return the digests of documents, predicted queries and the teachers' indexes and vectors."""
+    """Return the digests of the documents, the predicted queries, and the teachers' indexes and vectors."""
     folder, (lexical, dense) = build.folder, teachers_of(build.profile)
     digests = collection_digests(folder, CORPUS) | {"doc2query": read_manifest(folder.predicted_queries).digest}
     digests |= {f"bm25/{system.name}": read_manifest(folder.bm25(system.name)).digest for system in lexical}
@@ -45,7 +45,7 @@ def make(build: Build, settings: PseudoLabelSettings, draft: Draft) -> None:
     """Score the predicted queries of the built collection.
 
     Raises:
-        UserError: predicted queries, a teacher's artifact or its model are missing, or there are too few documents.
+        UserError: if predicted queries, a teacher's artifact or its model are missing, or there are too few documents.
     """
     profile, folder = build.profile, build.folder
     documents = list(read_built_collection(folder).documents)
@@ -53,11 +53,11 @@ def make(build: Build, settings: PseudoLabelSettings, draft: Draft) -> None:
     usable = [i for i, document in enumerate(documents) if any(expansions.get(document.id, []))]
     queries = {i: first_queries(expansions[documents[i].id], settings.queries) for i in usable}
     lengths = np.array([len(document.full_text) for document in documents])
-    distinct = sorted({query for own in queries.values() for query in own})
+    distinct = sorted({query for of_document in queries.values() for query in of_document})
     teacher = Teacher(profile, folder, distinct, draft.folder, draft.log, build.device)
     batches = list(make_batches(usable, teacher.vectors, lengths, [d.id for d in documents], settings))
     if not any(not held_out for _, held_out in batches):
-        raise UserError(f"{len(usable)} documents with predicted queries make no batch of {settings.batch}")
+        raise UserError(f"{len(usable)} documents with predicted queries are too few for a batch of {settings.batch}")
     scores = LoggedArray(draft / SCORES, len(batches), draft.log)
     with (draft / BATCHES).open("w", encoding="utf-8", newline="\n") as file:
         for number, (members, held_out) in enumerate(tqdm(batches, desc="pseudo-labels", unit="batch")):
@@ -71,13 +71,13 @@ def make(build: Build, settings: PseudoLabelSettings, draft: Draft) -> None:
             if not scores.holds(*shard):
                 scores.write(*shard, teacher.score_batch([queries[i] for i in members], members))
     assert scores.array is not None, "there is a batch"
-    own = scores.array.argmax(axis=3) == np.arange(settings.batch)[:, None]
+    own_first = scores.array.argmax(axis=3) == np.arange(settings.batch)[:, None]
     draft.facts.update(
         {
             "batches": sum(not held_out for _, held_out in batches),
             "held_out_batches": sum(held_out for _, held_out in batches),
             "queries": len(teacher.row),
-            "own_document_first": round(float(own.mean()), 4),
+            "own_document_first": round(float(own_first.mean()), 4),
         }
     )
     del scores

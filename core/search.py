@@ -1,7 +1,7 @@
 """Search every topic of a collection with a system: the artifact `runs/<system>`, a TREC run.
 
-Topics are searched in batches. Then the latency of a query is measured (see `core.workspace.timing`): topics are
-searched again, one at a time, on one thread or on --threads.
+Topics are searched in batches. Then the query latency is measured (see `core.workspace.timing`): topics are searched
+again, one at a time, on one thread or the number in --threads.
 """
 
 from collections.abc import Iterator
@@ -21,11 +21,11 @@ from core.workspace.stage import Build, Draft, Stage, Target
 from core.workspace.timing import PROCEDURE, TIMING_PROCEDURE, latency
 
 BATCH = 64
-"""Topics that are searched together: with more, the scores and hits in memory grow and the time hardly falls."""
+"""Number of topics per batch; larger batches use more memory and are hardly faster."""
 
 
 def targets(build: Build) -> Iterator[Target[SystemSettings]]:
-    """Yield the run of each system; an imported one has its run from elsewhere. BM25 first, which takes least."""
+    """Yield the run of each system that is not imported, BM25 first, as it is the fastest."""
     systems = [system for system in build.chosen if system.kind != "run"]
     for system in sorted(systems, key=lambda system: system.kind != "bm25"):
         yield Target(
@@ -34,21 +34,21 @@ def targets(build: Build) -> Iterator[Target[SystemSettings]]:
 
 
 def settings(build: Build, system: SystemSettings) -> dict[str, Any]:
-    """Return the settings that shape the run beyond those of its vectors."""
+    """Return the settings that affect the run, except those of its vectors."""
     profile = build.profile
     shared = {"depth": profile.depth, "topic_field": profile.collection.topic_field, PROCEDURE: TIMING_PROCEDURE}
     return shared | KINDS[system.kind].settings(profile, system)
 
 
 def inputs(build: Build, system: SystemSettings) -> dict[str, str]:
-    """Return the digests of the topics, of what is left out for them, and of the system's index or vectors."""
+    """Return the digests of the topics, their excluded documents, and the system's index or vectors."""
     searched = KINDS[system.kind].searched(build.folder, system)
     made_from = {name: read_manifest(artifact).digest for name, artifact in searched.items()}
     return collection_digests(build.folder, TOPICS, EXCLUDED) | made_from
 
 
 def make(build: Build, settings: SystemSettings, draft: Draft) -> None:
-    """Search every topic of the built collection, then measure the latency of a query."""
+    """Search every topic of the built collection, then measure the query latency."""
     profile, folder = build.profile, build.folder
     system = open_system(profile, settings, folder, build.device)
     topics, _ = read_built_topics(folder)

@@ -1,4 +1,4 @@
-"""Compare two runs over the same topics by significance tests.
+"""Compare two runs on the same topics with significance tests.
 
 python -m core.significance RUN BASELINE --qrels QRELS --measure nDCG@10
 """
@@ -19,8 +19,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.significance`: print the comparison of two runs as JSON."""
     parser = argparse.ArgumentParser(prog="python -m core.significance", description=__doc__)
     parser.add_argument("a", type=Path, metavar="RUN", help="a TREC run, plain or .gz")
-    parser.add_argument("b", type=Path, metavar="BASELINE", help="the run it is compared with")
-    parser.add_argument("--qrels", type=Path, required=True, help="TREC or BEIR form, plain or .gz")
+    parser.add_argument("b", type=Path, metavar="BASELINE", help="the run to compare it with")
+    parser.add_argument("--qrels", type=Path, required=True, help="qrels in TREC or BEIR format, plain or .gz")
     parser.add_argument("--measure", default="nDCG@10", help="e.g. nDCG@10 or P(rel=2)@20")
     add_excluded_option(parser)
     command_line.add_identical_ids_option(parser)

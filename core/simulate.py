@@ -1,12 +1,12 @@
-"""Vectors for collections of a size that is not at hand: real ones, and new ones around them that keep local structure.
+"""Validate the simulation of large collections: compare simulated vectors with real ones.
 
-A new vector is a real one plus a random combination of the differences to its nearest neighbours, so that it lies where
-the collection's own vectors vary: x + spread / sqrt(k) * sum of g_j (x_j - x), with g_j from the standard normal
-distribution, scaled to unit length. Independent noise would fill all dimensions alike, and approximate search would
+A simulated vector is a real one plus a random combination of the differences to its nearest neighbours, so that it
+preserves the local structure: x + spread / sqrt(k) * sum of g_j (x_j - x), with g_j from the standard normal
+distribution, scaled to unit length. Independent noise would fill all dimensions equally, and approximate search would
 look worse than it is.
 
-NEIGHBOURS and SPREAD are those with which half of a real collection, simulated to its full size, is most like the whole
-(`python -m core.simulate`): intrinsic dimension, similarity of neighbours, and the recall curve of an HNSW graph.
+NEIGHBOURS and SPREAD were chosen so that half of a real collection, simulated to full size, resembles the whole in
+intrinsic dimension, similarity of neighbours, and the recall curve of an HNSW graph.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from core.workspace import command_line
 
 
 def likeness(vectors: np.ndarray, queries: np.ndarray, seed: int = 13) -> list[dict[str, float]]:
-    """Return figures of the whole collection, and of half of it simulated to its size, one row each."""
+    """Return figures of all vectors, and of half of them simulated to the same size, one row each."""
     real = unit_rows(vectors)
     half = real[np.sort(np.random.default_rng(seed).permutation(len(real))[: len(real) // 2])]
     rows = []
@@ -34,19 +34,19 @@ def likeness(vectors: np.ndarray, queries: np.ndarray, seed: int = 13) -> list[d
         exact.build(rows_of_kind)
         graph.build(rows_of_kind)
         true_similarities = TrueSimilarities(queries, rows_of_kind, "cosine")
-        of_truth = true_similarities(exact.search(queries, 10)[0])
+        exact_similarities = true_similarities(exact.search(queries, 10)[0])
         figures = {"intrinsic dimension": intrinsic_dimension(rows_of_kind) or math.nan}
         _, cosines = exact.search(rows_of_kind[:1000], 2)
         figures["cosine to the nearest"] = float(cosines[:, 1].mean())
         for ef in (10, 20, 40, 80):
-            found, _ = graph.search(queries, 10, ef=ef)
-            figures[f"recall@10, ef {ef}"] = recall_at_k(true_similarities(found), of_truth)
+            positions, _ = graph.search(queries, 10, ef=ef)
+            figures[f"recall@10, ef {ef}"] = recall_at_k(true_similarities(positions), exact_similarities)
         rows.append(figures)
     return rows
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `python -m core.simulate`: compare half of each dense system's vectors, simulated to full size, with all."""
+    """Run `python -m core.simulate`: compare all vectors of a dense system with half of them simulated to that size."""
     from core.retrieval.encoder import topic_vectors
 
     parser = argparse.ArgumentParser(prog="python -m core.simulate", description=__doc__)

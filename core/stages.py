@@ -1,4 +1,4 @@
-"""The stages of a build, in the order of the data.
+"""All stages, each after the stages that it depends on.
 
 collection -> [models] -> doc2query, vectors -> [doc2query-scores] -> bm25 -> runs -> measures, ann
 """

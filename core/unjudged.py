@@ -1,7 +1,7 @@
-"""What documents without a judgment do to nDCG: condensed lists, and how low or high judging them could bring it.
+"""Analyse the effect of unjudged documents on nDCG: condensed lists, and bounds over all possible judgments.
 
-trec_eval counts an unjudged document as not relevant. That is no lower bound: judged relevant, it would also enter the
-ideal list that nDCG divides by.
+trec_eval counts unjudged documents as non-relevant. The resulting nDCG is not a lower bound: if judged relevant, such a
+document would also be in the ideal ranking that nDCG divides by.
 
     python -m core.unjudged RUN BASELINE --qrels QRELS --cutoff 10
 """
@@ -17,11 +17,11 @@ from core.workspace import command_line
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `python -m core.unjudged`: print what unjudged documents do to a run's nDCG, as JSON."""
+    """Run `python -m core.unjudged`: print the effect of unjudged documents on nDCG as JSON."""
     parser = argparse.ArgumentParser(prog="python -m core.unjudged", description=__doc__)
     parser.add_argument("a", type=Path, metavar="RUN", help="a TREC run, plain or .gz")
-    parser.add_argument("b", type=Path, metavar="BASELINE", help="the run it is compared with")
-    parser.add_argument("--qrels", type=Path, required=True, help="TREC or BEIR form, plain or .gz")
+    parser.add_argument("b", type=Path, metavar="BASELINE", help="the run to compare it with")
+    parser.add_argument("--qrels", type=Path, required=True, help="qrels in TREC or BEIR format, plain or .gz")
     parser.add_argument("--cutoff", type=int, default=10, help="k of nDCG@k")
     add_excluded_option(parser)
     command_line.add_identical_ids_option(parser)

@@ -15,7 +15,7 @@ TOPICS, QRELS = "queries.jsonl", "qrels/test.tsv"
 
 @dataclass(frozen=True)
 class Collection:
-    """Documents and topics in file order, the judgments, and the documents that are left out for a topic.
+    """Documents and topics in file order, the judgments, and the documents excluded for some topics.
 
     The documents of a built collection stay on disk.
     """
@@ -28,10 +28,9 @@ class Collection:
 
 
 def read_built_collection(folder: CollectionFolder) -> Collection:
-    """Read the artifact `collection` under `folder`, checked against its manifest.
+    """Read the artifact `collection` in a collection's folder, checked against its manifest.
 
-    One that was opened with imported runs alone has topics and qrels, and no documents; one that was derived from
-    another has that one's.
+    A collection made from imported runs and qrels has no documents; a derived collection has those of its source.
     """
     built = folder.collection
 
@@ -43,10 +42,10 @@ def read_built_collection(folder: CollectionFolder) -> Collection:
 
 
 def read_built_topics(folder: CollectionFolder) -> tuple[list[Topic], Qrels]:
-    """Read topics and judgments of the artifact `collection` under `folder`, without its documents.
+    """Read the topics and judgments of a built collection.
 
     Raises:
-        UserError: they are missing or damaged.
+        UserError: if they are missing or damaged.
     """
     built = folder.collection
 
@@ -58,12 +57,12 @@ def read_built_topics(folder: CollectionFolder) -> tuple[list[Topic], Qrels]:
 
 
 def collection_digests(folder: CollectionFolder, *files: str) -> dict[str, str]:
-    """Return the digests of the named files of the built collection under `folder`, by name.
+    """Return the digests of the named files of a built collection, by name.
 
-    A stage names what it reads, so that a new judgment does not make vectors stale. `EXCLUDED` may be among them where
+    Stages name only the files they read, so that a new judgment does not make vectors stale. `EXCLUDED` is skipped if
     the collection has no such file.
     """
-    there = read_manifest(folder.collection).files
-    files = tuple(name for name in files if name != EXCLUDED or name in there)
+    existing = read_manifest(folder.collection).files
+    files = tuple(name for name in files if name != EXCLUDED or name in existing)
     recorded = open_artifact(folder.collection, *files).files
     return {name: recorded[name]["sha256"] for name in files}

@@ -1,4 +1,4 @@
-"""Documents: the files of a corpus read as a stream, and a built corpus read by position. Neither is held in memory."""
+"""Documents: corpus files as a stream, and a built corpus by position, both without loading it into memory."""
 
 import json
 from array import array
@@ -16,15 +16,15 @@ CORPUS = "corpus.jsonl"
 
 
 CORPUS_FILES = (CORPUS, "corpus-*.jsonl", "corpus/*.jsonl")
-"""What the files of a corpus may be called, each also with .gz."""
+"""Patterns of the names of corpus files, each plain or with .gz."""
 
 
 TEXT_KEYS = ("text", "contents", "body", "passage")
-"""Names of the field that holds a document's text: BEIR's own, Anserini's, and others that are in use."""
+"""Keys for the text of a document: BEIR's, Anserini's, and other common ones."""
 
 
 WINDOW = 16_384
-"""Documents that are sorted by length at a time: enough for shards of similar length, few enough for any memory."""
+"""Number of documents sorted by length at a time: enough for shards of similar length, few enough to fit in memory."""
 
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Document:
-    """One document; `metadata` is whatever else the corpus says of it."""
+    """One document; `metadata` is any other information in the corpus."""
 
     id: str
     title: str
@@ -41,7 +41,7 @@ class Document:
 
     @property
     def full_text(self) -> str:
-        """Title and text in one, as BEIR's dense baselines are given it."""
+        """Title and text joined by a space, the input of BEIR's dense baselines."""
         return f"{self.title} {self.text}".strip()
 
 
@@ -49,67 +49,67 @@ class Document:
 
 
 def corpus_files(folder: Path) -> list[Path]:
-    """Return the files of a corpus, plain or .gz, by name: `corpus.jsonl`, `corpus-*.jsonl`, or `corpus/*.jsonl`.
+    """Return the files of a corpus, plain or .gz, sorted: `corpus.jsonl`, `corpus-*.jsonl`, or `corpus/*.jsonl`.
 
-    Of a file that is there both plain and as .gz, the plain one counts. Hidden files are left out.
+    A plain file takes precedence over its .gz. Hidden files are ignored.
 
     Raises:
-        UserError: there is none, or more than one of the three.
+        UserError: if there is no corpus, or files match more than one of the three patterns.
     """
-    found = []
+    matches = []
     for pattern in CORPUS_FILES:
         paths = [path for path in (*folder.glob(f"{pattern}.gz"), *folder.glob(pattern)) if path.is_file()]
         by_name = {path.name.removesuffix(".gz"): path for path in paths if not is_clutter(Path(path.name))}
         if by_name:
-            found.append([by_name[name] for name in sorted(by_name)])
-    if not found:
+            matches.append([by_name[name] for name in sorted(by_name)])
+    if not matches:
         raise UserError(
-            f"{folder}: no corpus.jsonl in this folder, as the BEIR layout has it; "
-            f"many files may be named corpus-*.jsonl or corpus/*.jsonl, each plain or .gz{_instead(folder)}"
+            f"{folder}: no corpus.jsonl in this folder, as the BEIR layout requires; "
+            f"a corpus in several files is named corpus-*.jsonl or corpus/*.jsonl, each plain or .gz{_instead(folder)}"
         )
-    if len(found) > 1:
-        both = " and ".join(files[0].relative_to(folder).as_posix() for files in found[:2])
-        raise UserError(f"{folder}: two corpora, {both}; only one of them can be meant, remove the other")
-    return found[0]
+    if len(matches) > 1:
+        both = " and ".join(files[0].relative_to(folder).as_posix() for files in matches[:2])
+        raise UserError(f"{folder}: two corpora, {both}; remove one of them")
+    return matches[0]
 
 
 def _instead(folder: Path) -> str:
-    """Return which folders inside a folder hold a corpus, or else what is in it, as the end of a sentence."""
+    """Return which subfolders have a corpus, or else the contents of the folder, as the end of a sentence."""
     inside = sorted(path for path in folder.iterdir() if path.is_dir() and not is_clutter(Path(path.name)))
     if corpora := [path.name for path in inside if holds_corpus(path)]:
-        return f"; but in {', '.join(corpora)} inside it: name that folder"
+        return f"; there is one in {', '.join(corpora)} inside it: use that folder"
     return f"; {contents(folder)}"
 
 
 def contents(folder: Path) -> str:
-    """Return what is in a folder, for a sentence on what is not."""
+    """Return the contents of a folder as a clause, for messages about missing files."""
     names = sorted(path.name for path in folder.iterdir() if not is_clutter(Path(path.name)))
     more = ", ..." if len(names) > 20 else ""
-    return f"{folder.name} holds {', '.join(names[:20])}{more}" if names else f"{folder.name} is empty"
+    return f"{folder.name} contains {', '.join(names[:20])}{more}" if names else f"{folder.name} is empty"
 
 
 def holds_corpus(folder: Path) -> bool:
-    """Say whether a folder has a file that is named like one of a corpus."""
+    """Return whether a folder has a file with the name of a corpus file."""
     return any(next(folder.glob(pattern + gz), None) for pattern in CORPUS_FILES for gz in ("", ".gz"))
 
 
 def text_of(table: dict[str, Any], key: str, where: str) -> str:
-    """Return a text of a JSON object, "" where it has none.
+    """Return a string in a JSON object, or "" if it is missing.
 
     Raises:
-        UserError: it is not a text.
+        UserError: if it is not a string.
     """
     text = table.get(key) or ""
     if not isinstance(text, str):
-        raise UserError(f'{where}: "{key}" must be a text')
+        raise UserError(f'{where}: "{key}" must be a string')
     return text
 
 
 def metadata_of(entry: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return the metadata of a JSON object, empty where it has none.
+    """Return the metadata in a JSON object, empty if they are missing.
 
     Raises:
-        UserError: they are not an object.
+        UserError: if they are not an object.
     """
     metadata = entry.get("metadata") or {}
     if not isinstance(metadata, dict):
@@ -118,11 +118,11 @@ def metadata_of(entry: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def read_documents(*paths: Path) -> Iterator[Document]:
-    """Yield the documents of a corpus, of all its files.
+    """Yield the documents in the files of a corpus.
 
     Raises:
-        UserError: see `core.formats.text_lines.read_json_lines`; also when a document's title or text is not a text,
-            or there is none.
+        UserError: if a file is invalid (see `core.formats.text_lines.read_json_lines`), a title or text is missing or
+            not a string, or there are no documents.
     """
     empty = True
     for where, entry in read_json_lines(*paths):
@@ -130,14 +130,14 @@ def read_documents(*paths: Path) -> Iterator[Document]:
         title = text_of(entry, "title", where)
         text = next(filter(None, (text_of(entry, key, where) for key in TEXT_KEYS)), "")
         if not entry.keys() & {"title", *TEXT_KEYS} and entry.keys() - {"metadata", *ID_KEYS}:
-            raise UserError(f'{where}: no "text" and no "title" in this object{keys_of(entry)}')
+            raise UserError(f'{where}: neither "text" nor "title" in this object{keys_of(entry)}')
         yield Document(entry["_id"], title, text, metadata_of(entry, where))
     if empty:
-        raise UserError(f"{paths[0].name}: the collection is empty, at least one document is expected")
+        raise UserError(f"{paths[0].name}: the corpus is empty, expected at least one document")
 
 
 def write_documents(path: Path, documents: Iterable[Document]) -> None:
-    """Write documents as one corpus file."""
+    """Write documents to one corpus file."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for document in documents:
             entry = {"_id": document.id, "title": document.title, "text": document.text, "metadata": document.metadata}
@@ -148,14 +148,14 @@ def write_documents(path: Path, documents: Iterable[Document]) -> None:
 
 
 class StoredDocuments(Sequence[Document]):
-    """The documents of a file that `write_documents` wrote: in memory is where each begins, eight bytes a document."""
+    """The documents in a file that `write_documents` wrote; only their offsets are in memory (8 bytes each)."""
 
     def __init__(self, path: Path):
         self.path = path
 
     @cached_property
     def _begins(self) -> "array[int]":
-        """Where each begins: looked for when one is asked for by its position, or how many there are."""
+        """The offset of each document, computed at the first access by position or to the length."""
         return _line_begins(self.path)
 
     def __len__(self) -> int:
@@ -197,9 +197,9 @@ def _stored_document(line: bytes) -> Document:
 
 
 def shards(items: Sequence[T], length: Callable[[T], int], size: int) -> Iterator[tuple[int, list[int], list[T]]]:
-    """Yield (number, positions, items) of shards of items of similar length; the same items make the same shards.
+    """Yield deterministic shards of items of similar length as (number, positions, items).
 
-    They are sorted by length within windows of `WINDOW`, which are read one after the other.
+    Items are sorted by length within consecutive windows of `WINDOW` items.
     """
     number = 0
     for begin in range(0, len(items), WINDOW):
@@ -211,11 +211,11 @@ def shards(items: Sequence[T], length: Callable[[T], int], size: int) -> Iterato
             number += 1
 
 
-# Their ids, beside what has a row for each
+# Document ids, stored with arrays that have one row per document
 
 
 def write_ids(path: Path, ids: Iterable[str]) -> None:
-    """Write ids as a JSON list, one a line."""
+    """Write ids as a JSON list, one per line."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         before = "["
         for name in ids:
@@ -225,6 +225,6 @@ def write_ids(path: Path, ids: Iterable[str]) -> None:
 
 
 def read_ids(path: Path) -> list[str]:
-    """Read what `write_ids` wrote."""
+    """Read the ids in a file that `write_ids` wrote."""
     ids: list[str] = json.loads(path.read_text(encoding="utf-8"))
     return ids

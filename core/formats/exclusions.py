@@ -1,13 +1,13 @@
-"""Documents that are left out of what is retrieved for a topic.
+"""Documents that are excluded from the results of a topic.
 
-Where topics are documents of the collection (ArguAna, Quora), a topic's own document would stand first in every list:
-BEIR's evaluation leaves out a hit whose id is the topic's. BRIGHT names documents for some topics ("excluded_ids").
+If the topics are documents of the collection (ArguAna, Quora), a topic's own document would be first in every list, so
+BEIR's evaluation removes hits whose id is the topic id. BRIGHT lists documents for some topics ("excluded_ids").
 
     excluded.tsv    query-id TAB corpus-id, with that header
 
-A built collection has all of them in this one file, which search, evaluation and pages read; it has no such file where
-nothing is left out. Judgments stay as they are, as in BEIR: a document that is left out and judged relevant is still in
-the ideal list.
+A built collection has all of them in this file, which search, evaluation and pages read; without exclusions it has no
+such file. As in BEIR, judgments are not changed: an excluded document that is judged relevant is still in the ideal
+ranking.
 """
 
 import re
@@ -27,18 +27,18 @@ HEADER = ["query-id", "corpus-id"]
 
 
 NONE = "N/A"
-"""What BRIGHT writes into a list of none."""
+"""Entry of an empty list in BRIGHT."""
 
 
 Exclusions = dict[str, set[str]]
-"""topic -> documents."""
+"""Excluded documents: topic -> set of documents."""
 
 
 def read_excluded(path: Path) -> Exclusions:
     """Read a file of excluded documents, plain or .gz.
 
     Raises:
-        UserError: with the line, when it has not two columns; also when the file is missing or cut short.
+        UserError: if a line does not have two columns (the message names it), or the file is missing or truncated.
     """
     excluded: Exclusions = {}
     for number, line in read_lines(path):
@@ -52,10 +52,10 @@ def read_excluded(path: Path) -> Exclusions:
 
 
 def listed_ids(entry: Mapping[str, Any], where: str) -> set[str]:
-    """Return the documents that the "excluded_ids" of a JSON object name.
+    """Return the document ids in "excluded_ids" of a JSON object.
 
     Raises:
-        UserError: they are not a list of ids.
+        UserError: if they are not a list of ids.
     """
     ids = entry.get("excluded_ids") or []
     if not isinstance(ids, list) or not all(
@@ -66,7 +66,7 @@ def listed_ids(entry: Mapping[str, Any], where: str) -> set[str]:
 
 
 def write_excluded(path: Path, excluded: Mapping[str, Collection[str]]) -> None:
-    """Write excluded documents; no file where there are none."""
+    """Write excluded documents; no file is written if there are none."""
     if not any(excluded.values()):
         return
     with path.open("w", encoding="utf-8", newline="\n") as file:
@@ -76,10 +76,10 @@ def write_excluded(path: Path, excluded: Mapping[str, Collection[str]]) -> None:
 
 
 def built_exclusions(folder: CollectionFolder) -> Exclusions:
-    """Return what the built collection under `folder` leaves out; nothing where there is no collection.
+    """Return the exclusions of a built collection, empty if the collection does not exist.
 
     Raises:
-        UserError: the collection's manifest or its file is damaged.
+        UserError: if the collection's manifest or the file is damaged.
     """
     built = folder.collection
     if not (built / MANIFEST).is_file() or EXCLUDED not in read_manifest(built).files:
@@ -89,44 +89,44 @@ def built_exclusions(folder: CollectionFolder) -> Exclusions:
 
 
 def own_documents(topics: Iterable[str]) -> Exclusions:
-    """Return for each topic the document of the same id, which BEIR's evaluation leaves out."""
+    """Return for each topic the document with the same id, which BEIR's evaluation removes."""
     return {topic: {topic} for topic in topics}
 
 
 def together(*exclusions: Exclusions) -> Exclusions:
-    """Return what any of some exclusions leaves out."""
+    """Return the union of exclusions."""
     topics = dict.fromkeys(topic for one in exclusions for topic in one)
     return {topic: set().union(*(one.get(topic, ()) for one in exclusions)) for topic in topics}
 
 
 def kept_hits(hits: Sequence[tuple[str, float]], excluded: Collection[str], k: int) -> list[tuple[str, float]]:
-    """Return the first k (document, score) that are not excluded."""
+    """Return the first k (document, score) whose documents are not excluded."""
     return [hit for hit in hits if hit[0] not in excluded][:k] if excluded else list(hits[:k])
 
 
 def left_out(scores: Mapping[str, Collection[str]], excluded: Exclusions) -> Exclusions:
-    """Return the excluded documents that a run retrieved, of the topics for which it retrieved any."""
-    found = {topic: documents.intersection(scores.get(topic, ())) for topic, documents in excluded.items()}
-    return {topic: documents for topic, documents in found.items() if documents}
+    """Return the excluded documents that a run retrieved, without topics that have none."""
+    retrieved = {topic: documents.intersection(scores.get(topic, ())) for topic, documents in excluded.items()}
+    return {topic: documents for topic, documents in retrieved.items() if documents}
 
 
-def without(scores: dict[str, dict[str, float]], found: Exclusions) -> dict[str, dict[str, float]]:
-    """Return a run, topic -> document -> score, without documents; a topic that has no others is left out whole.
+def without(scores: dict[str, dict[str, float]], removed: Exclusions) -> dict[str, dict[str, float]]:
+    """Return a run, topic -> document -> score, without some documents and without topics that have no others.
 
     Args:
-        found: what `left_out` returns.
+        removed: the documents to remove, as `left_out` returns them.
     """
     kept = scores | {
         topic: {name: score for name, score in scores[topic].items() if name not in documents}
-        for topic, documents in found.items()
+        for topic, documents in removed.items()
     }
-    return {topic: by_document for topic, by_document in kept.items() if by_document or topic not in found}
+    return {topic: by_document for topic, by_document in kept.items() if by_document or topic not in removed}
 
 
-def notice(found: Exclusions) -> str:
-    """Say how many hits were left out."""
-    count, own = sum(map(len, found.values())), sum(topic in documents for topic, documents in found.items())
+def notice(removed: Exclusions) -> str:
+    """Describe how many hits were removed, in one sentence."""
+    count, identical = sum(map(len, removed.values())), sum(topic in documents for topic, documents in removed.items())
     return (
-        f"hits excluded from the evaluation: {count}, in {len(found)} topics; {own} have the id of their topic, as in "
-        f"BEIR's evaluation, and {count - own} are documents that the collection excludes"
+        f"hits excluded from the evaluation: {count}, in {len(removed)} topics; {identical} have the id of their "
+        f"topic, as in BEIR's evaluation, and {count - identical} are documents that the collection excludes"
     )

@@ -1,4 +1,4 @@
-"""Qrels: which documents were judged for a topic, and the grade each got."""
+"""Qrels: the judged documents of each topic and their grades."""
 
 import csv
 import re
@@ -8,11 +8,11 @@ from core.formats.text_lines import read_lines, tab_fields
 from core.workspace.errors import UserError
 
 Qrels = dict[str, dict[str, int]]
-"""topic -> document -> grade."""
+"""Relevance judgments: topic -> document -> grade."""
 
 
 HIGHEST_GRADE = 1000
-"""trec_eval counts the documents of every grade up to the highest: memory for a grade of millions is not there."""
+"""Maximum grade, as trec_eval allocates memory for every grade up to the highest."""
 
 
 BEIR_HEADER = ["query-id", "corpus-id", "score"]
@@ -23,18 +23,18 @@ COLUMN_NAMES = {
     "document": ("corpusid", "docid", "did", "documentid", "document", "doc", "docno", "pid", "passageid"),
     "grade": ("score", "relevance", "rel", "grade", "label", "judgment", "judgement", "relevancelabel"),
 }
-"""What a header may call the columns: compared without capitals, hyphens and underscores."""
+"""Names of the columns in a header, compared without case, hyphens and underscores."""
 
 
 def read_qrels(path: Path) -> Qrels:
-    """Read qrels, plain or .gz: BEIR's three columns under a header, or TREC's topic, iteration, document, grade.
+    """Read qrels, plain or .gz: BEIR's three columns with a header, or TREC's topic, iteration, document, grade.
 
-    A header may have other names for the columns (see `COLUMN_NAMES`), and have them in another order. Fields of
-    tab-separated files may be in double quotes, and a grade may be written as 1.0.
+    The header may use other column names (see `COLUMN_NAMES`) in any order. Fields of tab-separated files may be in
+    double quotes, and a grade may be written as 1.0.
 
     Raises:
-        UserError: with the line, when it has other columns, a grade that is no whole number or out of bounds, or a
-            second judgment of the same document that disagrees; also when the file is missing, cut short or empty.
+        UserError: if a line has other columns, a grade that is not an integer or out of range, or a conflicting
+            judgment (the message names the line), or if the file is missing, truncated or empty.
     """
     qrels: Qrels = {}
     header: list[str] = []
@@ -56,23 +56,23 @@ def read_qrels(path: Path) -> Qrels:
         if grade is None:
             raise UserError(
                 f"{path.name}, line {number}: the grade {written!r} is not a whole number "
-                f"between -{HIGHEST_GRADE} and {HIGHEST_GRADE}; scale or round the grades"
+                f"from -{HIGHEST_GRADE} to {HIGHEST_GRADE}; scale or round the grades"
             )
         if qrels.setdefault(topic, {}).setdefault(document, grade) != grade:
             raise UserError(
                 f"{path.name}, line {number}: document {document} has grade {grade} for topic {topic}, "
-                f"and had {qrels[topic][document]} before"
+                f"but grade {qrels[topic][document]} on an earlier line; remove one of them"
             )
     if not qrels:
-        raise UserError(f"{path.name}: the file holds no judgments")
+        raise UserError(f"{path.name}: the file has no judgments")
     return qrels
 
 
 def judged_topics(path: Path) -> set[str]:
-    """Return the first column of qrels: which topics they judge, whatever else is in them.
+    """Return the topics in the first column of a qrels file, without checking the other columns.
 
     Raises:
-        UserError: the file itself cannot be read; see `core.formats.text_lines.read_lines`.
+        UserError: if the file cannot be read; see `core.formats.text_lines.read_lines`.
     """
     return {columns[0] for _, line in read_lines(path) if (columns := _columns(line))}
 
@@ -86,7 +86,7 @@ def _columns(line: str) -> list[str]:
 
 
 def _header(columns: list[str]) -> list[str]:
-    """Return the columns by their names in `COLUMN_NAMES` (others as they are); an empty list for a line of data."""
+    """Return the names of the columns in `COLUMN_NAMES` (others unchanged), or an empty list for a data line."""
     plain = [re.sub("[_-]", "", column.lower()) for column in columns]
     header = [next((name for name, known in COLUMN_NAMES.items() if column in known), column) for column in plain]
     return header if set(COLUMN_NAMES) <= set(header) else []
@@ -94,19 +94,19 @@ def _header(columns: list[str]) -> list[str]:
 
 def _columns_problem(columns: list[str], header: list[str]) -> str:
     if header:
-        return f"{len(columns)} columns under a header of {len(header)}, expected query-id, corpus-id, score"
+        return f"{len(columns)} columns, but {len(header)} in the header, expected query-id, corpus-id, score"
     problem = f"{len(columns)} columns, expected topic, iteration, document, grade"
     if len(columns) == 3:
-        return f"{problem}; three columns need the line {' TAB '.join(BEIR_HEADER)} above them"
+        return f"{problem}; three columns need the header {' TAB '.join(BEIR_HEADER)}"
     if columns[0].startswith("{"):
-        return f"JSON, expected {', '.join(BEIR_HEADER)}, separated by tabs under that header"
+        return f"JSON, expected {', '.join(BEIR_HEADER)}, separated by tabs, with that header"
     if len(columns) == 1 and "," in columns[0]:
         return f"{problem}, separated by tabs or spaces, not by commas"
     return problem
 
 
 def is_qrels_line(columns: list[str]) -> bool:
-    """Say whether these columns are a line of qrels, or the header above them."""
+    """Return whether these columns are a line or the header of qrels."""
     return bool(_header(columns)) or (len(columns) == 4 and _grade(columns[3]) is not None)
 
 
@@ -118,13 +118,13 @@ def _grade(text: str) -> int | None:
 
 
 def write_qrels(path: Path, qrels: Qrels) -> None:
-    """Write qrels in BEIR's form."""
+    """Write qrels in BEIR's format."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")  # quotes an id that has a double quote in it
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")  # quotes ids that contain a double quote
         writer.writerow(BEIR_HEADER)
         writer.writerows([topic, document, grade] for topic, by in qrels.items() for document, grade in by.items())
 
 
 def trec_qrels(qrels: Qrels) -> str:
-    """Return qrels as the text of a file in TREC's form: topic, iteration (always 0), document, grade."""
+    """Return qrels as text in TREC's format: topic, iteration (always 0), document, grade."""
     return "".join(f"{topic} 0 {document} {grade}\n" for topic, by in qrels.items() for document, grade in by.items())

@@ -18,7 +18,8 @@ MOST_FAULTS = 20
 class RunCheck:
     """The result of checking a run file: `faults` prevent its import, `notices` are warnings.
 
-    `tag` is the last column of its first line.
+    `faults` are errors, with which it cannot be imported; `notices` are warnings about how it is evaluated. `tag` is
+    the last column of its first line.
     """
 
     tag: str
@@ -65,16 +66,16 @@ def read_checked(
         faults.append(f"{path.name}: the run and the qrels have no topic in common")
     if file.wrong > MOST_FAULTS:
         faults.append(f"{path.name}: {file.wrong - MOST_FAULTS} more lines are invalid")
-    found = left_out({topic: lines.scores for topic, lines in file.by_topic.items()}, excluded or {})
-    odd = [
+    removed = left_out({topic: lines.scores for topic, lines in file.by_topic.items()}, excluded or {})
+    sentences = [
         *_topics(file, qrels),
         *_documents(file, qrels, documents),
-        *([notice(found)] if found else []),
-        *_depth(file, qrels, found, measures),
+        *([notice(removed)] if removed else []),
+        *_depth(file, qrels, removed, measures),
         *notices(file, order),
     ]
     lines = sum(len(lines.numbers) for lines in file.by_topic.values())
-    return RunCheck(file.tag, len(file.by_topic), lines, faults, odd), as_scores(file.by_topic, order)
+    return RunCheck(file.tag, len(file.by_topic), lines, faults, sentences), as_scores(file.by_topic, order)
 
 
 def _topics(file: RunFile, qrels: Qrels) -> Iterator[str]:
@@ -98,21 +99,21 @@ def _documents(file: RunFile, qrels: Qrels, documents: Collection[str]) -> Itera
     known = documents or judged
     if not retrieved.difference(known):
         return
-    strange, (line, first) = 0, (sys.maxsize, "")
+    unknown, (line, first) = 0, (sys.maxsize, "")
     for lines in file.by_topic.values():
         for number, document in zip(lines.numbers, lines.scores, strict=True):
             if document not in known:
-                strange += 1
+                unknown += 1
                 line, first = min((line, first), (number, document))
     where = f"first {first} on line {line}"
     if documents:
         yield (
-            f"lines with documents that are not in the collection: {strange}, {where}; these are shown without text, "
+            f"lines with documents that are not in the collection: {unknown}, {where}; these are shown without text, "
             "and count as unjudged unless they are in the qrels"
         )
     else:
         yield (
-            f"lines with documents that are not in the qrels: {strange}, {where}; they count as unjudged, and cannot "
+            f"lines with documents that are not in the qrels: {unknown}, {where}; they count as unjudged, and cannot "
             "be checked, since the collection has no texts"
         )
 
@@ -124,9 +125,9 @@ def _depth(file: RunFile, qrels: Qrels, left_out: Exclusions, measures: Sequence
     ]
     cutoffs = {name: parse_measure(name).cutoff for name in measures}
     short = {name: sum(depth < cutoff for depth in depths) for name, cutoff in cutoffs.items()}
-    told = [f"{name} ({count} of {len(depths)} topics)" for name, count in short.items() if count]
-    if told:
-        yield f"fewer documents than the measure's cut-off: {', '.join(told)}; missing ranks count as not relevant"
+    counts = [f"{name} ({count} of {len(depths)} topics)" for name, count in short.items() if count]
+    if counts:
+        yield f"fewer documents than the measure's cut-off: {', '.join(counts)}; missing ranks count as not relevant"
 
 
 def _few(names: list[str]) -> str:

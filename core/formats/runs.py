@@ -1,4 +1,4 @@
-"""Runs in the TREC format: topic Q0 document rank score tag, one line a retrieved document."""
+"""Runs in the TREC format, one line per retrieved document: topic Q0 document rank score tag."""
 
 import math
 from array import array
@@ -18,11 +18,11 @@ from core.workspace.errors import UserError
 from core.workspace.workspace import CollectionFolder
 
 Scores = dict[str, dict[str, float]]
-"""topic -> document -> score."""
+"""Scores of a run: topic -> document -> score."""
 
 
 FILE = "run.trec"
-"""Of a run among the artifacts, in `runs/<system>`."""
+"""File of a run in the artifact `runs/<system>`."""
 
 
 EMPTY = "the run is empty, perhaps after a failed export; export it again"
@@ -30,9 +30,9 @@ EMPTY = "the run is empty, perhaps after a failed export; export it again"
 
 @dataclass(frozen=True)
 class Run:
-    """A run: its name, the scores, and what is odd about the file it came from, one sentence each.
+    """A run: its name, its scores, and notices about its file, one sentence each.
 
-    `left_out` are documents that the file holds and the scores do not, see `core.formats.exclusions`.
+    `left_out` has the documents that were removed from the scores; see `core.formats.exclusions`.
     """
 
     name: str
@@ -41,25 +41,25 @@ class Run:
     left_out: Exclusions = field(default_factory=dict)
 
     def without(self, excluded: Exclusions) -> "Run":
-        """Return the run without the documents that are excluded for their topics."""
-        found = left_out(self.scores, excluded)
-        return replace(self, scores=without(self.scores, found), left_out=found) if found else self
+        """Return the run without the excluded documents."""
+        removed = left_out(self.scores, excluded)
+        return replace(self, scores=without(self.scores, removed), left_out=removed) if removed else self
 
 
 def built_run(folder: CollectionFolder, system: str, digest: str = "") -> Run:
-    """Read the run of a system of the collection under `folder`, checked against its manifest.
+    """Read the run of a system in a collection's folder, checked against its manifest.
 
-    Documents that the collection excludes for a topic are left out (see `core.formats.exclusions`): a run that was
-    imported may hold them.
+    Documents that the collection excludes for a topic are removed (see `core.formats.exclusions`); imported runs may
+    have them.
 
-    An empty file is a run that retrieved nothing: the digest in the manifest says that it is whole.
+    An empty file is a run without hits, as the digest in the manifest shows that the file is complete.
 
     Args:
-        digest: the version that is wanted; "" means whichever is there.
+        digest: the required version; "" for the current one.
 
     Raises:
-        Replaced: it is not of that version.
-        UserError: it is missing or damaged.
+        Replaced: if the run is not that version.
+        UserError: if the run is missing or damaged.
     """
     place = folder.run(system)
 
@@ -77,7 +77,7 @@ def _built_scores(path: Path) -> Scores:
                 topic, _, document, _, score, _ = line.split()
                 scores.setdefault(topic, {})[document] = float(score)
     except ValueError:
-        read_run(path)  # raises the sentence that names the line
+        read_run(path)  # raises an error that names the line
         raise
     if not all(math.isfinite(score) for by_document in scores.values() for score in by_document.values()):
         return read_run(path).scores
@@ -88,24 +88,24 @@ def _built_scores(path: Path) -> Scores:
 
 
 ENDINGS = (".gz", ".run", ".txt", ".trec", ".res", ".tsv")
-"""Endings that are no part of a run's name."""
+"""File name extensions that are not part of a run's name."""
 
 
 NO_NAMES = {"run", "runs", "results", "result", "output"}
-"""What files of runs are called in folders that are named after their systems."""
+"""Generic names of run files in folders that are named after their systems."""
 
 
 def run_name(path: Path, tag: str = "") -> str:
-    """Return the name that the run of a file goes by: the file's, without endings such as .run, .txt and .gz.
+    """Return the name of the run in a file: the file name without extensions such as .run, .txt and .gz.
 
-    Where an ending belongs to the tag (`final.txt` in final.txt.gz), it stays; `input.TAG`, as TREC's archive names its
-    files, is TAG; a file that is only called run.trec or the like goes by the name of its folder.
+    An extension that is part of the tag is kept (`final.txt` in final.txt.gz). Files named `input.TAG`, as in TREC's
+    archive, yield TAG, and files with a generic name such as run.trec yield the name of their folder.
     """
     return _name_parts(path, tag)[-1]
 
 
 def _name_parts(path: Path, tag: str) -> tuple[str, ...]:
-    """Return the path's folders and, last, the name of its run."""
+    """Return the folders of a path, followed by the name of its run."""
     name = path.name
     while name not in (tag, f"input.{tag}"):
         ending = next((ending for ending in ENDINGS if name.endswith(ending) and name != ending), None)
@@ -119,16 +119,16 @@ def _name_parts(path: Path, tag: str) -> tuple[str, ...]:
 
 
 def run_names(paths: Sequence[Path]) -> list[str]:
-    """Return the name of each file's run; those of one name are told apart by as many of their folders as it takes.
+    """Return the name of each file's run; duplicate names are prefixed with as many folder names as necessary.
 
     Raises:
-        UserError: the folders do not tell them apart, or a file cannot be read.
+        UserError: if two names are still the same, or a file cannot be read.
     """
     parts = [_name_parts(path.absolute(), run_tag(path)) for path in paths]
     taken = [1] * len(paths)
     while True:
         names = ["-".join(p[-n:]) for p, n in zip(parts, taken, strict=True)]
-        counts = Counter(name.lower() for name in names)  # some file systems do not tell A from a
+        counts = Counter(name.lower() for name in names)  # some file systems are case-insensitive
         same = [i for i, name in enumerate(names) if counts[name.lower()] > 1]
         if not same:
             return names
@@ -141,35 +141,35 @@ def run_names(paths: Sequence[Path]) -> list[str]:
 
 
 def run_tag(path: Path) -> str:
-    """Return the tag (the last column) of a run's first line, "" where that has none.
+    """Return the tag (the last column) of a run's first line, or "" if it has none.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: if the file cannot be read.
     """
     lines = first_lines(path, 1)
     return lines[0][1][5] if lines and is_run_line(lines[0][1]) else ""
 
 
 def first_lines(path: Path, count: int) -> list[tuple[int, list[str]]]:
-    """Return the numbers and the columns of the first lines that are neither empty nor of a header.
+    """Return the line numbers and columns of the first lines that are neither empty nor part of a header.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: if the file cannot be read.
     """
-    found: list[tuple[int, list[str]]] = []
+    lines: list[tuple[int, list[str]]] = []
     for number, line in read_lines(path):
         columns = line.split()
-        if columns and (found or not _is_of_header(columns)):
-            found.append((number, columns))
-            if len(found) == count:
+        if columns and (lines or not _is_header(columns)):
+            lines.append((number, columns))
+            if len(lines) == count:
                 break
-    return found
+    return lines
 
 
 def is_run(lines: Sequence[tuple[int, list[str]]]) -> bool:
-    """Say whether a file that begins with these lines is a run.
+    """Return whether a file that begins with these lines is a run.
 
-    Of three columns, as MS MARCO has them, two lines are looked at: "topic document 1" may be a judgment, too.
+    In the three-column format of MS MARCO, two lines are checked, as "topic document 1" may also be a judgment.
     """
     first, *others = (columns for _, columns in lines)
     if len(first) != 3:
@@ -180,12 +180,12 @@ def is_run(lines: Sequence[tuple[int, list[str]]]) -> bool:
 
 
 def is_run_line(columns: Sequence[str]) -> bool:
-    """Say whether these columns are a line of a run of six."""
+    """Return whether these columns are a line of a six-column run."""
     return len(columns) == 6 and math.isfinite(_number(columns[3])) and math.isfinite(_number(columns[4]))
 
 
-def _is_of_header(columns: Sequence[str]) -> bool:
-    """Say whether a line before a run's first is of a header, such as that of ir_metadata (www.ir-metadata.org)."""
+def _is_header(columns: Sequence[str]) -> bool:
+    """Return whether a line before the first of a run is part of a header, as in ir_metadata (www.ir-metadata.org)."""
     return columns[0] == "#" or (columns[0].startswith("#") and not is_run_line(columns))
 
 
@@ -193,7 +193,7 @@ def _is_of_header(columns: Sequence[str]) -> bool:
 
 
 class TopicLines(NamedTuple):
-    """The lines of a run for one topic, a column each, in the file's order: numbers, ranks, document -> score."""
+    """The lines of a run for one topic, in file order: line numbers, ranks, and document -> score."""
 
     numbers: "array[int]"
     ranks: "array[float]"
@@ -205,10 +205,10 @@ COLUMNS = {3: "topic, document, rank", 6: "topic, Q0, document, rank, score, tag
 
 @dataclass(frozen=True)
 class RunFile:
-    """What a run file holds: its lines by topic, the first one's tag, and sentences on the lines that are wrong.
+    """The contents of a run file: its lines by topic, the tag of the first line, and the errors in it.
 
-    `header` counts the lines before the run that begin with "#"; `wrong` the wrong lines, of which the first have
-    their sentence in `faults`.
+    `header` is the number of header lines, which begin with "#"; `wrong` is the number of invalid lines, and `faults`
+    describes the first of them, one sentence each.
     """
 
     by_topic: dict[str, TopicLines]
@@ -219,11 +219,11 @@ class RunFile:
 
 
 def read_run_file(path: Path, most_faults: int = 1) -> RunFile:
-    """Read a run file, plain or .gz, to its end.
+    """Read a run file, plain or .gz, including all of its errors.
 
-    Wrong is a line that has not six columns, a rank or score that is no finite number, or a document that its topic
-    had before; so is the file, where `core.formats.text_lines.read_lines` cannot read it. Three columns, as MS MARCO
-    has them, are topic, document and rank: the score is minus the rank.
+    A line is invalid if it does not have six columns, if its rank or score is not a finite number, or if its topic
+    already has the document. A file that `core.formats.text_lines.read_lines` cannot read adds one more error. Three
+    columns, as in MS MARCO's format, are topic, document and rank; the score is the negative rank.
     """
     by_topic: dict[str, TopicLines] = {}
     faults: list[str] = []
@@ -233,7 +233,7 @@ def read_run_file(path: Path, most_faults: int = 1) -> RunFile:
             columns = line.split()
             if not columns:
                 continue
-            if not width and _is_of_header(columns):
+            if not width and _is_header(columns):
                 header += 1
                 continue
             width = width or (3 if len(columns) == 3 else 6)
@@ -269,12 +269,12 @@ def read_run_file(path: Path, most_faults: int = 1) -> RunFile:
 
 
 def _fault(columns: Sequence[str], without_scores: bool, lines: TopicLines | None) -> str:
-    """Say what is wrong with a line of six columns, of whose topic the lines before are given."""
+    """Return what is wrong with a line of six columns, given the previous lines of its topic."""
     topic, _, document, rank, score, _ = columns
     if without_scores and not lines and math.isfinite(_number(rank)):
         return (
-            f"three columns are read as {COLUMNS[3]}, and the first rank of topic {topic} is {rank!r}, expected 1; "
-            f"scores need all of {COLUMNS[6]}"
+            f"three columns are read as {COLUMNS[3]}, but the first rank of topic {topic} is {rank!r}, expected 1; "
+            f"a run with scores needs the columns {COLUMNS[6]}"
         )
     for name, text in (("rank", rank), ("score", score)):
         if not math.isfinite(_number(text)):
@@ -288,13 +288,13 @@ def read_run(path: Path, order: Literal["score", "rank"] = "score", may_be_empty
     """Read a run, plain or .gz.
 
     Args:
-        order: "score", as trec_eval has it: the rank column is not looked at; or "rank", for files whose scores were
-            rounded: each document then scores minus its rank.
-        may_be_empty: take a file without lines for a run that retrieved nothing, with a notice.
+        order: "score" ignores the rank column, as trec_eval does; "rank", for files with rounded scores, replaces
+            each score by the negative rank.
+        may_be_empty: whether to accept a file without lines as a run that retrieved nothing.
 
     Raises:
-        UserError: with the line, when one is wrong (see `read_run_file`); also when the file is missing or cut short,
-            or empty where it may not be.
+        UserError: if a line is invalid (see `read_run_file`; the message names the line), or the file is missing,
+            truncated, or empty without `may_be_empty`.
     """
     file = read_run_file(path)
     if file.faults:
@@ -305,7 +305,7 @@ def read_run(path: Path, order: Literal["score", "rank"] = "score", may_be_empty
 
 
 def as_scores(by_topic: Mapping[str, TopicLines], order: Literal["score", "rank"]) -> Scores:
-    """Return the scores of a run's lines: as they stand, or minus the rank."""
+    """Return the scores of a run: those in the file, or the negative ranks."""
     if order == "score":
         return {topic: lines.scores for topic, lines in by_topic.items()}
     return {
@@ -315,10 +315,10 @@ def as_scores(by_topic: Mapping[str, TopicLines], order: Literal["score", "rank"
 
 
 def run_topics(path: Path, excluded: Exclusions) -> set[str]:
-    """Return the topics that a run has documents for that are not excluded, without reading more of it.
+    """Return the topics for which a run has at least one document that is not excluded.
 
     Raises:
-        UserError: the file is missing or cut short.
+        UserError: if the file is missing or truncated.
     """
     lines = (line.split(maxsplit=3) for _, line in read_lines(path))
     return {columns[0] for columns in lines if columns and columns[2] not in excluded.get(columns[0], ())}
@@ -332,7 +332,7 @@ def _number(text: str) -> float:
 
 
 def notices(file: RunFile, order: Literal["score", "rank"]) -> list[str]:
-    """Say, with the first line of each, where ranks disagree with scores and where scores or ranks are tied."""
+    """Return notices about ranks that disagree with scores and about tied scores or ranks, each with its first line."""
     disagreeing, tied, same_rank = [], [], []
     by_topic = file.by_topic
     for lines in by_topic.values():
@@ -342,26 +342,26 @@ def notices(file: RunFile, order: Literal["score", "rank"]) -> list[str]:
         disagreeing += numbers[1:][scores[1:] > scores[:-1]][:1].tolist()
         tied += _first_repeated(numbers, scores)
         same_rank += _first_repeated(numbers, ranks)
-    found = []
+    sentences = []
     if file.header:
-        found.append(f"skipped metadata lines (beginning with #) before the run: {file.header}")
+        sentences.append(f"skipped metadata lines (beginning with #) before the run: {file.header}")
     if order == "rank":
-        return [*found, f"duplicate ranks in {_where(same_rank, by_topic)}"] if same_rank else found
+        return [*sentences, f"duplicate ranks in {_where(same_rank, by_topic)}"] if same_rank else sentences
     if disagreeing:
         where = _where(disagreeing, by_topic)
-        found.append(
+        sentences.append(
             f"the rank column disagrees with the scores in {where}; the ranking follows the scores, as in trec_eval"
         )
     if tied:
-        found.append(
+        sentences.append(
             f"scores are tied in {_where(tied, by_topic)}; as in trec_eval, ties are ordered by document id, "
             "descending, whatever the rank column says"
         )
-    return found
+    return sentences
 
 
 def _first_repeated(numbers: np.ndarray, values: np.ndarray) -> list[int]:
-    """Return a list of one: the line of the first value that an earlier line has; or an empty list."""
+    """Return the line number of the first value that repeats an earlier one, as a list of one or none."""
     first = np.zeros(len(values), dtype=bool)
     first[np.unique(values, return_index=True)[1]] = True
     return [int(number) for number in numbers[~first][:1]]
@@ -372,15 +372,15 @@ def _where(lines: list[int], by_topic: Mapping[str, TopicLines]) -> str:
 
 
 def as_float32(scores: Iterable[float]) -> np.ndarray:
-    """Return scores as trec_eval keeps them, float32: what is beyond its range becomes infinite."""
+    """Return scores as float32, as trec_eval stores them; values beyond its range become infinite."""
     with np.errstate(over="ignore"):
         return np.fromiter(scores, dtype=np.float64).astype(np.float32)
 
 
 def ranked(by_document: Mapping[str, float]) -> list[tuple[str, float]]:
-    """Return a topic's (document, score) as trec_eval ranks them: by score, ties by document id, both descending.
+    """Return a topic's (document, score) in trec_eval's order: by score, ties by document id, both descending.
 
-    trec_eval keeps scores as float32: what differs beyond that is a tie.
+    trec_eval stores scores as float32, so scores that are equal in float32 are ties.
     """
     scores = as_float32(by_document.values()).tolist()
     order = sorted(zip(scores, by_document.items(), strict=True), key=lambda row: (row[0], row[1][0]), reverse=True)
@@ -388,7 +388,7 @@ def ranked(by_document: Mapping[str, float]) -> list[tuple[str, float]]:
 
 
 def first_ranked(by_document: Mapping[str, float], k: int) -> list[str]:
-    """Return the first k documents of `ranked`, without putting the others in order."""
+    """Return the first k documents of `ranked` without sorting the others."""
     if 0 < k < len(by_document):
         scores = as_float32(by_document.values())
         reaches = scores >= np.partition(scores, -k)[-k]
@@ -397,34 +397,35 @@ def first_ranked(by_document: Mapping[str, float], k: int) -> list[str]:
 
 
 def run_of(topics: Iterable[str], documents: Sequence[str], positions: np.ndarray, scores: np.ndarray) -> Scores:
-    """Return what an index found as a run, topic -> document -> score.
+    """Return the results of an index as a run, topic -> document -> score.
 
     Args:
-        documents: their ids, in the index's order.
-        positions: int64 [n_topics, k], -1 where there was no k-th document.
+        documents: document ids in the index's order.
+        positions: int64 [n_topics, k], -1 if there are fewer than k documents.
         scores: float32 [n_topics, k].
     """
     return {
-        topic: {documents[i]: float(score) for i, score in zip(own, of_own, strict=True) if i >= 0}
-        for topic, own, of_own in zip(topics, positions, scores, strict=True)
+        topic: {documents[i]: float(score) for i, score in zip(row, row_scores, strict=True) if i >= 0}
+        for topic, row, row_scores in zip(topics, positions, scores, strict=True)
     }
 
 
 def write_run(path: Path, tag: str, rankings: Iterable[tuple[str, list[tuple[str, float]]]]) -> None:
-    """Write rankings, (topic, [(document, score)] best first), as a TREC run, each when it is there.
+    """Write rankings, (topic, [(document, score)] best first), as a TREC run, one after the other.
 
-    Scores are written so that they read back as the same order: where a score does not fall from one rank to the next
-    (a tie that the system settled), the next lower float32 stands in for it: trec_eval keeps scores as float32. What is
-    beyond float32's range is written as its largest or lowest numbers.
+    Scores are written so that they give the same order when they are read: if a score is not lower than the previous
+    one (a tie that the system broke), the next lower float32 is written instead, as trec_eval stores scores as float32.
+    Scores beyond the range of float32 are written as its largest or lowest numbers.
 
     Raises:
-        UserError: a score is NaN or infinite.
+        UserError: if a score is NaN or infinite.
     """
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for topic, ranking in rankings:
             for document, score in ranking:
                 if not math.isfinite(score):
-                    raise UserError(f"{tag}: the score of document {document} for topic {topic} is {score}")
+                    problem = f"the score of document {document} for topic {topic} is {score}"
+                    raise UserError(f"{tag}: {problem}, expected a finite number")
             scores = _falling(as_float32(score for _, score in ranking)).tolist()
             file.writelines(
                 f"{topic} Q0 {document} {rank} {score!r} {tag}\n"
@@ -433,7 +434,7 @@ def write_run(path: Path, tag: str, rankings: Iterable[tuple[str, list[tuple[str
 
 
 def _falling(scores: np.ndarray) -> np.ndarray:
-    """Return finite scores that fall with every rank and differ from these as little as that takes; all float32 [n]."""
+    """Return finite scores, strictly decreasing and as close as possible to the given ones; all float32 [n]."""
     if np.isfinite(scores).all() and (scores[1:] < scores[:-1]).all():
         return scores
     falling, lower, upper = scores.copy(), np.float32(-np.inf), np.float32(np.inf)
@@ -441,7 +442,7 @@ def _falling(scores: np.ndarray) -> np.ndarray:
         for i in range(len(falling)):
             falling[i] = min(falling[i], np.nextafter(falling[i - 1] if i else upper, lower))
     following = lower
-    for i in reversed(range(len(falling))):  # where they fell below the lowest number, the ones before must rise
+    for i in reversed(range(len(falling))):  # below the lowest number, the previous ones must rise
         if falling[i] > following:
             break
         following = falling[i] = np.nextafter(following, upper)

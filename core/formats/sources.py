@@ -1,4 +1,4 @@
-"""Where collections come from: folders and zips in the BEIR layout, and BEIR's own data sets."""
+"""Sources of collections: folders and zip files in the BEIR layout, and the BEIR data sets."""
 
 import shutil
 import zipfile
@@ -36,30 +36,30 @@ LAYOUT = ("corpus/*.jsonl", "corpus-*.jsonl", CORPUS, *TOPICS_FILES, EXCLUDED, "
 
 
 LARGEST_RATIO = 100
-"""Of the size of an archive's contents to its own; text has one of 3 to 10."""
+"""Maximum ratio of unpacked to packed size of an archive; that of text is 3 to 10."""
 
 
 # Reading
 
 
 def topics_file(folder: Path) -> Path:
-    """Return the file of topics of a folder in the BEIR layout: `queries.jsonl` or `queries.tsv`, plain or .gz.
+    """Return the topics file of a folder in the BEIR layout: `queries.jsonl` or `queries.tsv`, plain or .gz.
 
     Raises:
-        UserError: there is none.
+        UserError: if there is none.
     """
     for name in TOPICS_FILES:
         for path in (folder / name, folder / f"{name}.gz"):
             if path.is_file():
                 return path
-    layout = f"no {TOPICS} or queries.tsv (or .gz), as the BEIR layout has it"
+    layout = f"no {TOPICS} or queries.tsv (or .gz), as the BEIR layout requires"
     raise UserError(f"{folder}: {layout}; {contents(folder)}")
 
 
 def qrels_files(folder: Path) -> dict[str, Path]:
-    """Return the judgments of a folder in the BEIR layout by their split; a plain file counts before its .gz.
+    """Return the qrels files of a folder in the BEIR layout by split; a plain file takes precedence over its .gz.
 
-    What lies beside them (hidden files, checksums, notes) is left out.
+    Other files next to them (hidden files, checksums, notes) are ignored.
     """
     packed, plain = sorted((folder / "qrels").glob("*.tsv.gz")), sorted((folder / "qrels").glob("*.tsv"))
     files = [path for path in packed + plain if path.is_file() and not is_clutter(Path(path.name))]
@@ -67,26 +67,26 @@ def qrels_files(folder: Path) -> dict[str, Path]:
 
 
 def qrels_file(folder: Path, split: str) -> Path:
-    """Return the judgments of a split of a folder in the BEIR layout.
+    """Return the qrels file of a split of a folder in the BEIR layout.
 
     Raises:
-        UserError: there are none; the splits that are there are named.
+        UserError: if there is none; the message names the splits that exist.
     """
     files = qrels_files(folder)
     if split in files:
         return files[split]
     if not files:
         where = folder / "qrels" if (folder / "qrels").is_dir() else folder
-        raise UserError(f"{folder}: no qrels/{split}.tsv (or .gz), as the BEIR layout has it; {contents(where)}")
+        raise UserError(f"{folder}: no qrels/{split}.tsv (or .gz), as the BEIR layout requires; {contents(where)}")
     choice = f"choose one with --split {next(iter(files))} (split under [collection])"
-    raise UserError(f"{folder}: no qrels/{split}.tsv; there are judgments of {', '.join(files)}: {choice}")
+    raise UserError(f"{folder}: no qrels/{split}.tsv; the splits are {', '.join(files)}: {choice}")
 
 
 def read_judged_topics(folder: Path, settings: CollectionSettings) -> tuple[list[Topic], Qrels]:
-    """Read and check topics and judgments of a folder in the BEIR layout.
+    """Read and check the topics and judgments of a folder in the BEIR layout.
 
     Raises:
-        UserError: with file and line, when anything in them is not as expected.
+        UserError: if a file is missing or invalid; the message names file and line.
     """
     qrels = read_qrels(qrels_file(folder, settings.split))
     drop = settings.unjudged_topics == "drop"
@@ -105,37 +105,37 @@ def _judged_in_other_splits(folder: Path, split: str) -> set[str]:
             continue
         try:
             topics |= judged_topics(path)
-        except UserError as error:  # of a file that was not asked for
-            command_line.note(f"{error}; the topics of the split {other} are not known")
+        except UserError as error:  # in a file that was not requested
+            command_line.note(f"{error}; the topics of the split {other} are unknown")
     return topics
 
 
 def listed_exclusions(folder: Path, topics: set[str]) -> Exclusions:
-    """Return the documents that a folder in the BEIR layout excludes for some of its topics.
+    """Return the documents that a folder in the BEIR layout excludes for some topics.
 
     Raises:
-        UserError: with file and line, when a list is not as expected.
+        UserError: if a list is invalid; the message names file and line.
     """
     path = topics_file(folder)
     listed: Exclusions = {}
     if path.name.removesuffix(".gz") == TOPICS:
         for where, entry in read_json_lines(path):
             listed[entry["_id"]] = listed_ids(entry, where) | listed_ids(metadata_of(entry, where), where)
-    of_file: Exclusions = {}
+    in_file: Exclusions = {}
     file = next((file for file in (folder / EXCLUDED, folder / f"{EXCLUDED}.gz") if file.is_file()), None)
     if file:
-        of_file = read_excluded(file)
-        if unknown := of_file.keys() - {topic.id for _, topic in read_all_topics(path)}:
+        in_file = read_excluded(file)
+        if unknown := in_file.keys() - {topic.id for _, topic in read_all_topics(path)}:
             raise UserError(f"{file.name}: {path.name} has no topic {min(unknown)}")
-    excluded = together(listed, of_file)
+    excluded = together(listed, in_file)
     return {topic: documents for topic, documents in excluded.items() if documents and topic in topics}
 
 
 def stream_documents(folder: Path, settings: CollectionSettings, qrels: Qrels) -> Iterator[Document]:
-    """Yield the documents of a folder in the BEIR layout, with `judged_only` those that the qrels judge.
+    """Yield the documents of a folder in the BEIR layout; with `judged_only`, only those with judgments.
 
     Raises:
-        UserError: with file and line, when anything in them is not as expected.
+        UserError: if a corpus file is missing or invalid; the message names file and line.
     """
     judged = {document for judgments in qrels.values() for document in judgments}
     empty = True
@@ -144,14 +144,14 @@ def stream_documents(folder: Path, settings: CollectionSettings, qrels: Qrels) -
             empty = False
             yield document
     if empty:
-        raise UserError(f"{folder}: judged_only leaves no document, the qrels judge none of this corpus")
+        raise UserError(f"{folder}: judged_only leaves no documents, as the qrels judge no document of this corpus")
 
 
 def read_collection(folder: Path, settings: CollectionSettings) -> Collection:
-    """Read and check a folder in the BEIR layout, its documents into memory.
+    """Read and check a folder in the BEIR layout, loading its documents into memory.
 
     Raises:
-        UserError: with file and line, when anything in it is not as expected.
+        UserError: if a file is missing or invalid; the message names file and line.
     """
     check_folder(folder)
     topics, qrels = read_judged_topics(folder, settings)
@@ -163,15 +163,15 @@ def read_collection(folder: Path, settings: CollectionSettings) -> Collection:
 
 
 def check_folder(folder: Path) -> None:
-    """Check that a folder in the BEIR layout holds a corpus.
+    """Check that a folder in the BEIR layout has a corpus.
 
     Raises:
-        UserError: there is no such folder, or no corpus in it.
+        UserError: if there is no such folder, or it has no corpus.
     """
     if not folder.is_dir():
         raise UserError(
-            f"{folder}: there is no such folder; a collection in the BEIR layout is expected, a zip of one, or the "
-            "name of a BEIR data set as in beir:scifact"
+            f"{folder}: there is no such folder; expected a folder or zip file in the BEIR layout, or the name of a "
+            "BEIR data set such as beir:scifact"
         )
     corpus_files(folder)
 
@@ -180,10 +180,10 @@ def check_folder(folder: Path) -> None:
 
 
 def obtain_source(workspace: Workspace, settings: CollectionSettings) -> Path:
-    """Return the folder that a profile's collection comes from: a BEIR data set is downloaded, a zip is unpacked.
+    """Return the source folder of a profile's collection, downloading a BEIR data set or unpacking a zip file first.
 
     Raises:
-        UserError: the data set cannot be fetched, or the archive cannot be unpacked.
+        UserError: if the data set cannot be downloaded, or the archive cannot be unpacked.
     """
     folder = source_folder(workspace, settings)
     if folder.is_dir():
@@ -196,13 +196,13 @@ def obtain_source(workspace: Workspace, settings: CollectionSettings) -> Path:
     elif zipped := archive_of(workspace.located(settings.source)):
         archive, part = zipped
         if not zipfile.is_zipfile(archive):
-            raise UserError(f"{archive}: a folder in the BEIR layout, or a zip of one, is expected; unpack it first")
+            raise UserError(f"{archive}: expected a folder or zip file in the BEIR layout; unpack this file first")
         unpack(archive, folder.parent, folder.name, part)
     return folder
 
 
 def source_folder(workspace: Workspace, settings: CollectionSettings) -> Path:
-    """Return the folder that a profile's collection lies in, or will when it was downloaded or unpacked."""
+    """Return the source folder of a profile's collection, which may not be downloaded or unpacked yet."""
     if settings.source == "embedded":
         return workspace.collection("sample").collection.path
     if settings.source.startswith("beir:"):
@@ -213,7 +213,7 @@ def source_folder(workspace: Workspace, settings: CollectionSettings) -> Path:
 
 
 def archive_of(path: Path) -> tuple[Path, str] | None:
-    """Return the file that a path leads to or through, and the rest of the path; None where it leads to folders."""
+    """Return the file that a path leads to or through, and the rest of the path; None if there is no file on it."""
     for archive in (path, *path.parents):
         if archive.is_file():
             rest = path.relative_to(archive).as_posix()
@@ -222,16 +222,16 @@ def archive_of(path: Path) -> tuple[Path, str] | None:
 
 
 def unpack(archive: Path, folder: Path, name: str, part: str = "", is_beir: bool = False) -> None:
-    """Unpack the members of a BEIR zip that a collection consists of into `folder/name`, and no others.
+    """Unpack the files of a collection from a BEIR archive into `folder/name`; other members are ignored.
 
-    The data set may lie at the archive's root or in a folder of it.
+    The data set may be at the root of the archive or in a folder.
 
     Args:
-        part: the folder of the data set, where the archive holds several (as CQADupStack's does).
-        is_beir: whether it was downloaded from BEIR, for the message.
+        part: the folder of the data set, if the archive has several (as CQADupStack's does).
+        is_beir: whether the archive was downloaded from BEIR, for the message.
 
     Raises:
-        UserError: the archive is damaged, or holds no data set, or several and `part` names none of them.
+        UserError: if the archive is damaged, has no data set, or has several and `part` names none of them.
     """
     partial = folder / f".{name}.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -239,7 +239,7 @@ def unpack(archive: Path, folder: Path, name: str, part: str = "", is_beir: bool
         with zipfile.ZipFile(archive) as file:
             unpacked = sum(member.file_size for member in file.infolist())
             if unpacked > LARGEST_RATIO * archive.stat().st_size:
-                raise UserError(f"{archive}: it would unpack to {unpacked:,} bytes, which no text does; fetch it again")
+                raise UserError(f"{archive}: it unpacks to {unpacked:,} bytes, too many for text; download it again")
             root = _data_set(archive, file.namelist(), part, is_beir)
             for member in file.namelist():
                 at, inside = _place(member)
@@ -252,13 +252,13 @@ def unpack(archive: Path, folder: Path, name: str, part: str = "", is_beir: bool
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, RuntimeError, OSError, ValueError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise UserError(
-            f"{archive}: cannot be unpacked as a BEIR archive ({error}); delete it and fetch it again"
+            f"{archive}: cannot be unpacked as a BEIR archive ({error}); delete it and download it again"
         ) from None
     partial.rename(folder / name)
 
 
 def _place(member: str) -> tuple[str, str]:
-    """Return the folder of the data set that a member of an archive belongs to, and its place there; "" for neither."""
+    """Return the data set folder of an archive member and the path within it, or two empty strings if it has none."""
     path = PurePosixPath(member)
     if path.is_absolute() or ".." in path.parts or is_clutter(path) or member.endswith("/"):
         return "", ""
@@ -270,7 +270,7 @@ def _place(member: str) -> tuple[str, str]:
 
 
 def _data_set(archive: Path, members: list[str], part: str, is_beir: bool) -> str:
-    """Return the folder of an archive that holds a corpus and topics, "." for the archive's root."""
+    """Return the folder of an archive that has a corpus and topics, "." for the root."""
     inside = defaultdict(set)
     for root, place in map(_place, members):
         kinds = {"queries": "topics", "qrels": "qrels", "excluded": "excluded"}
@@ -282,18 +282,18 @@ def _data_set(archive: Path, members: list[str], part: str, is_beir: bool) -> st
         return named_so[0]
     if not roots:
         packed = [member for member in members if member.endswith((".zip", ".tar", ".gz", ".tgz", ".7z"))]
-        nested = f"; unpack {', '.join(packed[:5])} inside it, and give a folder" if packed else ""
-        raise UserError(f"{archive}: no folder of it has a corpus.jsonl and a queries.jsonl beside it{nested}")
+        nested = f"; unpack {', '.join(packed[:5])} inside it and use a folder" if packed else ""
+        raise UserError(f"{archive}: no folder in it has both a corpus.jsonl and a queries.jsonl{nested}")
     names = [root.split("/")[-1] for root in roots]
     if part:
-        raise UserError(f"{archive}: it has no data set {part}; it has {', '.join(names)}")
+        raise UserError(f"{archive}: no data set {part} in it; use one of {', '.join(names)}")
     example = f"{archive.name.removesuffix('.zip')}/{names[0]}"
     example = f"beir:{example}" if is_beir else f"{archive}/{names[0]}"
-    raise UserError(f"{archive}: it holds {len(names)} data sets, {', '.join(names)}; name one of them: {example}")
+    raise UserError(f"{archive}: it has {len(names)} data sets, {', '.join(names)}; choose one, as in {example}")
 
 
 def source_digest(folder: Path) -> str:
-    """Return one digest of the files of a collection's folder, "" when it is not there."""
+    """Return a digest over the files of a collection's folder, or "" if there are none."""
     names = (*CORPUS_FILES, *TOPICS_FILES, EXCLUDED, "qrels/*.tsv")
     patterns = [pattern + ending for pattern in names for ending in ("", ".gz")]
     files = [path for pattern in patterns for path in folder.glob(pattern) if path.is_file()]

@@ -1,4 +1,4 @@
-"""Topics, and the forms that files of them have: BEIR's JSON Lines, tab-separated text, TREC's XML and SGML."""
+"""Topics and their file formats: BEIR's JSON Lines, tab-separated text, TREC's XML and SGML."""
 
 import gzip
 import html
@@ -20,22 +20,22 @@ from core.formats.text_lines import keys_of, read_json_lines, read_lines, regula
 from core.workspace.errors import UserError
 
 LARGEST_MARKUP = 1 << 26
-"""Bytes of an XML or SGML file, which is read whole."""
+"""Maximum size in bytes of an XML or SGML file, which is read into memory."""
 
 
 MOST_NAMED = 50
-"""Topics that a sentence names one by one."""
+"""Maximum number of topics that a message names."""
 
 
 TEXT_KEYS = ("text", "query", "question", "title")
-"""Of a JSON object, in the order of preference."""
+"""Keys for the text of a topic in a JSON object, in order of preference."""
 
 
 TSV_IDS = ("_id", "id", "qid", "query-id", "query_id", "queryid", "topic", "topic-id", "topic_id")
 
 
 NUMBERS = ("number", "num", "id", "qid", "query_id", "identifier")
-"""What TREC, CLEF and NTCIR call a topic's id, as an attribute or as an element."""
+"""Names of the topic id in TREC, CLEF and NTCIR, as an attribute or an element."""
 
 
 QUERIES = ("query", "title")
@@ -48,7 +48,7 @@ NARRATIVES = ("narrative", "narr")
 
 
 LABELS = {"num": "number", "title": "topic", "desc": "description", "narr": "narrative"}
-"""The word, with a colon, that the classic TREC form has at the beginning of an element."""
+"""Labels that begin an element, followed by a colon, in the classic TREC format."""
 
 
 INLINE = ("b", "i", "em", "strong", "sub", "sup", "u", "br")
@@ -61,11 +61,11 @@ TAG = re.compile(r"<(/?)([A-Za-z][\w.-]*)([^<>]*)>")
 
 
 LANGUAGE = re.compile(r"^[a-z]{2}-")
-"""Before the names of CLEF's elements, as in EN-title."""
+"""Language prefix of element names in CLEF, as in EN-title."""
 
 
 REPEATED = "#repeated"
-"""Where the text of a topic's second element of a name goes: the first one counts."""
+"""Key for the text of repeated elements of a topic, which is ignored in favour of the first."""
 
 
 COMMENT = re.compile(r"<!--.*?-->|<[!?][^<>]*>", re.DOTALL)
@@ -79,7 +79,7 @@ ATTRIBUTE = re.compile(r"""([\w.:-]+)\s*=\s*("[^"]*"|'[^']*')""")
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic in the TREC manner; a collection that has only one text a topic has it as question and query."""
+    """One topic, as in TREC; if a collection has only one text per topic, query and question are the same."""
 
     id: str
     query: str
@@ -88,26 +88,26 @@ class Topic:
     kind: str = ""
 
     def text(self, topic_field: str) -> str:
-        """Return the field of the topic that is searched for: "query", "question" or "narrative"."""
+        """Return the topic's "query", "question" or "narrative", or the question if that field is empty."""
         return {"query": self.query, "question": self.question, "narrative": self.narrative}[
             topic_field
         ] or self.question
 
 
 Placed = tuple[str, Topic]
-"""A topic after its place in a file, as it is named to the user."""
+"""The position of a topic in its file, for messages, and the topic."""
 
 
 def read_topics(path: Path, judged: set[str], judged_elsewhere: set[str], drop_unjudged: bool) -> list[Topic]:
-    """Read the topics that have judgments, from a file of any form that `read_all_topics` knows.
+    """Read the topics that have judgments from a file in any format that `read_all_topics` supports.
 
     Args:
         judged: topics with judgments in the split that is read.
-        judged_elsewhere: topics with judgments in another split; they are left out.
-        drop_unjudged: leave out topics that no split judges, too, where else they are an error.
+        judged_elsewhere: topics with judgments in another split, which are left out.
+        drop_unjudged: whether to leave out topics that no split judges, which are an error otherwise.
 
     Raises:
-        UserError: see `read_all_topics`; also for topics without judgments, and when none is left.
+        UserError: if the file is invalid (see `read_all_topics`), a topic has no judgments, or no topic is left.
     """
     topics, unjudged = [], []
     for where, topic in read_all_topics(path, judged):
@@ -120,30 +120,30 @@ def read_topics(path: Path, judged: set[str], judged_elsewhere: set[str], drop_u
         which = f"topic {names[0]} has" if len(names) == 1 else f"{len(names):,} topics have"
         them, listed = ("it", "") if len(names) == 1 else ("them", f": {named(names)}")
         raise UserError(
-            f"{unjudged[0][0]}: {which} no judgments{listed}; remove {them}, or leave such topics out with "
+            f"{unjudged[0][0]}: {which} no judgments{listed}; remove {them}, or leave out such topics with "
             '--unjudged drop (unjudged_topics = "drop" under [collection])'
         )
     if not topics:
-        raise UserError(f"{path.name}: no topic of this file is judged")
+        raise UserError(f"{path.name}: none of these topics has judgments")
     return topics
 
 
 def named(names: Iterable[str]) -> str:
-    """Return names as a list in a sentence, those beyond `MOST_NAMED` as their number."""
+    """Return names as a comma-separated list, with the number of those beyond `MOST_NAMED`."""
     names = list(names)
     more = len(names) - MOST_NAMED
     return ", ".join(names[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def read_all_topics(path: Path, judged: Set[str] = frozenset()) -> Iterator[Placed]:
-    """Yield all topics of a file, plain or .gz, with their places; its form is told by how it begins.
+    """Yield all topics of a file, plain or .gz, with their positions; the format is detected from its beginning.
 
     Args:
-        judged: ids as the judgments have them: TREC's first topics are numbered 051, and judged as 51.
+        judged: topic ids in the judgments, as TREC's early topics are numbered 051 but judged as 51.
 
     Raises:
-        UserError: the file is missing, damaged or of no known form, or a topic has no id, one that was there before,
-            or no text.
+        UserError: if the file is missing, damaged or in an unknown format, or a topic has no id, a repeated id or no
+            text.
     """
     name, beginning = path.name.removesuffix(".gz"), _content(path, 4096).lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0")
     if beginning.startswith((b"{", b"[")) or name.endswith((".jsonl", ".json")):
@@ -154,7 +154,7 @@ def read_all_topics(path: Path, judged: Set[str] = frozenset()) -> Iterator[Plac
 
 
 def _content(path: Path, size: int) -> bytes:
-    """Return the first bytes of a file, unpacked."""
+    """Return the first bytes of a file, uncompressed."""
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(regular_file(path), "rb") as file:
@@ -162,7 +162,7 @@ def _content(path: Path, size: int) -> bytes:
     except PermissionError:
         raise UserError(f"{path}: no permission to read this file") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path.name}: damaged or cut short ({error}); {repair(path)}") from None
+        raise UserError(f"{path.name}: damaged or truncated ({error}); {repair(path)}") from None
 
 
 # BEIR's JSON Lines
@@ -198,22 +198,22 @@ def _tsv_topics(path: Path) -> Iterator[Placed]:
             continue
         first = False
         if len(fields) != 2 or not all(fields) or len(fields[0].split()) != 1:
-            raise UserError(f"{where}: a topic's id, a tab and its text are expected (or JSON Lines, or TREC topics)")
+            raise UserError(f"{where}: expected a topic id, a tab and a text (or a file in JSON Lines or TREC format)")
         name, text = fields
         if name in seen:
-            raise UserError(f"{where}: the id {name} was on line {seen[name]} already")
+            raise UserError(f"{where}: duplicate id {name}, first on line {seen[name]}")
         seen[name] = number
         yield where, Topic(name, text, text)
     if not seen:
-        raise UserError(f"{path.name}: the file holds no topics")
+        raise UserError(f"{path.name}: the file has no topics")
 
 
-# TREC: XML, and the SGML of before
+# TREC: XML, and older SGML
 
 
 @dataclass(frozen=True)
 class Marked:
-    """A topic as it is marked up: attributes and elements by their names in small letters, and text outside of them."""
+    """A topic in markup: attributes and elements by lower-case name, and the text outside elements."""
 
     attributes: dict[str, str]
     elements: dict[str, str]
@@ -223,22 +223,22 @@ class Marked:
 def _markup_topics(path: Path, judged: Set[str]) -> Iterator[Placed]:
     content = _content(path, LARGEST_MARKUP + 1)
     if len(content) > LARGEST_MARKUP:
-        raise UserError(f"{path.name}: it is larger than {LARGEST_MARKUP:,} bytes, which no file of topics is")
+        raise UserError(f"{path.name}: larger than {LARGEST_MARKUP:,} bytes, too large for a topic file")
     try:
         marked = list(_of_xml(fromstring(content)))
     except ParseError as error:
         marked = list(
-            _of_sgml(content, f"{path.name}: not TREC topics: neither XML ({error}) nor SGML whose topics all end")
+            _of_sgml(content, f"{path.name}: not TREC topics: neither XML ({error}) nor SGML with all topics closed")
         )
     except (DefusedXmlException, ValueError, LookupError) as error:
         raise UserError(f"{path.name}: not TREC topics in XML ({error or type(error).__name__})") from None
     if not marked:
-        raise UserError(f"{path.name}: no topics in it; elements <topic> or <top> are expected")
+        raise UserError(f"{path.name}: no topics, expected <topic> or <top> elements")
     topics = [_topic_of(entry, f"{path.name}, topic {number}") for number, entry in enumerate(marked, 1)]
     seen: set[str] = set()
     for number, topic in enumerate(topics, 1):
         if topic.id in seen:
-            raise UserError(f"{path.name}, topic {number}: the number {topic.id} was given before")
+            raise UserError(f"{path.name}, topic {number}: duplicate number {topic.id}")
         seen.add(topic.id)
     for number, topic in enumerate(topics, 1):
         plain = topic.id.lstrip("0")
@@ -267,17 +267,18 @@ def _of_xml(root: Element) -> Iterator[Marked]:
 
 
 def _of_sgml(content: bytes, problem: str) -> Iterator[Marked]:
-    """Yield topics whose elements may lack their end: each lasts until the next tag that begins one.
+    """Yield topics whose elements may have no closing tag: each ends at the next tag that opens an element.
 
-    That is a tag of a known name, one at the beginning of a line, or one right after another; others are in a text.
+    A tag opens an element if its name is known, or if it begins a line or directly follows another tag; other tags are
+    part of the text.
 
     Raises:
-        UserError: there is no topic, or one that does not end where others do, as in a file that was cut short.
+        UserError: if there is no topic, or only some topics have a closing tag, as in a truncated file.
     """
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = content.decode("latin-1")  # what the older files of CLEF and NTCIR are
+        text = content.decode("latin-1")  # the encoding of older CLEF and NTCIR files
     text = COMMENT.sub("", text)
     tags = list(TAG.finditer(text))
     begins = Counter(tag[2].lower() for tag in tags if not tag[1] and not tag[3].endswith("/"))
@@ -318,12 +319,12 @@ def _topic_of(entry: Marked, where: str) -> Topic:
     identity, query, question, narrative = map(first, (NUMBERS, QUERIES, QUESTIONS, NARRATIVES))
     question = question or query or _one_line(entry.bare)
     if len(identity.split()) != 1:
-        has = f"it is {identity!r}, one word is expected" if identity else f"one of {', '.join(NUMBERS)} is expected"
-        raise UserError(f"{where}: no number, as an attribute or an element; {has}")
+        problem = f"the number {identity!r} is not a single word" if identity else "no number"
+        raise UserError(f"{where}: {problem}, expected an attribute or element named one of {', '.join(NUMBERS)}")
     if not question:
         others = ", ".join(name for name in entry.elements if name not in NUMBERS)
         has = f"; it has {others}" if others else ""
-        raise UserError(f"{where}: no text: a query, title, question or description is expected, or bare text{has}")
+        raise UserError(f"{where}: no text, expected a query, title, question or description, or bare text{has}")
     return Topic(identity, query or question, question, narrative)
 
 
@@ -338,7 +339,7 @@ def _one_line(text: str) -> str:
 
 
 def write_topics(path: Path, topics: list[Topic]) -> None:
-    """Write topics in BEIR's form, what else is known of them in the metadata."""
+    """Write topics in BEIR's format, with query, narrative and kind in the metadata."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for topic in topics:
             metadata = {"query": topic.query, "narrative": topic.narrative, "kind": topic.kind}

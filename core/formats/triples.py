@@ -1,10 +1,10 @@
-"""MS MARCO triples: query TAB relevant passage TAB passage that is not relevant, one a line, no header."""
+"""MS MARCO triples, one per line without a header: query TAB relevant passage TAB non-relevant passage."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.formats.text_lines import read_lines, tab_fields
+from core.formats.text_lines import read_lines, regular_file, tab_fields
 from core.workspace.downloads import fetch
 from core.workspace.errors import UserError
 from core.workspace.stage import Build
@@ -18,7 +18,7 @@ MSMARCO_TINY_BYTES = 8_076_179
 
 @dataclass(frozen=True)
 class Triple:
-    """A query with a relevant and a not relevant passage."""
+    """A query with a relevant and a non-relevant passage."""
 
     query: str
     relevant: str
@@ -26,57 +26,61 @@ class Triple:
 
 
 def locate_triples(source: str, workspace: Workspace) -> Path:
-    """Return the file of triples that a profile names, downloading "msmarco-tiny".
+    """Return the triples file that a profile names, downloading "msmarco-tiny" if necessary.
 
     Raises:
-        UserError: it cannot be downloaded.
+        UserError: if it cannot be downloaded.
     """
     if source != "msmarco-tiny":
         return workspace.located(source)
     try:
         return fetch(MSMARCO_TINY_URL, workspace.downloads / "msmarco_triples.train.tiny.tsv", size=MSMARCO_TINY_BYTES)
     except UserError as error:
-        raise UserError(f"{error}, or name another file of triples with --triples") from None
+        raise UserError(f"{error}, or use another file of triples with --triples") from None
 
 
 def triples_file(build: Build) -> Path:
-    """Return the file of triples that a build trains on, see `locate_triples`."""
-    return build.triples or locate_triples(build.profile.triples.source, build.folder.workspace)
+    """Return the triples file that a build trains on.
+
+    Raises:
+        UserError: if it does not exist or cannot be downloaded.
+    """
+    return regular_file(build.triples or locate_triples(build.profile.triples.source, build.folder.workspace))
 
 
 def read_triples(path: Path) -> list[Triple]:
     """Read a file of triples, plain or .gz.
 
-    Lines end with "\\n" alone: MS MARCO's passages hold stray control characters that `str.splitlines` would break at.
+    Only "\\n" ends a line, as MS MARCO's passages contain control characters at which `str.splitlines` would split.
 
     Raises:
-        UserError: the file is missing or cut short, or a line has not three non-empty columns.
+        UserError: if the file is missing or truncated, or a line does not have three non-empty columns.
     """
     triples = []
     for number, line in read_lines(path):
         columns = [column.strip() for column in _fields(line)]
         if len(columns) != 3 or not all(columns):
             raise UserError(
-                f"{path.name}, line {number}: {len(columns)} columns where query, relevant and "
-                "not relevant passage are expected, tab between them and none empty"
+                f"{path.name}, line {number}: {len(columns)} columns, expected a query, a relevant and a non-relevant "
+                "passage, separated by tabs and not empty"
             )
         triples.append(Triple(*columns))
     if not triples:
-        raise UserError(f"{path.name}: the file holds no triples")
+        raise UserError(f"{path.name}: the file has no triples")
     return triples
 
 
 def _fields(line: str) -> list[str]:
-    """Return the fields of a line; in quotes are those of a file all of whose fields are, not quotations in a text."""
+    """Return the fields of a line; double quotes are removed only if all three fields have them."""
     quoted = line.startswith('"') and line.rstrip("\r").endswith('"') and line.count('"\t"') == 2
     return tab_fields(line) if quoted else line.split("\t")
 
 
 def split_by_query(triples: list[Triple], held_out: float) -> tuple[list[Triple], list[Triple]]:
-    """Split triples into training and held-out ones by a hash of the query, so that no query is in both.
+    """Split triples into training and held-out ones by a hash of the query, so that each query is in only one of them.
 
     Args:
-        held_out: share of the queries to hold out, between 0 and 1.
+        held_out: share of the queries to hold out, from 0 to 1.
     """
     training = [triple for triple in triples if not is_held_out(triple.query, held_out)]
     validation = [triple for triple in triples if is_held_out(triple.query, held_out)]
@@ -84,5 +88,5 @@ def split_by_query(triples: list[Triple], held_out: float) -> tuple[list[Triple]
 
 
 def is_held_out(name: str, share: float) -> bool:
-    """Say whether a name is among the share that is held out: by its hash, so that it does not depend on the others."""
+    """Return whether a name is held out, by its hash, so that the result does not depend on other names."""
     return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32 < share

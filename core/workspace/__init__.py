@@ -1,1 +1,1 @@
-"""Where things are and in which state: artifacts, profiles, models by name, downloads, command lines."""
+"""Artifacts and their state, profiles, models by name, downloads, and what all commands share."""

@@ -1,8 +1,8 @@
-"""Artifacts: folders that a stage wrote whole, each with a manifest that says what made it.
+"""Artifacts: folders that stages write atomically, each with a manifest that records how it was made.
 
-An artifact is one folder. Its files are written under a temporary name beside it and the folder is renamed when it is
-complete, so that a reader finds a whole artifact or none. `manifest.json` inside names the stage, its settings, the
-digests of its inputs, of every file and of itself, versions, seconds and host. Freshness is a comparison of manifests.
+An artifact is one folder. It is written under a temporary name and renamed when it is complete, so that readers see a
+complete artifact or none. Its `manifest.json` records the stage, its settings, the digests of its inputs, of every file
+and of the manifest itself, library versions, duration and host. Staleness is determined by comparing manifests.
 """
 
 import errno
@@ -32,27 +32,27 @@ MANIFEST = "manifest.json"
 
 
 OWN_DIGEST = "sha256"
-"""In a manifest and in a saved profile: the digest of all the rest of it."""
+"""Key of the digest over all other entries of a manifest or a saved profile."""
 
 
 KEY = ".key"
-"""In an artifact that is being written: the digest of what it is made of."""
+"""File in an unfinished artifact with the digest of its stage, settings and inputs."""
 
 
 PROFILE = "profile.json"
-"""Beside a collection's artifacts: the profile that they were built with."""
+"""File in a collection's folder: the profile that its artifacts were built with."""
 
 
 FAILURES = "failures.json"
-"""Beside a collection's artifacts: what its last build could not make and why, artifact -> sentence."""
+"""File in a collection's folder: the artifacts that the last build failed to make -> the reasons."""
 
 
 TRIES, PAUSE = 50, 0.002
-"""Attempts to read an artifact that is being replaced, and the seconds between them: a swap takes microseconds."""
+"""Attempts to read an artifact that is being replaced, and seconds between them; a replacement takes microseconds."""
 
 
 TIMESTAMP_STEP_NS = 50_000_000
-"""Longer than the step of a file system's timestamps: within it, a second change can leave the same ones."""
+"""Upper bound of a file system's timestamp resolution, within which two changes can have the same timestamp."""
 
 
 T = TypeVar("T")
@@ -81,13 +81,13 @@ RECORDED_VERSIONS = (
 
 @dataclass(frozen=True)
 class Artifact:
-    """The place of an artifact, made or not.
+    """The location of an artifact, whether or not it exists.
 
     Attributes:
         path: its folder.
-        shown: the folder in messages and manifests.
-        make_command: returns the command that makes it.
-        failures: the file in which builds record why it could not be made.
+        shown: the name of the folder in messages and manifests.
+        make_command: returns the command that makes the artifact.
+        failures: the file in which builds record why they failed to make it.
     """
 
     path: Path
@@ -111,20 +111,20 @@ class Artifact:
 
     @property
     def command(self) -> str:
-        """The command that makes it."""
+        """The command that makes the artifact."""
         return self.make_command()
 
     def part(self, name: str) -> "Artifact":
-        """Return a part of it, of which builds record failures apart."""
+        """Return a part of the artifact, whose failures builds record separately."""
         return replace(self, path=self.path / name, shown=f"{self.shown}/{name}")
 
     def made_by(self, command: str) -> "Artifact":
-        """Return it with another command that makes it."""
+        """Return the artifact with another command."""
         return replace(self, make_command=partial(str, command))
 
 
 def _as_artifact(folder: Artifact | Path) -> Artifact:
-    """Return an artifact itself, and a folder as one of no collection: it is shown by its name only."""
+    """Return a folder as an artifact that belongs to no collection; an artifact is returned unchanged."""
     if isinstance(folder, Artifact):
         return folder
     return Artifact(folder, folder.name, partial(str, "python scripts/build.py"), folder.parent / FAILURES)
@@ -132,7 +132,7 @@ def _as_artifact(folder: Artifact | Path) -> Artifact:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `manifest.json` holds."""
+    """The contents of `manifest.json`."""
 
     stage: str
     command: str
@@ -147,39 +147,39 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the names and digests of the artifact's files: what later stages record as their input."""
+        """SHA-256 over the names and digests of the artifact's files, which later stages record as an input."""
         listing = "".join(f"{name} {entry['sha256']}\n" for name, entry in sorted(self.files.items()))
         return hashlib.sha256(listing.encode()).hexdigest()
 
 
 class Replaced(UserError):
-    """An artifact is no longer of the version that was asked for."""
+    """An artifact was replaced and is no longer the requested version."""
 
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits.
 
-    It is cached for as long as inode, size, and the times of the last modification and of the last change of status
-    stay the same; the last of these cannot be set by a program. A file changed a moment ago is not cached.
+    The result is cached as long as inode, size, mtime and ctime stay the same; programs cannot set the ctime. Files
+    changed a moment ago are not cached.
     """
     return _once(_file_digest, path)
 
 
 def _once(read: "_lru_cache_wrapper[T]", path: Path) -> T:
-    """Call a reader that is cached by path and identity of the file; past its cache for a file changed a moment ago."""
+    """Call a reader that is cached by path and file identity; bypass the cache if the file changed a moment ago."""
     for _ in range(TRIES):
         status = path.stat()
         just_changed = abs(time.time_ns() - status.st_ctime_ns) < TIMESTAMP_STEP_NS
         with suppress(Replaced):
             return (read.__wrapped__ if just_changed else read)(path, _identity(status))
-    raise Replaced(f"{path.name} changed each time that it was read; try again")
+    raise Replaced(f"{path.name} kept changing while it was read; try again")
 
 
 FileIdentity = tuple[int, int, int, int, int]
 
 
 def _identity(status: os.stat_result) -> FileIdentity:
-    """Return what tells a file from every other one and from itself after a change."""
+    """Return a key that differs between files and between versions of a file."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -194,7 +194,7 @@ def _file_digest(path: Path, identity: FileIdentity) -> str:
 
 
 def _not_changed(path: Path, file: IO[bytes], identity: FileIdentity) -> None:
-    """Raise an error, which no cache keeps, where an open file is not the one that was asked for."""
+    """Raise an error, which is not cached, if an open file is not the requested version."""
     if _identity(os.fstat(file.fileno())) != identity:
         raise Replaced(f"{path.name} changed while it was read")
 
@@ -205,10 +205,10 @@ def value_digest(value: Any) -> str:
 
 
 def read_manifest(place: Artifact | Path) -> Manifest:
-    """Read the manifest of an artifact; the same object for all callers, not to be changed.
+    """Read the manifest of an artifact; callers share one object and must not change it.
 
     Raises:
-        UserError: there is no artifact at this place, or its manifest cannot be read.
+        UserError: if the artifact is missing or its manifest cannot be read.
     """
     artifact = _as_artifact(place)
     return _settled(artifact.path, lambda: _read_manifest(artifact))
@@ -233,28 +233,28 @@ def _parsed_manifest(path: Path, identity: FileIdentity) -> Manifest:
 
 
 def _checked(table: Any) -> Manifest:
-    """Return the manifest that a table holds; one of an earlier version has no digest of its own to compare."""
+    """Parse and check a manifest; manifests of earlier versions have no digest of themselves to check."""
     if not isinstance(table, dict):
-        raise ValueError("it is no JSON object")
+        raise ValueError("not a JSON object")
     if not fits_own_digest(table):
-        raise ValueError(f"its {OWN_DIGEST} is not that of what it holds")
+        raise ValueError(f"its {OWN_DIGEST} does not match its contents")
     manifest = Manifest(**table)
     if not all({"bytes", "sha256"} <= set(entry) for entry in dict(manifest.files).values()):
-        raise ValueError("a file without size or SHA-256")
+        raise ValueError("a file has no size or SHA-256")
     return manifest
 
 
 def open_artifact(place: Artifact | Path, *files: str) -> Manifest:
     """Check every file of an artifact against its manifest and return the manifest.
 
-    Contents are read once per process and again when a file has changed (see `file_digest`), so that asking before
-    each use is cheap and notices every change.
+    A file is read once per process and again after it has changed (see `file_digest`), so that checking before each use
+    is cheap and detects every change.
 
     Args:
-        files: the names of those that are to be read; none means all.
+        files: names of the files to check; none for all.
 
     Raises:
-        UserError: the artifact is missing, or a file was lost, cut or changed; the message names the file.
+        UserError: if the artifact, or one of its files, is missing or damaged; the message names the file.
     """
     artifact = _as_artifact(place)
     return _settled(artifact.path, lambda: _open_artifact(artifact, *files))
@@ -269,18 +269,18 @@ def _open_artifact(artifact: Artifact, *files: str) -> Manifest:
 
 
 def read_whole(place: Artifact | Path, load: Callable[[Manifest], T], *files: str, digest: str = "") -> T:
-    """Return what `load` reads of an artifact, all of it of one version.
+    """Return what `load` reads from an artifact, consistently from one version.
 
-    The artifact is checked as by `open_artifact` before and after; where it was replaced by another version meanwhile,
-    it is read again. Every loader of an artifact goes through here.
+    The artifact is checked as in `open_artifact` before and after loading; if it was replaced meanwhile, it is loaded
+    again. All artifacts are loaded through this function.
 
     Args:
-        files: the names of those that are read; none means all.
-        digest: the version that is wanted, for a loader that is cached by digest; "" means whichever is there.
+        files: names of the files that `load` reads; none for all.
+        digest: the required version, for loaders that are cached by digest; "" for the current one.
 
     Raises:
-        Replaced: the artifact is not of that version.
-        UserError: it is missing or damaged, or `load` raised it.
+        Replaced: if the artifact is not that version.
+        UserError: if it is missing or damaged, or `load` raises it.
     """
 
     artifact = _as_artifact(place)
@@ -288,7 +288,7 @@ def read_whole(place: Artifact | Path, load: Callable[[Manifest], T], *files: st
     def read() -> T:
         manifest = _open_artifact(artifact, *files)
         if digest and manifest.digest != digest:
-            raise Replaced(f"{artifact.shown} was replaced while it was used; try again")
+            raise Replaced(f"{artifact.shown} was replaced while it was in use; try again")
         value = load(manifest)
         _open_artifact(artifact, *files)
         return value
@@ -297,11 +297,11 @@ def read_whole(place: Artifact | Path, load: Callable[[Manifest], T], *files: st
 
 
 def read_latest(digest: Callable[[], D], load: Callable[[D], T]) -> T:
-    """Return `load(digest())`, with a new digest where the artifact was replaced between the two.
+    """Return `load(digest())`, and retry with a new digest if the artifact is replaced between the two calls.
 
     Args:
-        digest: returns the digest, or the digests, of what is there now.
-        load: a loader cached by them, which reads by `read_whole` and so raises `Replaced`.
+        digest: returns the current digest or digests.
+        load: a loader cached by digest that uses `read_whole` and so raises `Replaced`.
     """
     for _ in range(TRIES):
         with suppress(Replaced):
@@ -311,9 +311,9 @@ def read_latest(digest: Callable[[], D], load: Callable[[D], T]) -> T:
 
 
 def _settled(folder: Path, read: Callable[[], T]) -> T:
-    """Return what `read` returns of an artifact that was not replaced meanwhile; call it again where it was.
+    """Return the result of `read`; call it again if the artifact was replaced meanwhile.
 
-    An error counts only where the artifact stayed the same: else a file vanished, or two versions were mixed.
+    An error counts only if the artifact stayed the same; otherwise a file may have vanished, or versions were mixed.
     """
     for attempt in range(1, TRIES + 1):
         before = _version(folder)
@@ -327,11 +327,11 @@ def _settled(folder: Path, read: Callable[[], T]) -> T:
             if _version(folder) == before:
                 return value
         time.sleep(PAUSE)
-    raise Replaced(f"{folder.name} was replaced each time that it was read; try again")
+    raise Replaced(f"{folder.name} kept being replaced while it was read; try again")
 
 
 def _version(folder: Path) -> tuple[int, FileIdentity] | None:
-    """Return what tells the artifact at `folder` from every other version of it, None where there is none."""
+    """Return a key of the current version of the artifact at `folder`, or None if it does not exist."""
     try:
         return folder.stat().st_ino, _identity((folder / MANIFEST).stat())
     except OSError:
@@ -339,12 +339,12 @@ def _version(folder: Path) -> tuple[int, FileIdentity] | None:
 
 
 def _between_renames(folder: Path) -> bool:
-    """Say whether the old version is out of its place and the new one not yet in it, for a moment or by a crash."""
+    """Return whether the old version was moved away and the new one is not in place yet, briefly or after a crash."""
     return not folder.exists() and folder.with_name(f".{folder.name}.old").exists()
 
 
 def is_whole(place: Artifact | Path) -> bool:
-    """Say whether there is an artifact at this place, with nothing lost, cut or changed."""
+    """Return whether an artifact exists and all of its files are intact."""
     try:
         open_artifact(place)
     except UserError:
@@ -353,18 +353,18 @@ def is_whole(place: Artifact | Path) -> bool:
 
 
 def has_its_files(place: Artifact | Path, manifest: Manifest) -> bool:
-    """Say whether the files are there, in the sizes that the manifest has; their contents are not read."""
+    """Return whether all files exist and have the recorded size; their contents are not read."""
     paths = {place / name: entry["bytes"] for name, entry in manifest.files.items()}
     return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
 
 
 def damage(place: Artifact | Path, manifest: Manifest, *files: str) -> str | None:
-    """Return what is wrong with an artifact's files (all, or those named) as the beginning of a sentence, or None."""
+    """Return the first problem with an artifact's files (all, or the given ones) as a clause, or None."""
     artifact = _as_artifact(place)
     for name in files or manifest.files:
         entry, path = manifest.files.get(name), artifact / name
         if entry is None:
-            return f"{artifact.shown}/{MANIFEST} lists no {name}"
+            return f"{artifact.shown}/{MANIFEST} does not list {name}"
         if not path.is_file():
             return f"{artifact.shown}/{name} is missing"
         if path.stat().st_size != entry["bytes"]:
@@ -375,9 +375,9 @@ def damage(place: Artifact | Path, manifest: Manifest, *files: str) -> str | Non
 
 
 def stale_reason(place: Artifact | Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str | None:
-    """Say why an artifact must be made again, or None when it is fresh.
+    """Return why an artifact is stale, or None if it is up to date.
 
-    An input whose digest is "" cannot be had here (a model that is not on this machine): it is not compared.
+    An input with the digest "" is unavailable (a model that is not on this machine) and is not compared.
     """
     artifact = _as_artifact(place)
     if not (artifact / MANIFEST).is_file():
@@ -393,7 +393,7 @@ def stale_reason(place: Artifact | Path, settings: Mapping[str, Any], inputs: Ma
         if wanted.get(key) == manifest.settings.get(key):
             continue
         if key == PROCEDURE:
-            return "its timing procedure is older"
+            return "it was measured by an older timing procedure"
         return f"setting {key} was {manifest.settings.get(key)!r}, now {wanted.get(key)!r}"
     for key in sorted(set(inputs) | set(manifest.inputs)):
         if inputs.get(key) != "" and inputs.get(key) != manifest.inputs.get(key):
@@ -410,14 +410,14 @@ def writing(
     facts: dict[str, Any] | None = None,
     resume: bool = False,
 ) -> Iterator[Path]:
-    """Yield a folder to write an artifact's files in; seal and rename it when the block ends without an exception.
+    """Yield a folder for an artifact's files; write the manifest and rename it if the block ends without an exception.
 
-    With `resume`, what an interrupted run of the same settings and inputs left there is still in the folder, and an
-    interruption leaves it for the next run. `facts` are figures about the result (counts, speeds) that the block may
-    fill in; they go into the manifest.
+    With `resume`, the folder still has the files of an interrupted run with the same settings and inputs, and is kept
+    for the next run after an interruption. The block may add figures about the result (counts, speeds) to `facts`,
+    which the manifest records.
 
     Raises:
-        UserError: another process is writing the same artifact, or the disk is full.
+        UserError: if another process is writing the same artifact, or the disk is full.
     """
     facts = {} if facts is None else facts
     artifact = _as_artifact(place)
@@ -446,21 +446,21 @@ def writing(
 
 
 def _disk_problem(error: BaseException, folder: Path, shown: str) -> str:
-    """Say why nothing can be written in a folder, "" where an error is for another reason.
+    """Return why a folder could not be written, or "" if an error has another cause.
 
-    Libraries have errors of their own for want of space, or none that says so.
+    Libraries raise errors of their own when the disk is full, which may not mention it.
     """
     could_not = f"{shown} could not be written"
     if isinstance(error, OSError):
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"the disk is full: {could_not}; make room and run the same command again"
-        # One that names a file elsewhere is about a file that was to be read.
+            return f"the disk is full: {could_not}; free some space and run the same command again"
+        # An error with another file name is about an input.
         here = error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(folder.parent)
         if here and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            return f"{could_not} ({error.strerror}); make the folder writable, or name another in RANKSCOPE_ARTIFACTS"
+            return f"{could_not} ({error.strerror}); make the folder writable, or set RANKSCOPE_ARTIFACTS"
         return ""
     if isinstance(error, Exception) and not isinstance(error, UserError) and _free_bytes(folder) < 2**20:
-        return f"the disk is full: {could_not}; make room and run the same command again"
+        return f"the disk is full: {could_not}; free some space and run the same command again"
     return ""
 
 
@@ -469,9 +469,9 @@ def _free_bytes(folder: Path) -> int:
 
 
 def finish_seals(under: Path) -> None:
-    """Finish, for all artifacts under a folder, what a process that was killed has left of putting a new one in place.
+    """Complete the replacement of all artifacts under a folder whose process was killed in the middle of it.
 
-    One that another process is writing is left to it.
+    Artifacts that another process is writing are skipped.
     """
     for old in list(under.rglob(".*.old")):
         folder = old.with_name(old.name.removeprefix(".").removesuffix(".old"))
@@ -480,7 +480,7 @@ def finish_seals(under: Path) -> None:
 
 
 def _finish_seal(old: Path, folder: Path) -> None:
-    if folder.exists():  # killed while it removed the old one
+    if folder.exists():  # killed while removing the old version
         shutil.rmtree(old, ignore_errors=True)
     elif old.exists():  # killed between the two renames
         old.rename(folder)
@@ -501,7 +501,7 @@ def _seal(
     started: float,
 ) -> None:
     folder = artifact.path
-    # What is hidden is the key, and what an interruption left of `write_text`.
+    # Hidden files are the key, and temporary files of an interrupted `write_text`.
     for path in partial.rglob(".*"):
         if path.name != KEY and path.is_file():
             path.unlink()
@@ -523,7 +523,7 @@ def _seal(
         finished=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
     write_text(partial / MANIFEST, with_own_digest(manifest.__dict__))
-    (partial / KEY).unlink()  # as late as can be: without it nothing is resumed
+    (partial / KEY).unlink()  # as late as possible: without it no run can resume
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
@@ -532,19 +532,19 @@ def _seal(
 
 
 def with_own_digest(table: Mapping[str, Any]) -> str:
-    """Return a table as the text of a JSON file that holds its own digest, too."""
+    """Return a table as JSON text with the digest of its other entries added."""
     plain: dict[str, Any] = json.loads(json.dumps(table))
     return json.dumps(plain | {OWN_DIGEST: value_digest(plain)}, indent=1, ensure_ascii=False) + "\n"
 
 
 def fits_own_digest(table: dict[str, Any]) -> bool:
-    """Take from a table what `with_own_digest` added, and say whether it was right; earlier versions added none."""
+    """Remove the digest that `with_own_digest` added; return whether it was correct or absent (in earlier versions)."""
     recorded = table.pop(OWN_DIGEST, None)
     return recorded is None or recorded == value_digest(table)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file under a temporary name, force it to disk, and rename it."""
+    """Write a text file atomically: under a temporary name, synced to disk, then renamed."""
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.write(text)
@@ -555,13 +555,13 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def building(folder: Path, shown: str) -> Iterator[None]:
-    """Hold the lock of one collection's artifacts, so that two builds cannot write the same ones.
+    """Hold the lock of a collection's artifacts, so that two builds cannot write them at once.
 
     Args:
-        shown: the folder in messages.
+        shown: the name of the folder in messages.
 
     Raises:
-        UserError: another build holds it, or the disk is full or cannot be written.
+        UserError: if another build holds the lock, or the disk is full or not writable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -575,12 +575,12 @@ def building(folder: Path, shown: str) -> Iterator[None]:
 
 @contextmanager
 def _alone(path: Path, otherwise: str) -> Iterator[None]:
-    """Hold a lock; the system frees that of a process that was killed."""
+    """Hold a file lock, which the operating system releases if the process is killed."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserError(f"{otherwise}; wait until it ends") from None
+        raise UserError(f"{otherwise}; wait until it has finished") from None
     try:
         yield
     finally:
@@ -588,33 +588,33 @@ def _alone(path: Path, otherwise: str) -> Iterator[None]:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder and what is in it, if it is there."""
+    """Remove a folder with its contents, if it exists."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def advice(artifact: Artifact) -> str:
-    """Return what to do about an artifact that is missing or damaged, as the end of a sentence."""
+    """Return how to fix a missing or damaged artifact, as the end of a sentence."""
     if failure := failure_of(artifact):
-        return f"the last build could not make it: {failure}; when that is fixed, run {artifact.command}"
+        return f"the last build failed to make it: {failure}; fix that and run {artifact.command}"
     return f"rebuild it with {artifact.command}"
 
 
 def failure_of(artifact: Artifact) -> str | None:
-    """Return why the last build of its collection could not make an artifact; None where it did not fail.
+    """Return why the last build of its collection failed to make an artifact, or None if it did not.
 
-    It may have been made since by another command: ask where it is missing or damaged.
+    Another command may have made it since, so use this for missing or damaged artifacts only.
     """
     return _failures(artifact.failures).get(artifact.shown)
 
 
 def record_failure(artifact: Artifact, reason: str | None) -> None:
-    """Record why an artifact could not be made; with None, that it was."""
+    """Record why an artifact could not be made, or with None that it was made."""
     failures = _failures(artifact.failures)
     if failures.get(artifact.shown) == reason:
         return
     kept = {place: why for place, why in failures.items() if place != artifact.shown}
     kept |= {artifact.shown: reason} if reason else {}
-    with suppress(OSError):  # a full disk: the build itself says what failed
+    with suppress(OSError):  # if the disk is full, the build itself reports the failure
         if not kept:
             artifact.failures.unlink()
             return
@@ -630,16 +630,16 @@ def _failures(file: Path) -> dict[str, str]:
 
 
 def versions(*more: str) -> dict[str, str]:
-    """Return the versions of Python, of the libraries that shape results and of `more`, those that are installed."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of the installed libraries among `RECORDED_VERSIONS` and `more`."""
+    installed = {"python": platform.python_version()}
     for name in (*RECORDED_VERSIONS, *more):
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def host() -> dict[str, Any]:
-    """Return the kind of machine, without its name or its user's."""
+    """Return the kind of machine, without host or user name."""
     return {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()}

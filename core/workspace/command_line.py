@@ -1,4 +1,4 @@
-"""What the command lines of all stages share: options, the profile and its folder, and errors as one sentence."""
+"""Shared parts of all commands: options, the profile and its folder, and one-sentence error messages."""
 
 import argparse
 import functools
@@ -26,33 +26,33 @@ MOST_THREADS = 1024
 
 
 def add_profile_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that name what is built: the profile, its collection, models and device."""
+    """Add the options for the profile, its collection, models and the device."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--profile", default="sample", help="name of a profile or a TOML file (default: sample)")
+    parser.add_argument("--profile", default="sample", help="name of a profile, or a TOML file (default: sample)")
     parser.add_argument(
-        "--collection", metavar="SOURCE", help="a folder in the BEIR layout, a zip of one, or a BEIR name, e.g. scifact"
+        "--collection", metavar="SOURCE", help="a folder or zip in the BEIR layout, or a BEIR data set such as scifact"
     )
-    parser.add_argument("--name", help="name of the collection in artifacts/ (default: the folder's or data set's)")
-    parser.add_argument("--split", help="judgments to use: qrels/SPLIT.tsv (default: the profile's, test)")
+    parser.add_argument("--name", help="name of the collection in artifacts/ (default: name of the source)")
+    parser.add_argument("--split", help="which judgments to use: qrels/SPLIT.tsv (default: from the profile)")
     parser.add_argument(
         "--unjudged",
         choices=("error", "drop"),
-        help="what to do with topics without judgments (default: the profile's)",
+        help="what to do with topics without judgments (default: from the profile)",
     )
     add_identical_ids_option(parser)
-    parser.add_argument("--models", type=Path, metavar="DIR", help="folder of models: DIR/NAME is used for NAME")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="folder with models: DIR/NAME is used for NAME")
     parser.add_argument("--device", default="auto", help="cuda, mps, cpu or auto (default)")
 
 
 def add_systems_option(parser: argparse.ArgumentParser) -> None:
-    """Add --systems: the names of those that are built."""
+    """Add --systems, the names of the systems to build."""
     parser.add_argument(
-        "--systems", metavar="NAMES", type=names, default=[], help="only these systems of the profile, commas between"
+        "--systems", metavar="NAMES", type=names, default=[], help="only these systems of the profile, comma-separated"
     )
 
 
 def names(given: str) -> list[str]:
-    """Return the names in a list that has commas between them."""
+    """Return the names in a comma-separated list."""
     return [name.strip() for name in given.split(",") if name.strip()]
 
 
@@ -61,33 +61,33 @@ def add_identical_ids_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep-identical-ids",
         action="store_true",
-        help="keep hits whose document id is the topic's; BEIR's evaluation leaves them out",
+        help="keep hits whose document id equals the topic id, which BEIR's evaluation removes",
     )
 
 
 def add_threads_option(parser: argparse.ArgumentParser) -> None:
-    """Add --threads, of the stages that measure latencies."""
-    about = f"threads on which latencies are measured (default: {THREADS})"
+    """Add --threads, for stages that measure latencies."""
+    about = f"number of threads for latency measurements (default: {THREADS})"
     parser.add_argument("--threads", type=_threads, default=THREADS, metavar="N", help=about)
 
 
 def _threads(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_THREADS}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_THREADS}")
     return int(text)
 
 
 def add_triples_option(parser: argparse.ArgumentParser) -> None:
     """Add --triples."""
-    parser.add_argument("--triples", type=Path, metavar="FILE", help="MS MARCO triples (default: the profile's)")
+    parser.add_argument("--triples", type=Path, metavar="FILE", help="MS MARCO triples (default: from the profile)")
 
 
 def _add_size_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--size", type=int, default=0, help="simulate this number of documents, or draw so few of them")
+    parser.add_argument("--size", type=int, default=0, help="sample or simulate this number of documents")
 
 
 def _add_batch_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--batch", type=int, default=0, help="documents at a time in generation")
+    parser.add_argument("--batch", type=int, default=0, help="batch size of the generation, in documents")
 
 
 OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
@@ -98,7 +98,7 @@ OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "size": _add_size_option,
     "batch": _add_batch_option,
 }
-"""Field of `Build` -> the function that adds the options that set it."""
+"""Fields of `Build` -> functions that add the options for them."""
 
 
 def stage_parser(module: str, about: str | None, *options: str) -> argparse.ArgumentParser:
@@ -106,8 +106,8 @@ def stage_parser(module: str, about: str | None, *options: str) -> argparse.Argu
 
     Args:
         module: the command, `python -m core.<module>`.
-        about: its docstring.
-        options: names in `OPTIONS` of those that it has beside the profile's.
+        about: the description, from its docstring.
+        options: keys of `OPTIONS`, in addition to the profile's options.
     """
     parser = argparse.ArgumentParser(prog=f"python -m core.{module}", description=about)
     add_profile_options(parser)
@@ -117,7 +117,7 @@ def stage_parser(module: str, about: str | None, *options: str) -> argparse.Argu
 
 
 def build_from(options: argparse.Namespace) -> Build:
-    """Return what a command line asks for."""
+    """Return the build that the options of a command describe."""
     profile, folder = profile_and_folder(options)
     given = {name: getattr(options, name) for name in ("triples", "threads", "batch", "size") if hasattr(options, name)}
     if hasattr(options, "engine"):
@@ -126,9 +126,9 @@ def build_from(options: argparse.Namespace) -> Build:
 
 
 def run_stage(stage: Stage[Any], module: str, about: str | None, arguments: list[str] | None, *options: str) -> None:
-    """Run the command of a stage: make its artifacts and print their places.
+    """Run the command of a stage: make its artifacts and print their paths.
 
-    A system that fails does not stop the others; a stage without a choice of systems ends with the first error.
+    A system that fails does not stop the others; a stage without the option --systems stops at the first error.
     """
     build = build_from(stage_parser(module, about, *options).parse_args(arguments))
     if "systems" not in options:
@@ -138,10 +138,10 @@ def run_stage(stage: Stage[Any], module: str, about: str | None, arguments: list
 
 
 def profile_and_folder(options: argparse.Namespace) -> tuple[Profile, CollectionFolder]:
-    """Return the profile that the options name and the folder of its collection's artifacts."""
+    """Return the profile that the options select and the folder of its collection's artifacts."""
     if options.models:
         if not options.models.is_dir():
-            raise UserError(f"--models {options.models}: there is no such folder")
+            raise UserError(f"--models {options.models}: no such folder")
         os.environ[MODELS_VARIABLE] = str(options.models.resolve())
     profile = read_profile(options.profile)
     name, source = profile.collection.name, profile.collection.source
@@ -149,9 +149,9 @@ def profile_and_folder(options: argparse.Namespace) -> tuple[Profile, Collection
         name, source = collection_name_and_source(options.collection)
     name = options.name or name
     if name == "sample" and source != "embedded":
-        raise UserError('a collection named "sample" would take the embedded sample\'s place; give another --name')
+        raise UserError('the name "sample" is reserved for the embedded sample; choose another --name')
     if problem := collection_name_problem(name):
-        raise UserError(f"{problem}; give another --name")
+        raise UserError(f"{problem}; choose another --name")
     changed: dict[str, Any] = {"name": name, "source": source}
     changed |= {"ignore_identical_ids": False} if options.keep_identical_ids else {}
     changed |= {"split": options.split} if options.split else {}
@@ -166,9 +166,9 @@ def profile_and_folder(options: argparse.Namespace) -> tuple[Profile, Collection
 
 
 def collection_name_and_source(given: str) -> tuple[str, str]:
-    """Return the name and the source of a collection: a folder or a zip, or a BEIR name where there is neither.
+    """Return the name and the source of a collection: a folder or a zip file, or else the name of a BEIR data set.
 
-    What lies in a folder of a zip or of a BEIR data set is named after both.
+    A folder in a zip file and a part of a BEIR data set are named after both.
     """
     path = Path(given)
     if given.startswith("beir:") or not (path.exists() or os.sep in given):
@@ -178,25 +178,25 @@ def collection_name_and_source(given: str) -> tuple[str, str]:
     try:
         str(path).encode()
     except UnicodeEncodeError:
-        raise UserError(f"--collection {given}: the path is not UTF-8; rename the folder") from None
+        raise UserError(f"--collection {given}: the path is not valid UTF-8; rename the folder") from None
     inside = next((number for number, part in enumerate(path.parts) if part.endswith(".zip")), -1)
     parts = path.parts[inside:] if not path.is_dir() else path.parts[-1:]
     return "-".join(part.removesuffix(".zip") for part in parts), str(path)
 
 
 def with_imported_runs(profile: Profile, folder: CollectionFolder) -> Profile:
-    """Return the profile with the imported runs that the one saved beside the artifacts names, too."""
+    """Return the profile with the imported runs of the profile that is saved with the artifacts added."""
     try:
         saved = read_profile(str(folder.profile)).system
     except UserError:
-        return profile  # there is none, or it is damaged and will be written anew
+        return profile  # it does not exist, or it is damaged and will be overwritten
     names = {system.name for system in profile.system}
     imported = [system for system in saved if system.kind == "run" and system.name not in names]
     return profile.model_copy(update={"system": [*profile.system, *imported]})
 
 
 def save_profile(profile: Profile, folder: CollectionFolder) -> None:
-    """Write the profile beside the artifacts that are built with it, for the dashboard and for building again."""
+    """Save the profile with the artifacts that are built with it, for the dashboard and for rebuilding."""
     folder.path.mkdir(parents=True, exist_ok=True)
     table = profile.model_dump()
     sections = [(table["collection"], "source"), (table["triples"], "source")]
@@ -207,30 +207,30 @@ def save_profile(profile: Profile, folder: CollectionFolder) -> None:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a command line's main function; a user's mistake becomes one sentence and exit status 2."""
+    """Run the main function of a command; a UserError is printed as one sentence, with exit status 2."""
     print_any_character()
     try:
         main()
     except UserError as error:
         sys.exit(_fail(f"error: {error}", 2))
     except KeyboardInterrupt:
-        sys.exit(_fail("interrupted; the same command goes on from here", 130))
+        sys.exit(_fail("interrupted; run the same command again to resume", 130))
     except OSError as error:
         sys.exit(_fail(f"error: {error.strerror or error}: {error.filename or 'writing an artifact'}", 2))
 
 
 def print_any_character() -> None:
-    """Let the console show as an escape what its encoding lacks (cp1252, ASCII), where Python would raise an error."""
+    """Print characters that the console's encoding lacks (cp1252, ASCII) as escapes instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def each(work: Iterable[tuple[str, Callable[[], object]]]) -> None:
-    """Do each piece of (name, work) and print what it returns; one that fails does not stop the others.
+    """Call each function of (name, function) and print its result; one that fails does not stop the others.
 
-    Exits with status 2 where any failed, after one sentence for each on standard error; an exception that is no user
-    error is printed with its traceback.
+    Prints one sentence per failure to standard error and exits with status 2 if there is any; an exception other than
+    a UserError is printed with its traceback.
     """
     failed = False
     for name, make in work:
@@ -246,8 +246,8 @@ def each(work: Iterable[tuple[str, Callable[[], object]]]) -> None:
 
 
 def note(message: str) -> None:
-    """Tell the user something that is no error."""
-    print_any_character()  # the dashboard's process comes here without `run`
+    """Print a note to standard error."""
+    print_any_character()  # the dashboard calls this without `run`
     print(f"note: {message}", file=sys.stderr)
 
 

@@ -1,8 +1,8 @@
-"""numba's compiler, its results kept on disk where that is possible.
+"""Compile functions with numba, and cache the machine code on disk where that is possible.
 
-numba keeps compiled code in `__pycache__` beside the source, in the user's cache folder, or in NUMBA_CACHE_DIR. Where
-it can write to none of them (a read-only checkout, a container user without a home, a full disk), functions are
-compiled anew in every process: the first use takes some seconds, and nothing else changes.
+numba stores compiled code in `__pycache__` next to the source, in the user's cache folder, or in NUMBA_CACHE_DIR. If
+it cannot write to any of them (a read-only checkout, a container user without a home directory, a full disk), functions
+are compiled in every process: the first call takes a few seconds, and nothing else changes.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(**options: Any) -> Callable[[F], F]:
-    """Return a decorator like `numba.njit(cache=True, **options)` that does without the cache where there is none."""
+    """Return a decorator like `numba.njit(cache=True, **options)` that works without a cache, too."""
 
     def decorate(function: F) -> F:
         try:

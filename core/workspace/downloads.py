@@ -1,4 +1,4 @@
-"""Downloads that are checked, show progress, and go on where they were cut off."""
+"""Downloads with checksums, a progress bar, and resumption after an interruption."""
 
 import hashlib
 import time
@@ -13,17 +13,17 @@ TRIES = 5
 
 
 TIMEOUT_SECONDS = (10, 60)
-"""To connect, and between two pieces of the answer."""
+"""Timeouts in seconds for connecting and between two blocks of the response."""
 
 
 def fetch(url: str, target: Path, size: int | None = None, md5: str | None = None, tries: int = TRIES) -> Path:
-    """Download `url` to `target` unless it is there, and return `target`.
+    """Download `url` to `target` unless it exists, and return `target`.
 
     An interrupted download stays in `target`.part and is continued with an HTTP range request (RFC 9110, 14.2), within
     this call and in later ones. Size and MD5 are checked before the file gets its name.
 
     Raises:
-        UserError: the server does not answer or has no such file, or what came is not what was expected.
+        UserError: if the server does not respond or has no such file, or the size or MD5 is not the expected one.
     """
     if target.is_file():
         return target
@@ -36,36 +36,36 @@ def fetch(url: str, target: Path, size: int | None = None, md5: str | None = Non
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             if attempt == tries:
                 raise UserError(
-                    f"{url} could not be fetched ({type(error).__name__}, {tries} tries); "
-                    f"run the command again to go on, or put the file at {target}"
+                    f"{url} could not be downloaded ({type(error).__name__}, {tries} attempts); "
+                    f"run the command again to resume, or put the file at {target}"
                 ) from None
             time.sleep(min(2**attempt / 4, 10))
     if size is not None and part.stat().st_size != size:
-        found = part.stat().st_size
+        received = part.stat().st_size
         part.unlink()
-        raise UserError(f"{url}: {found} bytes came, {size} were expected; put the right file at {target}")
-    if md5 is not None and (found_md5 := _md5(part)) != md5:
+        raise UserError(f"{url}: received {received} bytes, expected {size}; put the correct file at {target}")
+    if md5 is not None and (received_md5 := _md5(part)) != md5:
         part.unlink()
-        raise UserError(f"{url}: the MD5 is {found_md5}, expected {md5}; put the right file at {target}")
+        raise UserError(f"{url}: the MD5 is {received_md5}, expected {md5}; put the correct file at {target}")
     part.replace(target)
     return target
 
 
 def _fetch_rest(url: str, part: Path, size: int | None) -> None:
-    """Append what is still missing to `part`; raises requests' own errors when the connection breaks."""
+    """Append the rest of the file to `part`; raises the errors of requests if the connection breaks."""
     have = part.stat().st_size if part.exists() else 0
     if size is not None and have == size:
         return
     headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"} if have else {"Accept-Encoding": "identity"}
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as answer:
-        if answer.status_code == 416:  # nothing after `have`: the part is whole, or it is not this file's
+        if answer.status_code == 416:  # no bytes after `have`: the part is complete, or of another file
             part.unlink()
-            raise requests.ConnectionError("the part that was here did not fit")
+            raise requests.ConnectionError("the partial download did not match")
         if answer.status_code >= 500:
             raise requests.ConnectionError(f"status {answer.status_code}")
         if answer.status_code not in (200, 206):
             raise UserError(
-                f"{url}: the server answered {answer.status_code} ({answer.reason}); put the file at "
+                f"{url}: the server responded with {answer.status_code} ({answer.reason}); put the file at "
                 f"{part.with_name(part.name.removesuffix('.part'))}"
             )
         continues = answer.status_code == 206

@@ -1,16 +1,16 @@
-"""The one exception whose message is written for the user, and what others are told as."""
+"""The exception whose message is written for the user, and one-sentence descriptions of all others."""
 
 
 class UserError(Exception):
-    """A mistake or a lack that the user can mend.
+    """A problem the user can fix.
 
-    The message is one sentence that says what is wrong, where, and what to do. Command lines print it without a
-    traceback and end with exit status 2; pages show it in place of the part that cannot be drawn.
+    The message is one sentence that says what is wrong, where, and what to do. Commands print it without a traceback
+    and exit with status 2; pages show it in place of the part that cannot be displayed.
     """
 
 
 def in_words(error: BaseException) -> str:
-    """Return an exception as a sentence: a user error's own message, the type and message of any other."""
+    """Describe an exception in one sentence: the message of a UserError, the type and message of any other."""
     message = " ".join(str(error).split())
     if isinstance(error, UserError):
         return message

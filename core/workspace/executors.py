@@ -1,11 +1,11 @@
 """Executors run the shards of a stage: in this process, or on the workers of a Ray cluster (Moritz et al., 2018).
 
-The stage's own process reads the shards and writes the results with either, so that an interrupted run can resume on
-the other. A worker loads one model. If one is lost, Ray starts another and repeats its shard.
+In both cases the stage's own process reads the shards and writes the results, so that an interrupted run can resume
+with the other executor. Each worker loads one model. If a worker dies, Ray starts another and its shard is retried.
 
-Every machine of a cluster has this project, with requirements-scale.txt, at the same path.
+The project and requirements-scale.txt must be installed at the same path on every machine of a cluster.
 
-The command-line option and the fact in manifests that name the executor are called "engine".
+The executor is called "engine" in the command-line option and in the facts of manifests.
 """
 
 import argparse
@@ -30,19 +30,19 @@ R = TypeVar("R")
 
 
 RETRIES = 3
-"""Times that a shard is done again where its worker is lost, before it is given up."""
+"""Number of retries of a shard whose worker died."""
 
 
 IN_FLIGHT = 2
-"""Shards that a worker is given at a time: while one is worked on, the next is there."""
+"""Number of shards assigned to a worker at a time, so that the next one is ready when one is finished."""
 
 
 SECONDS = 5.0
-"""How long a cluster's address may take to answer."""
+"""Connection timeout of a cluster's address in seconds."""
 
 
 STORE_BYTES = 2**28
-"""Of a cluster on this machine, for shards on their way."""
+"""Size of the object store of a local Ray cluster, which holds shards in transit."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Executor:
 
     Attributes:
         name: "here" for this process, "ray" for a Ray cluster.
-        address: of the cluster; "" for the one that RAY_ADDRESS names, or one started on this machine.
+        address: address of the cluster; "" for the one that RAY_ADDRESS names, or one started on this machine.
         workers: number of workers; 0 for one per GPU of the cluster, or per CPU if it has no GPU.
     """
 
@@ -60,7 +60,7 @@ class Executor:
     workers: int = 0
 
     def device(self, wanted: str) -> str:
-        """Return the device of the workers' models: "cuda", "mps" or "cpu"."""
+        """Return the device that workers load models on: "cuda", "mps" or "cpu"."""
         if self.name == "here":
             return models.pick_device(wanted)
         return "cuda" if wanted in ("auto", "cuda") and _connected(self).cluster_resources().get("GPU") else "cpu"
@@ -72,12 +72,12 @@ HERE = Executor()
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add --engine, --address and --workers."""
     parser.add_argument("--engine", choices=("here", "ray"), default="here", help="this process (default), or Ray")
-    parser.add_argument("--address", default="", help="a Ray cluster's (default: RAY_ADDRESS, or one on this machine)")
-    parser.add_argument("--workers", type=int, default=0, help="of Ray (default: one a GPU, or a CPU without)")
+    parser.add_argument("--address", default="", help="Ray cluster (default: RAY_ADDRESS, or a local one)")
+    parser.add_argument("--workers", type=int, default=0, help="Ray workers (default: one per GPU, or per CPU)")
 
 
 def chosen(options: argparse.Namespace) -> Executor:
-    """Return the executor that the options name."""
+    """Return the executor that the options select."""
     return Executor(options.engine, options.address, options.workers)
 
 
@@ -87,18 +87,17 @@ def over_shards(
     shards: Iterable[tuple[K, S]],
     on_gpu: bool = True,
 ) -> Iterator[tuple[K, R]]:
-    """Yield (key, result) of every (key, shard), in the order in which they are finished.
+    """Yield (key, result) for every (key, shard), in the order in which they finish.
 
-    Shards are taken one after the other as workers become free. Without any, no worker is opened.
+    Shards are read one by one as workers become free. If there are none, no worker is opened.
 
     Args:
-        open_worker: makes what works on a shard (loads a model); called once in each worker.
-        on_gpu: each worker has a GPU to itself, where the cluster has any.
+        open_worker: returns the function that processes a shard (and loads its model); called once in each worker.
+        on_gpu: whether each worker gets a GPU of its own, if the cluster has any.
 
     Raises:
-        UserError: of the worker itself; also where Ray is not installed or not reached, or a shard's worker was lost
-            again and again.
-        OSError: of the worker itself, such as one whose disk is full.
+        UserError: if a worker raises it, Ray is not installed or not reachable, or a shard's workers keep dying.
+        OSError: if a worker raises it, for example because its disk is full.
     """
     if executor.name == "ray":
         yield from _on_ray(executor, open_worker, shards, on_gpu)
@@ -110,7 +109,7 @@ def over_shards(
 
 
 class _Worker:
-    """What stands in a process of Ray; the model is loaded with the first shard, so that its errors are the shard's."""
+    """A Ray actor; it loads the model with the first shard, so that loading errors are raised as the shard's."""
 
     def __init__(self, open_worker: Callable[[], Callable[[Any], Any]]):
         self._open = open_worker
@@ -142,8 +141,8 @@ def _on_ray(
             raise (error.cause if isinstance(error.cause, UserError | OSError) else error) from None
         except ray.exceptions.RayActorError:
             raise UserError(
-                f"a worker of Ray was lost {RETRIES + 1} times over one shard (out of memory?); what is finished is "
-                "kept: the same command goes on, with fewer --workers on a machine"
+                f"Ray workers died {RETRIES + 1} times on the same shard (out of memory?); finished shards are kept: "
+                "run the same command again to resume, with fewer --workers"
             ) from None
         return result
 
@@ -163,7 +162,7 @@ def _connected(executor: Executor) -> Any:
     try:
         import ray
     except ImportError:
-        raise UserError("Ray is not installed; pip install -r requirements-scale.txt") from None
+        raise UserError("Ray is not installed; run pip install -r requirements-scale.txt") from None
     if ray.is_initialized():
         return ray
     address = executor.address or os.environ.get("RAY_ADDRESS") or "local"
@@ -171,13 +170,13 @@ def _connected(executor: Executor) -> Any:
         name: os.environ[name] for name in (models.MODELS_VARIABLE, "RANKSCOPE_ARTIFACTS") if name in os.environ
     }
     environment = {"env_vars": passed_on | {"PYTHONPATH": str(CHECKOUT)}}
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports to its makers unless it is told not to
-    own = {"include_dashboard": False, "object_store_memory": STORE_BYTES} if address == "local" else {}
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray sends usage statistics by default
+    local = {"include_dashboard": False, "object_store_memory": STORE_BYTES} if address == "local" else {}
     try:
-        if server := re.fullmatch(r"(?:ray://)?(.+):(\d+)", address):  # Ray itself tries for minutes
+        if server := re.fullmatch(r"(?:ray://)?(.+):(\d+)", address):  # Ray itself retries for minutes
             socket.create_connection((server[1], int(server[2])), SECONDS).close()
-        ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level="ERROR", **own)
-    except Exception as error:  # Ray raises a dozen kinds, a bare Exception among them
-        what = "Ray does not start on this machine" if address == "local" else f"no Ray cluster is reached at {address}"
-        raise UserError(f"{what} ({type(error).__name__}); see that it runs, or leave out --engine") from None
+        ray.init(address=address, runtime_env=environment, log_to_driver=False, logging_level="ERROR", **local)
+    except Exception as error:  # Ray raises a dozen types, including a bare Exception
+        what = "Ray does not start on this machine" if address == "local" else f"no Ray cluster answers at {address}"
+        raise UserError(f"{what} ({type(error).__name__}); check that it is running, or omit --engine") from None
     return ray

@@ -1,8 +1,8 @@
 """The parts of libraries outside their public API that the project uses, each with its fallback.
 
-| library | part | why | pinned | without it |
+| library | part | why | pinned | fallback |
 |---|---|---|---|---|
-| numba | `Dispatcher._cache.load_overload`, `save_overload` | a full disk ends no search | 0.68.1 | no cache |
+| numba | `Dispatcher._cache.load_overload`, `save_overload` | a full disk stops no search | 0.68.1 | no cache |
 | transformers | the layers of a T5's decoder | samples of a document share its encoding | 5.23.0 | `generate` |
 | transformers | `trainer_pt_utils.get_length_grouped_indices` | batches by length | 5.23.0 | no T5 training |
 | sentence-transformers | `losses.merged_forward.embed_columns` | one forward pass for all queries | 6.2.0 | one each |
@@ -10,7 +10,7 @@
 | bm25s | `BM25.scores`, `BM25.vocab_dict` | field weights, speed, explanations | 0.3.16 | no BM25 |
 | milvus-lite | `server_manager_instance.release_server` | ends an embedded server | 3.2.2 | ends with the process |
 
-Parts without a fallback shape results: a substitute would change them without notice. Streamlit's are in
+Parts without a fallback affect results: a substitute would change them silently. Streamlit's are in
 dashboard/streamlit_internals.py.
 
 tests/core/workspace/test_library_internals.py has a contract test for each, which fails when a new version changes it,
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 
 def ignore_numba_cache_errors(dispatcher: Any) -> bool:
-    """Let a compiled function be used where its code on disk cannot be read or written (a full disk, permissions).
+    """Let a compiled function work even if its cache on disk cannot be read or written (a full disk, permissions).
 
-    Returns False if numba has no such cache: the function is then to be compiled without one.
+    Returns False if numba has no such cache: compile the function without one then.
     """
     cache = getattr(dispatcher, "_cache", None)
     methods = {name: getattr(cache, name, None) for name in ("load_overload", "save_overload")}
@@ -54,9 +54,9 @@ CROSS_ATTENTION = ("layer_norm", *(f"EncDecAttention.{name}" for name in "qkvo")
 
 
 def has_t5_decoder_layers(model: Any) -> bool:
-    """Say whether a T5's decoder is made of the layers that `core.training.t5_sampling` calls one by one."""
-    of_model = ("encoder", "lm_head", "decoder.embed_tokens", "decoder.final_layer_norm")
-    if not all(_has(model, name) for name in of_model) or not hasattr(model.config, "scale_decoder_outputs"):
+    """Return whether a T5's decoder consists of the layers that `core.training.t5_sampling` calls one by one."""
+    model_parts = ("encoder", "lm_head", "decoder.embed_tokens", "decoder.final_layer_norm")
+    if not all(_has(model, name) for name in model_parts) or not hasattr(model.config, "scale_decoder_outputs"):
         return False
     blocks = list(getattr(model.decoder, "block", []))
     return bool(blocks) and all(
@@ -69,7 +69,7 @@ def has_t5_decoder_layers(model: Any) -> bool:
 
 
 def _has(part: Any, name: str) -> bool:
-    """Say whether a part has a callable under a dotted name."""
+    """Return whether a part has a callable attribute at a dotted path."""
     for step in name.split("."):
         part = getattr(part, step, None)
     return callable(part)
@@ -91,9 +91,9 @@ def transformer_modules(model: Any) -> list[Any]:
 
 
 def uses_pooler(module: Any) -> bool:
-    """Say whether the output of a `Transformer` module is that of the model's own pooler.
+    """Return whether the output of a `Transformer` module is that of the model's own pooler.
 
-    Without `modality_config` the answer is no: weights that a file lacks are then not missed in the pooler.
+    Without `modality_config` the answer is no, so that missing weights of the pooler are not reported.
     """
     return "pooler_output" in str(getattr(module, "modality_config", ""))
 
@@ -133,7 +133,7 @@ def vocabulary(index: "bm25s.BM25") -> dict[str, int]:
 
 
 def embed_columns(model: Any, columns: list[dict[str, Any]]) -> list[Any]:
-    """Return the embeddings of each column of a batch, by one forward pass of a `SentenceTransformer` if possible."""
+    """Return the embeddings of each column of a batch, in one forward pass of a `SentenceTransformer` if possible."""
     try:
         from sentence_transformers.base.losses.merged_forward import embed_columns as merged
     except ImportError:
@@ -142,7 +142,7 @@ def embed_columns(model: Any, columns: list[dict[str, Any]]) -> list[Any]:
 
 
 def release_embedded_milvus(uri: str) -> None:
-    """End the server of an embedded Milvus; where that fails, it ends with this process."""
+    """Stop the server of an embedded Milvus; if that fails, it stops with this process."""
     with suppress(Exception):
         from milvus_lite.server_manager import server_manager_instance
 

@@ -1,4 +1,4 @@
-"""Names of measures: family, cut-off and lowest relevant grade."""
+"""Names of measures: family, cut-off and relevance threshold."""
 
 import re
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ from typing import NamedTuple
 from core.workspace.errors import UserError
 
 RECALL_LEVELS = tuple(f"{level / 10:.1f}" for level in range(11))
-"""Of the precision-recall curve."""
+"""Recall levels of the interpolated precision-recall curve."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of measure: its name in trec_eval, and what it is in a sentence for the reader of a page."""
+    """A kind of measure: its name in trec_eval, and a description for pages."""
 
     trec_eval: str
     with_cutoff: bool
     description: str
     binary: bool = False
-    """Whether it knows relevant and not relevant only, so that a lowest relevant grade can be set."""
+    """Whether it uses binary relevance, so that a relevance threshold can be set."""
 
 
 class Measure(NamedTuple):
-    """A measure's name taken apart: cut-off 0 where it has none, `relevance` the lowest grade that is relevant."""
+    """A parsed measure name: `cutoff` is 0 if it has none, `relevance` is the lowest grade that counts as relevant."""
 
     family: Family
     name: str
@@ -35,7 +35,7 @@ FAMILIES = {
         "ndcg_cut",
         True,
         "Normalised discounted cumulative gain (Järvelin & Kekäläinen, 2002): the gain is the grade, the discount "
-        "log2(rank + 1), the ideal over all judged documents of the topic; unjudged documents gain nothing",
+        "log2(rank + 1), the ideal ranking has all judged documents; unjudged documents have no gain",
     ),
     "P": Family("P", True, "Precision: the share of the first k documents that are relevant", True),
     "R": Family("recall", True, "Recall: the share of all relevant documents that are among the first k", True),
@@ -43,8 +43,8 @@ FAMILIES = {
     "Bpref": Family(
         "bpref",
         False,
-        "Binary preference (Buckley & Voorhees, 2004): how often judged relevant documents stand above judged "
-        "not relevant ones; unjudged documents are not looked at",
+        "Binary preference (Buckley & Voorhees, 2004): how often judged relevant documents are ranked above "
+        "judged non-relevant ones; unjudged documents are ignored",
         True,
     ),
     "RR": Family("recip_rank", False, "Reciprocal rank: 1 / rank of the first relevant document", True),
@@ -56,24 +56,22 @@ NOTATION = re.compile(r"([A-Za-z]+)(?:\(rel=([1-9][0-9]{0,3})\))?(?:@([1-9][0-9]
 
 
 def parse_measure(name: str) -> Measure:
-    """Take a measure's name apart: "nDCG@10", or "P(rel=2)@10" where only grades of 2 and more are relevant.
+    """Parse the name of a measure: "nDCG@10", or "P(rel=2)@10" if only grades of 2 and above are relevant.
 
     Raises:
-        UserError: it is not one of `FAMILIES` with a cut-off where, and only where, there is one, or a lowest relevant
-            grade is set for a measure that has none.
+        UserError: if it is not one of `FAMILIES`, a cut-off is missing or not allowed, or a relevance threshold is set
+            for a measure that has none.
     """
     match = NOTATION.fullmatch(name.strip())
     family = FAMILIES.get(match[1]) if match else None
     if not match or not family or family.with_cutoff != bool(match[3]) or (match[2] and not family.binary):
         known = ", ".join(f"{n}@k" if f.with_cutoff else n for n, f in FAMILIES.items())
-        raise UserError(
-            f"{name!r} is not a measure known here; there are {known}, and P(rel=2)@k where grade 2 is relevant"
-        )
+        raise UserError(f"unknown measure {name!r}; use one of {known}, or P(rel=2)@k to count grades >= 2 as relevant")
     return Measure(family, match[1], int(match[3] or 0), int(match[2] or 1))
 
 
 def measure_name(name: str, cutoff: int = 0, relevance: int = 1) -> str:
-    """Put together what `parse_measure` takes apart; what the measure does not have is left out.
+    """Return the name that `parse_measure` parses, without a cut-off or threshold that the measure does not have.
 
     Args:
         name: one of `FAMILIES`.

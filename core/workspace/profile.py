@@ -1,4 +1,4 @@
-"""Profiles: one TOML file holds every setting of a build, from the collection to the list of systems."""
+"""Profiles: TOML files with all settings of a build, from the collection to the list of systems."""
 
 import json
 import sys
@@ -27,7 +27,7 @@ STOP_WORD_LANGUAGES = (
     *("danish", "dutch", "french", "german", "italian"),
     *("norwegian", "portuguese", "russian", "spanish", "swedish", "turkish"),
 )
-"""Languages whose stop words bm25s has; its Chinese and Korean lists are of words, where the analyzer makes bigrams."""
+"""Languages with a stop word list in bm25s; its Chinese and Korean lists do not fit the analyzer's bigrams."""
 
 
 def _checked_by(problem_of: Callable[[str], str]) -> AfterValidator:
@@ -43,13 +43,13 @@ Name = Annotated[str, _checked_by(name_problem)]
 
 
 class Section(BaseModel):
-    """A table of the profile; a key that it does not know is an error."""
+    """A table of the profile; unknown keys are an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class CollectionSettings(Section):
-    """Where documents, topics and qrels come from."""
+    """The source of documents, topics and qrels."""
 
     name: Annotated[str, _checked_by(collection_name_problem)]
     source: str = "embedded"
@@ -59,7 +59,7 @@ class CollectionSettings(Section):
     unjudged_topics: Literal["error", "drop"] = "error"
     topic_field: Literal["query", "question", "narrative"] = "question"
     ignore_identical_ids: bool = True
-    """Leave out a hit whose document id is the topic's, as BEIR's evaluation does (see core/formats/exclusions.py)."""
+    """Whether to remove hits whose document id is the topic id, as BEIR does (see core/formats/exclusions.py)."""
 
     @field_validator("source")
     @classmethod
@@ -78,25 +78,25 @@ class AnalyzerSettings(Section):
     stemmer: str = "english"
     """"none", or an algorithm of PyStemmer: "english", "porter", "german", "french" and others."""
     unify_names: bool = True
-    """Write the many spellings of the virus and the disease in one way (see core/retrieval/analyzer.py)."""
+    """Whether to unify the many spellings of the virus and the disease (see core/retrieval/analyzer.py)."""
 
     @field_validator("stop_words")
     @classmethod
     def _listed(cls, name: str) -> str:
         if name not in (known := ("none", "short", "long", "glasgow", *STOP_WORD_LANGUAGES)):
-            raise ValueError(f"there is no list {name!r} of stop words; there are {', '.join(known)}")
+            raise ValueError(f"unknown stop word list {name!r}; use one of {', '.join(known)}")
         return name
 
     @field_validator("stemmer")
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in (known := ("none", *Stemmer.algorithms())):
-            raise ValueError(f"PyStemmer has no stemmer {name!r}; it has {', '.join(known)}")
+            raise ValueError(f"unknown stemmer {name!r}; use one of {', '.join(known)}")
         return name
 
 
 class Bm25Settings(Section):
-    """BM25's parameters (Robertson & Zaragoza, 2009); k1 and b were chosen on SciFact's training topics."""
+    """Parameters of BM25 (Robertson & Zaragoza, 2009); k1 and b were tuned on SciFact's training topics."""
 
     engine: Literal["bm25s", "rank_bm25"] = "bm25s"
     k1: float = Field(1.5, ge=0)
@@ -110,9 +110,9 @@ class TriplesSettings(Section):
     source: str = "msmarco-tiny"
     """"msmarco-tiny" is downloaded; anything else is a file, plain or .gz."""
     held_out: float = Field(0.05, gt=0, lt=1)
-    """Share of the queries that no model is trained on."""
+    """Share of the queries held out from training."""
     distractors: int = Field(1000, ge=0)
-    """Training triples whose passages stand beside the held-out ones when held-out queries are answered."""
+    """Number of training triples whose passages are added to the passages that held-out queries search."""
 
 
 class Doc2querySettings(Section):
@@ -126,9 +126,9 @@ class Doc2querySettings(Section):
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
     warmup: float = Field(0.05, ge=0, lt=1)
     evaluate_every: int = Field(100, ge=1)
-    """Steps between losses on held-out pairs, each of which writes a checkpoint; the best one is kept."""
+    """Steps between evaluations of the held-out loss, each with a checkpoint; the best one is kept."""
     patience: int = Field(0, ge=0)
-    """Held-out losses without a better one that end the training; 0 trains to the end."""
+    """Number of evaluations without improvement after which training stops; 0 disables early stopping."""
     max_document_tokens: int = Field(192, ge=2)
     max_query_tokens: int = Field(24, ge=2)
     queries: int = Field(5, ge=1)
@@ -136,125 +136,125 @@ class Doc2querySettings(Section):
     top_k: int = Field(10, ge=1)
     temperature: float = Field(1.0, gt=0)
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Of training and of generation. bf16 is faster on processors that compute in it; its rounding depends on the
-    batch, so that one query in ten is another one where documents are batched otherwise. fp32's are the same."""
+    """Precision of training and generation. bf16 is faster on hardware that supports it, but its rounding depends on
+    the batch: with other batches, about one query in ten differs. Queries in fp32 do not depend on batches."""
     scorer: str = "all-MiniLM-L6-v2"
     """The dense system of the profile that scores predicted queries against their documents."""
     score_by: Literal["similarity", "margin"] = "similarity"
-    """A query's similarity to its document; or how far that is above the one to the nearest other document, so that
-    what fits many documents alike scores low (after the round-trip filter of Alberti et al., 2019)."""
+    """The similarity of a query to its document, or its margin over the most similar other document, so that queries
+    that fit many documents score low (after the round-trip filter of Alberti et al., 2019)."""
     seed: int = 13
 
 
 class PseudoLabelSettings(Section):
-    """Predicted queries scored by stronger systems, to fine-tune on (GPL, Wang et al., 2022)."""
+    """Predicted queries with scores of stronger systems, for fine-tuning (GPL, Wang et al., 2022)."""
 
     teachers: dict[str, Annotated[float, Field(gt=0)]] = {"bm25": 1.0, "all-mpnet-base-v2": 20.0}
-    """Systems of the profile, at least one of them dense, and the weight of each one's score in the teacher's."""
+    """Teacher systems of the profile, at least one of them dense, and the weight of each one's score."""
     queries: int = Field(3, ge=1)
-    """Queries of each document."""
+    """Number of queries per document."""
     batch: int = Field(64, ge=2)
-    """Documents of a batch: every query of the batch is scored against each of them."""
+    """Documents per batch; every query of a batch is scored against all of its documents."""
     neighbours: int = Field(8, ge=1)
-    """Documents of a group of near neighbours; a batch is made of such groups."""
+    """Documents per group of near neighbours; a batch consists of such groups."""
     rounds: int = Field(2, ge=1)
-    """Times that each document is used, in another batch each time."""
+    """Number of batches that each document is in."""
     held_out: float = Field(0.05, gt=0, lt=1)
     seed: int = 13
 
 
 class FinetuneSettings(Section):
-    """Fine-tuning of the bi-encoder."""
+    """Settings for fine-tuning the bi-encoder."""
 
     base: str = "microsoft/MiniLM-L12-H384-uncased"
     model: str = "artifacts/models/fine-tuned"
     data: Literal["triples", "pseudo-labels"] = "triples"
-    """MS MARCO triples, or the collection's pseudo-labelled queries (see `PseudoLabelSettings`)."""
+    """Training data: MS MARCO triples, or the collection's pseudo-labelled queries (see `PseudoLabelSettings`)."""
     pooling: Literal["mean", "cls"] = "mean"
     towers: Literal["one", "two"] = "one"
-    """One encoder for queries and documents, or one for each."""
+    """Whether queries and documents share one encoder or have one each."""
     similarity: Literal["cosine", "dot"] = "cosine"
     scale: float = Field(20.0, gt=0)
-    """Factor of the cosine in the softmax, the inverse of the temperature; dot products are taken as they are."""
+    """Scale of the cosine in the softmax (the inverse temperature); dot products are not scaled."""
     use_negative: bool = True
     hard_negatives: int = Field(0, ge=0)
-    """Passages mined with the base model for each query, in place of the triple's own."""
+    """Number of negatives per query mined with the base model, in place of the triple's own negative."""
     teacher: str = ""
-    """A stronger bi-encoder: its scores of a row's passages are learned in place of which one is relevant."""
+    """A stronger bi-encoder whose scores of a row's passages replace the binary labels (distillation)."""
     teacher_temperature: float = Field(1.0, gt=0)
-    """Divides a teacher's scores before their softmax: the higher, the softer."""
+    """Temperature of the softmax over the teacher's scores; higher is softer."""
     epochs: float = Field(1, gt=0)
     batch: int = Field(32, ge=1)
     chunk: int = Field(0, ge=0)
-    """Texts in memory at a time, where a batch is larger than memory (gradient caching); 0 for the whole batch."""
+    """Texts per forward pass if a batch does not fit in memory (gradient caching); 0 for the whole batch."""
     accumulate: int = Field(1, ge=1)
-    """Batches of one step."""
+    """Batches per optimizer step (gradient accumulation)."""
     learning_rate: float = Field(2e-5, gt=0)
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
     warmup: float = Field(0.1, ge=0, lt=1)
     max_tokens: int = Field(128, ge=2)
     dropout: float | None = Field(None, ge=0, lt=1)
-    """In place of the base's own; drawing it takes a third of a step's time on a CPU."""
+    """Dropout rate; None keeps the base model's. On a CPU, dropout takes a third of a step's time."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: str = "auto"
     evaluate_every: int = Field(80, ge=1)
-    """Steps between validations by the held-out queries, each of which writes a checkpoint."""
+    """Steps between validations on the held-out queries, each with a checkpoint."""
     best_by: Literal["mrr", "loss"] = "loss"
-    """The checkpoint that is kept: the one of the highest MRR@10 or of the lowest loss on held-out queries."""
+    """Criterion for the checkpoint that is kept: highest MRR@10 or lowest loss on held-out queries."""
     patience: int = Field(0, ge=0)
-    """Validations without a better one that end the training; 0 trains to the end."""
+    """Number of validations without improvement after which training stops; 0 disables early stopping."""
     base_share: float = Field(0.0, ge=0, lt=1)
-    """Share of the base's weights in the average with the trained ones (WiSE-FT, Wortsman et al., 2022)."""
+    """Weight of the base model in the average with the fine-tuned weights (WiSE-FT, Wortsman et al., 2022)."""
     seed: int = 13
 
 
 class AblationSettings(Section):
-    """What `python -m core.ablations` tries: the recipe of `finetune` with other settings."""
+    """Variants of the default configuration `finetune` that `python -m core.ablations` compares."""
 
     variants: dict[str, dict[str, Any]] = {}
-    """Name -> the settings of `finetune` that differ."""
+    """Name of each variant -> the settings of `finetune` that it changes."""
     seeds: list[int] = [13, 14, 15]
     rows: int = Field(0, ge=0)
-    """Training triples; 0 for all."""
+    """Number of training triples; 0 for all."""
 
 
 class ExpansionSettings(Section):
-    """Which of a document's predicted queries BM25 searches, and how."""
+    """Which predicted queries of a document BM25 indexes, and how."""
 
     queries: int = Field(0, ge=0)
-    """The first so many of each document; 0 for all that were predicted."""
+    """Number of queries per document, the first ones; 0 for all that were predicted."""
     keep: float = Field(1.0, gt=0, le=1)
-    """Share of the collection's predicted queries that is kept, the best by `doc2query.scorer`; 1 filters nothing
+    """Share of the collection's predicted queries to keep, the highest-scored by `doc2query.scorer`; 1 keeps all
     (doc2query--, Gospodinov et al., 2023)."""
     field: Literal["appended", "own"] = "appended"
-    """Appended to the document's text, or a field of their own."""
+    """Whether the queries are appended to the document's text or indexed as a separate field."""
     weight: float = Field(1.0, gt=0)
-    """Factor of the score of the field of their own."""
+    """Weight of the score of the separate field."""
 
 
 class SystemSettings(Section):
-    """One way to answer a query."""
+    """A retrieval system."""
 
     name: Name
     kind: Literal["bm25", "dense", "run"]
-    """"run" is a run made elsewhere: it is evaluated, and answers no new query."""
+    """Kind of system; "run" is an imported run, which is evaluated but cannot answer new queries."""
     label: str = ""
     expanded: bool = False
     expansion: ExpansionSettings = ExpansionSettings()
     model: str = ""
     similarity: Literal["cosine", "dot"] = "cosine"
     engine: Literal["exact", "milvus"] = "exact"
-    """What searches a dense system's vectors: exact search, or the HNSW graph of Milvus (see core/milvus_index.py)."""
+    """Search engine of a dense system: exact search, or an HNSW graph in Milvus (see core/milvus_index.py)."""
     max_tokens: int = Field(0, ge=0)
-    """Longest input in tokens; 0 leaves the model's own limit."""
+    """Maximum input in tokens; 0 keeps the model's own limit."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Of encoding. bf16 is three times as fast on processors that compute in it, and slower on others; cosines differ
-    from those of fp32 by some 0.0001."""
+    """Precision of encoding. bf16 is three times as fast on hardware that supports it, and slower elsewhere; cosines
+    differ from fp32 by about 0.0001."""
     query_prefix: str = ""
-    """What stands before every query that is encoded, such as "query: " for E5. It replaces the prompt for queries in
-    the model's own config_sentence_transformers.json; without a prefix that prompt is used."""
+    """Prefix of every query before encoding, such as "query: " for E5. It replaces the query prompt in the model's
+    config_sentence_transformers.json; without a prefix that prompt is used."""
     document_prefix: str = ""
-    """The same for documents, such as "passage: "; it replaces the model's own prompt for documents."""
+    """Prefix of every document before encoding, such as "passage: "; it replaces the model's document prompt."""
 
     @model_validator(mode="after")
     def _model_named(self) -> "SystemSettings":
@@ -264,12 +264,12 @@ class SystemSettings(Section):
 
 
 class IndexSettings(Section):
-    """An approximate index, and the values of its search parameter that are measured."""
+    """An approximate index and the values of its search parameter to measure."""
 
     kind: str
-    """A name of `core.indexes.registry`."""
+    """Name of the index in `core.indexes.registry`."""
     build: dict[str, int] = {}
-    """Parameters of the index that are fixed when it is built."""
+    """Build parameters of the index."""
     values: list[int] = []
 
 
@@ -280,7 +280,7 @@ PROBES = [1, 2, 4, 8, 16, 32, 64, 128]
 
 
 class AnnSettings(Section):
-    """The approximate indexes that are measured against exact search."""
+    """The approximate indexes to compare with exact search."""
 
     index: list[IndexSettings] = [
         IndexSettings(kind="hnsw", build=HNSW, values=WIDTHS),
@@ -309,7 +309,7 @@ class Profile(Section):
     system: list[SystemSettings]
     ann: AnnSettings = AnnSettings()
     depth: int = Field(1000, ge=1)
-    """Documents retrieved per topic."""
+    """Number of documents retrieved per topic."""
     measures: list[str] = ["nDCG@10", "nDCG@20", "P@10", "P@20", "R@100", "AP", "Bpref", "RR", "Judged@10"]
     baseline: str = "bm25"
 
@@ -337,22 +337,22 @@ class Profile(Section):
     @field_validator("system")
     @classmethod
     def _names_differ(cls, systems: list[SystemSettings]) -> list[SystemSettings]:
-        names = [system.name.lower() for system in systems]  # some file systems do not tell A from a
+        names = [system.name.lower() for system in systems]  # some file systems are case-insensitive
         if repeated := [system.name for system in systems if names.count(system.name.lower()) > 1]:
             raise ValueError(f"two systems are named {' and '.join(dict.fromkeys(repeated[:2]))}")
         return systems
 
 
 def names() -> list[str]:
-    """Return the names of the profiles that come with the project."""
+    """Return the names of the profiles shipped with the project."""
     return sorted(path.stem for path in PROFILES.glob("*.toml"))
 
 
 def read_profile(name_or_path: str) -> Profile:
-    """Read a profile by its name, from a TOML file, or from the JSON that a build leaves beside its artifacts.
+    """Read a profile: by name, from a TOML file, or from the JSON file that a build saves with its artifacts.
 
     Raises:
-        UserError: there is no such profile, it is not TOML or JSON, or a key or value in it is not allowed.
+        UserError: if there is no such profile, it is not TOML or JSON, or a key or value in it is not allowed.
     """
     path = PROFILES / f"{name_or_path}.toml"
     if not path.is_file():
@@ -361,15 +361,15 @@ def read_profile(name_or_path: str) -> Profile:
         text = path.read_text(encoding="utf-8")
         table = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"no profile {name_or_path!r}: give one of {', '.join(names())}, or a TOML file") from None
-    except (ValueError, RecursionError) as error:  # of TOML, of JSON, of UTF-8; or brackets in a thousand brackets
+        raise UserError(f"no profile {name_or_path!r}: use one of {', '.join(names())}, or a TOML file") from None
+    except (ValueError, RecursionError) as error:  # invalid TOML, JSON or UTF-8; or too deeply nested
         raise UserError(f"{path.name}: not a profile ({error})") from None
     if path.suffix == ".json" and isinstance(table, dict) and not fits_own_digest(table):
         raise UserError(
-            f'{path.name}: damaged, or changed by hand since a build saved it (then take its line "{OWN_DIGEST}" out)'
+            f'{path.name}: damaged, or edited since a build saved it; if you edited it, delete its "{OWN_DIGEST}" line'
         )
     try:
-        # A saved profile may be of an older version: what it does not share with this one shows as stale artifacts.
+        # A saved profile may be of an older version: unknown keys are ignored, and affected artifacts are stale.
         return Profile.model_validate(table, extra="ignore" if path.suffix == ".json" else "forbid")
     except ValidationError as error:
         first = error.errors()[0]

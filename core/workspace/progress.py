@@ -1,7 +1,7 @@
-"""The progress log: how every stage that takes long resumes after an interruption.
+"""The progress log: how long-running stages resume after an interruption.
 
-A stage opens one log in the folder of the artifact that it is making, and adds the result of each shard as it is
-finished. When the stage is run again, it reads the results back and computes only the others:
+A stage opens one log in the folder of the artifact that it is making and adds the result of each shard as it finishes.
+When the stage runs again, it reads these results and computes only the missing ones:
 
     with writing(folder, ..., resume=True) as partial, ProgressLog(partial) as log:
         for shard in shards:
@@ -32,7 +32,7 @@ class ProgressLog:
     damaged or written in another format is ignored, so its shard is computed again.
 
     Attributes:
-        done: the result of each name, as JSON returns it.
+        done: results by name, as decoded from JSON.
     """
 
     def __init__(self, folder: Path):
@@ -42,7 +42,7 @@ class ProgressLog:
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> "ProgressLog":
-        """Read what an interrupted run left."""
+        """Read the results of an interrupted run."""
         last = b"\n"
         if self.path.exists():
             with self.path.open("rb") as file:
@@ -68,7 +68,7 @@ class ProgressLog:
         text = json.dumps(results).encode()
         self._file.write(b"%08x %s\n" % (zlib.crc32(text), text))
         self._file.flush()
-        self.done |= json.loads(text)  # what is used is the same with and without an interruption
+        self.done |= json.loads(text)  # as read back: the same with and without an interruption
 
 
 def _results(line: bytes) -> dict[str, Any]:
@@ -88,12 +88,12 @@ class LoggedArray:
     """
 
     def __init__(self, path: Path, n_rows: int, log: ProgressLog):
-        """Open what an interrupted run left of the file."""
+        """Open the file that an interrupted run left, if any."""
         self.path, self.n_rows, self.log = path, n_rows, log
         self.array = _opened(path, n_rows)
 
     def holds(self, shard: str, rows: Any, made_from: str) -> bool:
-        """Say whether the rows are those that were written for this shard from the same input, and undamaged.
+        """Return whether the rows were written for this shard from the same input and are intact.
 
         Args:
             rows: their positions.
@@ -103,7 +103,7 @@ class LoggedArray:
         return self.array is not None and logged == [made_from, _digest(self.array[rows])]
 
     def write(self, shard: str, rows: Any, made_from: str, values: np.ndarray) -> None:
-        """Write the rows of a shard, float32 [len(rows), ...] or, of a single row, [...]; arguments as of `holds`."""
+        """Write the rows of a shard, float32 [len(rows), ...] or [...] for a single row; see `holds`."""
         if self.array is None:
             self.array = new_array(self.path, (self.n_rows, *values.shape[np.ndim(rows) :]))
         self.array[rows] = values
@@ -119,9 +119,9 @@ def _digest(array: np.ndarray) -> str:
 
 
 def _opened(path: Path, n_rows: int) -> np.memmap | None:
-    """Open a .npy file to write in; None if it is missing, cut short or of another number of rows."""
+    """Open a .npy file for writing; None if it is missing, truncated or has another number of rows."""
     try:
-        length = len(np.lib.format.open_memmap(path, mode="r"))  # which refuses a file that is too short
+        length = len(np.lib.format.open_memmap(path, mode="r"))  # raises if the file is too short
     except (OSError, ValueError):
         return None
     if length != n_rows:
@@ -131,16 +131,16 @@ def _opened(path: Path, n_rows: int) -> np.memmap | None:
 
 
 def new_array(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    """Return a new .npy file of float32 as a memory map, with its space on disk taken."""
+    """Create a .npy file of float32 with its disk space allocated, and return it as a memory map."""
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
     _take_space(path)
     return array
 
 
 def _take_space(path: Path) -> None:
-    """Take the space of a file on disk.
+    """Allocate the disk space of a file.
 
-    Writing to a memory map on a full disk ends the process by a signal; taking the space beforehand raises an OSError.
+    Writing to a memory map on a full disk kills the process with a signal; allocating first raises an OSError instead.
     """
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:

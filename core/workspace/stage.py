@@ -1,7 +1,7 @@
-"""Stages: each kind of artifact is described once, and everything else is derived from the description.
+"""Stages: the description of each kind of artifact, from which everything else is derived.
 
-A stage reads artifacts and writes artifacts. The build plan, `python -m core.STAGE`, staleness, the commands on the
-Artifacts page and the campaigns under scripts/ go through the list in `core.stages`.
+A stage reads artifacts and writes artifacts. The build plan, `python -m core.STAGE`, staleness checks, the commands on
+the Artifacts page and the campaigns in scripts/ all use the list in `core.stages`.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,19 +22,19 @@ S = TypeVar("S")
 
 @dataclass(frozen=True)
 class Build:
-    """The settings, the folder and the resources of a build.
+    """The input and options of a build.
 
     Attributes:
         profile: all settings.
-        folder: the folder of the collection's artifacts.
-        device: device of the models: "cuda", "mps", "cpu" or "auto".
-        systems: names of the systems whose artifacts are made; none means all.
+        folder: the collection's artifacts.
+        device: the device of models: "cuda", "mps", "cpu" or "auto".
+        systems: names of the systems whose artifacts are made; empty for all.
         triples: the file of training triples; None for the profile's.
         executor: runs the shards.
-        threads: number of threads that latencies are measured with.
-        batch: documents per batch of doc2query; 0 for a default that suits the device.
-        size: simulated documents of an ANN sweep; 0 for the collection's own vectors.
-        keep: whether evaluation keeps the measures of unchanged runs.
+        threads: number of threads for latency measurements.
+        batch: batch size of doc2query in documents; 0 for a default that suits the device.
+        size: number of simulated documents in an ANN sweep; 0 for the collection's own vectors.
+        keep: whether evaluation reuses the measures of unchanged runs.
     """
 
     profile: Profile
@@ -53,7 +53,7 @@ class Build:
         """The systems whose artifacts are made.
 
         Raises:
-            UserError: the profile has no system of one of the names.
+            UserError: if the profile does not have one of the named systems.
         """
         known = [system.name for system in self.profile.system]
         if unknown := [name for name in self.systems if name not in known]:
@@ -72,7 +72,7 @@ class Build:
 
     @property
     def filters_queries(self) -> bool:
-        """Whether a chosen system searches only the best of the predicted queries, which then need scores."""
+        """Whether a chosen system uses only the best predicted queries, which must be scored first."""
         return any(system.expanded and system.expansion.keep < 1 for system in self.lexical)
 
 
@@ -81,9 +81,9 @@ class Target(Generic[S]):
     """One artifact of a stage.
 
     Attributes:
-        artifact: where it is.
-        subject: what the stage's functions are called with, such as a system's settings.
-        needs: artifacts of other stages without which it cannot be made.
+        artifact: its location.
+        subject: what it is made for: a system's settings, or a section of the profile.
+        needs: artifacts of other stages that it requires.
     """
 
     artifact: Artifact
@@ -96,9 +96,9 @@ class Draft:
     """An artifact that is being made.
 
     Attributes:
-        folder: the temporary folder of its files.
+        folder: where its files are written.
         facts: counts, speeds and other figures about the result, for its manifest.
-        inputs: the digests of what it is made from; `make` removes those that it could not read.
+        inputs: the digests of its inputs; `make` removes those that turn out to be unreadable.
         log: the results of finished shards, for a stage that resumes.
     """
 
@@ -116,17 +116,17 @@ class Stage(Generic[S]):
     """How one kind of artifact is made.
 
     Attributes:
-        name: in the build plan and after --only.
-        targets: return the artifacts that the stage makes in a build.
-        settings: return the settings that shape an artifact, for its manifest.
-        inputs: return the digests of what it is made from, for its manifest.
-        make: write the files of a draft.
-        recorded: the stage's name in manifests if it is not `name`.
+        name: its name in the build plan and for --only.
+        targets: returns the artifacts that the stage makes in a build.
+        settings: returns the settings that affect an artifact, for its manifest.
+        inputs: returns the digests of an artifact's inputs, for its manifest.
+        make: writes the files of a draft.
+        recorded: the stage's name in manifests, if it differs.
         resume: whether an interrupted `make` continues from the files that it left.
-        prepare: fetch what `inputs` takes a digest of, such as a model that is yet to be downloaded.
-        trains: whether it trains a model. An existing model is stale only if it is damaged: its training data may not
-            be on this machine.
-        in_build: return whether a build includes the stage.
+        prepare: fetches what `inputs` computes digests of, such as a model that must be downloaded.
+        trains: whether it trains a model. An existing model is stale only if it is damaged, as its training data may
+            not be on this machine.
+        in_build: returns whether a build includes the stage.
     """
 
     name: str
@@ -141,10 +141,10 @@ class Stage(Generic[S]):
     in_build: Callable[[Build], bool] = lambda build: True
 
     def run(self, build: Build, target: Target[S]) -> Artifact:
-        """Make an artifact and return its place.
+        """Make an artifact and return it.
 
         Raises:
-            UserError: something that it needs is unavailable, or changed while it was made.
+            UserError: if an input is unavailable or changes while the artifact is made.
         """
         if self.prepare:
             self.prepare(build, target.subject)
@@ -158,20 +158,22 @@ class Stage(Generic[S]):
             self.make(build, target.subject, Draft(folder, facts, inputs, log))
             now = self.inputs(build, target.subject)
             if changed := [key for key, digest in inputs.items() if now.get(key) != digest]:
-                raise UserError(f"{', '.join(changed)} changed while {target.artifact.shown} was made; make it again")
+                raise UserError(
+                    f"{', '.join(changed)} changed while {target.artifact.shown} was being made; run the command again"
+                )
         return target.artifact
 
     def run_all(self, build: Build) -> list[Artifact]:
-        """Make all artifacts of the stage in a build, see `run`."""
+        """Make all artifacts of the stage in a build; see `run`."""
         return [self.run(build, target) for target in self.targets(build)]
 
     def stale(self, build: Build, target: Target[S]) -> str | None:
-        """Say why an artifact must be made again, or None."""
+        """Return why an artifact is stale, or None if it is up to date."""
         try:
             if self.trains:
                 manifest = read_manifest(target.artifact)
                 return stale_reason(target.artifact, manifest.settings, manifest.inputs)
             settings, inputs = self.settings(build, target.subject), self.inputs(build, target.subject)
-        except Exception:  # making the artifact raises the same error, which is reported then
-            return "an input is missing" if target.artifact.path.exists() else "an input is not there yet"
+        except Exception:  # making the artifact raises and reports the same error
+            return "an input is missing" if target.artifact.path.exists() else "an input does not exist yet"
         return stale_reason(target.artifact, settings, inputs)

@@ -1,4 +1,4 @@
-"""How latencies are measured: single queries, after a warm-up, on a number of threads that is said, several times."""
+"""Latency measurement: single queries, after a warm-up, several rounds, on a stated number of threads."""
 
 import statistics
 import sys
@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 
 PROCEDURE = "timing_procedure"
-"""The setting, in the manifest of every artifact that holds latencies, whose value is TIMING_PROCEDURE."""
+"""Name of the setting that records TIMING_PROCEDURE in the manifest of every artifact with latencies."""
 
 
 TIMING_PROCEDURE = 2
-"""Version of the procedures of this module and of `core.ann`. To be raised when they change so that figures from before
-and after cannot be compared: artifacts from before are then stale."""
+"""Version of the measuring procedures of this module and of `core.ann`. Increase it when a change makes new figures
+incomparable with old ones; older artifacts are then stale."""
 
 
 OLDER_TIMING = "measured by an older timing procedure, not comparable with latencies measured now"
@@ -34,12 +34,12 @@ MOST_QUERIES = 50
 
 
 MOST_SECONDS = 60.0
-"""After these no new round begins; there is always one."""
+"""Time in seconds after which no new round begins; the first round is always completed."""
 
 
 @contextmanager
 def limited_threads(threads: int) -> Iterator[None]:
-    """Let torch, BLAS and OpenMP use so many threads."""
+    """Limit torch, BLAS and OpenMP to this number of threads."""
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else 0
     with threadpool_limits(limits=threads):
@@ -55,11 +55,11 @@ def limited_threads(threads: int) -> Iterator[None]:
 def latency(seconds: Callable[[T], float], queries: Sequence[T], threads: int = THREADS) -> dict[str, Any]:
     """Return the median latency of a query in milliseconds, and how it was measured, for a manifest's facts.
 
-    At most MOST_QUERIES queries, evenly spread over all, are asked ROUNDS times, round by round, so that other work on
-    the machine for some seconds spoils one round of them. A query's latency is the median of its rounds.
+    At most MOST_QUERIES queries, evenly spaced over all of them, are timed in ROUNDS rounds, so that a few seconds of
+    other load on the machine affect one round only. A query's latency is the median over its rounds.
 
     Args:
-        seconds: answers a query and returns the seconds which that took; every query was asked once already.
+        seconds: answers a query and returns the time it took; every query has been answered once already.
         queries: at least one.
     """
     asked = [queries[i * len(queries) // MOST_QUERIES] for i in range(MOST_QUERIES)]
@@ -69,17 +69,17 @@ def latency(seconds: Callable[[T], float], queries: Sequence[T], threads: int = 
     with limited_threads(threads):
         while not rounds or (len(rounds) < ROUNDS and time.perf_counter() < until):
             rounds.append([seconds(query) for query in asked])
-    median = statistics.median(statistics.median(of_query) for of_query in zip(*rounds, strict=True))
+    median = statistics.median(statistics.median(times) for times in zip(*rounds, strict=True))
     about = {"threads": threads, "queries": len(asked), "rounds": len(rounds), "warm_up_rounds": 1}
     return {"median_milliseconds": round(1000 * median, 3), "latency": about}
 
 
 def repeated(ask: Callable[[], T], most: int = 6, budget: float = 0.15) -> list[T]:
-    """Return the results of calls one after the other, without the first one, which warms up, where there are more.
+    """Call a function repeatedly and return the results, without the first (the warm-up) if there are more.
 
     Args:
-        most: how many calls.
-        budget: seconds after which no further call begins.
+        most: maximum number of calls.
+        budget: time in seconds after which no further call begins.
     """
     until = time.perf_counter() + budget
     results = [ask()]
@@ -89,5 +89,5 @@ def repeated(ask: Callable[[], T], most: int = 6, budget: float = 0.15) -> list[
 
 
 def is_comparable(settings: Mapping[str, Any]) -> bool:
-    """Say whether an artifact of such settings, as its manifest has them, was timed by the present procedure."""
+    """Return whether an artifact with these settings in its manifest was timed by the current procedure."""
     return settings.get(PROCEDURE) == TIMING_PROCEDURE

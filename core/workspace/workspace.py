@@ -1,12 +1,12 @@
-"""Where artifacts are: the only module that puts their paths together.
+"""Workspace: the only module that builds paths of artifacts.
 
     <root>/<collection>/   the artifacts of one collection, see `CollectionFolder`
     <root>/models/         models that were trained here
-    <root>/ablations/, <root>/quality/     what belongs to a model alone
-    <root>/downloads/      what was fetched from elsewhere
+    <root>/ablations/, <root>/quality/     artifacts of a model, independent of any collection
+    <root>/downloads/      downloaded files
 
-A workspace is passed to what needs it. Only command lines and the dashboard ask for the default one, which the
-environment variable RANKSCOPE_ARTIFACTS names.
+Functions take the workspace as an argument. Only commands and the dashboard use the default one, which the environment
+variable RANKSCOPE_ARTIFACTS sets.
 """
 
 import functools
@@ -21,7 +21,7 @@ from core.workspace.artifacts import FAILURES, MANIFEST, PROFILE, Artifact
 VARIABLE = "RANKSCOPE_ARTIFACTS"
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHOWN = "artifacts"
-"""How the root is called in messages and manifests, wherever it is, so that no path of a machine is recorded."""
+"""Name of the root in messages and manifests, so that no absolute path is recorded."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Workspace:
     """A folder of artifacts.
 
     Attributes:
-        root: the folder itself, absolute.
-        checkout: the project's folder: relative paths in profiles start here, and the models that are shipped with the
-            project lie in its `artifacts/models`.
+        root: the absolute path of the folder.
+        checkout: the project's folder: relative paths in profiles start here, and its `artifacts/models` has the models
+            that are shipped with the project.
     """
 
     root: Path
@@ -39,11 +39,11 @@ class Workspace:
 
     @classmethod
     def default(cls) -> "Workspace":
-        """Return the workspace that RANKSCOPE_ARTIFACTS names, or the project's own."""
+        """Return the workspace that RANKSCOPE_ARTIFACTS names, or the one in the project."""
         return cls(Path(os.environ.get(VARIABLE) or CHECKOUT / SHOWN).resolve())
 
     def collection(self, name: str) -> "CollectionFolder":
-        """Return the place of a collection's artifacts, built or not."""
+        """Return the folder of a collection's artifacts, whether or not it was built."""
         return CollectionFolder(self, name)
 
     def collections(self) -> list["CollectionFolder"]:
@@ -52,14 +52,14 @@ class Workspace:
 
     @property
     def downloads(self) -> Path:
-        """The folder of what was fetched from elsewhere."""
+        """The folder of downloaded files."""
         return self.root / "downloads"
 
     def model(self, name: str) -> Artifact:
-        """Return the place of a model that is trained here.
+        """Return a trained model as an artifact, whether or not it exists.
 
         Args:
-            name: as in a profile: "artifacts/models/NAME" is in this workspace, any other relative path in the project.
+            name: as in a profile; "artifacts/models/NAME" is in this workspace, other relative paths in the project.
         """
         path = Path(name)
         if path.parts[:1] == (SHOWN,):
@@ -71,7 +71,7 @@ class Workspace:
         )
 
     def shown_model(self, name: str) -> str:
-        """Return a model's name as it is shown and recorded: the hub's name, or its folder as `shown` has it."""
+        """Return a model's name for messages and manifests: its name on the hub, or its folder (see `shown`)."""
         return self.shown(Path(name)) if Path(name).is_absolute() else name
 
     def models(self) -> list[Artifact]:
@@ -80,15 +80,15 @@ class Workspace:
         return [self.model(f"{SHOWN}/models/{folder.name}") for folder in folders]
 
     def ablations(self, base: str) -> Artifact:
-        """Return the place of the ablations of trainings that start from a base model."""
+        """Return the ablations of fine-tuning a base model."""
         return self._other("ablations", Path(base).name, "python -m core.ablations --profile ablations")
 
     def all_ablations(self) -> list[Artifact]:
-        """Return the ablations that were made, sorted by the base model's name."""
+        """Return all existing ablations, sorted by the name of the base model."""
         return [self.ablations(path.parent.name) for path in sorted((self.root / "ablations").glob(f"*/{MANIFEST}"))]
 
     def query_quality(self, model: str) -> Artifact:
-        """Return the place of what was measured of the queries that a T5 predicts."""
+        """Return the quality measurements of a T5's predicted queries."""
         return self._other("quality", Path(model).name, "python -m core.doc2query quality")
 
     def _other(self, kind: str, name: str, command: str) -> Artifact:
@@ -96,22 +96,22 @@ class Workspace:
         return Artifact(place / name, f"{SHOWN}/{kind}/{name}", functools.partial(str, command), place / FAILURES)
 
     def shown(self, path: Path) -> str:
-        """Return a path as it is shown and recorded: relative to the project or the workspace where it lies inside."""
+        """Return a path for messages and manifests: relative to workspace or project, else only its name."""
         path = path.resolve()
         if path.is_relative_to(self.root):
             return (SHOWN / path.relative_to(self.root)).as_posix()
         return path.relative_to(self.checkout).as_posix() if path.is_relative_to(self.checkout) else path.name
 
     def located(self, path: str) -> Path:
-        """Return a path of a profile: in the current folder, or in the project where it leads somewhere there alone.
+        """Resolve a path of a profile: in the project if it exists only there, else in the current folder.
 
-        It may lead into an archive. Saved profiles have paths as `recorded` writes them.
+        The path may lead into an archive. Saved profiles contain paths as `recorded` returns them.
         """
         here, there = Path(path), self.checkout / path
         return there if _leads_somewhere(there) and not _leads_somewhere(here) else here
 
     def recorded(self, path: str) -> str:
-        """Return a path as a profile records it: relative to the project, so that no path of this machine goes in."""
+        """Return a path for a saved profile: relative to the project, so that no absolute path is recorded."""
         return Path(os.path.relpath(path, self.checkout)).as_posix() if Path(path).is_absolute() else path
 
 
@@ -137,17 +137,17 @@ class CollectionFolder:
 
     @property
     def path(self) -> Path:
-        """The folder itself."""
+        """The path of the folder."""
         return self.workspace.root / self.name
 
     @property
     def shown(self) -> str:
-        """The folder in messages."""
+        """The name of the folder in messages."""
         return f"{SHOWN}/{self.name}"
 
     @property
     def profile(self) -> Path:
-        """The file of the profile that the artifacts were built with."""
+        """The file with the profile that the artifacts were built with."""
         return self.path / PROFILE
 
     @property
@@ -157,17 +157,17 @@ class CollectionFolder:
 
     @property
     def predicted_queries(self) -> Artifact:
-        """The queries that doc2query predicted for each document."""
+        """The queries that doc2query predicted for the documents."""
         return self.artifact("doc2query")
 
     @property
     def query_scores(self) -> Artifact:
-        """The scores of the predicted queries, to filter by."""
+        """The scores by which predicted queries are filtered."""
         return self.artifact("doc2query-scores")
 
     @property
     def pseudo_labels(self) -> Artifact:
-        """Predicted queries with the teachers' scores of their documents, to train on."""
+        """Predicted queries with teacher scores, for training."""
         return self.artifact("pseudo-labels")
 
     @property
@@ -176,27 +176,27 @@ class CollectionFolder:
         return self.artifact("measures")
 
     def vectors(self, system: str) -> Artifact:
-        """Return the place of the documents' vectors by a dense system."""
+        """Return the document vectors of a dense system."""
         return self.artifact(f"vectors/{system}")
 
     def bm25(self, system: str) -> Artifact:
-        """Return the place of the index of a BM25 system."""
+        """Return the index of a BM25 system."""
         return self.artifact(f"bm25/{system}")
 
     def milvus(self, system: str) -> Artifact:
-        """Return the place of the Milvus index of a dense system."""
+        """Return the Milvus index of a dense system."""
         return self.artifact(f"milvus/{system}")
 
     def run(self, system: str) -> Artifact:
-        """Return the place of a system's run."""
+        """Return the run of a system."""
         return self.artifact(f"runs/{system}")
 
     def sweep(self, system: str, size: int = 0) -> Artifact:
-        """Return the place of a dense system's ANN sweep; with a size, of the one over so many simulated documents."""
+        """Return the ANN sweep of a dense system; with a size, the sweep over this number of simulated documents."""
         return self.artifact(f"ann-simulated/{system}-{size}" if size else f"ann/{system}")
 
     def simulated_sweeps(self, system: str) -> list[Artifact]:
-        """Return the sweeps over simulated documents that were made, the smallest first."""
+        """Return the existing sweeps over simulated documents, the smallest first."""
         folders = (self.path / "ann-simulated").glob(f"{system}-*")
         sizes = [path.name.removeprefix(f"{system}-") for path in folders]
         return [self.sweep(system, size) for size in sorted(int(size) for size in sizes if size.isdecimal())]
@@ -206,20 +206,20 @@ class CollectionFolder:
         return artifact.path.relative_to(self.path).as_posix()
 
     def artifact(self, place: str) -> Artifact:
-        """Return the artifact at a place in this folder, such as "runs/bm25"."""
+        """Return the artifact at a path in this folder, such as "runs/bm25"."""
         command = functools.partial(self._command, place)
         return Artifact(self.path / place, f"{self.shown}/{place}", command, self.path / FAILURES)
 
     def model(self, name: str) -> Artifact:
-        """Return the place of a model that this collection's build trains, see `Workspace.model`."""
+        """Return a model that this collection's build trains; see `Workspace.model`."""
         return replace(self.workspace.model(name), failures=self.path / FAILURES)
 
     def imported(self, artifact: Artifact) -> Artifact:
-        """Return a run or the collection of this folder as one that `core.import_runs` makes from files."""
+        """Return a run or the collection of this folder with the command that imports it."""
         return artifact.made_by(self._import_command(self.place(artifact)))
 
     def artifacts(self) -> Iterator[Artifact]:
-        """Yield the artifacts that are there, sorted by place, without those that are being made."""
+        """Yield all finished artifacts, sorted by path."""
         for path in sorted([*self.path.glob(f"*/{MANIFEST}"), *self.path.glob(f"*/*/{MANIFEST}")]):
             place = path.parent.relative_to(self.path)
             if not any(part.startswith(".") for part in place.parts):
@@ -232,7 +232,7 @@ class CollectionFolder:
         return f"python scripts/build.py --profile {profile}"
 
     def _command(self, place: str) -> str:
-        """Return the command that makes an artifact again."""
+        """Return the command that rebuilds an artifact."""
         kind, _, name = place.partition("/")
         if kind == "ann-simulated":
             system, _, size = name.rpartition("-")

@@ -133,7 +133,7 @@ def read_run(folder: CollectionFolder, system: str, digest: str) -> Run:
     of_run = digest[:DIGITS]
     run = built_run(folder, system, of_run)
     if of_run + excluded_digest(folder) != digest:
-        raise Replaced(f"the collection {folder.name} was replaced while it was used; try again")
+        raise Replaced(f"the collection {folder.name} was replaced while it was in use; try again")
     return run
 
 

@@ -239,7 +239,7 @@ def at_once(profile: Profile, expected: dict[str, Any], times: int) -> dict[str,
             processes = [start(work), start(work)]
             ends = [wait(process) for process in processes]
             statuses = sorted(status for status, _ in ends)
-            told = any("wait until it ends" in said for _, said in ends)
+            told = any("wait until it has finished" in said for _, said in ends)
             wrong = differences(expected, listing(ARTIFACTS))
             right = statuses == [0, 2] and told and not wrong
             counts[name].add("" if right else f"{statuses} {wrong} {[said[-300:] for _, said in ends]}", name)

@@ -217,7 +217,7 @@ def test_hidden_files_in_a_folder_of_parts_are_left_out(beir_folder):
 def test_topics_of_a_split_without_a_header_are_no_error(beir_folder, capsys):
     qrels = {"qrels/test.tsv": "1 0 d1 2\n", "qrels/train.tsv": "2\td2\t1\n", "qrels/dev.tsv.gz": b"cut short"}
     assert [topic.id for topic in read_collection(beir_folder(qrels), SETTINGS).topics] == ["1"]
-    assert "the topics of the split dev are not known" in capsys.readouterr().err
+    assert "the topics of the split dev are unknown" in capsys.readouterr().err
 
 
 def test_the_splits_that_are_there_are_named(beir_folder, workspace, command):
@@ -254,7 +254,7 @@ def test_documents_under_other_field_names_read_the_same(beir_folder):
 def test_documents_whose_text_is_under_an_unknown_name_are_not_taken_for_empty(beir_folder):
     folder = beir_folder({"corpus.jsonl": '{"_id": "d1", "abstract": "Masks."}\n'})
     with pytest.raises(
-        UserError, match="line 1: no \"text\" and no \"title\" in this object, which has '_id', 'abstract'"
+        UserError, match="line 1: neither \"text\" nor \"title\" in this object, which has '_id', 'abstract'"
     ):
         read_collection(folder, SETTINGS)
 
@@ -345,7 +345,7 @@ def test_judged_only_keeps_judged_documents_in_their_order(beir_folder):
 
 def test_judged_only_of_a_foreign_corpus_is_refused(beir_folder):
     folder = beir_folder({"qrels/test.tsv": "1 0 x 1\n2 0 y 1\n"})
-    with pytest.raises(UserError, match="judge none"):
+    with pytest.raises(UserError, match="judge no document"):
         read_collection(folder, CollectionSettings(name="tiny", judged_only=True))
 
 

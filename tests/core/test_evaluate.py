@@ -48,7 +48,7 @@ def test_bad_input_is_refused_in_one_sentence_that_names_file_and_line(name, fil
 
 def test_a_gz_cut_short_is_refused(tmp_path, files, command):
     (tmp_path / "cut.run.gz").write_bytes(LONG[:-100])
-    assert command(main, tmp_path / "cut.run.gz", *files()).refused_with("cut.run.gz", "cut short")
+    assert command(main, tmp_path / "cut.run.gz", *files()).refused_with("cut.run.gz", "truncated")
 
 
 def test_an_unknown_measure_is_refused_with_those_that_there_are(files, command):

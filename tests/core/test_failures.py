@@ -144,7 +144,7 @@ def test_one_run_that_cannot_be_evaluated_takes_no_others_measures(plain, folder
         patched.setattr(evaluate, "built_run", failing(evaluate.built_run, "first", ZeroDivisionError("by zero")))
         outcomes, _ = run(plain, folder)
     assert outcomes["evaluate/measures"].result == "made"
-    assert "note: first is not evaluated: unexpected ZeroDivisionError: by zero" in capfd.readouterr().err
+    assert "note: first was not evaluated: unexpected ZeroDivisionError: by zero" in capfd.readouterr().err
     assert set(pd.read_csv(folder / "measures" / "measures.csv")["system"]) == {"bm25", "second"}
     assert "by zero" in failure_of(folder.measures.part("first"))
     # it is tried again, and the figures are those of a build in which nothing failed
@@ -199,14 +199,12 @@ def test_without_a_t5_the_cause_is_told_once_with_what_to_provide(profile, folde
     assert "rebuild it with" not in said
     # and later, wherever one of them is missed
     for place in ("doc2query", "doc2query-scores", "bm25/expanded", "runs/expanded"):
-        with pytest.raises(
-            UserError, match=r"there is no such file.*; when that is fixed, run python scripts/build\.py"
-        ):
+        with pytest.raises(UserError, match=r"there is no such file.*; fix that and run python scripts/build\.py"):
             read_manifest(folder.artifact(place))
     entries = {entry.place: entry for entry in inventory(profile, folder)}
     for place in ("artifacts/models/doc2query", "artifacts/tiny/doc2query", "artifacts/tiny/runs/expanded"):
         assert "there is no such file" in entries[place].reason
-    assert "could not make" not in entries["artifacts/tiny/runs/bm25"].reason
+    assert "failed to make" not in entries["artifacts/tiny/runs/bm25"].reason
 
 
 def test_a_t5_that_is_provided_ends_it(profile, folder, tiny_t5, tmp_path, monkeypatch, workspace):
@@ -235,7 +233,7 @@ def test_a_model_that_cannot_be_had_is_told_with_its_folder(plain, folder, monke
     outcomes, said = run(plain.model_copy(update={"system": systems}), folder)
     assert of_result(outcomes, "failed") == {"encode/first"}
     assert of_result(outcomes, "skipped") == {"search/first", "ann/first"}
-    assert said.count("could not be fetched from the hub (ConnectionError)") == 1
+    assert said.count("could not be downloaded from the hub (ConnectionError)") == 1
     assert "a folder named no-such" in said
     assert "--models" in said
     with pytest.raises(UserError, match="a folder named no-such"):
@@ -248,7 +246,7 @@ def test_triples_that_cannot_be_downloaded_are_told_with_the_option(workspace, m
     monkeypatch.setattr(
         triples, "fetch", lambda *_, **__: fetch("http://127.0.0.1:9/none", workspace.checkout / "none", tries=1)
     )
-    with pytest.raises(UserError, match=r"could not be fetched.*or name another file of triples with --triples"):
+    with pytest.raises(UserError, match=r"could not be downloaded.*or use another file of triples with --triples"):
         triples.locate_triples("msmarco-tiny", workspace)
 
 

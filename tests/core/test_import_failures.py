@@ -170,7 +170,7 @@ def test_a_run_that_cannot_be_read_costs_itself_alone_and_can_be_removed(damage,
     import_runs.import_runs(workspace.collection("mine"), [files / "c.run"])
     table = (folder / "measures" / "measures.csv").read_text()
     assert "mine,a,1,RR,0.5\n" in table and "mine,c,1,RR,0.5\n" in table
-    assert ("b is not evaluated: run.trec, line 1" in capsys.readouterr().err) == bool(damage)
+    assert ("b was not evaluated: run.trec, line 1" in capsys.readouterr().err) == bool(damage)
     assert ("mine,b,1,RR,0.0\n" in table) == (not damage), "an empty run has retrieved nothing"
     import_runs.remove_run(workspace.collection("mine"), "b")
     assert "mine,b" not in (folder / "measures" / "measures.csv").read_text()
@@ -213,7 +213,7 @@ def test_of_two_imports_of_one_name_at_once_one_wins(files, workspace):
 
 def test_a_name_that_differs_in_case_alone_is_taken(files, workspace):
     new(files, workspace)
-    with pytest.raises(UserError, match="named a already"):
+    with pytest.raises(UserError, match="system named a already exists"):
         import_runs.import_runs(workspace.collection("mine"), [files / "b.run"], names=["A"])
 
 

@@ -8,8 +8,8 @@ import pytest
 from core.build import run_build
 from core.evaluation.measures import evaluate
 from core.formats.collections import read_built_collection
-from core.formats.found_runs import find_runs
 from core.formats.qrels import read_qrels
+from core.formats.run_discovery import find_runs
 from core.formats.runs import ranked, read_run
 from core.formats.topics import read_all_topics
 from core.import_runs import import_runs, main, remove_run, topics_for
@@ -98,7 +98,7 @@ def test_by_rank_the_rank_column_is_followed(files, workspace, command):
 BAD = {
     "a run with NaN scores": ({"a.run": "1 Q0 d1 1 nan t\n"}, [], "a.run, line 1"),
     "qrels with three columns": ({"qrels.txt": "1 0 d1\n"}, [], "qrels.txt, line 1"),
-    "topics that lack a judged one": ({"topics.xml": f"<topics>{TOPIC}</topics>"}, ["topics.xml"], "lacks topic 2"),
+    "topics that lack a judged one": ({"topics.xml": f"<topics>{TOPIC}</topics>"}, ["topics.xml"], "no topic 2"),
     "topics that are no XML": ({"topics.xml": "<topics>"}, ["topics.xml"], "topics.xml"),
     "a topic without a number": ({"topics.xml": "<a><topic><query>x</query></topic></a>"}, ["topics.xml"], "topic 1"),
     "a topic without a text": ({"topics.xml": "<a><topic number='1'/></a>"}, ["topics.xml"], "topics.xml, topic 1"),
@@ -163,7 +163,7 @@ def test_a_run_may_not_take_the_name_of_a_built_system(files, workspace, command
     profile["system"] = [{"name": "a", "kind": "bm25"}]
     del profile["sha256"]  # as who changes it by hand must
     path.write_text(json.dumps(profile))
-    assert command(main, files / "a.run", "--name", "mine").refused_with("named a already")
+    assert command(main, files / "a.run", "--name", "mine").refused_with("system named a already exists")
 
 
 def test_a_run_may_be_given_a_name_and_removed_again(files, workspace, command):

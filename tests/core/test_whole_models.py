@@ -121,7 +121,7 @@ def test_loaded_weights_are_those_of_the_file(encoder, workspace):
 def test_weights_of_another_shape_are_refused(encoder, tmp_path, workspace):
     key = "embeddings.position_embeddings.weight"
     folder = with_weights(encoder, tmp_path / "cut", lambda weights: weights | {key: weights[key][:100]})
-    with pytest.raises(UserError, match=rf"1 weight is of another shape .*{key}"):
+    with pytest.raises(UserError, match=rf"1 weight is of a different shape .*{key}"):
         load_encoder(workspace, system(folder), "cpu")
 
 
@@ -307,7 +307,7 @@ def test_a_model_exchanged_while_it_encodes_seals_nothing(profile, encoder, work
         return encode_texts(*arguments)
 
     monkeypatch.setattr(encoder, "encode_texts", exchanged)
-    with pytest.raises(UserError, match="model changed while artifacts/tiny/vectors/dense was made"):
+    with pytest.raises(UserError, match="model changed while artifacts/tiny/vectors/dense was being made"):
         make(encode.STAGE, profile, folder, find_settings(profile, "dense"))
     assert not is_whole(folder / "vectors" / "dense")
 
@@ -401,7 +401,7 @@ def test_the_longest_input_is_the_longest_that_the_model_can_read(kind, tiny_ber
     with pytest.raises((IndexError, RuntimeError)):
         encode_texts(loaded, [text], "document")
     encode_texts(load_encoder(workspace, system(folder, max_tokens=limit), "cpu"), [text], "document")
-    with pytest.raises(UserError, match=rf"max_tokens of a is {limit + 1}, and the model reads {limit} tokens at most"):
+    with pytest.raises(UserError, match=rf"max_tokens of a is {limit + 1}, but the model reads at most {limit} tokens"):
         load_encoder(workspace, system(folder, max_tokens=limit + 1), "cpu")
     with pytest.raises(UserError, match="finetune.max_tokens"):
         build_model(FinetuneSettings(base=str(folder), max_tokens=limit + 1), folder, "cpu")

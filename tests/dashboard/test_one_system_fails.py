@@ -79,7 +79,7 @@ def test_pages_tell_the_cause_of_a_failed_build_and_what_to_provide(open_page: O
         record_failure(made_up.artifact(place), cause)
     for page, parameters in {"search": {"query": "masks"}, "topic": {"topic": "02", "view": "why"}}.items():
         shown = warnings(open_page(page, **parameters)).replace("\\", "")
-        assert "the last build could not make it" in shown, page
+        assert "the last build failed to make it" in shown, page
         assert "a folder named doc2query" in shown, page
     frames = [frame.value.to_string() for frame in open_page("artifacts").dataframe]
     assert "a folder named doc2query" in "\n".join(frames)

@@ -79,7 +79,7 @@ def test_measure_cutoff_and_threshold_are_one_parameter_of_the_url(open_page: Op
 def test_a_measure_that_there_is_not_falls_back(open_page: Open, made_up: CollectionFolder, measure: str) -> None:
     app = open_page("overview", collection="made-up", measure=measure)
     assert app.selectbox(key="choice family").value == ("P" if measure.startswith("P") else "nDCG")
-    said = "No judgment has the grade 9" if measure.startswith("P") else "is not a measure known here"
+    said = "No judgment has the grade 9" if measure.startswith("P") else "unknown measure"
     assert said in warnings(app)
     assert len([w for w in app.warning if "Dense" not in w.value]) == 1, "else only the system that never ran is named"
 

@@ -247,4 +247,4 @@ def test_a_bomb_on_the_page_is_a_sentence(open_page: Open, made_up: CollectionFo
 
 def test_a_damaged_gz_is_told_by_its_reader(open_page: Open, made_up: CollectionFolder) -> None:
     app = give(open_page("runs"), ("cut.run.gz", gzip.compress(GOOD.encode())[:-12]))
-    assert "cut.run.gz: damaged or cut short" in errors(app)
+    assert "cut.run.gz: damaged or truncated" in errors(app)

@@ -89,7 +89,7 @@ def test_two_processes_do_not_write_one_artifact(tmp_path):
         (partial / "file.txt").write_text("ours")
         other = context.Process(target=write_while_another_does, args=(tmp_path / "a", answers))
         other.start()
-        assert answers.get(timeout=30) == "another process is writing a; wait until it ends"
+        assert answers.get(timeout=30) == "another process is writing a; wait until it has finished"
         other.join()
     assert (tmp_path / "a" / "file.txt").read_text() == "ours"
 
@@ -134,7 +134,7 @@ def test_an_index_that_an_interruption_left_in_part_is_built_anew(kind, left, tm
 
 
 def test_a_full_disk_is_a_sentence_whatever_the_library_says(tmp_path, monkeypatch):
-    said = "the disk is full: a could not be written; make room"
+    said = "the disk is full: a could not be written; free some space"
     with pytest.raises(UserError, match=said), writing(tmp_path / "a", "a stage", {}, {}):
         raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(RuntimeError), writing(tmp_path / "a", "a stage", {}, {}):
@@ -179,14 +179,14 @@ def test_a_manifest_of_an_earlier_version_is_read(tmp_path):
     del table["sha256"]
     path.write_text(json.dumps(table))
     assert is_whole(tmp_path / "a")
-    with pytest.raises(UserError, match=r"lists no other\.txt"):
+    with pytest.raises(UserError, match=r"does not list other\.txt"):
         open_artifact(tmp_path / "a", "other.txt")
 
 
 def test_a_manifest_of_another_artifact_is_a_sentence(dense):
     _, folder, _ = dense
     shutil.copy(folder / "measures" / "manifest.json", folder / "collection" / "manifest.json")
-    with pytest.raises(UserError, match=r"collection/manifest\.json lists no corpus\.jsonl"):
+    with pytest.raises(UserError, match=r"collection/manifest\.json does not list corpus\.jsonl"):
         collection_digests(folder, "corpus.jsonl")
 
 
@@ -195,7 +195,7 @@ def test_a_saved_profile_that_was_changed_is_found_out(tmp_path):
     path = tmp_path / "profile.json"
     assert read_profile(str(path)).depth == 1000
     path.write_text(path.read_text().replace('"depth": 1000', '"depth": 1001'))
-    with pytest.raises(UserError, match=r"profile\.json: damaged, or changed by hand"):
+    with pytest.raises(UserError, match=r"profile\.json: damaged, or edited"):
         read_profile(str(path))
 
 

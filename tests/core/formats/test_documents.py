@@ -52,7 +52,7 @@ def test_a_corpus_of_many_files_reads_as_that_of_one(name, beir_folder):
 BAD = {
     "an id of another file": (
         {"corpus/a.jsonl": ONE + TWO, "corpus/b.jsonl": THREE + ONE},
-        "b.jsonl, line 2: the id d1",
+        "b.jsonl, line 2: duplicate id d1",
     ),
     "an error in the second file": (
         {"corpus-0.jsonl": ONE, "corpus-1.jsonl": TWO + "{"},
@@ -73,7 +73,7 @@ def test_a_bad_corpus_of_many_files_is_refused_in_one_sentence(name, beir_folder
 def test_ids_whose_hashes_are_equal_may_differ(beir_folder, monkeypatch):
     monkeypatch.setattr("core.formats.text_lines.hash", lambda name: 7, raising=False)
     assert len(read_collection(beir_folder(), SETTINGS).documents) == 3
-    with pytest.raises(UserError, match="line 2: the id d1 was on line 1 already"):
+    with pytest.raises(UserError, match="line 2: duplicate id d1, first on line 1"):
         read_collection(beir_folder({"corpus.jsonl": ONE + ONE}), SETTINGS)
 
 

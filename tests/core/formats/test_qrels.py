@@ -82,10 +82,10 @@ REFUSED = {
     "a fraction": ("1 0 d1 0.5\n", "line 1: the grade '0.5' is not a whole number"),
     "a grade that Python alone reads": ("1 0 d1 1_0\n", "line 1: the grade '1_0'"),
     "a header that is not known": ("foo bar baz\n1 d1 2\n", "line 1: 3 columns, expected"),
-    "three columns without a header": ("1\td1\t2\n", "need the line query-id TAB corpus-id TAB score above them"),
+    "three columns without a header": ("1\td1\t2\n", "need the header query-id TAB corpus-id TAB score"),
     "JSON": ('{"query-id": "1", "corpus-id": "d1", "score": 1}\n', "line 1: JSON, expected query-id"),
     "commas": ("query-id,corpus-id,score\n1,d1,2\n", "not by commas"),
-    "a short line under a header": (BEIR + "3 d1\n", "line 5: 2 columns under a header of 3"),
+    "a short line under a header": (BEIR + "3 d1\n", "line 5: 2 columns, but 3 in the header"),
     "a quoted id with a space": ('query-id\tcorpus-id\tscore\n"1"\t"d 1"\t"2"\n', "line 2: 4 columns"),
 }
 

@@ -36,7 +36,7 @@ def test_of_very_many_wrong_lines_the_first_are_told_and_the_rest_counted(tmp_pa
 def test_a_damaged_file_is_told_with_the_lines_that_were_read(tmp_path):
     content = gzip.compress(("".join(f"1 Q0 d{n} {n} {-n} t\n" for n in range(1, 9999))).encode())
     (fault,) = check(tmp_path, content[: len(content) // 2], name="a.run.gz").faults
-    assert "damaged or cut short after line" in fault
+    assert "damaged or truncated after line" in fault
     assert "damaged" in check(tmp_path, b"1 Q0 d\xff 1 1 t\n").faults[0]
     assert "empty" in check(tmp_path, b"").faults[0]
 

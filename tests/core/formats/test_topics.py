@@ -130,21 +130,21 @@ BAD = {
     "two words for a number": ("<top><num> Number: 3 4 <title> a </top>", "'3 4'"),
     "no text that is known": (
         '<topics><topic number="1"><disease>flu</disease><gene>x</gene></topic></topics>',
-        "topic 1: no text: a query, title, question or description is expected, or bare text; it has disease, gene",
+        "topic 1: no text, expected a query, title, question or description, or bare text; it has disease, gene",
     ),
     "no text": ('<topics><topic number="1"/></topics>', "topic 1: no text"),
-    "a number twice": (CLASSIC + CLASSIC, "topic 3: the number 351"),
+    "a number twice": (CLASSIC + CLASSIC, "topic 3: duplicate number 351"),
     "XML cut short in a topic": (FORMS["Clinical Trials 2021"][0][:-30], "neither XML"),
     "XML cut short after a topic": (FORMS["Clinical Trials 2021"][0][: -len("</topics>")], "neither XML"),
     "SGML cut short": (CLASSIC[:-20], "neither XML"),
-    "XML of something else": ("<a><b/></a>", "no topics in it"),
-    "one column": ("just words\n", "line 1: a topic's id, a tab"),
-    "three columns": ("1\ta\tb\n", "line 1: a topic's id, a tab"),
-    "an id twice": ("1\ta\n1\tb\n", "line 2: the id 1 was on line 1"),
-    "an id with a space": ("1 2\ta\n", "line 1: a topic's id, a tab"),
+    "XML of something else": ("<a><b/></a>", "no topics, expected"),
+    "one column": ("just words\n", "line 1: expected a topic id, a tab"),
+    "three columns": ("1\ta\tb\n", "line 1: expected a topic id, a tab"),
+    "an id twice": ("1\ta\n1\tb\n", "line 2: duplicate id 1, first on line 1"),
+    "an id with a space": ("1 2\ta\n", "line 1: expected a topic id, a tab"),
     "a query without text": ('{"_id": "1", "words": "a"}\n', "has no \"text\", which has '_id', 'words'"),
-    "a JSON array": ('[{"_id": "1", "text": "a"}]', "line 1: a JSON object is expected"),
-    "nothing": ("\n", "holds no topics"),
+    "a JSON array": ('[{"_id": "1", "text": "a"}]', "line 1: expected a JSON object"),
+    "nothing": ("\n", "has no topics"),
 }
 
 
@@ -172,7 +172,7 @@ def test_all_missing_topics_are_named_at_once(tmp_path):
     path.write_text("1\ta\n2\tb\n3\tc\n4\td\n")
     with pytest.raises(UserError, match=r"line 1: 3 topics have no judgments: 1, 2, 4; .*--unjudged drop"):
         read_topics(path, {"3"}, set(), drop_unjudged=False)
-    with pytest.raises(UserError, match=r"lacks topics 7, 8, which"):
+    with pytest.raises(UserError, match=r"no topics 7, 8, which"):
         topics_for({"1": {}, "7": {}, "8": {}}, path)
 
 
@@ -181,7 +181,7 @@ def test_all_missing_topics_are_named_at_once(tmp_path):
     [
         ("queries.tsv", gzip.compress(b"1\ta\n", mtime=0), "its name must end in .gz"),
         ("queries.tsv.gz", b"1\ta\n", "its name must not end in .gz"),
-        ("queries.tsv.gz", gzip.compress(b"1\ta\n" * 99, mtime=0)[:-9], "fetch it again"),
+        ("queries.tsv.gz", gzip.compress(b"1\ta\n" * 99, mtime=0)[:-9], "download or export it again"),
         ("queries.tsv", "1\ta\n".encode("utf-16"), "convert it to UTF-8"),
     ],
 )

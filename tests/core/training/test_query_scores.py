@@ -183,7 +183,7 @@ def test_scores_of_other_queries_filter_nothing(built):
             write_expansions(partial, other)
         outcomes = run_build(Build(profile, folder, "cpu"), only="bm25", say=lambda _: None)
         (reason,) = [outcome.reason for outcome in outcomes if outcome.result == "failed"]
-        assert reason.startswith("artifacts/tiny/doc2query-scores holds scores of other predicted queries; rebuild it")
+        assert reason.startswith("artifacts/tiny/doc2query-scores has scores of other predicted queries; rebuild it")
         with pytest.raises(UserError, match="other predicted queries"):
             searched_queries(profile.system[1], folder)
     (outcome,) = run_build(Build(profile, folder, "cpu"), only="query-scores", say=lambda _: None)

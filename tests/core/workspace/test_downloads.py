@@ -125,7 +125,7 @@ def test_a_download_that_is_cut_off_goes_on_where_it_was(server, target):
 
 def test_a_download_that_was_given_up_goes_on_in_the_next_call(server, target):
     server.cuts = [100_000]
-    with pytest.raises(UserError, match="run the command again to go on"):
+    with pytest.raises(UserError, match="run the command again to resume"):
         fetch(server.url(), target, len(CONTENT), MD5, tries=1)
     assert not target.exists()
     assert target.with_name("file.part").is_file()
@@ -197,7 +197,7 @@ def test_a_wrong_checksum_is_refused_and_can_be_mended(server, target):
 def test_a_wrong_size_is_refused(content, server, target):
     server.files["/file"] = content
     message = refused(server.url(), target, len(CONTENT))
-    assert f"{len(content)} bytes came, {len(CONTENT)} were expected" in message
+    assert f"received {len(content)} bytes, expected {len(CONTENT)}" in message
     assert str(target) in message
     assert list(target.parent.iterdir()) == []
 
@@ -220,7 +220,7 @@ def test_a_server_that_is_down_is_told_with_the_file_to_provide(target):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused
         message = refused(f"http://127.0.0.1:{taken.getsockname()[1]}/file", target, tries=2)
-    assert "2 tries" in message
+    assert "2 attempts" in message
     assert f"put the file at {target}" in message
 
 
@@ -329,7 +329,7 @@ def test_a_zip_on_disk_is_a_collection_and_so_is_a_folder_of_it(tmp_path, worksp
 
 def test_a_file_that_is_no_zip_and_an_archive_of_archives_are_refused_with_what_to_do(tmp_path, workspace, command):
     (tmp_path / "mine.tar.gz").write_bytes(b"\x1f\x8b")
-    assert command(collection.main, "--collection", tmp_path / "mine.tar.gz").refused_with("unpack it first")
+    assert command(collection.main, "--collection", tmp_path / "mine.tar.gz").refused_with("unpack this file first")
     nested = archive(tmp_path / "nested.zip", {"android.zip": "x", "english.zip": "x"})
     assert command(collection.main, "--collection", nested).refused_with("unpack android.zip, english.zip")
 

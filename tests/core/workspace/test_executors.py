@@ -57,7 +57,7 @@ def test_the_plain_install_imports_neither_ray_nor_pymilvus():
 
 def test_without_ray_one_sentence_names_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match="Ray is not installed; pip install -r requirements-scale.txt"):
+    with pytest.raises(UserError, match="Ray is not installed; run pip install -r requirements-scale.txt"):
         list(over_shards(RAY, doubled, [(0, [1])]))
 
 
@@ -109,10 +109,10 @@ def test_what_goes_wrong_on_ray_is_one_sentence(tmp_path):
 
     with pytest.raises(UserError, match="^the model is not there$"):
         list(over_shards(RAY, no_model, [(0, 1), (1, 2)]))
-    with pytest.raises(UserError, match="lost 4 times over one shard"):
+    with pytest.raises(UserError, match="died 4 times on the same shard"):
         list(over_shards(RAY, deadly, [(0, 1)]))
     with pytest.raises(OSError) as told:
         list(over_shards(RAY, full, [(0, 1)]))
     assert told.value.errno == errno.ENOSPC, "which the artifact that is being made tells as a full disk"
-    with pytest.raises(UserError, match="no Ray cluster is reached at 127.0.0.1:9"):
+    with pytest.raises(UserError, match="no Ray cluster answers at 127.0.0.1:9"):
         list(over_shards(Executor("ray", "127.0.0.1:9"), doubled, [(0, [1])]))

@@ -100,7 +100,7 @@ def test_a_folder_is_not_asked_of_the_hub(workspace, monkeypatch, tmp_path):
     with pytest.raises(UserError, match=r"models/doc2query/config\.json is missing.*core\.doc2query train"):
         locate_model(workspace, str(folder))
     for place in (str(tmp_path / "none"), "../none"):
-        with pytest.raises(UserError, match=r"no model in the folder .*none: its config\.json"):
+        with pytest.raises(UserError, match=r"no model in the folder .*none: expected a config\.json"):
             locate_model(workspace, place)
 
 
@@ -130,7 +130,7 @@ cli.run(lambda: print(locate_model(Workspace.default(), "nobody/no-model")))
     assert ended.returncode == 2, ended
     assert ended.stdout == ""
     assert ended.stderr.count("\n") == 1, ended.stderr
-    assert ended.stderr.startswith("error: the model nobody/no-model could not be fetched")
+    assert ended.stderr.startswith("error: the model nobody/no-model could not be downloaded")
     assert "folder named no-model" in ended.stderr
     assert "--models" in ended.stderr
 

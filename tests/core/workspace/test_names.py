@@ -74,7 +74,7 @@ def test_other_names_may_be(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["models", "downloads", "Models", "growth"])
 def test_a_collection_may_not_be_called_like_what_lies_beside_it(name):
-    assert "holds something else" in collection_name_problem(name)
+    assert "is reserved for other artifacts" in collection_name_problem(name)
     assert not name_problem(name)
 
 

@@ -18,7 +18,7 @@ BAD = {
     "a name that leaves the folder": ('[collection]\nname = "../up"\n' + BM25, "collection.name"),
     "a name of what is no collection": (
         '[collection]\nname = "models"\n' + BM25,
-        "artifacts/models holds something else",
+        "artifacts/models is reserved for other artifacts",
     ),
     "no system": (HEAD, "system"),
     "no collection": (BM25, "collection"),

@@ -200,7 +200,7 @@ def test_another_version_than_was_asked_for_is_said(tmp_path: Path) -> None:
     digest = open_artifact(tmp_path / "a").digest
     assert read_whole(tmp_path / "a", lambda _: 1, digest=digest) == 1
     write(tmp_path / "a", "two")
-    with pytest.raises(Replaced, match="was replaced while it was used; try again"):
+    with pytest.raises(Replaced, match="was replaced while it was in use; try again"):
         read_whole(tmp_path / "a", lambda _: 1, digest=digest)
 
 

@@ -65,7 +65,9 @@ def test_an_input_that_changes_while_the_artifact_is_made_is_refused(resume, bui
         source.text = "after"
 
     stage = source.stage(make=make, resume=resume)
-    with pytest.raises(UserError, match="^text changed while artifacts/tiny/copies/a was made; make it again$"):
+    with pytest.raises(
+        UserError, match="^text changed while artifacts/tiny/copies/a was being made; run the command again$"
+    ):
         stage.run_all(build)
     (target,) = stage.targets(build)
     assert not target.artifact.path.exists()
@@ -107,7 +109,7 @@ def test_an_artifact_is_stale_by_its_settings_inputs_and_files(build):
 def test_without_an_artifact_a_missing_input_is_one_that_is_yet_to_come(build):
     stage = Source("").stage()
     (target,) = stage.targets(build)
-    assert stage.stale(build, target) == "an input is not there yet"
+    assert stage.stale(build, target) == "an input does not exist yet"
 
 
 def test_a_trained_model_stays_fresh_whatever_its_inputs_are_now(build):
@@ -141,7 +143,7 @@ def test_names_are_unique_and_all_are_listed_where_a_stage_is_unknown(build):
     assert len(set(names)) == len(names)
     with pytest.raises(UserError) as refused:
         run_build(build, only="nothing", say=lambda line: None)
-    assert str(refused.value) == f"there is no stage 'nothing'; the stages are {', '.join(names)}"
+    assert str(refused.value) == f"unknown stage 'nothing'; use one of {', '.join(names)}"
 
 
 def test_the_reference_has_every_stage_of_only_and_its_command():

@@ -72,7 +72,7 @@ def test_an_artifact_that_was_timed_otherwise_is_stale(before, tmp_path):
     with writing(tmp_path / "a", "search", {"depth": 10} | before, {}):
         pass
     reason = stale_reason(tmp_path / "a", {"depth": 10, PROCEDURE: TIMING_PROCEDURE}, {})
-    assert reason and reason.startswith("its timing procedure is older")
+    assert reason and reason.startswith("it was measured by an older timing procedure")
     with writing(tmp_path / "a", "search", {"depth": 10, PROCEDURE: TIMING_PROCEDURE}, {}):
         pass
     assert stale_reason(tmp_path / "a", {"depth": 10, PROCEDURE: TIMING_PROCEDURE}, {}) is None

@@ -17,25 +17,25 @@ def find_runs(paths: Iterable[Path], others: Collection[Path] = ()) -> tuple[lis
     Hidden files and `others`, which are used otherwise, are skipped silently.
 
     Raises:
-        UserError: no run was found.
+        UserError: if there is no run file.
     """
-    found: list[Path] = []
-    left_out: list[str] = []
+    runs: list[Path] = []
+    skipped: list[str] = []
     for path in paths:
         if not path.is_dir():
-            found.append(path)
+            runs.append(path)
             continue
         for file in _files_under(path):
             if file.exists() and any(file.samefile(other) for other in others if other.exists()):
                 continue
             if problem := _no_run(file):
-                left_out.append(f"{file.relative_to(path).as_posix()}: {problem}")
+                skipped.append(f"{file.relative_to(path).as_posix()}: {problem}")
             else:
-                found.append(file)
-    if not found:
-        why = f"; {left_out[0]}" if left_out else ""
+                runs.append(file)
+    if not runs:
+        why = f"; {skipped[0]}" if skipped else ""
         raise UserError(f"no run found in this folder; expected lines of topic, Q0, document, rank, score, tag{why}")
-    return found, left_out
+    return runs, skipped
 
 
 def _files_under(folder: Path) -> Iterator[Path]:

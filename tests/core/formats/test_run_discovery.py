@@ -9,8 +9,8 @@ import ir_measures
 import pytest
 
 from core.evaluate import main as evaluate_main
-from core.formats.found_runs import find_runs
 from core.formats.qrels import read_qrels
+from core.formats.run_discovery import find_runs
 from core.formats.runs import read_run, run_name, run_names
 from core.formats.text_lines import read_lines
 from core.formats.topics import read_all_topics
@@ -108,8 +108,8 @@ LEFT_OUT = {
     "plot.png": "not UTF-8",
     "pipe.run": "a pipe, a socket or a device",
     "socket.run": "a pipe, a socket or a device",
-    "gone.run": "a link to a file that does not exist",
-    "itself.run": "a link to a file that does not exist",
+    "gone.run": "a symbolic link to a file that does not exist",
+    "itself.run": "a symbolic link to a file that does not exist",
 }
 
 
@@ -127,9 +127,9 @@ def test_a_whole_folder_is_imported_without_what_cannot_be_read(folder, workspac
     assert outcome.status == 0, outcome
     assert names_in(workspace) == RUNS
     for part in ("cut.run.gz: damaged", "broken.run, line 4: 4 columns", "other-topics.run: the run and the qrels"):
-        assert f"left out: {part}" in outcome.err
+        assert f"skipped: {part}" in outcome.err
     for name in LEFT_OUT:
-        assert f"left out: {name}: " in outcome.err
+        assert f"skipped: {name}: " in outcome.err
     assert "metadata: skipped metadata lines (beginning with #) before the run: 6" in outcome.err
     rows = (workspace.collection("mine") / "measures" / "measures.csv").read_text()
     assert all(f"mine,{name},1,RR,0.5\n" in rows for name in RUNS)
@@ -138,7 +138,7 @@ def test_a_whole_folder_is_imported_without_what_cannot_be_read(folder, workspac
 def test_the_qrels_and_topics_that_are_given_are_not_told_as_left_out(folder, workspace, command):
     outcome = command(main, folder, "--name", "mine", "--qrels", folder / "qrels.txt")
     assert "qrels.txt" not in outcome.err
-    assert "left out: qrels.tsv" in outcome.err
+    assert "skipped: qrels.tsv" in outcome.err
 
 
 def test_a_file_that_is_named_is_refused_where_it_is_wrong(folder, workspace, command):
@@ -154,8 +154,8 @@ def test_of_very_many_other_files_the_first_are_named(tmp_path, workspace, comma
     (tmp_path / "a.run").write_text(RUN)
     (tmp_path / "q.txt").write_text(QRELS)
     outcome = command(main, tmp_path, "--name", "mine", "--qrels", tmp_path / "q.txt")
-    assert outcome.err.count("left out: note") == 20
-    assert "left out: 30 more files" in outcome.err
+    assert outcome.err.count("skipped: note") == 20
+    assert "skipped: 30 more files" in outcome.err
 
 
 def test_our_own_runs_come_in_under_their_systems_names(folder, workspace, command):
@@ -164,7 +164,7 @@ def test_our_own_runs_come_in_under_their_systems_names(folder, workspace, comma
     outcome = command(main, runs, "--name", "again", "--qrels", folder / "qrels.txt")
     assert outcome.status == 0, outcome
     assert names_in(workspace, "again") == ["a", "b"]
-    assert "left out: a/manifest.json: not a run" in outcome.err
+    assert "skipped: a/manifest.json: not a run" in outcome.err
 
 
 def test_runs_of_one_name_are_told_apart_by_their_folders(tmp_path, command):
@@ -259,7 +259,7 @@ def test_qrels_for_a_collection_that_is_there_must_be_its_own(folder, workspace,
     ):
         (folder / "other.qrels").write_text(other)
         outcome = command(main, folder / "c.res", "--name", "mine", "--qrels", folder / "other.qrels")
-        said = f"other.qrels: mine is there already, with other judgments {differ}"
+        said = f"other.qrels: mine already exists with other judgments {differ}"
         assert outcome.refused_with(said, "python -m core.derive mine"), outcome
     assert names_in(workspace) == ["a", "b"]
 
@@ -271,9 +271,7 @@ def test_topics_for_a_collection_that_is_there_must_be_its_own(folder, workspace
     assert command(main, folder / "a.run", *options, "--qrels", folder / "qrels.txt").status == 0
     assert command(main, folder / "b.txt", *options).status == 0
     (folder / "t.xml").write_text(topics.replace("two", "three"))
-    assert command(main, folder / "c.res", *options).refused_with(
-        "t.xml: mine is there already, with another text", "2"
-    )
+    assert command(main, folder / "c.res", *options).refused_with("t.xml: mine already exists with another text", "2")
 
 
 @pytest.mark.data
@@ -284,7 +282,7 @@ def test_the_official_runs_come_in_at_once_with_the_official_figures(data_folder
         (tmp_path / file).symlink_to(round5 / file)
     outcome = command(main, tmp_path, "--name", "round5", "--qrels", round5 / "qrels.covid-round5.txt.gz")
     assert outcome.status == 0, outcome
-    assert "left out: official-scores.csv: not a run" in outcome.err
+    assert "skipped: official-scores.csv: not a run" in outcome.err
     rows = [line.split(",") for line in (round5 / "official-scores.csv").read_text().splitlines()]
     official = [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
     manifest = json.loads((workspace.collection("round5") / "measures" / "manifest.json").read_text())
