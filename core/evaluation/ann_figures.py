@@ -1,6 +1,6 @@
-"""The figures of the Exact vs ANN page, each a function of a collection's results that returns a table.
+"""The figures of the Exact vs ANN page: functions that compute a table from a collection's results.
 
-`python -m core.compare` prints them; the page makes the same tables by `core.evaluation.ann_tables`.
+`python -m core.compare` prints them; the page makes the same tables with `core.evaluation.ann_tables`.
 """
 
 from contextlib import suppress
@@ -79,15 +79,15 @@ def ann_sizes(results: Results, system: str = "") -> Table:
 
 
 def measured_systems(folder: CollectionFolder, profile: Profile) -> list[str]:
-    """Return the systems that have a sweep of the collection itself."""
+    """Return the systems with a sweep of the collection itself."""
     return [system.name for system in profile.system if folder.sweep(system.name).path.is_dir()]
 
 
 def dense_system(results: Results, system: str) -> str:
-    """Return the named dense system; by default the first that has a sweep, else the first.
+    """Return the named dense system, by default the first with a sweep, or else the first.
 
     Raises:
-        UserError: there is no such dense system.
+        UserError: if there is no such dense system.
     """
     dense = [one.name for one in results.profile.system if one.kind == "dense"]
     if not dense:
@@ -99,7 +99,7 @@ def dense_system(results: Results, system: str) -> str:
 
 
 def caption(folder: CollectionFolder, system: str, size: int = 0) -> str:
-    """Return the beginning of a caption: collection, system and, where one is given, the number of documents."""
+    """Return the beginning of a caption: collection, system and, if given, the number of documents."""
     return f"{folder.name}, {system}" + (f", {size:,} documents" if size else "")
 
 
@@ -107,7 +107,7 @@ def at_size(sweeps: pd.DataFrame, size: int) -> pd.DataFrame:
     """Return the rows of one collection size.
 
     Raises:
-        UserError: the size was not measured.
+        UserError: if the size was not measured.
     """
     sweep = sweeps[sweeps["documents"] == size].reset_index(drop=True)
     if sweep.empty:
@@ -131,7 +131,7 @@ def sweep_notices(folder: CollectionFolder, profile: Profile) -> list[str]:
 
 
 def _of_size(results: Results, system: str, size: int) -> tuple[pd.DataFrame, str]:
-    """Return the sweep at one size, by default of the collection itself, and the beginning of its caption."""
+    """Return the sweep at one size, by default that of the collection, and the beginning of its caption."""
     system = dense_system(results, system)
     sweeps = read_growth(results.folder, system) if size else read_sweep(results.folder, system)
     size = size or int(sweeps["documents"].iloc[0])

@@ -71,7 +71,7 @@ class IndexBuilder:
         self.similarity, self.seed, self.partial, self.threads = similarity, seed, partial, threads
 
     def __call__(self, settings: IndexSettings) -> float:
-        """Build and save an index; return the seconds that building took."""
+        """Build and save an index; return the build time in seconds."""
         with limited_threads(self.threads):
             _, seconds = _build(settings, self.similarity, self.vectors, self.seed, self.partial)
         return seconds
@@ -120,11 +120,11 @@ def measure_indexes(
 ) -> tuple[list[SweepRow], list[np.ndarray]]:
     """Measure exact search and the profile's indexes, each with every value of its search parameter.
 
-    Times are of searches for ten documents, whatever is excluded.
+    Latency is that of searching ten documents, regardless of exclusions.
 
     Returns:
-        The rows, without nDCG and missed documents, and for each row the positions of its top 10, int64
-        [n_queries, 10], where documents of equal similarity are exchanged for those of exact search.
+        The rows, without nDCG and missed documents, and the positions of each row's top 10, int64 [n_queries, 10], with
+        ties resolved as in exact search.
     """
     settings = profile.ann
     exact = ExactIndex(similarity)
@@ -147,7 +147,7 @@ def measure_indexes(
                 row |= {"parameter": name or None, "value": value}
                 rows.append(row | {"build_seconds": seconds, "bytes": in_memory, "disk_bytes": on_disk})
         for (index, parameters), row in zip(tqdm(points, desc="recall", unit="point"), rows, strict=True):
-            found, _ = search_without(index, queries, 10, excluded, **parameters)  # which reads the index into memory
+            found, _ = search_without(index, queries, 10, excluded, **parameters)  # also reads the index into memory
             row["queries_per_second"] = len(queries) / _batch_seconds(index, parameters, queries, settings.repeats)
             of_found = true_similarities(found)
             row["recall"] = recall_at_k(of_found, of_truth[:, :10])
@@ -163,7 +163,7 @@ def measure_indexes(
 
 
 def _batch_seconds(index: VectorIndex, parameters: dict[str, int], queries: np.ndarray, repeats: int) -> float:
-    """Return the median seconds of a search for all queries at once."""
+    """Return the median seconds of a batch search for all queries."""
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -190,7 +190,7 @@ def _file_name(settings: IndexSettings) -> str:
 
 
 def keep_own_graph(profile: Profile, partial: Path) -> None:
-    """Remove all files of indexes but the first of kind `OWN_GRAPH`, which is kept as `index-<OWN_GRAPH>`."""
+    """Delete all index files except the first of kind `OWN_GRAPH`, which is kept as `index-<OWN_GRAPH>`."""
     kept = partial / f"index-{OWN_GRAPH}"
     own = next((settings for settings in profile.ann.index if settings.kind == OWN_GRAPH), None)
     if own is not None:
@@ -222,8 +222,8 @@ def _read_index(
 def _build(
     settings: IndexSettings, similarity: str, vectors: np.ndarray, seed: int, partial: Path
 ) -> tuple[VectorIndex, float]:
-    """Build an index and save it; return it and the seconds that building took."""
-    if settings.kind == OWN_GRAPH:  # compiled code is read from disk before the clock starts
+    """Build and save an index; return it and its build time in seconds."""
+    if settings.kind == OWN_GRAPH:  # load the compiled code before timing
         make_index(OWN_GRAPH, similarity).build(vectors[:50])
     index = _new_index(settings, similarity, seed)
     started = time.perf_counter()
@@ -236,7 +236,7 @@ def _build(
 def _latencies(
     points: list[tuple[VectorIndex, dict[str, int]]], queries: np.ndarray, repeats: int, seed: int
 ) -> list[list[float]]:
-    """Return the milliseconds of every single query of each point: [n_points][n_queries * repeats]."""
+    """Return the latencies of single queries at each point, in milliseconds, [n_points][n_queries * repeats]."""
     times: list[list[float]] = [[] for _ in points]
     order = np.random.default_rng(seed)
     for repeat in tqdm(range(repeats + 1), desc="latency", unit="round"):  # the first round warms up
@@ -258,9 +258,9 @@ def with_ndcg(
     """Return rows with nDCG@10 and, for each topic, the relevant documents that are missed.
 
     Args:
-        rows: of the collection itself, exact search first.
-        top_tens: positions for each row, see `measure_indexes`.
-        ids: of the documents, by position.
+        rows: the rows of the collection itself, exact search first.
+        top_tens: the positions of each row's top 10, see `measure_indexes`.
+        ids: the document ids, by position.
     """
     evaluator = Evaluator(collection.qrels, ["nDCG@10"])
     topics = [topic.id for topic in collection.topics]
@@ -280,7 +280,7 @@ def with_ndcg(
 
 
 def _ranked_run(topics: list[str], ids: list[str], positions: np.ndarray) -> Scores:
-    """Return positions, int64 [n_topics, k], best first, as a run: scores by rank, so that trec_eval finds no ties."""
+    """Return positions, int64 [n_topics, k], best first, as a run whose scores follow ranks, so that none are tied."""
     scores = np.broadcast_to(-np.arange(positions.shape[1], dtype=np.float32), positions.shape)
     return run_of(topics, ids, positions, scores)
 
@@ -292,7 +292,7 @@ def compare_similarities(
     excluded: Sequence[set[int]],
     ids: list[str],
 ) -> dict[str, float]:
-    """Return nDCG@10 by cosine and by dot product, the share of their first ten in common, and the vectors' lengths."""
+    """Return nDCG@10 by cosine and by dot product, the overlap of their top 10, and the range of vector norms."""
     figures, first_ten = {}, []
     for similarity in ("cosine", "dot"):
         exact = ExactIndex(similarity)
@@ -309,7 +309,7 @@ def compare_similarities(
 
 
 def ann_settings(profile: Profile, system: SystemSettings, size: int = 0) -> dict[str, Any]:
-    """Return the settings that shape the sweep, for its manifest."""
+    """Return the settings that determine the sweep, for the manifest."""
     about = {"similarity": system.similarity, "query_prefix": system.query_prefix, "size": size}
     field = profile.collection.topic_field
     # Recorded only where it is not the default, so that sweeps made before it was recorded stay up to date.
@@ -324,36 +324,36 @@ def ann_inputs(system: SystemSettings, folder: CollectionFolder) -> dict[str, st
 
 
 def read_sweep(folder: CollectionFolder, system: str) -> pd.DataFrame:
-    """Return the sweep of a system of the collection under `folder`, see `core.evaluation.sweep_rows.as_table`.
+    """Read the sweep of a system of the collection under `folder`; see `core.evaluation.sweep_rows.as_table`.
 
     Raises:
-        UserError: it is missing or damaged, or of an older version.
+        UserError: if it is missing or damaged, or of an older version.
     """
     return as_table(_read(folder.sweep(system)))
 
 
 def read_growth(folder: CollectionFolder, system: str) -> pd.DataFrame:
-    """Return the sweeps of a system at all sizes that were measured, as one table.
+    """Read the sweeps of a system at all measured sizes as one table.
 
     Raises:
-        UserError: one is damaged or of an older version, or the one of the collection itself is missing.
+        UserError: if a sweep is damaged or of an older version, or that of the collection itself is missing.
     """
     return as_table(row for target in sweeps_of(folder, system) for row in _read(target))
 
 
 def measured_sweeps(folder: CollectionFolder, system: str) -> list[str]:
-    """Return the places of `sweeps_of` that are there, such as "ann/bge" or "ann-simulated/bge-100000"."""
+    """Return the places of the existing sweeps of `sweeps_of`, such as "ann/bge" or "ann-simulated/bge-100000"."""
     sweeps = [place.path for place in sweeps_of(folder, system) if place.path.is_dir()]
     return [place.relative_to(folder.path).as_posix() for place in sweeps]
 
 
 def sweeps_of(folder: CollectionFolder, system: str) -> list[Artifact]:
-    """Return the artifacts of a system's sweeps: of the collection itself first, then of simulated sizes, ascending."""
+    """Return a system's sweep artifacts: that of the collection first, then those of other sizes, ascending."""
     return [folder.sweep(system), *folder.simulated_sweeps(system)]
 
 
 def _read(target: Artifact) -> list[tuple[SweepRow, int]]:
-    """Return the rows of a sweep, each with the number of documents that it was measured on."""
+    """Read the rows of a sweep, each with the number of documents it was measured on."""
 
     def read(manifest: Manifest) -> list[tuple[SweepRow, int]]:
         rows = read_rows(target / SWEEP, f"{target.shown}/{SWEEP}", target.command)

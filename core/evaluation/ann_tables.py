@@ -20,7 +20,7 @@ COSTS = {
     "p50_ms": "latency, median (ms)",
     "queries_per_second": "throughput (queries/s, batch, one thread)",
 }
-"""The cost axes of recall."""
+"""Cost axes and their labels."""
 SHOWN = {
     "parameters": "build parameters",
     "parameter": "search parameter",
@@ -42,7 +42,7 @@ SHOWN = {
 
 
 def frontier(sweep: pd.DataFrame, speed: str = "p50_ms") -> pd.DataFrame:
-    """Return the Pareto-optimal rows, the fastest first: those that no other row beats in both recall@10 and speed.
+    """Return the Pareto-optimal rows, fastest first: those that no other row beats in both recall@10 and speed.
 
     Args:
         sweep: rows of one collection size; columns recall and `speed`.
@@ -56,7 +56,7 @@ def frontier(sweep: pd.DataFrame, speed: str = "p50_ms") -> pd.DataFrame:
 def at_recall(sweep: pd.DataFrame, recall: float) -> pd.DataFrame:
     """Return, for each index, its fastest row that reaches a recall@10, with its speed-up over exact search.
 
-    Indexes that do not reach it have a row with their index alone. Exact search comes first.
+    For an index that does not reach it, all other cells are empty. Exact search comes first.
 
     Args:
         sweep: rows of one collection size, exact search among them.
@@ -79,7 +79,7 @@ def growth(sweeps: pd.DataFrame, recall: float) -> pd.DataFrame:
     """Return the median latency of each index at a recall@10 for every size: columns index, documents, p50_ms.
 
     Args:
-        sweeps: sweeps of several sizes, told apart by the column "documents".
+        sweeps: sweeps of several sizes, distinguished by the column "documents".
     """
     columns = ["index", "p50_ms"]
     tables = [at_recall(rows, recall)[columns].assign(documents=size) for size, rows in sweeps.groupby("documents")]
@@ -87,12 +87,12 @@ def growth(sweeps: pd.DataFrame, recall: float) -> pd.DataFrame:
 
 
 def speed_ups(sweeps: pd.DataFrame) -> pd.DataFrame:
-    """Return each index's speed-up over exact search, NaN where it does not reach the recall.
+    """Return each index's speed-up over exact search, NaN if it does not reach the recall.
 
     Index: index; columns: (documents, recall@10), every size with every recall of `MATCHED`.
 
     Args:
-        sweeps: as of `growth`.
+        sweeps: as in `growth`.
     """
     columns = {
         (size, recall): at_recall(rows, recall).set_index("index")["speed_up"]
@@ -103,10 +103,10 @@ def speed_ups(sweeps: pd.DataFrame) -> pd.DataFrame:
 
 
 def crossings(grown: pd.DataFrame) -> pd.DataFrame:
-    """Return from which collection size on each index is faster than exact search, by lines through the logarithms.
+    """Return the collection size from which each index is faster than exact search, by log-log interpolation.
 
-    Index: index, those alone that were measured at two sizes or more; columns: documents, 0 where it is faster at every
-    size, infinite where it is slower at the largest; p50_ms, exact search's there, NaN where there is no such size.
+    Index: the indexes measured at two sizes or more; columns: documents, 0 if the index is faster at every size and
+    infinite if it is slower at the largest; p50_ms, the latency of exact search at that size, NaN if there is none.
 
     Args:
         grown: the table of `growth`.
@@ -130,14 +130,14 @@ def crossings(grown: pd.DataFrame) -> pd.DataFrame:
 
 
 def size_label(size: int, own: int) -> str:
-    """Return what the vectors of a size are, in a collection of `own` documents."""
+    """Return whether the vectors of a size are simulated or sampled, given a collection of `own` documents."""
     if size == own:
         return "all vectors"
     return "simulated" if size > own else "random sample"
 
 
 def pays_from(size: float) -> str:
-    """Return in words from which collection size on an index is faster than exact search; see `crossings`."""
+    """Return in words the collection size from which an index is faster than exact search; see `crossings`."""
     if size == 0:
         return "at every measured size"
     if math.isinf(size):
@@ -172,7 +172,7 @@ def frontier_table(sweep: pd.DataFrame, cost: str, about: str) -> Table:
 
 
 def _shown(table: pd.DataFrame, sweep: pd.DataFrame, names: str) -> pd.DataFrame:
-    """Return the named columns of a table of a sweep under the names that are shown; those without values are left out.
+    """Return the named columns of a sweep's table under their display names, without empty columns.
 
     Args:
         sweep: the whole sweep at one size, exact search first.
@@ -188,7 +188,7 @@ def _shown(table: pd.DataFrame, sweep: pd.DataFrame, names: str) -> pd.DataFrame
 
 
 def _whole(values: pd.Series) -> pd.Series:
-    """Return whole numbers as such, None where there is none."""
+    """Return values as integers, None where missing."""
     return pd.Series([None if pd.isna(value) else int(value) for value in values], index=values.index, dtype=object)
 
 
@@ -219,7 +219,7 @@ def speed_ups_table(sweeps: pd.DataFrame, about: str) -> Table:
 
 
 def crossings_table(sweeps: pd.DataFrame, recall: float, about: str) -> Table:
-    """Return from which collection size on each index is faster than exact search at a recall@10."""
+    """Return the collection size from which each index is faster than exact search at a recall@10."""
     table = crossings(growth(sweeps, recall))
     table = table.set_axis(_labelled(table.index)).rename(columns={"documents": "faster than exact search"})
     table = table.rename(columns={"p50_ms": "latency there, median (ms)"})
@@ -230,7 +230,7 @@ def crossings_table(sweeps: pd.DataFrame, recall: float, about: str) -> Table:
 def missed_table(sweep: pd.DataFrame, queries: Mapping[str, str], about: str) -> Table:
     """Return the relevant documents in the top 10 of exact search that each setting misses, topic by topic.
 
-    A document in whose place another one of the same similarity was found is not missed.
+    A document is not missed if another one of the same similarity was found in its place.
 
     Args:
         sweep: of the collection itself, with its judgments.
@@ -260,7 +260,7 @@ def similarities_table(figures: Mapping[str, Mapping[str, float]], about: str) -
     """Return the effectiveness of exact search by cosine and by dot product.
 
     Args:
-        figures: system -> what its sweep recorded, see `core.evaluation.ann_sweep.compare_similarities`.
+        figures: system -> the figures recorded by its sweep, see `core.evaluation.ann_sweep.compare_similarities`.
     """
     columns = {"first ten in common": "overlap of the top 10"}
     table = pd.DataFrame.from_dict({label: dict(row) for label, row in figures.items()}, orient="index")
@@ -271,7 +271,7 @@ def sizes_table(manifests: Sequence[Manifest], about: str) -> Table:
     """Return the collection sizes that were measured.
 
     Args:
-        manifests: of the sweeps of a system, the one of the collection itself first.
+        manifests: the manifests of a system's sweeps, that of the collection itself first.
     """
     rows = [manifest.facts for manifest in manifests]
     table = pd.DataFrame(

@@ -189,13 +189,13 @@ def notices(folder: CollectionFolder, labels: Mapping[str, str], measured: Measu
     if measured.computed:
         computed = ", ".join(labels[name] for name in measured.computed)
         said.append(
-            f"{measured.reason}: the figures of {computed} are computed from the runs and judgments that are here now; "
+            f"{measured.reason}: the figures of {computed} are computed from the current runs and judgments; "
             f"store them with {folder.measures.command}"
         )
     if measured.others:
         said.append(
             f"the stored measures also hold {', '.join(measured.others)}: left out here, as the profile of "
-            f"{folder.name} has no such system; evaluate anew with {folder.measures.command}"
+            f"{folder.name} has no such system; re-evaluate with {folder.measures.command}"
         )
     return said + older(folder, {f"runs/{name}": f"the run of {labels[name]}" for name in measured.systems})
 

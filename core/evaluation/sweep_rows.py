@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from core.workspace.errors import UserError
 
 DEEP_RECALL = re.compile(r"recall@(?!10$)([1-9]\d*)")
-"""The column of recall at the deep cut-off, which is lower than 100 where the collection has fewer documents."""
+"""Column of recall at the deep cut-off, which is below 100 if the collection has fewer documents."""
 
 
 class SweepRow(BaseModel):
-    """What was measured of one index with one value of its search parameter.
+    """The measurements of one index with one value of its search parameter.
 
     A field's validation alias is its column in the CSV file, if that has another name. Fields that default to None may
     be absent: a simulated sweep has no judged documents.
@@ -24,12 +24,12 @@ class SweepRow(BaseModel):
     Attributes:
         index: a name of `core.indexes.registry`.
         build: the parameters that the index was built with.
-        parameter: the search parameter, None where the index has none.
-        value: of the search parameter.
-        build_seconds: of building the index.
+        parameter: the name of the search parameter, None if the index has none.
+        value: the value of the search parameter.
+        build_seconds: the build time.
         bytes: size in memory.
         disk_bytes: size of the saved index.
-        queries_per_second: of a search for all queries at once.
+        queries_per_second: the throughput of a batch search for all queries.
         recall: recall@10 against exact search.
         deep: the cut-off k of `recall_deep`, which is recall@k.
         p50_ms: median latency of a single query; p95_ms and p99_ms are percentiles.
@@ -63,11 +63,11 @@ class SweepRow(BaseModel):
 
 
 COLUMNS = {name: str(field.validation_alias or name) for name, field in SweepRow.model_fields.items()}
-"""Field -> its column in the CSV file; `deep` and `recall_deep` make one column, recall@<deep>."""
+"""Columns of the CSV file by field; `deep` and `recall_deep` share the column recall@<deep>."""
 
 
 def write_rows(path: Path, rows: Iterable[SweepRow]) -> None:
-    """Write a sweep as CSV, numbers with six significant digits; a column that no row has a value for is left out."""
+    """Write a sweep as CSV, with six significant digits and without empty columns."""
     table = pd.DataFrame([_cells(row) for row in rows])
     table.to_csv(path, index=False, lineterminator="\n", float_format="%.6g")
 
@@ -89,10 +89,10 @@ def read_rows(path: Path, shown: str, command: str) -> list[SweepRow]:
 
     Args:
         shown: the file's name in messages.
-        command: makes the sweep again.
+        command: the command that makes the sweep again.
 
     Raises:
-        UserError: a column is missing, as in a file of an older version, or a cell is not what its column holds.
+        UserError: if a column is missing, as in a file of an older version, or a cell has an invalid value.
     """
     again = f"rebuild it with {command}"
     with path.open(encoding="utf-8", newline="") as file:
@@ -118,16 +118,16 @@ def read_rows(path: Path, shown: str, command: str) -> list[SweepRow]:
 
 
 def _fields(cells: Mapping[str, str], deep: int | None) -> dict[str, object]:
-    """Return the cells of a line with None for the empty ones, and recall at the deep cut-off by its field's name."""
+    """Return the cells of a line by field, with None for empty ones."""
     fields: dict[str, object] = {column: cell or None for column, cell in cells.items() if column}
     return fields | {"deep": deep, "recall_deep": fields.get(f"recall@{deep}")}
 
 
 def as_table(rows: Iterable[tuple[SweepRow, int]]) -> pd.DataFrame:
-    """Return rows of sweeps as a table: a column for each field of `SweepRow`, and the number of documents.
+    """Return rows of sweeps as a table, with a column for each field of `SweepRow` and the number of documents.
 
     Args:
-        rows: each with the number of documents that it was measured on.
+        rows: the rows, each with the number of documents it was measured on.
     """
     records = [row.model_dump() | {"documents": documents} for row, documents in rows]
     return pd.DataFrame(records, columns=[*SweepRow.model_fields, "documents"])

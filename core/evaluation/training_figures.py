@@ -30,15 +30,15 @@ def ablations(results: Results, base: str = "") -> Table:
     workspace = results.folder.workspace
     made = all_ablations(workspace)
     if base and base not in made:
-        raise UserError(f"there are no ablations of the base {base}; there are those of {', '.join(made)}")
+        raise UserError(f"no ablations of the base model {base}; there are ablations of {', '.join(made)}")
     return ablations_table(workspace, made[base or next(iter(made))])[0]
 
 
 def all_ablations(workspace: Workspace) -> dict[str, Artifact]:
-    """Return the ablations of a workspace by base model.
+    """Return the ablations in a workspace, by base model.
 
     Raises:
-        UserError: there are none.
+        UserError: if there are none.
     """
     made = {artifact.name: artifact for artifact in workspace.all_ablations()}
     if not made:
@@ -47,10 +47,10 @@ def all_ablations(workspace: Workspace) -> dict[str, Artifact]:
 
 
 def all_trained(workspace: Workspace) -> dict[str, Artifact]:
-    """Return the fine-tuned models of a workspace by name.
+    """Return the fine-tuned models with a history in a workspace, by name.
 
     Raises:
-        UserError: there are none.
+        UserError: if there are none.
     """
     models = {model.name: model for model in trained_models(workspace)}
     if not models:
@@ -59,24 +59,24 @@ def all_trained(workspace: Workspace) -> dict[str, Artifact]:
 
 
 def history_table(training: Training) -> Table:
-    """Return the losses and the held-out MRR@10 of a training, a row for each step."""
+    """Return the losses and the held-out MRR@10 of a training, one row per step."""
     return Table(training.history.set_index("step"), f"{training.model.name}: training history")
 
 
 def settings_table(training: Training) -> Table:
-    """Return the settings of a training, a row for each."""
+    """Return the settings of a training, one row each."""
     values = {name: str(value) for name, value in training.manifest.settings.items()}
     table = pd.DataFrame({"value": pd.Series(values, dtype=object)}).rename_axis("setting")
     return Table(table, f"{training.model.name}: training settings")
 
 
 def ablations_table(workspace: Workspace, artifact: Artifact) -> tuple[Table, Manifest]:
-    """Return the ablations of a base model, a row for each variant, and their manifest.
+    """Return the ablations of a base model, one row per variant, and their manifest.
 
     A sentence says so if they are older than the collection that they were evaluated on.
 
     Raises:
-        UserError: they are missing or damaged.
+        UserError: if they are missing or damaged.
     """
     rows, manifest = read_ablations(artifact)
     collection, split = (manifest.settings["collection"][key] for key in ("name", "split"))

@@ -19,7 +19,7 @@ from core.workspace.compiled import compiled
 from core.workspace.profile import Bm25Settings
 
 NOTHING = "\0"
-"""The token of a collection without any: both libraries need at least one, and no query contains this one."""
+"""Placeholder token for a collection without tokens, since both libraries need at least one; no query contains it."""
 
 
 class Field(Protocol):
@@ -33,7 +33,7 @@ class Field(Protocol):
         """Return the score of every document for a query's tokens, float32 [n_documents]."""
 
     def weight(self, token: str, position: int) -> float:
-        """Return what one occurrence of a token in the query adds to the score of the document at a position."""
+        """Return the contribution of one query occurrence of a token to the score of the document at a position."""
 
 
 class Bm25sField:
@@ -62,7 +62,7 @@ class Bm25sField:
         return cls(bm25s.BM25.load(folder, mmap=True, show_progress=False))
 
     def save(self, folder: Path) -> None:
-        """Write the index into a folder."""
+        """Write the index to a folder."""
         self.index.save(folder, show_progress=False)
 
     @property
@@ -94,7 +94,7 @@ def _add_postings(
 ) -> None:
     """Add the scores of each column's postings to `total`, float32 [n_documents].
 
-    The same as bm25s' `get_scores` in a third of the time; bm25s' own numba scorer is compiled anew for every index.
+    The same as bm25s' `get_scores` in a third of the time; bm25s' own numba scorer is recompiled for every index.
     """
     for column in columns:
         for posting in range(indptr[column], indptr[column + 1]):
@@ -109,7 +109,7 @@ class RankBm25Field:
 
     @classmethod
     def build(cls, tokens: Iterable[list[str]], settings: Bm25Settings, weight: float = 1.0) -> "RankBm25Field":
-        """See `Field`; Lucene's idf takes the place of the library's, which has a floor where it would be negative."""
+        """See `Field`; Lucene's idf replaces the library's, which has a floor for negative values."""
         lists = list(tokens)
         index = BM25Okapi(lists if any(lists) else [*lists[:-1], [NOTHING]], k1=settings.k1, b=settings.b)
         documents_with = Counter(chain.from_iterable(index.doc_freqs))

@@ -236,7 +236,7 @@ def measures_lost(here: Here) -> None:
     shutil.rmtree(here.folder / "measures")
 
 
-COMPUTED = "the figures of BM25, BM25 expanded, Dense are computed from the runs and judgments that are here now"
+COMPUTED = "the figures of BM25, BM25 expanded, Dense are computed from the current runs and judgments"
 RUNS = "the run of BM25, the run of BM25 expanded, the run of Dense"
 GONE = "(documents in it may no longer exist)"
 STATES = {
