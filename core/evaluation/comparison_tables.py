@@ -10,6 +10,7 @@ from core.evaluation.measures import mean
 from core.evaluation.published import Published
 from core.evaluation.significance import (
     ALPHA,
+    BOOTSTRAP_RESAMPLES,
     ROUNDING,
     Comparison,
     Test,
@@ -27,8 +28,22 @@ from core.workspace.timing import OLDER_TIMING, is_comparable
 
 ByMeasure = Mapping[str, Values]
 """measure -> system -> topic -> value."""
-SHOW = {"means": "means", "intervals": "means and 95 % intervals", "letters": "means and significance"}
-"""What the cells of the table of means hold."""
+SHOW = {"means": "mean", "intervals": "mean + 95 % CI", "letters": "mean + significance"}
+"""What the cells of the table of means show."""
+LATENCY, INDEX_SIZE, BUILD_TIME = "Latency, median (ms)", "Index size (MB)", "Build time (s)"
+"""Columns of costs."""
+BASELINE_COLUMNS = {
+    "low": "95 % CI, lower bound",
+    "high": "95 % CI, upper bound",
+    "difference low": "95 % CI of difference, lower bound",
+    "difference high": "95 % CI of difference, upper bound",
+    "detectable": "MDE at 80 % power",
+    "p randomisation": "p, randomisation test",
+    "Holm randomisation": "p, randomisation test (Holm-adjusted)",
+    "p t-test": "p, paired t-test",
+    "Holm t-test": "p, paired t-test (Holm-adjusted)",
+}
+"""Columns of `against_baseline` -> their names where they are shown or exported."""
 TESTS: dict[Test, str] = {"randomisation": "randomisation test", "t-test": "paired t-test"}
 SENTENCES = 10
 """Maximum number of comparisons for which each gets its own sentence."""
@@ -91,7 +106,7 @@ def means_table(
         about: a description of the cells.
         latencies: the latencies of single queries, in milliseconds.
     """
-    table = cells.assign(**{"median ms": [latencies.get(str(system)) for system in cells.index]})
+    table = cells.assign(**{LATENCY: [latencies.get(str(system)) for system in cells.index]})
     table = table.rename(index=labels).rename_axis("system")
     context = published_rows(published, measures)
     if not context.empty:
@@ -102,8 +117,12 @@ def means_table(
 
 def means_caption(collection: str, show: str, systems: int, topics: int, test: Test) -> str:
     """Return a caption for the cells of `mean_cells`."""
-    marks = f" {significance_note(systems, topics, test)}" if show == "letters" else ""
-    return f"{collection}: {SHOW[show]}, {topics} topics.{marks}"
+    added = {
+        "means": ".",
+        "intervals": f" with 95 % CI (percentile bootstrap over topics, {BOOTSTRAP_RESAMPLES:,} resamples).",
+        "letters": f". {significance_note(systems, topics, test)}",
+    }
+    return f"{collection}: means over {topics} topics{added[show]}"
 
 
 def latencies(systems: Sequence[str], manifests: Mapping[str, Manifest]) -> dict[str, float | None]:
@@ -119,10 +138,10 @@ def latencies(systems: Sequence[str], manifests: Mapping[str, Manifest]) -> dict
 def significance_note(systems: int, topics: int, test: Test) -> str:
     """Explain the significance marks that follow the means."""
     pairs = systems * (systems - 1) // 2
-    what = "A superscript letter: significantly better than the system of that letter"
+    what = "Superscript letters: the system is significantly better than the systems with these letters"
     if not has_letters(systems):
-        what = f"In brackets: how many of the {systems - 1} other systems it is significantly better than"
-    said = f"{what} ({TESTS[test]}, p < 0.05 after Holm over all {pairs} pairs of systems of a measure)."
+        what = f"In parentheses: the number of the other {systems - 1} systems that it is significantly better than"
+    said = f"{what} ({TESTS[test]}, p < 0.05, Holm-adjusted over all {pairs} pairs of systems for each measure)."
     few = too_few_topics(topics, pairs) if pairs and test == "randomisation" else ""
     return f"{said} {few}".strip()
 
@@ -156,8 +175,8 @@ def too_few_topics(topics: int, comparisons: int) -> str:
     if attainable(topics, comparisons):
         return ""
     return (
-        f"With {topics} topics no p of the randomisation test is below {2.0 ** (1 - topics):.2g}, so that after Holm "
-        f"no difference can be significant (comparisons: {comparisons})."
+        f"With {topics} topics, the smallest p that the randomisation test can give is {2.0 ** (1 - topics):.2g}; "
+        f"Holm-adjusted for the number of comparisons ({comparisons}), no difference can be significant."
     )
 
 
@@ -231,8 +250,8 @@ def baseline_table(
     if judged is not None:
         shown.insert(2, judged_partner(measure), [judged[str(system)] for system in shown.index])
     return Table(
-        table.rename(index=labels),
-        f"{collection}: {measure} against {labels[baseline]}",
+        table.rename(index=labels, columns=BASELINE_COLUMNS),
+        f"{collection}: {measure}, comparison with the baseline {labels[baseline]}",
         shown.rename(index=labels),
         baseline_sentences(table, found, labels, measure, baseline),
     )
@@ -282,12 +301,12 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "mean": table["mean"],
-            "95 % interval": together("{:.3f} to {:.3f}", "low", "high"),
+            "95 % CI": together("{:.3f} to {:.3f}", "low", "high"),
             "difference": table["difference"],
-            "95 % of difference": together("{:+.3f} to {:+.3f}", "difference low", "difference high"),
-            "detectable": together("{:.3f}", "detectable"),
-            "p randomisation (Holm)": p_and_holm("randomisation"),
-            "p t-test (Holm)": p_and_holm("t-test"),
+            "95 % CI of difference": together("{:+.3f} to {:+.3f}", "difference low", "difference high"),
+            "MDE at 80 % power": together("{:.3f}", "detectable"),
+            "p, randomisation test (Holm-adjusted)": p_and_holm("randomisation"),
+            "p, paired t-test (Holm-adjusted)": p_and_holm("t-test"),
             "wins/ties/losses": together("{:.0f}/{:.0f}/{:.0f}", "wins", "ties", "losses"),
         },
         index=table.index,
@@ -305,13 +324,13 @@ def baseline_sentence(label: str, baseline: str, measure: str, found: Comparison
     p = f"randomisation test: p {p_relation(found.p_randomisation)}, Holm-adjusted {p_text(adjusted)}"
     amount = f"{found.difference:+.4f} {measure}{interval_text(found)}"
     if found.undecided:
-        return f"{label} against {baseline}: {amount}, too close to call at 0.05 ({p}, within its Monte Carlo error)."
+        return f"{label} vs {baseline}: {amount}, undecided at the 0.05 level ({p}, within Monte Carlo error)."
     if found.smallest_detectable is not None:
-        p += f"; minimum detectable effect at 80 % power: {found.smallest_detectable:.3f}"
+        p += f"; minimum detectable effect (MDE) at 80 % power: {found.smallest_detectable:.3f}"
     if found.p_t_test is not None and (found.p_t_test < ALPHA) != (found.p_randomisation < ALPHA):
-        p += f"; the t-test, which the interval goes with, gives p {p_relation(found.p_t_test)}"
+        p += f"; the paired t-test, on which the CI is based, gives p {p_relation(found.p_t_test)}"
     if adjusted >= ALPHA:
-        return f"{label} against {baseline}: {amount}, not significant ({p})."
+        return f"{label} vs {baseline}: {amount}, not significant ({p})."
     better = "better" if found.difference > 0 else "worse"
     return f"{label} is significantly {better} than {baseline}: {amount} ({p})."
 
@@ -322,36 +341,36 @@ def summary_sentence(baseline: str, measure: str, table: pd.DataFrame, found: Ma
     Args:
         table, found: the table and the comparisons from `against_baseline`.
     """
-    kinds = {"better": 0, "worse": 0, "without a significant difference": 0, "too close to call": 0}
+    kinds = {"better": 0, "worse": 0, "not significant": 0, "undecided": 0}
     for system, one in found.items():
         significant = table.loc[system, "Holm randomisation"] < ALPHA
         better = "better" if one.difference > 0 else "worse"
-        kind = "too close to call" if one.undecided else better if significant else "without a significant difference"
+        kind = "undecided" if one.undecided else better if significant else "not significant"
         kinds[kind] += 1
-    close = f", {kinds['too close to call']} too close to call" if kinds["too close to call"] else ""
+    undecided = f", {kinds['undecided']} undecided" if kinds["undecided"] else ""
     return (
-        f"Of {len(found)} systems, {kinds['better']} are significantly better than {baseline} by {measure}, "
-        f"{kinds['worse']} significantly worse, {kinds['without a significant difference']} not significantly different"
-        f"{close} (randomisation test, p < {ALPHA} after Holm over the {len(found)} comparisons)."
+        f"In {measure}, {kinds['better']} of {len(found)} systems are significantly better than {baseline}, "
+        f"{kinds['worse']} significantly worse, {kinds['not significant']} not significantly different{undecided} "
+        f"(randomisation test, p < {ALPHA}, Holm-adjusted over {len(found)} comparisons)."
     )
 
 
 def comparison_sentence(label_a: str, label_b: str, measure: str, found: Comparison) -> str:
     """Summarise the comparison of two systems in a sentence."""
     if found.interval is None and abs(found.difference) < ROUNDING:
-        return f"Over {found.topics} topics, {label_a} and {label_b} have the same {measure} on each."
-    t_test = "" if found.p_t_test is None else f", {p_text(found.p_t_test)} by t-test"
+        return f"{label_a} and {label_b} have the same {measure} on all {found.topics} topics."
+    t_test = "" if found.p_t_test is None else f", p {p_relation(found.p_t_test)} (paired t-test)"
     return (
-        f"Over {found.topics} topics, {label_a} minus {label_b} is {found.difference:+.4f} {measure}"
+        f"Difference in {measure} over {found.topics} topics ({label_a} - {label_b}): {found.difference:+.4f}"
         f"{interval_text(found)}; {found.wins} wins, {found.ties} ties, {found.losses} losses; "
-        f"p {p_relation(found.p_randomisation)} by randomisation test{t_test}."
+        f"p {p_relation(found.p_randomisation)} (randomisation test){t_test}."
     )
 
 
 def interval_text(found: Comparison) -> str:
     """Return the confidence interval of a difference as text, or why there is none."""
     if found.interval is None:
-        return f" on each of the {found.topics} topics: without variance there is no t-test and no interval"
+        return f" on every one of the {found.topics} topics (zero variance: t-test and CI are undefined)"
     return f", 95 % CI {found.interval[0]:+.4f} to {found.interval[1]:+.4f}"
 
 
@@ -373,7 +392,7 @@ def curve_table(curves: pd.DataFrame, labels: Mapping[str, str], relevance: int)
     Args:
         curves: precision indexed by recall level, one column per system.
     """
-    about = f"Interpolated precision at eleven recall levels, relevant from grade {relevance}"
+    about = f"Interpolated precision at eleven recall levels, relevance threshold: grade >= {relevance}"
     return Table(curves.rename_axis("recall").rename(columns=dict(labels)), about)
 
 
@@ -386,11 +405,19 @@ def unjudged_table(rows: Mapping[str, Mapping[str, float]], baseline: str, label
     measure = f"nDCG@{k}"
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("system")
     turns = (table["difference lowest"] < 0) & (table["difference highest"] > 0)
-    table["order could turn"] = turns.map({True: "yes", False: "no"})
+    table["ranking could flip"] = turns.map({True: "yes", False: "no"})
     table.loc[baseline, ["difference", "difference lowest", "difference highest"]] = None
-    table.loc[baseline, "order could turn"] = MISSING
-    table = table.rename(columns={"nDCG": measure, "condensed": f"condensed {measure}"}).rename(index=dict(labels))
-    return Table(table, f"{measure} and what the unjudged documents could make of it")
+    table.loc[baseline, "ranking could flip"] = MISSING
+    columns = {
+        "nDCG": measure,
+        "condensed": f"condensed-list {measure}",
+        "lowest": "lower bound",
+        "highest": "upper bound",
+        "difference lowest": "difference, lower bound",
+        "difference highest": "difference, upper bound",
+    }
+    shown = table.rename(columns=columns).rename(index=dict(labels))
+    return Table(shown, f"{measure} and its range over possible judgments of the unjudged documents")
 
 
 def cost_rows(means: pd.DataFrame, manifests: Mapping[str, Manifest]) -> pd.DataFrame:
@@ -405,12 +432,21 @@ def cost_rows(means: pd.DataFrame, manifests: Mapping[str, Manifest]) -> pd.Data
         run = manifests.get(f"runs/{system}")
         index = manifests.get(f"bm25/{system}") or manifests.get(f"vectors/{system}")
         rows[system] = {
-            "median ms": run.facts.get("median_milliseconds") if run else None,
-            "index MB": sum(file["bytes"] for file in index.files.values()) / 1e6 if index else None,
-            "build seconds": index.seconds if index else None,
+            LATENCY: run.facts.get("median_milliseconds") if run else None,
+            INDEX_SIZE: sum(file["bytes"] for file in index.files.values()) / 1e6 if index else None,
+            BUILD_TIME: index.seconds if index else None,
         }
     costs = pd.DataFrame.from_dict(rows, orient="index", dtype=float)
     return means[["mean", "low", "high"]].join(costs)
+
+
+def cost_table(rows: pd.DataFrame, labels: Mapping[str, str], measure: str) -> Table:
+    """Return the table of effectiveness and cost.
+
+    Args:
+        rows: from `cost_rows`.
+    """
+    return Table(rows.rename(index=labels, columns=BASELINE_COLUMNS), f"{measure}: effectiveness vs cost")
 
 
 def older_latencies(manifests: Mapping[str, Manifest], labels: Mapping[str, str]) -> str:
@@ -429,4 +465,4 @@ def older_latencies(manifests: Mapping[str, Manifest], labels: Mapping[str, str]
     if not older:
         return ""
     command = next(iter(older.values()))
-    return f"Latency of {', '.join(older)}: {OLDER_TIMING}; measure again with {command}"
+    return f"Latency of {', '.join(older)}: {OLDER_TIMING}; measure it again with {command}"

@@ -18,7 +18,8 @@ from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
 
 TOLERANCE = 1e-9
-LARGEST_DIFFERENCE = "largest difference in a topic"
+LARGEST_DIFFERENCE = "largest per-topic difference"
+OURS, REFERENCE = "RankScope", "reference"
 
 
 def checkable(measures: Iterable[str]) -> list[str]:
@@ -73,7 +74,7 @@ def sklearn_ndcg(scores: Scores, qrels: Qrels, k: int) -> dict[str, float]:
 def check_rows(
     systems: Sequence[str], values: Mapping[str, Values], scores_of: Callable[[str], Scores], qrels: Qrels
 ) -> pd.DataFrame:
-    """Return one row per figure: library, system, measure, RankScope's and the library's value, largest difference.
+    """Return one row per value: library, system, measure, RankScope, reference, largest per-topic difference.
 
     Args:
         values: the values of each checked measure, which `checkable` selects.
@@ -93,7 +94,7 @@ def check_rows(
                 ours = values[measure][system]
                 apart = max(abs(theirs[topic] - ours[topic]) for topic in qrels)
                 rows.append((library, system, measure, mean(dict(ours)), mean(theirs), apart))
-    columns = ["library", "system", "measure", "ours", "theirs", LARGEST_DIFFERENCE]
+    columns = ["library", "system", "measure", OURS, REFERENCE, LARGEST_DIFFERENCE]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -104,11 +105,14 @@ def check_table(rows: pd.DataFrame, labels: Mapping[str, str], topics: int) -> T
         rows: the table from `check_rows`.
     """
     largest = rows[LARGEST_DIFFERENCE].max()
-    agreed = "all agree" if largest <= TOLERANCE else "they do not all agree"
-    said = f"{len(rows)} figures, {topics} topics each: {agreed}; the largest difference in any topic is {largest:.1e}."
+    identical = "identical" if largest <= TOLERANCE else "not identical"
+    said = (
+        f"{len(rows)} means over {topics} topics: {identical} within tolerance ({TOLERANCE:.0e}); "
+        f"largest per-topic difference {largest:.1e}."
+    )
     figures = rows.replace({"system": dict(labels)}).set_index("system")
     shown = figures.assign(**{LARGEST_DIFFERENCE: figures[LARGEST_DIFFERENCE].map("{:.1e}".format)})
-    return Table(figures, "Checked by other libraries", shown, [said])
+    return Table(figures, "Cross-check with other libraries", shown, [said])
 
 
 def agreement_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> Table:
@@ -118,6 +122,6 @@ def agreement_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> Table:
         rows: a table with columns system, measure, ours, sentence_transformers.
     """
     figures = rows.assign(difference=rows["ours"] - rows["sentence_transformers"]).replace({"system": dict(labels)})
-    figures = figures.set_index("system")
+    figures = figures.rename(columns={"ours": OURS, "sentence_transformers": REFERENCE}).set_index("system")
     shown = figures.assign(difference=figures["difference"].map("{:.1e}".format))
-    return Table(figures, "Checked by sentence-transformers' evaluator", shown)
+    return Table(figures, "Cross-check with the evaluator of sentence-transformers", shown)

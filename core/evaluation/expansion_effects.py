@@ -161,8 +161,10 @@ def moves_table(found: Sequence[Move], documents: Mapping[str, Document], highes
         for move in moved if moved and moved[0].places > 0 else reversed(moved):
             title = documents[move.document].title if move.document in documents else ""
             rows.append((effect, move.document, move.before, move.after, grade_text(move.grade, highest_grade), title))
-    columns = ["effect", "document", "without", "with", "grade", "title"]
-    table = pd.DataFrame(rows, columns=columns).astype({"without": "Int64", "with": "Int64"})
+    columns = ["effect", "document", "rank without", "rank with", "grade", "title"]
+    table = pd.DataFrame(rows, columns=columns).astype({"rank without": "Int64", "rank with": "Int64"})
     unjudged = sum(move.grade is None for move in found)
-    said = [f"Unjudged documents whose rank also changed: {unjudged}."]
-    return Table(table.set_index("effect"), f"{caption}: documents whose rank changed with expansion", sentences=said)
+    said = [f"Unjudged documents that changed rank: {unjudged}."]
+    return Table(
+        table.set_index("effect"), f"{caption}: judged documents promoted or demoted by expansion", sentences=said
+    )

@@ -30,7 +30,7 @@ MakeTable = Callable[[pd.DataFrame, Mapping[str, str], Sequence[str], str], Tabl
 
 
 def means(results: Results, show: str = "means", test: str = "", systems: Sequence[str] = ()) -> Table:
-    """All systems by all measures: means, with intervals, or with significance."""
+    """All systems by all measures: mean, mean with confidence interval, or mean with significance letters."""
     chosen = _systems(results, systems)
     tidy = results.measured.tidy
     tidy = tidy[tidy["system"].isin(chosen)]
@@ -67,7 +67,7 @@ def types(results: Results, measure: str = "", a: str = "", b: str = "", type: s
 
 
 def robustness(results: Results, measure: str = "") -> Table:
-    """The winner under other measures, cut-offs and thresholds, and without each topic."""
+    """Robustness of the ranking: the winner under other measures, cut-offs and thresholds, and without each topic."""
     measure = _measure(results, measure)
     stored = list(dict.fromkeys(results.measured.tidy["measure"]))
     varied = list(robust.variations(measure, stored, results.highest_grade))
@@ -89,7 +89,7 @@ def precision_recall(results: Results, relevance: int = 1) -> Table:
 
 
 def unjudged(results: Results, cutoff: int = 10, baseline: str = "") -> Table:
-    """nDCG of each system, also on condensed lists, and its bounds over all judgments of unjudged documents."""
+    """nDCG of each system, on condensed lists, and its range over possible judgments of the unjudged documents."""
     baseline = _baseline(results, baseline)
     of_baseline = results.run(baseline).scores
     rows = {
@@ -99,11 +99,11 @@ def unjudged(results: Results, cutoff: int = 10, baseline: str = "") -> Table:
 
 
 def cost(results: Results, measure: str = "") -> Table:
-    """The mean of each system, its query latency and the size of its index."""
+    """Effectiveness vs cost: the mean of each system, query latency, index size and build time."""
     measure = _measure(results, measure)
     table, _ = against_baseline(results.values(measure), _baseline(results, ""))
     rows = comparison_tables.cost_rows(table, manifests(results.folder))
-    return Table(rows.rename(index=results.labels), f"{measure} and cost")
+    return comparison_tables.cost_table(rows, results.labels, measure)
 
 
 def cross_check(results: Results, measure: str = "", library: str = "") -> Table:
@@ -136,7 +136,7 @@ def wins(results: Results, measure: str = "", a: str = "", b: str = "", tie: flo
 
 
 def notable(results: Results, measure: str = "", a: str = "", b: str = "", tie: float = 0.0, type: str = "") -> Table:
-    """The topics with the largest wins of two systems, and those tied with other documents."""
+    """Notable topics: the largest wins of two systems, and topics with the same score but different documents."""
     measure = _measure(results, measure)
     table, a, b = _differences(results, measure, a, b, type)
     labels = (_labels(results)[a], _labels(results).get(b, ""))
@@ -172,7 +172,7 @@ def query_length(results: Results, measure: str = "", a: str = "", b: str = "", 
 
 
 def lists(results: Results, topic: str, measure: str = "", systems: Sequence[str] = (), depth: int = 10) -> Table:
-    """The ranked lists of systems for one topic, and the ideal ranking."""
+    """The ranked lists of the systems for one topic, and the ideal ranking."""
     measure = _measure(results, measure)
     scores = _scores(results, topic, systems)
     values = {name: by_topic[topic] for name, by_topic in results.values(measure).items() if name in scores}
@@ -197,7 +197,7 @@ def contributions(results: Results, topic: str, measure: str = "", a: str = "", 
 
 
 def ranks(results: Results, topic: str, systems: Sequence[str] = (), depth: int = 10) -> Table:
-    """The ranks, in every list, of the documents in the top k of any list, for one topic."""
+    """The rank in every list of each document in the top k of any list, for one topic."""
     rankings = _rankings(_scores(results, topic, systems))
     titles = rank_tables.titles_of(results.documents, rank_tables.shown_documents(rankings, depth))
     return rank_tables.ranks_table(
@@ -206,13 +206,13 @@ def ranks(results: Results, topic: str, systems: Sequence[str] = (), depth: int 
 
 
 def overlap(results: Results, topic: str, systems: Sequence[str] = (), depth: int = 10) -> Table:
-    """The overlap of the lists of each pair of systems for one topic: RBO and Jaccard."""
+    """The overlap of the ranked lists of each pair of systems for one topic: RBO and Jaccard."""
     rankings = _rankings(_scores(results, topic, systems))
     return rank_tables.overlap_table(rankings, depth, results.labels, _about(results, topic))
 
 
 def missed(results: Results, topic: str, systems: Sequence[str] = (), depth: int = 10) -> Table:
-    """The relevant documents missing from the top k of a list, for one topic."""
+    """The relevant documents that a system misses in its top k, for one topic."""
     rankings = _rankings(_scores(results, topic, systems))
     relevant = ideal_ranking(results.qrels[topic])
     titles = partial(rank_tables.titles_of, results.documents)
@@ -220,7 +220,7 @@ def missed(results: Results, topic: str, systems: Sequence[str] = (), depth: int
 
 
 def expansion(results: Results, expanded: str = "", plain: str = "", measure: str = "", depth: int = 10) -> Table:
-    """The effect of document expansion on each topic: its gain, and the documents that entered the top k."""
+    """The effect of document expansion on each topic: difference, documents gained and lost in the top k."""
     measure = _measure(results, measure)
     expanded, plain = _expanded_and_plain(results, expanded, plain)
     values = results.values(measure)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Change = Literal["entered", "left", "moved", "stayed"]
+Change = Literal["entered", "dropped out", "re-ranked", "unchanged"]
 
 
 CHANGES: tuple[Change, ...] = get_args(Change)
@@ -29,7 +29,7 @@ class Part:
     """The contribution of one document to nDCG@k of a minus nDCG@k of b.
 
     Ranks refer to the full lists and are None if the document is missing; the grade is None if it is unjudged. An
-    "entered" document is in the top k of a only, one that "left" is in the top k of b only.
+    "entered" document is in the top k of a only, one that "dropped out" is in the top k of b only.
     """
 
     document: str
@@ -80,8 +80,8 @@ def split_difference(a: Sequence[str], b: Sequence[str], judgments: Mapping[str,
         if document not in in_b:
             return "entered"
         if document not in in_a:
-            return "left"
-        return "stayed" if rank_a[document] == rank_b[document] else "moved"
+            return "dropped out"
+        return "unchanged" if rank_a[document] == rank_b[document] else "re-ranked"
 
     parts = [
         Part(

@@ -45,26 +45,28 @@ def change_sentence(parts: Sequence[Part], label_a: str, label_b: str, k: int, t
     """
     difference = total(parts)
     if not any(part.value for part in parts):
-        same = all(part.change == "stayed" for part in parts)
-        reason = "they show the same documents in the same order" if same else "the changed documents gain nothing"
+        same = all(part.change == "unchanged" for part in parts)
+        reason = "no relevant document entered, dropped out or changed rank"
+        if same:
+            reason = f"the top {k} documents are the same, in the same order"
         return f"{label_a} and {label_b} have the same nDCG@{k}: {reason}."
     phrases = []
     for change in CHANGES[:3]:
         chosen = [part for part in parts if part.change == change]
         relevant = sum((part.grade or 0) > 0 for part in chosen)
         if chosen:
-            phrases.append(f"{len(chosen)} {change} ({relevant} relevant) {_signed(total(chosen))}")
-    counts = f"Of the documents in the first {k}: {', '.join(phrases)}."
+            phrases.append(f"{len(chosen)} {change} ({relevant} relevant): {_signed(total(chosen))}")
+    counts = f"Documents in the top {k}: {'; '.join(phrases)}."
     if not difference:
         return f"{label_a} and {label_b} have the same nDCG@{k}: gains and losses cancel out. {counts}"
     first, largest = parts[0], max(parts, key=lambda part: abs(part.value))
     sentences = [
-        f"From {label_b} to {label_a}, nDCG@{k} changes by {_signed(difference)}.",
+        f"nDCG@{k} changes by {_signed(difference)} from {label_b} to {label_a}.",
         counts,
-        f"Largest contribution to the change: {_contribution(first, titles)}.",
+        f"Largest contribution: {_contribution(first, titles)}.",
     ]
     if abs(largest.value) > abs(first.value):
-        sentences.append(f"Largest in the other direction: {_contribution(largest, titles)}.")
+        sentences.append(f"Largest contribution in the opposite direction: {_contribution(largest, titles)}.")
     return " ".join(sentences)
 
 
@@ -83,9 +85,9 @@ def _rank(rank: int | None) -> str:
 
 
 def split_table(parts: Sequence[Part], titles: Mapping[str, str]) -> pd.DataFrame:
-    """Return the parts of a difference: title, grade (empty if unjudged), change, rank a, rank b, part, document."""
+    """Return the parts of a difference as a table; the grade is empty where the document is unjudged."""
     rows = [(titles[p.document], p.grade, p.change, p.rank_a, p.rank_b, p.value, p.document) for p in parts]
-    table = pd.DataFrame(rows, columns=["title", "grade", "change", "rank a", "rank b", "part", "document"])
+    table = pd.DataFrame(rows, columns=["title", "grade", "change", "rank a", "rank b", "contribution", "document"])
     return table.astype({"grade": "Int64", "rank a": "Int64", "rank b": "Int64"})
 
 
@@ -146,15 +148,15 @@ def list_facts(
     """
     first = [document for document, _ in hits[:depth]]
     if not first:
-        return f"{measure} {value:.4f}; of 0 shown nothing: no document was retrieved, which counts 0"
+        return f"{measure} {value:.4f}; no document was retrieved, which counts as 0"
     relevant = sum(judgments.get(document, 0) > 0 for document in first)
     unjudged = sum(document not in judgments for document in first)
-    return f"{measure} {value:.4f}; of {len(first)} shown {relevant} relevant, {unjudged} unjudged"
+    return f"{measure} {value:.4f}; top {len(first)}: {relevant} relevant, {unjudged} unjudged"
 
 
 def ideal_facts(judgments: Mapping[str, int]) -> str:
     """Return how many documents of a topic are relevant, as text."""
-    return f"{len(ideal_ranking(judgments))} relevant of {len(judgments)} judged; the best order there is"
+    return f"{len(ideal_ranking(judgments))} relevant of {len(judgments)} judged documents, in the best possible order"
 
 
 def lists_table(
@@ -179,19 +181,19 @@ def lists_table(
         f"{labels[system]}: {list_facts(hits, depth, judgments, measure, values[system])}"
         for system, hits in scores.items()
     ]
-    said.append(f"Ideal list: {ideal_facts(judgments)}")
+    said.append(f"Ideal ranking: {ideal_facts(judgments)}")
     rows: list[tuple[str, int, str, float | None]] = [
         (labels[system], rank, document, score)
         for system, hits in scores.items()
         for rank, (document, score) in enumerate(hits[:depth], 1)
     ]
     best = [document for document, _ in ideal_ranking(judgments)[:depth]]
-    rows += [("Ideal list", rank, document, None) for rank, document in enumerate(best, 1)]
+    rows += [("Ideal ranking", rank, document, None) for rank, document in enumerate(best, 1)]
     table = pd.DataFrame(rows, columns=["system", "rank", "document", "score"]).astype({"score": float})
     table.insert(3, "grade", pd.array([judgments.get(name) for name in table["document"]], dtype="Int64"))
     called = titles(list(table["document"]))
     table["title"] = [called[name] for name in table["document"]]
-    return Table(table.set_index("system"), f"{caption}: lists", sentences=said)
+    return Table(table.set_index("system"), f"{caption}: ranked lists", sentences=said)
 
 
 def contributions_table(
@@ -205,9 +207,9 @@ def contributions_table(
     table = split_table(parts, titles).rename(columns={"rank a": f"rank in {label_a}", "rank b": f"rank in {label_b}"})
     said = [
         change_sentence(parts, label_a, label_b, k, titles),
-        f"All parts add up to {total(parts):+.4f}, the difference in nDCG@{k} of {label_a} minus {label_b}.",
+        f"The contributions sum to {total(parts):+.4f}, the difference in nDCG@{k} ({label_a} - {label_b}).",
     ]
-    return Table(table.set_index("title"), f"{caption}: difference in nDCG@{k} by document", sentences=said)
+    return Table(table.set_index("title"), f"{caption}: contributions to the difference in nDCG@{k}", sentences=said)
 
 
 def ranks_table(
@@ -221,13 +223,16 @@ def ranks_table(
     """Return the rank, in every list, of each document in the top `depth` of any list."""
     table = positions(rankings, shown_documents(rankings, depth), judgments)
     table.insert(0, "title", [titles[name] for name in table["document"]])
-    return Table(table.rename(columns=dict(labels)).set_index("title"), f"{caption}: ranks in each list")
+    return Table(
+        table.rename(columns=dict(labels)).set_index("title"), f"{caption}: rank of each document in each list"
+    )
 
 
 def overlap_table(rankings: Rankings, depth: int, labels: Mapping[str, str], caption: str) -> Table:
     """Return the overlap of each pair of lists; see `overlaps`."""
     table = overlaps(rankings, depth).replace({"a": dict(labels), "b": dict(labels)})
-    return Table(table.set_index("a"), f"{caption}: overlap of the lists")
+    table = table.rename(columns={"a": "system A", "b": "system B"}).set_index("system A")
+    return Table(table, f"{caption}: overlap of the ranked lists")
 
 
 def missed_table(
@@ -241,12 +246,12 @@ def missed_table(
     """Return the relevant documents missing from the top `depth` of a list, and how many each list misses."""
     table = missed(rankings, relevant, depth)
     said = [
-        f"{labels[str(system)]} misses {row['missed']} of {len(relevant)} relevant documents in its first {depth}: "
-        f"{row['ranked later']} stand further down, {row['not in the run']} are beyond the {row['run']} documents that "
-        "its run holds for this topic, so their rank is not known."
+        f"{labels[str(system)]} misses {row['missed']} of {len(relevant)} relevant documents in its top {depth}: "
+        f"{row['ranked later']} ranked lower, {row['not in the run']} not among the {row['run']} documents that it "
+        "retrieved for this topic."
         for system, row in missed_counts(table, rankings, depth).iterrows()
     ]
     called = titles(list(table["document"]))
     table.insert(0, "title", [called[name] for name in table["document"]])
     shown = table.rename(columns=dict(labels)).set_index("title")
-    return Table(shown, f"{caption}: relevant documents that a list misses", sentences=said)
+    return Table(shown, f"{caption}: missed relevant documents", sentences=said)

@@ -13,7 +13,7 @@ from core.workspace.measure_names import measure_name, parse_measure
 CUTOFFS = (1, 3, 5, 10, 20, 50, 100)
 DEFAULT_CUTOFF = 10
 """Cut-off for precision if the chosen measure has none."""
-COLUMNS = ["varied", "measure", "winner", "lead", "second", "holds"]
+COLUMNS = ["varied", "measure", "winner", "margin", "runner-up", "same winner?"]
 
 SAME = 1e-9
 """Tolerance below which means count as equal; smaller differences come from the order of summation."""
@@ -67,14 +67,14 @@ def variations(measure: str, measures: Iterable[str], highest_grade: int) -> Ite
     """
     chosen = parse_measure(measure)
     seen = set()
-    rows = [("as chosen", measure)]
+    rows = [("selected measure", measure)]
     rows += [("other measure", other) for other in dict.fromkeys(measures)]
     if chosen.family.with_cutoff:
         rows += [("other cut-off", measure_name(chosen.name, k, chosen.relevance)) for k in CUTOFFS]
     for relevance in range(1, highest_grade + 1):
         names = [chosen.name] if chosen.family.binary else ["P", "AP"]
         cutoff = chosen.cutoff or DEFAULT_CUTOFF
-        rows += [("other threshold", measure_name(name, cutoff, relevance)) for name in names]
+        rows += [("other relevance threshold", measure_name(name, cutoff, relevance)) for name in names]
     for varied, name in rows:
         if name not in seen and parse_measure(name).name != "Judged":
             seen.add(name)
@@ -108,16 +108,21 @@ def robustness_table(
     rows = [row(what, name, winner(values[name])) for what, name in varied]
     others = sum(holds == "no" for *_, holds in rows)
     changed = [topic for topic, one in without.items() if one.systems != first.systems]
-    names = " = ".join(labels[system] for system in first.systems)
-    sentence = f"{names} has the highest mean {measure}. "
-    sentence += f"It does not under {others} of {len(rows) - 1} other measures, cut-offs and thresholds. "
-    if without:
-        sentence += f"Leaving one topic out changes the winner for {len(changed)} of {len(without)} topics"
-        sentence += f": {', '.join(changed)}." if changed else "."
+    names = [labels[system] for system in first.systems]
+    tied = len(first.systems) > 1
+    sentences = [f"{' and '.join(names)} {'are tied for' if tied else 'has'} the highest mean {measure}."]
+    if count := len(rows) - 1:
+        under = f"all {count}" if not others else f"{count - others} of {count}"
+        also = "They also tie" if tied else "The winner also wins"
+        sentences.append(f"{also} under {under} other measures, cut-offs and thresholds.")
     shown = {f"without topic {topic}": without[topic] for topic in changed}
-    if without and not changed:
+    if changed:
+        what = f"{len(changed)} of {len(without)} topics ({', '.join(changed)})"
+        sentences.append(f"Leaving out one topic changes the winner for {what}.")
+    elif without:
+        sentences.append(f"{'They stay tied' if tied else 'The winner stays first'} whichever topic is left out.")
         closest = min(without, key=lambda topic: without[topic].lead)
-        shown = {f"closest call: without topic {closest}": without[closest]}
+        shown = {f"smallest margin: without topic {closest}": without[closest]}
     rows += [row(what, measure, one) for what, one in shown.items()]
     table = pd.DataFrame(rows, columns=COLUMNS).set_index("varied")
-    return Table(table, f"The winner by {measure} and under variations", sentences=[sentence.strip()])
+    return Table(table, f"Robustness of the ranking by mean {measure}", sentences=[" ".join(sentences)])

@@ -15,10 +15,13 @@ from core.formats.topics import Topic
 
 PICKED = 3
 """Number of notable topics of each kind."""
-TIED = "Tied, with other documents"
+LENGTH = "query length (words)"
+TIED = "Same score, different documents"
 MEDIAN = "-median"
 """Name of the median system in place of a system's; no system can have this name."""
 MEDIAN_LABEL = "median system"
+TYPE_LABELS = {"meaning": "paraphrase (no shared words)", "exact": "exact term"}
+"""Topic types -> their names where the stored name does not explain itself."""
 
 
 def differences(a: Mapping[str, float], b: Mapping[str, float] | None, topics: Mapping[str, Topic]) -> pd.DataFrame:
@@ -77,7 +80,8 @@ def types_table(
     table = means_by_type(values, topics)
     if differences is not None and not table.empty:
         table = table.join(mean_differences_by_type(differences)["difference"])
-    return Table(table.rename(columns=dict(labels)), f"{collection}: {measure} by topic type")
+    table = table.rename(columns=dict(labels), index=TYPE_LABELS).rename_axis("topic type")
+    return Table(table, f"{collection}: {measure} by topic type")
 
 
 def mean_differences_by_type(differences: pd.DataFrame) -> pd.DataFrame:
@@ -186,9 +190,9 @@ def topics_sentence(table: pd.DataFrame, labels: Mapping[str, str], a: str, b: s
         tie: the largest absolute difference that counts as a tie.
     """
     if not b:
-        return f"Only {labels[a]} has run: its own {measure} is drawn, there is nothing to compare with."
+        return f"Only {labels[a]} is evaluated: the values are its {measure}, there is no system to compare it with."
     if len(table) < 2:
-        return f"{len(table)} topic: too few to compare systems."
+        return f"Topics selected: {len(table)}. At least two are needed to compare systems."
     by_topic = table.set_index("topic")
     found = compare(by_topic["a"].to_dict(), by_topic["b"].to_dict(), tie)
     return comparison_sentence(labels[a], labels[b], measure, found)
@@ -203,8 +207,9 @@ def differences_table(
         table: the table from `differences`; the other arguments as in `topics_sentence`.
     """
     shown = table.rename(columns={"a": labels[a], "b": labels[b]}) if b else table.drop(columns=["a", "b"])
+    shown = shown.replace({"kind": TYPE_LABELS}).rename(columns={"kind": "type"}).set_index("topic")
     said = [topics_sentence(table, labels, a, b, measure, tie)]
-    return Table(shown.set_index("topic"), f"{collection}, {measure}: differences", sentences=said)
+    return Table(shown, f"{collection}, {measure}: differences by topic", sentences=said)
 
 
 def wins_table(
@@ -216,7 +221,7 @@ def wins_table(
         topics, tie: as in `tallies`.
     """
     table = tallies({**values, MEDIAN: median_system(values)}, against, topics, tie)
-    return Table(table.rename(index=dict(labels)).rename_axis("system"), f"{caption}: wins, ties, losses")
+    return Table(table.rename(index=dict(labels)).rename_axis("system"), f"{caption}: wins, ties and losses")
 
 
 def heat_map_table(table: pd.DataFrame, labels: Mapping[str, str], systems: Sequence[str], caption: str) -> Table:
@@ -235,8 +240,9 @@ def difficulty_table(table: pd.DataFrame, labels: Mapping[str, str], systems: Se
     Args:
         table: the table from `difficulty`.
     """
-    shown = table.drop(columns=list(systems)).replace({"best": dict(labels)}).set_index("topic")
-    return Table(shown, f"{caption}: difficulty")
+    columns = {"lowest": "minimum", "highest": "maximum", "best": "best system"}
+    shown = table.drop(columns=list(systems)).replace({"best": dict(labels)}).rename(columns=columns).set_index("topic")
+    return Table(shown, f"{caption}: topic difficulty")
 
 
 def length_table(table: pd.DataFrame, caption: str) -> Table:
@@ -247,9 +253,11 @@ def length_table(table: pd.DataFrame, caption: str) -> Table:
     """
     found = rank_correlation(table["words"], table["difference"])
     said = (
-        [f"Spearman's rank correlation of words and difference: {found[0]:+.2f} (p = {found[1]:.2g})."] if found else []
+        [f"Spearman's rank correlation of {LENGTH} and difference: {found[0]:+.2f} (p = {found[1]:.2g})."]
+        if found
+        else []
     )
-    shown = table[["topic", "query", "words", "difference"]].set_index("topic")
+    shown = table[["topic", "query", "words", "difference"]].rename(columns={"words": LENGTH}).set_index("topic")
     return Table(shown, f"{caption}: query length", sentences=said)
 
 
@@ -293,4 +301,4 @@ def notable_table(
 
 def notable_headings(label_a: str, label_b: str) -> tuple[str, str, str]:
     """Return the headings of the three kinds of notable topics."""
-    return f"{label_a} furthest ahead", f"{label_b} furthest ahead", TIED
+    return f"Largest wins of {label_a}", f"Largest wins of {label_b}", TIED

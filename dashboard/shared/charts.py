@@ -44,14 +44,14 @@ def clicked(points: Sequence[Mapping[str, Any]]) -> str:
 
 
 def mean_bars(table: pd.DataFrame, labels: Mapping[str, str], measure: str, baseline: str) -> go.Figure:
-    """Draw each system's mean with its 95 % interval; the baseline is hatched.
+    """Draw each system's mean with its 95 % CI; the baseline is hatched.
 
     Args:
         table: index system; columns mean, low, high (NaN where there is no interval).
     """
     names = [escape_plotly(labels.get(system, system)) for system in table.index]
     intervals = [
-        "no interval" if pd.isna(low) else f"95 % interval {low:.4f} to {high:.4f}"
+        "no CI" if pd.isna(low) else f"95 % CI {low:.4f} to {high:.4f}"
         for low, high in table[["low", "high"]].itertuples(index=False)
     ]
     figure = go.Figure(
@@ -112,7 +112,7 @@ def difference_bars(
         figure.add_annotation(x=position, y=height, text=escape_plotly(topic), ax=0, ay=-28 if height >= 0 else 28)
     order = [escape_plotly(name) for name in table["topic"]]
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=order, title="topic", tickangle=-90)
-    figure.update_yaxes(title=f"{measure}: a − b" if label_b else measure, zeroline=True)
+    figure.update_yaxes(title=f"{measure}, difference (A - B)" if label_b else measure, zeroline=True)
     # With hovermode "x" the whole column of a bar takes the click, however short the bar is.
     figure.update_layout(hovermode="x", bargap=0.15, showlegend=True)
     return finish(clickable(figure), 380)

@@ -61,7 +61,7 @@ class View:
 
 
 def choose_measure_and_baseline(opened: data.Opened, tidy: pd.DataFrame) -> View:
-    """Draw the choice of measure, cut-off, lowest relevant grade and baseline, and return what is looked at."""
+    """Draw the choice of measure, cut-off, relevance threshold and baseline, and return what is looked at."""
     systems = list(dict.fromkeys(tidy["system"]))
     with st.container(horizontal=True):
         measure = _choose_measure(opened, tidy)
@@ -82,19 +82,19 @@ def _choose_measure(opened: data.Opened, tidy: pd.DataFrame) -> str:
             "measure", measure_name(st.session_state["choice family"], cutoff, relevance if family.binary else 1)
         )
 
-    def box(label: str, name: str, options: list[str], value: str, explained: str) -> None:
+    def box(label: str, name: str, options: list[str], value: str, explained: str, width: int = 150) -> None:
         key = f"choice {name}"
         st.session_state[key] = value
-        st.selectbox(label, options, key=key, on_change=write, width=150, help=explained)
+        st.selectbox(label, options, key=key, on_change=write, width=width, help=explained)
 
     box("Measure", "family", list(FAMILIES), current.name, current.family.description)
     if current.family.with_cutoff:
         cutoffs = sorted({*CUTOFFS, current.cutoff})
-        box("Cut-off", "cutoff", [str(k) for k in cutoffs], str(current.cutoff), "Only the first k documents count.")
+        box("Cut-off", "cutoff", [str(k) for k in cutoffs], str(current.cutoff), "Only the top k documents count.")
     if current.family.binary and highest > 1:
         grades = [str(grade) for grade in range(1, highest + 1)]
-        explained = "The lowest grade that counts as relevant: 1 takes partly relevant documents for relevant."
-        box("Relevant from grade", "relevance", grades, str(current.relevance), explained)
+        explained = "The lowest grade that counts as relevant; at 1, partly relevant documents count as relevant."
+        box("Relevance threshold (grade ≥)", "relevance", grades, str(current.relevance), explained, 240)
     return measure_name(current.name, current.cutoff, current.relevance)
 
 
@@ -102,9 +102,9 @@ def _current(evaluated: list[str], highest: int) -> Measure:
     try:
         wanted = parse_measure(state.read("measure") or evaluated[0])
     except UserError as error:
-        st.warning(escape_markdown(f"{error}; {evaluated[0]} is shown in its place."))
+        st.warning(escape_markdown(f"{error}; {evaluated[0]} is shown instead."))
         return parse_measure(evaluated[0])
     if wanted.relevance <= highest:
         return wanted
-    st.warning(f"No judgment has the grade {wanted.relevance}: documents count as relevant from grade 1.")
+    st.warning(f"No judgment has grade {wanted.relevance}; the relevance threshold 1 is used instead.")
     return wanted._replace(relevance=1)

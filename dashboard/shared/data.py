@@ -90,7 +90,7 @@ def building_again(name: str) -> str:
     """Return, in brackets, the command that builds a collection of which only the profile is left; "" for others."""
     if collection_name_problem(name) or not (folder := Workspace.default().collection(name)).profile.is_file():
         return ""
-    return f" (build it again with {folder.collection.command})"
+    return f" (rebuild it with {folder.collection.command})"
 
 
 def first_collection() -> str:

@@ -1,45 +1,46 @@
-"""What the terms of the pages mean, for the reader who meets them for the first time."""
+"""Definitions of the terms that the pages use."""
 
 import streamlit as st
 
 NDCG = (
-    "**nDCG@k** is trec_eval's `ndcg_cut`: the gain of a document is its grade, divided by log2(rank + 1); the sum "
-    "over the first k is divided by that of the best possible order of *all* judged documents of the topic, so it "
-    "lies between 0 and 1. Grades below 1 and unjudged documents gain nothing. Documents of equal score are ordered by "
-    "document id, last first, whatever the rank column of the run says."
+    "**nDCG@k** is trec_eval's `ndcg_cut`: the gain of a document is its grade, discounted by log2(rank + 1). The sum "
+    "over the top k is divided by the sum for the ideal ranking of *all* judged documents of the topic, so nDCG lies "
+    "between 0 and 1. Unjudged documents and grades below 1 have no gain. Documents with equal scores are ordered by "
+    "descending document id, as in trec_eval; the rank column of a run is ignored."
 )
 JUDGED = (
-    "**Judged@k** is the share of the first k documents that somebody judged for the topic. The others count as not "
-    "relevant, which they need not be: where it is low, nDCG has room to rise."
+    "**Judged@k** is the fraction of the top k documents that are judged for the topic. Unjudged documents count as "
+    "not relevant, though they may be relevant: where Judged@k is low, nDCG may be underestimated."
 )
 GRADES = (
-    "**Signs**: ●● or more relevant, ● partly relevant (or relevant, where there is one grade), ○ judged not relevant, "
-    "? never judged."
+    "**Grade symbols**: ●● or more relevant, ● partly relevant (or relevant, if there is only one grade above 0), "
+    "○ not relevant, ? unjudged."
 )
 PARTS = (
-    "**Parts of a difference**: nDCG is a sum over documents, so the difference of two systems is the sum, over the "
-    "documents in either first k, of what each gains in one list minus what it gains in the other. *Entered*: in the "
-    "first k of a and not of b; *left*: the other way round; *moved*: in both, at another rank."
+    "**Contribution to the difference**: nDCG is a sum over documents, so the difference of two systems is the sum, "
+    "over the documents in the top k of either list, of the gain in list A minus the gain in list B. *Entered*: in the "
+    "top k of A but not of B; *dropped out*: in the top k of B but not of A; *re-ranked*: in the top k of both, at "
+    "different ranks; *unchanged*: at the same rank in both."
 )
 RBO = (
-    "**RBO**, rank-biased overlap (Webber, Moffat & Zobel, 2010, extrapolated, p = 0.9): the documents two lists have "
-    "in common, averaged over depths, the first 10 ranks carrying 86 % of the weight; 1 is the same list, 0 no "
-    "document in common. **Jaccard@k**: the documents in both first k over those in either, order aside. Neither asks "
-    "what is relevant."
+    "**RBO**, rank-biased overlap (Webber, Moffat & Zobel, 2010; extrapolated, p = 0.9): the overlap of two ranked "
+    "lists, averaged over depths, where the top 10 ranks have 86 % of the weight; 1 means identical lists, 0 no "
+    "document in common. **Jaccard@k**: the number of documents in both top k divided by the number in either, "
+    "regardless of rank. Neither measure uses relevance judgments."
 )
 MEDIAN = (
-    "**Median system**: for each topic the median of all systems here, the chosen ones included. No system that ran; "
-    "a yardstick for what is usual on the topic."
+    "**Median system**: for each topic, the median over all systems of the collection, the selected ones included. It "
+    "is not a system that was run, but a reference for what is typical of the topic."
 )
 WORDS = (
-    "**Words of a dense score**: the model's vector is the mean of its tokens' outputs, so the similarity is a sum "
-    "over them, and the shares add up to the score. Each token has read the whole text: a share says where the "
-    "similarity arrives, not what would be lost without the word."
+    "**Word shares of a dense score**: the document vector is the mean of the model's token outputs, so the similarity "
+    "is a sum over tokens, and the shares add up to the score. Each token output depends on the whole text: a share "
+    "tells where the similarity is located, not how much would be lost without the word."
 )
 
 
 def explain_terms(*terms: str) -> None:
-    """Draw the explanations of the terms of a page, closed at first."""
-    with st.expander("What these terms mean", icon=":material/help:"):
+    """Draw the definitions of a page's terms in a collapsed expander."""
+    with st.expander("Glossary", icon=":material/help:"):
         for term in terms:
             st.markdown(term)

@@ -1,4 +1,4 @@
-"""What is said of documents that are left out of the lists of a topic."""
+"""Sentences about documents that are excluded from the ranked lists of a topic."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -18,11 +18,11 @@ def sentence(content: data.Content, topic: str, held: Collection[str] = ()) -> s
         held: documents that imported runs hold and that were left out of them: the collection may not know them.
     """
     excluded = {name for name in content.excluded.get(topic, ()) if name in content.documents or name in held}
-    parts = ["its own document (the ids are the same, as BEIR's evaluation has it)"] if topic in excluded else []
+    parts = ["the document with the id of the topic (as in BEIR's evaluation)"] if topic in excluded else []
     if others := sorted(excluded - {topic}):
         more = " …" if len(others) > NAMED else ""
-        parts.append(f"{len(others)} that the collection excludes: {', '.join(others[:NAMED])}{more}")
-    return f"Left out of every list of topic {topic}: {'; and '.join(parts)}." if parts else ""
+        parts.append(f"{len(others)} listed by the collection: {', '.join(others[:NAMED])}{more}")
+    return f"Excluded from every list of topic {topic}: {'; '.join(parts)}." if parts else ""
 
 
 def caption(content: data.Content, topic: str, held: Collection[str] = ()) -> None:
@@ -38,6 +38,6 @@ def of_collection(facts: Mapping[str, Any]) -> str:
         facts: of the collection's manifest.
     """
     own, listed = (facts.get(f"topics_with_{what}", 0) for what in ("their_own_document", "excluded_documents"))
-    parts = [f"its own document for {own} topics (the ids are the same, as BEIR's evaluation has it)"] if own else []
-    parts += [f"documents that the collection excludes for {listed} topics"] if listed else []
-    return f"Left out of every list: {' and '.join(parts)}." if parts else ""
+    parts = [f"for {own} topics, the document with the id of the topic (as in BEIR's evaluation)"] if own else []
+    parts += [f"for {listed} topics, documents listed by the collection"] if listed else []
+    return f"Excluded from every list: {'; '.join(parts)}." if parts else ""

@@ -100,7 +100,7 @@ def _kept(folder: CollectionFolder, system: str, digest: str) -> dict[str, list[
 
 
 def queries_table(found: Written, document: str) -> pd.DataFrame:
-    """Return a document's predicted queries, the best first where they are scored: query, score, searched."""
+    """Return a document's predicted queries, the best first where they are scored: query, score, indexed."""
     queries = found.all.get(document, [])
     scores: Sequence[float | None] = found.scores.get(document) or [None] * len(queries)
     left = list(found.kept.get(document, []))
@@ -109,9 +109,9 @@ def queries_table(found: Written, document: str) -> pd.DataFrame:
         searched = query in left
         if searched:
             left.remove(query)
-        rows.append({"predicted query": query, "score": score, "searched": searched})
-    table = pd.DataFrame(rows, columns=["predicted query", "score", "searched"])
-    return table.sort_values(["searched", "score"], ascending=False, kind="stable", ignore_index=True)
+        rows.append({"predicted query": query, "score": score, "indexed": searched})
+    table = pd.DataFrame(rows, columns=["predicted query", "score", "indexed"])
+    return table.sort_values(["indexed", "score"], ascending=False, kind="stable", ignore_index=True)
 
 
 def draw_predicted_queries(opened: data.Opened, system: SystemSettings, document: Document, query: str = "") -> None:
@@ -125,21 +125,21 @@ def draw_predicted_queries(opened: data.Opened, system: SystemSettings, document
         return
     table = queries_table(found, document.id)
     if table.empty:
-        st.write("No query was predicted for this document.")
+        st.write("No queries were predicted for this document.")
         return
     new = new_terms(Analyzer(opened.profile.analyzer), document, found.kept.get(document.id, []))
     if new:
         more = f" and {len(new) - TERMS} more" if len(new) > TERMS else ""
         words = ", ".join(f"{word} ({count})" if count > 1 else word for word, count in new[:TERMS])
-        st.markdown(f"**New to the document:** {escape_markdown(words)}{more}")
+        st.markdown(f"**New terms:** {escape_markdown(words)}{more}")
     else:
-        st.markdown("**New to the document:** no word; the queries repeat what it says.")
+        st.markdown("**New terms:** none; the queries only use terms of the document.")
     st.dataframe(
         table if found.scores else table.drop(columns="score"),
         hide_index=True,
         column_config={
             "score": st.column_config.NumberColumn(format="%.3f"),
-            "searched": st.column_config.Column(width="small"),
+            "indexed": st.column_config.Column(width="small"),
         },
         alt="Predicted queries of the document",
     )
@@ -147,36 +147,38 @@ def draw_predicted_queries(opened: data.Opened, system: SystemSettings, document
 
 
 def _matches(opened: data.Opened, system: SystemSettings, document: Document, query: str, kept: list[str]) -> None:
-    """Draw what each term of the query adds to the score, by where it stands."""
+    """Draw each query term's contribution to the score, from the document and from its predicted queries."""
     ready = live.ready_system(opened, system)
     if not isinstance(ready.system, Bm25System):
         return
     with ready.lock:
         parts = origins(ready.system.index, opened.profile.bm25, query, document, kept)
     if not parts:
-        st.write("No word of the query is in this document or its predicted queries.")
+        st.write("No query term occurs in this document or its predicted queries.")
         return
     rows = [
-        {"term": o.term, "document": o.document, "predicted": o.predicted, "earned by": " · ".join(o.queries)}
+        {"term": o.term, "document": o.document, "predicted": o.predicted, "matching queries": " · ".join(o.queries)}
         for o in parts
     ]
     total, predicted = sum(o.document + o.predicted for o in parts), sum(o.predicted for o in parts)
-    st.markdown(f"**Score {total:.2f}**: {predicted / total:.0%} of it earned by predicted queries")
+    st.markdown(f"**Score {total:.2f}**: {predicted / total:.0%} from predicted queries")
     number = st.column_config.NumberColumn(format="%.2f", width="small")
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
         column_config={"document": number, "predicted": number},
-        alt="Weight of each matched term, by document and predicted queries",
+        alt="Weight of each matched term, from the document and from its predicted queries",
     )
 
 
 def _filter_in_words(opened: data.Opened, system: SystemSettings, found: Written, table: pd.DataFrame) -> str:
     scorer = escape_markdown(opened.profile.doc2query.scorer)
-    margin = " less that to the nearest other document" if opened.profile.doc2query.score_by == "margin" else ""
-    scored = f" Scores: similarity to the document by {scorer}{margin}." if found.scores else ""
-    searched = f"{int(table['searched'].sum())} of {len(table)} are searched"
+    margin = (
+        " minus the similarity to the nearest other document" if opened.profile.doc2query.score_by == "margin" else ""
+    )
+    scored = f" Score: similarity to the document ({scorer}){margin}." if found.scores else ""
+    searched = f"{int(table['indexed'].sum())} of {len(table)} are indexed"
     if found.lowest is None:
-        return f"{searched}; nothing is filtered.{scored}"
-    best = f"those that score {found.lowest:.3f} or more, the best {system.expansion.keep:.0%} of the collection"
+        return f"{searched}; no filter is applied.{scored}"
+    best = f"those with a score of at least {found.lowest:.3f}, the top {system.expansion.keep:.0%} of the collection"
     return f"{searched}: {best}.{scored}"

@@ -86,10 +86,10 @@ def _origin_of(shown: str, manifest: Manifest) -> str:
 def _origin(opened: data.Opened) -> list[str]:
     """Return the digests of the judgments and of every run, and which runs are older than what they were made from."""
     collection = data.collection_manifest(opened)
-    lines = [f"topics: {collection.facts.get('topics')}, all that are judged"]
-    lines.append(f"judgments: SHA-256 {collection.files[QRELS]['sha256']}")
+    lines = [f"topics: {collection.facts.get('topics')} (all judged topics)"]
+    lines.append(f"qrels: SHA-256 {collection.files[QRELS]['sha256']}")
     if EXCLUDED in collection.files:
-        lines.append(f"left out of the runs: {EXCLUDED}, SHA-256 {collection.files[EXCLUDED]['sha256']}")
+        lines.append(f"documents excluded from the runs: {EXCLUDED}, SHA-256 {collection.files[EXCLUDED]['sha256']}")
     for system, label in opened.labels.items():
         try:
             digest = open_artifact(opened.folder.run(system)).files[FILE]["sha256"]

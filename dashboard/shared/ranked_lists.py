@@ -88,7 +88,7 @@ def ranked_list(hits: Sequence[Hit], spans: Spans, name: str = "", facts: str = 
         snippets: show the beginning of each text; where lists are narrow, the title stands alone.
     """
     head = (f'<p class="rs-name">{escape(name)}</p>' if name else "") + _small(escape(facts))
-    items = "".join(_item(hit, spans, snippets) for hit in hits) or '<li class="rs-small">Nothing here.</li>'
+    items = "".join(_item(hit, spans, snippets) for hit in hits) or '<li class="rs-small">No documents.</li>'
     return f'<div class="rs-list">{head}<ol>{items}</ol></div>'
 
 
@@ -109,7 +109,7 @@ def _item(hit: Hit, spans: Spans, snippets: bool) -> str:
     text = document.text if len(document.text) <= LONGEST_TEXT else f"{document.text[:LONGEST_TEXT]} …"
     inside = [f'<p class="rs-text">{marked(text, spans) or "(no text)"}</p>', identity]
     if hit.predicted:
-        inside.append(_small("Queries that doc2query predicted, and BM25 searched as part of the document:"))
+        inside.append(_small("Predicted queries (doc2query), indexed with the document:"))
         inside.append(f'<p class="rs-text">{marked(chr(10).join(hit.predicted), spans)}</p>')
     summary = "Text and predicted queries" if hit.predicted else "Text"
     return f"<li>{''.join(lines)}<details><summary>{summary}</summary>{''.join(inside)}</details></li>"

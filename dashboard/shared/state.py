@@ -64,7 +64,7 @@ def _warn_of_missing(label: str, wanted: Sequence[str], options: Sequence[str], 
     """Say which values of a link are no options, and what is shown in their place."""
     if missing := [value for value in wanted if value and value not in options]:
         names = ", ".join(missing)
-        st.warning(escape_markdown(f"{label}: {names} is not available here; {shown} is shown in its place."))
+        st.warning(escape_markdown(f"{label}: {names} is not available; {shown} is shown instead."))
 
 
 def choose_several(label: str, options: Sequence[str], name: str, labels: Mapping[str, str]) -> list[str]:

@@ -12,7 +12,7 @@ from core.workspace.errors import UserError
 GZIP = b"\x1f\x8b"
 LARGEST_UNPACKED = 100_000_000
 """Bytes of an upload, unpacked: two million lines of a run, for which half a gigabyte of memory is needed."""
-LIMIT = f"{LARGEST_UNPACKED / 1e6:,.0f} MB, the limit of uploads; the command line has none"
+LIMIT = f"{LARGEST_UNPACKED / 1e6:,.0f} MB, the upload limit; the command line has no limit"
 PIECE = 1 << 20
 LONGEST_NAME = 100
 

@@ -30,7 +30,7 @@ def evaluated(opened: data.Opened) -> pd.DataFrame:
         show_error(UserError(sentence))
     if measured.unavailable:
         names = escape_markdown(", ".join(opened.labels[name] for name in measured.unavailable))
-        with st.expander(f"Without results: {names}", icon=":material/build:"):
+        with st.expander(f"Not available: {names}", icon=":material/build:"):
             for name, reason in measured.unavailable.items():
                 show_error(UserError(f"{opened.labels[name]}: {reason}"))
     if measured.tidy.empty:

@@ -39,7 +39,7 @@ def test_a_click_on_a_mark_opens_its_topic_and_back_returns(page: Page, address:
     topic = open_topic_of(page)
     assert "/topic?" in page.url
     expect(topic_heading(page)).to_have_text(re.compile(rf"^Topic {topic}: "))
-    expect(page.get_by_text(re.compile("^From BM25 to "))).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^nDCG@\S*10 changes by "))).to_be_visible()
     expect(page.get_by_text(re.compile("relevant|unjudged")).first).to_be_visible()
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text("Topics")
@@ -85,7 +85,7 @@ def test_three_systems_stand_side_by_side_with_the_ideal_list(page: Page, addres
     expect(lists).to_have_count(4)
     settle(page)
     expect(page.locator(".rs-name")).to_have_text(
-        ["a: Fine-tuned MiniLM", "b: BM25", "c: BM25 + doc2query", "Ideal list"]
+        ["A: Fine-tuned MiniLM", "B: BM25", "C: BM25 + doc2query", "Ideal ranking"]
     )
     boxes = [one.bounding_box() for one in lists.all()]
     assert all(boxes)
@@ -113,17 +113,17 @@ def test_a_click_on_a_part_of_the_difference_asks_why(page: Page, address: str) 
     bar = page.locator(".js-plotly-plot .barlayer .point path").first.bounding_box()
     assert bar
     page.mouse.click(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
-    expect(page.get_by_text(re.compile("They add up to")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"Sum: .* \(= score\)")).first).to_be_visible()
     assert "view=why" in page.url
     document = re.search(r"document=([^&]+)", page.url)
     assert document
     page.go_back()
-    expect(page.get_by_text(re.compile("^All parts add up to"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^The contributions sum to"))).to_be_visible()
 
 
 def test_topic_links_of_the_picks_lead_there(page: Page, address: str) -> None:
     page.goto(f"{address}/topics?{MADE_UP}&chart=contrasts&a=expanded&b=bm25&measure=AP")
-    expect(page.get_by_text("BM25 furthest ahead")).to_be_visible()
+    expect(page.get_by_text("Largest wins of BM25", exact=True)).to_be_visible()
     settle(page)
     main = page.get_by_test_id("stMain")
     main.get_by_test_id("stPageLink").get_by_role("link").first.click()

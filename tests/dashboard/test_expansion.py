@@ -61,7 +61,7 @@ def test_the_topics_gain_what_the_measures_say(open_page: Open, made_up: Collect
             first.append({name for name, _ in ranked(run)[:10]})
         come_in = row["relevant gained"] + row["not relevant gained"] + row["unjudged gained"]
         assert come_in == len(first[1] - first[0])
-    assert "Over 3 topics, BM25 + <b>queries</b> minus BM25" in texts(app)
+    assert "over 3 topics (BM25 + <b>queries</b> - BM25): " in texts(app)
 
 
 def test_a_document_shows_what_was_predicted_and_what_that_earned(open_page: Open, made_up: CollectionFolder) -> None:
@@ -72,34 +72,34 @@ def test_a_document_shows_what_was_predicted_and_what_that_earned(open_page: Ope
         assert len(moved) > 1
     queries = table_with(app, "predicted query")
     assert sorted(queries["predicted query"]) == sorted(EXPANSIONS["d5"])
-    assert queries["searched"].all()
-    earned = table_with(app, "earned by").set_index("term")
+    assert queries["indexed"].all()
+    earned = table_with(app, "matching queries").set_index("term")
     profile = read_profile(str(made_up / "profile.json"))
     score = dict(load_index(profile, SYSTEMS[1], made_up).search(question, 5))["d5"]
     assert (earned["document"] + earned["predicted"]).sum() == pytest.approx(score, rel=1e-4)
     assert earned.loc["school", "document"] == 0
-    assert earned.loc["school", "earned by"] == " · ".join(EXPANSIONS["d5"])
+    assert earned.loc["school", "matching queries"] == " · ".join(EXPANSIONS["d5"])
     assert earned.loc["mask", "document"] > 0
-    assert "New to the document:" in texts(app)
+    assert "New terms:" in texts(app)
     assert "schools (2)" in texts(app)
 
 
 def test_dropped_queries_are_shown_with_their_scores(open_page: Open, filtered: CollectionFolder) -> None:
     app = open_page("expansion", collection="made-up", topic="02", document="d5", depth="100")
     queries = table_with(app, "predicted query")
-    assert list(queries["predicted query"]) == EXPANSIONS["d5"], "what is searched comes first"
+    assert list(queries["predicted query"]) == EXPANSIONS["d5"], "what is indexed comes first"
     assert list(queries["score"]) == SCORES["d5"]
-    assert list(queries["searched"]) == [True, False]
-    assert "1 of 2 are searched: those that score 0.600 or more, the best 50%" in texts(app)
-    assert "Scores: similarity to the document by" in texts(app)
+    assert list(queries["indexed"]) == [True, False]
+    assert "1 of 2 are indexed: those with a score of at least 0.600, the top 50%" in texts(app)
+    assert "Score: similarity to the document (" in texts(app)
 
 
 def test_scores_that_are_margins_are_said_to_be(open_page: Open, filtered: CollectionFolder) -> None:
     profile = read_profile(str(filtered / "profile.json"))
     save_profile(profile.model_copy(update={"doc2query": Doc2querySettings(score_by="margin")}), filtered)
     app = open_page("expansion", collection="made-up", topic="02", document="d5", depth="100")
-    assert "the best 50%" in texts(app)
-    assert "less that to the nearest other document." in texts(app)
+    assert "the top 50%" in texts(app)
+    assert "minus the similarity to the nearest other document." in texts(app)
 
 
 def test_without_an_expanded_system_the_page_says_what_to_do(open_page: Open, made_up: CollectionFolder) -> None:

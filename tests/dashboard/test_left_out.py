@@ -21,8 +21,8 @@ from dashboard.shared.provenance import compare_command
 ARGUMENTS = {"a1": "alpha beta gamma", "a2": "delta epsilon zeta"}
 CORPUS = ARGUMENTS | {"c1": "alpha beta gamma not", "c2": "delta epsilon zeta not", "e1": "alpha beta words"}
 RUN = "a1 Q0 a1 1 3.0 t\na1 Q0 e1 2 2.0 t\na1 Q0 c1 3 1.0 t\na2 Q0 a2 1 3.0 t\na2 Q0 c2 2 2.0 t\n"
-OWN = "Left out of every list of topic a1: its own document (the ids are the same, as BEIR's evaluation has it)"
-LISTED = f"{OWN}; and 1 that the collection excludes: e1."
+OWN = "Excluded from every list of topic a1: the document with the id of the topic (as in BEIR's evaluation)"
+LISTED = f"{OWN}; 1 listed by the collection: e1."
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ def folder(workspace: Workspace, tmp_path: Path) -> CollectionFolder:
 
 def test_the_pages_leave_them_out_and_say_so(folder: CollectionFolder, open_page: Open) -> None:
     overview = texts(open_page("overview", collection="args"))
-    assert "Left out of every list: its own document for 2 topics" in overview
-    assert "documents that the collection excludes for 1 topics" in overview
+    assert "Excluded from every list: for 2 topics, the document with the id of the topic" in overview
+    assert "for 1 topics, documents listed by the collection" in overview
     topic = open_page("topic", collection="args", topic="a1", a="team", b="bm25")
     assert LISTED in texts(topic).replace("\\", "")
     for markup in lists(topic)[:2]:
-        assert "nDCG@10 1.0000; of 1 shown 1 relevant" in markup
+        assert "nDCG@10 1.0000; top 1: 1 relevant" in markup
         assert "document a1" not in markup
         assert "document e1" not in markup
     assert "2 hits are left out" not in texts(topic)
@@ -69,7 +69,7 @@ def test_a_live_answer_to_a_topic_is_that_of_the_run(folder: CollectionFolder, o
         assert "document e1" not in markup
     other = open_page("search", collection="args", query="alpha beta")
     assert "document a1" in lists(other)[0], "no topic: nothing is left out"
-    assert "Left out" not in texts(other)
+    assert "Excluded from" not in texts(other)
 
 
 def test_the_command_of_a_figure_prints_it(folder: CollectionFolder, command: Any) -> None:
@@ -85,6 +85,6 @@ def test_imported_runs_whose_documents_have_other_ids_are_not_spoken_of(
     (tmp_path / "team.run").write_text("1 Q0 x 1 3.0 t\n2 Q0 y 1 3.0 t\n2 Q0 2 2 2.0 t\n")
     (tmp_path / "q.txt").write_text("1 0 x 1\n2 0 y 1\n")
     import_runs(workspace.collection("alone"), [tmp_path / "team.run"], tmp_path / "q.txt")
-    assert "Left out" not in texts(open_page("overview", collection="alone"))
-    assert "Left out" not in texts(open_page("topic", collection="alone", topic="1"))
-    assert "Left out of every list of topic 2" in texts(open_page("topic", collection="alone", topic="2"))
+    assert "Excluded from" not in texts(open_page("overview", collection="alone"))
+    assert "Excluded from" not in texts(open_page("topic", collection="alone", topic="1"))
+    assert "Excluded from every list of topic 2" in texts(open_page("topic", collection="alone", topic="2"))

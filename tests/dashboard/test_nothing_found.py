@@ -115,9 +115,9 @@ def test_nothing_found_is_0_and_every_page_shows_it(
         assert not [e.value for e in app.error], (page, [e.value for e in app.error])
         assert "is missing" not in texts(app), (page, texts(app))
         if page == "overview" and "queries" in name:
-            assert "bm25 retrieved nothing for any topic: every measure is 0" in texts(app)
+            assert "bm25 retrieved no documents for any topic: every measure is 0" in texts(app)
         if page == "topic" and "queries" in name:
-            assert "no document was retrieved, which counts 0" in lists(app)[0]
+            assert "no document was retrieved, which counts as 0" in lists(app)[0]
 
 
 def test_a_residual_run_that_found_nothing_new_is_0_beside_one_that_did(workspace: Workspace, tmp_path: Path) -> None:

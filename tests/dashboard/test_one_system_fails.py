@@ -50,7 +50,7 @@ def test_explanations_of_the_other_systems_are_drawn(
 ) -> None:
     break_system(monkeypatch, "bm25", error, "explain")
     app = open_page("topic", topic="02", view="why", document="d4")
-    assert any("Terms of the query" in str(frame.proto) for frame in app.dataframe)
+    assert any("Query terms in document" in str(frame.proto) for frame in app.dataframe)
     assert f"unexpected {type(error).__name__}" in warnings(app)
 
 

@@ -44,11 +44,11 @@ def texts(app: AppTest) -> str:
 
 def test_the_chosen_measure_is_compared_with_the_chosen_baseline(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("overview", measure="AP", baseline="expanded")
-    table, means = frame(app, "difference", "detectable"), app.dataframe[0].value["AP"]
+    table, means = frame(app, "difference", "MDE at 80 % power"), app.dataframe[0].value["AP"]
     assert pd.isna(table["difference"].iloc[1])
     assert table["difference"].iloc[0] == pytest.approx(means.iloc[0] - means.iloc[1])
-    assert 0 < float(table["p randomisation (Holm)"].iloc[0].split()[0]) <= 1
-    assert dict(frame(app, "topics")["topics"]) == {"exact": 2, "broad": 1}
+    assert 0 < float(table["p, randomisation test (Holm-adjusted)"].iloc[0].split()[0]) <= 1
+    assert dict(frame(app, "topics")["topics"]) == {"exact term": 2, "broad": 1}
 
 
 def test_any_cutoff_and_threshold_is_what_ir_measures_computes(open_page: Open, made_up: CollectionFolder) -> None:
@@ -79,7 +79,7 @@ def test_measure_cutoff_and_threshold_are_one_parameter_of_the_url(open_page: Op
 def test_a_measure_that_there_is_not_falls_back(open_page: Open, made_up: CollectionFolder, measure: str) -> None:
     app = open_page("overview", collection="made-up", measure=measure)
     assert app.selectbox(key="choice family").value == ("P" if measure.startswith("P") else "nDCG")
-    said = "No judgment has the grade 9" if measure.startswith("P") else "unknown measure"
+    said = "No judgment has grade 9" if measure.startswith("P") else "unknown measure"
     assert said in warnings(app)
     assert len([w for w in app.warning if "Dense" not in w.value]) == 1, "else only the system that never ran is named"
 
@@ -99,7 +99,8 @@ def test_nothing_heavy_is_computed_before_it_is_asked_for(
 
 def test_every_part_opens_by_the_url_and_every_chart_has_a_table(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("overview", open=SECTIONS)
-    for columns in (("varied", "winner"), ("condensed nDCG@10", "highest"), ("index MB", "median ms")):
+    costs = ("Index size (MB)", "Latency, median (ms)")
+    for columns in (("varied", "winner"), ("condensed-list nDCG@10", "upper bound"), costs):
         assert len(frame(app, *columns))
     curve = next(t.value for t in app.dataframe if t.value.index.name == "recall")
     assert list(curve.columns) == ["BM25", "BM25 + <b>queries</b>"]
@@ -109,7 +110,8 @@ def test_every_part_opens_by_the_url_and_every_chart_has_a_table(open_page: Open
 
 def test_topics_that_decide_the_winner_are_rows_of_the_table(open_page: Open, made_up: CollectionFolder) -> None:
     def rows(measure: str) -> pd.DataFrame:
-        return frame(open_page("overview", open="conclusion", measure=measure), "varied", "holds").set_index("varied")
+        app = open_page("overview", open="conclusion", measure=measure)
+        return frame(app, "varied", "same winner?").set_index("varied")
 
     values = results.values(data.open_collection("made-up"), "RR")
     table = rows("RR")
@@ -120,7 +122,7 @@ def test_topics_that_decide_the_winner_are_rows_of_the_table(open_page: Open, ma
         assert (f"without topic {topic}" in table.index) == (
             best != {system for system, value in every.items() if value == pytest.approx(max(every.values()))}
         )
-    closest = [name for name in rows("Judged@10").index if name.startswith("closest call: without topic")]
+    closest = [name for name in rows("Judged@10").index if name.startswith("smallest margin: without topic")]
     assert len(closest) == 1
 
 
@@ -128,26 +130,26 @@ def test_a_system_alone_is_shown_without_a_comparison(open_page: Open, made_up: 
     shutil.rmtree(made_up / "runs" / "expanded")
     make(evaluate.STAGE, data.open_collection("made-up").profile, made_up)
     app = open_page("overview", open=SECTIONS, cells="letters")
-    assert "Only one system has run" in texts(app)
+    assert "Only one system is evaluated" in texts(app)
     assert list(frame(app, "mean", "difference").index) == ["BM25"]
 
 
 def test_the_second_library_is_asked_on_demand_and_agrees(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("overview", open="checks")
-    assert not any("theirs" in table.value for table in app.dataframe)
-    next(button for button in app.button if button.label == "Check now").click().run()
+    assert not any("reference" in table.value for table in app.dataframe)
+    next(button for button in app.button if button.label == "Run cross-check").click().run()
     assert app.query_params["check"] == "yes"
-    table = frame(app, "theirs", "ours")
+    table = frame(app, "reference", "RankScope")
     assert set(table["library"]) == {"ir_measures", "scikit-learn"}
-    assert table["largest difference in a topic"].max() < 1e-9
-    assert "all agree" in texts(app)
+    assert table["largest per-topic difference"].max() < 1e-9
+    assert "topics: identical within tolerance (1e-09)" in texts(app).replace("\\", "")
 
 
 def test_a_disagreement_is_said(open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "core.evaluation.cross_checks.sklearn_ndcg", lambda scores, qrels, k: dict.fromkeys(qrels, 0.123)
     )
-    assert "do not all agree" in texts(open_page("overview", open="checks", check="yes"))
+    assert "not identical within tolerance" in texts(open_page("overview", open="checks", check="yes"))
 
 
 def described_anew(path: Path) -> None:
@@ -165,8 +167,8 @@ def test_a_topic_that_a_run_lacks_is_said_and_counts_0(open_page: Open, made_up:
     described_anew(path)
     make(evaluate.STAGE, data.open_collection("made-up").profile, made_up)
     app = open_page("overview", open="checks", check="yes", measure="RR")
-    assert "BM25 has no document for 1 of 3 topics: they count 0" in texts(app)
-    assert "all agree" in texts(app)
+    assert "BM25 retrieved no documents for 1 of 3 topics, which count as 0" in texts(app)
+    assert "topics: identical within tolerance (1e-09)" in texts(app).replace("\\", "")
     values = results.values(data.open_collection("made-up"), "RR")
     assert values["bm25"]["02"] == 0
     assert frame(app, "mean", "difference")["mean"]["BM25"] == pytest.approx(mean(values["bm25"]))
@@ -200,7 +202,7 @@ def test_published_figures_are_rows_of_context(
         assert table.index[-1] == "published: SPLADE++"
         assert float(table["nDCG@10"].iloc[-1]) == 0.7109
         assert table["AP"].isna().iloc[-1] or table["AP"].iloc[-1] == table_formats.MISSING
-        assert "published: SPLADE++" not in frame(app, "difference", "detectable").index
+        assert "published: SPLADE++" not in frame(app, "difference", "MDE at 80 % power").index
         assert "SPLADE++: Anserini" in texts(app)
 
 
@@ -248,14 +250,15 @@ def test_the_caption_says_what_stands_in_the_cells(
     captions = []
     monkeypatch.setattr("dashboard.shared.export.downloads", lambda table, name: captions.append(table.caption))
     shown = texts(open_page("overview", cells="letters"))
-    assert "A superscript letter" in shown
-    assert "With 3 topics no p of the randomisation test is below 0.25" in shown
+    assert "Superscript letters" in shown
+    assert "With 3 topics, the smallest p that the randomisation test can give is 0.25" in shown
     monkeypatch.setattr("core.evaluation.comparison_tables.LETTERS", "a")
     app = open_page("overview", cells="letters")
     assert "letter" not in texts(app).lower().split("p:")[0].replace("letters", "")
-    assert "In brackets: how many of the 1 other systems it is significantly better than (paired t-test" in texts(app)
+    explained = "In parentheses: the number of the other 1 systems that it is significantly better than (paired t-test"
+    assert explained in texts(app)
     assert app.dataframe[0].value["AP"].str.fullmatch(r"[01]\.\d{4} \([01]\)").all()
-    assert any("In brackets" in caption for caption in captions), "so does the table for a paper"
+    assert any("In parentheses" in caption for caption in captions), "so does the table for a paper"
 
 
 def test_many_comparisons_are_said_in_one_sentence() -> None:
@@ -263,7 +266,7 @@ def test_many_comparisons_are_said_in_one_sentence() -> None:
     table, found = comparison_tables.against_baseline(values, "s20")
     said = comparison_tables.summary_sentence("s20", "AP", table, found)
     assert (
-        "Of 33 systems, 12 are significantly better than s20 by AP, 20 significantly worse, 1 not significantly" in said
+        "In AP, 12 of 33 systems are significantly better than s20, 20 significantly worse, 1 not significantly" in said
     )
 
 
@@ -272,20 +275,20 @@ def test_what_has_no_variance_is_said_in_words_and_left_empty_in_tables() -> Non
     values["same"] = dict(values["low"])
     table, found = comparison_tables.against_baseline(values, "low")
     readable = comparison_tables.readable(table)
-    assert readable.loc["high", "p randomisation (Holm)"] == "0.25 (0.5)"
-    for column in ("95 % of difference", "detectable", "p t-test (Holm)"):
+    assert readable.loc["high", "p, randomisation test (Holm-adjusted)"] == "0.25 (0.5)"
+    for column in ("95 % CI of difference", "MDE at 80 % power", "p, paired t-test (Holm-adjusted)"):
         assert readable.loc["high", column] == table_formats.MISSING
     assert table.loc[["high", "same"], ["p t-test", "difference low", "detectable"]].isna().all(axis=None)
     said = comparison_tables.baseline_sentence("H", "L", "AP", found["high"], 0.5)
     assert said == (
-        "H against L: +0.3000 AP on each of the 3 topics: without variance there is no t-test and no interval, not "
-        "significant (randomisation test: p = 0.25, Holm-adjusted 0.5)."
+        "H vs L: +0.3000 AP on every one of the 3 topics (zero variance: t-test and CI are undefined), not significant "
+        "(randomisation test: p = 0.25, Holm-adjusted 0.5)."
     )
     assert (
         comparison_tables.baseline_sentence("S", "L", "AP", found["same"], 1)
         == "S and L have the same AP on all 3 topics."
     )
-    assert not re.search("nan|None|power|detectable", said)
+    assert not re.search("nan|None|power|detectable|MDE", said)
     constant = {"none": {"1": 0.0, "2": 0.0}, "some": {"1": 0.5, "2": 0.25}}
     assert comparison_tables.with_intervals({"AP": constant}).loc["none", "AP"] == "0.0000 (–)"
 
@@ -295,10 +298,10 @@ def test_tests_that_disagree_are_said_to() -> None:
     a = dict(zip("12345678", [0.2, 0.1, 0.3, 0.05, 0.0, 0.1, 0.9, 0.02], strict=True))
     found = compare(a, dict.fromkeys(a, 0.0))
     said = comparison_tables.baseline_sentence("A", "B", "AP", found, found.p_randomisation)
-    assert ("the t-test, which the interval goes with" in said) == (
+    assert ("the paired t-test, on which the CI is based" in said) == (
         (found.p_t_test < 0.05) != (found.p_randomisation < 0.05)
     )
-    assert "the t-test" in said
+    assert "the paired t-test" in said
 
 
 @pytest.mark.parametrize("topics", [1, 2])
@@ -317,7 +320,7 @@ def test_one_topic_or_two_leave_the_page_standing(
         assert app.dataframe[0].value["RR"].astype(str).str.startswith(("1", "0")).all()
     if topics == 2:
         assert not app.warning
-        assert "has the highest mean" in texts(app)
+        assert "x and y are tied for the highest mean nDCG@10" in texts(app).replace("\\", "").replace("\u2060", "")
 
 
 def test_the_verdict_says_significant_only_when_it_is() -> None:
@@ -372,13 +375,13 @@ def test_latencies_of_an_older_procedure_say_so_with_the_command(open_page: Open
     with writing(made_up.run("bm25"), "search", {}, inputs, {"median_milliseconds": 33.0}) as partial:
         (partial / "run.trec").write_text(run)
     said = texts(open_page("overview", open="cost")).replace("\\", "")
-    command = "measure again with `python scripts/build.py --profile artifacts/made-up/profile.json`"
+    command = "measure it again with `python scripts/build.py --profile artifacts/made-up/profile.json`"
     assert said.count(f"Latency of BM25: {OLDER_TIMING}; {command}") == 2, "below the table and below the costs"
 
 
 def test_the_cost_chart_leaves_out_what_is_unknown() -> None:
     table = pd.DataFrame(
-        {"mean": 0.5, "low": 0.4, "high": 0.6, "median ms": [1.0, None], "index MB": [2.0, 3.0]}, ["a", "b"]
+        {"mean": 0.5, "low": 0.4, "high": 0.6, charts.LATENCY: [1.0, None], charts.INDEX_SIZE: [2.0, 3.0]}, ["a", "b"]
     )
     found = [(trace.name, list(trace.x)) for trace in charts.cost(table, {"a": "<b>A</b>"}, "AP").data]
     assert found == [("&lt;b&gt;A&lt;/b&gt;", [1.0]), ("&lt;b&gt;A&lt;/b&gt;", [2.0]), ("b", [3.0])]

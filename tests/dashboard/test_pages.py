@@ -83,7 +83,7 @@ def test_overview_shows_means_and_leaves_out_what_never_ran(open_page: Open, mad
     tidy = pd.read_csv(made_up / "measures" / "measures.csv", keep_default_na=False)
     values = tidy[(tidy.system == "bm25") & (tidy.measure == "nDCG@10")].value
     assert table["nDCG@10"]["BM25"] == pytest.approx(values.mean())
-    assert table["median ms"].notna().all()
+    assert table["Latency, median (ms)"].notna().all()
     reason = app.expander[0].warning[0].value
     assert "Dense" in reason
     assert "`python scripts/build.py" in reason
@@ -120,7 +120,7 @@ def test_imported_runs_show_ids_and_say_why_there_is_no_search(open_page: Open, 
         None,
     )
     app = open_page("topic", collection="foreign", topic="02")
-    assert "texts are not here" in texts(app)
+    assert "Document texts are not available" in texts(app)
     assert any("document d4" in element.proto.body for element in app.get("html"))
     assert "cannot be explained" in texts(open_page("topic", collection="foreign", topic="02", view="why"))
     assert "imported runs" in warnings(open_page("search", collection="foreign"))

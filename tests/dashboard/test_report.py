@@ -74,14 +74,14 @@ def test_long_texts_of_a_table_are_whole() -> None:
 
 def test_the_page_offers_systems_topics_and_the_file(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("report", systems="bm25,expanded", measure="AP")
-    assert app.multiselect[1].label == "Topics side by side"
+    assert app.multiselect[1].label == "Example topics"
     assert len(app.multiselect[1].value) == 3
     assert app.get("download_button")
     app.multiselect[1].set_value(["NA"]).run()
     assert app.query_params["topics"] == "NA"
     assert "for 1 topics" in " ".join(element.value for element in app.markdown)
     alone = open_page("report", systems="bm25")
-    assert [box.label for box in alone.selectbox if "Topic by topic" in box.label] == []
+    assert [box.label for box in alone.selectbox if "Compared with the baseline" in box.label] == []
 
 
 @pytest.mark.parametrize("topics", ["gone", "NA,gone"])

@@ -103,10 +103,11 @@ def test_overlap_of_every_two_lists() -> None:
 def test_the_sentence_says_what_changed() -> None:
     parts = split_difference(RANKINGS["a"], RANKINGS["b"], JUDGMENTS, 2)
     said = rank_tables.change_sentence(parts, "A", "B", 2, {"d": "The *title*"})
-    assert said.startswith("From B to A, nDCG@2 changes by +0.")
-    assert "2 entered (1 relevant) +0." in said
-    assert "2 left (0 relevant) +0.0000" in said
-    assert "moved" not in said
+    assert said.startswith("nDCG@2 changes by +0.")
+    assert " from B to A. Documents in the top 2: " in said
+    assert "2 entered (1 relevant): +0." in said
+    assert "2 dropped out (0 relevant): +0.0000" in said
+    assert "re-ranked" not in said
     assert "“The *title*” (grade 2), from rank 3 to rank 1: +0." in said
     swapped = split_difference(["x"], ["d", "f"], JUDGMENTS, 2)
     assert "“d” (grade 2), from rank 1 to outside the run: -" in rank_tables.change_sentence(swapped, "A", "B", 2, {})
@@ -119,18 +120,19 @@ def test_the_document_named_first_goes_with_the_change_and_a_larger_one_against_
     assert [part.document for part in parts] == ["d", "g", "h", "x", "n"]
     said = rank_tables.change_sentence(parts, "A", "B", 4, {})
     assert "changes by -0.2192" in said
-    assert "Largest contribution to the change: “d” (grade 1), from rank 2 to outside the run: -0.2463." in said
-    assert said.endswith("Largest in the other direction: “x” (grade 1), from outside the run to rank 1: +0.3904.")
+    assert "Largest contribution: “d” (grade 1), from rank 2 to outside the run: -0.2463." in said
+    against = "“x” (grade 1), from outside the run to rank 1: +0.3904."
+    assert said.endswith(f"Largest contribution in the opposite direction: {against}")
     back = rank_tables.change_sentence(split_difference(["n", "d"], ["x", "n"], judgments, 4), "B", "A", 4, {})
     assert "changes by -0.1441" in back
-    assert "other direction" not in back, "the largest part is that of the change"
+    assert "opposite direction" not in back, "the largest part is that of the change"
 
 
 def test_gains_and_losses_that_cancel_out_are_no_change() -> None:
     exchanged = split_difference(["d", "e"], ["e", "d"], {"d": 1, "e": 1}, 2)
     said = rank_tables.change_sentence(exchanged, "A", "B", 2, {})
     assert said.startswith("A and B have the same nDCG@2: gains and losses cancel out.")
-    assert "2 moved (2 relevant) +0.0000" in said
+    assert "2 re-ranked (2 relevant): +0.0000" in said
 
 
 # Few documents, grades and places, so that parts often cancel out or go against the change.
@@ -148,11 +150,11 @@ def test_the_document_named_first_has_the_sign_of_trec_evals_difference(a, b, gr
     if abs(of_a - of_b) < 1e-9:
         assert "have the same nDCG@5" in said
         return
-    change = float(re.search(r"changes by ([+-][0-9.e-]+)\.", said)[1])
-    named = float(re.search(r"Largest contribution to the change: .*?: ([+-][0-9.e-]+)\.", said)[1])
+    change = float(re.search(r"changes by ([+-][0-9.e-]+) from B to A\.", said)[1])
+    named = float(re.search(r"Largest contribution: .*?: ([+-][0-9.e-]+)\.", said)[1])
     assert change == pytest.approx(of_a - of_b, abs=6e-5)
     assert named * change > 0
-    other = re.search(r"Largest in the other direction: .*?: ([+-][0-9.e-]+)\.", said)
+    other = re.search(r"Largest contribution in the opposite direction: .*?: ([+-][0-9.e-]+)\.", said)
     largest = max(parts, key=lambda part: abs(part.value))
     assert bool(other) == (abs(largest.value) > max(p.value * np.sign(change) for p in parts))
     assert not other or float(other[1]) * change < 0
@@ -160,9 +162,11 @@ def test_the_document_named_first_has_the_sign_of_trec_evals_difference(a, b, gr
 
 def test_the_sentence_of_no_difference_says_why() -> None:
     same = split_difference(["d", "e"], ["d", "e"], JUDGMENTS, 2)
-    assert "the same documents in the same order" in rank_tables.change_sentence(same, "A", "B", 2, {})
+    assert "the top 2 documents are the same, in the same order" in rank_tables.change_sentence(same, "A", "B", 2, {})
     idle = split_difference(["d", "e"], ["d", "f"], JUDGMENTS, 2)
-    assert "the changed documents gain nothing" in rank_tables.change_sentence(idle, "A", "B", 2, {})
+    assert "no relevant document entered, dropped out or changed rank" in rank_tables.change_sentence(
+        idle, "A", "B", 2, {}
+    )
 
 
 def test_ties_within_the_threshold_are_diamonds() -> None:
@@ -197,18 +201,18 @@ def test_the_lines_between_the_lists_hold_every_rank() -> None:
     assert d.y[0] == 1
     assert 2 < d.y[1] < g.y[0] < g.y[1], "deeper is lower, and not retrieved is lowest"
     assert d.hovertext[1] == "&lt;i&gt;T&lt;/i&gt;<br>relevant; B: rank 3"
-    assert "not in its run" in g.hovertext[1]
+    assert "not retrieved" in g.hovertext[1]
 
 
 def test_split_bars_hatch_what_speaks_for_the_other() -> None:
     parts = split_difference(["d", "f"], ["g", "x"], JUDGMENTS, 2)
     table = rank_tables.split_table(parts, {name: name.upper() for name in "dfgx"})
-    drawn = table[table["part"] != 0].reset_index(drop=True)
+    drawn = table[table["contribution"] != 0].reset_index(drop=True)
     for_a, for_b = topic_charts.split_bars(drawn, "A", "B", 2).data
     assert list(for_a.customdata) == ["d"]
     assert set(for_b.customdata) == {"g", "x"}
     assert for_a.marker.pattern.shape != for_b.marker.pattern.shape
-    assert sum(for_a.x) + sum(for_b.x) == pytest.approx(table["part"].sum())
+    assert sum(for_a.x) + sum(for_b.x) == pytest.approx(table["contribution"].sum())
 
 
 def test_a_grade_is_a_word_of_its_own_for_unjudged() -> None:

@@ -55,14 +55,14 @@ def measured(folder: CollectionFolder, system: str, measure: str) -> pd.Series:
 @pytest.mark.parametrize("view", TOPICS_VIEWS)
 def test_every_view_has_its_table_or_its_links(open_page: Open, made_up: CollectionFolder, view: str) -> None:
     app = open_page("topics", chart=view, a="expanded", b="bm25", measure="AP")
-    assert "Over 3 topics, BM25 + <b>queries</b> minus BM25" in texts(app)
+    assert "Difference in AP over 3 topics (BM25 + <b>queries</b> - BM25): " in texts(app)
     if view == "contrasts":
-        assert "furthest ahead" in texts(app)
+        assert "Largest wins of BM25" in texts(app)
         return
     assert len(app.get("plotly_chart")) == 1
     rows = app.dataframe[0].value
     if view == "kinds":
-        assert dict(zip(rows["kind"], rows["topics"], strict=True)) == {"exact": 2, "broad": 1}
+        assert dict(zip(rows["topic type"], rows["topics"], strict=True)) == {"exact term": 2, "broad": 1}
         return
     assert sorted(rows["topic"]) == ["02", "1", "NA"]
     if view == "heat":
@@ -112,7 +112,7 @@ def test_the_difference_to_the_median_system(open_page: Open, made_up: Collectio
     expected = (values[0] - values[1]) / 2  # the median of two is their mean
     rows = app.dataframe[0].value.set_index("topic")
     assert rows["difference"].to_dict() == pytest.approx(expected.to_dict())
-    assert "minus median system" in texts(app)
+    assert "(BM25 + <b>queries</b> - median system)" in texts(app)
     assert not open_page("topics", a="expanded", b="-median", chart="contrasts").exception
 
 
@@ -128,20 +128,20 @@ def test_a_measure_of_the_overview_is_kept_and_its_figures_say_where_they_come_f
     commands = "\n".join(code.value for code in app.code)
     assert "python -m core.compare topics made-up --measure nDCG@2 --a expanded --b bm25" in commands
     parts = open_page("topic", a="expanded", b="bm25", measure="nDCG@2", topic="NA", view="difference").dataframe[0]
-    assert parts.value["part"].sum() == pytest.approx(row["difference"])
+    assert parts.value["contribution"].sum() == pytest.approx(row["difference"])
 
 
 def test_the_kind_filter_keeps_its_topics(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("topics", kind="exact")
     assert sorted(app.dataframe[0].value["topic"]) == ["1", "NA"]
-    assert "Over 2 topics" in texts(app)
-    assert "1 topic: too few" in texts(open_page("topics", kind="broad"))
+    assert "have the same nDCG@10 on all 2 topics" in texts(app).replace("\u2060", "")
+    assert "Topics selected: 1. At least two are needed" in texts(open_page("topics", kind="broad"))
 
 
 def test_a_system_alone_is_drawn_by_itself(open_page: Open, made_up: CollectionFolder) -> None:
     shutil.rmtree(made_up / "runs" / "expanded")
     make(evaluate.STAGE, data.open_collection("made-up").profile, made_up)
-    assert "Only BM25 has run" in texts(open_page("topics", topic="02", chart="contrasts"))
+    assert "Only BM25 is evaluated" in texts(open_page("topics", topic="02", chart="contrasts"))
     app = open_page("topic", topic="02", view="difference")
     assert "d4" in identities(lists(app)[0]), "without a second system there is no difference to show"
 
@@ -168,7 +168,7 @@ def test_a_link_opens_a_topic_with_its_lists_and_the_ideal_one(open_page: Open, 
     assert "? unjudged" in expanded
     places = {name: rank for rank, (name, _) in enumerate(ranking(made_up, "bm25", "02"), 1)}
     first = ranking(made_up, "expanded", "02")[0][0]
-    assert f"b\u00a0{places.get(first, '–')}" in expanded.split("<li>")[1]
+    assert f"B\u00a0{places.get(first, '–')}" in expanded.split("<li>")[1]
     assert "<mark>Masks</mark>" in expanded
 
 
@@ -199,8 +199,8 @@ def test_the_parts_add_up_to_the_measured_difference(open_page: Open, made_up: C
     for topic in ("1", "02", "NA"):
         app = open_page("topic", a="expanded", b="bm25", topic=topic, view="difference")
         difference = measured(made_up, "expanded", "nDCG@10")[topic] - measured(made_up, "bm25", "nDCG@10")[topic]
-        assert app.dataframe[0].value["part"].sum() == pytest.approx(difference)
-        assert f"add up to {difference:+.4f}" in texts(app)
+        assert app.dataframe[0].value["contribution"].sum() == pytest.approx(difference)
+        assert f"The contributions sum to {difference:+.4f}" in texts(app)
 
 
 def test_positions_show_ranks_and_overlap(open_page: Open, made_up: CollectionFolder) -> None:
@@ -208,7 +208,7 @@ def test_positions_show_ranks_and_overlap(open_page: Open, made_up: CollectionFo
     table, overlap = app.dataframe[0].value, app.dataframe[1].value
     ranks = {name: rank for rank, (name, _) in enumerate(ranking(made_up, "bm25", "1"), 1)}
     assert dict(zip(table["document"], table["BM25"], strict=True)) == ranks
-    assert list(overlap["a"]) == ["BM25 + <b>queries</b>"]
+    assert list(overlap["system A"]) == ["BM25 + <b>queries</b>"]
 
 
 def test_a_missed_document_is_said_to_be_beyond_the_run(open_page: Open, made_up: CollectionFolder) -> None:
@@ -220,7 +220,7 @@ def test_a_missed_document_is_said_to_be_beyond_the_run(open_page: Open, made_up
     make(collection.STAGE, saved.model_copy(update={"collection": moved}), made_up)
     assert "d2" not in dict(ranking(made_up, "bm25", "02"))
     app = open_page("topic", a="expanded", b="bm25", topic="02", view="missed")
-    assert "BM25 misses 1 of 2 relevant documents in its first 10: 0 stand further down, 1 are beyond" in texts(app)
+    assert "BM25 misses 1 of 2 relevant documents in its top 10: 0 ranked lower, 1 not among the" in texts(app)
     row = app.dataframe[0].value.set_index("document").loc["d2"]
     assert pd.isna(row["BM25"])
 
@@ -231,10 +231,10 @@ def test_the_terms_of_a_score_add_up_and_predicted_queries_are_told_apart(
     app = open_page("topic", a="expanded", b="bm25", topic="02", view="why", document="d5")
     tables = [element.value for element in app.dataframe]
     by_columns = {tuple(table.columns): table for table in tables}
-    expanded, bm25 = by_columns["term", "weight", "in"], by_columns["term", "weight"]
+    expanded, bm25 = by_columns["term", "weight", "matched in"], by_columns["term", "weight"]
     for table, system in ((expanded, "expanded"), (bm25, "bm25")):
         assert table["weight"].sum() == pytest.approx(dict(ranking(made_up, system, "02"))["d5"], rel=1e-5)
-    where = dict(zip(expanded["term"], expanded["in"], strict=True))
+    where = dict(zip(expanded["term"], expanded["matched in"], strict=True))
     assert where["school"] == "predicted queries only"
     assert where["mask"] == "text"
     assert "2 of 2 predicted queries" in texts(app)
@@ -264,7 +264,7 @@ def test_the_words_of_a_dense_score_add_up(
     app = open_page("topic", a="dense", b="bm25", topic="02", view="why", document="d5", more="expanded")
     table = next(element.value for element in app.dataframe if "word" in element.value)
     assert table.iloc[0].to_list() == ["masks", pytest.approx(0.4), 2]
-    assert "They add up, with 0.0100 of stop words and signs, to 0.5000, the score." in texts(app)
+    assert "Sum: 0.5000 (= score), including 0.0100 from stop words and punctuation." in texts(app)
     assert any("&lt;on&gt;" in markup for markup in lists(app))
 
 
@@ -277,8 +277,8 @@ def test_a_system_that_cannot_explain_says_why_and_the_others_do(open_page: Open
 
 def test_an_unknown_topic_is_said_to_be_unknown(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("topic", topic="77", view="odd", document="gone", more="nobody", depth="3")
-    assert "Topic 77 is not among these topics" in texts(app)
-    assert "no topic of the kind odd" in texts(open_page("topic", kind="odd"))
+    assert "Topic 77 is not in this selection" in texts(app)
+    assert "no topic of type odd" in texts(open_page("topic", kind="odd"))
 
 
 def test_hostile_texts_are_shown_as_they_are(open_page: Open, made_up: CollectionFolder) -> None:

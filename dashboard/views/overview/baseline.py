@@ -1,4 +1,4 @@
-"""One measure against a baseline: intervals, tests, the interval of the difference, and what could have been seen."""
+"""Comparison with the baseline by one measure: confidence intervals, tests, minimum detectable effect."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,20 +19,20 @@ from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import FOUR
 
 TEST = (
-    "randomisation test: exact up to 16 topics, else estimated by importance sampling, seeded, to 1 or 2 % of p, and "
-    "closer where a verdict at 0.05 hangs on it"
+    "randomisation test (exact up to 16 topics, otherwise estimated by seeded importance sampling with a standard "
+    "error of 1 or 2 % of p, and less where the decision at 0.05 depends on it)"
 )
 WORDS = f"""
-95 % intervals of means are by bootstrap over topics. Differences are to the baseline, paired by topic, with Student's
-interval. Detectable: minimum detectable effect at 80 % power (alpha 0.05), which is λ · s / √n, s the deviation of the
-n differences, λ from the noncentral t distribution (Cohen, 1988; Sakai, 2018). p: {TEST}; and paired t-test. In
-brackets p after Holm over the systems shown. Where a difference is the same on every topic, it has no variance: the
-t-test, its interval and its power are undefined.
+95 % CI of the mean: percentile bootstrap over topics, {BOOTSTRAP_RESAMPLES:,} resamples. Differences to the baseline
+are paired by topic; their 95 % CI is that of the paired t-test. MDE: minimum detectable effect at 80 % power (alpha
+0.05), λ · s / √n, where s is the standard deviation of the n differences and λ comes from the noncentral t distribution
+(Cohen, 1988; Sakai, 2018). p: {TEST} and paired t-test; in parentheses, p Holm-adjusted over the systems shown. Where
+the difference is the same on every topic, its variance is zero and t-test, CI and MDE are undefined.
 """
 
 
 def draw_baseline(view: View) -> None:
-    """Draw the bars, the sentences, the table with its exports, and the means by kind of topic."""
+    """Draw the bars, the sentences, and the table with its exports."""
     table, found = compared(view.values, view.baseline)
     left, right = st.columns(2)
     with left:
@@ -46,12 +46,12 @@ def draw_baseline(view: View) -> None:
         for sentence in shown.sentences:
             st.markdown(escape_markdown(sentence))
         if not found:
-            st.write("Only one system has run; there is nothing to compare it with.")
+            st.write("Only one system is evaluated: there is nothing to compare it with.")
         draw_missing(view)
     config = {name: FOUR for name in ("mean", "difference", judged_partner(view.measure))}
-    alt = f"{view.measure} of each system against the baseline"
+    alt = f"Comparison of each system with the baseline, {view.measure}"
     st.dataframe(shown.shown, column_config=config, placeholder=MISSING, alt=alt)
-    about = f"{TEST}; bootstrap: {BOOTSTRAP_RESAMPLES:,} resamples; seed {SEED}"
+    about = f"{TEST}; percentile bootstrap over topics, {BOOTSTRAP_RESAMPLES:,} resamples; seed {SEED}"
     options = {"measure": view.measure, "baseline": view.baseline}
     downloads_and_provenance(view.opened, f"{name}-against-{view.baseline}", shown, "baseline", options, about)
     st.caption(f"{escape_markdown(view.measure)}: {parse_measure(view.measure)[0].description}. {WORDS}")
@@ -81,26 +81,26 @@ def compared(values: Values, baseline: str) -> tuple[pd.DataFrame, Mapping[str, 
 
 
 def draw_missing(view: View) -> None:
-    """Say which systems have nothing for some topics."""
+    """Say which systems retrieved nothing for some topics."""
     topics = len(view.content.qrels)
     best = view.tidy.groupby(["system", "topic"], sort=False)["value"].max()
     # A topic that a run lacks is 0 by every measure: other runs need not be read.
     for system in best[best <= 0].index.unique("system"):
         label, count = escape_markdown(view.labels[system]), results.missing_topics(view.opened, system)
         if count == topics:
-            st.caption(f"{label} retrieved nothing for any topic: every measure is 0.")
+            st.caption(f"{label} retrieved no documents for any topic: every measure is 0.")
         elif count:
-            st.caption(f"{label} has no document for {count} of {topics} topics: they count 0.")
+            st.caption(f"{label} retrieved no documents for {count} of {topics} topics, which count as 0.")
 
 
 def draw_kinds(view: View) -> None:
-    """Draw the means by kind of topic, where the topics have kinds."""
+    """Draw the means by topic type, where the topics have types."""
     table = types_table(view.values, view.content.topics, view.labels, view.measure, view.opened.folder.name)
     if table.figures.empty:
         return
-    st.subheader(f"{escape_markdown(view.measure)} by kind of topic")
+    st.subheader(f"{escape_markdown(view.measure)} by topic type")
     config = {label: FOUR for label in view.labels.values()}
-    st.dataframe(table.shown, column_config=config, alt=f"{view.measure} by kind of topic")
+    st.dataframe(table.shown, column_config=config, alt=f"{view.measure} by topic type")
     downloads_and_provenance(
         view.opened, f"{view.opened.folder.name}-{view.measure}-kinds", table, "types", {"measure": view.measure}
     )

@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from core.evaluation.comparison_tables import INDEX_SIZE, LATENCY
 from dashboard.shared.charts import BLUE, DARK_GREY, GREY, ORANGE, finish
 from dashboard.shared.escaping import escape_plotly
 
@@ -43,7 +44,7 @@ def precision_recall(curves: pd.DataFrame, labels: Mapping[str, str]) -> go.Figu
 
 
 def ndcg_ranges(rows: Mapping[str, Mapping[str, float]], labels: Mapping[str, str], measure: str) -> go.Figure:
-    """Draw for each system how far judging could move its nDCG, with the value as judged and on the condensed list.
+    """Draw each system's range of nDCG over possible judgments, its present value and that of the condensed list.
 
     Args:
         rows: system -> nDCG, lowest, highest, condensed, from `core.evaluation.unjudged.figures`.
@@ -58,11 +59,14 @@ def ndcg_ranges(rows: Mapping[str, Mapping[str, float]], labels: Mapping[str, st
         orientation="h",
         width=0.35,
         marker={"color": GREY, "opacity": 0.5},
-        name="if the unjudged were judged",
+        name="range over possible judgments",
         customdata=table[["lowest", "highest"]],
         hovertemplate="%{y}: %{customdata[0]:.4f} to %{customdata[1]:.4f}<extra></extra>",
     )
-    marks = (("nDCG", f"{measure} as judged", BLUE, "circle"), ("condensed", "condensed list", ORANGE, "diamond-open"))
+    marks = (
+        ("nDCG", f"{measure} with the present judgments", BLUE, "circle"),
+        ("condensed", "condensed list", ORANGE, "diamond-open"),
+    )
     for column, name, colour, symbol in marks:
         figure.add_scatter(
             x=table[column],
@@ -78,13 +82,13 @@ def ndcg_ranges(rows: Mapping[str, Mapping[str, float]], labels: Mapping[str, st
 
 
 def cost(table: pd.DataFrame, labels: Mapping[str, str], measure: str) -> go.Figure:
-    """Draw quality against the median latency, and against the size of the index, one mark a system.
+    """Draw effectiveness against median latency and against index size, one point per system.
 
     Args:
-        table: index system; columns mean, low, high, median ms, index MB; a system without a cost has no mark.
+        table: index system; from `comparison_tables.cost_rows`; a system without a cost has no point.
     """
     figure = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.05)
-    for panel, column in enumerate(("median ms", "index MB"), 1):
+    for panel, column in enumerate((LATENCY, INDEX_SIZE), 1):
         for number, (system, row) in enumerate(table.iterrows()):
             if pd.isna(row[column]):
                 continue
@@ -95,13 +99,13 @@ def cost(table: pd.DataFrame, labels: Mapping[str, str], measure: str) -> go.Fig
                 mode="markers",
                 name=escape_plotly(labels.get(str(system), str(system))),
                 legendgroup=str(system),
-                showlegend=panel == 1 or pd.isna(row["median ms"]),
+                showlegend=panel == 1 or pd.isna(row[LATENCY]),
                 marker=_style(number) | {"size": 13},
-                hovertemplate=f"%{{x:.2f}} {column.split()[1]}: %{{y:.4f}}<extra>%{{fullData.name}}</extra>",
+                hovertemplate=f"{column}: %{{x:.2f}}<br>mean: %{{y:.4f}}<extra>%{{fullData.name}}</extra>",
                 row=1,
                 col=panel,
             )
-    figure.update_xaxes(title="median ms", rangemode="tozero", col=1)
-    figure.update_xaxes(title="index MB", rangemode="tozero", col=2)
+    figure.update_xaxes(title=LATENCY, rangemode="tozero", col=1)
+    figure.update_xaxes(title=INDEX_SIZE, rangemode="tozero", col=2)
     figure.update_yaxes(title=f"mean {measure}", col=1)
     return finish(figure, 420)

@@ -1,9 +1,17 @@
-"""Our figures held against other libraries'."""
+"""Cross-check of the measures with other libraries."""
 
 import pandas as pd
 import streamlit as st
 
-from core.evaluation.cross_checks import LARGEST_DIFFERENCE, agreement_table, check_rows, check_table, checkable
+from core.evaluation.cross_checks import (
+    LARGEST_DIFFERENCE,
+    OURS,
+    REFERENCE,
+    agreement_table,
+    check_rows,
+    check_table,
+    checkable,
+)
 from core.evaluation.freshness import evaluation
 from core.workspace.artifacts import read_latest
 from dashboard.shared import data, results, state
@@ -13,26 +21,26 @@ from dashboard.shared.provenance import downloads_and_provenance
 
 
 def draw_checks(view: View) -> None:
-    """Draw the check by ir_measures and scikit-learn when it is asked for, and the one made with the measures."""
+    """Draw the cross-check with ir_measures and scikit-learn on demand, and the one stored with the measures."""
     if state.read("check"):
-        with st.spinner("Checking …"):
+        with st.spinner("Computing …"):
             _second_library(view)
     else:
-        st.write("Compute every figure of this page's first table again with ir_measures, and nDCG with scikit-learn.")
-        st.button("Check now", on_click=state.write, args=("check", "yes"))
-    st.markdown("**sentence-transformers' evaluator**")
+        st.write("Recompute every mean in the first table of this page with ir_measures, and nDCG with scikit-learn.")
+        st.button("Run cross-check", on_click=state.write, args=("check", "yes"))
+    st.markdown("**Evaluator of sentence-transformers**")
     rows = results.agreement(view.opened)
     if rows.empty:
-        st.write("There are no stored figures of a dense system's present run.")
+        st.write("No values are stored for the current runs of the dense systems.")
         return
     table = agreement_table(rows, view.labels)
     styled = table.figures.reset_index().style.format({"difference": "{:.1e}"}, precision=6)
-    st.dataframe(styled, hide_index=True, alt="Our figures and sentence-transformers'")
+    st.dataframe(styled, hide_index=True, alt=table.caption)
     name = f"{view.opened.folder.name}-sentence-transformers"
     downloads_and_provenance(view.opened, name, table, "cross-check", {"library": "sentence-transformers"})
     st.caption(
-        "Both with relevance taken as yes or no, as its evaluator has it, and to the depth of the run. Its AP divides "
-        "by the depth where a topic has more relevant documents than that, ours by all of them."
+        "Both use binary relevance, as this evaluator requires, and the full depth of the run. Where a topic has more "
+        "relevant documents than the run is deep, its AP divides by the depth, RankScope's by all relevant documents."
     )
 
 
@@ -46,16 +54,16 @@ def _second_library(view: View) -> None:
     table = check_table(rows, view.labels, len(view.content.qrels))
     for sentence in table.sentences:
         st.write(escape_markdown(sentence))
-    form = {"ours": "{:.6f}", "theirs": "{:.6f}", LARGEST_DIFFERENCE: "{:.1e}"}
+    form = {OURS: "{:.6f}", REFERENCE: "{:.6f}", LARGEST_DIFFERENCE: "{:.1e}"}
     styled = table.figures.reset_index().style.format(form)
-    st.dataframe(styled, hide_index=True, alt="Our figures and the other libraries'")
+    st.dataframe(styled, hide_index=True, alt=table.caption)
     downloads_and_provenance(
         view.opened, f"{view.opened.folder.name}-check", table, "cross-check", {"measure": view.measure}
     )
     st.caption(
-        "ir_measures calls trec_eval as we do: it checks how runs, missing topics and thresholds are counted. "
-        "scikit-learn's nDCG is a formula of its own. Judged@k is not among them: ir_measures divides it by the "
-        "documents retrieved where they are fewer than k."
+        "ir_measures, like RankScope, calls trec_eval, so it checks how runs, missing topics and relevance thresholds "
+        "are handled. scikit-learn's nDCG is an independent implementation. Judged@k is not compared: ir_measures "
+        "divides by the number of retrieved documents where it is below k."
     )
 
 
@@ -63,7 +71,7 @@ def _second_library(view: View) -> None:
 def check(
     opened: data.Opened, systems: list[str], measures: list[str], digests: tuple[str, ...], stored: str
 ) -> pd.DataFrame:
-    """Return one row a figure, see `check_rows`.
+    """Return one row per value, see `check_rows`.
 
     Args:
         digests: from `results.digests`.

@@ -1,4 +1,4 @@
-"""Does the conclusion hold? The winner under other measures, cut-offs, thresholds, and without each topic."""
+"""Robustness of the ranking: the winner under other measures, cut-offs, thresholds, and without each topic."""
 
 import streamlit as st
 
@@ -41,17 +41,23 @@ def _left_out(values: Values) -> dict[str, Winner]:
 
 
 def draw_conclusion(view: View) -> None:
-    """Draw the table and say how often another system wins."""
+    """Draw the table and say how often the winner is the same."""
     found = table(view)
     for sentence in found.sentences:
         st.write(escape_markdown(sentence))
-    config = {"lead": st.column_config.NumberColumn(format="%.4f")}
+    config = {"margin": st.column_config.NumberColumn(format="%.4f")}
     shown = found.shown.reset_index()
-    st.dataframe(shown, hide_index=True, column_config=config, height="content", alt="The winner under other measures")
+    st.dataframe(
+        shown,
+        hide_index=True,
+        column_config=config,
+        height="content",
+        alt="The winner under other measures, cut-offs and thresholds, and without each topic",
+    )
     name = f"{view.opened.folder.name}-conclusion"
-    about = "the winner has the highest mean; its lead is no test"
+    about = "the winner is the system with the highest mean; the margin is not a significance test"
     downloads_and_provenance(view.opened, name, found, "robustness", {"measure": view.measure}, about)
     st.caption(
-        "A winner that changes with the measure or with a single topic is no conclusion. The lead is the difference to "
-        "the second system; whether it is more than chance is for the tests above."
+        "A result that changes with the measure or with a single topic is not robust. The margin is the difference to "
+        "the runner-up; for its significance, see the tests above."
     )

@@ -25,8 +25,9 @@ def draw_curve(view: View) -> None:
     st.dataframe(table.shown.style.format("{:.4f}"), height="content", alt=table.caption)
     downloads_and_provenance(view.opened, name, table, "precision-recall", {"relevance": relevance})
     st.caption(
-        f"Relevant: grade {relevance} or more. Interpolated precision at a recall level is the highest precision at "
-        "that recall or any higher (trec_eval's iprec_at_recall), mean over topics; a list that ends before counts 0."
+        f"Relevance threshold: grade ≥ {relevance}. Interpolated precision at a recall level is the highest precision "
+        "at that or any higher recall (trec_eval's iprec_at_recall), averaged over topics; recall levels that a list "
+        "does not reach count as 0."
     )
 
 

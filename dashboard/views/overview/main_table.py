@@ -1,4 +1,4 @@
-"""Systems x measures: means, means with intervals, or means with the letters of the systems that are worse."""
+"""Systems x measures: mean, mean + 95 % CI, or mean + letters of the systems that are significantly worse."""
 
 from typing import cast
 
@@ -8,7 +8,7 @@ import streamlit as st
 from core.evaluation import comparison_tables
 from core.evaluation.comparison_tables import SHOW, TESTS, means_table, older_latencies, significance_note
 from core.evaluation.published import Published, published_figures
-from core.evaluation.significance import Test
+from core.evaluation.significance import BOOTSTRAP_RESAMPLES, Test
 from core.evaluation.table_formats import MISSING
 from core.workspace.artifacts import Manifest
 from dashboard.shared import data, state
@@ -23,7 +23,7 @@ def draw_measures(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, 
     measures = comparison_tables.evaluated_measures(tidy, opened.profile.measures)
     with st.container(horizontal=True):
         offered = list(SHOW) if topics > 1 else ["means"]  # a single topic has no variance
-        cells = state.choose("Cells", offered, "cells", "means", SHOW, width=260)
+        cells = state.choose("Show", offered, "cells", "means", SHOW, width=260)
         test: Test = "randomisation"
         if cells == "letters":
             # Over hundreds of pairs of systems the randomisation test takes minutes.
@@ -35,14 +35,14 @@ def draw_measures(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, 
     latencies = comparison_tables.latencies(systems, manifests)
     table = means_table(_cells(tidy, measures, cells, test), about, latencies, opened.labels, known, measures)
     config = {name: FOUR for name in measures} if cells == "means" else {}
-    st.dataframe(table.shown, column_config=config, placeholder=MISSING, alt="Each measure for each system")
+    st.dataframe(table.shown, column_config=config, placeholder=MISSING, alt="Mean of each measure for each system")
     marks = significance_note(len(systems), topics, test) if cells == "letters" else ""
-    st.caption(f"Means over {topics} topics. {_explained(cells, marks, known)}")
+    st.caption(f"Mean over {topics} topics. {_explained(cells, marks, known)}")
     if older := older_latencies(manifests, {name: opened.labels[name] for name in systems}):
         st.caption(error_markdown(older))
     name = f"{opened.folder.name}-measures"
     options = {"show": cells, "test": test} if cells == "letters" else {"show": cells}
-    about = "means over topics; a topic that a run lacks counts 0"
+    about = "mean over topics; a judged topic that is missing from a run counts as 0"
     downloads_and_provenance(opened, name, table, "means", options, about)
 
 
@@ -53,14 +53,14 @@ def _cells(tidy: pd.DataFrame, measures: list[str], cells: str, test: Test) -> p
 
 def _explained(cells: str, marks: str, known: list[Published]) -> str:
     sentences = {
-        "means": "Judged@k beside nDCG@k: where it is low, many of the first k documents were never judged and count "
-        "as not relevant.",
-        "intervals": "In brackets the 95 % interval: percentile bootstrap over topics, 9,999 resamples; none where all "
-        "topics have the same value.",
+        "means": "Judged@k is shown next to nDCG@k: where it is low, many of the top k documents are unjudged and "
+        "count as not relevant.",
+        "intervals": f"In parentheses, the 95 % CI: percentile bootstrap over topics, {BOOTSTRAP_RESAMPLES:,} "
+        "resamples; undefined where all topics have the same value.",
         "letters": marks,
     }[cells]
-    sentences += " Median ms: one query, encoding included, when the run was made."
+    sentences += " Latency: one query at a time, query encoding included, measured when the run was made."
     if known:
         sources = "; ".join(f"{one.system}: {one.source}" for one in known)
-        sentences += f" Published figures are context, not tested against. {sources}."
+        sentences += f" Published results are given for context and are not part of the tests. {sources}."
     return sentences

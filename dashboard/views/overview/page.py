@@ -1,4 +1,4 @@
-"""Overview: all systems, all measures; one measure against a baseline; whether the conclusion holds."""
+"""Overview: all systems, all measures; comparison with the baseline; robustness and diagnostics."""
 
 from collections.abc import Callable
 
@@ -36,12 +36,14 @@ def page(opened: data.Opened) -> None:
     manifests = results.manifests(opened)
     if opened.is_sample:
         st.info(
-            "This is the embedded sample: documents, topics and judgments written for this project for demonstration "
-            "(CC0), not medical evidence. For the real TREC-COVID run `python scripts/build.py --profile trec-covid`, "
-            "then `python3 scripts/start.py --profile trec-covid`."
+            "This is the embedded sample: its documents, topics and judgments were written for this project as a "
+            "demonstration (CC0) and are not medical evidence. To build the real TREC-COVID collection, run `python "
+            "scripts/build.py --profile trec-covid`, then `python3 scripts/start.py --profile trec-covid`."
         )
     facts = data.collection_manifest(opened).facts
-    documents = "imported runs without texts" if opened.is_imported else f"{facts.get('documents', 0):,} documents"
+    documents = (
+        "imported runs without document texts" if opened.is_imported else f"{facts.get('documents', 0):,} documents"
+    )
     st.write(
         f"{escape_markdown(opened.folder.name)}: {documents}, {facts.get('topics', 0):,} topics, "
         f"{facts.get('judgments', 0):,} judgments."
@@ -50,19 +52,19 @@ def page(opened: data.Opened) -> None:
         st.caption(said)
     tidy = widgets.evaluated(opened)
     main_table.draw_measures(opened, tidy, manifests)
-    st.header("Against a baseline")
+    st.header("Comparison with the baseline")
     view = choose_measure_and_baseline(opened, tidy)
     for draw in (baseline.draw_baseline, baseline.draw_kinds):
         try:
             draw(view)
         except UserError as error:
             show_error(error)
-    st.header("A closer look")
-    section("Does the conclusion hold?", "conclusion", lambda: conclusion.draw_conclusion(view))
-    section("Precision and recall", "curve", lambda: curve.draw_curve(view))
+    st.header("Robustness and diagnostics")
+    section("Robustness of the ranking", "conclusion", lambda: conclusion.draw_conclusion(view))
+    section("Precision-recall curve", "curve", lambda: curve.draw_curve(view))
     section("Unjudged documents", "unjudged", lambda: unjudged.draw_unjudged(view))
-    section("Cost beside quality", "cost", lambda: cost.draw_cost(view, manifests))
-    section("Checked by other libraries", "checks", lambda: checks.draw_checks(view))
-    state.choose("Pictures are saved as", ["svg", "png"], "picture", "svg", {"svg": "SVG", "png": "PNG"}, width=200)
-    links.page_link("artifacts", "What all of this was made from", ":material/inventory_2:")
+    section("Effectiveness vs cost", "cost", lambda: cost.draw_cost(view, manifests))
+    section("Cross-check with other libraries", "checks", lambda: checks.draw_checks(view))
+    state.choose("Figure format", ["svg", "png"], "picture", "svg", {"svg": "SVG", "png": "PNG"}, width=200)
+    links.page_link("artifacts", "Provenance", ":material/inventory_2:")
     glossary.explain_terms(glossary.NDCG, glossary.JUDGED)

@@ -1,4 +1,4 @@
-"""The bias of unjudged documents made visible: condensed lists, and how far judging could move nDCG and differences."""
+"""Effect of unjudged documents: condensed lists, and the range of nDCG and differences over possible judgments."""
 
 import streamlit as st
 
@@ -13,12 +13,12 @@ from dashboard.shared.widgets import FOUR
 from dashboard.views.overview import charts
 
 WORDS = """
-- **Condensed list** (Sakai, 2007): the unjudged documents are taken out of the ranking and the others move up.
-- **Lowest, highest**: nDCG if every unjudged document among the first {k} were judged, with the grades from 0 to
-  {highest} that make it lowest or highest. The ideal list changes too: a document found relevant belongs to it, so
-  nDCG can also fall. Documents that no list shows among its first {k} stay unjudged.
-- **Difference**: the same for the difference to the baseline, the unjudged documents of both lists judged alike. Where
-  zero lies between lowest and highest, judging could turn the order of the two systems round.
+- **Condensed list** (Sakai, 2007): unjudged documents are removed from the ranking and the others move up.
+- **Lower bound, upper bound**: the lowest and highest nDCG that is possible if every unjudged document in the top {k}
+  is given some grade from 0 to {highest}. The ideal ranking changes with these grades, so judging can also lower nDCG.
+  Documents below the top {k} stay unjudged.
+- **Difference**: the same bounds for the difference to the baseline; a document has the same grade in both lists.
+  Where the range contains zero, further judgments could flip the ranking of the two systems.
 """
 
 
@@ -31,11 +31,13 @@ def draw_unjudged(view: View) -> None:
     measure = f"nDCG@{view.cutoff}"
     name = f"{view.opened.folder.name}-{measure}-unjudged"
     figure = charts.ndcg_ranges(rows, view.labels, measure)
-    export.chart(figure, name, f"How far judging could move {measure}")
+    export.chart(figure, name, f"Range of {measure} over possible judgments")
     table = unjudged_table(rows, view.baseline, view.labels, view.cutoff)
     config = {column: FOUR for column in table.figures.columns if table.figures[column].dtype.kind == "f"}
-    st.dataframe(table.shown, column_config=config, placeholder=MISSING, alt="nDCG and its bounds by system")
-    about = "the bounds are exact, over all grades that the unjudged documents could be given"
+    st.dataframe(
+        table.shown, column_config=config, placeholder=MISSING, alt="nDCG of each system with its lower and upper bound"
+    )
+    about = "the bounds are exact over all grades that the unjudged documents could be given"
     options = {"cutoff": view.cutoff, "baseline": view.baseline}
     downloads_and_provenance(view.opened, name, table, "unjudged", options, about)
     st.markdown(WORDS.format(k=view.cutoff, highest=view.content.highest_grade))

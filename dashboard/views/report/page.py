@@ -38,7 +38,7 @@ def choose_topics(table: pd.DataFrame) -> list[str]:
     st.session_state[KEY] = [name for name in names if name in wanted] or picked[:PICKED]
     texts = dict(zip(table["topic"], table["query"], strict=True))
     return st.multiselect(
-        "Topics side by side",
+        "Example topics",
         names,
         key=KEY,
         format_func=lambda name: f"{name} · {shortened(texts[name], 60)}",
@@ -97,7 +97,7 @@ def make_report(chosen: Chosen) -> str:
     def made(versions: tuple[str, ...]) -> str:
         text = _report(chosen, results.measured(chosen.opened), results.values(chosen.opened, chosen.measure))
         if now() != versions:
-            raise Replaced("a run or the judgments were replaced while the report was made; try again")
+            raise Replaced("a run or the judgments were replaced while the report was being made; try again")
         return text
 
     return read_latest(now, made)
@@ -126,7 +126,7 @@ def _report(chosen: Chosen, measured: Measured, of_all: Values) -> str:
     systems = chosen.systems
     content = data.content(opened)
     if gone := [name for name in systems if name not in of_all]:
-        raise UserError(f"{', '.join(gone)} has no measures any more; reload the page")
+        raise UserError(f"no longer evaluated: {', '.join(gone)}; reload the page")
     values = {name: of_all[name] for name in systems}
     against, comparisons = compared(values, baseline)
     table = topic_tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
@@ -135,10 +135,10 @@ def _report(chosen: Chosen, measured: Measured, of_all: Values) -> str:
     report = Report(f"RankScope: {opened.folder.name}")
     report.paragraph(
         f"{facts.get('documents', 0):,} documents, {facts.get('topics', 0):,} topics, {facts.get('judgments', 0):,} "
-        f"judgments. {len(systems)} systems. Made {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC."
+        f"judgments. {len(systems)} systems. Created {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC."
     )
     if opened.is_sample:
-        report.paragraph("This is the embedded sample: written for demonstration, not medical evidence.")
+        report.paragraph("This is the embedded sample: written as a demonstration, not medical evidence.")
     if said := left_out.of_collection(facts):
         report.paragraph(said)
     for sentence in notices(opened.folder, opened.labels, measured):
@@ -146,7 +146,7 @@ def _report(chosen: Chosen, measured: Measured, of_all: Values) -> str:
     report.heading("Measures")
     known = comparison_tables.evaluated_measures(tidy, opened.profile.measures)
     report.table(comparison_tables.means(tidy[tidy["system"].isin(systems)], known).rename(index=opened.labels))
-    report.heading(f"{measure} against {opened.labels[baseline]}")
+    report.heading(f"{measure}: comparison with the baseline {opened.labels[baseline]}")
     report.chart(charts.mean_bars(against, opened.labels, measure, baseline))
     compared_table = comparison_tables.baseline_table(
         against,
@@ -162,11 +162,11 @@ def _report(chosen: Chosen, measured: Measured, of_all: Values) -> str:
     report.table(compared_table.shown)
     report.paragraph(" ".join(WORDS.split()), note=True)
     if other:
-        report.heading(f"Topic by topic: {opened.labels[other]} minus {opened.labels[baseline]}, {measure}")
+        report.heading(f"{measure}: difference by topic ({opened.labels[other]} - {opened.labels[baseline]})")
         report.chart(charts.difference_bars(table, opened.labels[other], opened.labels[baseline], measure, ""))
         shown = table.drop(columns="kind").rename(columns={"a": opened.labels[other], "b": opened.labels[baseline]})
         columns = [opened.labels[other], opened.labels[baseline], "difference", "query"]
-        report.table(shown.set_index("topic")[columns], folded="The differences as a table")
+        report.table(shown.set_index("topic")[columns], folded="Table of differences")
     analyzer = Analyzer(opened.profile.analyzer)
     # Each run is read once: not all of many stay in memory.
     retrieved = {system: chosen_hits(chosen, content, system) for system in systems}
@@ -181,10 +181,10 @@ def _report(chosen: Chosen, measured: Measured, of_all: Values) -> str:
             report.paragraph(said, note=True)
         lists = [(f"{opened.labels[s]}: {measure} {values[s][topic]:.4f}", retrieved[s][topic][0]) for s in systems]
         report.lists(lists, term_finder(analyzer, about.text(opened.profile.collection.topic_field)))
-    report.heading("What the measures are")
+    report.heading("Definitions of the measures")
     for name in dict.fromkeys([*known, measure]):
         report.paragraph(f"{name}: {parse_measure(name)[0].description}.", note=True)
-    report.heading("What the figures were made from")
+    report.heading("Provenance")
     runs = {f"runs/{name}" for name in systems}
     rows = {
         place: {"SHA-256": manifest.digest, "made": manifest.finished, "command": manifest.command}
@@ -192,7 +192,7 @@ def _report(chosen: Chosen, measured: Measured, of_all: Values) -> str:
         if place == "collection" or (place == "measures" and not measured.computed) or place in runs
     }
     report.table(pd.DataFrame.from_dict(rows, orient="index"))
-    report.paragraph("These commands print the figures:")
+    report.paragraph("Commands that print these tables:")
     for command in commands(chosen):
         report.paragraph(command, note=True)
     return report.html()
@@ -215,21 +215,21 @@ def page(opened: data.Opened) -> None:
     others = [name for name in systems if name != baseline]
     other = ""
     if others:
-        other = state.choose("Topic by topic against the baseline", others, "a", others[0], opened.labels)
+        other = state.choose("Compared with the baseline by topic", others, "a", others[0], opened.labels)
     table = topic_tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
     topics = choose_topics(table)
     chosen = Chosen(opened, measure, baseline, systems, other, topics)
     compared(values, baseline)  # says now, not when the report is downloaded, that there is too little to compare
     st.write(
         escape_markdown(
-            f"One file with the measures of {len(systems)} systems, the comparison with {opened.labels[baseline]}, the "
-            f"first {DEPTH} documents for {len(topics)} topics, and what all of it was made from. It opens in any "
-            "browser without a network: the library that draws the charts is inside (5 MB)."
+            f"The report is one HTML file with the measures of {len(systems)} systems, the comparison with "
+            f"{opened.labels[baseline]}, the top {DEPTH} documents for {len(topics)} topics, and their provenance. It "
+            "opens in any browser without a network connection (5 MB, the charting library included)."
         )
     )
     name = f"{opened.folder.name}-report.html"
     st.download_button(
         "Download the report", partial(make_report, chosen), name, "text/html", type="primary", on_click="ignore"
     )
-    if opened.folder.name != "sample":
-        st.caption("It holds texts of the documents: mind their licence where you send it.")
+    if opened.folder.name != "sample" and not opened.is_imported:
+        st.caption("The report contains document texts: check the corpus licence before sharing it.")

@@ -27,11 +27,14 @@ def split_bars(table: pd.DataFrame, label_a: str, label_b: str, k: int) -> go.Fi
     """Draw what each document adds to the difference, in the table's order; what speaks for b is hatched orange.
 
     Args:
-        table: from `rank_tables.split_table`, without the parts that are 0.
+        table: from `rank_tables.split_table`, without contributions of 0.
     """
     figure = go.Figure()
     names = [f"{escape_plotly(shortened(title, 38))} " for title in table["title"]]
-    kinds = [(f"for {label_a}", table["part"] > 0, BLUE, ""), (f"for {label_b}", table["part"] < 0, ORANGE, "/")]
+    kinds = [
+        (f"in favour of {label_a}", table["contribution"] > 0, BLUE, ""),
+        (f"in favour of {label_b}", table["contribution"] < 0, ORANGE, "/"),
+    ]
     for name, chosen, colour, pattern in kinds:
         rows = table[chosen]
         if rows.empty:
@@ -40,7 +43,7 @@ def split_bars(table: pd.DataFrame, label_a: str, label_b: str, k: int) -> go.Fi
             f"{escape_plotly(row.title)}<br>grade {row.grade}, {row.change}" for row in rows.itertuples(index=False)
         ]
         figure.add_bar(
-            x=rows["part"],
+            x=rows["contribution"],
             y=list(rows.index),
             orientation="h",
             name=escape_plotly(name),
@@ -50,7 +53,7 @@ def split_bars(table: pd.DataFrame, label_a: str, label_b: str, k: int) -> go.Fi
             hovertemplate="%{hovertext}: %{x:+.4f}<extra></extra>",
         )
     figure.update_yaxes(tickvals=list(table.index), ticktext=names, autorange="reversed")
-    figure.update_xaxes(title=f"part of the difference in nDCG@{k}", zeroline=True)
+    figure.update_xaxes(title=f"contribution to the difference in nDCG@{k}", zeroline=True)
     figure.update_layout(showlegend=True, bargap=0.25)
     return finish(clickable(figure), 130 + 26 * len(table))
 
@@ -76,7 +79,7 @@ def position_lines(table: pd.DataFrame, systems: Mapping[str, str], depth: int, 
             for place, system in enumerate(shown):
                 x.append(place)
                 y.append(_height(row[system], depth, longest))
-                where = "not in its run" if pd.isna(row[system]) else f"rank {row[system]}"
+                where = "not retrieved" if pd.isna(row[system]) else f"rank {row[system]}"
                 hover.append(f"{escape_plotly(row['title'])}<br>{words}; {escape_plotly(systems[system])}: {where}")
             x.append(None)
             y.append(None)

@@ -1,4 +1,4 @@
-"""What makes two lists of a topic differ: the parts of the difference by document, and where each document stands."""
+"""How two ranked lists of a topic differ: contributions to the difference by document, rank changes and overlap."""
 
 import streamlit as st
 
@@ -13,35 +13,37 @@ from dashboard.views.topic.shown import Shown, exports
 
 
 def difference(shown: Shown) -> None:
-    """Draw what each document adds to the difference of a and b."""
+    """Draw each document's contribution to the difference of a and b."""
     label_a, label_b = list(shown.labels.values())[:2]
     k = shown.cutoff
     parts = shown.parts()
     titles = shown.titles([part.document for part in parts])
     table = rank_tables.split_table(parts, titles)
-    drawn = table[table["part"] != 0].reset_index(drop=True)
+    drawn = table[table["contribution"] != 0].reset_index(drop=True)
     if drawn.empty:
-        st.info("No document gains or loses anything between the two lists.")
+        st.info("No document contributes to a difference between the two lists.")
     else:
-        open_clicked(charts.split_bars(drawn, label_a, label_b, k), "split", "What each document adds")
+        open_clicked(
+            charts.split_bars(drawn, label_a, label_b, k), "split", "Contribution of each document to the difference"
+        )
     exported = rank_tables.contributions_table(parts, label_a, label_b, k, titles, shown.caption)
     st.caption(
-        f"{escape_markdown(exported.sentences[-1])} A document that is not relevant has no part of its own: it shows "
-        "in the others, which it moved down."
+        f"{escape_markdown(exported.sentences[-1])} Documents that are not relevant contribute indirectly, through the "
+        "ranks of the relevant ones."
     )
     st.dataframe(
         exported.shown.reset_index(),
         hide_index=True,
         placeholder="–",
-        column_config={"part": SIGNED},
-        alt="The parts of the difference by document",
+        column_config={"contribution": SIGNED},
+        alt="Contribution of each document to the difference",
     )
     a, b = shown.systems[:2]
     exports(shown, exported, "contributions", measure=shown.measure, a=a, b=b)
 
 
 def open_clicked(figure: object, key: str, alt: str) -> None:
-    """Draw a chart whose marks are documents; a click on one asks why it is there."""
+    """Draw a chart whose points are documents; a click on one opens its score explanation."""
     key = (
         f"{key} {state.read('topic')} {state.read('a')} {state.read('b')} {state.read('more')} {state.read('document')}"
     )
@@ -64,21 +66,21 @@ def positions(shown: Shown) -> None:
     table.insert(0, "title", [titles[name] for name in names])
     highest = shown.content.highest_grade
     figure = charts.position_lines(table, shown.labels, depth, highest)
-    open_clicked(figure, "positions", "Lines from list to list, one a document, at its rank")
+    open_clicked(figure, "positions", "Rank of each document in each list, one line per document")
     st.caption(
-        f"Every document that is among the first {depth} of a list, and where it stands in the others: below the line "
-        "further down, “none” not in the run at all. A click on a mark explains the document."
+        f"Each document in the top {depth} of any list, and its rank in the others. Below the line: ranks beyond "
+        f"{depth}; “none”: not retrieved. Click a point to see its score explanation."
     )
-    with st.expander("Table of this chart"):
+    with st.expander("Data of this chart"):
         ranks = rank_tables.ranks_table(shown.rankings, depth, shown.judgments, titles, shown.labels, shown.caption)
         about = "Rank of each document in each list"
         st.dataframe(ranks.shown.reset_index(), hide_index=True, placeholder="–", alt=about)
         exports(shown, ranks, "ranks", systems=shown.systems, depth=depth)
     if len(shown.systems) < 2:
         return
-    st.markdown("**Overlap of the lists**")
+    st.markdown("**Overlap of the ranked lists**")
     overlap = rank_tables.overlap_table(shown.rankings, depth, shown.labels, shown.caption)
     config = dict.fromkeys(["RBO", f"Jaccard@{depth}"], st.column_config.NumberColumn(format="%.3f"))
-    about = "Overlap of every two lists"
+    about = "Overlap of each pair of ranked lists"
     st.dataframe(overlap.shown.reset_index(), hide_index=True, column_config=config, alt=about)
     exports(shown, overlap, "overlap", systems=shown.systems, depth=depth)

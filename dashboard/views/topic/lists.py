@@ -1,4 +1,4 @@
-"""The lists of a topic side by side, and the relevant documents that they miss."""
+"""The ranked lists of a topic, and the relevant documents that they miss."""
 
 import streamlit as st
 
@@ -10,9 +10,9 @@ from dashboard.views.topic.shown import Shown, exports
 
 
 def lists(shown: Shown) -> None:
-    """Draw the lists of the systems and the ideal list side by side."""
+    """Draw the ranked lists of the systems and the ideal ranking side by side."""
     ranks = {s: {name: rank for rank, name in enumerate(names, 1)} for s, names in shown.rankings.items()}
-    letters = dict(zip(shown.systems, "abcd", strict=False))
+    letters = dict(zip(shown.systems, "ABCD", strict=False))
 
     def hit(document: str, rank: int, score: float | None, system: str) -> Hit:
         """Return a hit that says where the other lists have the document."""
@@ -21,7 +21,7 @@ def lists(shown: Shown) -> None:
         return Hit(document, about, rank, shown.badge(document), score, " · ".join(others))
 
     values = results.values(shown.opened, shown.measure)
-    st.caption("After a score: the document's rank in the other lists, – where a run does not hold it.")
+    st.caption("After the score: the rank of the document in the other lists; – means not retrieved.")
     columns = st.columns(len(shown.systems) + 1)
     for column, system in zip(columns, shown.systems, strict=False):
         first = shown.scores[system][: shown.depth]
@@ -31,7 +31,7 @@ def lists(shown: Shown) -> None:
         column.html(ranked_list(hits, shown.spans, f"{letters[system]}: {shown.labels[system]}", facts))
     best = [hit(name, rank, None, "") for rank, (name, _) in enumerate(shown.ideal[: shown.depth], 1)]
     facts = rank_tables.ideal_facts(shown.judgments)
-    columns[-1].html(ranked_list(best, shown.spans, "Ideal list", facts))
+    columns[-1].html(ranked_list(best, shown.spans, "Ideal ranking", facts))
     table = rank_tables.lists_table(
         shown.scores,
         shown.judgments,
@@ -46,7 +46,7 @@ def lists(shown: Shown) -> None:
 
 
 def missed(shown: Shown) -> None:
-    """Draw the relevant documents that a list does not show, with their true ranks."""
+    """Draw the relevant documents that a system misses in its top k, with their ranks."""
     table = rank_tables.missed_table(
         shown.rankings, shown.ideal, shown.depth, shown.titles, shown.labels, shown.caption
     )
@@ -55,7 +55,7 @@ def missed(shown: Shown) -> None:
     st.dataframe(
         table.shown.reset_index(),
         hide_index=True,
-        placeholder="beyond",
-        alt="Relevant documents that a list misses, with their rank in each",
+        placeholder="not retrieved",
+        alt="Missed relevant documents, with their rank in each list",
     )
     exports(shown, table, "missed", systems=shown.systems, depth=shown.depth)

@@ -13,11 +13,11 @@ from dashboard.views.topic import difference, lists, shown, why
 
 MOST = 4
 VIEWS = {
-    "lists": ("Lists", lists.lists),
-    "difference": ("Difference by document", difference.difference),
-    "positions": ("Positions and overlap", difference.positions),
-    "missed": ("Missed", lists.missed),
-    "why": ("Why this document", why.why),
+    "lists": ("Ranked lists", lists.lists),
+    "difference": ("Contributions by document", difference.difference),
+    "positions": ("Rank changes and overlap", difference.positions),
+    "missed": ("Missed relevant", lists.missed),
+    "why": ("Score explanation", why.why),
 }
 
 
@@ -29,12 +29,12 @@ def choose_systems(
     left, middle, right = columns
     with left:
         others = [system for system in systems if system != baseline]
-        a = state.choose("System a", systems, "a", others[0] if others else baseline, opened.labels)
+        a = state.choose("System A", systems, "a", others[0] if others else baseline, opened.labels)
     rest = [system for system in systems if system != a]
     if not rest:
         return a, "", []
     with middle:
-        b = state.choose("minus system b", rest, "b", baseline if baseline in rest else rest[0], opened.labels)
+        b = state.choose("compared with B", rest, "b", baseline if baseline in rest else rest[0], opened.labels)
     further = [system for system in rest if system != b]
     if not further:
         return a, b, []
@@ -42,7 +42,7 @@ def choose_systems(
     wanted = state.read("more").split(",")
     st.session_state[key] = [system for system in further if system in wanted][: MOST - 2]
     if unknown := [name for name in wanted if name and name not in systems]:
-        st.warning(escape_markdown(f"Also show: {', '.join(unknown)} is not available here."))
+        st.warning(escape_markdown(f"Also show: {', '.join(unknown)} is not available."))
     with right:
         more = st.multiselect(
             "Also show",
@@ -61,7 +61,7 @@ def choose_topic(table: pd.DataFrame) -> str:
     names = list(table["topic"])
     wanted = state.read("topic")
     if wanted and wanted not in names:
-        st.warning(escape_markdown(f"Topic {wanted} is not among these topics; {names[0]} is shown in its place."))
+        st.warning(escape_markdown(f"Topic {wanted} is not in this selection; topic {names[0]} is shown instead."))
     place = names.index(wanted) if wanted in names else 0
     texts = dict(zip(names, table["query"], strict=True))
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -87,10 +87,10 @@ def page(opened: data.Opened) -> None:
     with columns[3]:
         measure = widgets.choose_measure(opened, tidy, state.read("measure"))
     with columns[4]:
-        depth = int(state.choose("Shown", ["10", "20", "50", "100"], "depth", "10"))
+        depth = int(state.choose("Depth", ["10", "20", "50", "100"], "depth", "10"))
     table = shown.topic_order(opened, measure, a, b, state.read("kind"))
     if table.empty:
-        raise UserError(f"there is no topic of the kind {state.read('kind')} that both systems were evaluated on")
+        raise UserError(f"no topic of type {state.read('kind')} was evaluated for both systems")
     with first_row:
         topic = choose_topic(table)
     systems = [a, b, *more] if b else [a]

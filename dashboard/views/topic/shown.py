@@ -10,6 +10,7 @@ import streamlit as st
 from core.evaluation import rank_tables, topic_tables
 from core.evaluation.ndcg_decomposition import Part, ideal_ranking, split_difference
 from core.evaluation.table_formats import Table
+from core.evaluation.topic_tables import TYPE_LABELS
 from core.formats.topics import Topic
 from core.retrieval.analyzer import Analyzer
 from core.retrieval.highlighting import term_finder
@@ -102,16 +103,18 @@ def about(shown: Shown) -> None:
         st.text(topic.question)
     if topic.narrative:
         st.text(topic.narrative)
-    kind = f"{topic.kind}; " if topic.kind else ""
+    kind = f"Topic type: {TYPE_LABELS.get(topic.kind, topic.kind)}; " if topic.kind else ""
     st.caption(
         escape_markdown(
-            f"{kind}{len(shown.ideal)} relevant documents among {len(shown.judgments)} judged; searched for: "
+            f"{kind}{len(shown.ideal)} relevant of {len(shown.judgments)} judged documents; query used: "
             f"{shortened(shown.query, 200)}"
         )
     )
     left_out.caption(shown.content, topic.id, shown.held)
     if shown.opened.is_imported:
-        st.info("The texts are not here: this collection was made of imported runs. Documents are shown by their ids.")
+        st.info(
+            "Document texts are not available: this collection holds imported runs only. Documents are shown by id."
+        )
 
 
 def exports(shown: Shown, table: Table, figure: str, **options: object) -> None:

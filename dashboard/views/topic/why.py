@@ -1,4 +1,4 @@
-"""Why a document stands where it stands: what each system's score of it is made of. Systems are opened on demand."""
+"""Score explanation: the contributions to each system's score of a document. Systems are opened on demand."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
@@ -21,13 +21,13 @@ WORDS = 15
 
 
 def why(shown: Shown) -> None:
-    """Draw the choice of a document, and what each system's score of it is made of."""
+    """Draw the choice of a document and the explanation of each system's score."""
     names = shown_documents(shown.rankings, shown.depth)
     names += [name for name, _ in shown.ideal if name not in set(names)]
     if state.read("document") in shown.content.documents and state.read("document") not in names:
         names.append(state.read("document"))
     if not names:
-        st.info("No list holds a document for this topic.")
+        st.info("No document was retrieved for this topic.")
         return
     identity = state.choose("Document", names, "document", names[0], shown.titles(names))
     document = shown.content.documents.get(identity)
@@ -38,9 +38,9 @@ def why(shown: Shown) -> None:
         places = {name: (rank, score) for rank, (name, score) in enumerate(shown.scores[system], 1)}
         rank, score = places.get(identity, (None, None))
         column.markdown(f"**{escape_markdown(shown.labels[system])}**")
-        column.caption(f"rank {rank}, score {score:.4f}" if rank else "not in its run for this topic")
+        column.caption(f"rank {rank}, score {score:.4f}" if rank else "not retrieved for this topic")
     if document is None:
-        st.caption("The document's text is not here, so its scores cannot be explained.")
+        st.caption("The text of the document is not available, so its scores cannot be explained.")
         return
     # BM25 first: a model takes seconds to load.
     for system in sorted(shown.systems, key=lambda name: settings[name].kind):
@@ -57,7 +57,7 @@ def explanation(shown: Shown, settings: SystemSettings, document: Document) -> N
     Raises:
         UserError: the system cannot be opened, or its model cannot be explained.
     """
-    with st.spinner("explaining …"):
+    with st.spinner("Explaining …"):
         ready = live.ready_system(shown.opened, settings)
         with ready.lock:
             if settings.kind == "dense":
@@ -70,23 +70,23 @@ def explanation(shown: Shown, settings: SystemSettings, document: Document) -> N
     own = set(shown.analyzer.tokens(document.full_text))
     table = pd.DataFrame(shares, columns=["term", "weight"])
     if settings.expanded:
-        table["in"] = ["text" if term in own else "predicted queries only" for term in table["term"]]
+        table["matched in"] = ["text" if term in own else "predicted queries only" for term in table["term"]]
     if table.empty:
-        st.caption("No term of the query is in the document.")
+        st.caption("No query term occurs in the document.")
     else:
-        draw_shares(table, "weight", f"Terms of the query that {document.id} has")
+        draw_shares(table, "weight", f"Query terms in document {document.id}")
     if settings.expanded:
         predicted(shown, settings, document)
 
 
 def draw_shares(table: pd.DataFrame, column: str, alt: str, rest: Sequence[tuple[str, float]] = ()) -> None:
-    """Draw parts of a score with their sum; the rest is not drawn and only named."""
+    """Draw contributions to a score and their sum; `rest` is named below the table."""
     largest = float(table[column].max()) if len(table) else 0.0
     bar = st.column_config.ProgressColumn(format="%.4f", min_value=0.0, max_value=largest if largest > 0 else 1.0)
     st.dataframe(table, hide_index=True, column_config={column: bar}, alt=alt)
     total = table[column].sum() + sum(value for _, value in rest)
-    more = " and ".join(f"{value:.4f} of {name}" for name, value in rest)
-    st.caption(f"They add up{f', with {more},' if more else ''} to {total:.4f}, the score.")
+    more = ", ".join(f"{value:.4f} from {name}" for name, value in rest)
+    st.caption(f"Sum: {total:.4f} (= score){f', including {more}' if more else ''}.")
 
 
 def words(shown: Shown, shares: Sequence[tuple[str, float]]) -> None:
@@ -98,20 +98,25 @@ def words(shown: Shown, shares: Sequence[tuple[str, float]]) -> None:
     grouped = table[of_content].groupby("word", sort=False)["share"].agg(["sum", "size"]).reset_index()
     grouped = grouped.set_axis(["word", "share", "times"], axis=1).sort_values("share", ascending=False, kind="stable")
     others = grouped.iloc[WORDS:]
-    signs = table[[not found for found in of_content]]
-    rest = [(f"{len(others)} more words", others["share"].sum()), ("stop words and signs", signs["share"].sum())]
+    punctuation = table[[not found for found in of_content]]
+    rest = [
+        (f"{len(others)} more words", others["share"].sum()),
+        ("stop words and punctuation", punctuation["share"].sum()),
+    ]
     alt = "Words of the document by their share of the similarity"
     draw_shares(grouped.iloc[:WORDS], "share", alt, [part for part in rest if part[1]])
-    with st.expander("The words in their order"):
+    with st.expander("Words in document order"):
         st.html(shaded_words(shares))
-        st.caption("The darker, the larger the share; dotted: below 0. Only what the model read is here.")
+        st.caption(
+            "Darker: larger share; dotted underline: negative share. Only the text that the model read is shown."
+        )
 
 
 def predicted(shown: Shown, settings: SystemSettings, document: Document) -> None:
     """Draw the predicted queries that share a term with the query, their matches marked; all of them on demand."""
     queries = dict.fromkeys(predicted_queries.searched(shown.opened, settings).get(document.id, []))
     matching = [text for text in queries if shown.spans(text)]
-    st.caption(f"{len(matching)} of {len(queries)} predicted queries have a term of this query:")
+    st.caption(f"{len(matching)} of {len(queries)} predicted queries contain a query term:")
     if matching:
         items = "".join(f"<li>{marked(text, shown.spans)}</li>" for text in matching)
         st.html(f'<div class="rs-list"><ol>{items}</ol></div>')

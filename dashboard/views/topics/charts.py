@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.evaluation.topic_tables import LENGTH, TYPE_LABELS
 from dashboard.shared.charts import BLUE, DARK_GREY, ORANGE, clickable, finish, topic_texts, wrapped
 from dashboard.shared.escaping import escape_plotly
 
@@ -79,7 +80,7 @@ def difficulty_bars(table: pd.DataFrame, measure: str) -> go.Figure:
 
 
 def length_scatter(table: pd.DataFrame, measure: str) -> go.Figure:
-    """Draw each topic's difference (or value) against the number of words that were searched."""
+    """Draw each topic's difference (or value) against the query length in words."""
     figure = go.Figure(
         go.Scatter(
             x=table["words"],
@@ -91,20 +92,23 @@ def length_scatter(table: pd.DataFrame, measure: str) -> go.Figure:
             hovertemplate="%{hovertext}<br>%{x} words, %{y:+.4f}<extra></extra>",
         )
     )
-    figure.update_xaxes(title="words of the query")
+    figure.update_xaxes(title=LENGTH)
     figure.update_yaxes(title=measure, zeroline=True)
     figure.update_layout(clickmode="event+select")
     return finish(figure, 380)
 
 
 def kind_bars(table: pd.DataFrame, measure: str) -> go.Figure:
-    """Draw the mean difference (or value) of each kind of topic; negative ones hatched.
+    """Draw the mean difference (or value) of each topic type; negative ones hatched.
 
     Args:
         table: index kind; columns topics, difference.
     """
     negative = [value < 0 for value in table["difference"]]
-    names = [escape_plotly(f"{kind} ({count})") for kind, count in zip(table.index, table["topics"], strict=True)]
+    names = [
+        escape_plotly(f"{TYPE_LABELS.get(str(kind), kind)} ({count})")
+        for kind, count in zip(table.index, table["topics"], strict=True)
+    ]
     figure = go.Figure(
         go.Bar(
             x=table["difference"],

@@ -14,7 +14,7 @@ from dashboard.shared.charts import clicked
 from dashboard.shared.export import picture_button
 from dashboard.shared.provenance import downloads_and_provenance
 
-PAIRED = "values by topic, paired by topic id; a judged topic that a run lacks counts 0"
+PAIRED = "values paired by topic id; a judged topic that is missing from a run counts as 0"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Chosen:
     @property
     def difference(self) -> str:
         """What is drawn, in words."""
-        return f"{self.measure}: a − b" if self.b else self.measure
+        return f"{self.measure}, difference (A - B)" if self.b else self.measure
 
 
 def open_topic(topic: str) -> None:
@@ -73,7 +73,7 @@ def table_of(chosen: Chosen, table: Table, figure: str, config: Mapping[str, Any
         figure: what `python -m core.compare` calls it.
         options: of the command, beside those of what is looked at.
     """
-    with st.expander("Table of this chart"):
+    with st.expander("Data of this chart"):
         shown = table.shown.reset_index()
         st.dataframe(shown, hide_index=True, column_config=dict(config), placeholder=MISSING, alt=table.caption)
         table_downloads(chosen, table, figure, **options)

@@ -1,4 +1,4 @@
-"""Two systems over all topics: the difference of each, the topics picked for the reader, and the mean by kind."""
+"""Two systems over all topics: the difference on each topic, notable topics, and the mean by topic type."""
 
 from collections.abc import Mapping
 
@@ -23,7 +23,7 @@ def differences(chosen: Chosen, key: str) -> None:
     """Draw the difference of every topic, and who wins how often."""
     label_a, label_b = chosen.labels[chosen.a], chosen.labels.get(chosen.b, "")
     figure = charts.difference_bars(chosen.table, label_a, label_b, chosen.measure, state.read("topic"), chosen.tie)
-    chart(figure, key, "Bars of the difference for each topic, the largest first; a click opens the topic")
+    chart(figure, key, "Difference on each topic, largest first; click a bar to open the topic")
     collection = chosen.opened.folder.name
     shown = topic_tables.differences_table(
         chosen.table, chosen.labels, chosen.a, chosen.b, chosen.measure, chosen.tie, collection
@@ -34,7 +34,7 @@ def differences(chosen: Chosen, key: str) -> None:
     values = {**chosen.values, MEDIAN: topic_tables.median_system(chosen.values)}
     wins = topic_tables.wins_table(values, chosen.b, chosen.topics, chosen.tie, chosen.labels, chosen.caption)
     st.markdown(f"**Wins, ties and losses against {escape_markdown(label_b)}**")
-    about = f"Wins, ties and losses of every system against {label_b}"
+    about = f"Wins, ties and losses of each system against {label_b}"
     st.dataframe(wins.shown, column_config={"difference": SIGNED}, alt=about)
     table_downloads(chosen, wins, "wins", tie=chosen.tie)
 
@@ -72,12 +72,12 @@ def contrasts(chosen: Chosen, key: str) -> None:
             st.markdown(f"**{escape_markdown(heading)}**")
             rows = table.figures[table.figures["notable"] == heading]
             if rows.empty:
-                st.caption("No such topic.")
+                st.caption("No topics.")
             for topic, row in rows.iterrows():
                 with st.container(border=True, gap="xsmall"):
                     topic_link(str(topic), str(row["query"]))
                     overlap = f", overlap (RBO) {row['overlap (RBO)']:.2f}" if both else ""
-                    st.caption(f"{chosen.measure} {row['difference']:+.4f}{overlap}")
+                    st.caption(f"{chosen.measure} difference {row['difference']:+.4f}{overlap}")
                     if row["change"]:
                         st.caption(escape_markdown(str(row["change"])))
     table_downloads(chosen, table, "notable", tie=chosen.tie)
@@ -96,9 +96,9 @@ def documents(run: Scores, topic: str) -> list[str]:
 
 
 def kinds(chosen: Chosen, key: str) -> None:
-    """Draw the mean difference by kind of topic."""
-    figure = kind_bars(topic_tables.mean_differences_by_type(chosen.table), f"mean of {chosen.difference}")
-    st.plotly_chart(figure, key=key, config=picture_button(key), alt="Mean difference by kind of topic")
+    """Draw the mean difference by topic type."""
+    figure = kind_bars(topic_tables.mean_differences_by_type(chosen.table), f"mean {chosen.difference}")
+    st.plotly_chart(figure, key=key, config=picture_button(key), alt="Mean difference by topic type")
     shown = topic_tables.types_table(
         chosen.values,
         chosen.content.topics,

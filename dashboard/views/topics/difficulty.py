@@ -1,4 +1,4 @@
-"""All systems over all topics: which topics are hard, and whether the query's length tells."""
+"""All systems over all topics: topic difficulty, and whether query length is related to it."""
 
 import pandas as pd
 import streamlit as st
@@ -14,7 +14,7 @@ def heat_map(chosen: Chosen, key: str) -> None:
     table = hard_topics(chosen)
     systems = {name: chosen.labels[name] for name in chosen.values}
     figure = charts.heat_map(table, systems, chosen.measure)
-    chart(figure, key, f"{chosen.measure} of every topic and system; a click opens the topic")
+    chart(figure, key, f"{chosen.measure} for each topic and system; click a cell to open the topic")
     shown = topic_tables.heat_map_table(table, systems, list(systems), chosen.caption)
     table_of(chosen, shown, "heat-map", dict.fromkeys(systems.values(), FOUR))
 
@@ -28,17 +28,19 @@ def hard_topics(chosen: Chosen) -> pd.DataFrame:
 def difficulty(chosen: Chosen, key: str) -> None:
     """Draw how hard each topic is for all systems."""
     table = hard_topics(chosen)
-    chart(charts.difficulty_bars(table, chosen.measure), key, "Mean over systems of each topic, hardest first")
-    st.caption("Bar: the mean over systems. Line: from the lowest to the highest system. Left: hard for all.")
+    chart(charts.difficulty_bars(table, chosen.measure), key, "Mean over systems for each topic, hardest topic first")
+    st.caption(
+        "Bars: mean over systems; lines: range from the lowest to the highest system. Hardest topics on the left."
+    )
     shown = topic_tables.difficulty_table(table, chosen.labels, list(chosen.values), chosen.caption)
-    table_of(chosen, shown, "difficulty", dict.fromkeys(["mean", "lowest", "highest"], FOUR))
+    table_of(chosen, shown, "difficulty", dict.fromkeys(["mean", "minimum", "maximum"], FOUR))
 
 
 def query_length(chosen: Chosen, key: str) -> None:
-    """Draw the difference against the number of words that were searched."""
+    """Draw the difference against query length in words."""
     field = chosen.opened.profile.collection.topic_field
     table = topic_tables.with_lengths(chosen.table, chosen.content.topics, field)
-    chart(charts.length_scatter(table, chosen.difference), key, "The difference against the words of the query")
+    chart(charts.length_scatter(table, chosen.difference), key, "Difference against query length")
     shown = topic_tables.length_table(table, chosen.caption)
     for sentence in shown.sentences:
         st.write(sentence)

@@ -5,31 +5,25 @@ import streamlit as st
 
 from core.evaluation import topic_tables
 from core.evaluation.results import first_baseline
-from core.evaluation.topic_tables import MEDIAN, MEDIAN_LABEL, median_system
+from core.evaluation.topic_tables import MEDIAN, MEDIAN_LABEL, TYPE_LABELS, median_system
 from dashboard.shared import data, glossary, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, shortened
 from dashboard.views.topics import differences, difficulty
 from dashboard.views.topics.chosen import Chosen, open_topic
 
-TIES = {
-    "0": "exactly equal",
-    "0.001": "within 0.001",
-    "0.01": "within 0.01",
-    "0.05": "within 0.05",
-    "0.1": "within 0.1",
-}
+TIES = ("0", "0.001", "0.01", "0.05", "0.1")
 VIEWS = {
     "differences": ("Differences", differences.differences),
-    "contrasts": ("Picked for you", differences.contrasts),
+    "contrasts": ("Notable topics", differences.contrasts),
     "heat": ("Heat map", difficulty.heat_map),
-    "difficulty": ("Difficulty", difficulty.difficulty),
+    "difficulty": ("Topic difficulty", difficulty.difficulty),
     "length": ("Query length", difficulty.query_length),
-    "kinds": ("Kinds", differences.kinds),
+    "kinds": ("Topic types", differences.kinds),
 }
 
 
 def choose_comparison(opened: data.Opened, content: data.Content, tidy: pd.DataFrame) -> tuple[Chosen, str]:
-    """Draw the choices above the chart; return what is looked at, and the chosen kind of topic."""
+    """Draw the choices above the chart; return what is looked at, and the chosen topic type."""
     systems = list(dict.fromkeys(tidy["system"]))
     labels = opened.labels | {MEDIAN: MEDIAN_LABEL}
     found = {topic.kind for topic in content.topics.values() if topic.kind}
@@ -37,20 +31,20 @@ def choose_comparison(opened: data.Opened, content: data.Content, tidy: pd.DataF
     baseline = first_baseline(opened.profile, systems)
     with left:
         others = [system for system in systems if system != baseline]
-        a = state.choose("System a", systems, "a", others[0] if others else baseline, labels)
+        a = state.choose("System A", systems, "a", others[0] if others else baseline, labels)
     b = ""
     if len(systems) > 1:
         rest = [system for system in systems if system != a] + [MEDIAN]
         with middle:
-            b = state.choose("minus system b", rest, "b", baseline if baseline in rest else rest[0], labels)
+            b = state.choose("compared with B", rest, "b", baseline if baseline in rest else rest[0], labels)
     with right:
         measure = widgets.choose_measure(opened, tidy, state.read("measure"))
     with ties:
-        tie = state.choose("A tie is", list(TIES), "tie", "0", TIES)
+        tie = state.choose("Tie threshold", TIES, "tie", "0")
     kind = ""
     if found:
         with more[0]:
-            kind = state.choose("Kind of topic", ["", *sorted(found)], "kind", "", {"": "all"})
+            kind = state.choose("Topic type", ["", *sorted(found)], "kind", "", {"": "all", **TYPE_LABELS})
     values = results.values(opened, measure)
     of_b = median_system(values) if b == MEDIAN else values.get(b)
     table = topic_tables.differences(values[a], of_b, content.topics)
@@ -71,7 +65,7 @@ def choose_topic(chosen: Chosen) -> None:
         chosen.topics,
         index=None,
         format_func=lambda name: f"{name} · {shortened(queries[name], 80)}",
-        placeholder="choose one, or click a mark of the chart",
+        placeholder="Choose a topic, or click on it in the chart",
     )
     if topic:
         open_topic(topic)

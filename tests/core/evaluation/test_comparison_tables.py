@@ -44,7 +44,8 @@ def test_the_p_values_of_both_tests_are_adjusted_by_holm_over_the_systems():
         assert any(adjusted[name] > 2 * p[name] for name in p)
         assert table.loc[list(p), f"p {test}"].to_dict() == pytest.approx(p, rel=1e-6)
         assert table.loc[list(p), f"Holm {test}"].to_dict() == pytest.approx(adjusted, rel=1e-6)
-        shown = readable(table)[f"p {test} (Holm)"]
+        name = {"randomisation": "randomisation test", "t-test": "paired t-test"}[test]
+        shown = readable(table)[f"p, {name} (Holm-adjusted)"]
         assert all(shown[name] == f"{p_text(p[name])} ({p_text(adjusted[name])})" for name in p)
 
 

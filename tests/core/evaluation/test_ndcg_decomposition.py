@@ -37,7 +37,7 @@ def test_the_parts_add_up_to_trec_evals_difference(
 @given(scores, qrels, st.integers(1, 14))
 def test_a_list_against_itself_and_against_nothing(a: dict[str, float], judgments: dict[str, int], k: int) -> None:
     same = split_difference(order(a), order(a), judgments, k)
-    assert {(part.change, part.value) for part in same} == {("stayed", 0.0)}
+    assert {(part.change, part.value) for part in same} == {("unchanged", 0.0)}
     alone = split_difference(order(a), [], judgments, k)
     assert {part.change for part in alone} == {"entered"}
     assert {part.document: part.value for part in alone} == shares(order(a), judgments, k)
@@ -49,12 +49,13 @@ def test_by_hand() -> None:
     parts = {part.document: part for part in split_difference(["x", "z", "n"], ["y", "x", "n"], judgments, 2)}
     assert list(parts) == ["y", "x", "z"], "the largest first; what is below the cut-off in both has no part"
     assert parts["x"].value == pytest.approx((2 - 2 / math.log2(3)) / ideal)
-    assert (parts["x"].change, parts["x"].rank_a, parts["x"].rank_b, parts["x"].grade) == ("moved", 1, 2, 2)
+    assert (parts["x"].change, parts["x"].rank_a, parts["x"].rank_b, parts["x"].grade) == ("re-ranked", 1, 2, 2)
     assert parts["y"].value == pytest.approx(-1 / ideal)
-    assert (parts["y"].change, parts["y"].rank_a) == ("left", None)
+    assert (parts["y"].change, parts["y"].rank_a) == ("dropped out", None)
     assert (parts["z"].change, parts["z"].value, parts["z"].rank_b) == ("entered", 0.0, None)
     below = split_difference(["n", "x"], ["x", "n"], judgments, 1)
-    assert {(p.document, p.change, p.rank_a, p.rank_b) for p in below} == {("n", "entered", 1, 2), ("x", "left", 2, 1)}
+    changes = {(p.document, p.change, p.rank_a, p.rank_b) for p in below}
+    assert changes == {("n", "entered", 1, 2), ("x", "dropped out", 2, 1)}
     assert next(part for part in below if part.document == "n").grade is None, "unjudged is not grade 0"
 
 

@@ -1,4 +1,4 @@
-"""Does the conclusion hold: the winner, and whether one topic decides it."""
+"""Robustness of the ranking: the winner, and whether one topic decides it."""
 
 import pytest
 
