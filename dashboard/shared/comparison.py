@@ -104,7 +104,7 @@ def _current(evaluated: list[str], highest: int) -> Measure:
     except UserError as error:
         st.warning(escape_markdown(f"{error}; {evaluated[0]} is shown instead."))
         return parse_measure(evaluated[0])
-    if wanted.relevance <= highest:
+    if wanted.relevance <= max(highest, 1):
         return wanted
     st.warning(f"No judgment has grade {wanted.relevance}; the relevance threshold 1 is used instead.")
     return wanted._replace(relevance=1)

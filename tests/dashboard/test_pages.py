@@ -54,7 +54,7 @@ def test_unknown_collection_and_choices_in_a_link_fall_back(open_page: Open, mad
     assert "gone is not built here; made" in warnings(app)
     (made_up.workspace.root / "lost").mkdir()
     shutil.copy(made_up / "profile.json", made_up.workspace.root / "lost")
-    again = "build it again with `python scripts/build.py --profile artifacts/lost/profile.json`"
+    again = "rebuild it with `python scripts/build.py --profile artifacts/lost/profile.json`"
     assert again in warnings(open_page("topics", collection="lost"))
     assert app.selectbox(key="choice measure").value == "nDCG@10"
     assert app.selectbox(key="choice b").value == "bm25"

@@ -231,7 +231,7 @@ def bomb() -> bytes:
 def test_a_decompression_bomb_is_a_sentence_and_is_never_unpacked_whole(bomb: bytes, tmp_path: Path) -> None:
     assert len(bomb) < 1_000_000
     tracemalloc.start()
-    with pytest.raises(UserError, match="zeros.run unpacks to more than 100 MB, the limit"):
+    with pytest.raises(UserError, match="zeros.run unpacks to more than 100 MB, the upload limit"):
         saved("zeros.run", bomb, tmp_path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -241,7 +241,7 @@ def test_a_decompression_bomb_is_a_sentence_and_is_never_unpacked_whole(bomb: by
 
 def test_a_bomb_on_the_page_is_a_sentence(open_page: Open, made_up: CollectionFolder, bomb: bytes) -> None:
     app = give(open_page("runs"), ("zeros.run.gz", bomb), ("a.run", GOOD))
-    assert "zeros.run.gz unpacks to more than 100 MB, the limit of uploads; the command line has none" in errors(app)
+    assert "zeros.run.gz unpacks to more than 100 MB, the upload limit; the command line has no limit" in errors(app)
     assert app.button(key="import").disabled
 
 

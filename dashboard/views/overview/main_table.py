@@ -42,7 +42,7 @@ def draw_measures(opened: data.Opened, tidy: pd.DataFrame, manifests: dict[str, 
         st.caption(error_markdown(older))
     name = f"{opened.folder.name}-measures"
     options = {"show": cells, "test": test} if cells == "letters" else {"show": cells}
-    about = "mean over topics; a judged topic that is missing from a run counts as 0"
+    about = "mean over topics; a judged topic with no results in a run counts as 0"
     downloads_and_provenance(opened, name, table, "means", options, about)
 
 

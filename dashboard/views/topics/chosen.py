@@ -14,7 +14,7 @@ from dashboard.shared.charts import clicked
 from dashboard.shared.export import picture_button
 from dashboard.shared.provenance import downloads_and_provenance
 
-PAIRED = "values paired by topic id; a judged topic that is missing from a run counts as 0"
+PAIRED = "values paired by topic id; a judged topic with no results in a run counts as 0"
 
 
 @dataclass(frozen=True)
