@@ -379,7 +379,7 @@ def test_systems_are_those_of_the_profile_that_have_runs(open_page: Open, here: 
 def test_a_system_of_a_link_that_is_not_there_is_said(open_page: Open, here: Here) -> None:
     said = "gone is not available; {} is shown instead."
     asked = {
-        "topics": {"a": "System A: " + said.format("BM25 expanded"), "b": "compared with B: " + said.format("BM25")},
+        "topics": {"a": "System A: " + said.format("BM25 expanded"), "b": "Compared with B: " + said.format("BM25")},
         "topic": {"a": said.format("BM25 expanded"), "more": "Also show: gone is not available."},
         "overview": {"baseline": "Baseline: " + said.format("BM25")},
         "report": {"baseline": said.format("BM25"), "systems": "Systems: " + said.format("all")},

@@ -34,7 +34,7 @@ def choose_systems(
     if not rest:
         return a, "", []
     with middle:
-        b = state.choose("compared with B", rest, "b", baseline if baseline in rest else rest[0], opened.labels)
+        b = state.choose("Compared with B", rest, "b", baseline if baseline in rest else rest[0], opened.labels)
     further = [system for system in rest if system != b]
     if not further:
         return a, b, []

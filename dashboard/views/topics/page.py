@@ -36,7 +36,7 @@ def choose_comparison(opened: data.Opened, content: data.Content, tidy: pd.DataF
     if len(systems) > 1:
         rest = [system for system in systems if system != a] + [MEDIAN]
         with middle:
-            b = state.choose("compared with B", rest, "b", baseline if baseline in rest else rest[0], labels)
+            b = state.choose("Compared with B", rest, "b", baseline if baseline in rest else rest[0], labels)
     with right:
         measure = widgets.choose_measure(opened, tidy, state.read("measure"))
     with ties:
