@@ -325,7 +325,7 @@ class Broken:
 
 
 def test_vectors_that_are_not_finite_stop_the_encoding(profile, workspace, monkeypatch):
-    with pytest.raises(UserError, match='of the document "bad"'):
+    with pytest.raises(UserError, match='for the document "bad"'):
         encode_texts(Broken(), ["good", "bad"], "document")
 
     folder = workspace.collection("tiny")
