@@ -61,7 +61,7 @@ def test_a_typed_query_is_answered_and_its_link_opens_the_same_view(page: Page, 
     page.goto(f"{address}/search?{MADE_UP}")
     page.get_by_label("Query").fill("do masks help in schools?")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("This is topic 02 of the collection")).to_be_visible()
+    expect(page.get_by_text("This query is topic 02")).to_be_visible()
     expect(page.get_by_text("●● relevant (2)").first).to_be_visible()
     expect(page.get_by_text(re.compile(r"search (?!0\.0+ )\d+\.\d+ ms")).first).to_be_visible()
     expect(page.get_by_text("vectors/dense is missing")).to_be_visible()
@@ -70,7 +70,7 @@ def test_a_typed_query_is_answered_and_its_link_opens_the_same_view(page: Page, 
     page.goto("about:blank")
     page.goto(link)
     expect(page.get_by_label("Query")).to_have_value("do masks help in schools?")
-    expect(page.get_by_text("This is topic 02 of the collection")).to_be_visible()
+    expect(page.get_by_text("This query is topic 02")).to_be_visible()
 
 
 def test_the_sample_answers_a_query(page: Page, address: str) -> None:
@@ -82,10 +82,10 @@ def test_the_sample_answers_a_query(page: Page, address: str) -> None:
 
 def test_a_pasted_link_restores_every_choice(page: Page, address: str) -> None:
     page.goto(f"{address}/topics?{MADE_UP}&measure=AP&a=bm25&b=expanded&kind=exact")
-    expect(page.get_by_text("Over 2 topics, BM25 and BM25 + <b>queries</b> have the same AP on each.")).to_be_visible()
+    expect(page.get_by_text("BM25 and BM25 + <b>queries</b> have the same AP on all 2 topics.")).to_be_visible()
     expect(page.get_by_text("AP").first).to_be_visible()
     page.get_by_role("link", name="Overview").click()
-    expect(page.get_by_role("heading", name="AP by kind of topic")).to_be_visible()
+    expect(page.get_by_role("heading", name="AP by topic type")).to_be_visible()
     assert MADE_UP in page.url
 
 

@@ -131,11 +131,11 @@ def test_a_model_is_trained_on_them_and_its_card_says_so(profile, folder):
     card = (target / "README.md").read_text()
     assert "predicted queries of the collection tiny" in card and "| learning_rate | 0.001 |" in card
     other = profile.model_copy(update={"finetune": profile.finetune.model_copy(update={"batch": 4})})
-    with pytest.raises(UserError, match="not the batch"):
+    with pytest.raises(UserError, match="made for another batch size"):
         make(finetune.STAGE, other, folder)
 
 
 def test_a_teacher_without_a_dense_system_is_refused(profile, folder):
     teachers = profile.pseudo_labels.model_copy(update={"teachers": {"bm25": 1.0}})
-    with pytest.raises(UserError, match="at least one dense"):
+    with pytest.raises(UserError, match="at least one of them dense"):
         make(pseudo_labels.STAGE, profile.model_copy(update={"pseudo_labels": teachers}), folder)
