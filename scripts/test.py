@@ -25,6 +25,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     if "--fast" in arguments:
         arguments.remove("--fast")
+        os.environ.setdefault("RANKSCOPE_EXAMPLES", "15")  # generated examples per property; the whole run has 60
         arguments = ["-m", "not browser and not slow", *arguments]
     else:
         provide_browser()
