@@ -17,7 +17,7 @@ import pandas as pd
 
 from core.evaluation.given_runs import add_excluded_option, given_exclusions, read_given_run
 from core.evaluation.measures import Evaluator, PerTopic, evaluate, interpolated_precision, mean
-from core.evaluation.stored_measures import AGREEMENT, AGREEMENT_FILE, MEASURES_FILE, read_table, tidy
+from core.evaluation.stored_measures import AGREEMENT, AGREEMENT_FILE, COLUMNS, MEASURES_FILE, read_table, tidy
 from core.formats.collections import QRELS, TOPICS, Collection, collection_digests, read_built_collection
 from core.formats.exclusions import EXCLUDED
 from core.formats.qrels import read_qrels
@@ -89,8 +89,7 @@ def make(build: Build, profile: Profile, draft: Draft) -> None:
         agreement += agreed
     if failures and not rows:
         raise UserError(f"no system could be evaluated; {next(iter(failures))}: {next(iter(failures.values()))}")
-    columns = ["collection", "system", "topic", "measure", "value"]
-    pd.DataFrame(rows, columns=columns).to_csv(draft / MEASURES_FILE, index=False, lineterminator="\n")
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(draft / MEASURES_FILE, index=False, lineterminator="\n")
     columns = ["system", "measure", "ours", "sentence_transformers"]
     pd.DataFrame(agreement, columns=columns).to_csv(draft / AGREEMENT_FILE, index=False, lineterminator="\n")
     for system in profile.system:

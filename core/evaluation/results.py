@@ -14,11 +14,11 @@ from core.evaluation.comparison_tables import per_topic
 from core.evaluation.freshness import Evaluation, changes, evaluation
 from core.evaluation.measures import PerTopic, evaluate
 from core.evaluation.significance import Values
-from core.evaluation.stored_measures import AGREEMENT_FILE, MEASURES_FILE, read_table, tidy
+from core.evaluation.stored_measures import AGREEMENT_FILE, COLUMNS, MEASURES_FILE, read_table, tidy
 from core.formats.collections import QRELS, TOPICS, read_built_collection, read_built_topics
 from core.formats.documents import Document
 from core.formats.exclusions import Exclusions, built_exclusions
-from core.formats.qrels import Qrels
+from core.formats.qrels import Qrels, highest_grade
 from core.formats.runs import Run, built_run
 from core.formats.topics import Topic
 from core.workspace.artifacts import (
@@ -34,8 +34,6 @@ from core.workspace.artifacts import (
 from core.workspace.errors import UserError, in_words
 from core.workspace.profile import Profile, names, read_profile
 from core.workspace.workspace import CollectionFolder, Workspace
-
-COLUMNS = ["collection", "system", "topic", "measure", "value"]
 
 
 @dataclass(frozen=True)
@@ -272,7 +270,7 @@ class Results:
     @cached_property
     def highest_grade(self) -> int:
         """The highest grade of any judgment; 1 if there are none."""
-        return max((max(judgments.values()) for judgments in self.qrels.values() if judgments), default=1)
+        return highest_grade(self.qrels)
 
     @cached_property
     def facts(self) -> dict[str, object]:

@@ -9,6 +9,10 @@ from core.evaluation.measures import PerTopic
 MEASURES_FILE, AGREEMENT_FILE = "measures.csv", "sentence_transformers.csv"
 
 
+COLUMNS = ["collection", "system", "topic", "measure", "value"]
+"""The columns of `measures.csv`."""
+
+
 AGREEMENT = {"nDCG@10": "ndcg@10", "P@10": "precision@10", "R@100": "recall@100", "AP": "map", "RR": "mrr"}
 """Measures and sentence-transformers' names for them, with binary relevance, and AP and RR to the run's depth."""
 
@@ -19,7 +23,7 @@ def read_table(measures: Path, name: str) -> pd.DataFrame:
 
 
 def tidy(collection: str, system: str, values: PerTopic) -> list[tuple[str, str, str, str, float]]:
-    """Return values as rows (collection, system, topic, measure, value)."""
+    """Return values as rows with the columns `COLUMNS`."""
     return [
         (collection, system, topic, measure, value)
         for measure, by_topic in values.items()

@@ -68,6 +68,11 @@ def read_qrels(path: Path) -> Qrels:
     return qrels
 
 
+def highest_grade(qrels: Qrels) -> int:
+    """Return the highest grade of any judgment; 1 if there are none."""
+    return max((max(judgments.values()) for judgments in qrels.values() if judgments), default=1)
+
+
 def judged_topics(path: Path) -> set[str]:
     """Return the topics in the first column of a qrels file, without checking the other columns.
 

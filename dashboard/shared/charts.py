@@ -1,4 +1,4 @@
-"""Charts: pure functions, a table in, a Plotly figure out. Colours hold apart for the colour-blind (Okabe & Ito)."""
+"""Charts: pure functions from tables to Plotly figures, in colours safe for colour-blind readers (Okabe & Ito)."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ BLUE, ORANGE, GREY, DARK_GREY = "#2F86C9", "#D55E00", "#8A94A0", "#6E7986"
 
 
 def finish(figure: go.Figure, height: int) -> go.Figure:
-    """Give a figure the layout that all of them share, and a height in pixels."""
+    """Apply the layout that all figures share, and a height in pixels."""
     # No zoom: on a telephone a finger on the chart scrolls the page.
     figure.update_layout(height=height, margin={"l": 8, "r": 8, "t": 36, "b": 8}, dragmode=False)
     figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
@@ -23,12 +23,12 @@ def finish(figure: go.Figure, height: int) -> go.Figure:
 
 
 def wrapped(label: str) -> str:
-    """Return a system's label in short lines: lists stand side by side on a telephone, too."""
+    """Return a system's label wrapped to short lines, as lists are side by side on a phone, too."""
     return "<br>".join(escape_plotly(line) for line in textwrap.wrap(label, 12, max_lines=3, placeholder=" …"))
 
 
 def clickable(figure: go.Figure) -> go.Figure:
-    """Let a click choose a mark, which then looks as before, as do the others."""
+    """Let a click select a mark without changing the look of any mark."""
     plain = {"marker": {"opacity": 1}}
     figure.update_traces(selected=plain, unselected=plain)
     figure.update_layout(clickmode="event+select")
@@ -36,7 +36,7 @@ def clickable(figure: go.Figure) -> go.Figure:
 
 
 def clicked(points: Sequence[Mapping[str, Any]]) -> str:
-    """Return the custom data of the mark that was clicked, "" where none was."""
+    """Return the custom data of the clicked mark, or "" if there is none."""
     if not points:
         return ""
     data = points[0].get("customdata", "")
@@ -119,7 +119,7 @@ def difference_bars(
 
 
 def topic_texts(table: pd.DataFrame) -> list[str]:
-    """Return what is said of each topic's mark under the pointer; columns topic, query."""
+    """Return the hover text of each topic's mark, from the columns topic and query."""
     return [
         escape_plotly(f"topic {topic}: {shortened(query, 60)}")
         for topic, query in zip(table["topic"], table["query"], strict=True)

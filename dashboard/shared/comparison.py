@@ -1,4 +1,4 @@
-"""What is compared: the choices above the page's tables, kept in the URL."""
+"""The selected measure and baseline of a page's tables, kept in the URL."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from dashboard.shared.escaping import escape_markdown
 
 CUTOFFS = (1, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 CUTOFF = 10
-"""Where the chosen measure has none and a part of the page needs one."""
+"""Cut-off for parts of a page that need one when the selected measure has none."""
 
 
 @dataclass(frozen=True)
@@ -31,22 +31,22 @@ class View:
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """The name that each system is shown by."""
+        """The display name of each system."""
         return self.opened.labels
 
     @property
     def parsed(self) -> Measure:
-        """The chosen measure, taken apart."""
+        """The selected measure, parsed."""
         return parse_measure(self.measure)
 
     @property
     def cutoff(self) -> int:
-        """The chosen measure's cut-off, 10 where it has none."""
+        """The cut-off of the selected measure; 10 if it has none."""
         return self.parsed.cutoff or CUTOFF
 
     @property
     def systems(self) -> list[str]:
-        """The systems that were evaluated; one that never ran is not among them."""
+        """The evaluated systems; systems without a run are not included."""
         return list(dict.fromkeys(self.tidy["system"]))
 
     @cached_property
@@ -61,7 +61,7 @@ class View:
 
 
 def choose_measure_and_baseline(opened: data.Opened, tidy: pd.DataFrame) -> View:
-    """Draw the choice of measure, cut-off, relevance threshold and baseline, and return what is looked at."""
+    """Draw the choice of measure, cut-off, relevance threshold and baseline, and return the selection."""
     systems = list(dict.fromkeys(tidy["system"]))
     with st.container(horizontal=True):
         measure = _choose_measure(opened, tidy)

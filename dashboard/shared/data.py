@@ -1,9 +1,9 @@
-"""What the pages look at: a collection, its profile, its documents, topics and judgments.
+"""The open collection: its profile, documents, topics and judgments.
 
-Every cached loader, here and in `results`, `live` and `written_queries`, takes the digest of the artifact's manifest,
-so that an artifact that was rebuilt is read again; `open_artifact` gives it, so that one damaged since is noticed, too.
-A loader reads by `read_whole` the very version that the digest names, and `read_latest` asks for the digest again where
-the artifact was replaced in between.
+Every cached loader, here and in `results`, `live` and `predicted_queries`, is keyed by the digest in the artifact's
+manifest, so that a rebuilt artifact is read again. The digest comes from `open_artifact`, which also notices damage. A
+loader reads exactly the version of that digest with `read_whole`; `read_latest` asks for the digest again if the
+artifact was replaced in between.
 """
 
 import os
@@ -19,7 +19,7 @@ from core.evaluation.results import labels_of, saved_profile
 from core.formats.collections import QRELS, TOPICS, read_built_collection, read_built_topics
 from core.formats.documents import Document
 from core.formats.exclusions import Exclusions, built_exclusions
-from core.formats.qrels import Qrels
+from core.formats.qrels import Qrels, highest_grade
 from core.formats.topics import Topic
 from core.workspace.artifacts import (
     MANIFEST,
@@ -39,34 +39,34 @@ PROFILE_VARIABLE = "RANKSCOPE_PROFILE"
 
 @dataclass(frozen=True)
 class Opened:
-    """The collection that is looked at: its folder of artifacts and the profile they were built with."""
+    """The open collection: its folder of artifacts and the profile that they were built with."""
 
     folder: CollectionFolder
     profile: Profile
 
     @property
     def labels(self) -> dict[str, str]:
-        """The name that each system is shown by."""
+        """The display name of each system."""
         return labels_of(self.profile)
 
     @property
     def is_sample(self) -> bool:
-        """Whether it is the embedded sample, which is no evidence of anything medical."""
+        """Whether it is the embedded sample, which is not medical evidence."""
         return self.profile.collection.source == "embedded"
 
     @property
     def is_imported(self) -> bool:
-        """Whether it holds imported runs and their judgments only, without documents."""
+        """Whether it has only imported runs and their judgments, without documents."""
         return self.profile.collection.source == "imported"
 
 
 def collection_names() -> list[str]:
-    """Return the names of the collections that were built, without what an import that was killed has left."""
+    """Return the names of all built collections, without the remains of a killed import."""
     return [folder.name for folder in Workspace.default().collections() if not _is_left_over(folder)]
 
 
 def _is_left_over(folder: CollectionFolder) -> bool:
-    """Say whether an import or a derivation was killed here: the profile is the last that those write."""
+    """Return whether an import or derivation was killed here; they write the profile last."""
     if folder.profile.is_file():
         return False
     try:
@@ -76,7 +76,7 @@ def _is_left_over(folder: CollectionFolder) -> bool:
 
 
 def versions(opened: Opened) -> dict[Path, tuple[int, int]]:
-    """Return what changes with every artifact of the collection that is replaced, added or removed."""
+    """Return a value that changes when an artifact of the collection is replaced, added or removed."""
     paths = [opened.folder.profile, *(artifact / MANIFEST for artifact in opened.folder.artifacts())]
     found = {}
     for path in paths:
@@ -87,17 +87,17 @@ def versions(opened: Opened) -> dict[Path, tuple[int, int]]:
 
 
 def building_again(name: str) -> str:
-    """Return, in brackets, the command that builds a collection of which only the profile is left; "" for others."""
+    """Return, in parentheses, the command that rebuilds a collection whose profile is left; "" without a profile."""
     if collection_name_problem(name) or not (folder := Workspace.default().collection(name)).profile.is_file():
         return ""
     return f" (rebuild it with {folder.collection.command})"
 
 
 def first_collection() -> str:
-    """Return the name of the collection that the environment's profile names.
+    """Return the collection of the profile that the environment variable RANKSCOPE_PROFILE names.
 
     Raises:
-        UserError: there is no such profile, or it cannot be read.
+        UserError: if there is no such profile, or it cannot be read.
     """
     return read_profile(os.environ.get(PROFILE_VARIABLE) or "sample").collection.name
 
@@ -106,32 +106,32 @@ def open_collection(name: str) -> Opened:
     """Return the collection of that name.
 
     Raises:
-        UserError: the profile that it was built with is missing or cannot be read.
+        UserError: if the profile that it was built with is missing or cannot be read.
     """
     return Opened(*saved_profile(Workspace.default(), name))
 
 
 @dataclass(frozen=True)
 class Content:
-    """A built collection, by id."""
+    """The documents, topics and judgments of a built collection, by id."""
 
     documents: Mapping[str, Document]
     topics: Mapping[str, Topic]
     qrels: Qrels
     excluded: Exclusions = field(default_factory=dict)
-    """What is left out for a topic, see `core.formats.exclusions`."""
+    """Documents excluded for each topic, see `core.formats.exclusions`."""
 
     @cached_property
     def highest_grade(self) -> int:
-        """The highest grade of any judgment, 1 where there is none."""
-        return max((max(judgments.values()) for judgments in self.qrels.values() if judgments), default=1)
+        """The highest grade of any judgment; 1 if there are none."""
+        return highest_grade(self.qrels)
 
 
 def content(opened: Opened) -> Content:
     """Return documents, topics and judgments.
 
     Raises:
-        UserError: the collection is missing or damaged.
+        UserError: if the collection is missing or damaged.
     """
     place = opened.folder.collection
     return read_latest(lambda: open_artifact(place).digest, lambda digest: _content(opened.folder, digest))
@@ -148,10 +148,10 @@ def _content(folder: CollectionFolder, digest: str) -> Content:
 
 
 def judged_topics(opened: Opened) -> Content:
-    """Return topics and judgments without the documents, which take long to read.
+    """Return topics and judgments without the documents, which are slow to read.
 
     Raises:
-        UserError: they are missing or damaged.
+        UserError: if they are missing or damaged.
     """
     return read_latest(
         lambda: collection_manifest(opened).digest, lambda digest: read_judged_topics(opened.folder, digest)
@@ -159,17 +159,17 @@ def judged_topics(opened: Opened) -> Content:
 
 
 def collection_manifest(opened: Opened) -> Manifest:
-    """Return the manifest of the collection, of which topics and judgments are checked, and not the documents.
+    """Return the manifest of the collection, after checking its topics and judgments but not its documents.
 
     Raises:
-        UserError: they are missing or damaged.
+        UserError: if they are missing or damaged.
     """
     return open_artifact(opened.folder.collection, TOPICS, QRELS)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def read_judged_topics(folder: CollectionFolder, digest: str) -> Content:
-    """Return topics and judgments of the collection under a folder, which has that digest."""
+    """Return the topics and judgments of the version of a collection with the given digest."""
 
     def read(_: Manifest) -> Content:
         topics, qrels = read_built_topics(folder)
@@ -179,7 +179,7 @@ def read_judged_topics(folder: CollectionFolder, digest: str) -> Content:
 
 
 def find_topic(query: str, topics: Iterable[Topic]) -> Topic | None:
-    """Return the topic whose question or query the text is, whatever its case and spaces."""
+    """Return the topic whose question or query equals the text, ignoring case and spaces; None if there is none."""
 
     def folded(text: str) -> str:
         return " ".join(text.casefold().split())

@@ -1,4 +1,4 @@
-"""Foreign text on a page: what documents, topics, queries and file names hold is shown as it is, never interpreted.
+"""Untrusted text on a page: texts of documents, topics, queries and file names are shown literally.
 
 `st.text` and `st.dataframe` interpret nothing and come first; where Streamlit or Plotly takes only marked-up text
 (button labels, messages, tick labels), the text passes through here.
@@ -44,7 +44,7 @@ def escape_plotly(text: str) -> str:
 
 
 def show_error(error: Exception) -> None:
-    """Show an error where the part of the page would be; the traceback of an unexpected one is in the server's log."""
+    """Show an error in place of a part of the page; log the traceback of an unexpected one."""
     if not isinstance(error, UserError):
         logging.getLogger(__name__).error("a part of a page failed", exc_info=error)
     st.warning(error_markdown(in_words(error)), icon=":material/build:")

@@ -13,7 +13,7 @@ def downloads(table: Table, name: str) -> None:
     """Draw the three buttons of a table.
 
     Args:
-        name: of the files, without ending.
+        name: name of the files, without the extension.
     """
     forms = {
         "CSV": ("csv", "text/csv", lambda: csv(table.figures)),
@@ -23,17 +23,17 @@ def downloads(table: Table, name: str) -> None:
     with st.container(horizontal=True, gap="small"):
         for label, (ending, kind, made) in forms.items():
             file = f"{name}.{ending}"
-            # Made when it is asked for, not with every drawing of the page.
+            # Rendered on request, not each time the page is drawn.
             st.download_button(label, made, file, kind, key=f"download {file}", on_click="ignore", type="tertiary")
 
 
 def picture_form() -> str:
-    """Return the form that charts are saved in: "svg", or "png" where the URL says so."""
+    """Return the format for saving charts: "svg", or "png" if the URL says so."""
     return state.read("picture") if state.read("picture") in ("svg", "png") else "svg"
 
 
 def picture_button(name: str) -> dict[str, Any]:
-    """Return the configuration of a chart with the one button that saves it as a picture of that name."""
+    """Return the configuration of a chart whose only button saves it as a picture of the given name."""
     return {
         "displaylogo": False,
         "displayModeBar": True,
@@ -43,5 +43,5 @@ def picture_button(name: str) -> dict[str, Any]:
 
 
 def chart(figure: Figure, name: str, alt: str) -> None:
-    """Draw a chart with the one button that saves it as a picture."""
+    """Draw a chart with a button that saves it as a picture."""
     st.plotly_chart(figure, config=picture_button(name), alt=alt, key=f"chart {name} {picture_form()}")

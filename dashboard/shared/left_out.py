@@ -12,10 +12,10 @@ NAMED = 5
 
 
 def sentence(content: data.Content, topic: str, held: Collection[str] = ()) -> str:
-    """Say which documents are left out of every list of a topic, "" where none is.
+    """Return a sentence on the documents excluded from every list of a topic; "" if there are none.
 
     Args:
-        held: documents that imported runs hold and that were left out of them: the collection may not know them.
+        held: documents excluded from imported runs, which the collection may not contain.
     """
     excluded = {name for name in content.excluded.get(topic, ()) if name in content.documents or name in held}
     parts = ["the document with the id of the topic (as in BEIR's evaluation)"] if topic in excluded else []
@@ -26,16 +26,16 @@ def sentence(content: data.Content, topic: str, held: Collection[str] = ()) -> s
 
 
 def caption(content: data.Content, topic: str, held: Collection[str] = ()) -> None:
-    """Draw that sentence, nothing where nothing is left out."""
+    """Draw that sentence, or nothing if no document is excluded."""
     if said := sentence(content, topic, held):
         st.caption(escape_markdown(said))
 
 
 def of_collection(facts: Mapping[str, Any]) -> str:
-    """Say for how many of a collection's topics documents are left out, "" where for none.
+    """Return a sentence on the number of topics with excluded documents; "" if there are none.
 
     Args:
-        facts: of the collection's manifest.
+        facts: the facts in the collection's manifest.
     """
     own, listed = (facts.get(f"topics_with_{what}", 0) for what in ("their_own_document", "excluded_documents"))
     parts = [f"for {own} topics, the document with the id of the topic (as in BEIR's evaluation)"] if own else []

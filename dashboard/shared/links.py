@@ -35,7 +35,7 @@ PAGES = (
 
 
 def streamlit_page(entry: PageEntry, draw: Callable[[], None] = lambda: None) -> StreamlitPage:
-    """Return the entry as Streamlit's Page, which draws by `draw`.
+    """Return the entry as Streamlit's Page, drawn by `draw`.
 
     Streamlit identifies a page by its `url_path` alone, so the target of a link needs no `draw`.
     """
@@ -57,7 +57,7 @@ def page_link(
 
 
 def switch_to(name: str, **more: str) -> None:
-    """Open a page, the query parameters as they are except those in `more`."""
+    """Open a page, keeping all query parameters except those in `more`."""
     st.switch_page(_target(name), query_params=_parameters(more))
 
 

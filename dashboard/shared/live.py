@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 _OPENING = threading.Lock()
 TIMING = threading.Lock()
-"""Held while latencies are measured, of one system at a time; to be taken before a system's own lock."""
+"""Lock for measuring latencies one system at a time; acquire it before the lock of a system."""
 WARM_UP_SECONDS = 3.0
-"""From the first page to the import of what it did not need: its browser is done by then."""
+"""Delay between the first page and the import of libraries that it did not need; the browser is done by then."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """An opened system; tokenizers are not for two threads at once, so one query after the other."""
+    """An open system and the lock that serialises its queries, since tokenizers are not thread-safe."""
 
     system: "System"
     lock: threading.Lock
@@ -34,7 +34,7 @@ class Ready:
 
 @st.cache_resource(show_spinner=False)
 def warm_up() -> None:
-    """Import behind the first page what takes seconds of the first query: the libraries of dense systems."""
+    """Import the libraries of dense systems in the background, as they would delay the first query by seconds."""
     timer = threading.Timer(WARM_UP_SECONDS, _import_libraries)
     timer.daemon = True
     timer.start()
@@ -46,10 +46,10 @@ def _import_libraries() -> None:
 
 
 def ready_system(opened: data.Opened, settings: SystemSettings) -> Ready:
-    """Return a system ready to answer, opened once for all sessions.
+    """Return an open system, shared by all sessions.
 
     Raises:
-        UserError: it cannot load; the message names the reason and the command that mends it.
+        UserError: if it cannot be loaded; the message gives the reason and the command that fixes it.
     """
     artifacts = KINDS[settings.kind].searched(opened.folder, settings).values()
     profile = opened.profile.model_dump_json()
@@ -67,17 +67,19 @@ def _open_system(folder: CollectionFolder, profile_json: str, name: str, digests
 
     profile = Profile.model_validate_json(profile_json)
     settings, workspace = find_settings(profile, name), folder.workspace
-    if settings.kind == "dense" and find_model(workspace, settings.model) is None:  # a page never waits for a download
+    if (
+        settings.kind == "dense" and find_model(workspace, settings.model) is None
+    ):  # a page must not wait for a download
         provided = how_to_provide(workspace, settings.model)
         if "/" in settings.model and not workspace.shown_model(settings.model).startswith("artifacts/"):
             provided = f"download it with hf download {settings.model}, or {provided}"
         raise UserError(f"the model {workspace.shown_model(settings.model)} is not on this machine; {provided}")
-    # transformers imports its parts late, and not safely in two threads at once; BM25 need not wait for that.
+    # transformers imports modules lazily, which is not thread-safe; BM25 does not need to wait for it.
     with _OPENING if settings.kind == "dense" else nullcontext():
         if settings.kind == "dense":
             import torch
 
-            torch.set_num_threads(1)  # a query is short, and all systems encode it at the same time
+            torch.set_num_threads(1)  # queries are short, and all systems encode them at the same time
         system = open_system(profile, settings, folder)
         for artifact, digest in zip(KINDS[settings.kind].searched(folder, settings).values(), digests, strict=True):
             if open_artifact(artifact).digest != digest:

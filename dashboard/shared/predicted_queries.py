@@ -1,6 +1,6 @@
-"""The predicted queries of a collection: all that doc2query wrote, their scores, and those that a system searches.
+"""The predicted queries of a collection: all of them, their scores, and those that a system indexes.
 
-`draw_predicted_queries` draws those of one document, kept and dropped, and the matches they earned.
+`draw_predicted_queries` draws those of one document, kept and dropped, and the terms that they matched.
 """
 
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ TERMS = 30
 
 @dataclass(frozen=True)
 class Written:
-    """The predicted queries of a collection as one system has them.
+    """The predicted queries of a collection from the view of one system.
 
     Attributes:
-        all: the queries of each document, and `scores` of each; no scores where they were not made.
-        kept: those that the system searches.
-        lowest: the score that they reach, None where nothing is filtered.
+        all: the queries of each document; `scores` has their scores, if they were computed.
+        kept: the queries that the system indexes.
+        lowest: the lowest score of a kept query; None if queries are not filtered.
     """
 
     all: dict[str, list[str]]
@@ -42,10 +42,10 @@ class Written:
 
 
 def written(opened: data.Opened, system: SystemSettings) -> Written:
-    """Return the predicted queries as the system has them.
+    """Return the predicted queries from the view of the system.
 
     Raises:
-        UserError: queries or index are missing or damaged.
+        UserError: if queries or index are missing or damaged.
     """
     scores: dict[str, list[float]] = {}
     lowest: float | None = None
@@ -59,10 +59,10 @@ def written(opened: data.Opened, system: SystemSettings) -> Written:
 
 
 def searched(opened: data.Opened, system: SystemSettings) -> dict[str, list[str]]:
-    """Return the predicted queries that a system searches, by document.
+    """Return the predicted queries that a system indexes, by document.
 
     Raises:
-        UserError: its index is missing or damaged.
+        UserError: if its index is missing or damaged.
     """
     place = opened.folder.bm25(system.name)
     return read_latest(lambda: open_artifact(place).digest, lambda digest: _kept(opened.folder, system.name, digest))
@@ -72,7 +72,7 @@ def expansions(opened: data.Opened) -> dict[str, list[str]]:
     """Return the predicted queries of each document.
 
     Raises:
-        UserError: they are missing or damaged.
+        UserError: if they are missing or damaged.
     """
     place = opened.folder.predicted_queries
     return read_latest(lambda: open_artifact(place).digest, lambda digest: _expansions(opened.folder, digest))
@@ -100,7 +100,7 @@ def _kept(folder: CollectionFolder, system: str, digest: str) -> dict[str, list[
 
 
 def queries_table(found: Written, document: str) -> pd.DataFrame:
-    """Return a document's predicted queries, the best first where they are scored: query, score, indexed."""
+    """Return a document's predicted queries, sorted by score if scored, with columns query, score, indexed."""
     queries = found.all.get(document, [])
     scores: Sequence[float | None] = found.scores.get(document) or [None] * len(queries)
     left = list(found.kept.get(document, []))
@@ -115,7 +115,7 @@ def queries_table(found: Written, document: str) -> pd.DataFrame:
 
 
 def draw_predicted_queries(opened: data.Opened, system: SystemSettings, document: Document, query: str = "") -> None:
-    """Draw a document's predicted queries and, for a query, which of them earned a match."""
+    """Draw a document's predicted queries and, for a query, which of them match it."""
     try:
         found = written(opened, system)
         if query:

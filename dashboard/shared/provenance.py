@@ -19,7 +19,7 @@ def compare_command(collection: str, figure: str, options: Mapping[str, object])
     """Return the `python -m core.compare` command that prints a figure of a collection, quoted for a POSIX shell.
 
     Args:
-        options: by name; "" and None are left out, a list has commas between its values.
+        options: values by name; "" and None are left out, lists are joined by commas.
     """
     words = ["python", "-m", "core.compare", figure, collection]
     for name, value in options.items():
@@ -43,10 +43,10 @@ def downloads_and_provenance(
     """Draw the downloads of a table and the button that opens its provenance.
 
     Args:
-        name: of the files, without ending.
-        figure: what `python -m core.compare` calls it.
-        options: of the command.
-        about: what else shapes the figure, in a sentence.
+        name: name of the files, without the extension.
+        figure: its name in `python -m core.compare`.
+        options: options of the command.
+        about: a sentence on what else determines the figure.
         made_from: the artifacts that the figure shows, by name; the runs and judgments where None.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -60,9 +60,9 @@ def provenance(
     """Draw a button that opens the provenance of a figure of a collection.
 
     Args:
-        name: of the figure, for the button's key.
-        command: prints the figure.
-        about: what else shapes the figure, in a sentence.
+        name: name of the figure, for the button's key.
+        command: the command that prints the figure.
+        about: a sentence on what else determines the figure.
         made_from: the artifacts that the figure shows, by name; the runs and judgments where None.
     """
     with st.popover("Provenance", type="tertiary", icon=":material/fingerprint:", key=f"provenance {name}"):

@@ -1,4 +1,4 @@
-"""Ranked lists as HTML: one piece of markup a list, which draws at once where a widget for each hit would take seconds.
+"""Ranked lists as HTML: one piece of markup per list, since a widget per hit would take seconds to draw.
 
 The same markup stands on the pages and in the report. Every text that is not ours passes through `html.escape` here,
 and st.html removes scripts on top. Grades differ by colour, by sign and in words; the colours are chosen for a contrast
@@ -15,10 +15,10 @@ from core.formats.documents import Document
 from dashboard.shared.escaping import shortened
 
 Spans = Callable[[str], Sequence[tuple[int, int]]]
-"""Takes a text, returns the (begin, end) of what is marked in it, ascending and apart."""
+"""Function from a text to the (begin, end) of its marked spans, ascending and disjoint."""
 LONGEST_TEXT = 5_000
 BEGINNING = 90
-"""Characters of the text that stand for a missing title."""
+"""Number of characters of the text shown in place of a missing title."""
 SNIPPET = 180
 TERMS = 8
 STYLE = """<style>
@@ -63,7 +63,7 @@ class Hit:
 
 
 def marked(text: str, spans: Spans) -> str:
-    """Return a text escaped, with what `spans` finds in it marked."""
+    """Return a text, escaped, with the spans that `spans` finds marked."""
     pieces, end = [], 0
     for begin, stop in spans(text):
         pieces += [escape(text[end:begin]), "<mark>", escape(text[begin:stop]), "</mark>"]
@@ -72,7 +72,7 @@ def marked(text: str, spans: Spans) -> str:
 
 
 def grade_badge(grade: int | None, highest: int, by_hand: bool = False) -> str:
-    """Return a grade as a sign and in words on its colour, as HTML."""
+    """Return a grade as HTML: a symbol and words on the colour of the grade."""
     name = grade_words(grade, highest).replace(" ", "-")
     text = grade_text(grade, highest) + (", judged by you" if by_hand else "")
     return f'<span class="rs-grade rs-{name}">{escape(text)}</span>'
@@ -82,10 +82,10 @@ def ranked_list(hits: Sequence[Hit], spans: Spans, name: str = "", facts: str = 
     """Return a list as HTML.
 
     Args:
-        spans: finds what is marked in a text.
-        name: of the system.
-        facts: what is said of the list as a whole.
-        snippets: show the beginning of each text; where lists are narrow, the title stands alone.
+        spans: finds the spans to mark in a text.
+        name: name of the system.
+        facts: a note on the whole list.
+        snippets: whether to show the beginning of each text; narrow lists show only titles.
     """
     head = (f'<p class="rs-name">{escape(name)}</p>' if name else "") + _small(escape(facts))
     items = "".join(_item(hit, spans, snippets) for hit in hits) or '<li class="rs-small">No documents.</li>'
@@ -120,14 +120,14 @@ def _small(markup: str) -> str:
 
 
 def matched_terms(parts: Sequence[tuple[str, float]]) -> str:
-    """Say which terms matched and what each adds to the score, the heaviest first."""
+    """Return the matched terms with their contributions to the score, largest first."""
     shown = " + ".join(f"{term} {weight:.2f}" for term, weight in parts[:TERMS])
     rest = sum(weight for _, weight in parts[TERMS:])
     return f"matched: {shown}" + (f" + {len(parts) - TERMS} more {rest:.2f}" if rest else "")
 
 
 def shaded_words(shares: Sequence[tuple[str, float]]) -> str:
-    """Return a document's words as HTML, the darker the larger the share of a dense score; below 0 underlined."""
+    """Return a document's words as HTML, shaded by their share of a dense score; negative shares are underlined."""
     largest = max((abs(share) for _, share in shares), default=0.0) or 1.0
     words = []
     for word, share in shares:

@@ -1,4 +1,4 @@
-"""What the stages found of a collection: runs, measures, and the manifests of all that was made."""
+"""The results of a collection: runs, measures and manifests."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -18,14 +18,14 @@ from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data
 
 DIGITS = 64
-"""Of a SHA-256."""
+"""Number of hexadecimal digits of a SHA-256."""
 
 
 def measured(opened: data.Opened) -> Measured:
-    """Return the measures of the profile's systems: those that are stored, and the others computed from their runs.
+    """Return the measures of the profile's systems, stored or computed from their runs.
 
     Raises:
-        UserError: topics or judgments are missing or damaged.
+        UserError: if topics or judgments are missing or damaged.
     """
     return read_latest(lambda: evaluation(opened.profile, opened.folder), lambda now: _measured(opened, now))
 
@@ -38,19 +38,19 @@ def _measured(opened: data.Opened, now: Evaluation) -> Measured:
 
 
 def _compute(opened: data.Opened, now: Evaluation) -> Callable[[str, Sequence[str]], PerTopic]:
-    """Return a function that evaluates a system's run by some measures, each version of it once."""
+    """Return a function that evaluates a system's run, cached for each version of the run."""
     return lambda system, measures: _computed(
         opened.folder, system, tuple(measures), now.runs[system] + now.excluded, now.collection
     )
 
 
 def values(opened: data.Opened, measure: str) -> dict[str, Mapping[str, float]]:
-    """Return any measure's values, system -> topic -> value, of every system that `measured` has.
+    """Return the values of any measure, system -> topic -> value, for every system in `measured`.
 
-    What is not stored is computed from runs and judgments, once.
+    Values that are not stored are computed from runs and judgments, and cached.
 
     Raises:
-        UserError: an artifact is missing or damaged.
+        UserError: if an artifact is missing or damaged.
     """
     return read_latest(lambda: evaluation(opened.profile, opened.folder), lambda now: _values(opened, measure, now))
 
@@ -73,12 +73,12 @@ def _computed(folder: CollectionFolder, system: str, measures: tuple[str, ...], 
 
 
 def agreement(opened: data.Opened) -> pd.DataFrame:
-    """Return our figures beside those of sentence-transformers: system, measure, ours, sentence_transformers.
+    """Return the comparison with sentence-transformers: system, measure, ours, sentence_transformers.
 
-    Those of runs, topics or judgments that are no longer there are left out.
+    Values of runs, topics or judgments that have changed are left out.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: if it is missing or damaged.
     """
 
     def read(now: Evaluation) -> pd.DataFrame:
@@ -99,7 +99,7 @@ def run_scores(opened: data.Opened, system: str) -> Scores:
     """Return a system's run, topic -> document -> score.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: if it is missing or damaged.
     """
     return run(opened, system).scores
 
@@ -108,28 +108,28 @@ def run(opened: data.Opened, system: str) -> Run:
     """Return a system's run without the documents that the collection excludes.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: if it is missing or damaged.
     """
     return read_latest(lambda: run_digest(opened, system), lambda digest: read_run(opened.folder, system, digest))
 
 
 def run_digest(opened: data.Opened, system: str) -> str:
-    """Return what a run is kept by: its digest, and the one of what the collection leaves out of it.
+    """Return the cache key of a run: its digest and the digest of the excluded documents.
 
     Raises:
-        UserError: it is missing or damaged.
+        UserError: if it is missing or damaged.
     """
     return open_artifact(opened.folder.run(system)).digest + excluded_digest(opened.folder)
 
 
 def scores_of(opened: data.Opened, system: str, digest: str) -> Scores:
-    """Return the run of a system, which has that `run_digest`, as topic -> document -> score."""
+    """Return the version of a run with the given `run_digest`, as topic -> document -> score."""
     return read_run(opened.folder, system, digest).scores
 
 
 @st.cache_resource(max_entries=20, show_spinner=False)
 def read_run(folder: CollectionFolder, system: str, digest: str) -> Run:
-    """Return the run of a system under a folder, which has that `run_digest`."""
+    """Return the version of a run with the given `run_digest`."""
     of_run = digest[:DIGITS]
     run = built_run(folder, system, of_run)
     if of_run + excluded_digest(folder) != digest:
@@ -138,22 +138,22 @@ def read_run(folder: CollectionFolder, system: str, digest: str) -> Run:
 
 
 def digests(opened: data.Opened, systems: Sequence[str]) -> tuple[str, ...]:
-    """Return what a figure that is computed from runs and judgments is kept by: the digests of all of them.
+    """Return the cache key of a figure computed from runs and judgments: the digests of all of them.
 
-    The collection's comes last. The figure is computed from the very versions, by `read_run` and
-    `data.read_judged_topics`, and asked for through `core.workspace.artifacts.read_latest`.
+    The collection's digest comes last. Figures are computed from exactly these versions with `read_run` and
+    `data.read_judged_topics`, called through `core.workspace.artifacts.read_latest`.
 
     Raises:
-        UserError: one of them is missing or damaged.
+        UserError: if one of them is missing or damaged.
     """
     return (*(run_digest(opened, system) for system in systems), data.collection_manifest(opened).digest)
 
 
 def missing_topics(opened: data.Opened, system: str) -> int:
-    """Return for how many judged topics a system's run has no document; they count 0.
+    """Return the number of judged topics for which a system's run has no documents; they count as 0.
 
     Raises:
-        UserError: its run is missing or damaged.
+        UserError: if its run is missing or damaged.
     """
     return read_latest(lambda: digests(opened, [system]), lambda of: _missing_topics(opened.folder, system, *of))
 
@@ -167,5 +167,5 @@ def _missing_topics(folder: CollectionFolder, system: str, run: str, collection:
 
 
 def manifests(opened: data.Opened) -> dict[str, Manifest]:
-    """Return the manifest of every artifact of the collection that has a readable one, by the artifact's place."""
+    """Return all readable manifests of the collection's artifacts, keyed by place."""
     return manifests_of(opened.folder)

@@ -1,4 +1,4 @@
-"""Parts that several pages share."""
+"""Widgets that several pages share."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -20,10 +20,10 @@ SIGNED = st.column_config.NumberColumn(format="%+.4f")
 
 
 def evaluated(opened: data.Opened) -> pd.DataFrame:
-    """Return the tidy table of measures; say which systems have none and why, and what is older than its inputs.
+    """Return the tidy table of measures; draw warnings of systems without measures and of outdated artifacts.
 
     Raises:
-        UserError: topics or judgments are missing or damaged, or no system has a run.
+        UserError: if topics or judgments are missing or damaged, or no system has a run.
     """
     measured = results.measured(opened)
     for sentence in notices(opened.folder, opened.labels, measured):
@@ -39,24 +39,23 @@ def evaluated(opened: data.Opened) -> pd.DataFrame:
 
 
 def say_older(opened: data.Opened, places: Mapping[str, str]) -> None:
-    """Draw the sentences of `older`."""
+    """Draw the warnings of `older`."""
     for sentence in older(opened.folder, places):
         show_error(UserError(sentence))
 
 
 def answering_artifacts(opened: data.Opened, systems: Iterable[SystemSettings]) -> dict[str, str]:
-    """Return the artifacts that answer new queries, as `older` takes them."""
-    return {
-        opened.folder.place(
-            artifact
-        ): f"the {'vectors' if name == 'vectors' else 'index'} of {opened.labels[system.name]}"
-        for system in systems
-        for name, artifact in KINDS[system.kind].searched(opened.folder, system).items()
-    }
+    """Return the artifacts that answer new queries, in the form that `older` expects."""
+    names = {}
+    for system in systems:
+        for name, artifact in KINDS[system.kind].searched(opened.folder, system).items():
+            what = "vectors" if name == "vectors" else "index"
+            names[opened.folder.place(artifact)] = f"the {what} of {opened.labels[system.name]}"
+    return names
 
 
 def choose_measure(opened: data.Opened, tidy: pd.DataFrame, also: str = "") -> str:
-    """Draw the choice among the measures that were evaluated, and one more where `also` names one."""
+    """Draw the choice among the evaluated measures and the measure `also`, if given."""
     measures = comparison_tables.evaluated_measures(tidy, opened.profile.measures)
     with suppress(UserError):
         wanted = parse_measure(also)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from core.evaluation.ann_sweep import read_growth
 from core.evaluation.ann_tables import MATCHED, at_recall, crossings, growth
+from core.evaluation.table_formats import markdown
 from core.indexes.registry import LABELS, PARAMETER_LABELS
 from core.workspace import command_line
 
@@ -46,18 +47,13 @@ def main() -> None:
     _, folder = command_line.profile_and_folder(options)
     sweeps = read_growth(folder, options.system)
     for size, sweep in sweeps.groupby("documents"):
-        print(f"\n{size:,} documents\n\n{_markdown(matched(sweep))}")
+        print(f"\n{size:,} documents\n\n{markdown(matched(sweep).set_index(COLUMNS[0]))}")
     for recall in MATCHED:
         sizes = crossings(growth(sweeps, recall))["documents"]
         found = [f"{LABELS[kind]} {size:,.0f}" for kind, size in sizes.items() if 0 < size < math.inf]
         print(
             f"\nFaster than exact search at recall@10 {recall} from (documents): {', '.join(found) or 'none crosses'}"
         )
-
-
-def _markdown(table: pd.DataFrame) -> str:
-    rows = [list(table.columns), ["---"] * len(table.columns), *table.values.tolist()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """What the page tests look at: every page, and a small made-up collection with hostile texts, built by real stages."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from core.workspace.artifacts import writing
 from core.workspace.command_line import save_profile
 from core.workspace.profile import CollectionSettings, Profile, SystemSettings
 from core.workspace.timing import PROCEDURE, TIMING_PROCEDURE
-from core.workspace.workspace import CollectionFolder, Workspace
+from core.workspace.workspace import CHECKOUT, VARIABLE, CollectionFolder, Workspace
 from dashboard.shared import links
 from dashboard.shared.ranked_lists import STYLE
 
@@ -138,6 +141,14 @@ def add_ablations(workspace: Workspace) -> None:
     settings = {"collection": {"name": "small", "split": "train"}}
     with writing(workspace.ablations("some-base"), "ablations", settings, {}) as partial:
         rows.to_csv(partial / "ablations.csv", index=False)
+
+
+def last_line_of(program: str, folder: CollectionFolder) -> str:
+    """Run a Python program in a process of its own on a collection's workspace; return the last line that it prints."""
+    environment = os.environ | {VARIABLE: str(folder.workspace.root)}
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=True)
+    return ended.stdout.splitlines()[-1]
 
 
 def warnings(app: AppTest) -> str:

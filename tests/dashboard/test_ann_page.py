@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from made_up import Open, add_sweep, warnings
 from stages import make
+from sweep_table import SWEEP
 
 from core import compare
 from core.evaluation.ann_sweep import OWN_GRAPH
@@ -25,17 +25,6 @@ from core.workspace.workspace import CollectionFolder
 from dashboard.shared import live
 from dashboard.views.ann import charts as ann_charts
 from dashboard.views.ann import live as ann_live
-
-SWEEP = pd.DataFrame(
-    [
-        ("exact", None, 1.0, 2.0, 100),
-        ("hnsw", 10, 0.90, 0.5, 400),
-        ("hnsw", 20, 0.96, 0.8, 300),
-        ("hnsw", 40, 0.99, 1.6, 150),
-        ("faiss-ivf", 1, 0.80, 0.6, 900),
-    ],
-    columns=["index", "value", "recall", "p50_ms", "queries_per_second"],
-).assign(parameter="ef")
 
 
 def test_charts_carry_every_index_and_its_settings():

@@ -58,7 +58,7 @@ def draw_baseline(view: View) -> None:
 
 
 def judged_means(opened: data.Opened, measure: str, systems: Sequence[str]) -> dict[str, float] | None:
-    """Return the mean Judged@k of each system for a measure nDCG@k, None for any other.
+    """Return the mean Judged@k of each system if the measure is nDCG@k, otherwise None.
 
     Raises:
         UserError: an artifact is missing or damaged.
@@ -72,19 +72,19 @@ def judged_means(opened: data.Opened, measure: str, systems: Sequence[str]) -> d
 
 @st.cache_data(max_entries=50, show_spinner=False)
 def compared(values: Values, baseline: str) -> tuple[pd.DataFrame, Mapping[str, Comparison]]:
-    """Return `comparison_tables.against_baseline`, whose resampling is done once for all parts of the pages.
+    """Return `comparison_tables.against_baseline`, cached so that all parts of the pages share the resampling.
 
     Raises:
-        UserError: the systems were evaluated on different topics, or on fewer than two.
+        UserError: if the systems were evaluated on different topics, or on fewer than two.
     """
     return comparison_tables.against_baseline(values, baseline)
 
 
 def draw_missing(view: View) -> None:
-    """Say which systems retrieved nothing for some topics."""
+    """Draw a note on systems that retrieved nothing for some topics."""
     topics = len(view.content.qrels)
     best = view.tidy.groupby(["system", "topic"], sort=False)["value"].max()
-    # A topic that a run lacks is 0 by every measure: other runs need not be read.
+    # A topic that a run lacks is 0 by every measure, so other runs need not be read.
     for system in best[best <= 0].index.unique("system"):
         label, count = escape_markdown(view.labels[system]), results.missing_topics(view.opened, system)
         if count == topics:

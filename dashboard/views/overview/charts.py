@@ -1,4 +1,4 @@
-"""Charts of the Overview page: pure functions, a table in, a Plotly figure out."""
+"""Charts of the Overview page: pure functions from tables to Plotly figures."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from dashboard.shared.escaping import escape_plotly
 COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#B8860B", "#56B4E9", DARK_GREY)
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon", "pentagon")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-"""Colours, symbols and dashes are of different numbers: more systems than colours still look different."""
+"""Colours, symbols and dashes differ in number, so that more systems than colours can be told apart."""
 
 
 def _style(number: int) -> dict[str, str]:

@@ -20,12 +20,14 @@ def table(view: View) -> Table:
     computed = _measured(view.opened, view.systems, others, results.digests(view.opened, view.systems))
     values = {name: computed.get(name) or results.values(view.opened, name) for _, name in varied}
     topics = len(next(iter(view.values.values())))
-    without = _left_out(view.values) if topics > 2 else {}  # of two topics, one alone compares nothing
+    without = (
+        _left_out(view.values) if topics > 2 else {}
+    )  # leaving one of two topics out leaves a single topic, which compares nothing
     values[view.measure] = view.values
     return robustness_table(view.measure, varied, values, without, view.labels)
 
 
-# All measures of a run at once: of many systems, each run would be read anew for each measure.
+# All measures of a run together: with many systems, each run would otherwise be read once per measure.
 @st.cache_data(max_entries=10, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
 def _measured(
     opened: data.Opened, systems: list[str], measures: tuple[str, ...], digests: tuple[str, ...]
@@ -35,7 +37,7 @@ def _measured(
     return {measure: {system: found[system][measure] for system in systems} for measure in measures}
 
 
-@st.cache_data(max_entries=50, show_spinner=False)  # for each of the topics all others are added up anew
+@st.cache_data(max_entries=50, show_spinner=False)  # sums over all other topics, for each topic
 def _left_out(values: Values) -> dict[str, Winner]:
     return leave_one_out(values)
 

@@ -12,7 +12,7 @@ from dashboard.views.overview import baseline, checks, conclusion, cost, curve, 
 
 
 def section(label: str, name: str, draw: Callable[[], None]) -> None:
-    """Draw an expander whose content `draw` makes when it is open, and not before; which are open is in the URL."""
+    """Draw an expander whose content is drawn only while it is open; the URL records which are open."""
     key = f"section {name}"
     opened = [part for part in state.read("open").split(",") if part]
 

@@ -50,7 +50,7 @@ def _ranges(
     qrels = data.read_judged_topics(opened.folder, digests[-1]).qrels
     versions = dict(zip(systems, digests, strict=False))
     of_baseline = results.scores_of(opened, baseline, versions[baseline])
-    # One run after another: not all of many stay in memory.
+    # One run at a time, so that not all runs are in memory together.
     return {
         system: figures(results.scores_of(opened, system, digest), of_baseline, qrels, k)
         for system, digest in versions.items()

@@ -1,4 +1,4 @@
-"""Report: the present comparison as one HTML file, to send or attach."""
+"""Report: the current comparison as one self-contained HTML file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ KEY = "report topics"
 
 
 def choose_topics(table: pd.DataFrame) -> list[str]:
-    """Draw the choice of topics whose lists go in; at first those where the two systems differ most."""
+    """Draw the choice of topics whose lists are included; by default those where the two systems differ most."""
     names = list(table["topic"])
     picked = list(table.loc[table["difference"].abs().sort_values(ascending=False, kind="stable").index, "topic"])
     wanted = state.read("topics").split(",")
@@ -48,13 +48,13 @@ def choose_topics(table: pd.DataFrame) -> list[str]:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the report is to hold: a comparison of systems with a baseline, and topics whose lists are shown."""
+    """The content of the report: systems compared with a baseline, and topics whose lists are shown."""
 
     opened: data.Opened
     measure: str
     baseline: str
     systems: list[str]
-    """The baseline among them."""
+    """The systems, including the baseline."""
     other: str
     """The system compared with the baseline topic by topic, "" if there is none."""
     topics: list[str]
@@ -85,7 +85,7 @@ def first_hits(content: data.Content, topic: str, by_document: dict[str, float])
 
 
 def make_report(chosen: Chosen) -> str:
-    """Put the report together, of what is there when it is asked for: a page can stand open while a build goes on.
+    """Make the report from the artifacts at the time of the request, as a build may run while the page is open.
 
     Raises:
         UserError: an artifact is missing or damaged, or a chosen system has no measures any more.
@@ -168,7 +168,7 @@ def _report(chosen: Chosen, measured: Measured, of_all: Values) -> str:
         columns = [opened.labels[other], opened.labels[baseline], "difference", "query"]
         report.table(shown.set_index("topic")[columns], folded="Table of differences")
     analyzer = Analyzer(opened.profile.analyzer)
-    # Each run is read once: not all of many stay in memory.
+    # Each run is read once, and not all runs are in memory together.
     retrieved = {system: chosen_hits(chosen, content, system) for system in systems}
     for topic in [name for name in chosen.topics if name in content.topics]:
         about = content.topics[topic]
@@ -219,7 +219,7 @@ def page(opened: data.Opened) -> None:
     table = topic_tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
     topics = choose_topics(table)
     chosen = Chosen(opened, measure, baseline, systems, other, topics)
-    compared(values, baseline)  # says now, not when the report is downloaded, that there is too little to compare
+    compared(values, baseline)  # raises now, not at download, if there is too little to compare
     st.write(
         escape_markdown(
             f"The report is one HTML file with the measures of {len(systems)} systems, the comparison with "

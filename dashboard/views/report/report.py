@@ -1,6 +1,6 @@
-"""The report: one HTML file that holds a comparison whole, with tables, charts and ranked lists, and needs no network.
+"""The report: one self-contained HTML file with tables, charts and ranked lists, which needs no network.
 
-Every text is escaped, and the page forbids itself to fetch anything.
+Every text is escaped, and a content security policy forbids the page to load anything.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ tbody th, thead th:first-child { text-align: left; }
 
 
 class Report:
-    """A report that is put together piece by piece, in the order of the calls."""
+    """A report that is assembled piece by piece, in the order of the calls."""
 
     def __init__(self, title: str):
         self._title, self._pieces, self._charts = title, [f"<h1>{escape(title)}</h1>"], 0
@@ -37,12 +37,12 @@ class Report:
         self._pieces.append(f"<h2>{escape(text)}</h2>")
 
     def paragraph(self, text: str, note: bool = False) -> None:
-        """Add a paragraph, small where it is a note."""
+        """Add a paragraph; a note is set in small type."""
         kind = "note" if note else "text"
         self._pieces.append(f'<p class="{kind}">{escape(text)}</p>')
 
     def table(self, table: pd.DataFrame, folded: str = "") -> None:
-        """Add a table with its index, four decimals, a dash for what is missing; folded away under a title if given."""
+        """Add a table with its index, four decimals and dashes for missing values; collapsed under a title if given."""
         plain = table.rename_axis(index=None, columns=None)
         with pd.option_context("display.max_colwidth", None):  # else pandas cuts long texts
             html = plain.to_html(escape=True, border=0, na_rep="–", float_format=lambda value: f"{value:.4f}")
@@ -51,7 +51,7 @@ class Report:
         self._pieces.append(f"<details>{summary}{html}</details>" if folded else html)
 
     def chart(self, figure: go.Figure) -> None:
-        """Add a chart; the library that draws it goes in with the first."""
+        """Add a chart; the first one also embeds the chart library."""
         drawn = go.Figure(figure).update_layout(template="plotly_white")
         config = {"displayModeBar": False, "responsive": True}
         self._pieces.append(
@@ -62,7 +62,7 @@ class Report:
         self._charts += 1
 
     def lists(self, lists: Sequence[tuple[str, Sequence[Hit]]], spans: Spans) -> None:
-        """Add ranked lists side by side, each with its heading; `spans` finds what is marked in a text."""
+        """Add ranked lists side by side, each with its heading; `spans` finds the spans to mark in a text."""
         columns = [
             f"<section><h3>{escape(name)}</h3>{ranked_list(hits, spans, snippets=True)}</section>"
             for name, hits in lists

@@ -1,4 +1,4 @@
-"""Charts of the Topic page: pure functions, a table in, a Plotly figure out; a mark's custom data is its document.
+"""Charts of the Topic page: pure functions from tables to Plotly figures; a mark's custom data is its document.
 
 Grades differ by colour and by symbol.
 """
@@ -24,7 +24,7 @@ GRADE_STYLES = {
 
 
 def split_bars(table: pd.DataFrame, label_a: str, label_b: str, k: int) -> go.Figure:
-    """Draw what each document adds to the difference, in the table's order; what speaks for b is hatched orange.
+    """Draw each document's contribution to the difference, in the table's order; those favouring b are hatched orange.
 
     Args:
         table: from `rank_tables.split_table`, without contributions of 0.
@@ -59,7 +59,7 @@ def split_bars(table: pd.DataFrame, label_a: str, label_b: str, k: int) -> go.Fi
 
 
 def position_lines(table: pd.DataFrame, systems: Mapping[str, str], depth: int, highest_grade: int) -> go.Figure:
-    """Draw where each document stands in each list, a line a document; below the line the scale is logarithmic.
+    """Draw the rank of each document in each list, one line per document; the scale is logarithmic below the depth.
 
     Args:
         table: from `rank_tables.positions`, with the column title.
@@ -114,7 +114,7 @@ def position_lines(table: pd.DataFrame, systems: Mapping[str, str], depth: int, 
 
 
 def _height(rank: Any, depth: int, longest: float) -> float:
-    """Return where a rank is drawn: the shown depth evenly, what is below it by the logarithm, no rank at the end."""
+    """Return the position of a rank on the axis: linear up to the depth, logarithmic below, unranked last."""
     if pd.isna(rank):
         return 1.5 * depth + 1.5
     if rank <= depth:

@@ -58,7 +58,7 @@ def open_clicked(figure: object, key: str, alt: str) -> None:
 
 
 def positions(shown: Shown) -> None:
-    """Draw where each document stands in each list, and how much the lists overlap."""
+    """Draw the rank of each document in each list, and the overlap of the lists."""
     depth = shown.depth
     names = rank_tables.shown_documents(shown.rankings, depth)
     table = rank_tables.positions(shown.rankings, names, shown.judgments)

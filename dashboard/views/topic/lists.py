@@ -15,7 +15,7 @@ def lists(shown: Shown) -> None:
     letters = dict(zip(shown.systems, "ABCD", strict=False))
 
     def hit(document: str, rank: int, score: float | None, system: str) -> Hit:
-        """Return a hit that says where the other lists have the document."""
+        """Return a hit with the ranks of the document in the other lists."""
         others = [f"{letters[s]}\u00a0{ranks[s].get(document, '–')}" for s in shown.systems if s != system]
         about = shown.content.documents.get(document)
         return Hit(document, about, rank, shown.badge(document), score, " · ".join(others))

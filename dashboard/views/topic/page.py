@@ -1,4 +1,4 @@
-"""Topic: one topic in full; the lists of 2 to 4 systems, and in several views what makes their difference."""
+"""Topic: one topic in detail, with the lists of 2 to 4 systems and several views of their differences."""
 
 import pandas as pd
 import streamlit as st
@@ -24,7 +24,7 @@ VIEWS = {
 def choose_systems(
     opened: data.Opened, systems: list[str], columns: list[DeltaGenerator]
 ) -> tuple[str, str, list[str]]:
-    """Draw the choice of systems; return a, b ("" where only one has run) and the others to show."""
+    """Draw the choice of systems; return a, b ("" if only one has a run) and the others to show."""
     baseline = first_baseline(opened.profile, systems)
     left, middle, right = columns
     with left:
@@ -110,7 +110,7 @@ def page(opened: data.Opened) -> None:
     if b:
         shown.sentence(looked_at)
     view = state.choose_view("View", views, "view")
-    if view == "why":  # explained with the present indexes, which may not be those that made the runs
+    if view == "why":  # explained with the current indexes, which may not be those that made the runs
         explained = [system for system in opened.profile.system if system.name in systems]
         widgets.say_older(opened, widgets.answering_artifacts(opened, explained))
     VIEWS[view][1](looked_at)

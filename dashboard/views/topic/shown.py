@@ -1,4 +1,4 @@
-"""What the Topic page looks at: one topic and some systems' lists; and what is said above the views."""
+"""The selection of the Topic page, one topic and several systems' lists, and the text above its views."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from dashboard.shared.ranked_lists import Spans, grade_badge
 
 @dataclass(frozen=True)
 class Shown:
-    """What the Topic page looks at: one topic, and the lists of 1 to 4 systems, a and b first."""
+    """The selection of the Topic page: one topic, and the lists of 1 to 4 systems, a and b first."""
 
     opened: data.Opened
     content: data.Content
@@ -31,10 +31,10 @@ class Shown:
     measure: str
     systems: list[str]
     scores: Mapping[str, list[tuple[str, float]]]
-    """system -> (document, score), best first as trec_eval ranks."""
+    """system -> (document, score), in trec_eval's order."""
     depth: int
     held: Collection[str] = ()
-    """Documents that the lists' runs hold and that are left out."""
+    """Documents in the runs that are excluded from the lists."""
 
     @cached_property
     def rankings(self) -> dict[str, list[str]]:
@@ -58,17 +58,17 @@ class Shown:
 
     @cached_property
     def analyzer(self) -> Analyzer:
-        """What makes tokens of texts; one of this page's own, for a stemmer is not for two threads at once."""
+        """The analyzer; each page has its own, since stemmers are not thread-safe."""
         return Analyzer(self.opened.profile.analyzer)
 
     @property
     def labels(self) -> dict[str, str]:
-        """The name that each system is shown by."""
+        """The display name of each system."""
         return {system: self.opened.labels[system] for system in self.systems}
 
     @property
     def caption(self) -> str:
-        """What the tables are of."""
+        """The caption of the tables."""
         return f"{self.opened.folder.name}, topic {self.topic.id}"
 
     @property
@@ -86,7 +86,7 @@ class Shown:
         return grade_badge(self.judgments.get(document), self.content.highest_grade)
 
     def titles(self, documents: Sequence[str]) -> dict[str, str]:
-        """Return what each document is called."""
+        """Return the title of each document."""
         return rank_tables.titles_of(self.content.documents, documents)
 
     def parts(self) -> list[Part]:
@@ -121,15 +121,15 @@ def exports(shown: Shown, table: Table, figure: str, **options: object) -> None:
     """Draw the downloads of a table and its provenance.
 
     Args:
-        figure: what `python -m core.compare` calls it.
-        options: of the command, beside the topic.
+        figure: its name in `python -m core.compare`.
+        options: options of the command, other than the topic.
     """
     name = f"{shown.opened.folder.name}-{safe_name(shown.topic.id)}-{figure}"
     downloads_and_provenance(shown.opened, name, table, figure, {"topic": shown.topic.id, **options})
 
 
 def sentence(shown: Shown) -> None:
-    """Say what changed from b to a."""
+    """Draw a sentence on the changes from b to a."""
     label_a, label_b = list(shown.labels.values())[:2]
     parts = shown.parts()
     titles = shown.titles([part.document for part in parts])

@@ -42,20 +42,20 @@ def why(shown: Shown) -> None:
     if document is None:
         st.caption("The text of the document is not available, so its scores cannot be explained.")
         return
-    # BM25 first: a model takes seconds to load.
+    # BM25 first, as a model takes seconds to load
     for system in sorted(shown.systems, key=lambda name: settings[name].kind):
         with columns[system]:
             try:
                 explanation(shown, settings[system], document)
-            except Exception as error:  # whatever befell one system, the others are explained
+            except Exception as error:  # a fault in one system must not hide the others
                 show_error(error)
 
 
 def explanation(shown: Shown, settings: SystemSettings, document: Document) -> None:
-    """Draw what one system's score of a document is made of.
+    """Draw the contributions to one system's score of a document.
 
     Raises:
-        UserError: the system cannot be opened, or its model cannot be explained.
+        UserError: if the system cannot be opened, or its model cannot be explained.
     """
     with st.spinner("Explaining …"):
         ready = live.ready_system(shown.opened, settings)
@@ -90,7 +90,7 @@ def draw_shares(table: pd.DataFrame, column: str, alt: str, rest: Sequence[tuple
 
 
 def words(shown: Shown, shares: Sequence[tuple[str, float]]) -> None:
-    """Draw the words that carry a dense similarity: the heaviest in a table, all of them shaded in the text."""
+    """Draw the contributions of words to a dense similarity: the largest in a table, all as shading in the text."""
     rules = shown.analyzer
     table = pd.DataFrame(shares, columns=["word", "share"])
     of_content = [bool(rules.tokens(word)) for word in table["word"]]

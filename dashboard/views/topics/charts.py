@@ -1,4 +1,4 @@
-"""Charts of the Topics page: pure functions, a table in, a Plotly figure out; a mark's custom data is its topic."""
+"""Charts of the Topics page: pure functions from tables to Plotly figures; a mark's custom data is its topic."""
 
 from collections.abc import Mapping
 
@@ -13,9 +13,9 @@ SEQUENTIAL = "Cividis"
 
 
 def heat_map(table: pd.DataFrame, systems: Mapping[str, str], measure: str) -> go.Figure:
-    """Draw topics x systems, a cell's colour and number its value; the hardest topic on top.
+    """Draw topics x systems; the colour and number of a cell are its value, and the hardest topic is on top.
 
-    The cells are bars of length 1 and not a Plotly heat map, whose cells take no click.
+    The cells are bars of length 1, since the cells of a Plotly heat map cannot be clicked.
 
     Args:
         table: from `topic_tables.difficulty`.

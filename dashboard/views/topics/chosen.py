@@ -1,4 +1,4 @@
-"""What the Topics page looks at, and what its views share: a chart with its table, and the way to a topic."""
+"""The selection of the Topics page, and what its views share: a chart with its table, and links to a topic."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,40 +19,40 @@ PAIRED = "values paired by topic id; a judged topic with no results in a run cou
 
 @dataclass(frozen=True)
 class Chosen:
-    """What the Topics page looks at: system a against b ("" where only one has run), one measure, some topics."""
+    """The selection of the Topics page: systems a and b ("" if only one has a run), a measure and the topics."""
 
     opened: data.Opened
     content: data.Content
     measure: str
     values: Values
-    """Of the systems that ran, without the median."""
+    """Systems with a run, without the median system."""
     a: str
     b: str
     tie: float
     table: pd.DataFrame
-    """From `topic_tables.differences`."""
+    """The table of `topic_tables.differences`."""
     labels: Mapping[str, str]
     kind: str = ""
-    """The topic type that is looked at, "" for all."""
+    """The selected topic type, "" for all."""
 
     @property
     def caption(self) -> str:
-        """What the tables are of."""
+        """The caption of the tables."""
         return f"{self.opened.folder.name}, {self.measure}"
 
     @property
     def topics(self) -> list[str]:
-        """The topics that are looked at, the largest difference first."""
+        """The selected topics, by descending difference."""
         return list(self.table["topic"])
 
     @property
     def difference(self) -> str:
-        """What is drawn, in words."""
+        """A description of the plotted value."""
         return f"{self.measure}, difference (A - B)" if self.b else self.measure
 
 
 def open_topic(topic: str) -> None:
-    """Open the page of a topic, every other choice as it is."""
+    """Open the page of a topic, keeping all other choices."""
     links.switch_to("topic", topic=topic)
 
 
@@ -67,11 +67,11 @@ def chart(figure: object, key: str, alt: str) -> None:
 
 
 def table_of(chosen: Chosen, table: Table, figure: str, config: Mapping[str, Any], **options: object) -> None:
-    """Draw the table of a chart, closed at first, with its downloads and its provenance.
+    """Draw the table of a chart in a collapsed expander, with its downloads and provenance.
 
     Args:
-        figure: what `python -m core.compare` calls it.
-        options: of the command, beside those of what is looked at.
+        figure: its name in `python -m core.compare`.
+        options: options of the command, other than those of the selection.
     """
     with st.expander("Data of this chart"):
         shown = table.shown.reset_index()

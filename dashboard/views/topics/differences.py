@@ -20,7 +20,7 @@ from dashboard.views.topics.chosen import Chosen, chart, table_downloads, table_
 
 
 def differences(chosen: Chosen, key: str) -> None:
-    """Draw the difference of every topic, and who wins how often."""
+    """Draw the difference for every topic, and the numbers of wins, ties and losses."""
     label_a, label_b = chosen.labels[chosen.a], chosen.labels.get(chosen.b, "")
     figure = charts.difference_bars(chosen.table, label_a, label_b, chosen.measure, state.read("topic"), chosen.tie)
     chart(figure, key, "Difference on each topic, largest first; click a bar to open the topic")
@@ -40,8 +40,8 @@ def differences(chosen: Chosen, key: str) -> None:
 
 
 def contrasts(chosen: Chosen, key: str) -> None:
-    """Draw the topics to look at first, with what changed in each."""
-    both = chosen.b in chosen.values  # the median has no list
+    """Draw the notable topics, with the changes in each."""
+    both = chosen.b in chosen.values  # the median system has no list
     overlaps: dict[str, float] = {}
     texts: Mapping[str, Document] = {}
     if both:
@@ -83,7 +83,7 @@ def contrasts(chosen: Chosen, key: str) -> None:
     table_downloads(chosen, table, "notable", tie=chosen.tie)
 
 
-# Both runs are sorted whole, for all topics.
+# sorts both runs for all topics
 @st.cache_data(max_entries=20, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
 def _overlaps(opened: data.Opened, a: str, b: str, topics: list[str], digests: tuple[str, ...]) -> dict[str, float]:
     of_a, of_b = (results.read_run(opened.folder, *version).scores for version in zip((a, b), digests, strict=False))
@@ -91,7 +91,7 @@ def _overlaps(opened: data.Opened, a: str, b: str, topics: list[str], digests: t
 
 
 def documents(run: Scores, topic: str) -> list[str]:
-    """Return what a run retrieved for a topic, best first."""
+    """Return the documents that a run retrieved for a topic, best first."""
     return [name for name, _ in ranked(run.get(topic, {}))]
 
 

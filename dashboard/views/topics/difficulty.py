@@ -20,13 +20,13 @@ def heat_map(chosen: Chosen, key: str) -> None:
 
 
 def hard_topics(chosen: Chosen) -> pd.DataFrame:
-    """Return the table of `topic_tables.difficulty` for what is looked at."""
+    """Return the table of `topic_tables.difficulty` for the selection."""
     content = chosen.content
     return topic_tables.difficulty(chosen.values, content.topics, content.qrels, chosen.topics)
 
 
 def difficulty(chosen: Chosen, key: str) -> None:
-    """Draw how hard each topic is for all systems."""
+    """Draw the difficulty of each topic over all systems."""
     table = hard_topics(chosen)
     chart(charts.difficulty_bars(table, chosen.measure), key, "Mean over systems for each topic, hardest topic first")
     st.caption(

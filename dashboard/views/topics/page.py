@@ -23,7 +23,7 @@ VIEWS = {
 
 
 def choose_comparison(opened: data.Opened, content: data.Content, tidy: pd.DataFrame) -> tuple[Chosen, str]:
-    """Draw the choices above the chart; return what is looked at, and the chosen topic type."""
+    """Draw the choices above the chart; return the selection and the chosen topic type."""
     systems = list(dict.fromkeys(tidy["system"]))
     labels = opened.labels | {MEDIAN: MEDIAN_LABEL}
     found = {topic.kind for topic in content.topics.values() if topic.kind}
@@ -53,12 +53,12 @@ def choose_comparison(opened: data.Opened, content: data.Content, tidy: pd.DataF
 
 
 def sentence(chosen: Chosen) -> str:
-    """Say how the two systems compare over these topics."""
+    """Draw a sentence on how the two systems compare over these topics."""
     return topic_tables.topics_sentence(chosen.table, chosen.labels, chosen.a, chosen.b, chosen.measure, chosen.tie)
 
 
 def choose_topic(chosen: Chosen) -> None:
-    """Draw the select box that opens a topic without a click on the chart."""
+    """Draw the select box that opens a topic."""
     queries = dict(zip(chosen.table["topic"], chosen.table["query"], strict=True))
     topic = st.selectbox(
         "Open a topic",
@@ -86,7 +86,7 @@ def page(opened: data.Opened) -> None:
     if not chosen.b:
         del views["contrasts"]
     view = state.choose_view("View", views, "chart")
-    # A key of its own for each view: no click of an earlier one stays selected in it.
+    # One key per view, so that a click in another view does not stay selected.
     key = " ".join([view, chosen.a, chosen.b, chosen.measure, kind, str(chosen.tie)])
     VIEWS[view][1](chosen, key)
     choose_topic(chosen)

@@ -4,19 +4,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sweep_table import SWEEP
 
 from core.evaluation.ann_tables import at_recall, crossings, frontier, growth, speed_ups
-
-SWEEP = pd.DataFrame(
-    [
-        ("exact", None, 1.0, 2.0, 100),
-        ("hnsw", 10, 0.90, 0.5, 400),
-        ("hnsw", 20, 0.96, 0.8, 300),
-        ("hnsw", 40, 0.99, 1.6, 150),
-        ("faiss-ivf", 1, 0.80, 0.6, 900),
-    ],
-    columns=["index", "value", "recall", "p50_ms", "queries_per_second"],
-).assign(parameter="ef")
 
 levels = st.sampled_from([1.0, 2.0, 3.0, 4.0, 5.0])
 
