@@ -49,6 +49,13 @@ def beir_name_problem(name: str) -> str:
     return next((problem for part in name.split("/") if (problem := name_problem(part, "BEIR data set"))), "")
 
 
+def hub_source_problem(source: str) -> str:
+    """Return why "hub:OWNER/NAME" or "hub:OWNER/NAME@REVISION" cannot name a data set of the hub, or "" if it can."""
+    if re.fullmatch(r"hub:\w[\w.-]*/\w[\w.-]*(@\w[\w.-]*(/\w[\w.-]*)*)?", source, re.ASCII) and ".." not in source:
+        return ""
+    return f"{source!r} names no data set of the hub; expected hub:OWNER/NAME or hub:OWNER/NAME@REVISION"
+
+
 def safe_name(text: str) -> str:
     """Return the valid name closest to a text: other characters become '-', the end is cut off; "" if there is none."""
     name = re.sub(r"[^A-Za-z0-9._+-]", "-", text).lstrip("._+-")[:LONGEST_NAME].rstrip(".")
