@@ -1,6 +1,8 @@
 """Downloads with checksums, a progress bar, and resumption after an interruption."""
 
+import errno
 import hashlib
+import os
 import time
 from pathlib import Path
 
@@ -8,6 +10,10 @@ import requests
 from tqdm import tqdm
 
 from core.workspace.errors import UserError
+
+MIRROR_VARIABLE = "RANKSCOPE_MIRROR"
+"""Environment variable with the address of a folder from which files are downloaded in place of their own address."""
+
 
 TRIES = 5
 
@@ -17,7 +23,7 @@ TIMEOUT_SECONDS = (10, 60)
 
 
 def fetch(url: str, target: Path, size: int | None = None, md5: str | None = None, tries: int = TRIES) -> Path:
-    """Download `url` to `target` unless it exists, and return `target`.
+    """Download `url`, or the file of this name on the mirror, to `target` unless it exists, and return `target`.
 
     An interrupted download stays in `target`.part and is continued with an HTTP range request (RFC 9110, 14.2), within
     this call and in later ones. Size and MD5 are checked before the file gets its name.
@@ -27,6 +33,8 @@ def fetch(url: str, target: Path, size: int | None = None, md5: str | None = Non
     """
     if target.is_file():
         return target
+    if mirror := os.environ.get(MIRROR_VARIABLE):
+        url = f"{mirror.rstrip('/')}/{url.rpartition('/')[2]}"
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     for attempt in range(1, tries + 1):
@@ -40,6 +48,13 @@ def fetch(url: str, target: Path, size: int | None = None, md5: str | None = Non
                     f"run the command again to resume, or put the file at {target}"
                 ) from None
             time.sleep(min(2**attempt / 4, 10))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise UserError(
+                f"{url} could not be downloaded, as the disk of {target.parent} is full: free some space and run the "
+                "command again to resume"
+            ) from None
     if size is not None and part.stat().st_size != size:
         received = part.stat().st_size
         part.unlink()

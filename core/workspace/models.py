@@ -17,6 +17,7 @@ from typing import Any
 
 from core.workspace.artifacts import MANIFEST, file_digest, open_artifact, value_digest
 from core.workspace.errors import UserError
+from core.workspace.hub_errors import why_unavailable
 from core.workspace.library_internals import transformer_modules, uses_pooler
 from core.workspace.workspace import SHOWN, Workspace
 
@@ -95,11 +96,8 @@ def locate_model(workspace: Workspace, name: str) -> Path:
             return snapshot
         # Some older models, including the default base model, are published as a pickle only.
         snapshot = Path(snapshot_download(name, allow_patterns=[*WANTED_FILES, "pytorch_model.bin"]))
-    except Exception as error:  # the hub client raises a dozen types, all meaning "unavailable"
-        raise UserError(
-            f"the model {name} could not be downloaded from the hub ({type(error).__name__}); "
-            f"{how_to_provide(workspace, name)}"
-        ) from None
+    except Exception as error:  # the hub client raises a dozen types
+        raise UserError(f"{why_unavailable('model', name, error)}, or {how_to_provide(workspace, name)}") from None
     return convert_pickle(snapshot, _converted(workspace, name))
 
 

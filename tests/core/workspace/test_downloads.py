@@ -1,6 +1,8 @@
 """Downloads, against a server on this machine that behaves well and badly."""
 
+import errno
 import hashlib
+import os
 import random
 import socket
 import threading
@@ -172,6 +174,28 @@ def test_a_whole_part_is_not_fetched_again(server, target):
 def test_without_a_known_size_and_checksum_what_came_whole_is_taken(server, target):
     server.cuts = [100_000]
     fetch(server.url(), target)
+    assert_whole(target)
+
+
+def test_a_mirror_is_asked_in_place_of_the_publisher_and_its_files_are_checked(server, target, monkeypatch):
+    monkeypatch.setenv("RANKSCOPE_MIRROR", server.url("/mirror/"))
+    server.files["/mirror/file"] = CONTENT
+    fetch("http://127.0.0.1:9/somewhere/file", target, len(CONTENT), MD5)
+    assert_whole(target)
+    target.unlink()
+    server.files["/mirror/file"] = CONTENT[::-1]
+    assert server.url("/mirror/file") in refused("http://127.0.0.1:9/somewhere/file", target, len(CONTENT), MD5)
+
+
+def test_a_full_disk_is_told_and_the_download_goes_on_when_there_is_space(server, target, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("core.workspace.downloads._fetch_rest", full)
+        message = refused(server.url(), target, len(CONTENT))
+    assert f"the disk of {target.parent} is full: free some space and run the command again" in message
+    fetch(server.url(), target, len(CONTENT))
     assert_whole(target)
 
 
