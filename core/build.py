@@ -179,7 +179,7 @@ def _reason(step: Step, only: str | None, force: bool) -> str | None:
         return reason
     if step.stage.trains and only != step.stage.name:
         return None
-    if step.stage.name == "doc2query" and _model_of(step) is None:
+    if step.stage.name == "doc2query" and step.target.subject.generates and _model_of(step) is None:
         return None
     return "--force"
 

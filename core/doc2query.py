@@ -1,10 +1,11 @@
 """doc2query: expand documents with predicted queries (Nogueira & Lin, 2019, "From doc2query to docTTTTTquery").
 
 A T5 is fine-tuned on (relevant passage -> query) pairs to generate the query that a passage answers. It then generates
-several queries for every document of a collection by top-k sampling.
+several queries for every document of a collection by top-k sampling. Queries that were predicted elsewhere are taken
+from a data set of the hub or from files instead if the profile names them (`source` under [doc2query]).
 
     python -m core.doc2query train       fine-tune the T5
-    python -m core.doc2query generate    predict queries for the documents of a collection
+    python -m core.doc2query generate    predict queries for the documents of a collection, or import published ones
     python -m core.doc2query score       score the queries against their documents with a dense system, for filtering
     python -m core.doc2query quality     compare queries predicted for held-out passages with the real ones
 """
@@ -19,6 +20,7 @@ from tqdm import tqdm
 from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS, shards
 from core.formats.predicted_queries import write_expansions
+from core.formats.published_queries import import_queries, obtain_queries, queries_digest, query_files
 from core.formats.triples import read_triples, split_by_query, triples_file
 from core.retrieval.systems import find_settings
 from core.training import t5
@@ -34,6 +36,7 @@ from core.training.t5 import (
 from core.workspace import artifacts, command_line
 from core.workspace.artifacts import file_digest
 from core.workspace.executors import over_shards
+from core.workspace.hub import commit_of, licence_of
 from core.workspace.models import (
     check_finite,
     digest_if_here,
@@ -100,7 +103,9 @@ def train(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
 
 
 def is_trained(build: Build) -> bool:
-    """Return whether a build trains the T5: if both predicted queries and the model are missing."""
+    """Return whether a build trains the T5: if it predicts the queries, and both they and the model are missing."""
+    if not build.profile.doc2query.generates:
+        return False
     model = build.profile.doc2query.model
     missing = any(system.expanded for system in build.lexical) and not build.folder.predicted_queries.path.exists()
     return missing and model.startswith("artifacts/") and not trained_elsewhere(build.folder.workspace, model)
@@ -127,14 +132,62 @@ def targets(build: Build) -> Iterator[Target[Doc2querySettings]]:
     yield Target(build.folder.predicted_queries, build.profile.doc2query, needs)
 
 
+def settings(build: Build, settings: Doc2querySettings) -> dict[str, Any]:
+    """Return the settings that determine the predicted queries."""
+    if settings.generates:
+        return generate_settings(settings)
+    return {"source": build.folder.workspace.recorded(settings.source)}
+
+
 def inputs(build: Build, settings: Doc2querySettings) -> dict[str, str]:
-    """Return the digests of the documents and the T5; "" for a T5 that is not on this machine."""
-    model = digest_if_here(build.folder.workspace, settings.model)
-    return collection_digests(build.folder, CORPUS) | {"model": model}
+    """Return the digests of the documents and of the T5 or the source; "" for one that is not on this machine."""
+    workspace = build.folder.workspace
+    digests = collection_digests(build.folder, CORPUS)
+    if settings.generates:
+        return digests | {"model": digest_if_here(workspace, settings.model)}
+    return digests | {"source": queries_digest(workspace, settings.source)}
+
+
+def prepare(build: Build, settings: Doc2querySettings) -> None:
+    """Fetch the T5 or the source of the queries."""
+    workspace = build.folder.workspace
+    if settings.generates:
+        locate_model(workspace, settings.model)
+    else:
+        query_files(obtain_queries(workspace, settings.source))
+
+
+def make(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
+    """Write the predicted queries: `expansions.jsonl`, one {"_id", "queries"} per document."""
+    if settings.generates:
+        generate(build, settings, draft)
+    else:
+        take(build, settings, draft)
+
+
+def take(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
+    """Import predicted queries that were made elsewhere; documents without any get an empty list.
+
+    Raises:
+        UserError: see `core.formats.published_queries.import_queries`.
+    """
+    workspace = build.folder.workspace
+    folder = obtain_queries(workspace, settings.source)
+    documents = (document.id for document in read_built_collection(build.folder).documents)
+    imported = import_queries(query_files(folder), documents)
+    draft.facts.update(imported.facts())
+    for name, found in (("commit", commit_of(folder)), ("licence", licence_of(folder))):
+        if found:
+            draft.facts[name] = found
+    write_expansions(draft.folder, imported.by_document)
+    if without := draft.facts["documents_without_queries"]:
+        command_line.note(f"{without:,} of {len(imported.by_document):,} documents have no predicted queries")
+    if imported.unknown:
+        command_line.note(f"predicted queries of documents that the collection does not have: {imported.unknown:,}")
 
 
 def generate(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
-    """Predict queries for the built collection: `expansions.jsonl`, one {"_id", "queries"} per document.
+    """Predict queries for the documents of the built collection by the T5.
 
     Documents are processed in batches of similar length; an interrupted run resumes after the finished batches.
     """
@@ -170,12 +223,12 @@ def generate(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
 GENERATE = Stage(
     "doc2query",
     targets,
-    lambda build, settings: generate_settings(settings),
+    settings,
     inputs,
-    generate,
+    make,
     recorded="doc2query generate",
     resume=True,
-    prepare=lambda build, settings: locate_model(build.folder.workspace, settings.model),
+    prepare=prepare,
     in_build=lambda build: any(system.expanded for system in build.lexical),
 )
 

@@ -87,9 +87,7 @@ def repair(path: Path) -> str:
 
 
 def read_json_lines(*paths: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (file and line for messages, object) from JSON Lines files, whose objects must have unique ids.
-
-    An id under another key in `ID_KEYS` is moved to `_id`.
+    """Yield what `read_json_objects` does from files whose objects must have unique ids.
 
     Uniqueness across all files is checked at the end, with eight bytes per line in memory instead of the ids.
 
@@ -97,6 +95,22 @@ def read_json_lines(*paths: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         UserError: if a line is not a JSON object or has no id, an id is repeated, or a file cannot be read.
     """
     hashes = array("q")
+    for where, entry in read_json_objects(*paths):
+        hashes.append(hash(entry["_id"]))
+        yield where, entry
+    ordered = np.sort(np.frombuffer(hashes, np.int64)) if hashes else np.empty(0, np.int64)
+    if repeated := set(ordered[1:][ordered[1:] == ordered[:-1]].tolist()):
+        _refuse_repeated(paths, repeated)
+
+
+def read_json_objects(*paths: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (file and line for messages, object) from JSON Lines files.
+
+    An id under another key in `ID_KEYS` is moved to `_id`.
+
+    Raises:
+        UserError: if a line is not a JSON object or has no id, or a file cannot be read.
+    """
     for path, number, line in _lines_of(paths):
         where = f"{path.name}, line {number}"
         try:
@@ -109,15 +123,20 @@ def read_json_lines(*paths: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             raise UserError(f"{where}: not valid JSON ({error})") from None
         if not isinstance(entry, dict):
             raise UserError(f"{where}: expected a JSON object")
-        name = _id_of(entry)
-        if isinstance(name, bool) or not isinstance(name, str | int) or not re.fullmatch(r"\S+", str(name)):
-            raise UserError(f'{where}: no "_id" (a string without spaces) in this object{keys_of(entry)}')
-        name = entry["_id"] = str(name)
-        hashes.append(hash(name))
+        entry["_id"] = checked_id(entry, where)
         yield where, entry
-    ordered = np.sort(np.frombuffer(hashes, np.int64)) if hashes else np.empty(0, np.int64)
-    if repeated := set(ordered[1:][ordered[1:] == ordered[:-1]].tolist()):
-        _refuse_repeated(paths, repeated)
+
+
+def checked_id(entry: dict[str, Any], where: str) -> str:
+    """Return the id of an object, under any key in `ID_KEYS`.
+
+    Raises:
+        UserError: if it has none, or one with spaces.
+    """
+    name = _id_of(entry)
+    if isinstance(name, bool) or not isinstance(name, str | int) or not re.fullmatch(r"\S+", str(name)):
+        raise UserError(f'{where}: no "_id" (a string without spaces) in this object{keys_of(entry)}')
+    return str(name)
 
 
 def _id_of(entry: dict[str, Any]) -> Any:

@@ -16,7 +16,14 @@ import numpy as np
 
 from core.formats.collections import read_built_collection
 from core.formats.documents import Document, read_ids
-from core.formats.predicted_queries import check_scores, kept_queries, read_by_document, read_expansions, read_scores
+from core.formats.predicted_queries import (
+    check_scores,
+    kept_queries,
+    most_queries,
+    read_by_document,
+    read_expansions,
+    read_scores,
+)
 from core.retrieval.analyzer import VERSION, Analyzer
 from core.retrieval.bm25_fields import Bm25sField, Field, field_class
 from core.retrieval.ranking import top_k
@@ -170,11 +177,11 @@ def searched_queries(system: SystemSettings, folder: CollectionFolder) -> dict[s
     """
     if not system.expanded:
         return None
-    wanted, predicted = system.expansion.queries, read_manifest(folder.predicted_queries).settings.get("queries", 0)
+    wanted, predicted = system.expansion.queries, most_queries(read_manifest(folder.predicted_queries))
     if wanted > predicted > 0:
         raise UserError(
-            f"{system.name}: expansion.queries is {wanted}, but only {predicted} were predicted (doc2query.queries); "
-            "lower expansion.queries or predict more"
+            f"{system.name}: expansion.queries is {wanted}, but only {predicted} were predicted for a document; lower "
+            "expansion.queries or predict more (doc2query.queries)"
         )
     if system.expansion.keep == 1:
         return kept_queries(read_expansions(folder), None, system.expansion)

@@ -389,7 +389,8 @@ def stale_reason(place: Artifact | Path, settings: Mapping[str, Any], inputs: Ma
     if problem := damage(artifact, manifest):
         return problem
     wanted = json.loads(json.dumps(dict(settings)))
-    for key in sorted(set(wanted) | set(manifest.settings)):
+    # A changed source comes first: it explains the others.
+    for key in sorted(set(wanted) | set(manifest.settings), key=lambda key: (key != "source", key)):
         if wanted.get(key) == manifest.settings.get(key):
             continue
         if key == PROCEDURE:

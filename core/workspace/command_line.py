@@ -199,7 +199,7 @@ def save_profile(profile: Profile, folder: CollectionFolder) -> None:
     """Save the profile with the artifacts that are built with it, for the dashboard and for rebuilding."""
     folder.path.mkdir(parents=True, exist_ok=True)
     table = profile.model_dump()
-    sections = [(table["collection"], "source"), (table["triples"], "source")]
+    sections = [(table[name], "source") for name in ("collection", "triples", "doc2query")]
     sections += [(table[name], key) for name in ("doc2query", "finetune") for key in ("base", "model")]
     for section, key in [*sections, *((system, "model") for system in table["system"])]:
         section[key] = folder.workspace.recorded(section[key])

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from core.workspace.artifacts import OWN_DIGEST, fits_own_digest
 from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
-from core.workspace.names import beir_name_problem, collection_name_problem, name_problem
+from core.workspace.names import beir_name_problem, collection_name_problem, hub_source_problem, name_problem
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -115,11 +115,19 @@ class TriplesSettings(Section):
     """Number of training triples whose passages are added to the passages that held-out queries search."""
 
 
+MODEL = "model"
+
+
 class Doc2querySettings(Section):
     """Document expansion with predicted queries (Nogueira & Lin, 2019)."""
 
+    source: str = MODEL
+    """Where predicted queries come from: "model", the T5 below; a data set of the hub, as
+    "hub:income/trec-covid-top-20-gen-queries" or "hub:OWNER/NAME@REVISION"; or a file or folder, in one of the forms of
+    `core.formats.published_queries`. With another source than the model, only `scorer` and `score_by` below count."""
     base: str = "google/flan-t5-small"
     model: str = "artifacts/models/doc2query"
+    """The T5: one that is trained here, a folder, or one of the hub, such as "doc2query/msmarco-t5-base-v1"."""
     epochs: float = Field(1, gt=0)
     batch: int = Field(16, ge=1)
     learning_rate: float = Field(5e-4, gt=0)
@@ -144,6 +152,18 @@ class Doc2querySettings(Section):
     """The similarity of a query to its document, or its margin over the most similar other document, so that queries
     that fit many documents score low (after the round-trip filter of Alberti et al., 2019)."""
     seed: int = 13
+
+    @property
+    def generates(self) -> bool:
+        """Whether the T5 predicts the queries."""
+        return self.source == MODEL
+
+    @field_validator("source")
+    @classmethod
+    def _hub_name(cls, source: str) -> str:
+        if source.startswith("hub:") and (problem := hub_source_problem(source)):
+            raise ValueError(problem)
+        return source
 
 
 class PseudoLabelSettings(Section):

@@ -169,8 +169,8 @@ def test_more_queries_than_were_predicted_are_refused(built):
     )
     (failed,) = [outcome.reason for outcome in outcomes if outcome.result == "failed"]
     assert failed == (
-        "filtered: expansion.queries is 9, but only 4 were predicted (doc2query.queries); "
-        "lower expansion.queries or predict more"
+        "filtered: expansion.queries is 9, but only 4 were predicted for a document; "
+        "lower expansion.queries or predict more (doc2query.queries)"
     )
 
 
