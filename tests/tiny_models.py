@@ -45,6 +45,19 @@ def make_t5(folder: Path, words: list[str] = T5_WORDS) -> Path:
     return folder
 
 
+def write_pieces(path: Path) -> None:
+    """Write a SentencePiece model of T5_WORDS and letters, whose scores prefer the words."""
+    from transformers.convert_slow_tokenizer import import_protobuf
+
+    model = import_protobuf().ModelProto()
+    specials = [("<pad>", 3), ("</s>", 3), ("<unk>", 2)]
+    pieces = [(f"▁{word}", 1) for word in T5_WORDS] + [(piece, 1) for piece in "▁abcdefghijklmnopqrstuvwxyz"]
+    for number, (piece, kind) in enumerate(specials + pieces):
+        model.pieces.add(piece=piece, type=kind, score=-float(number) if kind == 1 else 0.0)
+    model.trainer_spec.unk_id = 2
+    path.write_bytes(model.SerializeToString())
+
+
 def make_encoder(folder: Path, bert: Path) -> Path:
     """Write a bi-encoder with mean pooling over a BERT, and return its folder."""
     from core.training.bi_encoder import build_model

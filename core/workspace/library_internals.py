@@ -4,6 +4,7 @@
 |---|---|---|---|---|
 | numba | `Dispatcher._cache.load_overload`, `save_overload` | a full disk stops no search | 0.68.1 | no cache |
 | transformers | the layers of a T5's decoder | samples of a document share its encoding | 5.23.0 | `generate` |
+| transformers | `T5Tokenizer(_spm_precompiled_charsmap=)` | `spiece.model` alone | 5.23.0 | none, an error |
 | transformers | `trainer_pt_utils.get_length_grouped_indices` | batches by length | 5.23.0 | no T5 training |
 | sentence-transformers | `losses.merged_forward.embed_columns` | one forward pass for all queries | 6.2.0 | one each |
 | sentence-transformers | `Transformer.model`, `modality_config` | weights that must be there | 6.2.0 | `uses_pooler` |
@@ -22,6 +23,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import bm25s
     import numpy as np
     import torch
@@ -49,6 +52,8 @@ def _without_os_errors(method: Any) -> Callable[..., Any]:
     return guarded
 
 
+T5_SENTINELS = 100
+"""Number of sentinel tokens, which every T5 has after the pieces of its `spiece.model`."""
 SELF_ATTENTION = ("layer_norm", *(f"SelfAttention.{name}" for name in "qkvo"))
 CROSS_ATTENTION = ("layer_norm", *(f"EncDecAttention.{name}" for name in "qkvo"))
 
@@ -73,6 +78,23 @@ def _has(part: Any, name: str) -> bool:
     for step in name.split("."):
         part = getattr(part, step, None)
     return callable(part)
+
+
+def t5_tokenizer(file: "Path") -> Any:
+    """Return the tokenizer of a T5 in a `spiece.model`, which transformers itself reads only with sentencepiece.
+
+    Raises:
+        google.protobuf.message.DecodeError: if the file is damaged.
+    """
+    from transformers import T5Tokenizer
+    from transformers.convert_slow_tokenizer import import_protobuf
+
+    model = import_protobuf().ModelProto()
+    model.ParseFromString(file.read_bytes())
+    sentinels = [(f"<extra_id_{number}>", 0.0) for number in reversed(range(T5_SENTINELS))]
+    pieces = [(piece.piece, piece.score) for piece in model.pieces]
+    charsmap = model.normalizer_spec.precompiled_charsmap or None
+    return T5Tokenizer(vocab=pieces + sentinels, _spm_precompiled_charsmap=charsmap, extra_ids=T5_SENTINELS)
 
 
 def indices_by_length(lengths: list[int], batch: int, generator: "torch.Generator") -> list[int]:

@@ -18,7 +18,7 @@ from typing import Any
 from core.workspace.artifacts import MANIFEST, file_digest, open_artifact, value_digest
 from core.workspace.errors import UserError
 from core.workspace.hub_errors import why_unavailable
-from core.workspace.library_internals import transformer_modules, uses_pooler
+from core.workspace.library_internals import t5_tokenizer, transformer_modules, uses_pooler
 from core.workspace.workspace import SHOWN, Workspace
 
 MODELS_VARIABLE = "RANKSCOPE_MODELS"
@@ -219,8 +219,12 @@ def load_t5(shown: str, folder: Path, precision: str = "fp32") -> tuple[Any, Any
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    pieces = folder / "spiece.model"  # of the models published before tokenizer.json
     with loading(shown):
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        if pieces.is_file() and not (folder / "tokenizer.json").is_file():
+            tokenizer = t5_tokenizer(pieces)
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(folder)
         model, report = AutoModelForSeq2SeqLM.from_pretrained(
             folder, use_safetensors=True, dtype=dtype, ignore_mismatched_sizes=True, output_loading_info=True
         )

@@ -131,7 +131,10 @@ KINDS = {
 def random_t5(**settings):
     torch.manual_seed(2)
     sizes = {"vocab_size": 40, "d_model": 24, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 3}
-    return T5ForConditionalGeneration(T5Config(decoder_start_token_id=0, **sizes, **settings)).eval()
+    model = T5ForConditionalGeneration(T5Config(decoder_start_token_id=0, **sizes, **settings)).eval()
+    if not settings["tie_word_embeddings"]:  # a T5Config of transformers 5 ties them whatever it is given
+        model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm_head.weight))
+    return model
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -15,6 +15,7 @@ from datasets import Dataset
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from sentence_transformers.sentence_transformer.modules import Transformer
+from tiny_models import T5_WORDS, write_pieces
 from transformers import T5Config, T5ForConditionalGeneration
 
 from core.training import t5_sampling
@@ -28,6 +29,7 @@ from core.workspace.library_internals import (
     indices_by_length,
     multiply_scores,
     postings,
+    t5_tokenizer,
     transformer_modules,
     uses_pooler,
     vocabulary,
@@ -37,6 +39,19 @@ from core.workspace.workspace import CHECKOUT
 
 def twice(values):
     return 2 * values
+
+
+def test_contract_transformers_segments_as_sentencepiece_does(tmp_path):
+    """Unigram segmentation by hand: the whole words have higher scores than their letters together."""
+    write_pieces(tmp_path / "spiece.model")
+    tokenizer = t5_tokenizer(tmp_path / "spiece.model")
+    number = {word: 3 + place for place, word in enumerate(T5_WORDS)}
+    letter = {piece: 3 + len(T5_WORDS) + place for place, piece in enumerate("▁abcdefghijklmnopqrstuvwxyz")}
+    ids = tokenizer("masks  slow bat 7")["input_ids"]
+    spelt = [letter[piece] for piece in "▁bat"]
+    assert ids == [number["masks"], number["slow"], *spelt, letter["▁"], 2, 1]
+    assert tokenizer.decode([number["bats"], *spelt, 1], skip_special_tokens=True) == "bats bat"
+    assert len(tokenizer) == 3 + len(T5_WORDS) + 27 + 100
 
 
 def test_contract_numba_reads_and_writes_its_cache_by_these_methods():
