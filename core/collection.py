@@ -42,6 +42,7 @@ from core.formats.topics import Topic, write_topics
 from core.workspace import command_line
 from core.workspace.artifacts import file_digest, read_manifest, value_digest
 from core.workspace.errors import UserError
+from core.workspace.names import REMOTE
 from core.workspace.profile import CollectionSettings, read_profile
 from core.workspace.stage import Build, Draft, Stage, Target
 from core.workspace.workspace import CollectionFolder, Workspace
@@ -70,7 +71,7 @@ def other_source(settings: CollectionSettings, folder: CollectionFolder) -> str:
 
 def _places(workspace: Workspace, source: str) -> set[str]:
     """Return the possible paths of a source: relative to the project (if recorded) or the current folder."""
-    if source in ("embedded", "imported", "derived") or source.startswith("beir:"):
+    if source in ("embedded", "imported", "derived") or source.startswith(REMOTE):
         return {source}
     return {str(Path(source).resolve()), str((workspace.checkout / source).resolve())}
 

@@ -5,6 +5,8 @@ python scripts/build.py --profile sample
 python scripts/build.py --profile trec-covid
 python scripts/build.py --profile trec-covid --collection ../my-collection --only encode
 python scripts/build.py --collection beir:cqadupstack/android --systems bm25,all-MiniLM-L6-v2 --without ann
+python scripts/build.py --collection ir_datasets:beir/scifact/test
+python scripts/build.py --collection hub:BeIR/scifact
 python scripts/build.py --collection ../msmarco --name msmarco-dev --split dev --unjudged drop
 """
 

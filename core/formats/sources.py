@@ -1,5 +1,6 @@
-"""Sources of collections: folders and zip files in the BEIR layout, and the BEIR data sets."""
+"""Sources of collections: folders and zip files in the BEIR layout, and data sets of BEIR, ir_datasets and the hub."""
 
+import re
 import shutil
 import zipfile
 import zlib
@@ -7,16 +8,18 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from core.formats import hub_source, ir_datasets_source
 from core.formats.collections import TOPICS, Collection
 from core.formats.documents import CORPUS, CORPUS_FILES, Document, contents, corpus_files, metadata_of, read_documents
 from core.formats.exclusions import EXCLUDED, Exclusions, listed_ids, own_documents, read_excluded, together
 from core.formats.qrels import Qrels, judged_topics, read_qrels
 from core.formats.text_lines import is_clutter, read_json_lines
 from core.formats.topics import Topic, named, read_all_topics, read_topics
-from core.workspace import command_line
+from core.workspace import command_line, hub
 from core.workspace.artifacts import file_digest, value_digest
 from core.workspace.downloads import fetch
 from core.workspace.errors import UserError
+from core.workspace.names import REMOTE
 from core.workspace.profile import CollectionSettings
 from core.workspace.workspace import Workspace
 
@@ -170,8 +173,8 @@ def check_folder(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise UserError(
-            f"{folder}: there is no such folder; expected a folder or zip file in the BEIR layout, or the name of a "
-            "BEIR data set such as beir:scifact"
+            f"{folder}: there is no such folder; expected a folder or zip file in the BEIR layout, or a data set such "
+            "as beir:scifact, ir_datasets:beir/scifact/test or hub:BeIR/scifact"
         )
     corpus_files(folder)
 
@@ -180,20 +183,30 @@ def check_folder(folder: Path) -> None:
 
 
 def obtain_source(workspace: Workspace, settings: CollectionSettings) -> Path:
-    """Return the source folder of a profile's collection, downloading a BEIR data set or unpacking a zip file first.
+    """Return the source folder of a profile's collection, downloading a data set or unpacking a zip file first.
 
     Raises:
         UserError: if the data set cannot be downloaded, or the archive cannot be unpacked.
     """
-    folder = source_folder(workspace, settings)
+    folder, source = source_folder(workspace, settings), settings.source
+    if source.startswith(ir_datasets_source.PREFIX) and settings.split != "test":
+        raise UserError(f"{source}: its id names the split, as in beir/scifact/train; use it without --split (split)")
     if folder.is_dir():
         return folder
-    if settings.source.startswith("beir:"):
-        name, _, part = settings.source.removeprefix("beir:").partition("/")
+    if source.startswith((ir_datasets_source.PREFIX, hub.PREFIX)):
+        partial = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        if source.startswith(hub.PREFIX):
+            hub_source.export(workspace, source, partial)
+        else:
+            ir_datasets_source.export(source.removeprefix(ir_datasets_source.PREFIX), partial)
+        partial.rename(folder)
+    elif source.startswith("beir:"):
+        name, _, part = source.removeprefix("beir:").partition("/")
         archive = workspace.downloads / f"{name}.zip"
         fetch(BEIR_URL.format(name=name), archive, BEIR_BYTES.get(name), BEIR_MD5.get(name))
         unpack(archive, folder.parent, folder.name, part, is_beir=True)
-    elif zipped := archive_of(workspace.located(settings.source)):
+    elif zipped := archive_of(workspace.located(source)):
         archive, part = zipped
         if not zipfile.is_zipfile(archive):
             raise UserError(f"{archive}: expected a folder or zip file in the BEIR layout; unpack this file first")
@@ -207,6 +220,8 @@ def source_folder(workspace: Workspace, settings: CollectionSettings) -> Path:
         return workspace.collection("sample").collection.path
     if settings.source.startswith("beir:"):
         return workspace.downloads / settings.source.removeprefix("beir:").replace("/", "-")
+    if settings.source.startswith(REMOTE):
+        return workspace.downloads / re.sub("[:/@]", "-", settings.source)
     if zipped := archive_of(workspace.located(settings.source)):
         return workspace.downloads / f"{zipped[0].stem}-{value_digest([file_digest(zipped[0]), zipped[1]])[:12]}"
     return workspace.located(settings.source)

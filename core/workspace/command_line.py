@@ -30,7 +30,10 @@ def add_profile_options(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--profile", default="sample", help="name of a profile, or a TOML file (default: sample)")
     parser.add_argument(
-        "--collection", metavar="SOURCE", help="a folder or zip in the BEIR layout, or a BEIR data set such as scifact"
+        "--collection",
+        metavar="SOURCE",
+        help="a folder or zip in the BEIR layout, or a data set: of BEIR (scifact), of the library ir_datasets "
+        "(ir_datasets:beir/scifact/test) or of the hub (hub:BeIR/scifact)",
     )
     parser.add_argument("--name", help="name of the collection in artifacts/ (default: name of the source)")
     parser.add_argument("--split", help="which judgments to use: qrels/SPLIT.tsv (default: from the profile)")
@@ -166,11 +169,14 @@ def profile_and_folder(options: argparse.Namespace) -> tuple[Profile, Collection
 
 
 def collection_name_and_source(given: str) -> tuple[str, str]:
-    """Return the name and the source of a collection: a folder or a zip file, or else the name of a BEIR data set.
+    """Return the name and the source of a collection.
 
-    A folder in a zip file and a part of a BEIR data set are named after both.
+    The source is a folder or a zip file, a data set with one of the prefixes in `core.workspace.names.REMOTE`, or else
+    the name of a BEIR data set. A folder in a zip file and a part of a data set are named after both.
     """
     path = Path(given)
+    if given.startswith(("ir_datasets:", "hub:")):
+        return given.partition(":")[2].partition("@")[0].replace("/", "-"), given
     if given.startswith("beir:") or not (path.exists() or os.sep in given):
         beir = given.removeprefix("beir:")
         return beir.replace("/", "-"), f"beir:{beir}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.workspace.errors import UserError
+from core.workspace.hub_errors import why_unavailable
 from core.workspace.workspace import Workspace
 
 PREFIX = "hub:"
@@ -69,31 +70,18 @@ def locate_data_set(workspace: Workspace, wanted: HubDataSet, patterns: Sequence
     if folder := find_data_set(workspace, wanted, patterns):
         return folder
     from huggingface_hub import constants
-    from huggingface_hub.errors import DisabledRepoError, GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import RevisionNotFoundError
 
     page = f"{constants.ENDPOINT}/datasets/{wanted.name}"
     otherwise = f"or download its files by hand and put them in {wanted.by_hand(workspace)}"
     try:
         return _snapshot(wanted, patterns)
-    except GatedRepoError:
-        raise UserError(
-            f"the data set {wanted.name} is gated: accept its conditions at {page} and set HF_TOKEN to a token of "
-            f"yours, {otherwise}"
-        ) from None
-    except RevisionNotFoundError:
-        raise UserError(
-            f"the data set {wanted.name} has no revision {wanted.revision}: choose one of those at {page}"
-        ) from None
-    except (RepositoryNotFoundError, DisabledRepoError):
-        raise UserError(
-            f"the hub has no data set {wanted.name}, or it is private: correct the name, set HF_TOKEN to a token that "
-            f"may read it, {otherwise}"
-        ) from None
-    except Exception as error:  # the hub client raises a dozen types, all meaning "unavailable"
-        raise UserError(
-            f"the data set {wanted.name} could not be downloaded from {constants.ENDPOINT} "
-            f"({type(error).__name__}); run the command again to resume, {otherwise}"
-        ) from None
+    except Exception as error:  # the hub client raises a dozen types
+        if isinstance(error, RevisionNotFoundError) and wanted.revision:
+            raise UserError(
+                f"the data set {wanted.name} has no revision {wanted.revision}: choose one of those at {page}"
+            ) from None
+        raise UserError(f"{why_unavailable('data set', wanted.name, error)}, {otherwise}") from None
 
 
 def commit_of(folder: Path) -> str:

@@ -44,9 +44,9 @@ def collection_name_problem(name: str) -> str:
     return name_problem(name, "collection")
 
 
-def beir_name_problem(name: str) -> str:
-    """Return why a BEIR data set or a part of one ("cqadupstack/android") cannot have this name, or "" if it can."""
-    return next((problem for part in name.split("/") if (problem := name_problem(part, "BEIR data set"))), "")
+def data_set_name_problem(name: str, kind: str = "BEIR data set") -> str:
+    """Return why a data set or a part of one ("cqadupstack/android") cannot have this name, or "" if it can."""
+    return next((problem for part in name.split("/") if (problem := name_problem(part, kind))), "")
 
 
 def hub_source_problem(source: str) -> str:
@@ -54,6 +54,19 @@ def hub_source_problem(source: str) -> str:
     if re.fullmatch(r"hub:\w[\w.-]*/\w[\w.-]*(@\w[\w.-]*(/\w[\w.-]*)*)?", source, re.ASCII) and ".." not in source:
         return ""
     return f"{source!r} names no data set of the hub; expected hub:OWNER/NAME or hub:OWNER/NAME@REVISION"
+
+
+REMOTE = ("beir:", "ir_datasets:", "hub:")
+"""Prefixes of the names of collections that are downloaded."""
+
+
+def source_problem(source: str) -> str:
+    """Return why a collection cannot have this source, or "" if it can; paths are not checked."""
+    if source.startswith("beir:"):
+        return data_set_name_problem(source.removeprefix("beir:"))
+    if source.startswith("ir_datasets:"):
+        return data_set_name_problem(source.removeprefix("ir_datasets:"), "data set of ir_datasets")
+    return hub_source_problem(source) if source.startswith("hub:") else ""
 
 
 def safe_name(text: str) -> str:

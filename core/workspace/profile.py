@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from core.workspace.artifacts import OWN_DIGEST, fits_own_digest
 from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
-from core.workspace.names import beir_name_problem, collection_name_problem, hub_source_problem, name_problem
+from core.workspace.names import collection_name_problem, hub_source_problem, name_problem, source_problem
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -52,21 +52,15 @@ class CollectionSettings(Section):
     """The source of documents, topics and qrels."""
 
     name: Annotated[str, _checked_by(collection_name_problem)]
-    source: str = "embedded"
-    """"embedded", a BEIR data set as "beir:trec-covid", or a folder in the BEIR layout."""
+    source: Annotated[str, _checked_by(source_problem)] = "embedded"
+    """"embedded"; a BEIR data set as "beir:trec-covid"; a data set of the library ir_datasets as
+    "ir_datasets:beir/scifact/test", or of the hub as "hub:BeIR/scifact"; or a folder or zip file in the BEIR layout."""
     split: Annotated[str, _checked_by(lambda name: name_problem(name, "split"))] = "test"
     judged_only: bool = False
     unjudged_topics: Literal["error", "drop"] = "error"
     topic_field: Literal["query", "question", "narrative"] = "question"
     ignore_identical_ids: bool = True
     """Whether to remove hits whose document id is the topic id, as BEIR does (see core/formats/exclusions.py)."""
-
-    @field_validator("source")
-    @classmethod
-    def _no_path(cls, source: str) -> str:
-        if source.startswith("beir:") and (problem := beir_name_problem(source.removeprefix("beir:"))):
-            raise ValueError(problem)
-        return source
 
 
 class AnalyzerSettings(Section):

@@ -55,6 +55,19 @@ def test_a_name_that_is_no_folder_is_beirs(workspace):
     assert (profile.collection.name, profile.collection.source) == ("scifact", "beir:scifact")
 
 
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("ir_datasets:beir/scifact/test", "beir-scifact-test"),
+        ("hub:BeIR/scifact", "BeIR-scifact"),
+        ("hub:BeIR/scifact@main", "BeIR-scifact"),
+    ],
+)
+def test_a_data_set_with_a_prefix_keeps_it_and_is_named_after_all_its_parts(source, name, workspace):
+    profile, _ = command_line.profile_and_folder(options("--collection", source))
+    assert (profile.collection.name, profile.collection.source) == (name, source)
+
+
 def test_a_folder_named_like_the_embedded_sample_is_refused(beir_folder, workspace):
     with pytest.raises(UserError, match="sample"):
         command_line.profile_and_folder(options("--collection", beir_folder(name="sample")))

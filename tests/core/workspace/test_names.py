@@ -9,7 +9,7 @@ from core.formats.sources import read_collection
 from core.workspace.command_line import add_profile_options, profile_and_folder
 from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
-from core.workspace.names import LONGEST_NAME, collection_name_problem, name_problem, safe_name
+from core.workspace.names import LONGEST_NAME, collection_name_problem, name_problem, safe_name, source_problem
 from core.workspace.profile import CollectionSettings, Profile, SystemSettings
 
 BAD = [
@@ -94,10 +94,21 @@ def test_parts_of_beir_data_sets_may_be_named():
     assert CollectionSettings(name="a", source="beir:cqadupstack/android").source == "beir:cqadupstack/android"
 
 
-@pytest.mark.parametrize("name", ["/etc", "../..", "../x", "a//b", "a/", ""])
-def test_a_beir_name_is_no_path(name):
+@pytest.mark.parametrize("name", ["/etc", "../..", "../x", "a//b", "a/", "", "a/b c", "a/../b", "a\n"])
+@pytest.mark.parametrize("prefix", ["beir:", "ir_datasets:", "hub:"])
+def test_the_name_of_a_data_set_is_no_path(prefix, name):
     with pytest.raises(ValidationError):
-        CollectionSettings(name="a", source=f"beir:{name}")
+        CollectionSettings(name="a", source=prefix + name)
+
+
+@pytest.mark.parametrize("source", ["ir_datasets:beir/scifact/test", "hub:BeIR/scifact", "hub:BeIR/scifact@v1.0"])
+def test_data_sets_of_ir_datasets_and_of_the_hub_may_be_named(source):
+    assert CollectionSettings(name="a", source=source).source == source
+
+
+def test_every_id_of_ir_datasets_may_be_named():
+    ir_datasets = pytest.importorskip("ir_datasets")
+    assert not [name for name in ir_datasets.registry if source_problem(f"ir_datasets:{name}")]
 
 
 @pytest.mark.parametrize("option", ["--collection", "--name"])
