@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models of the tests are tin
 if not os.environ.get("RANKSCOPE_SWEEP"):  # that test alone is about artifacts of the user's own
     for variable in ("RANKSCOPE_ARTIFACTS", "RANKSCOPE_MODELS", "RANKSCOPE_PROFILE"):
         os.environ.pop(variable, None)
+IR_DATASETS = tempfile.TemporaryDirectory(prefix="ir-datasets-")
+os.environ["IR_DATASETS_HOME"] = IR_DATASETS.name  # ir_datasets reads it when it is imported
 sys.path.insert(0, str(ROOT))  # before tests/, whose folders are named like the packages that they test
 
 sys.path.append(str(ROOT / "tests"))

@@ -1,10 +1,6 @@
 """Data sets of ir_datasets: those of its registry offline, and some of our own with the document classes it has."""
 
-import os
-import tempfile
 from typing import NamedTuple
-
-os.environ.setdefault("IR_DATASETS_HOME", tempfile.mkdtemp(prefix="ir-datasets-"))  # read when it is imported
 
 import ir_datasets
 import pytest
