@@ -42,8 +42,8 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
     profile = build.profile
     collection = read_built_collection(build.folder)
     predicted = searched_queries(system, build.folder)
-    bm25 = profile.bm25.model_copy(update={"engine": "bm25s"})
-    index = Bm25Index.build(collection.documents, bm25, profile.analyzer, predicted, system.expansion)
+    bm25 = profile.bm25_of(system).model_copy(update={"engine": "bm25s"})
+    index = Bm25Index.build(collection.documents, bm25, profile.analyzer_of(system), predicted, system.expansion)
     if predicted is not None:
         write_by_document(draft / PREDICTED, "queries", predicted)
         draft.facts["predicted_queries"] = sum(map(len, predicted.values()))

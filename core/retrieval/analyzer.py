@@ -28,6 +28,7 @@ import unicodedata
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from itertools import chain
+from typing import Any
 
 import Stemmer
 from bm25s import stopwords
@@ -314,6 +315,21 @@ class Analyzer:
         if folded in self._stop_words and not (folded not in OPERATORS and _is_acronym(word)):
             return ""
         return self._stem(folded)
+
+
+def open_analyzer(settings: AnalyzerSettings) -> Analyzer:
+    """Return the analyzer that the settings describe."""
+    from core.retrieval.lucene import LuceneAnalyzer  # which imports this module
+
+    return LuceneAnalyzer(settings) if settings.tokenizer == "lucene" else Analyzer(settings)
+
+
+def recorded_settings(settings: AnalyzerSettings) -> dict[str, Any]:
+    """Return the analyzer's settings and version, for manifests."""
+    recorded = settings.model_dump() | {"analyzer_version": VERSION}
+    if settings.tokenizer == "rankscope":
+        del recorded["tokenizer"]  # indexes made before this setting existed stay up to date
+    return recorded
 
 
 def _is_acronym(word: str) -> bool:

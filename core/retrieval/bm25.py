@@ -24,7 +24,7 @@ from core.formats.predicted_queries import (
     read_expansions,
     read_scores,
 )
-from core.retrieval.analyzer import VERSION, Analyzer
+from core.retrieval.analyzer import Analyzer, open_analyzer, recorded_settings
 from core.retrieval.bm25_fields import Bm25sField, Field, field_class
 from core.retrieval.ranking import top_k
 from core.workspace.artifacts import Manifest, read_manifest, read_whole
@@ -58,7 +58,7 @@ class Bm25Index:
             expansion: whether the queries are appended to the document's last field or form a field of their own, and
                 the weight of that field.
         """
-        analyzer, expansion = Analyzer(analyzer_settings), expansion or ExpansionSettings()
+        analyzer, expansion = open_analyzer(analyzer_settings), expansion or ExpansionSettings()
         build = field_class(settings).build
         appended = predicted if expansion.field == "appended" else None
         count = 1 if settings.fields == "one" else 2
@@ -162,9 +162,11 @@ def origins(
 
 def index_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
     """Return the settings that shape a system's index, for its manifest."""
-    bm25 = profile.bm25.model_dump(exclude={"engine"})
+    bm25 = profile.bm25_of(system).model_dump(exclude={"engine"})
+    if bm25["lengths"] == "exact":
+        del bm25["lengths"]  # indexes made before this setting existed stay up to date
     expansion = {"expansion": system.expansion.model_dump()} if system.expanded else {}
-    analyzer = profile.analyzer.model_dump() | {"analyzer_version": VERSION}
+    analyzer = recorded_settings(profile.analyzer_of(system))
     return bm25 | analyzer | {"expanded": system.expanded} | expansion
 
 
@@ -211,15 +213,16 @@ def load_index(profile: Profile, system: SystemSettings, folder: CollectionFolde
     Raises:
         UserError: if the artifact is missing or damaged.
     """
-    if field_class(profile.bm25) is not Bm25sField:
+    bm25, analyzer = profile.bm25_of(system), profile.analyzer_of(system)
+    if field_class(bm25) is not Bm25sField:
         documents, predicted = read_built_collection(folder).documents, searched_queries(system, folder)
-        return Bm25Index.build(documents, profile.bm25, profile.analyzer, predicted, system.expansion)
+        return Bm25Index.build(documents, bm25, analyzer, predicted, system.expansion)
     target = folder.bm25(system.name)
 
     def read(manifest: Manifest) -> Bm25Index:
         names = {name.split("/")[0] for name in manifest.files}
         ids = read_ids(target / "document_ids.json")
         fields = [Bm25sField.load(target / name) for name in sorted(names) if name.startswith("field-")]
-        return Bm25Index(ids, fields, Analyzer(profile.analyzer))
+        return Bm25Index(ids, fields, open_analyzer(analyzer))
 
     return read_whole(target, read)

@@ -13,7 +13,9 @@ from typing import Any, Protocol
 import bm25s
 import numpy as np
 from rank_bm25 import BM25Okapi
+from scipy import sparse
 
+from core.retrieval.lucene import stored_length
 from core.workspace import library_internals
 from core.workspace.compiled import compiled
 from core.workspace.profile import Bm25Settings
@@ -36,6 +38,28 @@ class Field(Protocol):
         """Return the contribution of one query occurrence of a token to the score of the document at a position."""
 
 
+class LuceneBM25(bm25s.BM25):  # type: ignore[misc]
+    """The index of bm25s with Lucene's document lengths, and without empty documents in N and the mean length."""
+
+    def build_index_from_ids(
+        self, unique_token_ids: list[int], corpus_token_ids: "list[array[int]]", *_: Any, **__: Any
+    ) -> dict[str, Any]:
+        """Return the postings, as the method of bm25s does, which its documentation invites to override."""
+        lengths = np.array([len(tokens) for tokens in corpus_token_ids])
+        tokens = np.concatenate([np.asarray(tokens, dtype=np.int32) for tokens in corpus_token_ids])
+        shape = (len(lengths), len(unique_token_ids))
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        counts = sparse.csr_array((np.ones(len(tokens), dtype=np.int32), tokens, starts), shape=shape).tocsc()
+        counts.sum_duplicates()
+        n_documents, documents_with = np.count_nonzero(lengths), np.diff(counts.indptr)
+        idf = np.log(1 + (n_documents - documents_with + 0.5) / (documents_with + 0.5))
+        relative = np.array(list(map(stored_length, lengths.tolist()))) * n_documents / lengths.sum()
+        norms = self.k1 * (1 - self.b + self.b * relative)
+        scores = np.repeat(idf, documents_with) * counts.data / (counts.data + norms[counts.indices])
+        postings = {"data": scores.astype(self.dtype), "indices": counts.indices, "indptr": counts.indptr}
+        return postings | {"num_docs": len(lengths)}
+
+
 class Bm25sField:
     """A field indexed by bm25s, whose index can be saved and is memory-mapped when loaded."""
 
@@ -50,7 +74,8 @@ class Bm25sField:
         numbers = [array("i", [vocabulary.setdefault(token, len(vocabulary)) for token in own]) for own in tokens]
         if not vocabulary:
             vocabulary, numbers[-1] = {NOTHING: 0}, array("i", [0])
-        index = bm25s.BM25(method="lucene", k1=settings.k1, b=settings.b)
+        kind = LuceneBM25 if settings.lengths == "lucene" else bm25s.BM25
+        index = kind(method="lucene", k1=settings.k1, b=settings.b)
         index.index((numbers, vocabulary), show_progress=False)
         if weight != 1.0:
             library_internals.multiply_scores(index, weight)
@@ -113,9 +138,13 @@ class RankBm25Field:
         lists = list(tokens)
         index = BM25Okapi(lists if any(lists) else [*lists[:-1], [NOTHING]], k1=settings.k1, b=settings.b)
         documents_with = Counter(chain.from_iterable(index.doc_freqs))
+        n_documents = index.corpus_size
+        if settings.lengths == "lucene":
+            n_documents = np.count_nonzero(index.doc_len)
+            index.avgdl = sum(index.doc_len) / n_documents
+            index.doc_len = [stored_length(length) for length in index.doc_len]
         index.idf = {
-            term: weight * float(np.log(1 + (index.corpus_size - n + 0.5) / (n + 0.5)))
-            for term, n in documents_with.items()
+            term: weight * float(np.log(1 + (n_documents - n + 0.5) / (n + 0.5))) for term, n in documents_with.items()
         }
         return cls(index)
 

@@ -3,10 +3,20 @@
 from collections.abc import Callable
 from functools import cache
 
-from core.retrieval.analyzer import Analyzer
+from core.retrieval.analyzer import Analyzer, open_analyzer
+from core.workspace.profile import Profile
+
+TermFinder = Callable[[str], list[tuple[int, int]]]
 
 
-def term_finder(analyzer: Analyzer, query: str) -> Callable[[str], list[tuple[int, int]]]:
+def term_finders(profile: Profile, query: str) -> Callable[[str], TermFinder]:
+    """Return a function from a system's name to the term finder of its analyzer; for any other name the profile's."""
+    of_system = {system.name: profile.analyzer_of(system) for system in profile.system}
+    of_settings = cache(lambda settings: term_finder(open_analyzer(settings), query))
+    return lambda system: of_settings(of_system.get(system, profile.analyzer))
+
+
+def term_finder(analyzer: Analyzer, query: str) -> TermFinder:
     """Return a function that finds the terms of a query in a text.
 
     The function returns the (begin, end) offsets of every word or name whose tokens include a query token, ascending

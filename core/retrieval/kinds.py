@@ -42,7 +42,7 @@ def _open_bm25(profile: Profile, system: SystemSettings, folder: CollectionFolde
 def _bm25_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
     from core.retrieval.bm25 import index_settings
 
-    return {"engine": profile.bm25.engine} | index_settings(profile, system)
+    return {"engine": profile.bm25_of(system).engine} | index_settings(profile, system)
 
 
 def _open_dense(profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str) -> "System":

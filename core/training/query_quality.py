@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from core.formats.documents import Document
 from core.formats.triples import read_triples, split_by_query, triples_file
-from core.retrieval.analyzer import VERSION, Analyzer
+from core.retrieval.analyzer import Analyzer, open_analyzer, recorded_settings
 from core.training.t5 import CPU_SAMPLES, QueryPredictor, generate_settings, open_predictor
 from core.workspace.artifacts import file_digest
 from core.workspace.models import locate_model, model_digest
@@ -77,7 +77,7 @@ def measure(
 def quality_settings(build: Build, settings: Doc2querySettings) -> dict[str, Any]:
     """Return the settings that determine the figures, for the manifest."""
     shaped = generate_settings(settings) | {"held_out": build.profile.triples.held_out}
-    return shaped | build.profile.analyzer.model_dump() | {"analyzer_version": VERSION}
+    return shaped | recorded_settings(build.profile.analyzer)
 
 
 def quality_inputs(build: Build, settings: Doc2querySettings) -> dict[str, str]:
@@ -94,7 +94,7 @@ def quality(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
     passages = [Document(str(number), "", passage) for number, (passage, _) in enumerate(pairs)]
     predicted = _predict(open_predictor(workspace, settings, build.device), passages)
     real = [query for _, query in pairs]
-    figures, rouge = measure([p.text for p in passages], real, predicted, Analyzer(profile.analyzer))
+    figures, rouge = measure([p.text for p in passages], real, predicted, open_analyzer(profile.analyzer))
     draft.facts.update(model=workspace.shown_model(settings.model), passages=len(passages))
     draft.facts.update({name: round(value, 4) for name, value in vars(figures).items()})
     order = sorted(range(len(pairs)), key=lambda i: (-float(np.mean(rouge[i])), i))

@@ -73,6 +73,15 @@ class AnalyzerSettings(Section):
     """"none", or an algorithm of PyStemmer: "english", "porter", "german", "french" and others."""
     unify_names: bool = True
     """Whether to unify the many spellings of the virus and the disease (see core/retrieval/analyzer.py)."""
+    tokenizer: Literal["rankscope", "lucene"] = "rankscope"
+    """The rules for words: those of core/retrieval/analyzer.py, or those of Lucene's EnglishAnalyzer, which do not
+    unify names (see core/retrieval/lucene_analyzer.py)."""
+
+    @model_validator(mode="after")
+    def _unified_by_own_rules(self) -> "AnalyzerSettings":
+        if self.tokenizer == "lucene" and self.unify_names:
+            raise ValueError('tokenizer = "lucene" does not unify names; add unify_names = false')
+        return self
 
     @field_validator("stop_words")
     @classmethod
@@ -96,6 +105,9 @@ class Bm25Settings(Section):
     k1: float = Field(1.5, ge=0)
     b: float = Field(0.4, ge=0, le=1)
     fields: Literal["one", "two"] = "one"
+    lengths: Literal["exact", "lucene"] = "exact"
+    """Lengths of documents: exact, or as in Lucene, which stores a length in one byte (see `core.retrieval.lucene`)
+    and does not count empty documents."""
 
 
 class TriplesSettings(Section):
@@ -255,6 +267,10 @@ class SystemSettings(Section):
     label: str = ""
     expanded: bool = False
     expansion: ExpansionSettings = ExpansionSettings()
+    analyzer: AnalyzerSettings | None = None
+    """A BM25 system's own analyzer; keys that it lacks are those of the profile's section `analyzer`."""
+    bm25: Bm25Settings | None = None
+    """A BM25 system's own parameters; keys that it lacks are those of the profile's section `bm25`."""
     model: str = ""
     similarity: Literal["cosine", "dot"] = "cosine"
     engine: Literal["exact", "milvus"] = "exact"
@@ -274,6 +290,8 @@ class SystemSettings(Section):
     def _model_named(self) -> "SystemSettings":
         if self.kind == "dense" and not self.model:
             raise ValueError("a dense system needs a model")
+        if self.kind != "bm25" and (self.analyzer or self.bm25):
+            raise ValueError(f"a {self.kind} system has no section analyzer or bm25")
         return self
 
 
@@ -326,6 +344,30 @@ class Profile(Section):
     """Number of documents retrieved per topic."""
     measures: list[str] = ["nDCG@10", "nDCG@20", "P@10", "P@20", "R@100", "AP", "Bpref", "RR", "Judged@10"]
     baseline: str = "bm25"
+
+    def analyzer_of(self, system: SystemSettings) -> AnalyzerSettings:
+        """Return the analyzer of a BM25 system."""
+        return system.analyzer or self.analyzer
+
+    def bm25_of(self, system: SystemSettings) -> Bm25Settings:
+        """Return the parameters of a BM25 system."""
+        return system.bm25 or self.bm25
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_sections_completed(cls, table: Any) -> Any:
+        """Add the keys of the profile's sections `analyzer` and `bm25` that a system's own section lacks."""
+        if not isinstance(table, dict) or not isinstance(table.get("system"), list):
+            return table
+
+        def completed(system: Any) -> Any:
+            if not isinstance(system, dict):
+                return system
+            shared = {name: table.get(name) for name in ("analyzer", "bm25") if isinstance(system.get(name), dict)}
+            own = {name: section | system[name] for name, section in shared.items() if isinstance(section, dict)}
+            return system | own
+
+        return table | {"system": list(map(completed, table["system"]))}
 
     @field_validator("measures")
     @classmethod

@@ -12,7 +12,7 @@ import streamlit as st
 from core.evaluation.expansion_effects import new_terms
 from core.formats.documents import Document
 from core.formats.predicted_queries import read_expansions, read_scores, threshold
-from core.retrieval.analyzer import Analyzer
+from core.retrieval.analyzer import open_analyzer
 from core.retrieval.bm25 import origins, read_predicted
 from core.retrieval.systems import Bm25System
 from core.workspace.artifacts import open_artifact, read_latest, read_whole
@@ -127,7 +127,7 @@ def draw_predicted_queries(opened: data.Opened, system: SystemSettings, document
     if table.empty:
         st.write("No queries were predicted for this document.")
         return
-    new = new_terms(Analyzer(opened.profile.analyzer), document, found.kept.get(document.id, []))
+    new = new_terms(open_analyzer(opened.profile.analyzer_of(system)), document, found.kept.get(document.id, []))
     if new:
         more = f" and {len(new) - TERMS} more" if len(new) > TERMS else ""
         words = ", ".join(f"{word} ({count})" if count > 1 else word for word, count in new[:TERMS])
@@ -152,7 +152,7 @@ def _matches(opened: data.Opened, system: SystemSettings, document: Document, qu
     if not isinstance(ready.system, Bm25System):
         return
     with ready.lock:
-        parts = origins(ready.system.index, opened.profile.bm25, query, document, kept)
+        parts = origins(ready.system.index, opened.profile.bm25_of(system), query, document, kept)
     if not parts:
         st.write("No query term occurs in this document or its predicted queries.")
         return

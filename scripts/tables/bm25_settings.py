@@ -30,6 +30,10 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "Porter stemmer": ({"stemmer": "porter"}, {}),
     "names as spelled": ({"unify_names": False}, {}),
     "title and text as two fields": ({}, {"fields": "two"}),
+    "Anserini's settings": (
+        {"tokenizer": "lucene", "stop_words": "short", "stemmer": "porter", "unify_names": False},
+        {"k1": 0.9, "b": 0.4, "lengths": "lucene"},
+    ),
     **{f"k1 {k1}, b {b}": ({}, {"k1": k1, "b": b}) for k1 in (0.9, 1.2, 1.5, 1.8) for b in (0.3, 0.4, 0.5, 0.75)},
 }
 """Label -> the settings of the analyzer and of BM25 that differ from the defaults."""

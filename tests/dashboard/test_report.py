@@ -29,7 +29,7 @@ def evil_report() -> str:
     document = Document(EVIL, EVIL, EVIL)
     badge = grade_badge(None, 2)
     hits = [Hit(EVIL, document, 1, badge, 1.0, EVIL, [(EVIL, 1.0)], [EVIL]), Hit(EVIL, None, 2, badge, 0.5)]
-    report.lists([(EVIL, hits)], lambda text: [(1, 8)] if text else [])
+    report.lists([(EVIL, hits, lambda text: [(1, 8)] if text else [])])
     return report.html()
 
 

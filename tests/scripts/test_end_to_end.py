@@ -18,9 +18,8 @@ from core.evaluation.measures import evaluate, mean
 from core.formats.collections import Collection
 from core.formats.sources import read_collection
 from core.indexes.exact import ExactIndex
-from core.retrieval.bm25 import Bm25Index
 from core.retrieval.encoder import encode_texts, load_encoder
-from core.workspace.profile import AnalyzerSettings, Bm25Settings, CollectionSettings, SystemSettings
+from core.workspace.profile import CollectionSettings, SystemSettings
 from core.workspace.workspace import Workspace
 from scripts.tables import verify
 
@@ -35,13 +34,6 @@ FULL_VECTORS_NDCG_ON_THE_CUT = 0.90853
 @pytest.fixture(scope="module")
 def scifact(data_folder: Path) -> Collection:
     return read_collection(data_folder / "scifact", CollectionSettings(name="scifact"))
-
-
-@pytest.mark.data
-def test_bm25_on_scifact_is_within_a_hundredth_of_anserini(scifact: Collection) -> None:
-    index = Bm25Index.build(scifact.documents, Bm25Settings(), AnalyzerSettings())
-    run = {topic.id: dict(index.search(topic.question, 100)) for topic in scifact.topics}
-    assert mean(evaluate(run, scifact.qrels, ["nDCG@10"])["nDCG@10"]) == pytest.approx(0.6789, abs=0.010)
 
 
 @pytest.mark.data

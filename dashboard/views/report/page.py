@@ -12,8 +12,7 @@ from core.evaluation import comparison_tables, topic_tables
 from core.evaluation.results import Measured, notices
 from core.evaluation.significance import Values
 from core.formats.runs import ranked
-from core.retrieval.analyzer import Analyzer
-from core.retrieval.highlighting import term_finder
+from core.retrieval.highlighting import term_finders
 from core.workspace.artifacts import Replaced, read_latest
 from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
@@ -167,7 +166,6 @@ def _report(chosen: Chosen, measured: Measured, of_all: Values) -> str:
         shown = table.drop(columns="kind").rename(columns={"a": opened.labels[other], "b": opened.labels[baseline]})
         columns = [opened.labels[other], opened.labels[baseline], "difference", "query"]
         report.table(shown.set_index("topic")[columns], folded="Table of differences")
-    analyzer = Analyzer(opened.profile.analyzer)
     # Each run is read once, and not all runs are in memory together.
     retrieved = {system: chosen_hits(chosen, content, system) for system in systems}
     for topic in [name for name in chosen.topics if name in content.topics]:
@@ -179,8 +177,13 @@ def _report(chosen: Chosen, measured: Measured, of_all: Values) -> str:
         held = {name for by_topic in retrieved.values() for name in by_topic[topic][1]}
         if said := left_out.sentence(content, topic, held):
             report.paragraph(said, note=True)
-        lists = [(f"{opened.labels[s]}: {measure} {values[s][topic]:.4f}", retrieved[s][topic][0]) for s in systems]
-        report.lists(lists, term_finder(analyzer, about.text(opened.profile.collection.topic_field)))
+        spans = term_finders(opened.profile, about.text(opened.profile.collection.topic_field))
+        report.lists(
+            [
+                (f"{opened.labels[s]}: {measure} {values[s][topic]:.4f}", retrieved[s][topic][0], spans(s))
+                for s in systems
+            ]
+        )
     report.heading("Definitions of the measures")
     for name in dict.fromkeys([*known, measure]):
         report.paragraph(f"{name}: {parse_measure(name)[0].description}.", note=True)

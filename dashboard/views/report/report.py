@@ -61,11 +61,11 @@ class Report:
         )
         self._charts += 1
 
-    def lists(self, lists: Sequence[tuple[str, Sequence[Hit]]], spans: Spans) -> None:
-        """Add ranked lists side by side, each with its heading; `spans` finds the spans to mark in a text."""
+    def lists(self, lists: Sequence[tuple[str, Sequence[Hit], Spans]]) -> None:
+        """Add ranked lists side by side, each with its heading and what finds the spans to mark in a text."""
         columns = [
             f"<section><h3>{escape(name)}</h3>{ranked_list(hits, spans, snippets=True)}</section>"
-            for name, hits in lists
+            for name, hits, spans in lists
         ]
         self._pieces.append(f'<div class="lists">{"".join(columns)}</div>')
 

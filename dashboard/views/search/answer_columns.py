@@ -7,10 +7,9 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.formats.topics import Topic
-from core.retrieval.analyzer import Analyzer
 from core.retrieval.answer import Answer
 from core.retrieval.fusion import K, fuse
-from core.retrieval.highlighting import term_finder
+from core.retrieval.highlighting import term_finders
 from core.workspace.errors import UserError
 from core.workspace.profile import SystemSettings
 from dashboard.shared import data
@@ -62,7 +61,7 @@ def draw_answers(
             latency_places[name].caption("…")
         slots[name] = column.empty()
         slots[name].caption("Searching …")
-    spans = term_finder(Analyzer(opened.profile.analyzer), query)
+    spans = term_finders(opened.profile, query)
     expanded = {system.name: system for system in systems if system.expanded}
     explained = hits if len(query.split()) <= EXPLAINED_WORDS else 0
     answers: dict[str, Answer] = {}
@@ -77,13 +76,20 @@ def draw_answers(
         with columns[name]:
             predicted = _queries_of(opened, expanded[name]) if name in expanded else {}
         with slots[name]:
-            _draw_list(content, given, hits, badge, spans, predicted)
+            _draw_list(content, given, hits, badge, spans(name), predicted)
     answers = {name: answers[name] for name in labels if name in answers}
     if fused:
         with slots[FUSED]:
             facts = f"Score: sum of 1 / ({K} + rank) over the systems' top {FUSED_DEPTH}"
             _draw_list(
-                content, fuse(answers), hits, badge, spans, predicted={}, notes=places(answers, labels), facts=facts
+                content,
+                fuse(answers),
+                hits,
+                badge,
+                spans(FUSED),
+                predicted={},
+                notes=places(answers, labels),
+                facts=facts,
             )
     return Answered(answers, latency_places)
 

@@ -28,10 +28,10 @@ def lists(shown: Shown) -> None:
         hits = [hit(name, rank, score, system) for rank, (name, score) in enumerate(first, 1)]
         value = values[system][shown.topic.id]
         facts = rank_tables.list_facts(shown.scores[system], shown.depth, shown.judgments, shown.measure, value)
-        column.html(ranked_list(hits, shown.spans, f"{letters[system]}: {shown.labels[system]}", facts))
+        column.html(ranked_list(hits, shown.spans(system), f"{letters[system]}: {shown.labels[system]}", facts))
     best = [hit(name, rank, None, "") for rank, (name, _) in enumerate(shown.ideal[: shown.depth], 1)]
     facts = rank_tables.ideal_facts(shown.judgments)
-    columns[-1].html(ranked_list(best, shown.spans, "Ideal ranking", facts))
+    columns[-1].html(ranked_list(best, shown.spans(""), "Ideal ranking", facts))
     table = rank_tables.lists_table(
         shown.scores,
         shown.judgments,

@@ -1,6 +1,6 @@
 """The selection of the Topic page, one topic and several systems' lists, and the text above its views."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,9 +12,10 @@ from core.evaluation.ndcg_decomposition import Part, ideal_ranking, split_differ
 from core.evaluation.table_formats import Table
 from core.evaluation.topic_tables import TYPE_LABELS
 from core.formats.topics import Topic
-from core.retrieval.analyzer import Analyzer
-from core.retrieval.highlighting import term_finder
+from core.retrieval.analyzer import Analyzer, open_analyzer
+from core.retrieval.highlighting import term_finders
 from core.workspace.names import safe_name
+from core.workspace.profile import SystemSettings
 from dashboard.shared import data, left_out, results
 from dashboard.shared.escaping import escape_markdown, shortened
 from dashboard.shared.provenance import downloads_and_provenance
@@ -56,10 +57,9 @@ class Shown:
         """The text of the topic that was searched."""
         return self.topic.text(self.opened.profile.collection.topic_field)
 
-    @cached_property
-    def analyzer(self) -> Analyzer:
-        """The analyzer; each page has its own, since stemmers are not thread-safe."""
-        return Analyzer(self.opened.profile.analyzer)
+    def analyzer(self, system: SystemSettings) -> Analyzer:
+        """Return a system's analyzer; each page has its own, since stemmers are not thread-safe."""
+        return open_analyzer(self.opened.profile.analyzer_of(system))
 
     @property
     def labels(self) -> dict[str, str]:
@@ -77,9 +77,9 @@ class Shown:
         return rank_tables.split_cutoff(self.measure)
 
     @cached_property
-    def spans(self) -> Spans:
-        """Finds the terms of the query in a text."""
-        return term_finder(self.analyzer, self.query)
+    def spans(self) -> Callable[[str], Spans]:
+        """Returns, for a system's name, what finds the terms of the query in a text by the system's analyzer."""
+        return term_finders(self.opened.profile, self.query)
 
     def badge(self, document: str) -> str:
         """Return the badge of a document's grade."""

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.evaluation.rank_tables import shown_documents
 from core.formats.documents import Document
+from core.retrieval.analyzer import Analyzer
 from core.workspace.profile import SystemSettings
 from dashboard.shared import live, predicted_queries, state
 from dashboard.shared.escaping import escape_markdown, show_error
@@ -31,7 +32,7 @@ def why(shown: Shown) -> None:
         return
     identity = state.choose("Document", names, "document", names[0], shown.titles(names))
     document = shown.content.documents.get(identity)
-    st.html(ranked_list([Hit(identity, document, badge=shown.badge(identity))], shown.spans))
+    st.html(ranked_list([Hit(identity, document, badge=shown.badge(identity))], shown.spans("")))
     settings = {system.name: system for system in shown.opened.profile.system}
     columns = dict(zip(shown.systems, st.columns(len(shown.systems)), strict=True))
     for system, column in columns.items():
@@ -65,9 +66,9 @@ def explanation(shown: Shown, settings: SystemSettings, document: Document) -> N
             else:
                 shares = ready.system.explain(shown.query, document.id)
     if settings.kind == "dense":
-        words(shown, shares)
+        words(shown.analyzer(settings), shares)
         return
-    own = set(shown.analyzer.tokens(document.full_text))
+    own = set(shown.analyzer(settings).tokens(document.full_text))
     table = pd.DataFrame(shares, columns=["term", "weight"])
     if settings.expanded:
         table["matched in"] = ["text" if term in own else "predicted queries only" for term in table["term"]]
@@ -89,9 +90,8 @@ def draw_shares(table: pd.DataFrame, column: str, alt: str, rest: Sequence[tuple
     st.caption(f"Sum: {total:.4f} (= score){f', including {more}' if more else ''}.")
 
 
-def words(shown: Shown, shares: Sequence[tuple[str, float]]) -> None:
+def words(rules: Analyzer, shares: Sequence[tuple[str, float]]) -> None:
     """Draw the contributions of words to a dense similarity: the largest in a table, all as shading in the text."""
-    rules = shown.analyzer
     table = pd.DataFrame(shares, columns=["word", "share"])
     of_content = [bool(rules.tokens(word)) for word in table["word"]]
     table["word"] = table["word"].str.casefold()
@@ -115,10 +115,11 @@ def words(shown: Shown, shares: Sequence[tuple[str, float]]) -> None:
 def predicted(shown: Shown, settings: SystemSettings, document: Document) -> None:
     """Draw the predicted queries that share a term with the query, their matches marked; all of them on demand."""
     queries = dict.fromkeys(predicted_queries.searched(shown.opened, settings).get(document.id, []))
-    matching = [text for text in queries if shown.spans(text)]
+    spans = shown.spans(settings.name)
+    matching = [text for text in queries if spans(text)]
     st.caption(f"{len(matching)} of {len(queries)} predicted queries contain a query term:")
     if matching:
-        items = "".join(f"<li>{marked(text, shown.spans)}</li>" for text in matching)
+        items = "".join(f"<li>{marked(text, spans)}</li>" for text in matching)
         st.html(f'<div class="rs-list"><ol>{items}</ol></div>')
     with st.expander("All predicted queries"):
         predicted_queries.draw_predicted_queries(shown.opened, settings, document)

@@ -26,7 +26,7 @@ corpora = st.lists(st.tuples(texts, texts), min_size=1, max_size=12).map(
 )
 parameters = st.fixed_dictionaries(
     {"k1": st.sampled_from([0.0, 0.5, 0.9, 1.2, 2.0]), "b": st.sampled_from([0.0, 0.4, 0.75, 1.0])}
-    | {"fields": st.sampled_from(["one", "two"])}
+    | {"fields": st.sampled_from(["one", "two"]), "lengths": st.sampled_from(["exact", "lucene"])}
 )
 
 
@@ -66,6 +66,19 @@ def test_a_word_said_twice_in_the_query_counts_twice(backend):
     index = build(FRUIT, backend)
     once, twice = index.search("apple", 1)[0][1], index.search("apple apple", 1)[0][1]
     assert twice == pytest.approx(2 * once, rel=1e-5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_score_with_the_lengths_of_lucene_worked_by_hand(backend):
+    # 41 tokens are stored as 40; the empty document counts neither in N = 2 nor in the mean length (41 + 3) / 2 = 22
+    documents = [
+        Document("d1", "", "apple " + "banana " * 40),
+        Document("d2", "", "cherry " * 3),
+        Document("d3", "", ""),
+    ]
+    index = build(documents, backend, k1=0.9, b=0.4, lengths="lucene")
+    expected = math.log(1 + 1.5 / 1.5) / (1 + 0.9 * (0.6 + 0.4 * 40 / 22))
+    assert index.search("apple", 10) == [("d1", pytest.approx(expected, rel=1e-5))]
 
 
 @given(documents=corpora, settings=parameters, query=texts)

@@ -3,7 +3,7 @@
 import pytest
 
 from core.workspace.errors import UserError
-from core.workspace.profile import names, read_profile
+from core.workspace.profile import Profile, names, read_profile
 
 HEAD = '[collection]\nname = "tiny"\n'
 BM25 = '[[system]]\nname = "a"\nkind = "bm25"\n'
@@ -57,3 +57,24 @@ def test_a_profile_without_more_has_the_missions_base_and_depth(tmp_path):
     assert profile.finetune.base == "microsoft/MiniLM-L12-H384-uncased"
     assert profile.depth == 1000
     assert (profile.bm25.engine, profile.collection.topic_field) == ("bm25s", "question")
+
+
+OWN = BM25 + "bm25 = { k1 = 0.9 }\nanalyzer = { stemmer = 'porter' }\n"
+
+
+def test_a_systems_own_sections_are_completed_by_those_of_the_profile(tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_text(HEAD + '[bm25]\nb = 0.7\nfields = "two"\n[analyzer]\nstop_words = "short"\n' + OWN)
+    profile = read_profile(str(path))
+    (system,) = profile.system
+    assert (profile.bm25.k1, profile.bm25.b) == (1.5, 0.7)
+    assert profile.bm25_of(system).model_dump() == profile.bm25.model_dump() | {"k1": 0.9}
+    assert profile.analyzer_of(system).model_dump() == profile.analyzer.model_dump() | {"stemmer": "porter"}
+    assert Profile.model_validate_json(profile.model_dump_json()) == profile
+
+
+def test_only_a_bm25_system_has_an_analyzer_of_its_own(tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_text(HEAD + '[[system]]\nname = "a"\nkind = "dense"\nmodel = "m"\nanalyzer = { stemmer = "porter" }\n')
+    with pytest.raises(UserError, match="a dense system has no section analyzer or bm25"):
+        read_profile(str(path))
