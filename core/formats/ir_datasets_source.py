@@ -8,6 +8,7 @@ without a default have all their texts joined. Other short fields, such as "url"
 """
 
 import difflib
+import errno
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -94,6 +95,8 @@ def _explained(name: str) -> Iterator[None]:
         by_hand = f"must be obtained by hand: {_one_line(instructions)}"
         raise UserError(f"the data set {name} of ir_datasets {by_hand}") from None
     except Exception as error:  # of requests, of archives, of parsers, or of ir_datasets
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
         by_hand = next((f", or: {_one_line(text)}" for text in reversed(said.texts) if "local copy" in text), "")
         raise UserError(
             f"the data set {name} of ir_datasets could not be downloaded or read ({_why(error)}); check the connection "

@@ -62,7 +62,7 @@ class Fault:
         path: the pattern, with wildcards.
         status: the status to respond with; 0 for the file itself.
         cut: the number of bytes of a file after which the connection is closed; -1 for none.
-        seconds: the pause before each piece of 64 KiB.
+        seconds: the pause after each piece of 64 KiB.
         times: the number of requests to which this happens; -1 for all.
     """
 
@@ -313,9 +313,9 @@ class _Handler(BaseHTTPRequestHandler):
             if isinstance(body, Path) and 0 <= fault.cut < left:
                 left, self.close_connection = fault.cut, True
             while left and (piece := file.read(min(PIECE, left))):
-                time.sleep(fault.seconds)
                 self.wfile.write(piece)
                 left -= len(piece)
+                time.sleep(fault.seconds)
 
     def log_message(self, *_: object) -> None:
         """Print nothing."""
