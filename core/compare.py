@@ -18,7 +18,7 @@ from typing import Any
 from core.evaluation import ann_figures, figures, training_figures
 from core.evaluation.ann_tables import COSTS
 from core.evaluation.comparison_tables import SHOW, TESTS
-from core.evaluation.results import Results, notices, saved_profile
+from core.evaluation.results import Results, notices, older, saved_profile
 from core.evaluation.table_formats import Table, csv, latex, markdown, plain_text, texts
 from core.workspace import command_line
 from core.workspace.artifacts import Replaced, read_latest
@@ -63,7 +63,8 @@ OF_TRAININGS: dict[str, Callable[..., Table]] = {
     "training-settings": training_figures.training_settings,
     "ablations": training_figures.ablations,
 }
-FIGURES = OF_RUNS | OF_SWEEPS | OF_TRAININGS
+OF_QUERIES: dict[str, Callable[..., Table]] = {"expansion-curve": figures.expansion_curve}
+FIGURES = OF_RUNS | OF_QUERIES | OF_SWEEPS | OF_TRAININGS
 OPTIONS: dict[str, dict[str, Any]] = {
     "measure": {"help": "e.g. nDCG@10 or P(rel=2)@20 (default: the first of the profile)"},
     "baseline": {"metavar": "SYSTEM", "help": "the baseline system (default: from the profile)"},
@@ -144,6 +145,8 @@ def _notes(results: Results, name: str) -> list[str]:
     """Return the warnings about a figure, a sentence each."""
     if name in OF_TRAININGS:
         return []
+    if name in OF_QUERIES:
+        return older(results.folder, {"doc2query-curve": "the curve"})
     if name in OF_SWEEPS:
         return ann_figures.sweep_notices(results.folder, results.profile)
     missing = [f"{results.labels[system]}: {why}" for system, why in results.measured.unavailable.items()]

@@ -7,6 +7,7 @@ from a data set of the hub or from files instead if the profile names them (`sou
     python -m core.doc2query train       fine-tune the T5
     python -m core.doc2query generate    predict queries for the documents of a collection, or import published ones
     python -m core.doc2query score       score the queries against their documents with a dense system, for filtering
+    python -m core.doc2query curve       measure BM25 by the number of queries per document
     python -m core.doc2query quality     compare queries predicted for held-out passages with the real ones
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from core.evaluation.expansion_curve import curve_inputs, curve_settings, measure_curve
 from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS, shards
 from core.formats.predicted_queries import write_expansions
@@ -46,7 +48,7 @@ from core.workspace.models import (
     pick_device,
     trained_elsewhere,
 )
-from core.workspace.profile import Doc2querySettings
+from core.workspace.profile import Doc2querySettings, SystemSettings
 from core.workspace.stage import Build, Draft, Stage, Target
 
 # torch, datasets and transformers are imported in functions: this takes seconds, and the build plan does not need them.
@@ -253,6 +255,26 @@ SCORE = Stage(
     in_build=lambda build: build.filters_queries,
 )
 
+# Effectiveness by number of queries
+
+
+def curve_targets(build: Build) -> Iterator[Target[SystemSettings]]:
+    """Yield the curve of the first expanded system."""
+    for system in [system for system in build.lexical if system.expanded][:1]:
+        yield Target(build.folder.expansion_curve, system, (build.folder.predicted_queries,))
+
+
+CURVE = Stage(
+    "doc2query-curve",
+    curve_targets,
+    curve_settings,
+    curve_inputs,
+    measure_curve,
+    recorded="doc2query curve",
+    resume=True,
+    in_build=lambda build: build.folder.expansion_curve.path.exists(),  # it is not made, but kept up to date
+)
+
 # Quality
 
 
@@ -272,11 +294,17 @@ QUALITY = Stage(
     in_build=lambda build: False,
 )
 
-VERBS: dict[str, Stage[Any]] = {"train": TRAIN, "generate": GENERATE, "score": SCORE, "quality": QUALITY}
+VERBS: dict[str, Stage[Any]] = {
+    "train": TRAIN,
+    "generate": GENERATE,
+    "score": SCORE,
+    "curve": CURVE,
+    "quality": QUALITY,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `python -m core.doc2query train|generate|score|quality`."""
+    """Run `python -m core.doc2query train|generate|score|curve|quality`."""
     parser = command_line.stage_parser("doc2query", __doc__, "triples", "batch", "executor")
     parser.add_argument("verb", choices=tuple(VERBS))
     options = parser.parse_args(arguments)

@@ -11,6 +11,7 @@ from typing import cast
 import pandas as pd
 
 from core.evaluation import comparison_tables, cross_checks, expansion_effects, rank_tables, topic_tables
+from core.evaluation import expansion_curve as curves
 from core.evaluation import robustness as robust
 from core.evaluation.comparison_tables import against_baseline, evaluated_measures
 from core.evaluation.measures import Evaluator, mean, mean_curves
@@ -230,6 +231,11 @@ def expansion(results: Results, expanded: str = "", plain: str = "", measure: st
     return expansion_effects.topics_table(
         found, values[expanded], values[plain], measure, results.topics, labels, results.folder.name
     )
+
+
+def expansion_curve(results: Results, measure: str = "nDCG@10") -> Table:
+    """The effectiveness of BM25 by the number of predicted queries per document."""
+    return curves.curve_table(curves.read_curve(results.folder), measure, results.folder.name)
 
 
 def moves(results: Results, topic: str, expanded: str = "", plain: str = "", depth: int = 10) -> Table:

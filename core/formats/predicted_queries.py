@@ -68,6 +68,15 @@ def described(manifest: Manifest) -> str:
     return " ".join(said)
 
 
+def are_scored(folder: CollectionFolder) -> bool:
+    """Return whether the current predicted queries of a built collection have scores."""
+    try:
+        check_scores(folder)
+    except UserError:
+        return False
+    return True
+
+
 def check_scores(folder: CollectionFolder) -> None:
     """Check that the scores of a built collection belong to its current predicted queries.
 

@@ -166,6 +166,11 @@ class CollectionFolder:
         return self.artifact("doc2query-scores")
 
     @property
+    def expansion_curve(self) -> Artifact:
+        """The effectiveness of BM25 by the number of predicted queries."""
+        return self.artifact("doc2query-curve")
+
+    @property
     def pseudo_labels(self) -> Artifact:
         """Predicted queries with teacher scores, for training."""
         return self.artifact("pseudo-labels")
@@ -234,9 +239,11 @@ class CollectionFolder:
     def _command(self, place: str) -> str:
         """Return the command that rebuilds an artifact."""
         kind, _, name = place.partition("/")
+        profile = self.build_command.partition(" --profile ")[2]
+        if kind == "doc2query-curve":
+            return f"python -m core.doc2query curve --profile {profile}"
         if kind == "ann-simulated":
             system, _, size = name.rpartition("-")
-            profile = self.build_command.partition(" --profile ")[2]
             return f"python -m core.ann --profile {profile} --systems {system} --size {size}"
         try:
             saved = json.loads(self.profile.read_text(encoding="utf-8"))

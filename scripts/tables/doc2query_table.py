@@ -20,21 +20,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import pandas as pd
 
-from core.evaluation.measures import PerTopic, evaluate, mean
+from core.evaluation.expansion_curve import MEASURES, bm25_values
+from core.evaluation.measures import PerTopic, mean
 from core.evaluation.significance import compare
 from core.formats.collections import Collection, read_built_collection
-from core.formats.exclusions import kept_hits
 from core.formats.predicted_queries import check_scores, kept_queries, read_expansions, read_scores
 from core.formats.sources import obtain_source, read_collection
-from core.retrieval.bm25 import Bm25Index
 from core.workspace import command_line
 from core.workspace.artifacts import read_manifest
 from core.workspace.errors import UserError
 from core.workspace.profile import ExpansionSettings, Profile
 from core.workspace.workspace import CollectionFolder
 
-MEASURES = ["nDCG@10", "R@100", "Judged@10"]
-DEPTH = 100
 QUERIES = [5, 10, 20, 40]
 SHARES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
 WEIGHTS = [0.1, 0.2, 0.3, 0.5, 0.75, 1.0]
@@ -58,15 +55,8 @@ def measured(
 ) -> PerTopic:
     """Return the measures of BM25 with the expansion, or of BM25 alone if it is None."""
     kept = kept_queries(predicted.queries, predicted.scores, expansion) if expansion else None
-    index = Bm25Index.build(collection.documents, profile.bm25, profile.analyzer, kept, expansion)
     field = profile.collection.topic_field
-    # Scores are derived from ranks to keep the system's order of ties, as in a written run.
-    run = {}
-    for topic in collection.topics:
-        excluded = collection.excluded.get(topic.id, set())
-        hits = kept_hits(index.search(topic.text(field), DEPTH + len(excluded)), excluded, DEPTH)
-        run[topic.id] = {name: -float(rank) for rank, (name, _) in enumerate(hits)}
-    return evaluate(run, collection.qrels, MEASURES)
+    return bm25_values(collection, field, profile.bm25, profile.analyzer, kept, expansion)
 
 
 def variants(most: int, keep: float, weight: float) -> Iterator[ExpansionSettings]:

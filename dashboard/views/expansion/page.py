@@ -16,6 +16,7 @@ from dashboard.shared.escaping import escape_markdown, shortened, show_error
 from dashboard.shared.predicted_queries import draw_predicted_queries
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import SIGNED
+from dashboard.views.expansion.curve import draw_curve
 from dashboard.views.expansion.effects import effects_by_topic
 
 DEPTHS = ["10", "20", "100"]
@@ -158,6 +159,10 @@ def page(opened: data.Opened) -> None:
     system, plain = choose_expanded_and_plain(opened)
     about_expansion(opened, system)
     table = all_topics(opened, content, system, plain)
+    try:
+        draw_curve(opened, state.read("measure"))
+    except UserError as error:
+        show_error(error)
     topics = list(table["topic"])
     names = {name: f"{name} · {shortened(query, 80)}" for name, query in zip(topics, table["query"], strict=True)}
     topic = state.choose("Topic", ["", *topics], "topic", "", names | {"": "choose a topic to see its rank changes"})
