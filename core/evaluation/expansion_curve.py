@@ -94,6 +94,7 @@ def measure_curve(build: Build, system: SystemSettings, draft: Draft) -> None:
     profile, folder = build.profile, build.folder
     collection, queries = read_built_collection(folder), read_expansions(folder)
     scores = read_scores(folder) if SCORES_FOLDER in draft.inputs else None
+    shared = (profile.collection.topic_field, profile.bm25_of(system), profile.analyzer_of(system))
     most = max(map(len, queries.values()), default=0)
     found = {}
     for variant in tqdm(variants(most, scores is not None), desc="doc2query curve", unit="index"):
@@ -101,9 +102,7 @@ def measure_curve(build: Build, system: SystemSettings, draft: Draft) -> None:
             number, keep = variant
             expansion = system.expansion.model_copy(update={"queries": number, "keep": keep}) if number else None
             kept = kept_queries(queries, scores, expansion) if expansion else None
-            topic_field = profile.collection.topic_field
-            values = bm25_values(collection, topic_field, profile.bm25, profile.analyzer, kept, expansion)
-            draft.log.add({name: values})
+            draft.log.add({name: bm25_values(collection, *shared, kept, expansion)})
         found[variant] = draft.log.done[name]
     draft.facts.update(documents=len(queries), queries=sum(map(len, queries.values())), variants=len(found))
     curve_rows(found).to_csv(draft / FILE, index=False, lineterminator="\n")
