@@ -45,6 +45,7 @@ class LuceneBM25(bm25s.BM25):  # type: ignore[misc]
         self, unique_token_ids: list[int], corpus_token_ids: "list[array[int]]", *_: Any, **__: Any
     ) -> dict[str, Any]:
         """Return the postings, as the method of bm25s does, which its documentation invites to override."""
+        self.nonoccurrence_array = None  # as for every method but BM25L and BM25+; `save` reads it
         lengths = np.array([len(tokens) for tokens in corpus_token_ids])
         tokens = np.concatenate([np.asarray(tokens, dtype=np.int32) for tokens in corpus_token_ids])
         shape = (len(lengths), len(unique_token_ids))

@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 from nltk.stem.porter import PorterStemmer
 
 from core.evaluation.measures import evaluate, mean
+from core.formats.documents import Document
 from core.formats.sources import read_collection
 from core.retrieval.analyzer import open_analyzer
 from core.retrieval.bm25 import Bm25Index
+from core.retrieval.bm25_fields import Bm25sField
 from core.retrieval.highlighting import term_finders
 from core.retrieval.lucene import stored_length
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, CollectionSettings, Profile
@@ -89,6 +91,17 @@ def test_terms_are_found_by_the_analyzer_of_each_system():
     assert [text[begin:end] for begin, end in find("ours")(text)] == ["COVID"]
     assert [text[begin:end] for begin, end in find("anserini")(text)] == ["19", "COVID"]
     assert find("a dense system")(text) == find("ours")(text)
+
+
+def test_an_index_that_is_saved_answers_as_before(tmp_path):
+    documents = [Document(f"d{number}", "masks", "slow the spread " * number) for number in range(6)]
+    settings = Bm25Settings(k1=0.9, b=0.4, lengths="lucene")
+    index = Bm25Index.build(documents, settings, LUCENE)
+    index.save(tmp_path)
+    loaded = Bm25sField.load(tmp_path / "field-0")
+    (built,) = index.fields
+    for tokens in (["mask"], ["spread", "slow"], ["none"]):
+        assert (loaded.scores(tokens) == built.scores(tokens)).all()
 
 
 @pytest.mark.data
