@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # find `core` h
 
 import streamlit as st  # noqa: E402
 
+from core.workspace.artifacts import Replaced  # noqa: E402
 from core.workspace.errors import UserError  # noqa: E402
 from dashboard.shared import data, links, live, state  # noqa: E402
 from dashboard.shared.escaping import show_error  # noqa: E402
@@ -63,10 +64,9 @@ def show(name: str) -> None:
     versions = data.versions(opened)
     try:
         module.page(opened)
-    except UserError:
-        raise
-    except Exception:
-        if data.versions(opened) == versions:
+    except Exception as error:
+        known = isinstance(error, UserError) and not isinstance(error, Replaced)
+        if known or data.versions(opened) == versions:
             raise
         st.rerun()  # the page may have mixed results of two versions
 

@@ -15,7 +15,7 @@ from core.evaluation.freshness import Evaluation, changes, evaluation
 from core.evaluation.measures import PerTopic, evaluate
 from core.evaluation.significance import Values
 from core.evaluation.stored_measures import AGREEMENT_FILE, COLUMNS, MEASURES_FILE, read_table, tidy
-from core.formats.collections import QRELS, TOPICS, read_built_collection, read_built_topics
+from core.formats.collections import QRELS, TOPICS, built_documents, read_built_topics
 from core.formats.documents import Document
 from core.formats.exclusions import Exclusions, built_exclusions
 from core.formats.qrels import Qrels, highest_grade
@@ -263,9 +263,9 @@ class Results:
         return built_exclusions(self.folder)
 
     @cached_property
-    def documents(self) -> dict[str, Document]:
+    def documents(self) -> Mapping[str, Document]:
         """The documents by id; empty if only runs were imported."""
-        return {document.id: document for document in read_built_collection(self.folder).documents}
+        return built_documents(self.folder)
 
     @cached_property
     def highest_grade(self) -> int:

@@ -1,9 +1,10 @@
 """Built collections: documents, topics, judgments and excluded documents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from core.formats.documents import CORPUS, Document, StoredDocuments
+from core.formats.by_id import EntriesById
+from core.formats.documents import CORPUS, Document, StoredDocuments, stored_document
 from core.formats.exclusions import EXCLUDED, Exclusions, built_exclusions
 from core.formats.qrels import Qrels, read_qrels
 from core.formats.topics import Topic, read_topics
@@ -37,6 +38,20 @@ def read_built_collection(folder: CollectionFolder) -> Collection:
     def read(_: Manifest) -> Collection:
         documents = StoredDocuments(built / CORPUS) if (built / CORPUS).is_file() else []
         return Collection(folder.name, documents, *read_built_topics(folder), built_exclusions(folder))
+
+    return read_whole(built, read)
+
+
+def built_documents(folder: CollectionFolder) -> Mapping[str, Document]:
+    """Return the documents of a built collection by id, read from disk when asked for; empty if it has none.
+
+    Raises:
+        UserError: if they are missing or damaged.
+    """
+    built = folder.collection
+
+    def read(_: Manifest) -> Mapping[str, Document]:
+        return EntriesById(built / CORPUS, stored_document) if (built / CORPUS).is_file() else {}
 
     return read_whole(built, read)
 

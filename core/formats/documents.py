@@ -192,7 +192,11 @@ def _line_begins(path: Path) -> "array[int]":
 
 
 def _stored_document(line: bytes) -> Document:
-    entry = json.loads(line)
+    return stored_document(json.loads(line))
+
+
+def stored_document(entry: dict[str, Any]) -> Document:
+    """Return the document in a JSON object that `write_documents` wrote."""
     return Document(str(entry["_id"]), entry.get("title") or "", entry.get("text") or "", entry.get("metadata") or {})
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from core.formats.by_id import EntriesById
 from core.workspace.artifacts import Manifest, advice, read_manifest, read_whole
 from core.workspace.errors import UserError
 from core.workspace.profile import ExpansionSettings
@@ -99,6 +100,23 @@ def read_by_document(path: Path, key: str) -> dict[str, list[Any]]:
     """Read a file that `write_by_document` wrote."""
     with path.open(encoding="utf-8", newline="\n") as file:
         return {entry["_id"]: entry[key] for entry in map(json.loads, file)}
+
+
+def stored_by_document(path: Path, key: str) -> EntriesById[list[Any]]:
+    """Return the same as `read_by_document`, but read the list of a document from disk when it is asked for."""
+    return EntriesById(path, lambda entry: list(entry[key]))
+
+
+def stored_expansions(folder: CollectionFolder) -> Mapping[str, list[str]]:
+    """Return the same as `read_expansions`, but leave the queries on disk."""
+    place = folder.predicted_queries
+    return read_whole(place, lambda _: stored_by_document(place / FILE, "queries"))
+
+
+def stored_scores(folder: CollectionFolder) -> Mapping[str, list[float]]:
+    """Return the same as `read_scores`, but leave the scores on disk."""
+    place = folder.query_scores
+    return read_whole(place, lambda _: stored_by_document(place / SCORES_FILE, "scores"))
 
 
 def threshold(scores: Mapping[str, list[float]], expansion: ExpansionSettings) -> float:

@@ -89,7 +89,9 @@ class ExactIndex:
     def build(self, vectors: np.ndarray) -> None:
         """See `VectorIndex`; the vectors are not copied, so memory-mapped ones stay on disk."""
         self.vectors = vectors
-        norms = np.linalg.norm(vectors, axis=1)
+        blocks = (vectors[begin : begin + BLOCK] for begin in range(0, len(vectors), BLOCK))
+        # In blocks, as numpy squares all values before it adds them; the empty one is for an empty collection.
+        norms = np.concatenate([np.empty(0, vectors.dtype), *(np.linalg.norm(block, axis=1) for block in blocks)])
         factors = 1 / np.where(norms == 0, 1, norms) if self.similarity == "cosine" else np.ones(len(vectors))
         self.factors = factors.astype(np.float32)
         self._longest = float((norms * factors).max(initial=0.0))

@@ -20,9 +20,9 @@ from core.formats.predicted_queries import (
     check_scores,
     kept_queries,
     most_queries,
-    read_by_document,
     read_expansions,
     read_scores,
+    stored_by_document,
 )
 from core.retrieval.analyzer import Analyzer, open_analyzer, recorded_settings
 from core.retrieval.bm25_fields import Bm25sField, Field, field_class
@@ -137,7 +137,7 @@ def origins(
     when they form a separate field, all of that field's weight is theirs. The contributions add up to the score.
 
     Args:
-        predicted: the document's predicted queries that the index was built with; see `read_predicted`.
+        predicted: the document's predicted queries that the index was built with; see `stored_predicted`.
     """
     tokens = index.analyzer.tokens
     position = index.document_ids.index(document.id)
@@ -191,18 +191,18 @@ def searched_queries(system: SystemSettings, folder: CollectionFolder) -> dict[s
     return kept_queries(read_expansions(folder), read_scores(folder), system.expansion)
 
 
-def read_predicted(folder: CollectionFolder, system: str) -> dict[str, list[str]]:
-    """Read the predicted queries of each document from the artifact `bm25/<system>`.
+def stored_predicted(folder: CollectionFolder, system: str) -> Mapping[str, list[str]]:
+    """Return the predicted queries of each document in the artifact `bm25/<system>`, read from disk when asked for.
 
     Raises:
         UserError: if the artifact is missing or damaged, or was built without predicted queries.
     """
     target = folder.bm25(system)
 
-    def read(manifest: Manifest) -> dict[str, list[str]]:
+    def read(manifest: Manifest) -> Mapping[str, list[str]]:
         if PREDICTED not in manifest.files:
             raise UserError(f"{target.shown} holds no predicted queries; rebuild it with {target.command}")
-        return read_by_document(target / PREDICTED, "queries")
+        return stored_by_document(target / PREDICTED, "queries")
 
     return read_whole(target, read)
 

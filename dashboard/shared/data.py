@@ -16,7 +16,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.evaluation.results import labels_of, saved_profile
-from core.formats.collections import QRELS, TOPICS, read_built_collection, read_built_topics
+from core.formats.collections import QRELS, TOPICS, built_documents, read_built_topics
 from core.formats.documents import Document
 from core.formats.exclusions import Exclusions, built_exclusions
 from core.formats.qrels import Qrels, highest_grade
@@ -113,7 +113,7 @@ def open_collection(name: str) -> Opened:
 
 @dataclass(frozen=True)
 class Content:
-    """The documents, topics and judgments of a built collection, by id."""
+    """The documents, topics and judgments of a built collection, by id; the documents stay on disk."""
 
     documents: Mapping[str, Document]
     topics: Mapping[str, Topic]
@@ -140,9 +140,8 @@ def content(opened: Opened) -> Content:
 @st.cache_resource(max_entries=3, show_spinner="Reading the collection …")
 def _content(folder: CollectionFolder, digest: str) -> Content:
     def read(_: Manifest) -> Content:
-        collection = read_built_collection(folder)
-        documents, topics = {d.id: d for d in collection.documents}, {t.id: t for t in collection.topics}
-        return Content(documents, topics, collection.qrels, collection.excluded)
+        topics, qrels = read_built_topics(folder)
+        return Content(built_documents(folder), {topic.id: topic for topic in topics}, qrels, built_exclusions(folder))
 
     return read_whole(folder.collection, read, digest=digest)
 

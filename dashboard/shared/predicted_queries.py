@@ -3,7 +3,7 @@
 `draw_predicted_queries` draws those of one document, kept and dropped, and the terms that they matched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -11,9 +11,9 @@ import streamlit as st
 
 from core.evaluation.expansion_effects import new_terms
 from core.formats.documents import Document
-from core.formats.predicted_queries import read_expansions, read_scores, threshold
+from core.formats.predicted_queries import read_scores, stored_expansions, stored_scores, threshold
 from core.retrieval.analyzer import open_analyzer
-from core.retrieval.bm25 import origins, read_predicted
+from core.retrieval.bm25 import origins, stored_predicted
 from core.retrieval.systems import Bm25System
 from core.workspace.artifacts import open_artifact, read_latest, read_whole
 from core.workspace.errors import UserError
@@ -35,9 +35,9 @@ class Written:
         lowest: the lowest score of a kept query; None if queries are not filtered.
     """
 
-    all: dict[str, list[str]]
-    scores: dict[str, list[float]]
-    kept: dict[str, list[str]]
+    all: Mapping[str, list[str]]
+    scores: Mapping[str, list[float]]
+    kept: Mapping[str, list[str]]
     lowest: float | None
 
 
@@ -47,7 +47,7 @@ def written(opened: data.Opened, system: SystemSettings) -> Written:
     Raises:
         UserError: if queries or index are missing or damaged.
     """
-    scores: dict[str, list[float]] = {}
+    scores: Mapping[str, list[float]] = {}
     lowest: float | None = None
     if (opened.folder.query_scores / "manifest.json").is_file():
         place = opened.folder.query_scores
@@ -58,7 +58,7 @@ def written(opened: data.Opened, system: SystemSettings) -> Written:
     return Written(expansions(opened), scores, searched(opened, system), lowest)
 
 
-def searched(opened: data.Opened, system: SystemSettings) -> dict[str, list[str]]:
+def searched(opened: data.Opened, system: SystemSettings) -> Mapping[str, list[str]]:
     """Return the predicted queries that a system indexes, by document.
 
     Raises:
@@ -68,7 +68,7 @@ def searched(opened: data.Opened, system: SystemSettings) -> dict[str, list[str]
     return read_latest(lambda: open_artifact(place).digest, lambda digest: _kept(opened.folder, system.name, digest))
 
 
-def expansions(opened: data.Opened) -> dict[str, list[str]]:
+def expansions(opened: data.Opened) -> Mapping[str, list[str]]:
     """Return the predicted queries of each document.
 
     Raises:
@@ -79,24 +79,26 @@ def expansions(opened: data.Opened) -> dict[str, list[str]]:
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _expansions(folder: CollectionFolder, digest: str) -> dict[str, list[str]]:
-    return read_whole(folder.predicted_queries, lambda _: read_expansions(folder), digest=digest)
+def _expansions(folder: CollectionFolder, digest: str) -> Mapping[str, list[str]]:
+    return read_whole(folder.predicted_queries, lambda _: stored_expansions(folder), digest=digest)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _scores(folder: CollectionFolder, digest: str) -> dict[str, list[float]]:
-    return read_whole(folder.query_scores, lambda _: read_scores(folder), digest=digest)
+def _scores(folder: CollectionFolder, digest: str) -> Mapping[str, list[float]]:
+    return read_whole(folder.query_scores, lambda _: stored_scores(folder), digest=digest)
 
 
 @st.cache_data(max_entries=20, show_spinner=False, hash_funcs={ExpansionSettings: ExpansionSettings.model_dump_json})
 def _lowest(folder: CollectionFolder, expansion: ExpansionSettings, digest: str) -> float | None:
-    scores = _scores(folder, digest)
-    return threshold(scores, expansion) if scores and expansion.keep < 1 else None
+    if expansion.keep == 1:
+        return None
+    scores = read_whole(folder.query_scores, lambda _: read_scores(folder), digest=digest)
+    return threshold(scores, expansion) if scores else None
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _kept(folder: CollectionFolder, system: str, digest: str) -> dict[str, list[str]]:
-    return read_whole(folder.bm25(system), lambda _: read_predicted(folder, system), digest=digest)
+def _kept(folder: CollectionFolder, system: str, digest: str) -> Mapping[str, list[str]]:
+    return read_whole(folder.bm25(system), lambda _: stored_predicted(folder, system), digest=digest)
 
 
 def queries_table(found: Written, document: str) -> pd.DataFrame:

@@ -43,7 +43,7 @@ from core.evaluation.ann_sweep import read_growth, read_sweep  # noqa: E402
 from core.formats import predicted_queries  # noqa: E402
 from core.formats.collections import read_built_collection, read_built_topics  # noqa: E402
 from core.formats.runs import built_run  # noqa: E402
-from core.retrieval.bm25 import load_index, read_predicted  # noqa: E402
+from core.retrieval.bm25 import load_index, stored_predicted  # noqa: E402
 from core.retrieval.encoder import load_vectors  # noqa: E402
 from core.retrieval.kinds import open_system  # noqa: E402
 from core.training import histories  # noqa: E402
@@ -117,7 +117,7 @@ def readers(name: str, profile: Profile) -> dict[str, Callable[[], Any]]:
     for system in lexical:
         found[f"index {system.name}"] = partial(_ranking, profile, system, folder)
         if system.expanded:
-            found[f"predicted {system.name}"] = partial(read_predicted, folder, system.name)
+            found[f"predicted {system.name}"] = partial(stored_predicted, folder, system.name)
     for system in dense:
         found[f"sweep {system.name}"] = partial(_as_text, read_sweep, folder, system.name)
         found[f"growth {system.name}"] = partial(_as_text, read_growth, folder, system.name)

@@ -83,3 +83,13 @@ def test_many_documents_are_drawn_by_webgl_and_without_it_some_but_every_mark() 
     assert [len(trace.x) for trace in some.data] == [MOST_IN_SVG, 1, 2]
     assert f"{MOST_IN_SVG:,} of {len(rows):,}" in some.data[0].name
     assert "<b" not in everything.to_json()
+
+
+def test_of_very_many_documents_webgl_draws_a_sample_and_every_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.views.documents.document_map.MOST_IN_WEBGL", 50)
+    places = pd.DataFrame(np.zeros((2000, 2)), columns=["x", "y"], index=[f"d{number}" for number in range(2000)])
+    marks = {f"d{number}": 1 for number in range(0, 2000, 20)}
+    drawn = figure(places, (0.5, 0.3), {}, marks, {"BM25": ["d1999"]}, "", webgl=True)
+    assert [len(trace.x) for trace in drawn.data] == [50, 100, 1]
+    assert len(set(drawn.data[0].customdata)) == 50
+    assert "50 of 2,000" in drawn.data[0].name

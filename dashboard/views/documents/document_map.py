@@ -17,7 +17,8 @@ from dashboard.shared import data
 from dashboard.shared.charts import BLUE, DARK_GREY, GREY, ORANGE
 from dashboard.shared.escaping import escape_plotly, shortened
 
-MOST_IN_SVG = 3_000
+MOST_IN_SVG, MOST_IN_WEBGL = 3_000, 20_000
+"""Number of documents drawn as the background, a sample in larger collections; more would be one grey area."""
 HEIGHT = 520
 CONFIG = {
     "displayModeBar": True,
@@ -76,11 +77,11 @@ def figure(
         relevant: document -> grade, for the relevant documents.
         found: system label -> its top documents.
         chosen: the document that is open, or "".
-        webgl: draw with WebGL; otherwise only a sample of a large collection is drawn as background.
+        webgl: draw with WebGL, which draws more documents.
     """
-    background = places
-    if not webgl and len(places) > MOST_IN_SVG:
-        kept = np.random.default_rng(13).choice(len(places), MOST_IN_SVG, replace=False)
+    background, most = places, MOST_IN_WEBGL if webgl else MOST_IN_SVG
+    if len(places) > most:
+        kept = np.random.default_rng(13).choice(len(places), most, replace=False)
         background = places.iloc[np.sort(kept)]
     drawn = go.Figure()
     scatter = go.Scattergl if webgl else go.Scatter

@@ -136,7 +136,7 @@ def page(opened: data.Opened) -> None:
     svg = state.switch(
         "Compatibility mode (SVG)",
         "svg",
-        "Use this if the map stays empty; slower, and draws a sample of large collections",
+        "Use this if the map stays empty; slower, and draws fewer documents of a large collection",
     )
     widgets.say_older(
         opened,

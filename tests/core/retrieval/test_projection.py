@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from core.indexes.base import unit_rows
+from core.retrieval import projection
 from core.retrieval.projection import project
 
 
@@ -50,3 +51,16 @@ def test_two_vectors_lie_on_one_axis_at_their_distance():
     points, shares = project(np.array([[1, 1], [4, 5]], dtype=np.float32), "dot")
     assert np.ptp(points, axis=0) == pytest.approx([5, 0], abs=1e-5)
     assert shares == pytest.approx([1, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_components_of_many_vectors_come_from_evenly_spaced_ones(similarity, monkeypatch):
+    monkeypatch.setattr(projection, "MOST_FITTED", 25)
+    monkeypatch.setattr(projection, "BLOCK", 7)
+    vectors = (np.random.default_rng(4).normal(size=(60, 5)) * [9, 5, 1, 1, 1] + 2).astype(np.float32)
+    rows = unit_rows(vectors) if similarity == "cosine" else vectors
+    fitted = rows[::3]
+    _, sizes, axes = np.linalg.svd(fitted - fitted.mean(axis=0), full_matrices=False)
+    points, shares = project(vectors, similarity)
+    assert np.abs(points) == pytest.approx(np.abs((rows - fitted.mean(axis=0)) @ axes[:2].T), abs=1e-3)
+    assert shares == pytest.approx((sizes**2 / (sizes**2).sum())[:2], abs=1e-4)

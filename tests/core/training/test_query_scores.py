@@ -13,7 +13,7 @@ from core import doc2query
 from core.build import run_build
 from core.formats.collections import read_built_collection
 from core.formats.predicted_queries import kept_queries, read_scores, write_expansions
-from core.retrieval.bm25 import read_predicted, searched_queries
+from core.retrieval.bm25 import searched_queries, stored_predicted
 from core.retrieval.kinds import open_system
 from core.training import query_scores
 from core.workspace.artifacts import writing
@@ -142,7 +142,7 @@ def test_a_filtered_system_searches_the_queries_that_are_kept_and_no_others(buil
         for name, own in queries.items()
     }
     assert 0 < sum(map(len, expected.values())) < 60
-    assert read_predicted(folder, "filtered") == expected
+    assert stored_predicted(folder, "filtered") == expected
     system = open_system(profile, profile.system[1], folder)
     for name, own in queries.items():
         for query in own[1:3]:  # words that the document itself has not
@@ -197,4 +197,4 @@ def test_an_index_without_predicted_queries_says_so(built):
     profile, folder, _ = built
     quiet_build(profile, folder)
     with pytest.raises(UserError, match="holds no predicted queries"):
-        read_predicted(folder, "bm25")
+        stored_predicted(folder, "bm25")
