@@ -30,6 +30,8 @@ QUERIES = ("query", "title")
 QUESTIONS = ("text", "description", "desc", "summary")
 """Fields for the question of a topic, in order of preference; "text" is what BEIR has as the text of a topic."""
 PARTS = ("docs", "queries", "qrels")
+TEXTS = ("doc_id", *TITLES, "text", "body", "abstract", "marked_up_doc", "marked_up_text")
+"""Fields that are not stored as metadata."""
 NOT_TEXT = ("doc_id", "url")
 LONGEST_METADATA = 1000
 """Maximum length in characters of a field that is stored as metadata."""
@@ -132,22 +134,22 @@ def _one_line(text: str) -> str:
 
 
 def _document(document: Any) -> Document:
-    fields = {key: value for key, value in document._asdict().items() if value}
-    title, text = next((fields[key] for key in TITLES if key in fields), ""), _full_text(document, fields)
+    fields = document._asdict()
+    titles = (fields[key] for key in TITLES if isinstance(fields.get(key), str))
+    title, text = next(filter(None, titles), ""), _full_text(document, fields)
     if text.startswith(title):
         rest = text[len(title) :]
         text = rest[1:] if rest[:1].isspace() else rest
     else:
         title = ""
-    others = {key: value for key, value in fields.items() if key != "doc_id" and _is_metadata(value)}
-    metadata = {key: value for key, value in others.items() if str(value) not in text and value != title}
+    metadata = {key: value for key, value in fields.items() if key not in TEXTS and _is_metadata(value)}
     return Document(document.doc_id, title, text, metadata)
 
 
 def _full_text(document: Any, fields: dict[str, Any]) -> str:
     if hasattr(document, "default_text"):
         return str(document.default_text())
-    return " ".join(value for key, value in fields.items() if isinstance(value, str) and key not in NOT_TEXT)
+    return " ".join(value for key, value in fields.items() if isinstance(value, str) and value and key not in NOT_TEXT)
 
 
 def _is_metadata(value: Any) -> bool:

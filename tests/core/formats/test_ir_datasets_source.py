@@ -5,7 +5,7 @@ from typing import NamedTuple
 import ir_datasets
 import pytest
 import requests
-from ir_datasets.datasets.beir import BeirCordDoc, BeirCovidQuery
+from ir_datasets.datasets.beir import BeirCordDoc, BeirCovidQuery, BeirCqaDoc, BeirTitleDoc
 from ir_datasets.datasets.clinicaltrials import ClinicalTrialsDoc
 from ir_datasets.datasets.cord19 import Cord19Doc
 from ir_datasets.datasets.msmarco_document import MsMarcoDocument
@@ -79,15 +79,21 @@ def built(workspace, command, name, *options):
     ("document", "expected"),
     [
         (TEXT, Document("d1", "", "a text")),
-        (BeirCordDoc("d1", "text", "T", "u", ""), Document("d1", "T", "text", {"url": "u"})),
-        (BeirCordDoc("d1", " text", "", "", ""), Document("d1", "", " text")),
+        (BeirCordDoc("d1", "text", "T", "u", ""), Document("d1", "T", "text", {"url": "u", "pubmed_id": ""})),
+        (BeirTitleDoc("d1", " text", ""), Document("d1", "", " text")),
+        (BeirCqaDoc("d1", "text", "T", ["a", "b"]), Document("d1", "T", "text", {"tags": ["a", "b"]})),
         (MsMarcoDocument("d1", "http://u", "T t", "b\nc"), Document("d1", "T t", "b\nc", {"url": "http://u"})),
         (
             Cord19Doc("d1", "T", "10.1/1", "2020", "abstract"),
             Document("d1", "T", "abstract", {"doi": "10.1/1", "date": "2020"}),
         ),
-        (NytDoc("d1", "Head", "body", "<xml>" * 900), Document("d1", "Head", "body")),
-        (ClinicalTrialsDoc("d1", "T", "c", "s", "d", "e"), Document("d1", "T", "c s d e")),
+        (NytDoc("d1", "Head", "body", b"<xml>"), Document("d1", "Head", "body")),
+        (
+            ClinicalTrialsDoc("d1", "T", "c", "", "d", "e"),
+            Document(
+                "d1", "T", "c d e", {"condition": "c", "summary": "", "detailed_description": "d", "eligibility": "e"}
+            ),
+        ),
     ],
 )
 def test_the_text_of_a_document_is_what_the_library_indexes_and_its_title_apart(
