@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core import ann
+from core import ann, doc2query
 from core.build import Step, steps
 from core.workspace.artifacts import MANIFEST, Artifact, Manifest, damage, failure_of, read_manifest
 from core.workspace.errors import UserError
@@ -38,7 +38,7 @@ def inventory(profile: Profile, folder: CollectionFolder) -> list[Entry]:
     Every file is read once and compared with the digest in its manifest.
     """
     build = Build(profile, folder)
-    planned = [_planned(step) for step in [*steps(build), *_simulated_sweeps(build)]]
+    planned = [_planned(step) for step in [*steps(build), *_made_on_demand(build)]]
     known = {entry.place for entry in planned}
     names = {system.name for system in profile.system} | {"collection", "doc2query", "measures"}
     others = [_other(artifact, names) for artifact in folder.artifacts()]
@@ -46,12 +46,14 @@ def inventory(profile: Profile, folder: CollectionFolder) -> list[Entry]:
     return planned + [entry for entry in others if entry.place not in known]
 
 
-def _simulated_sweeps(build: Build) -> Iterator[Step]:
-    """Yield a step for every existing sweep over simulated documents; a build makes none of them."""
+def _made_on_demand(build: Build) -> Iterator[Step]:
+    """Yield a step for every existing artifact that no build makes: sweeps over simulated documents, and the curve."""
     for system in build.dense:
         for artifact in build.folder.simulated_sweeps(system.name):
             size = int(artifact.name.rpartition("-")[2])
             yield Step(ann.STAGE, replace(build, size=size), Target(artifact, system))
+    if build.folder.expansion_curve.path.exists():
+        yield from (Step(doc2query.CURVE, build, target) for target in doc2query.CURVE.targets(build))
 
 
 def _planned(step: Step) -> Entry:

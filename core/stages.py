@@ -1,6 +1,6 @@
 """All stages, each after the stages that it depends on.
 
-collection -> [models] -> doc2query, vectors -> [doc2query-scores] -> bm25 -> runs -> measures, [doc2query-curve], ann
+collection -> [models] -> doc2query, vectors -> [doc2query-scores] -> bm25 -> runs -> measures, ann
 """
 
 from typing import Any
@@ -19,6 +19,5 @@ STAGES: tuple[Stage[Any], ...] = (
     bm25.STAGE,
     search.STAGE,
     evaluate.STAGE,
-    doc2query.CURVE,
     ann.STAGE,
 )

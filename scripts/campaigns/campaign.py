@@ -97,7 +97,7 @@ def all_stages() -> "list[Stage[Any]]":
     from core import ablations, doc2query, pseudo_labels
     from core.stages import STAGES
 
-    return [*STAGES, pseudo_labels.STAGE, doc2query.QUALITY, ablations.STAGE]
+    return [*STAGES, pseudo_labels.STAGE, doc2query.CURVE, doc2query.QUALITY, ablations.STAGE]
 
 
 # Processes
