@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.formats.qrels import BEIR_HEADER
-from core.formats.text_lines import read_lines
+from core.formats.text_lines import LARGEST_RATIO, read_lines
 from core.workspace.errors import UserError
 from core.workspace.hub import HubDataSet, locate_data_set
 from core.workspace.workspace import Workspace
@@ -66,10 +66,12 @@ def _write_texts(wanted: HubDataSet, downloaded: Path, name: str, folder: Path) 
             f"the data set {wanted.name} of the hub has no {name}.jsonl (or .gz) and no Parquet files in a folder "
             f"{name}; a collection has corpus, queries and qrels, as BeIR/scifact does"
         )
+    left = LARGEST_RATIO * sum(path.stat().st_size for path in files)
     with (folder / f"{name}.jsonl").open("w", encoding="utf-8", newline="\n") as target:
-        for path in files:
-            for row in _rows(path):
-                target.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+        for row in (row for path in files for row in _rows(path)):
+            left -= target.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            if left < 0:
+                raise UserError(f"the data set {wanted.name} of the hub: {name} unpacks to too many bytes for text")
 
 
 def _write_qrels(path: Path, folder: Path) -> None:

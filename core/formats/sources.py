@@ -13,7 +13,7 @@ from core.formats.collections import TOPICS, Collection
 from core.formats.documents import CORPUS, CORPUS_FILES, Document, contents, corpus_files, metadata_of, read_documents
 from core.formats.exclusions import EXCLUDED, Exclusions, listed_ids, own_documents, read_excluded, together
 from core.formats.qrels import Qrels, judged_topics, read_qrels
-from core.formats.text_lines import is_clutter, read_json_lines
+from core.formats.text_lines import LARGEST_RATIO, is_clutter, read_json_lines
 from core.formats.topics import Topic, named, read_all_topics, read_topics
 from core.workspace import command_line, hub
 from core.workspace.artifacts import file_digest, value_digest
@@ -36,10 +36,6 @@ TOPICS_FILES = (TOPICS, "queries.tsv")
 
 
 LAYOUT = ("corpus/*.jsonl", "corpus-*.jsonl", CORPUS, *TOPICS_FILES, EXCLUDED, "qrels/*.tsv")
-
-
-LARGEST_RATIO = 100
-"""Maximum ratio of unpacked to packed size of an archive; that of text is 3 to 10."""
 
 
 # Reading

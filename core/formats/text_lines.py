@@ -19,6 +19,10 @@ LONGEST_LINE = 1 << 26
 """Maximum length of a line in characters, as a .gz of some megabytes can contain a line that exceeds memory."""
 
 
+LARGEST_RATIO = 100
+"""Maximum ratio of unpacked to packed size of an archive; that of text is 3 to 10."""
+
+
 ID_KEYS = ("_id", "id", "doc_id", "pid", "docid", "docno", "corpus-id", "query_id", "query-id", "qid")
 """Keys for an id: BEIR's, then those of other tools and data sets."""
 

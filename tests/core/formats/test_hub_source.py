@@ -117,6 +117,15 @@ def test_a_damaged_table_is_refused(hub, workspace, command, tmp_path):
     assert "corpus-0.parquet: damaged, or not a Parquet file" in outcome.err.splitlines()[-1]
 
 
+def test_a_table_that_expands_more_than_text_does_is_refused(hub, workspace, command, tmp_path):
+    rows = [{"_id": "d", "text": "x" * 1000} for _ in range(5000)]
+    publish(tmp_path, {"tiny": PARQUET | {"corpus/corpus-0.parquet": table(rows, "_id", "text")}})
+    outcome = command(collection.main, "--collection", "hub:BeIR/tiny")
+    assert outcome.status == 2
+    assert "corpus unpacks to too many bytes for text" in outcome.err.splitlines()[-1]
+    assert not list(workspace.downloads.glob("hub*")), "nothing is left where a collection would be"
+
+
 def test_an_interrupted_download_is_resumed_and_what_is_built_needs_no_hub(
     hub, workspace, command, tmp_path, monkeypatch
 ):
