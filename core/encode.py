@@ -13,6 +13,7 @@ from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS, write_ids
 from core.retrieval.encoder import Encoder, encode_to_file, load_encoder
 from core.workspace import command_line
+from core.workspace.model_configuration import describe_model
 from core.workspace.models import digest_if_here, locate_model
 from core.workspace.profile import SystemSettings
 from core.workspace.stage import Build, Draft, Stage, Target
@@ -58,6 +59,7 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
         draft.facts["documents_per_second"] = round(made.pop("per_second"), 2)
     draft.facts.update(documents=len(documents), dimension=np.load(path, mmap_mode="r").shape[1])
     draft.facts.update(made or open_encoder().about)
+    draft.facts.update(describe_model(locate_model(workspace, system.model)))
     draft.facts.update(model=workspace.shown_model(system.model), engine=build.executor.name)
     write_ids(draft / "document_ids.json", (document.id for document in documents))
 

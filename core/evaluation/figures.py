@@ -14,9 +14,10 @@ from core.evaluation import comparison_tables, cross_checks, expansion_effects, 
 from core.evaluation import expansion_curve as curves
 from core.evaluation import robustness as robust
 from core.evaluation.comparison_tables import against_baseline, evaluated_measures
+from core.evaluation.configurations import bm25_table, dense_table
 from core.evaluation.measures import Evaluator, mean, mean_curves
 from core.evaluation.ndcg_decomposition import ideal_ranking, split_difference
-from core.evaluation.published import published_figures
+from core.evaluation.published import agreement_table, published_figures
 from core.evaluation.rank_overlap import rank_biased_overlap
 from core.evaluation.results import Results, first_baseline, manifests
 from core.evaluation.significance import Test
@@ -115,6 +116,30 @@ def cross_check(results: Results, measure: str = "", library: str = "") -> Table
     values = {name: results.values(name) for name in measures}
     rows = cross_checks.check_rows(results.systems, values, lambda name: results.run(name).scores, results.qrels)
     return cross_checks.check_table(rows, results.labels, len(results.qrels))
+
+
+def dense_systems(results: Results) -> Table:
+    """The configuration of the dense systems: model, input limit, pooling, similarity, prompts, precision."""
+    systems, found = results.profile.system, manifests(results.folder)
+    return dense_table(results.folder.workspace, systems, found, results.labels, results.folder.name)
+
+
+def bm25_systems(results: Results) -> Table:
+    """The configuration of the BM25 systems: parameters, fields, analyzer."""
+    return bm25_table(results.profile.system, manifests(results.folder), results.labels, results.folder.name)
+
+
+def published(results: Results) -> Table:
+    """What was measured against published figures, for systems with their configuration on whole collections."""
+    return agreement_table(
+        published_figures(results.facts),
+        results.folder.workspace,
+        [system for system in results.profile.system if system.name in results.systems],
+        manifests(results.folder),
+        results.values,
+        results.labels,
+        results.folder.name,
+    )
 
 
 def topics(results: Results, measure: str = "", a: str = "", b: str = "", tie: float = 0.0, type: str = "") -> Table:

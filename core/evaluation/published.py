@@ -1,10 +1,20 @@
-"""Published figures for whole collections (`reference.toml`), shown for context."""
+"""Published figures for whole collections (`reference.toml`), and how near ours are to them."""
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
+
+from core.evaluation.configurations import bm25_settings, described
+from core.evaluation.measures import mean
+from core.evaluation.significance import Values
+from core.evaluation.table_formats import Table
+from core.workspace.artifacts import Manifest
+from core.workspace.profile import SystemSettings
+from core.workspace.workspace import Workspace
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -13,15 +23,25 @@ else:
 
 
 FILE = Path(__file__).with_name("reference.toml")
+TOLERANCE = 0.001
+"""Largest difference between means that counts as agreement: rounding, ties, and floating-point arithmetic."""
+COLUMNS = ["measure", "measured", "published", "difference", "agrees", "published as", "source"]
 
 
 @dataclass(frozen=True)
 class Published:
-    """A system's published figures and their source."""
+    """A system's published figures and their source.
+
+    Attributes:
+        bm25: the settings of a BM25 index that they hold for.
+        dense: the model that they hold for, at its own input limit, with its own prompts and cosine similarity.
+    """
 
     system: str
     source: str
     measures: dict[str, float]
+    bm25: dict[str, Any] = field(default_factory=dict)
+    dense: dict[str, str] = field(default_factory=dict)
 
 
 def published_figures(facts: Mapping[str, Any]) -> list[Published]:
@@ -30,9 +50,86 @@ def published_figures(facts: Mapping[str, Any]) -> list[Published]:
     Args:
         facts: the facts of the collection's manifest: documents (0 if only runs were imported), topics, judgments.
     """
-    for collection in tomllib.loads(FILE.read_text(encoding="utf-8"))["collection"]:
+    for collection in _collections():
         counts = {name: facts.get(name) for name in ("topics", "judgments")}
         same = all(collection[name] == count for name, count in counts.items())
         if same and facts.get("documents") in (0, collection["documents"]):
             return [Published(**figure) for figure in collection["figure"]]
     return []
+
+
+def _collections() -> list[dict[str, Any]]:
+    collections: list[dict[str, Any]] = tomllib.loads(FILE.read_text(encoding="utf-8"))["collection"]
+    return collections
+
+
+def has_configuration(
+    published: Published, workspace: Workspace, system: SystemSettings, manifests: Mapping[str, Manifest]
+) -> bool:
+    """Return whether a system's run was made with the configuration that published figures hold for.
+
+    Args:
+        manifests: manifests keyed by the artifact's place.
+    """
+    run = manifests.get(f"runs/{system.name}")
+    if run is None or run.settings.get("topic_field") != "question":
+        return False
+    if published.bm25 and (index := manifests.get(f"bm25/{system.name}")):
+        made = bm25_settings(index)
+        return not made.get("expanded") and all(made.get(key) == value for key, value in published.bm25.items())
+    if published.dense and (vectors := manifests.get(f"vectors/{system.name}")):
+        facts = described(workspace, system, vectors.facts)
+        return (
+            facts.get("model") == published.dense["model"]
+            and facts.get("max_tokens", 0) == facts.get("model_max_tokens")
+            and not vectors.settings.get("document_prefix")
+            and not run.settings.get("query_prefix")
+            and run.settings.get("similarity") == "cosine"
+            and "engine" not in run.settings  # approximate search
+            and facts.get("precision", vectors.settings.get("precision")) != "int8"
+        )
+    return False
+
+
+def agreement_table(
+    known: Iterable[Published],
+    workspace: Workspace,
+    systems: Iterable[SystemSettings],
+    manifests: Mapping[str, Manifest],
+    values: Callable[[str], Values],
+    labels: Mapping[str, str],
+    collection: str,
+) -> Table:
+    """Return each mean that was measured with the configuration of a published figure, with that figure.
+
+    Args:
+        known: the collection's published figures, from `published_figures`.
+        systems: the evaluated systems.
+        manifests: manifests keyed by the artifact's place.
+        values: returns a measure's values, system -> topic -> value.
+    """
+    known, rows = list(known), []
+    for system in systems:
+        for one in known:
+            if not has_configuration(one, workspace, system, manifests):
+                continue
+            for measure, figure in one.measures.items():
+                measured = mean(dict(values(measure)[system.name]))
+                off = measured - figure
+                agrees = "yes" if abs(off) <= TOLERANCE else "no"
+                rows.append((labels[system.name], measure, measured, figure, off, agrees, one.system, one.source))
+    table = pd.DataFrame(rows, columns=["system", *COLUMNS]).set_index("system")
+    return Table(table, f"{collection}: measured and published figures", sentences=[_said(known, table)])
+
+
+def _said(known: list[Published], table: pd.DataFrame) -> str:
+    if not known:
+        names = " and ".join(collection["name"] for collection in _collections())
+        return f"Published figures are known for {names} as a whole; this collection is compared with none."
+    if table.empty:
+        return "No system here has the configuration of a published figure, so none is compared."
+    agreeing = int((table["agrees"] == "yes").sum())
+    return (
+        f"{agreeing} of {len(table)} figures agree with the published ones within {TOLERANCE}. Only systems with the "
+        "configuration of a published figure are compared."
+    )

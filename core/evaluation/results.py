@@ -11,6 +11,7 @@ from functools import cached_property
 import pandas as pd
 
 from core.evaluation.comparison_tables import per_topic
+from core.evaluation.configurations import described
 from core.evaluation.freshness import Evaluation, changes, evaluation
 from core.evaluation.measures import PerTopic, evaluate
 from core.evaluation.significance import Values
@@ -32,7 +33,7 @@ from core.workspace.artifacts import (
     read_whole,
 )
 from core.workspace.errors import UserError, in_words
-from core.workspace.profile import Profile, names, read_profile
+from core.workspace.profile import Profile, SystemSettings, names, read_profile
 from core.workspace.workspace import CollectionFolder, Workspace
 
 
@@ -173,9 +174,20 @@ def first_baseline(profile: Profile, systems: Sequence[str]) -> str:
     return next((name for name in (profile.baseline, "bm25") if name in systems), systems[0])
 
 
-def labels_of(profile: Profile) -> dict[str, str]:
-    """Return the display name of each system."""
-    return {system.name: system.label or system.name for system in profile.system}
+def labels_of(profile: Profile, folder: CollectionFolder) -> dict[str, str]:
+    """Return the display name of each system: its label, or its name and any input limit that is not the model's."""
+    return {system.name: system.label or _default_label(system, folder) for system in profile.system}
+
+
+def _default_label(system: SystemSettings, folder: CollectionFolder) -> str:
+    if system.kind != "dense" or not system.max_tokens:
+        return system.name
+    try:
+        facts = read_manifest(folder.vectors(system.name)).facts
+    except UserError:
+        facts = {}
+    own = described(folder.workspace, system, facts).get("model_max_tokens")
+    return system.name if own == system.max_tokens else f"{system.name}, {system.max_tokens} tokens"
 
 
 def notices(folder: CollectionFolder, labels: Mapping[str, str], measured: Measured) -> list[str]:
@@ -230,7 +242,7 @@ class Results:
 
     def __init__(self, folder: CollectionFolder, profile: Profile):
         self.folder, self.profile = folder, profile
-        self.labels = labels_of(profile)
+        self.labels = labels_of(profile, folder)
         self._values: dict[str, dict[str, Mapping[str, float]]] = {}
         self._runs: dict[str, Run] = {}
 

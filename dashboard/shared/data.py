@@ -44,10 +44,10 @@ class Opened:
     folder: CollectionFolder
     profile: Profile
 
-    @property
+    @cached_property
     def labels(self) -> dict[str, str]:
         """The display name of each system."""
-        return labels_of(self.profile)
+        return labels_of(self.profile, self.folder)
 
     @property
     def is_sample(self) -> bool:

@@ -10,7 +10,7 @@ from test_browser import MADE_UP, settle
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=30_000)
 
-SECTIONS = "open=conclusion,curve,unjudged,cost,checks"
+SECTIONS = "open=systems,conclusion,curve,unjudged,cost,checks"
 
 
 def test_the_comparison_is_exported_as_latex_and_the_chart_as_a_picture(page: Page, address: str) -> None:

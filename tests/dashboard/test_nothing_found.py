@@ -39,7 +39,7 @@ SHOWN = {
     "no predicted query": ("expansion",),
 }
 """Pages that are opened for a case."""
-SECTIONS = "conclusion,curve,unjudged,cost,checks"
+SECTIONS = "systems,conclusion,curve,unjudged,cost,checks"
 CASES: dict[str, dict[str, Any]] = {
     "no query has a word of the documents": {"topics": {"1": "zebra", "2": "giraffe", "3": "okapi"}},
     "queries of stop words": {"topics": {"1": "the of", "2": "is it", "3": "?!"}},

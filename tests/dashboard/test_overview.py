@@ -25,7 +25,7 @@ from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data, results
 from dashboard.views.overview import charts
 
-SECTIONS = "conclusion,curve,unjudged,cost,checks"
+SECTIONS = "systems,conclusion,curve,unjudged,cost,checks"
 A = {"1": 0.5, "2": 0.25, "3": 0.0}
 B = {"3": 0.0, "2": 0.5, "1": 0.125}
 
@@ -204,6 +204,29 @@ def test_published_figures_are_rows_of_context(
         assert table["AP"].isna().iloc[-1] or table["AP"].iloc[-1] == table_formats.MISSING
         assert "published: SPLADE++" not in frame(app, "difference", "MDE at 80 % power").index
         assert "SPLADE++: Anserini" in texts(app)
+
+
+def test_measured_figures_are_held_against_published_ones(
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = "this collection is compared with none"
+    assert alone in texts(open_page("overview"))
+    settings = read_manifest(made_up.bm25("bm25")).settings
+    same = {name: settings[name] for name in ("k1", "b", "stop_words")} | {"lengths": "exact"}
+    published = [Published("<b>ours</b>", "Anserini", {"nDCG@10": 0.5, "AP": 0.25}, bm25=same)]
+    monkeypatch.setattr("dashboard.views.overview.configurations.published_figures", lambda facts: published)
+    app = open_page("overview")
+    assert alone not in texts(app)
+    table = frame(app, "measured", "published")
+    assert list(table.index) == ["BM25", "BM25"]  # the expanded system has another configuration
+    assert list(table["published"]) == [0.5, 0.25]
+    assert list(table["difference"]) == pytest.approx(list(table["measured"] - table["published"]))
+
+
+def test_the_configuration_of_the_systems_is_shown(open_page: Open, made_up: CollectionFolder) -> None:
+    table = frame(open_page("overview", open="systems"), "k1", "stemmer")
+    assert list(table["k1"]) == ["1.5", "1.5"]
+    assert list(table["predicted queries"].fillna(0)) == [0, 3]
 
 
 # Tables

@@ -16,7 +16,7 @@ from core.workspace.workspace import CollectionFolder
 from dashboard.shared.provenance import compare_command
 
 Drawn = list[tuple[Table, str]]
-OPEN = "conclusion,curve,unjudged,cost,checks"
+OPEN = "systems,conclusion,curve,unjudged,cost,checks"
 PAGES = [
     ("overview", {"open": OPEN, "check": "yes", "baseline": "bm25", "measure": "nDCG@10"}),
     ("overview", {"open": OPEN, "baseline": "expanded", "measure": "P(rel=2)@3", "cells": "intervals"}),

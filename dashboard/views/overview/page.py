@@ -8,7 +8,16 @@ from core.workspace.errors import UserError
 from dashboard.shared import data, glossary, left_out, links, results, state, widgets
 from dashboard.shared.comparison import choose_measure_and_baseline
 from dashboard.shared.escaping import escape_markdown, show_error
-from dashboard.views.overview import baseline, checks, conclusion, cost, curve, main_table, unjudged
+from dashboard.views.overview import (
+    baseline,
+    checks,
+    conclusion,
+    configurations,
+    cost,
+    curve,
+    main_table,
+    unjudged,
+)
 
 
 def section(label: str, name: str, draw: Callable[[], None]) -> None:
@@ -52,6 +61,8 @@ def page(opened: data.Opened) -> None:
         st.caption(said)
     tidy = widgets.evaluated(opened)
     main_table.draw_measures(opened, tidy, manifests)
+    configurations.draw_published(opened, set(tidy["system"]), manifests)
+    section("Configuration of the systems", "systems", lambda: configurations.draw_configurations(opened, manifests))
     st.header("Comparison with the baseline")
     view = choose_measure_and_baseline(opened, tidy)
     for draw in (baseline.draw_baseline, baseline.draw_kinds):

@@ -22,6 +22,7 @@ from dashboard.shared.escaping import escape_markdown, shortened
 from dashboard.shared.provenance import compare_command
 from dashboard.shared.ranked_lists import Hit, grade_badge
 from dashboard.views.overview.baseline import WORDS, compared, judged_means
+from dashboard.views.overview.configurations import configuration_tables, published_table
 from dashboard.views.report.report import Report
 
 DEPTH = 10
@@ -108,6 +109,7 @@ def commands(chosen: Chosen) -> list[str]:
     options = {"measure": measure, "systems": chosen.systems}
     found = [
         compare_command(name, "means", {"systems": chosen.systems}),
+        *(compare_command(name, figure, {}) for figure in ("published", "dense-systems", "bm25-systems")),
         compare_command(name, "baseline", {**options, "baseline": chosen.baseline}),
     ]
     if chosen.other:
@@ -145,6 +147,15 @@ def _report(chosen: Chosen, measured: Measured, of_all: Values) -> str:
     report.heading("Measures")
     known = comparison_tables.evaluated_measures(tidy, opened.profile.measures)
     report.table(comparison_tables.means(tidy[tidy["system"].isin(systems)], known).rename(index=opened.labels))
+    manifests = results.manifests(opened)
+    against_published = published_table(opened, systems, manifests)
+    for sentence in against_published.sentences:
+        report.paragraph(sentence)
+    if len(against_published.figures):
+        report.table(against_published.shown)
+    report.heading("Configuration of the systems")
+    for configured in configuration_tables(opened, systems, manifests).values():
+        report.table(configured.shown)
     report.heading(f"{measure}: comparison with the baseline {opened.labels[baseline]}")
     report.chart(charts.mean_bars(against, opened.labels, measure, baseline))
     compared_table = comparison_tables.baseline_table(
@@ -191,7 +202,7 @@ def _report(chosen: Chosen, measured: Measured, of_all: Values) -> str:
     runs = {f"runs/{name}" for name in systems}
     rows = {
         place: {"SHA-256": manifest.digest, "made": manifest.finished, "command": manifest.command}
-        for place, manifest in results.manifests(opened).items()
+        for place, manifest in manifests.items()
         if place == "collection" or (place == "measures" and not measured.computed) or place in runs
     }
     report.table(pd.DataFrame.from_dict(rows, orient="index"))

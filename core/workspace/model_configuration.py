@@ -1,0 +1,63 @@
+"""Pooling, input limit and prompts of a Sentence Transformers model, from its configuration files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+POOLING_MODES = {  # of versions before 6, whose files have a flag for each mode
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+ROLES = ("query", "document")
+OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet")
+"""Architectures whose positions begin after the padding position, so that two embeddings are unused."""
+
+
+def describe_model(folder: Path) -> dict[str, Any]:
+    """Return what a model's files state, for the facts of its vectors, without loading it.
+
+    Returns:
+        "pooling": the mode, such as "mean" (several are joined by "+"); "model_max_tokens": the model's own input limit
+        in tokens; "prompts": its own prompts for queries and documents, if it has any.
+    """
+    # Sentence Transformers pools a plain transformer by the mean.
+    about: dict[str, Any] = {} if (folder / "modules.json").is_file() else {"pooling": "mean"}
+    # A model with two towers has each file twice.
+    if modes := {mode for file in folder.glob("**/*Pooling/config.json") if (mode := _pooling(_read(file)))}:
+        about["pooling"] = ", ".join(sorted(modes))
+    if limits := [limit for file in folder.glob("**/tokenizer_config.json") if (limit := _limit(file.parent))]:
+        about["model_max_tokens"] = min(limits)
+    prompts = _read(folder / "config_sentence_transformers.json").get("prompts")
+    if isinstance(prompts, dict) and (own := {role: prompts[role] for role in ROLES if prompts.get(role)}):
+        about["prompts"] = own
+    return about
+
+
+def _pooling(settings: dict[str, Any]) -> str:
+    mode = settings.get("pooling_mode", "")
+    if mode:
+        return "+".join(map(str, mode)) if isinstance(mode, (list, tuple)) else str(mode)
+    return "+".join(name for key, name in POOLING_MODES.items() if settings.get(key) is True)
+
+
+def _limit(folder: Path) -> int:
+    """Return the limit of one transformer, as Sentence Transformers determines it; 0 if it is not stated."""
+    stated = _read(folder / "sentence_bert_config.json").get("max_seq_length")
+    model = _read(folder / "config.json")
+    positions = model.get("max_position_embeddings")
+    if isinstance(positions, int) and model.get("model_type") in OFFSET_POSITIONS:
+        positions -= 2
+    stated = stated or _read(folder / "tokenizer_config.json").get("model_max_length")
+    return int(min((limit for limit in (stated, positions) if isinstance(limit, int) and limit > 0), default=0))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return table if isinstance(table, dict) else {}
