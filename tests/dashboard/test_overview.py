@@ -91,7 +91,7 @@ def test_nothing_heavy_is_computed_before_it_is_asked_for(
         raise AssertionError("read without need")
 
     data.st.cache_data.clear()
-    monkeypatch.setattr("dashboard.shared.data.read_built_collection", refuse)
+    monkeypatch.setattr("dashboard.shared.data.built_documents", refuse)
     monkeypatch.setattr("dashboard.shared.results.built_run", refuse)
     monkeypatch.setattr("dashboard.views.overview.conclusion.draw_conclusion", refuse)
     assert frame(open_page("overview"), "topics")["topics"].sum() == len(QRELS)
