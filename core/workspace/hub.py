@@ -1,7 +1,8 @@
 """Data sets of the Hugging Face hub, named in profiles as "hub:OWNER/NAME" or "hub:OWNER/NAME@REVISION".
 
-Files are downloaded by huggingface_hub into its own cache, from the server that HF_ENDPOINT names; an interrupted
-download is resumed. Files that were downloaded by hand are taken from `downloads/OWNER--NAME` instead.
+Files are downloaded by huggingface_hub into its own cache, from the server that HF_ENDPOINT names. It resumes a file
+whose connection breaks, several times; another call repeats only unfinished files. Files that were downloaded by hand
+are taken from `downloads/OWNER--NAME` instead.
 """
 
 from collections.abc import Sequence

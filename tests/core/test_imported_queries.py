@@ -1,8 +1,12 @@
 """Builds with predicted queries that were made elsewhere: what is indexed, staleness, and T5s by their hub name."""
 
+import gzip
 import json
+import random
 
 import pytest
+from hub import hub_at, use, write_files
+from huggingface_hub import constants
 
 from core.artifact_list import inventory
 from core.build import run_build, steps
@@ -11,6 +15,7 @@ from core.formats.runs import read_run
 from core.workspace.artifacts import read_manifest
 from core.workspace.profile import Profile, read_profile
 from core.workspace.stage import Build
+from scripts.campaigns.hub_stand_in import Content, Fault, Repository
 
 QUERIES = {"d1": ["do masks help", "do masks help"], "d3": ["who has bats", "vaccines for bats", "bats"]}
 TEXTS = {
@@ -122,6 +127,88 @@ def test_a_missing_file_fails_the_step_alone_and_is_named(profile, folder, tmp_p
     assert "none.jsonl: no such file or folder of predicted queries" in results["doc2query/doc2query"].reason
     assert results["bm25/expanded"].result == "skipped"
     assert results["search/bm25"].result == "made"
+
+
+# From the hub
+
+HUB = "hub:income/tiny-top-20-gen-queries"
+CARD = "---\nlicense: cc-by-sa-4.0\n---\n# Queries"
+
+
+@pytest.fixture
+def content(tmp_path):
+    """A stand-in for the hub with one data set."""
+    lines = "".join(json.dumps({"id": name, "queries": own}) + "\n" for name, own in QUERIES.items())
+    files = {"train.jsonl.gz": gzip.compress(lines.encode()), "README.md": CARD, "load.py": "evil()"}
+    write_files(tmp_path / "hub" / "income" / "tiny-top-20-gen-queries", files)
+    return Content(datasets=tmp_path / "hub")
+
+
+def test_a_data_set_of_the_hub_is_downloaded_once_and_named_by_its_commit(
+    profile, folder, content, tmp_path, monkeypatch
+):
+    profile = with_source(profile, HUB)
+    with hub_at(content, tmp_path / "home", monkeypatch):
+        quiet_build(profile, folder)
+        assert not [request for request in content.requests if "load.py" in request.path], "no code is downloaded"
+        content.requests.clear()
+        assert set(quiet_build(profile, folder).values()) == {"fresh"}
+        assert not content.requests
+    manifest = read_manifest(folder.predicted_queries)
+    assert manifest.settings == {"source": HUB}
+    repository = content.repository("datasets", "income/tiny-top-20-gen-queries")
+    assert manifest.facts["commit"] == repository.commit()
+    assert manifest.facts["licence"] == "cc-by-sa-4.0"
+    assert read_expansions(folder) == QUERIES | {"d2": []}
+    assert set(quiet_build(profile, folder).values()) == {"fresh"}, "the hub is gone"
+
+    revision = with_source(profile, f"{HUB}@{repository.commit()}")
+    use("http://127.0.0.1:9", tmp_path / "home", monkeypatch)
+    assert quiet_build(revision, folder)["doc2query/doc2query"] == "made", "the commit is on this machine"
+
+
+def test_a_download_that_is_cut_off_resumes(profile, folder, content, tmp_path, monkeypatch):
+    chance = random.Random(2)
+    many = {f"x{n}": ["".join(chance.choices("abcdefghij ", k=60)) for _ in range(20)] for n in range(2000)}
+    lines = "".join(json.dumps({"id": name, "queries": own}) + "\n" for name, own in (QUERIES | many).items())
+    packed = gzip.compress(lines.encode())
+    (tmp_path / "hub" / "income" / "tiny-top-20-gen-queries" / "train.jsonl.gz").write_bytes(packed)
+    content.faults.append(Fault("/lfs/*", cut=400_000, times=1))
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 50_000)
+    with hub_at(content, tmp_path / "home", monkeypatch):
+        quiet_build(with_source(profile, HUB), folder)
+    stored = [request.range for request in content.requests if request.method == "GET" and "/lfs/" in request.path]
+    assert stored == ["", "bytes=400000-"], "it goes on where it was"
+    assert read_expansions(folder) == QUERIES | {"d2": []}
+    assert read_manifest(folder.predicted_queries).facts["queries_of_unknown_documents"] == 40_000
+
+
+@pytest.mark.parametrize(
+    ("repository", "source", "said"),
+    [
+        ({"gated": "token"}, HUB, "gated"),
+        ({"private": True}, HUB, "tiny-top-20-gen-queries"),
+        ({}, "hub:income/other", "income/other"),
+        ({"cut": True}, HUB, "downloads/income--tiny-top-20-gen-queries"),
+        ({}, f"{HUB}@v9", "has no revision v9"),
+    ],
+)
+def test_a_data_set_that_cannot_be_had_is_said_in_one_sentence(
+    profile, folder, content, tmp_path, monkeypatch, repository, source, said
+):
+    place = tmp_path / "hub" / "income" / "tiny-top-20-gen-queries"
+    repository = dict(repository)
+    if repository.pop("cut", False):
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        content.faults.append(Fault("/lfs/*", cut=10))
+    content.repositories["datasets/income/tiny-top-20-gen-queries"] = Repository(place, **repository)
+    with hub_at(content, tmp_path / "home", monkeypatch):
+        outcomes = run_build(Build(with_source(profile, source), folder, "cpu"), say=lambda _: None)
+    results = {f"{outcome.step.stage.name}/{outcome.step.artifact.name}": outcome for outcome in outcomes}
+    assert said in results["doc2query/doc2query"].reason
+    assert "\n" not in results["doc2query/doc2query"].reason
+    assert results["bm25/expanded"].result == "skipped"
+    assert results["search/bm25"].result == "made", "BM25 alone needs no queries"
 
 
 @pytest.mark.parametrize(
