@@ -48,10 +48,10 @@ def kill_during(process, began):
     deadline = time.monotonic() + 300
     while not began() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert began()
     time.sleep(0.2)
     process.kill()
-    process.communicate()
+    said, _ = process.communicate()
+    assert began(), said[-3000:]
     assert process.returncode < 0, "it had not ended"
 
 
