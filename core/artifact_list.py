@@ -6,21 +6,31 @@ from pathlib import Path
 
 from core import ann, doc2query
 from core.build import Step, steps
-from core.workspace.artifacts import MANIFEST, Artifact, Manifest, damage, failure_of, read_manifest
+from core.workspace.artifacts import (
+    MANIFEST,
+    Artifact,
+    Manifest,
+    command_for,
+    damage_of_included,
+    failure_of,
+    not_included,
+    read_manifest,
+)
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile
 from core.workspace.stage import Build, Target
 from core.workspace.workspace import CollectionFolder
 
-UP_TO_DATE = "up to date"
+UP_TO_DATE, NOT_INCLUDED = "up to date", "not included"
 
 
 @dataclass(frozen=True)
 class Entry:
     """One artifact.
 
-    `place` is its folder as displayed; `state` is "up to date", "stale", "missing" or "outside this profile", and
-    `reason` says why; `bytes` is its size on disk; `manifest` is None if it cannot be read.
+    `place` is its folder as displayed; `state` is "up to date", "stale", "missing", "not included" (in the archive that
+    it came from) or "outside this profile", and `reason` says why; `bytes` is its size on disk; `manifest` is None if
+    it cannot be read.
     """
 
     place: str
@@ -59,10 +69,12 @@ def _made_on_demand(build: Build) -> Iterator[Step]:
 def _planned(step: Step) -> Entry:
     artifact, reason = step.artifact, step.stale()
     state = UP_TO_DATE if reason is None else "missing" if not artifact.path.exists() else "stale"
+    if reason is None and (reason := not_included(artifact)):
+        state = NOT_INCLUDED
     if reason and (failure := failure_of(artifact)):
         reason = f"{reason}; the last build failed to make it: {failure}"
     size, manifest = _size(artifact.path), _manifest(artifact)
-    return Entry(artifact.shown, step.stage.name, state, reason or "", size, artifact.command, manifest)
+    return Entry(artifact.shown, step.stage.name, state, reason or "", size, command_for(artifact), manifest)
 
 
 def _other(artifact: Artifact, names: set[str] | None) -> Entry:
@@ -72,8 +84,10 @@ def _other(artifact: Artifact, names: set[str] | None) -> Entry:
         names: the names that artifacts of this profile may have, None for any name.
     """
     manifest = _manifest(artifact)
-    reason = damage(artifact, manifest) if manifest else "its manifest is damaged"
+    reason = damage_of_included(artifact, manifest) if manifest else "its manifest is damaged"
     state = "stale" if reason else UP_TO_DATE
+    if not reason and (reason := not_included(artifact)):
+        state = NOT_INCLUDED
     if not reason and names is not None and artifact.name not in names:
         state, reason = "outside this profile", "no system of the profile uses it; its folder can be deleted"
     command = manifest.command if manifest else artifact.command

@@ -11,7 +11,7 @@ from typing import Any
 from core import collection
 from core.stages import STAGES
 from core.workspace import command_line
-from core.workspace.artifacts import Artifact, building, finish_seals, read_manifest, record_failure
+from core.workspace.artifacts import Artifact, building, finish_seals, not_included, read_manifest, record_failure
 from core.workspace.errors import UserError, in_words
 from core.workspace.models import find_model, where_to_put
 from core.workspace.stage import Build, Stage, Target
@@ -110,6 +110,8 @@ def run_build(
         verdict, why = ("make ", f": {reason}") if reason else ("fresh", "")
         if stale_before and not reason and not step.stage.trains:
             verdict, why = "check", ": fresh, unless a step above changes its inputs"
+        if not reason and (absent := not_included(step.artifact)):
+            verdict, why = "none ", f": {absent}; make it with --only {step.stage.name}"
         stale_before = stale_before or reason is not None
         say(f"  {verdict}  {step.stage.name:<16}{step.artifact.shown}{why}")
     outcomes = []
@@ -175,6 +177,8 @@ def _keep_traceback(step: Step, error: Exception) -> str:
 
 def _reason(step: Step, only: str | None, force: bool) -> str | None:
     reason = step.stale()
+    if only == step.stage.name:
+        reason = reason or not_included(step.artifact) or None
     if reason or not force:
         return reason
     if step.stage.trains and only != step.stage.name:

@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from core import evaluate
-from core.formats.collections import QRELS, TOPICS, read_built_collection
+from core.formats.collections import QRELS, TOPICS, has_texts, read_built_collection
 from core.formats.documents import CORPUS
 from core.formats.exclusions import EXCLUDED, write_excluded
 from core.formats.qrels import Qrels, read_qrels, write_qrels
@@ -51,7 +51,7 @@ def derive(workspace: Workspace, source: str, name: str, qrels: Path, residual: 
         raise UserError(f"{qrels.name}: it has no {new}judgments for any topic of {source}")
     inputs = {"collection": read_manifest(original.collection).digest, "qrels": file_digest(qrels)}
     facts = {
-        "documents": len(collection.documents),
+        "documents": len(collection.documents) if has_texts(original) else 0,
         "topics": len(judgments),
         "judgments": sum(map(len, judgments.values())),
     }
@@ -62,7 +62,7 @@ def derive(workspace: Workspace, source: str, name: str, qrels: Path, residual: 
         settings = {"derived_from": source, "residual": residual}
         command = f"python -m core.derive {source} --qrels FILE --name {name}{' --residual' if residual else ''}"
         with writing(folder.collection.made_by(command), "import_runs", settings, inputs, facts) as partial:
-            if collection.documents:
+            if facts["documents"]:
                 shutil.copyfile(original.collection / CORPUS, partial / CORPUS)
             write_topics(partial / TOPICS, [topic for topic in collection.topics if topic.id in judgments])
             (partial / QRELS).parent.mkdir()

@@ -12,10 +12,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # find `core` h
 
 import streamlit as st  # noqa: E402
 
-from core.workspace.artifacts import Replaced  # noqa: E402
+from core.workspace.artifacts import Replaced, command_for  # noqa: E402
 from core.workspace.errors import UserError  # noqa: E402
 from dashboard.shared import data, links, live, state  # noqa: E402
-from dashboard.shared.escaping import show_error  # noqa: E402
+from dashboard.shared.escaping import error_markdown, show_error  # noqa: E402
 from dashboard.shared.ranked_lists import STYLE  # noqa: E402
 
 
@@ -61,6 +61,8 @@ def show(name: str) -> None:
     opened = data.open_collection(chosen_collection())
     if opened.is_sample:
         st.caption(":material/info: Embedded sample: written for demonstration, not medical evidence.")
+    if not opened.has_texts and not opened.is_imported:
+        st.caption(error_markdown(data.NO_TEXTS.format(command=command_for(opened.folder.collection))))
     versions = data.versions(opened)
     try:
         module.page(opened)

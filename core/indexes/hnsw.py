@@ -338,6 +338,25 @@ def _with_copies(
     return positions, similarities
 
 
+def _fits(layers: np.ndarray, links: np.ndarray, counts: np.ndarray, connections: int, entry: int) -> bool:
+    """Return whether the arrays of a stored graph are within bounds, which compiled code does not check."""
+    nodes = len(layers)
+    if any(array.dtype != np.int32 for array in (layers, links, counts)) or connections < 2 or layers.min() < 0:
+        return False
+    above = int(layers.sum(dtype=np.int64))
+    if counts.shape != (nodes + above,) or links.shape != ((2 * nodes + above) * connections,):
+        return False
+    if not (0 <= links.min() <= links.max() < nodes and 0 <= entry < nodes and counts.min() >= 0):
+        return False
+    if counts[:nodes].max() > 2 * connections or counts[nodes:].max(initial=0) > connections:
+        return False
+    # Neighbours in an upper layer must be in that layer themselves.
+    own = np.concatenate([np.arange(1, top + 1) for top in layers[layers > 0]]) if above else np.zeros(0, np.int64)
+    neighbours = links[2 * nodes * connections :].reshape(above, connections)
+    used = np.arange(connections) < counts[nodes:, None]
+    return bool((layers[neighbours] >= own[:, None])[used].all())
+
+
 class HnswIndex:
     """HNSW as implemented here; see `VectorIndex` for the interface and `HnswlibIndex` for the parameters.
 
@@ -425,10 +444,7 @@ class HnswIndex:
         if settings.shape != (5,) or tuple(settings[3:]) != (nodes, dimension) or layers.shape != (nodes,):
             raise problem
         self.connections, self.ef_construction, self._entry = (int(value) for value in settings[:3])
-        slots_above = int(layers.sum())
-        fits = counts.shape == (nodes + slots_above,)
-        fits = fits and links.shape == ((2 * nodes + slots_above) * self.connections,)
-        if not fits or (nodes and not (links.min() >= 0 and links.max() < nodes)):
+        if nodes and not _fits(layers, links, counts, self.connections, self._entry):
             raise problem
         self._take(rows, layers, links, counts)
 

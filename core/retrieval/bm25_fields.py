@@ -18,6 +18,7 @@ from scipy import sparse
 from core.retrieval.lucene import stored_length
 from core.workspace import library_internals
 from core.workspace.compiled import compiled
+from core.workspace.errors import UserError
 from core.workspace.profile import Bm25Settings
 
 NOTHING = "\0"
@@ -84,8 +85,19 @@ class Bm25sField:
 
     @classmethod
     def load(cls, folder: Path) -> "Bm25sField":
-        """Open the index that `save` wrote."""
-        return cls(bm25s.BM25.load(folder, mmap=True, show_progress=False))
+        """Open the index that `save` wrote.
+
+        Raises:
+            UserError: if its arrays do not fit together: compiled code reads them without checks.
+        """
+        try:
+            index = bm25s.BM25.load(folder, mmap=True, show_progress=False)
+            fits = _fits(library_internals.postings(index), library_internals.vocabulary(index))
+        except (ValueError, TypeError, KeyError, AttributeError, EOFError):
+            fits = False
+        if not fits:
+            raise UserError(f"{folder.name}: damaged, or not an index of bm25s; build it again")
+        return cls(index)
 
     def save(self, folder: Path) -> None:
         """Write the index to a folder."""
@@ -112,6 +124,21 @@ class Bm25sField:
         begin, end = postings.indptr[column : column + 2]
         at = np.flatnonzero(postings.indices[begin:end] == position)
         return float(postings.data[begin:end][at].sum())
+
+
+def _fits(postings: library_internals.Postings, vocabulary: dict[str, int]) -> bool:
+    """Return whether every position in the postings is within bounds."""
+    data, indices, indptr, documents = postings
+    numbers = data.dtype == np.float32 and all(np.issubdtype(array.dtype, np.integer) for array in (indices, indptr))
+    if not numbers or any(array.ndim != 1 for array in (data, indices, indptr)) or len(data) != len(indices):
+        return False
+    if len(indptr) < 2 or indptr[0] != 0 or indptr[-1] != len(data) or (np.diff(indptr) < 0).any():
+        return False
+    if len(indices) and not 0 <= indices.min() <= indices.max() < documents:
+        return False
+    columns = len(indptr) - 1
+    # bm25s adds the empty token, beyond the last column if no document has one; no query contains it.
+    return all(isinstance(column, int) and 0 <= column < columns for token, column in vocabulary.items() if token)
 
 
 @compiled(nogil=True)

@@ -47,6 +47,14 @@ FAILURES = "failures.json"
 """File in a collection's folder: the artifacts that the last build failed to make -> the reasons."""
 
 
+LEFT_OUT = "left-out.json"
+"""File in an artifact from an archive: the list of its files that the archive does not include."""
+
+
+STAGES_OF_BUILDS = {"doc2query generate": "doc2query", "doc2query score": "query-scores"}
+"""Names of stages in manifests -> in builds (--only), where they differ."""
+
+
 TRIES, PAUSE = 50, 0.002
 """Attempts to read an artifact that is being replaced, and seconds between them; a replacement takes microseconds."""
 
@@ -227,9 +235,18 @@ def _read_manifest(artifact: Artifact) -> Manifest:
 @lru_cache(maxsize=4096)
 def _parsed_manifest(path: Path, identity: FileIdentity) -> Manifest:
     with path.open("rb") as file:
-        manifest = _checked(json.loads(file.read()))
+        manifest = parse_manifest(file.read())
         _not_changed(path, file, identity)
     return manifest
+
+
+def parse_manifest(text: bytes) -> Manifest:
+    """Parse and check the contents of a `manifest.json`.
+
+    Raises:
+        ValueError, TypeError, RecursionError: if it is not a manifest, or its digest of itself is wrong.
+    """
+    return _checked(json.loads(text))
 
 
 def _checked(table: Any) -> Manifest:
@@ -352,9 +369,39 @@ def is_whole(place: Artifact | Path) -> bool:
     return True
 
 
+def left_out(place: Artifact | Path) -> tuple[str, ...]:
+    """Return the names of the files that the archive that an artifact came from does not include."""
+    try:
+        listed = json.loads((place / LEFT_OUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ()
+    return tuple(map(str, listed)) if isinstance(listed, list) else ()
+
+
+def not_included(place: Artifact | Path) -> str:
+    """Return which files of an artifact the archive that it came from does not include, as a clause; "" if none."""
+    names = left_out(place)
+    others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"not included in the archive that it came from: {names[0]}{others}" if names else ""
+
+
+def included_files(place: Artifact | Path) -> tuple[str, ...]:
+    """Return the names of an artifact's files, except those that the archive that it came from does not include.
+
+    Raises:
+        UserError: if the artifact is missing or its manifest cannot be read.
+    """
+    missing = left_out(place)
+    return tuple(name for name in read_manifest(place).files if name not in missing)
+
+
 def has_its_files(place: Artifact | Path, manifest: Manifest) -> bool:
-    """Return whether all files exist and have the recorded size; their contents are not read."""
-    paths = {place / name: entry["bytes"] for name, entry in manifest.files.items()}
+    """Return whether all files exist and have the recorded size; their contents are not read.
+
+    Files that the archive that the artifact came from does not include are not required.
+    """
+    missing = left_out(place)
+    paths = {place / name: entry["bytes"] for name, entry in manifest.files.items() if name not in missing}
     return all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
 
 
@@ -366,6 +413,8 @@ def damage(place: Artifact | Path, manifest: Manifest, *files: str) -> str | Non
         if entry is None:
             return f"{artifact.shown}/{MANIFEST} does not list {name}"
         if not path.is_file():
+            if name in left_out(artifact):
+                return f"{artifact.shown}/{name} is not included in the archive that it came from"
             return f"{artifact.shown}/{name} is missing"
         if path.stat().st_size != entry["bytes"]:
             return f"{artifact.shown}/{name} is damaged ({path.stat().st_size} bytes, {entry['bytes']} expected)"
@@ -374,10 +423,18 @@ def damage(place: Artifact | Path, manifest: Manifest, *files: str) -> str | Non
     return None
 
 
+def damage_of_included(place: Artifact | Path, manifest: Manifest) -> str | None:
+    """Return what `damage` returns for the files of an artifact that `included_files` names."""
+    missing = left_out(place)
+    files = [name for name in manifest.files if name not in missing]
+    return damage(place, manifest, *files) if files or not missing else None
+
+
 def stale_reason(place: Artifact | Path, settings: Mapping[str, Any], inputs: Mapping[str, str]) -> str | None:
     """Return why an artifact is stale, or None if it is up to date.
 
-    An input with the digest "" is unavailable (a model that is not on this machine) and is not compared.
+    An input with the digest "" is unavailable (a model that is not on this machine) and is not compared. Files that the
+    archive that the artifact came from does not include do not make it stale (see `not_included`).
     """
     artifact = _as_artifact(place)
     if not (artifact / MANIFEST).is_file():
@@ -386,7 +443,7 @@ def stale_reason(place: Artifact | Path, settings: Mapping[str, Any], inputs: Ma
         manifest = read_manifest(artifact)
     except UserError:
         return "its manifest is damaged"
-    if problem := damage(artifact, manifest):
+    if problem := damage_of_included(artifact, manifest):
         return problem
     wanted = json.loads(json.dumps(dict(settings)))
     # A changed source comes first: it explains the others.
@@ -438,7 +495,7 @@ def writing(
             yield partial
             _seal(partial, artifact, old, stage, settings, inputs, facts, started)
         except BaseException as error:
-            problem = _disk_problem(error, folder, artifact.shown)
+            problem = disk_problem(error, folder, artifact.shown)
             if not resume:
                 shutil.rmtree(partial, ignore_errors=True)
             if problem:
@@ -446,7 +503,7 @@ def writing(
             raise
 
 
-def _disk_problem(error: BaseException, folder: Path, shown: str) -> str:
+def disk_problem(error: BaseException, folder: Path, shown: str) -> str:
     """Return why a folder could not be written, or "" if an error has another cause.
 
     Libraries raise errors of their own when the disk is full, which may not mention it.
@@ -460,12 +517,13 @@ def _disk_problem(error: BaseException, folder: Path, shown: str) -> str:
         if here and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             return f"{could_not} ({error.strerror}); make the folder writable, or set RANKSCOPE_ARTIFACTS"
         return ""
-    if isinstance(error, Exception) and not isinstance(error, UserError) and _free_bytes(folder) < 2**20:
+    if isinstance(error, Exception) and not isinstance(error, UserError) and free_bytes(folder) < 2**20:
         return f"the disk is full: {could_not}; free some space and run the same command again"
     return ""
 
 
-def _free_bytes(folder: Path) -> int:
+def free_bytes(folder: Path) -> int:
+    """Return the free space in bytes on the disk of a folder, which need not exist yet."""
     return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
 
 
@@ -488,7 +546,7 @@ def _finish_seal(old: Path, folder: Path) -> None:
 
 
 def _writing_alone(folder: Path, shown: str) -> AbstractContextManager[None]:
-    return _alone(folder.with_name(f".{folder.name}.lock"), f"another process is writing {shown}")
+    return alone(folder.with_name(f".{folder.name}.lock"), f"another process is writing {shown}")
 
 
 def _seal(
@@ -566,16 +624,16 @@ def building(folder: Path, shown: str) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder / ".lock", f"another build is writing {shown}"):
+        with alone(folder / ".lock", f"another build is writing {shown}"):
             yield
     except OSError as error:
-        if problem := _disk_problem(error, folder, shown):
+        if problem := disk_problem(error, folder, shown):
             raise UserError(problem) from error
         raise
 
 
 @contextmanager
-def _alone(path: Path, otherwise: str) -> Iterator[None]:
+def alone(path: Path, otherwise: str) -> Iterator[None]:
     """Hold a file lock, which the operating system releases if the process is killed."""
     lock = FileLock(path)
     try:
@@ -595,9 +653,19 @@ def remove_tree(folder: Path) -> None:
 
 def advice(artifact: Artifact) -> str:
     """Return how to fix a missing or damaged artifact, as the end of a sentence."""
+    if left_out(artifact):
+        return f"open an archive that includes it, or make it with {command_for(artifact)}"
     if failure := failure_of(artifact):
         return f"the last build failed to make it: {failure}; fix that and run {artifact.command}"
     return f"rebuild it with {artifact.command}"
+
+
+def command_for(artifact: Artifact) -> str:
+    """Return the command that makes an artifact; builds make one that an archive does not include only when asked."""
+    if not left_out(artifact) or "scripts/build.py" not in artifact.command:
+        return artifact.command
+    stage = read_manifest(artifact).stage
+    return f"{artifact.command} --only {STAGES_OF_BUILDS.get(stage, stage)}"
 
 
 def failure_of(artifact: Artifact) -> str | None:

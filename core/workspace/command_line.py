@@ -43,8 +43,26 @@ def add_profile_options(parser: argparse.ArgumentParser) -> None:
         help="what to do with topics without judgments (default: from the profile)",
     )
     add_identical_ids_option(parser)
-    parser.add_argument("--models", type=Path, metavar="DIR", help="folder with models: DIR/NAME is used for NAME")
+    add_models_option(parser)
     parser.add_argument("--device", default="auto", help="cuda, mps, cpu or auto (default)")
+
+
+def add_models_option(parser: argparse.ArgumentParser) -> None:
+    """Add --models."""
+    parser.add_argument("--models", type=Path, metavar="DIR", help="folder with models: DIR/NAME is used for NAME")
+
+
+def use_models(folder: Path | None) -> None:
+    """Look for models in the folder that --models names, too.
+
+    Raises:
+        UserError: if there is no such folder.
+    """
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise UserError(f"--models {folder}: no such folder")
+    os.environ[MODELS_VARIABLE] = str(folder.resolve())
 
 
 def add_systems_option(parser: argparse.ArgumentParser) -> None:
@@ -142,10 +160,7 @@ def run_stage(stage: Stage[Any], module: str, about: str | None, arguments: list
 
 def profile_and_folder(options: argparse.Namespace) -> tuple[Profile, CollectionFolder]:
     """Return the profile that the options select and the folder of its collection's artifacts."""
-    if options.models:
-        if not options.models.is_dir():
-            raise UserError(f"--models {options.models}: no such folder")
-        os.environ[MODELS_VARIABLE] = str(options.models.resolve())
+    use_models(options.models)
     profile = read_profile(options.profile)
     name, source = profile.collection.name, profile.collection.source
     if options.collection:

@@ -59,8 +59,8 @@ def find_model(workspace: Workspace, name: str) -> Path | None:
     for folder in candidates:
         if (folder / "config.json").is_file() or (folder / "modules.json").is_file():
             return folder
-    converted = _converted(workspace, name)
-    if (converted / "model.safetensors").is_file():
+    converted = kept_model(workspace, name)
+    if any(converted.rglob("*.safetensors")):
         return converted
     return _cached_snapshot(name)
 
@@ -98,7 +98,7 @@ def locate_model(workspace: Workspace, name: str) -> Path:
         snapshot = Path(snapshot_download(name, allow_patterns=[*WANTED_FILES, "pytorch_model.bin"]))
     except Exception as error:  # the hub client raises a dozen types
         raise UserError(f"{why_unavailable('model', name, error)}, or {how_to_provide(workspace, name)}") from None
-    return convert_pickle(snapshot, _converted(workspace, name))
+    return convert_pickle(snapshot, kept_model(workspace, name))
 
 
 def convert_pickle(source: Path, target: Path) -> Path:
@@ -129,7 +129,8 @@ def convert_pickle(source: Path, target: Path) -> Path:
     return target
 
 
-def _converted(workspace: Workspace, name: str) -> Path:
+def kept_model(workspace: Workspace, name: str) -> Path:
+    """Return the folder of a model that was converted to safetensors here, or came with an archive."""
     return workspace.downloads / name.replace("/", "--")
 
 
@@ -165,12 +166,17 @@ def model_digest(folder: Path) -> str:
 
     Cards, hidden files, other frameworks' weights, and pickles next to safetensors are not included: they are not read.
     """
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_loaded(path, folder)]
+    files = loaded_files(folder)
     if not any(path.suffix == ".safetensors" for path in files):
         raise UserError(
             f"{folder.name}: this model has no .safetensors weights (pickled weights are refused, as they can run code)"
         )
     return value_digest({path.relative_to(folder).as_posix(): file_digest(path) for path in files})
+
+
+def loaded_files(folder: Path) -> list[Path]:
+    """Return the files of a model that can affect its output, see `model_digest`."""
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_loaded(path, folder)]
 
 
 def _is_loaded(path: Path, folder: Path) -> bool:

@@ -6,7 +6,7 @@ LONGEST_NAME = 100
 """Maximum length in characters. File systems allow 255 bytes, some of which temporary names (`.NAME.partial`) need."""
 
 
-OF_FILES = {"manifest.json", "profile.json", "queries.jsonl"}
+OF_FILES = {"manifest.json", "profile.json", "queries.jsonl", "left-out.json"}
 """Names of files that are looked up in any artifact folder, and of inputs that manifests list next to the systems."""
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.evaluation.results import labels_of, saved_profile
-from core.formats.collections import QRELS, TOPICS, built_documents, read_built_topics
+from core.formats.collections import QRELS, TOPICS, built_documents, has_texts, read_built_topics
 from core.formats.documents import Document
 from core.formats.exclusions import Exclusions, built_exclusions
 from core.formats.qrels import Qrels, highest_grade
@@ -24,6 +24,7 @@ from core.formats.topics import Topic
 from core.workspace.artifacts import (
     MANIFEST,
     Manifest,
+    included_files,
     open_artifact,
     read_latest,
     read_manifest,
@@ -35,6 +36,10 @@ from core.workspace.profile import Profile, read_profile
 from core.workspace.workspace import CollectionFolder, Workspace
 
 PROFILE_VARIABLE = "RANKSCOPE_PROFILE"
+NO_TEXTS = (
+    "The texts of the documents are not included in the archive that this collection came from: documents are shown by "
+    "id. To have the texts, open an archive that includes them, or run {command}"
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,11 @@ class Opened:
     def is_imported(self) -> bool:
         """Whether it has only imported runs and their judgments, without documents."""
         return self.profile.collection.source == "imported"
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether the texts of the documents are here: imported runs have none, and archives may leave them out."""
+        return not self.is_imported and has_texts(self.folder)
 
 
 def collection_names() -> list[str]:
@@ -134,7 +144,9 @@ def content(opened: Opened) -> Content:
         UserError: if the collection is missing or damaged.
     """
     place = opened.folder.collection
-    return read_latest(lambda: open_artifact(place).digest, lambda digest: _content(opened.folder, digest))
+    return read_latest(
+        lambda: open_artifact(place, *included_files(place)).digest, lambda digest: _content(opened.folder, digest)
+    )
 
 
 @st.cache_resource(max_entries=3, show_spinner="Reading the collection …")
@@ -143,7 +155,7 @@ def _content(folder: CollectionFolder, digest: str) -> Content:
         topics, qrels = read_built_topics(folder)
         return Content(built_documents(folder), {topic.id: topic for topic in topics}, qrels, built_exclusions(folder))
 
-    return read_whole(folder.collection, read, digest=digest)
+    return read_whole(folder.collection, read, *included_files(folder.collection), digest=digest)
 
 
 def judged_topics(opened: Opened) -> Content:

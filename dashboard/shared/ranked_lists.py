@@ -99,20 +99,32 @@ def _item(hit: Hit, spans: Spans, snippets: bool) -> str:
     first = _small(" ".join(part for part in (place, hit.badge) if part))
     note = _small(" · ".join(part for part in (score, escape(hit.note)) if part))
     identity = _small(f"document {escape(hit.identity)}")
+    parts = _small(escape(matched_terms(hit.parts)) if hit.parts else "")
     if document is None:
-        return f"<li>{first}{identity}{note}</li>"
+        missing = _small("text not included")
+        return (
+            f"<li>{first}{identity}{missing}{note}{parts}{_details('Predicted queries', _predicted(hit, spans))}</li>"
+        )
     title = document.title or ("" if snippets else shortened(document.text, BEGINNING))
     lines = [first, f'<p class="rs-title"><strong>{marked(title, spans) or "(no title)"}</strong></p>']
     if snippets and document.text:
         lines.append(f"<p>{marked(shortened(document.text, SNIPPET), spans)}</p>")
-    lines += [note, _small(escape(matched_terms(hit.parts)) if hit.parts else "")]
+    lines += [note, parts]
     text = document.text if len(document.text) <= LONGEST_TEXT else f"{document.text[:LONGEST_TEXT]} …"
-    inside = [f'<p class="rs-text">{marked(text, spans) or "(no text)"}</p>', identity]
-    if hit.predicted:
-        inside.append(_small("Predicted queries (doc2query), indexed with the document:"))
-        inside.append(f'<p class="rs-text">{marked(chr(10).join(hit.predicted), spans)}</p>')
+    inside = f'<p class="rs-text">{marked(text, spans) or "(no text)"}</p>{identity}{_predicted(hit, spans)}'
     summary = "Text and predicted queries" if hit.predicted else "Text"
-    return f"<li>{''.join(lines)}<details><summary>{summary}</summary>{''.join(inside)}</details></li>"
+    return f"<li>{''.join(lines)}{_details(summary, inside)}</li>"
+
+
+def _predicted(hit: Hit, spans: Spans) -> str:
+    if not hit.predicted:
+        return ""
+    title = _small("Predicted queries (doc2query), indexed with the document:")
+    return f'{title}<p class="rs-text">{marked(chr(10).join(hit.predicted), spans)}</p>'
+
+
+def _details(summary: str, inside: str) -> str:
+    return f"<details><summary>{summary}</summary>{inside}</details>" if inside else ""
 
 
 def _small(markup: str) -> str:

@@ -12,13 +12,14 @@ SIGNS = {
     "up to date": "● up to date",
     "stale": "◐ stale",
     "missing": "○ missing",
+    "not included": "◌ not included",
     "outside this profile": "? outside this profile",
 }
 WORDS = """
 An **artifact** is a folder written by one stage. Its **manifest** records the settings, the inputs (as SHA-256) and the
 software versions. It is **stale** if any of these have changed since, or if a file differs from the one that was
-written. The command rebuilds what is stale or missing and keeps the rest. **Outside this profile**: no system of the
-profile uses it.
+written. The command rebuilds what is stale or missing and keeps the rest. **Not included**: the archive that the
+collection came from leaves files of it out. **Outside this profile**: no system of the profile uses it.
 """
 
 
@@ -59,6 +60,9 @@ def page(opened: data.Opened) -> None:
     )
     st.download_button("Table as CSV", csv(table, index=False), f"{opened.folder.name}-artifacts.csv", "text/csv")
     st.markdown(WORDS)
+    st.caption("To browse this collection on another machine, pack it here and open the archive there:")
+    name = opened.folder.name
+    st.code(f"rankscope pack {name} --to {name}.zip\nrankscope open {name}.zip", language=None, wrap_lines=True)
     place = state.choose("Manifest", places, "artifact", places[0])
     entry = entries[places.index(place)]
     st.text(f"{SIGNS[entry.state]}: {entry.reason}" if entry.reason else SIGNS[entry.state])

@@ -102,7 +102,8 @@ def draw_document(opened: data.Opened, content: data.Content, marked: Marked, ch
     """Draw the open document."""
     document = content.documents.get(chosen)
     if document is None:
-        st.info(f"The collection has no document {escape_markdown(chosen)}.")
+        missing = "The collection has no document" if opened.has_texts else "There is no text here of document"
+        st.info(f"{missing} {escape_markdown(chosen)}.")
         return
     with st.container(border=True):
         st.markdown(f"**{escape_markdown(document.title) or '(no title)'}**")

@@ -132,7 +132,9 @@ def topic_moves(
 def moved_document(
     opened: data.Opened, content: data.Content, system: SystemSettings, found: list[Move], topic: str
 ) -> None:
-    """Draw the selector of a document whose rank changed, and its predicted queries."""
+    """Draw the selector of a document whose rank changed, and its predicted queries; nothing without texts."""
+    if not opened.has_texts:
+        return
     texts = {m.document: content.documents[m.document] for m in found if m.document in content.documents}
 
     def label(document: Document) -> str:

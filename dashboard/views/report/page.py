@@ -245,5 +245,5 @@ def page(opened: data.Opened) -> None:
     st.download_button(
         "Download the report", partial(make_report, chosen), name, "text/html", type="primary", on_click="ignore"
     )
-    if opened.folder.name != "sample" and not opened.is_imported:
+    if opened.has_texts and not opened.is_sample:
         st.caption("The report contains document texts: check the corpus licence before sharing it.")

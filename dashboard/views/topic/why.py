@@ -40,44 +40,51 @@ def why(shown: Shown) -> None:
         rank, score = places.get(identity, (None, None))
         column.markdown(f"**{escape_markdown(shown.labels[system])}**")
         column.caption(f"rank {rank}, score {score:.4f}" if rank else "not retrieved for this topic")
-    if document is None:
+    if document is None and shown.opened.is_imported:
         st.caption("The text of the document is not available, so its scores cannot be explained.")
         return
     # BM25 first, as a model takes seconds to load
     for system in sorted(shown.systems, key=lambda name: settings[name].kind):
         with columns[system]:
             try:
-                explanation(shown, settings[system], document)
+                explanation(shown, settings[system], identity, document)
             except Exception as error:  # a fault in one system must not hide the others
                 show_error(error)
 
 
-def explanation(shown: Shown, settings: SystemSettings, document: Document) -> None:
+def explanation(shown: Shown, settings: SystemSettings, identity: str, document: Document | None) -> None:
     """Draw the contributions to one system's score of a document.
+
+    Args:
+        identity: the document's id.
+        document: None if its text is not here; dense systems cannot be explained then.
 
     Raises:
         UserError: if the system cannot be opened, or its model cannot be explained.
     """
+    if settings.kind == "dense" and document is None:
+        st.caption("The text of the document is not included, so the contributions of its words are unknown.")
+        return
     with st.spinner("Explaining …"):
         ready = live.ready_system(shown.opened, settings)
         with ready.lock:
-            if settings.kind == "dense":
+            if settings.kind == "dense" and document:
                 shares = cast("DenseSystem", ready.system).explain_words(shown.query, document)
             else:
-                shares = ready.system.explain(shown.query, document.id)
+                shares = ready.system.explain(shown.query, identity)
     if settings.kind == "dense":
         words(shown.analyzer(settings), shares)
         return
-    own = set(shown.analyzer(settings).tokens(document.full_text))
     table = pd.DataFrame(shares, columns=["term", "weight"])
-    if settings.expanded:
+    if settings.expanded and document:
+        own = set(shown.analyzer(settings).tokens(document.full_text))
         table["matched in"] = ["text" if term in own else "predicted queries only" for term in table["term"]]
     if table.empty:
         st.caption("No query term occurs in the document.")
     else:
-        draw_shares(table, "weight", f"Query terms in document {document.id}")
+        draw_shares(table, "weight", f"Query terms in document {identity}")
     if settings.expanded:
-        predicted(shown, settings, document)
+        predicted(shown, settings, identity, document)
 
 
 def draw_shares(table: pd.DataFrame, column: str, alt: str, rest: Sequence[tuple[str, float]] = ()) -> None:
@@ -112,14 +119,16 @@ def words(rules: Analyzer, shares: Sequence[tuple[str, float]]) -> None:
         )
 
 
-def predicted(shown: Shown, settings: SystemSettings, document: Document) -> None:
+def predicted(shown: Shown, settings: SystemSettings, identity: str, document: Document | None) -> None:
     """Draw the predicted queries that share a term with the query, their matches marked; all of them on demand."""
-    queries = dict.fromkeys(predicted_queries.searched(shown.opened, settings).get(document.id, []))
+    queries = dict.fromkeys(predicted_queries.searched(shown.opened, settings).get(identity, []))
     spans = shown.spans(settings.name)
     matching = [text for text in queries if spans(text)]
     st.caption(f"{len(matching)} of {len(queries)} predicted queries contain a query term:")
     if matching:
         items = "".join(f"<li>{marked(text, spans)}</li>" for text in matching)
         st.html(f'<div class="rs-list"><ol>{items}</ol></div>')
+    if document is None:
+        return
     with st.expander("All predicted queries"):
         predicted_queries.draw_predicted_queries(shown.opened, settings, document)
