@@ -15,6 +15,7 @@ from pathlib import Path
 from core.workspace import command_line
 from core.workspace.archive import ARTIFACTS, is_trained_here
 from core.workspace.artifacts import command_for
+from core.workspace.errors import UserError
 from core.workspace.models import digest_if_here, how_to_provide
 from core.workspace.opening import Brought, open_archive, opened
 from core.workspace.workspace import Workspace
@@ -33,7 +34,11 @@ def result(brought: Brought) -> list[str]:
             lines.append(f"not included: {folder.shown}/{inside}/{names[0]}; to make it: {command}")
     workspace = folder.workspace
     for name, model in index.models.items():
-        here = digest_if_here(workspace, name)
+        try:
+            here = digest_if_here(workspace, name)
+        except UserError as error:
+            lines.append(f"not usable: the model {name} on this machine: {error}")
+            continue
         if not here:
             fetch = f"hf download {name}, or " if "/" in name and not is_trained_here(name) else ""
             lines.append(f"not on this machine: the model {name}; {fetch}{how_to_provide(workspace, name)}")

@@ -68,7 +68,9 @@ def main(arguments: list[str] | None = None) -> None:
     expected = estimate(packed)
     print(f"estimate: an archive of {expected.bytes / 1e6:,.1f} MB in {expected.seconds:,.0f} s")
     if (free := free_bytes(options.to.absolute().parent)) < expected.bytes:
-        raise UserError(f"{options.to} needs about {expected.bytes / 1e6:,.0f} MB, but only {free / 1e6:,.0f} are free")
+        raise UserError(
+            f"{options.to} needs about {expected.bytes / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free"
+        )
     started = time.perf_counter()
     size = write_archive(packed, options.to, options.replace)
     print(f"{options.to}: {size / 1e6:,.1f} MB in {time.perf_counter() - started:,.0f} s")

@@ -238,9 +238,7 @@ def _check_members(path: Path, members: dict[str, zipfile.ZipInfo], index: Index
         if name != INDEX and member.file_size != index.files[name].bytes:
             raise _refused(path, f"{name} has {member.file_size:,} bytes, but {index.files[name].bytes:,} in the index")
         if member.file_size > max(LARGEST_SMALL_FILE, LARGEST_RATIO * member.compress_size):
-            raise _refused(
-                path, f"{name} unpacks to {member.file_size / max(member.compress_size, 1):,.0f} times its size"
-            )
+            raise _refused(path, f"{name} unpacks from {member.compress_size:,} to {member.file_size:,} bytes")
     if sum(member.compress_size for member in members.values()) > path.stat().st_size:
         raise _refused(path, "its members overlap")
     if problem := collection_name_problem(index.collection):
@@ -279,6 +277,7 @@ def open_archive(workspace: Workspace, checked: Checked, name: str = "", replace
         with alone(partial / ".lock", f"another process is opening an archive as {name}"):
             try:
                 _put_back(partial, folder)
+                _check_name(workspace, name, replace_collection)
                 new = partial / "new"
                 _extract(checked, new)
                 profile = _check_contents(checked, new)

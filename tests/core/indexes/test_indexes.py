@@ -256,6 +256,41 @@ def test_a_damaged_graph_of_our_own_is_refused(name, tmp_path):
         HnswIndex("cosine").load(tmp_path / "index", random_vectors(200))
 
 
+def changed_at(array, at, value):
+    array[at] = value
+    return array
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("links", lambda array: changed_at(array, 3, 200)),
+        ("links", lambda array: changed_at(array, -1, -1)),
+        ("links", lambda array: array.astype(np.int64)),
+        ("counts", lambda array: changed_at(array, 0, 9)),
+        ("counts", lambda array: changed_at(array, -1, 5)),
+        ("counts", lambda array: changed_at(array, 5, -1)),
+        ("layers", lambda array: changed_at(array, 0, -1)),
+        # Layers of two nodes exchanged: the sizes fit, but neighbours in an upper layer are not in it.
+        ("layers", lambda array: changed_at(array, [array.argmax(), array.argmin()], [array.min(), array.max()])),
+        ("settings", lambda array: changed_at(array, 2, 200)),
+        ("settings", lambda array: changed_at(array, 0, 0)),
+    ],
+)
+def test_a_graph_that_leads_out_of_bounds_is_refused(name, change, tmp_path):
+    vectors = random_vectors(200)
+    index = HnswIndex("cosine", connections=4)
+    index.build(vectors)
+    index.save(tmp_path / "index")
+    HnswIndex("cosine").load(tmp_path / "index", vectors)
+    with np.load(tmp_path / "index") as stored:
+        arrays = dict(stored)
+    with (tmp_path / "index").open("wb") as file:
+        np.savez(file, **(arrays | {name: change(arrays[name].copy())}))
+    with pytest.raises(UserError, match="damaged, or not an HNSW index"):
+        HnswIndex("cosine").load(tmp_path / "index", vectors)
+
+
 @pytest.mark.parametrize("kind", GRAPHS)
 @pytest.mark.parametrize("vectors", [random_vectors(100), random_vectors(300), random_vectors(200, dimension=8)])
 def test_a_graph_of_other_vectors_is_refused(vectors, kind, tmp_path):

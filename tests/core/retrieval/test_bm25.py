@@ -3,13 +3,16 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.formats.documents import Document, read_documents
 from core.retrieval.bm25 import Bm25Index, origins
+from core.retrieval.bm25_fields import Bm25sField
 from core.retrieval.systems import Bm25System
+from core.workspace.errors import UserError
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, SystemSettings
 
 BACKENDS = ["bm25s", "rank_bm25"]
@@ -230,3 +233,35 @@ def test_both_backends_rank_real_documents_alike(fields, data_folder):
     fast, reference = (build(documents, backend, analyzer, fields=fields) for backend in BACKENDS)
     for query in queries:
         assert_same_ranking(fast.search(query, 200), reference.search(query, 200))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("indices", lambda array: array + 2),
+        ("indices", lambda array: array - 1),
+        ("indices", lambda array: array.astype(np.float32)),
+        ("indices", lambda array: array[:-1]),
+        ("indptr", lambda array: array[::-1].copy()),
+        ("indptr", lambda array: array * 2),
+        ("indptr", lambda array: np.append(array[:-1], array[-1] + 10**9)),
+        ("indptr", lambda array: np.append([5], array[1:])),
+        ("data", lambda array: array.astype(np.float64)),
+        ("data", lambda array: array.reshape(1, -1)),
+        ("vocab", lambda table: dict.fromkeys(table, 10**6)),
+        ("vocab", lambda table: dict.fromkeys(table, -1)),
+        ("vocab", lambda table: dict.fromkeys(table, "0")),
+        ("params", lambda table: table | {"num_docs": 1}),
+        ("params", lambda table: table | {"num_docs": "many"}),
+    ],
+)
+def test_an_index_whose_arrays_lead_out_of_bounds_is_refused(tmp_path, name, change):
+    build(FRUIT).fields[0].save(tmp_path / "index")
+    assert Bm25sField.load(tmp_path / "index").scores(["apple"]).argmax() == 0
+    (file,) = (tmp_path / "index").glob(f"{name}*")
+    if file.suffix == ".npy":
+        np.save(file, change(np.load(file)))
+    else:
+        file.write_text(json.dumps(change(json.loads(file.read_text()))))
+    with pytest.raises(UserError, match="damaged, or not an index of bm25s"):
+        Bm25sField.load(tmp_path / "index")
