@@ -60,8 +60,10 @@ class Bm25System:
         return answers
 
     def explain(self, query: str, document: str) -> list[tuple[str, float]]:
-        """See `System`; one contribution per query term, largest first."""
-        position = self._position[document]
+        """See `System`; one contribution per query term, largest first; none for a document outside the index."""
+        position = self._position.get(document)
+        if position is None:
+            return []
         weights: dict[str, float] = {}
         for token in self.index.analyzer.tokens(query):
             weight = sum(field.weight(token, position) for field in self.index.fields)

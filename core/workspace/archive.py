@@ -215,7 +215,7 @@ def profile_problem(table: dict[str, Any]) -> str:
     """
     if problem := collection_name_problem(str(table["collection"]["name"])):
         return problem
-    for section in ("collection", "triples"):
+    for section in ("collection", "triples", "doc2query"):
         if _leads_out(table[section]["source"]):
             return f"{section}.source is the absolute path {table[section]['source']!r}"
     if not is_trained_here(table["finetune"]["model"]):

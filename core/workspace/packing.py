@@ -141,7 +141,7 @@ def contents(
         raise UserError(f"there is no built collection {folder.name}; there are: {built}")
     profile = read_profile(str(folder.profile))
     excluded: dict[str, list[str]] = {}
-    members = [_profile_member(folder, profile)]
+    members = [_profile_member(folder)]
     if (folder / LICENSE).is_file():
         members.append(_member(f"{ARTIFACTS}/{LICENSE}", folder / LICENSE))
     for artifact in folder.artifacts():
@@ -172,16 +172,17 @@ def _member(name: str, path: Path, whose: Artifact | None = None) -> Member:
     return Member(name, path, path.stat().st_size, file_digest(path), whose)
 
 
-def _profile_member(folder: CollectionFolder, profile: Profile) -> Member:
+def _profile_member(folder: CollectionFolder) -> Member:
     """Return the profile, with the models' names in place of their paths on this machine."""
     name, text = f"{ARTIFACTS}/{PROFILE}", folder.profile.read_bytes()
     table = json.loads(text)
     before = json.dumps(table)
-    sections = [(table[section], key) for section in ("doc2query", "finetune") for key in ("base", "model")]
-    sections += [(table["finetune"], "teacher"), *((system, "model") for system in table["system"])]
+    sections = [(table.get(section, {}), key) for section in ("doc2query", "finetune") for key in ("base", "model")]
+    sections += [(table.get("finetune", {}), "teacher"), *((system, "model") for system in table["system"])]
     for section, key in sections:
-        section[key] = model_name(folder.workspace, section.get(key, ""))
-    if problem := profile_problem(table):
+        if key in section:
+            section[key] = model_name(folder.workspace, section[key])
+    if problem := profile_problem(Profile.model_validate(table, extra="ignore").model_dump()):
         raise UserError(f"{folder.shown}/{PROFILE} cannot be packed: {problem}")
     if json.dumps(table) != before:
         table.pop("sha256", None)

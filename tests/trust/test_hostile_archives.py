@@ -232,6 +232,7 @@ CASES = {
     "a source anywhere": (in_profile(lambda p: p["collection"].update(source="/etc")), "the absolute path '/etc'"),
     "a source on a share": (in_profile(lambda p: p["collection"].update(source=r"\\evil\a")), "the absolute path"),
     "triples on a drive": (in_profile(lambda p: p["triples"].update(source="C:x")), "the absolute path"),
+    "queries on a drive": (in_profile(lambda p: p["doc2query"].update(source="C:/x")), "the absolute path"),
     "a model trained into the project": (
         in_profile(lambda p: p["finetune"].update(model="core")),
         "finetune.model is 'core'",

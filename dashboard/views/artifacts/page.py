@@ -60,9 +60,6 @@ def page(opened: data.Opened) -> None:
     )
     st.download_button("Table as CSV", csv(table, index=False), f"{opened.folder.name}-artifacts.csv", "text/csv")
     st.markdown(WORDS)
-    st.caption("To browse this collection on another machine, pack it here and open the archive there:")
-    name = opened.folder.name
-    st.code(f"rankscope pack {name} --to {name}.zip\nrankscope open {name}.zip", language=None, wrap_lines=True)
     place = state.choose("Manifest", places, "artifact", places[0])
     entry = entries[places.index(place)]
     st.text(f"{SIGNS[entry.state]}: {entry.reason}" if entry.reason else SIGNS[entry.state])
@@ -79,3 +76,6 @@ def page(opened: data.Opened) -> None:
         )
         st.dataframe(files, hide_index=True, alt=f"Files of {place}")
         st.json({**vars(entry.manifest), "digest": entry.manifest.digest}, expanded=1)
+    st.caption("To browse this collection on another machine, pack it here and open the archive there:")
+    name = opened.folder.name
+    st.code(f"rankscope pack {name} --to {name}.zip\nrankscope open {name}.zip", language=None, wrap_lines=True)

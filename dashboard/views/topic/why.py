@@ -40,7 +40,7 @@ def why(shown: Shown) -> None:
         rank, score = places.get(identity, (None, None))
         column.markdown(f"**{escape_markdown(shown.labels[system])}**")
         column.caption(f"rank {rank}, score {score:.4f}" if rank else "not retrieved for this topic")
-    if document is None and shown.opened.is_imported:
+    if document is None and (shown.opened.has_texts or shown.opened.is_imported):
         st.caption("The text of the document is not available, so its scores cannot be explained.")
         return
     # BM25 first, as a model takes seconds to load
