@@ -12,7 +12,9 @@ import numpy as np
 from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS, write_ids
 from core.retrieval.encoder import Encoder, encode_to_file, load_encoder
+from core.retrieval.precision import auto_precision, quantise
 from core.workspace import command_line
+from core.workspace.artifacts import remove_tree
 from core.workspace.model_configuration import describe_model
 from core.workspace.models import digest_if_here, locate_model
 from core.workspace.profile import SystemSettings
@@ -44,7 +46,18 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
     """Encode the built collection."""
     workspace, path = build.folder.workspace, draft / "vectors.npy"
     documents = read_built_collection(build.folder).documents
-    load = functools.partial(load_encoder, workspace, system, build.device)
+    precision, quantised, made_with = system.precision, None, ""
+    if precision == "auto":
+        precision, draft.facts["lowest_cosines"] = auto_precision(
+            workspace, system, documents, build.executor.device(build.device), draft.log
+        )
+        made_with = precision
+    elif precision == "int8":
+        quantised = draft / "quantised"
+        made_with = quantise(workspace, system, documents, quantised, draft.log)
+    load = functools.partial(
+        load_encoder, workspace, system, build.device, "fp32" if quantised else precision, quantised
+    )
     open_encoder = functools.partial(Encoder, load, "document")
     made = encode_to_file(
         open_encoder,
@@ -54,6 +67,7 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
         draft.log,
         f"encode {system.name}",
         build.executor,
+        made_with,
     )
     if "per_second" in made:
         draft.facts["documents_per_second"] = round(made.pop("per_second"), 2)
@@ -62,6 +76,8 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
     draft.facts.update(describe_model(locate_model(workspace, system.model)))
     draft.facts.update(model=workspace.shown_model(system.model), engine=build.executor.name)
     write_ids(draft / "document_ids.json", (document.id for document in documents))
+    if quantised:
+        remove_tree(quantised)
 
 
 STAGE = Stage(

@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +57,16 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     root.mkdir(parents=True)
     monkeypatch.setenv(VARIABLE, str(root))
     return Workspace(root, checkout=root.parent)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def conversions(tmp_path_factory: pytest.TempPathFactory):
+    """Let all tests share the models that OpenVINO runs: to convert one takes half a second."""
+    root = tmp_path_factory.mktemp("conversions")
+    converted = Workspace.converted
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Workspace, "converted", lambda self, model: converted(replace(self, root=root), model))
+        yield
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -11,9 +12,10 @@ from tqdm import tqdm
 from core.formats.documents import read_ids, shards
 from core.formats.topics import Topic
 from core.workspace.artifacts import Manifest, read_manifest, read_whole, value_digest
+from core.workspace.command_line import note
 from core.workspace.errors import UserError
 from core.workspace.executors import HERE, Executor, over_shards
-from core.workspace.models import limit_tokens, load_sentence_transformer, locate_model, model_digest
+from core.workspace.models import limit_tokens, load_sentence_transformer, locate_model, model_digest, pick_device
 from core.workspace.profile import Profile, SystemSettings
 from core.workspace.progress import LoggedArray, ProgressLog
 from core.workspace.workspace import CollectionFolder, Workspace
@@ -38,20 +40,64 @@ CPU_BATCH, CPU_QUERY_BATCH, GPU_BATCH = 8, 64, 128
 32; queries are shorter, so that 64 of them fit."""
 
 
-def load_encoder(workspace: Workspace, system: SystemSettings, device: str = "auto") -> Any:
-    """Return the system's `SentenceTransformer` at the configured precision, ready to encode.
+def load_encoder(
+    workspace: Workspace,
+    system: SystemSettings,
+    device: str = "auto",
+    precision: str = "",
+    quantised: Path | None = None,
+) -> Any:
+    """Return the system's `SentenceTransformer`, ready to encode.
+
+    On a CPU its transformers run on OpenVINO, or else on torch, and a note says why. Its `runtime` has what is recorded
+    in manifests: name and version of the library, the precision, and why OpenVINO is not used.
 
     A prefix in the system's settings disables the model's own prompt for that role; callers add the prefix themselves.
 
+    Args:
+        precision: "fp32", "bf16" or "fp16"; "" for that of queries, which is fp32 unless the system's is "bf16".
+        quantised: a folder of models that `core.retrieval.precision` quantised.
+
     Raises:
-        UserError: if the model is unavailable or incomplete, or its input limit is below the system's `max_tokens`.
+        UserError: if the model is unavailable or incomplete, its input limit is below the system's `max_tokens`, or a
+            quantised model cannot run here.
     """
-    encoder = load_sentence_transformer(workspace, system.model, device, system.precision)
+    precision = precision or ("bf16" if system.precision == "bf16" else "fp32")
+    device = pick_device(device)
+    encoder, runtime = None, {}
+    if device == "cpu":
+        encoder, runtime = _on_openvino(workspace, system, precision)
+    if encoder is None:
+        if quantised:
+            raise UserError(f"{system.name}: int8 needs OpenVINO, but {runtime.get('fallback', 'a GPU is in use')}")
+        encoder = load_sentence_transformer(workspace, system.model, device, precision)
+        runtime |= {"runtime": f"torch {metadata.version('torch')}", "precision": precision}
     limit_tokens(encoder, system.max_tokens, f"max_tokens of {system.name}")
     for role, prefix in (("query", system.query_prefix), ("document", system.document_prefix)):
         if prefix:
             encoder.prompts[role] = ""
+    if quantised:
+        from core.retrieval.openvino_encoder import use_quantised
+
+        use_quantised(encoder, quantised)
+        runtime["precision"] = "int8"
+    encoder.runtime = runtime
     return encoder
+
+
+def _on_openvino(workspace: Workspace, system: SystemSettings, precision: str) -> tuple[Any, dict[str, str]]:
+    """Return the encoder run by OpenVINO and its `runtime`, or None and why OpenVINO does not run it."""
+    from core.retrieval.openvino_encoder import NotConverted, use_openvino
+
+    encoder = load_sentence_transformer(workspace, system.model, "cpu")
+    limit_tokens(encoder, system.max_tokens, f"max_tokens of {system.name}")
+    digest = model_digest(locate_model(workspace, system.model))
+    try:
+        use_openvino(encoder, workspace, system.model, digest, precision)
+    except NotConverted as error:
+        note(f"{system.name} is encoded by torch, which is slower than OpenVINO: {error}")
+        return None, {"fallback": str(error)}
+    return encoder, {"runtime": f"openvino {metadata.version('openvino')}", "precision": precision}
 
 
 def encode_texts(encoder: Any, texts: list[str], role: Literal["query", "document"], batch: int = 0) -> np.ndarray:
@@ -63,10 +109,16 @@ def encode_texts(encoder: Any, texts: list[str], role: Literal["query", "documen
     Raises:
         UserError: if a vector has NaN or infinite values.
     """
-    encode = encoder.encode_query if role == "query" else encoder.encode_document
+    name = "encode_query" if role == "query" else "encode_document"
     on_cpu = CPU_QUERY_BATCH if role == "query" else CPU_BATCH
     batch = batch or (on_cpu if encoder.device.type == "cpu" else GPU_BATCH)
-    vectors: np.ndarray = encode(texts, batch_size=batch, show_progress_bar=False).astype(np.float32)
+    on_openvino = getattr(encoder, "runtime", {}).get("runtime", "").startswith("openvino")
+    if on_openvino and 1 < batch < len(texts):
+        from core.retrieval.openvino_encoder import encode_in_streams
+
+        vectors = encode_in_streams(encoder, name, texts, batch)
+    else:
+        vectors = getattr(encoder, name)(texts, batch_size=batch, show_progress_bar=False).astype(np.float32)
     if not (finite := np.isfinite(vectors).all(axis=-1)).all():
         text = " ".join(texts[int(np.argmin(finite))].split())[:60]
         raise UserError(
@@ -83,6 +135,7 @@ class Encoder:
         """Load the model by calling `load`, such as `load_encoder` or `load_encoder_of`."""
         self.model, self.role = load(), role
         self.about = {"device": self.model.device.type, "max_tokens": self.model.max_seq_length}
+        self.about |= getattr(self.model, "runtime", {})
 
     def __call__(self, texts: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
         """Return vectors, float32 [n_texts, dimension], and the device and token limit that they were made with."""
@@ -97,10 +150,14 @@ def encode_to_file(
     log: ProgressLog,
     description: str,
     executor: Executor = HERE,
+    made_with: str = "",
 ) -> dict[str, Any]:
     """Encode the texts of items into a .npy file, float32 [n_items, dimension], shard by shard.
 
-    Shards logged as finished are skipped unless their texts or vectors have changed.
+    Shards logged as finished are skipped unless their texts, their vectors or `made_with` have changed.
+
+    Args:
+        made_with: what else determines the vectors, such as the precision.
 
     Returns:
         The device, the token limit and the number of vectors per second in this call; empty if nothing was left to
@@ -114,7 +171,7 @@ def encode_to_file(
         def unfinished() -> Iterator[tuple[tuple[str, list[int], str], list[str]]]:
             for number, positions, members in shards(items, lambda item: len(text(item)), SHARD):
                 texts = list(map(text, members))
-                key = str(number), positions, value_digest(texts)
+                key = str(number), positions, value_digest([made_with, texts] if made_with else texts)
                 if vectors.holds(*key):
                     bar.update(len(positions))
                 else:

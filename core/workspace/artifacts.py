@@ -73,6 +73,8 @@ RECORDED_VERSIONS = (
     "torch",
     "transformers",
     "sentence-transformers",
+    "openvino",
+    "nncf",
     "bm25s",
     "rank-bm25",
     "hnswlib",

@@ -8,6 +8,7 @@
 | transformers | `trainer_pt_utils.get_length_grouped_indices` | batches by length | 5.23.0 | no T5 training |
 | sentence-transformers | `losses.merged_forward.embed_columns` | one forward pass for all queries | 6.2.0 | one each |
 | sentence-transformers | `Transformer.model`, `modality_config` | weights that must be there | 6.2.0 | `uses_pooler` |
+| sentence-transformers | `Transformer.model`, `modality_config` | OpenVINO in its place | 6.2.0 | torch |
 | bm25s | `BM25.scores`, `BM25.vocab_dict` | field weights, speed, explanations | 0.3.16 | no BM25 |
 | milvus-lite | `server_manager_instance.release_server` | ends an embedded server | 3.2.2 | ends with the process |
 
@@ -118,6 +119,20 @@ def uses_pooler(module: Any) -> bool:
     Without `modality_config` the answer is no, so that missing weights of the pooler are not reported.
     """
     return "pooler_output" in str(getattr(module, "modality_config", ""))
+
+
+def output_name(module: Any) -> str:
+    """Return the name of the transformers model's output that a `Transformer` module reads, "" if it is not one output.
+
+    Without `modality_config` there is none.
+    """
+    text = getattr(module, "modality_config", {}).get("text", {})
+    names = text.get("method_output_name")
+    if text.get("method") != "forward":
+        return ""
+    if isinstance(names, str):
+        return names
+    return str(names[0]) if isinstance(names, list | tuple) and len(names) == 1 else ""
 
 
 class Postings(NamedTuple):

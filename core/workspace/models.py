@@ -207,7 +207,7 @@ def load_sentence_transformer(workspace: Workspace, name: str, device: str = "au
     import torch
     from sentence_transformers import SentenceTransformer
 
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
     settings = {"use_safetensors": True, "dtype": dtype, "ignore_mismatched_sizes": True}  # reported by `check_weights`
     with loading(shown):
         model = SentenceTransformer(str(folder), device=pick_device(device), model_kwargs=settings)
@@ -244,17 +244,25 @@ def load_t5(shown: str, folder: Path, precision: str = "fp32") -> tuple[Any, Any
 @contextmanager
 def loading(shown: str) -> Iterator[None]:
     """Turn the libraries' exceptions while loading a model into a UserError, and silence their log messages."""
+    try:
+        with quiet():
+            yield
+    except UserError:
+        raise
+    except Exception as error:  # they raise a dozen types, all meaning that the files are not a valid model
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise UserError(f"the model {shown} cannot be loaded ({why}); put complete files in its folder") from None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence the log messages of transformers, but for errors."""
     from transformers.utils import logging as reports
 
     verbosity = reports.get_verbosity()
     reports.set_verbosity(logging.ERROR)
     try:
         yield
-    except UserError:
-        raise
-    except Exception as error:  # they raise a dozen types, all meaning that the files are not a valid model
-        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise UserError(f"the model {shown} cannot be loaded ({why}); put complete files in its folder") from None
     finally:
         reports.set_verbosity(verbosity)
 

@@ -277,9 +277,10 @@ class SystemSettings(Section):
     """Search engine of a dense system: exact search, or an HNSW graph in Milvus (see core/milvus_index.py)."""
     max_tokens: int = Field(0, ge=0)
     """Maximum input in tokens; 0 keeps the model's own limit."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """Precision of encoding. bf16 is three times as fast on hardware that supports it, and slower elsewhere; cosines
-    differ from fp32 by about 0.0001."""
+    precision: Literal["fp32", "bf16", "int8", "auto"] = "fp32"
+    """Precision of encoding. "auto": for documents the fastest that keeps cosines to fp32 above 0.9999 on this device,
+    for queries fp32. "bf16" for both is slower than fp32 on processors without AMX. "int8" (requirements-int8.txt):
+    documents by a model quantised on a sample of them, queries in fp32."""
     query_prefix: str = ""
     """Prefix of every query before encoding, such as "query: " for E5. It replaces the query prompt in the model's
     config_sentence_transformers.json; without a prefix that prompt is used."""

@@ -4,6 +4,7 @@
     <root>/models/         models that were trained here
     <root>/ablations/, <root>/quality/     artifacts of a model, independent of any collection
     <root>/downloads/      downloaded files
+    <root>/converted/      models as OpenVINO runs them
 
 Functions take the workspace as an argument. Only commands and the dashboard use the default one, which the environment
 variable RANKSCOPE_ARTIFACTS sets.
@@ -90,6 +91,10 @@ class Workspace:
     def query_quality(self, model: str) -> Artifact:
         """Return the quality measurements of a T5's predicted queries."""
         return self._other("quality", Path(model).name, "python -m core.doc2query quality")
+
+    def converted(self, model: str) -> Artifact:
+        """Return a dense system's model as OpenVINO runs it, converted from the model's files whenever needed."""
+        return self._other("converted", self.shown_model(model).replace("/", "--"), "python -m core.encode")
 
     def _other(self, kind: str, name: str, command: str) -> Artifact:
         place = self.root / kind
