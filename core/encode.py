@@ -46,18 +46,15 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
     """Encode the built collection."""
     workspace, path = build.folder.workspace, draft / "vectors.npy"
     documents = read_built_collection(build.folder).documents
-    precision, quantised, made_with = system.precision, None, ""
-    if precision == "auto":
-        precision, draft.facts["lowest_cosines"] = auto_precision(
-            workspace, system, documents, build.executor.device(build.device), draft.log
-        )
-        made_with = precision
-    elif precision == "int8":
-        quantised = draft / "quantised"
+    load = functools.partial(load_encoder, workspace, system, build.device)
+    quantised, made_with = draft / "quantised", ""
+    if system.precision == "auto":
+        device = build.executor.device(build.device)
+        made_with, draft.facts["lowest_cosines"] = auto_precision(workspace, system, documents, device, draft.log)
+        load = functools.partial(load, made_with)
+    elif system.precision == "int8":
         made_with = quantise(workspace, system, documents, quantised, draft.log)
-    load = functools.partial(
-        load_encoder, workspace, system, build.device, "fp32" if quantised else precision, quantised
-    )
+        load = functools.partial(load, "fp32", quantised)
     open_encoder = functools.partial(Encoder, load, "document")
     made = encode_to_file(
         open_encoder,
@@ -76,8 +73,7 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
     draft.facts.update(describe_model(locate_model(workspace, system.model)))
     draft.facts.update(model=workspace.shown_model(system.model), engine=build.executor.name)
     write_ids(draft / "document_ids.json", (document.id for document in documents))
-    if quantised:
-        remove_tree(quantised)
+    remove_tree(quantised)
 
 
 STAGE = Stage(

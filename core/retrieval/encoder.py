@@ -64,7 +64,7 @@ def load_encoder(
     """
     precision = precision or ("bf16" if system.precision == "bf16" else "fp32")
     device = pick_device(device)
-    encoder, runtime = None, {}
+    encoder, runtime = None, dict[str, str]()
     if device == "cpu":
         encoder, runtime = _on_openvino(workspace, system, precision)
     if encoder is None:

@@ -236,9 +236,9 @@ def _convert(part: Any) -> Any:
     with torch.inference_mode():
         expected = part.model(**features)[name]
         found = _with(model, part, "fp32")(**features)[name]
-    error = (found - expected)[features["attention_mask"] == 1].norm() / expected.norm()
-    if not error < TOLERANCE:
-        raise NotConverted(f"its vectors differ from torch's by {error:.0e}")
+    difference = (found - expected)[features["attention_mask"] == 1].norm() / expected.norm()
+    if not difference < TOLERANCE:
+        raise NotConverted(f"its vectors differ from torch's by {difference:.0e}")
     return model
 
 

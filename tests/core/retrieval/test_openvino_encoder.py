@@ -166,6 +166,7 @@ FALLBACKS = {
 def test_what_openvino_does_not_run_torch_runs_and_says_why(case, encoder, workspace, monkeypatch, capfd):
     where, name, value, reason = FALLBACKS[case]
     openvino_encoder.openvino()
+    monkeypatch.setattr(openvino_encoder, "stale_reason", lambda *_: "not converted yet")
     monkeypatch.setattr(where, name, value) if name else monkeypatch.setattr(where, value)
     loaded = load_encoder(workspace, dense(encoder), "cpu")
     assert not any(isinstance(part.model, OpenVinoModel) for part in transformer_modules(loaded))
