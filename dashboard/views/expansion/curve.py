@@ -11,6 +11,7 @@ from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data, export, widgets
 from dashboard.shared.charts import BLUE, GREY, ORANGE, finish
 from dashboard.shared.provenance import downloads_and_provenance
+from dashboard.shared.widgets import SIGNED
 
 STYLES = ((BLUE, "circle", -0.05), (ORANGE, "diamond", 0.05))
 """Colour, symbol and shift to the side of the line of each share of the queries."""
@@ -39,7 +40,14 @@ def draw_curve(opened: data.Opened, measure: str) -> None:
     for sentence in table.sentences:
         st.write(sentence)
     export.chart(chart(curve_figures(values, measure), measure), name, table.caption)
-    st.dataframe(table.shown.reset_index(), hide_index=True, height="content", alt=table.caption)
+    st.dataframe(
+        table.shown.reset_index(),
+        hide_index=True,
+        height="content",
+        placeholder="–",
+        column_config=dict.fromkeys(MEASURES, st.column_config.NumberColumn(format="%.4f")) | {"difference": SIGNED},
+        alt=table.caption,
+    )
     st.caption(
         "The first n queries of each document are indexed with it; error bars are 95 % CIs of the paired difference "
         "from no queries."
@@ -64,7 +72,7 @@ def chart(table: pd.DataFrame, measure: str) -> go.Figure:
     shares = table.groupby("keep", sort=False)
     for (keep, rows), (colour, symbol, shift) in zip(shares, STYLES, strict=False):
         figure.add_scatter(
-            x=[places[queries] + shift for queries in rows["queries"]],
+            x=[places[queries] + shift * (queries > 0) for queries in rows["queries"]],
             y=rows["mean"],
             error_y={
                 "array": rows["difference high"] - rows["difference"],
