@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the models of the tests are tiny: more threads wait for each other
 if not os.environ.get("RANKSCOPE_SWEEP"):  # that test alone is about artifacts of the user's own
-    for variable in ("RANKSCOPE_ARTIFACTS", "RANKSCOPE_MODELS", "RANKSCOPE_PROFILE"):
+    for variable in ("RANKSCOPE_ARTIFACTS", "RANKSCOPE_MIRROR", "RANKSCOPE_MODELS", "RANKSCOPE_PROFILE"):
         os.environ.pop(variable, None)
 IR_DATASETS = tempfile.TemporaryDirectory(prefix="ir-datasets-")
 os.environ["IR_DATASETS_HOME"] = IR_DATASETS.name  # ir_datasets reads it when it is imported
