@@ -1,19 +1,22 @@
 """Pages of a collection that was packed and opened elsewhere: equal with all parts, and what they say without some."""
 
+import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from made_up import PAGES, Open
+from made_up import PAGES, Open, add_sweep, warnings
 from streamlit.testing.v1 import AppTest
 
 from core import pack
 from core.workspace.opening import open_archive, opened
 from core.workspace.workspace import CHECKOUT, VARIABLE, CollectionFolder, Workspace
 
+Carry = Callable[..., CollectionFolder]
 SAMPLE = Workspace(CHECKOUT / "artifacts").collection("sample")
 COPY = "carried"
 COPY_PROFILE = f"artifacts/{COPY}/profile.json"
@@ -65,3 +68,64 @@ def test_every_page_of_the_sample_is_equal_elsewhere(
     here = shown(open_page(page, collection="sample", **PARAMETERS[page]))
     monkeypatch.setenv(VARIABLE, str(copy.workspace.root))
     assert shown(open_page(page, collection=COPY, **PARAMETERS[page])) == here
+
+
+@pytest.fixture
+def carry(made_up: CollectionFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Carry:
+    """A function that packs the made-up collection and makes the workspace where it is opened the dashboard's."""
+    add_sweep(made_up)
+
+    def carry_it(*options: str) -> CollectionFolder:
+        there = carried(made_up, tmp_path, "", *options)
+        shutil.rmtree(made_up.workspace.root)  # with the source of the collection
+        monkeypatch.setenv(VARIABLE, str(there.workspace.root))
+        return there
+
+    return carry_it
+
+
+def test_every_page_of_a_small_collection_is_equal_without_its_source(open_page: Open, carry: Carry) -> None:
+    before = {page: shown(open_page(page, topic="1", query="fever")) for page in PAGES}
+    carry()
+    for page in PAGES:
+        assert shown(open_page(page, topic="1", query="fever")) == before[page], page
+
+
+def test_without_texts_every_page_says_so_and_shows_the_same_figures(open_page: Open, carry: Carry) -> None:
+    def figures(app: AppTest) -> list[tuple[str, str]]:
+        return [part for part in shown(app) if "not included" not in part[1] and "licence" not in part[1]]
+
+    before = {page: figures(open_page(page, topic="1", query="fever")) for page in PAGES}
+    folder = carry("--without", "texts")
+    command = "python scripts/build.py --profile artifacts/made-up/profile.json --only collection"
+    for page in PAGES:
+        app = open_page(page, topic="1", query="fever")
+        (notice,) = [
+            caption.value for caption in app.caption if "texts of the documents are not included" in caption.value
+        ]
+        assert f"`{command}`" in notice
+        if page in ("overview", "ann", "runs", "report"):
+            assert figures(app) == before[page]
+    assert json.loads((folder.collection / "left-out.json").read_text()) == ["corpus.jsonl"]
+
+
+def test_without_texts_documents_are_shown_by_id(open_page: Open, carry: Carry) -> None:
+    carry("--without", "texts")
+    lists = "".join(element.body for element in open_page("search", query="fever").get("html"))
+    assert lists.count("text not included") == lists.count("<li>") > 0
+    assert "document d2" in lists and "matched: fever" in lists and "Fever in children" not in lists
+    topic = open_page("topic", topic="1", view="why", document="d2")
+    assert any("fever" in str(table.value.to_dict()) for table in topic.dataframe)
+    documents = open_page("documents", document="d2")
+    assert not documents.exception
+
+
+def test_what_is_not_included_is_not_stale_on_the_artifacts_page(open_page: Open, carry: Carry) -> None:
+    carry("--without", "texts,predicted-queries")
+    table = open_page("artifacts").dataframe[0].value.set_index("artifact")
+    assert table["state"]["collection"] == table["state"]["bm25/expanded"] == "◌ not included"
+    assert table["reason"]["collection"] == "not included in the archive that it came from: corpus.jsonl"
+    assert table["command"]["collection"].endswith("--only collection")
+    assert table["state"]["runs/expanded"] == "● up to date"
+    page = open_page("expansion", topic="1")
+    assert "doc2query/expansions.jsonl is not included in the archive" in warnings(page)
