@@ -57,6 +57,13 @@ def scores(encoder, texts, queries):
     return plain.encode([PREFIXES["query_prefix"] + query for query in queries]) @ documents.T
 
 
+def test_pooling_and_the_models_own_limit_are_facts_of_the_vectors(built, encoder):
+    profile, folder, _ = built
+    loaded = SentenceTransformer(str(encoder), device="cpu")
+    facts = read_manifest(folder.vectors(profile.system[0].name)).facts
+    assert (facts["pooling"], facts["model_max_tokens"]) == (loaded[1].pooling_mode, loaded.max_seq_length)
+
+
 def test_documents_are_encoded_with_their_prefix(built, encoder):
     _, folder, texts = built
     vectors, ids = load_vectors(folder, "dense")
