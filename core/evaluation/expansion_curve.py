@@ -6,6 +6,7 @@ also with the better half of them. Each variant is indexed in memory, as the fir
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ from core.formats.documents import CORPUS
 from core.formats.exclusions import EXCLUDED, kept_hits
 from core.formats.predicted_queries import SCORES_FOLDER, are_scored, kept_queries, read_expansions, read_scores
 from core.retrieval.bm25 import Bm25Index, index_settings
+from core.workspace import command_line
 from core.workspace.artifacts import Manifest, read_manifest, read_whole
 from core.workspace.errors import UserError
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, SystemSettings
@@ -96,8 +98,12 @@ def measure_curve(build: Build, system: SystemSettings, draft: Draft) -> None:
     scores = read_scores(folder) if SCORES_FOLDER in draft.inputs else None
     shared = (profile.collection.topic_field, profile.bm25_of(system), profile.analyzer_of(system))
     most = max(map(len, queries.values()), default=0)
+    wanted = variants(most, scores is not None)
+    with suppress(UserError):  # the system may not be indexed yet
+        minutes = len(wanted) * read_manifest(folder.bm25(system.name)).seconds / 60
+        command_line.note(f"{len(wanted)} BM25 indexes, each as {system.name}'s: about {minutes:.1f} minutes")
     found = {}
-    for variant in tqdm(variants(most, scores is not None), desc="doc2query curve", unit="index"):
+    for variant in tqdm(wanted, desc="doc2query curve", unit="index"):
         if (name := str(variant)) not in draft.log.done:
             number, keep = variant
             expansion = system.expansion.model_copy(update={"queries": number, "keep": keep}) if number else None

@@ -191,6 +191,19 @@ def test_an_interrupted_measurement_resumes_after_the_finished_variants(built, m
     assert (folder.expansion_curve / "curve.csv").read_bytes() == expected
 
 
+def test_it_says_beforehand_how_long_it_takes(built, capsys):
+    profile, folder, *_ = built
+    make(doc2query.CURVE, profile, folder)
+    assert "BM25 indexes" not in capsys.readouterr().err, "no index was timed yet"
+    with writing(folder.bm25("expanded"), "bm25", {}, {}):
+        pass
+    manifest = json.loads((folder.bm25("expanded") / "manifest.json").read_text())
+    del manifest["sha256"]
+    (folder.bm25("expanded") / "manifest.json").write_text(json.dumps(manifest | {"seconds": 90}))
+    make(doc2query.CURVE, profile, folder)
+    assert "4 BM25 indexes, each as expanded's: about 6.0 minutes" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("most", "scored", "expected"),
     [
