@@ -41,6 +41,7 @@ from core.workspace.executors import over_shards
 from core.workspace.hub import commit_of, licence_of
 from core.workspace.models import (
     check_finite,
+    chosen_precision,
     digest_if_here,
     load_t5,
     locate_model,
@@ -88,7 +89,10 @@ def train(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
     checkpoints = draft / "checkpoints"
     pairs = training_pairs(tokenizer, training, settings)
     held_out_pairs = training_pairs(tokenizer, validation, settings)
-    state = fit(model, tokenizer, pairs, held_out_pairs, settings, checkpoints, pick_device(build.device))
+    device = pick_device(build.device)
+    state = fit(model, tokenizer, pairs, held_out_pairs, settings, checkpoints, device)
+    if settings.precision == "auto":
+        draft.facts["precision"] = chosen_precision(settings.precision, device)
     draft.facts.update(
         {
             "pairs": len(pairs),
@@ -219,6 +223,8 @@ def generate(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
         "model": workspace.shown_model(settings.model),
     }
     facts |= {"engine": build.executor.name}
+    if settings.precision == "auto":
+        facts |= {"precision": chosen_precision(settings.precision, device)}
     write_expansions(draft.folder, {document.id: draft.log.done[document.id] for document in documents})
 
 

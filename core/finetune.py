@@ -13,7 +13,14 @@ from core.formats.triples import read_triples, split_by_query, triples_file
 from core.training import histories
 from core.workspace import artifacts, command_line
 from core.workspace.artifacts import file_digest, read_manifest
-from core.workspace.models import check_finite, locate_model, model_digest, pick_device, trained_elsewhere
+from core.workspace.models import (
+    check_finite,
+    chosen_precision,
+    locate_model,
+    model_digest,
+    pick_device,
+    trained_elsewhere,
+)
 from core.workspace.profile import FinetuneSettings
 from core.workspace.stage import Build, Draft, Stage, Target
 
@@ -81,6 +88,8 @@ def train(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
             "device": device,
         }
     )
+    if settings.precision == "auto":
+        draft.facts["precision"] = chosen_precision(settings.precision, device)
     (draft / histories.FILE).write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8", newline="\n")
     check_finite(settings.model, model.half())
     model.save(str(draft.folder), create_model_card=False, safe_serialization=True)

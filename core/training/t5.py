@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.formats.documents import Document
 from core.formats.triples import Triple
-from core.workspace.models import load_t5, locate_model, pick_device
+from core.workspace.models import chosen_precision, load_t5, locate_model, pick_device
 from core.workspace.profile import Doc2querySettings
 from core.workspace.workspace import Workspace
 
@@ -59,9 +59,7 @@ def fit(
 
     trainer = LengthBatchTrainer(
         model=model,
-        args=Seq2SeqTrainingArguments(
-            **trainer_arguments(settings, len(pairs), checkpoints, device == "cpu", "eval_loss")
-        ),
+        args=Seq2SeqTrainingArguments(**trainer_arguments(settings, len(pairs), checkpoints, device, "eval_loss")),
         train_dataset=pairs,
         eval_dataset=held_out_pairs,
         data_collator=DataCollatorForSeq2Seq(tokenizer, model),
@@ -75,6 +73,17 @@ def fit(
 # Generation
 
 
+def fuse_gelu(model: Any) -> Any:
+    """Replace each GELU that a T5 computes in eight operations by torch's, which is one; return the model."""
+    from torch.nn import GELU
+    from transformers.activations import NewGELUActivation
+
+    for layer in model.modules():
+        if isinstance(getattr(layer, "act", None), NewGELUActivation):
+            layer.act = GELU(approximate="tanh")
+    return model
+
+
 class QueryPredictor:
     """A trained T5 that predicts queries for documents."""
 
@@ -85,8 +94,9 @@ class QueryPredictor:
             UserError: if the model is not a T5 or is incomplete.
         """
         self.settings, self.device = settings, pick_device(device)
-        model, self.tokenizer = load_t5(settings.model, folder, settings.precision)
-        self.model = model.to(self.device).eval()
+        self.precision = chosen_precision(settings.precision, self.device)
+        model, self.tokenizer = load_t5(settings.model, folder, self.precision)
+        self.model = fuse_gelu(model).to(self.device).eval()
         self.written = 0
         """Number of tokens generated so far."""
 

@@ -2,9 +2,9 @@
 
 transformers' `generate` treats every sample as a separate document: it copies the encoder states, computes the keys and
 values of cross-attention for every copy, and keeps finished samples in the batch to the last step. Here
-cross-attention's keys and values are computed once per document, and finished samples leave the batch. The model's own
-layers are called; if a version of transformers has different layers, `generate` produces the same texts (see
-core.workspace.library_internals).
+cross-attention's keys and values are computed once per document, a few documents at a time, and finished samples leave
+the batch. The model's own layers are called; if a version of transformers has different layers, `generate` produces the
+same texts (see core.workspace.library_internals).
 """
 
 from typing import Any
@@ -16,6 +16,14 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from core.workspace import artifacts
 from core.workspace.library_internals import has_t5_decoder_layers
+
+CPU_ENCODED = 8
+"""Number of documents encoded at a time on a CPU: the intermediate results of so few stay in its caches."""
+
+
+BLOCK = 128
+"""Number of neighbouring logits of which `top_logits` first computes the maximum."""
+
 
 FEWER = 0.75
 """Share of unfinished samples at or below which finished ones are removed from the batch, which costs a copy."""
@@ -44,11 +52,26 @@ def draw(logits: Tensor, keys: Tensor, step: int, top_k: int, temperature: float
     Returns:
         int64 [n_rows].
     """
-    values, tokens = logits.topk(top_k, dim=-1)
+    values, tokens = top_logits(logits, top_k)
     step_keys = _mix(keys ^ (0x9E3779B97F4A7C15 * (step + 1) % 2**62))
     uniform = _uniform(_mix(step_keys[:, None] ^ (tokens * 0x1000193)))
     drawn = (values.float() / temperature - torch.log(-torch.log(uniform))).argmax(dim=-1, keepdim=True)
     return tokens.gather(1, drawn)[:, 0]
+
+
+def top_logits(logits: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the `k` highest logits of each row and their tokens, both [n_rows, k], in no particular order.
+
+    The k highest are in the k blocks with the highest maxima. Finding these first takes a third of the time of `topk`.
+    """
+    blocks = logits.shape[1] // BLOCK
+    if logits.shape[1] % BLOCK or blocks <= k:
+        values, tokens = logits.topk(k)
+        return values, tokens
+    table = logits.reshape(len(logits), blocks, BLOCK)
+    best = table.amax(2).topk(k).indices
+    values, place = table.gather(1, best[:, :, None].expand(-1, -1, BLOCK)).flatten(1).topk(k)
+    return values, best.gather(1, place // BLOCK) * BLOCK + place % BLOCK
 
 
 def _mix(values: Tensor) -> Tensor:
@@ -109,7 +132,7 @@ def sample(model: Any, batch: dict[str, Tensor], keys: Tensor, top_k: int, tempe
 
     Args:
         model: a `T5ForConditionalGeneration` in evaluation mode.
-        batch: input_ids and attention_mask, int64 [n_documents, n_tokens].
+        batch: input_ids and attention_mask, int64 [n_documents, n_tokens], padded on the right.
         keys: int64 [n_documents, samples], see `sample_keys`.
         steps: the maximum number of tokens of a text.
 
@@ -119,18 +142,11 @@ def sample(model: Any, batch: dict[str, Tensor], keys: Tensor, top_k: int, tempe
     if not has_t5_decoder_layers(model):
         return _sample_by_generate(model, batch, keys, top_k, temperature, steps)
     configuration, decoder = model.config, model.decoder
-    states = model.encoder(**batch).last_hidden_state
+    crossed = _cross_states(model, batch)
     outside = batch["attention_mask"][:, None, None] == 0
-    heads, width = configuration.num_heads, configuration.d_kv
-    crossed = [
-        [
-            layer(states).unflatten(-1, (heads, width)).transpose(1, 2).contiguous()
-            for layer in (block.layer[1].EncDecAttention.k, block.layer[1].EncDecAttention.v)
-        ]
-        for block in decoder.block
-    ]
     bias = decoder.block[0].layer[0].SelfAttention.compute_bias(steps, steps)
-    cache = states.new_zeros(len(decoder.block), 2, keys.numel(), heads, steps, width)
+    shape = len(decoder.block), 2, keys.numel(), configuration.num_heads, steps, configuration.d_kv
+    cache = torch.zeros(shape, dtype=model.dtype, device=keys.device)
     rows = _Rows(keys, configuration.decoder_start_token_id, cache)
     texts = torch.full((keys.numel(), steps), configuration.pad_token_id, device=keys.device)
     for step in range(steps):
@@ -153,6 +169,30 @@ def sample(model: Any, batch: dict[str, Tensor], keys: Tensor, top_k: int, tempe
         if left <= FEWER * len(rows.ended):
             rows.drop_ended(step + 1, *keys.shape)
     return texts.view(*keys.shape, steps)
+
+
+def _cross_states(model: Any, batch: dict[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Encode documents and return the keys and values of cross-attention, for each block of the decoder.
+
+    Returns:
+        Keys [n_documents, heads, width, n_tokens] and values [n_documents, heads, n_tokens, width]; 0 where there is
+        no token.
+    """
+    heads, width = model.config.num_heads, model.config.d_kv
+    documents, tokens = batch["input_ids"].shape
+    blank = torch.zeros(documents, heads, width, tokens, dtype=model.dtype, device=batch["input_ids"].device)
+    crossed = [(blank.clone(), blank.mT.contiguous()) for _ in model.decoder.block]
+    at_once = CPU_ENCODED if blank.device.type == "cpu" else documents
+    for begin in range(0, documents, at_once):
+        part = slice(begin, begin + at_once)
+        ids, mask = batch["input_ids"][part], batch["attention_mask"][part]
+        longest = int(mask.sum(1).max())
+        states = model.encoder(input_ids=ids[:, :longest], attention_mask=mask[:, :longest]).last_hidden_state
+        for block, (keys, values) in zip(model.decoder.block, crossed, strict=True):
+            attention = block.layer[1].EncDecAttention
+            keys[part, :, :, :longest] = attention.k(states).unflatten(-1, (heads, width)).permute(0, 2, 3, 1)
+            values[part, :, :longest] = attention.v(states).unflatten(-1, (heads, width)).transpose(1, 2)
+    return crossed
 
 
 class _Draws(LogitsProcessor):
@@ -197,10 +237,10 @@ def _self_attention(layer: Any, hidden: Tensor, cache: Tensor, step: int, bias: 
 
 
 def _cross_attention(layer: Any, hidden: Tensor, keys: Tensor, values: Tensor, outside: Tensor, rows: _Rows) -> Tensor:
-    """Attend to the document's tokens; its samples share keys and values, [n_documents, heads, n_tokens, width]."""
+    """Attend to the document's tokens; its samples share keys and values (see `_cross_states`)."""
     attention = layer.EncDecAttention
     queries = attention.q(layer.layer_norm(hidden)).view(len(hidden), keys.shape[1], -1)
-    scores = rows.by_document(queries).transpose(1, 2) @ keys.transpose(2, 3)
+    scores = rows.by_document(queries).transpose(1, 2) @ keys
     weights = scores.masked_fill(outside, torch.finfo(scores.dtype).min).softmax(-1)
     output: Tensor = attention.o(rows.by_row((weights @ values).transpose(1, 2)).reshape(len(hidden), -1))
     return output

@@ -12,11 +12,12 @@ from typing import Any
 from transformers import EarlyStoppingCallback, TrainerCallback
 
 from core.workspace.artifacts import remove_tree
+from core.workspace.models import chosen_precision
 from core.workspace.profile import Doc2querySettings, FinetuneSettings
 
 
 def trainer_arguments(
-    settings: FinetuneSettings | Doc2querySettings, n_rows: int, checkpoints: Path, on_cpu: bool, best_by: str | None
+    settings: FinetuneSettings | Doc2querySettings, n_rows: int, checkpoints: Path, device: str, best_by: str | None
 ) -> dict[str, Any]:
     """Return arguments for `transformers.TrainingArguments` or a subclass, to train on `n_rows` rows.
 
@@ -27,6 +28,7 @@ def trainer_arguments(
         best_by: the metric that selects the checkpoint loaded at the end; None without validation.
     """
     accumulate = settings.accumulate if isinstance(settings, FinetuneSettings) else 1
+    precision = chosen_precision(settings.precision, device)
     steps = max(1, int(n_rows / settings.batch / accumulate * settings.epochs))
     every = min(settings.evaluate_every, steps)
     return {
@@ -49,9 +51,9 @@ def trainer_arguments(
         "logging_steps": 10,
         "report_to": "none",
         "seed": settings.seed,
-        "bf16": settings.precision == "bf16",
-        "fp16": settings.precision == "fp16",
-        "use_cpu": on_cpu,
+        "bf16": precision == "bf16",
+        "fp16": precision == "fp16",
+        "use_cpu": device == "cpu",
         "dataloader_pin_memory": False,
     }
 

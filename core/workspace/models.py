@@ -370,6 +370,18 @@ def limit_tokens(model: Any, wanted: int, where: str) -> None:
         model.max_seq_length = limit
 
 
+def chosen_precision(wanted: str, device: str) -> str:
+    """Return the precision that "auto" stands for: "bf16" on hardware that computes in it, else "fp32"."""
+    if wanted != "auto":
+        return wanted
+    import torch
+
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    able = device == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16")
+    return "bf16" if able else "fp32"
+
+
 def pick_device(wanted: str = "auto") -> str:
     """Return "cuda", "mps" or "cpu": the requested device, or the best available one for "auto".
 

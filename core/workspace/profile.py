@@ -149,9 +149,10 @@ class Doc2querySettings(Section):
     """Queries predicted for each document; a system may use fewer (see `ExpansionSettings`)."""
     top_k: int = Field(10, ge=1)
     temperature: float = Field(1.0, gt=0)
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
     """Precision of training and generation. bf16 is faster on hardware that supports it, but its rounding depends on
-    the batch: with other batches, about one query in ten differs. Queries in fp32 do not depend on batches."""
+    the batch: with other batches, about one query in ten differs. Queries in fp32 do not depend on batches. "auto" is
+    bf16 on hardware that computes in it, else fp32."""
     scorer: str = "all-MiniLM-L6-v2"
     """The dense system of the profile that scores predicted queries against their documents."""
     score_by: Literal["similarity", "margin"] = "similarity"
@@ -221,7 +222,8 @@ class FinetuneSettings(Section):
     max_tokens: int = Field(128, ge=2)
     dropout: float | None = Field(None, ge=0, lt=1)
     """Dropout rate; None keeps the base model's. On a CPU, dropout takes a third of a step's time."""
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
+    """Precision of training; "auto" is bf16 on hardware that computes in it, else fp32."""
     device: str = "auto"
     evaluate_every: int = Field(80, ge=1)
     """Steps between validations on the held-out queries, each with a checkpoint."""

@@ -24,8 +24,8 @@ from core import collection, doc2query
 from core.formats.documents import Document
 from core.formats.predicted_queries import read_expansions
 from core.formats.triples import read_triples, split_by_query
-from core.training.t5 import QueryPredictor
-from core.training.t5_sampling import draw, sample, sample_keys
+from core.training.t5 import QueryPredictor, fuse_gelu
+from core.training.t5_sampling import CPU_ENCODED, draw, sample, sample_keys, top_logits
 from core.workspace.artifacts import read_manifest
 from core.workspace.profile import Doc2querySettings, Profile, read_profile
 from core.workspace.workspace import CHECKOUT
@@ -99,6 +99,17 @@ def test_with_one_candidate_it_is_greedy():
     assert set(drawn(sample_keys(1, ["a", "b"], 5), top_k=1)) == {1}
 
 
+@pytest.mark.parametrize(("tokens", "k"), [(128 * 20, 10), (128 * 11, 10), (128 * 10, 10), (40, 5), (1000, 3)])
+def test_the_top_logits_are_those_of_a_full_sort(tokens, k):
+    logits = torch.randn(7, tokens, generator=torch.Generator().manual_seed(4))
+    logits[0, 10:20] = 9 + torch.arange(10)  # all of them in one block
+    logits[1, ::128] = 9 + torch.arange(len(logits[1, ::128]))  # each in another
+    values, places = top_logits(logits, k)
+    assert (logits.gather(1, places) == values).all()
+    order = logits.numpy().argsort(axis=1)[:, ::-1][:, :k]
+    assert (np.sort(places.numpy(), axis=1) == np.sort(order, axis=1)).all()
+
+
 def test_keys_are_distinct_and_fit():
     names = [f"d{number}" for number in range(3000)] + ["d1 0", "d10"]
     keys = sample_keys(13, names[:-2], 5).flatten().tolist()
@@ -141,7 +152,8 @@ def random_t5(**settings):
 def test_tokens_are_those_that_transformers_generates(kind):
     model = random_t5(**KINDS[kind])
     generator = torch.Generator().manual_seed(3)
-    lengths = [3, 5, 9, 9, 14]
+    lengths = [3, 5, 9, 9, 14, 2, 7, 8, 11]
+    assert len(lengths) > CPU_ENCODED, "they are encoded in two parts"
     ids = torch.randint(2, 40, (len(lengths), max(lengths)), generator=generator)
     mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
     batch = {"input_ids": ids * mask, "attention_mask": mask}
@@ -154,11 +166,19 @@ def test_tokens_are_those_that_transformers_generates(kind):
         num_beams=1,
         max_new_tokens=12,
     )[:, 1:]
-    ours = sample(model, batch, keys, 38, 3.0, 12).flatten(0, 1)
+    ours = sample(fuse_gelu(model), batch, keys, 38, 3.0, 12).flatten(0, 1)
     ended = (theirs == 1).any(1)
-    assert 10 < ended.sum() < 140, "some samples end before the others"
+    assert 20 < ended.sum() < 250, "some samples end before the others"
     assert (ours[:, : theirs.shape[1]] == theirs).all()
     assert (ours[:, theirs.shape[1] :] == 0).all()
+
+
+def test_the_fused_gelu_is_that_of_the_model():
+    model, batch = random_t5(**KINDS["T5 1.1"]), torch.arange(2, 14)[None]
+    before = model(input_ids=batch, decoder_input_ids=batch).logits
+    after = fuse_gelu(model)(input_ids=batch, decoder_input_ids=batch).logits
+    assert "NewGELU" not in str(model)
+    assert torch.allclose(before, after, atol=1e-5)
 
 
 # The whole way, with a T5 of random weights
@@ -204,6 +224,25 @@ def test_in_bf16_a_document_gets_queries_too(tiny_t5):
     (queries,) = predictor.predict(["d2"], predictor.tokens(DOCUMENTS[1:2]))
     assert len(queries) == 3
     assert all(queries)
+
+
+@pytest.mark.parametrize(("able", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_auto_is_bf16_on_a_processor_that_computes_in_it(able, precision, built, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able})
+    profile, folder = built
+    auto = Profile(
+        **profile.model_dump(exclude={"doc2query"}), doc2query=profile.doc2query.model_dump() | {"precision": "auto"}
+    )
+    make(doc2query.GENERATE, auto, folder, device="cpu")
+    manifest = read_manifest(folder.predicted_queries)
+    assert manifest.settings["precision"] == "auto"
+    assert manifest.facts["precision"] == precision
+    named = Profile(
+        **profile.model_dump(exclude={"doc2query"}), doc2query=profile.doc2query.model_dump() | {"precision": precision}
+    )
+    queries = read_expansions(folder)
+    make(doc2query.GENERATE, named, folder, device="cpu")
+    assert read_expansions(folder) == queries
 
 
 @pytest.fixture

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from transformers import BertModel, BertTokenizerFast
 
 from core.formats.triples import Triple
 from core.training.bi_encoder import (
     InBatchDistillation,
+    InBatchNegatives,
     _loss,
     build_model,
     fit,
@@ -195,6 +197,28 @@ def test_a_student_takes_over_its_teachers_order(tiny_bert, words, tmp_path):
     before = training_mrr(student, triples, "cosine")
     fit(student, rows, None, settings, tmp_path / "checkpoints")
     assert training_mrr(student, triples, "cosine") > before + 0.3
+
+
+@pytest.mark.parametrize("negative", [True, False])
+def test_passages_in_chunks_give_the_library_s_loss_and_gradients(negative, tiny_bert, words):
+    generator = np.random.default_rng(5)
+    columns = [[" ".join(generator.choice(words, generator.integers(1, 14))) for _ in range(11)] for _ in range(3)]
+    model = build_model(FinetuneSettings(max_tokens=16, dropout=0.0), tiny_bert, "cpu")
+    results = []
+    for loss in (MultipleNegativesRankingLoss(model), InBatchNegatives(model, 4)):
+        model.zero_grad()
+        value = loss([model.preprocess(column) for column in columns[: 3 if negative else 2]], None)
+        value.backward()
+        results.append((value.item(), {n: w.grad.clone() for n, w in model.named_parameters() if w.grad is not None}))
+    (theirs, their_gradients), (ours, our_gradients) = results
+    assert ours == pytest.approx(theirs, rel=1e-5)
+    assert their_gradients.keys() == our_gradients.keys()
+    assert all(torch.allclose(own, our_gradients[name], atol=1e-5) for name, own in their_gradients.items())
+
+
+def test_on_a_cpu_passages_are_encoded_in_chunks(tiny_bert):
+    settings = FinetuneSettings(max_tokens=16)
+    assert isinstance(_loss(build_model(settings, tiny_bert, "cpu"), settings), InBatchNegatives)
 
 
 @pytest.mark.parametrize("chunk", [2, 64])
