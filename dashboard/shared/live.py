@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import streamlit as st
+from threadpoolctl import threadpool_limits
 
 from core.retrieval.kinds import KINDS
 from core.workspace.artifacts import Replaced, open_artifact, read_latest
@@ -79,7 +80,10 @@ def _open_system(folder: CollectionFolder, profile_json: str, name: str, digests
         if settings.kind == "dense":
             import torch
 
-            torch.set_num_threads(1)  # queries are short, and all systems encode them at the same time
+            # Queries are short, and all systems answer at the same time: with more threads than cores, those of BLAS
+            # wait for each other for seconds.
+            torch.set_num_threads(1)
+            threadpool_limits(1, "blas")
         system = open_system(profile, settings, folder)
         for artifact, digest in zip(KINDS[settings.kind].searched(folder, settings).values(), digests, strict=True):
             if open_artifact(artifact).digest != digest:
