@@ -12,6 +12,7 @@ from core.retrieval.encoder import load_vectors
 from core.retrieval.projection import project
 from core.retrieval.systems import find_settings
 from core.workspace.artifacts import open_artifact, read_latest, read_whole
+from core.workspace.timing import limited_threads
 from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data
 from dashboard.shared.charts import BLUE, DARK_GREY, GREY, ORANGE
@@ -54,7 +55,8 @@ def _points(
 ) -> tuple[pd.DataFrame, tuple[float, float]]:
     place = folder.vectors(system)
     vectors, documents = read_whole(place, lambda _: load_vectors(folder, system), digest=digest)
-    places, shares = project(vectors, similarity)
+    with limited_threads(1):  # threads of BLAS wait for each other where other sessions keep the cores busy
+        places, shares = project(vectors, similarity)
     table = pd.DataFrame(places, columns=["x", "y"], index=pd.Index(documents, name="document"))
     return table, (float(shares[0]), float(shares[1]))
 
