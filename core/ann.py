@@ -36,8 +36,24 @@ from core.indexes.simulation import intrinsic_dimension, simulate
 from core.retrieval.encoder import load_vectors, topic_vectors
 from core.workspace import command_line
 from core.workspace.errors import UserError
+from core.workspace.estimates import Cost, Rate, Sizes
+from core.workspace.model_shapes import shape_of
 from core.workspace.profile import SystemSettings
 from core.workspace.stage import Build, Draft, Stage, Target
+
+MEASURING = Rate("ann", 1.0)
+"""Seconds of building and searching, as computed by `estimate`, per second."""
+
+
+GRAPH = 6e-4
+
+
+BUILDING = {"hnsw": GRAPH, "hnswlib": GRAPH, "faiss-hnsw": GRAPH, "faiss-ivf": 8e-5, "faiss-ivf-pq": 1.3e-4}
+"""Seconds to index a vector of 384 dimensions among 100,000; that of the other kinds is negligible."""
+
+
+SCAN, GRAPH_BYTES = 1.1e-7, 142
+"""Seconds to compare a query with such a vector, and size of the graph per vector."""
 
 
 def targets(build: Build) -> Iterator[Target[SystemSettings]]:
@@ -90,7 +106,18 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
     keep_own_graph(profile, draft.folder)
 
 
-STAGE = Stage("ann", targets, settings, inputs, make, resume=True)
+def estimate(build: Build, system: SystemSettings, sizes: Sizes) -> Cost:
+    """Return the cost of building and measuring the indexes; a larger graph takes longer per vector."""
+    indexes, vectors = build.profile.ann.index, build.size or sizes.documents
+    wide = shape_of(build.folder.workspace, system.model).width / 384
+    built = sum(BUILDING.get(index.kind, 5e-6) for index in indexes) * (vectors / 1e5) ** 0.25
+    queries = sizes.topics * (build.profile.ann.repeats + 2)
+    searched = queries * SCAN * (1 + 0.1 * sum(max(1, len(index.values)) for index in indexes))
+    size = GRAPH_BYTES * vectors
+    return Cost(vectors * wide * (built + searched), MEASURING, size, 5.0)
+
+
+STAGE = Stage("ann", targets, settings, inputs, make, resume=True, estimate=estimate)
 
 
 def main(arguments: list[str] | None = None) -> None:

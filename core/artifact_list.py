@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core import ann, doc2query
-from core.build import Step, steps
+from core.plan import NOT_INCLUDED, UP_TO_DATE, Step, steps
 from core.workspace.artifacts import (
     MANIFEST,
     Artifact,
@@ -20,8 +20,6 @@ from core.workspace.errors import UserError
 from core.workspace.profile import Profile
 from core.workspace.stage import Build, Target
 from core.workspace.workspace import CollectionFolder
-
-UP_TO_DATE, NOT_INCLUDED = "up to date", "not included"
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,9 @@ def inventory(profile: Profile, folder: CollectionFolder) -> list[Entry]:
     Every file is read once and compared with the digest in its manifest.
     """
     build = Build(profile, folder)
-    planned = [_planned(step) for step in [*steps(build), *_made_on_demand(build)]]
+    every = [*steps(build), *_made_on_demand(build)]
+    last = {step.artifact: step for step in reversed(every)}  # the measures are planned after every run
+    planned = [_planned(step) for step in reversed(last.values())]
     known = {entry.place for entry in planned}
     names = {system.name for system in profile.system} | {"collection", "doc2query", "measures"}
     others = [_other(artifact, names) for artifact in folder.artifacts()]

@@ -5,12 +5,20 @@ from typing import Any
 
 from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS, write_ids
-from core.formats.predicted_queries import SCORES_FOLDER, write_by_document
+from core.formats.predicted_queries import QUERY_CHARACTERS, SCORES_FOLDER, expected_queries, write_by_document
 from core.retrieval.bm25 import PREDICTED, Bm25Index, index_settings, searched_queries
 from core.workspace import command_line
 from core.workspace.artifacts import Artifact, read_manifest
+from core.workspace.estimates import Cost, Rate, Sizes
 from core.workspace.profile import SystemSettings
 from core.workspace.stage import Build, Draft, Stage, Target
+
+INDEXING = Rate("bm25", 5.3e6)
+"""Characters of documents and predicted queries per second."""
+
+
+INDEX_BYTES, SMALLEST_BYTES = 0.55, 3e5
+"""Size of an index per character, and of the vocabulary of a small collection."""
 
 
 def targets(build: Build) -> Iterator[Target[SystemSettings]]:
@@ -51,7 +59,17 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
     write_ids(draft / "document_ids.json", index.document_ids)
 
 
-STAGE = Stage("bm25", targets, settings, inputs, make)
+def estimate(build: Build, system: SystemSettings, sizes: Sizes) -> Cost:
+    """Return the cost of indexing; predicted queries are indexed and written."""
+    queries = 0.0
+    if system.expanded:
+        kept = system.expansion.keep * expected_queries(build, sizes, system.expansion.queries)
+        queries = QUERY_CHARACTERS * kept
+    size = INDEX_BYTES * (sizes.characters + queries) + queries + SMALLEST_BYTES
+    return Cost(sizes.characters + queries, INDEXING, size, 0.3)
+
+
+STAGE = Stage("bm25", targets, settings, inputs, make, estimate=estimate)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -18,6 +18,8 @@ from core.formats.collections import QRELS, TOPICS
 from core.formats.documents import (
     CORPUS,
     Document,
+    corpus_files,
+    sample_lengths,
     write_documents,
 )
 from core.formats.exclusions import (
@@ -42,10 +44,21 @@ from core.formats.topics import Topic, write_topics
 from core.workspace import command_line
 from core.workspace.artifacts import file_digest, read_manifest, value_digest
 from core.workspace.errors import UserError
+from core.workspace.estimates import Cost, Rate, Sizes
 from core.workspace.names import REMOTE
 from core.workspace.profile import CollectionSettings, read_profile
 from core.workspace.stage import Build, Draft, Stage, Target
 from core.workspace.workspace import CollectionFolder, Workspace
+
+READING = Rate("collection", 2.9e7)
+"""Bytes of the corpus per second."""
+
+
+KNOWN_SIZES = {
+    "beir:trec-covid": Sizes(171_332, 50, (60, 90, 400, 900, 1100, 1250, 1400, 1600, 1800, 2500), 2.2e8),
+    "beir:scifact": Sizes(5_183, 300, (700, 900, 1100, 1250, 1400, 1500, 1650, 1800, 2000, 2440), 8e6),
+}
+"""Sizes of data sets before they are downloaded; lengths fit the mean number of words in BEIR's paper."""
 
 
 def other_source(settings: CollectionSettings, folder: CollectionFolder) -> str:
@@ -128,12 +141,45 @@ def make(build: Build, settings: CollectionSettings, draft: Draft) -> None:
         command_line.note(notice)
 
 
+def estimate(build: Build, settings: CollectionSettings, sizes: Sizes) -> Cost:
+    """Return the cost of reading the source, without a download."""
+    return Cost(sizes.bytes, READING, sizes.bytes, 0.1)
+
+
+def sizes_of(build: Build) -> Sizes | None:
+    """Return the size of the collection, built or not; None if that is unknown before it is downloaded or unpacked."""
+    folder, settings = build.folder, build.profile.collection
+    try:
+        manifest = read_manifest(folder.collection)
+        documents, topics = int(manifest.facts["documents"]), int(manifest.facts["topics"])
+        lengths, _ = sample_lengths(folder.collection / CORPUS)
+        return Sizes(documents, topics, lengths, manifest.files[CORPUS]["bytes"])
+    except (UserError, KeyError, OSError):
+        pass
+    source = folder.workspace.located(settings.source)
+    if settings.source in KNOWN_SIZES or not source.is_dir():
+        return KNOWN_SIZES.get(settings.source)
+    try:
+        files = corpus_files(source)
+        lengths, mean = sample_lengths(files[0])
+        topics = len(read_judged_topics(source, settings)[0])
+    except (UserError, OSError):
+        return None  # making the collection reports what is wrong
+    size = sum(file.stat().st_size * (PACKED if file.suffix == ".gz" else 1) for file in files)
+    return Sizes(max(1, round(size / mean)), topics, lengths, size)
+
+
+PACKED = 3.0
+"""Ratio of unpacked to packed size of a corpus."""
+
+
 STAGE = Stage(
     "collection",
     targets,
     settings,
     inputs,
     make,
+    estimate=estimate,
     prepare=lambda build, settings: obtain_source(build.folder.workspace, settings),
     # Other commands make imported and derived collections, from files that builds do not have.
     in_build=lambda build: build.profile.collection.source not in ("imported", "derived"),

@@ -16,14 +16,22 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from core.evaluation.expansion_curve import curve_inputs, curve_settings, measure_curve
 from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS, shards
-from core.formats.predicted_queries import write_expansions
+from core.formats.predicted_queries import QUERY_CHARACTERS, expected_queries, write_expansions
 from core.formats.published_queries import import_queries, obtain_queries, queries_digest, query_files
-from core.formats.triples import read_triples, split_by_query, triples_file
+from core.formats.triples import (
+    PASSAGE_TOKENS,
+    QUERY_TOKENS,
+    expected_triples,
+    read_triples,
+    split_by_query,
+    triples_file,
+)
 from core.retrieval.systems import find_settings
 from core.training import t5
 from core.training.query_quality import quality, quality_inputs, quality_settings
@@ -37,11 +45,14 @@ from core.training.t5 import (
 )
 from core.workspace import artifacts, command_line
 from core.workspace.artifacts import file_digest
+from core.workspace.estimates import Cost, Rate, Sizes
 from core.workspace.executors import over_shards
 from core.workspace.hub import commit_of, licence_of
+from core.workspace.model_shapes import shape_of
 from core.workspace.models import (
     check_finite,
     chosen_precision,
+    device_without_torch,
     digest_if_here,
     load_t5,
     locate_model,
@@ -117,6 +128,35 @@ def is_trained(build: Build) -> bool:
     return missing and model.startswith("artifacts/") and not trained_elsewhere(build.folder.workspace, model)
 
 
+RATES = {
+    "train fp32": Rate("doc2query train fp32", 1e11, "fp32"),
+    "train bf16": Rate("doc2query train bf16", 2e11, "bf16"),
+    "train gpu": Rate("doc2query train gpu", 5e12, ""),
+    "generate fp32": Rate("doc2query generate fp32", 1.3e11, "fp32"),
+    "generate bf16": Rate("doc2query generate bf16", 3e11, "bf16"),
+    "generate gpu": Rate("doc2query generate gpu", 5e12, ""),
+    "score": Rate("doc2query score", 1.3e11, "fp32"),
+    "score gpu": Rate("doc2query score gpu", 2e12, ""),
+}
+"""Floating-point operations per second by what is done, precision and device."""
+
+
+def t5_rate(build: Build, done: str) -> Rate:
+    """Return the speed of the T5; `done` is "train" or "generate"."""
+    device = device_without_torch(build.device)
+    precision = chosen_precision(build.profile.doc2query.precision, device) if device == "cpu" else "gpu"
+    return RATES[f"{done} {precision}"]
+
+
+def train_estimate(build: Build, settings: Doc2querySettings, sizes: Sizes) -> Cost:
+    """Return the cost of training the T5, in floating-point operations."""
+    shape = shape_of(build.folder.workspace, settings.base)
+    passage = float(shape.encoding(np.array(min(PASSAGE_TOKENS, settings.max_document_tokens))))
+    pair = passage + QUERY_TOKENS * shape.decoding
+    operations = 3 * settings.epochs * 0.8 * expected_triples(build) * pair  # a pair occurs in 1.3 triples
+    return Cost(operations, t5_rate(build, "train"), 2 * shape.parameters, 15.0, 2 * 12 * shape.parameters)
+
+
 TRAIN = Stage(
     "doc2query-model",
     model_targets,
@@ -127,6 +167,7 @@ TRAIN = Stage(
     resume=True,
     trains=True,
     in_build=is_trained,
+    estimate=train_estimate,
 )
 
 # Prediction
@@ -228,6 +269,25 @@ def generate(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
     write_expansions(draft.folder, {document.id: draft.log.done[document.id] for document in documents})
 
 
+IMPORTING = Rate("doc2query import", 4e5)
+"""Queries per second."""
+
+
+ID_BYTES = 30
+"""Mean size of a document's id and of the keys in a line of predicted queries or their scores."""
+
+
+def estimate(build: Build, settings: Doc2querySettings, sizes: Sizes) -> Cost:
+    """Return the cost of predicting the queries, in floating-point operations, or of importing them."""
+    queries = expected_queries(build, sizes)
+    size = sizes.documents * ID_BYTES + queries * QUERY_CHARACTERS
+    if not settings.generates:
+        return Cost(queries, IMPORTING, size, 0.5)
+    shape = shape_of(build.folder.workspace, settings.model, settings.base)
+    operations = sizes.total(shape.encoding, settings.max_document_tokens) + queries * QUERY_TOKENS * shape.decoding
+    return Cost(operations, t5_rate(build, "generate"), size, 5.0)
+
+
 GENERATE = Stage(
     "doc2query",
     targets,
@@ -238,6 +298,7 @@ GENERATE = Stage(
     resume=True,
     prepare=prepare,
     in_build=lambda build: any(system.expanded for system in build.lexical),
+    estimate=estimate,
 )
 
 # Filtering
@@ -247,6 +308,15 @@ def score_targets(build: Build) -> Iterator[Target[str]]:
     """Yield the scores of the predicted queries by the scorer of the profile."""
     scorer = build.profile.doc2query.scorer
     yield Target(build.folder.query_scores, scorer, (build.folder.predicted_queries, build.folder.vectors(scorer)))
+
+
+def score_estimate(build: Build, scorer: str, sizes: Sizes) -> Cost:
+    """Return the cost of encoding the predicted queries, in floating-point operations."""
+    queries = expected_queries(build, sizes)
+    shape = shape_of(build.folder.workspace, find_settings(build.profile, scorer).model)
+    rate = RATES["score" if device_without_torch(build.device) == "cpu" else "score gpu"]
+    size = sizes.documents * ID_BYTES + 9 * queries
+    return Cost(queries * float(shape.encoding(np.array(QUERY_TOKENS + 2))), rate, size, 8.0)
 
 
 SCORE = Stage(
@@ -259,6 +329,7 @@ SCORE = Stage(
     resume=True,
     prepare=lambda build, scorer: locate_model(build.folder.workspace, find_settings(build.profile, scorer).model),
     in_build=lambda build: build.filters_queries,
+    estimate=score_estimate,
 )
 
 # Effectiveness by number of queries

@@ -5,6 +5,7 @@ Documents are encoded in shards of similar length. Finished shards are on disk, 
 
 import functools
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,42 @@ from core.retrieval.encoder import Encoder, encode_to_file, load_encoder
 from core.retrieval.precision import auto_precision, quantise
 from core.workspace import command_line
 from core.workspace.artifacts import remove_tree
+from core.workspace.estimates import Cost, Rate, Sizes
 from core.workspace.model_configuration import describe_model
-from core.workspace.models import digest_if_here, locate_model
+from core.workspace.model_shapes import shape_of
+from core.workspace.models import device_without_torch, digest_if_here, locate_model
 from core.workspace.profile import SystemSettings
 from core.workspace.stage import Build, Draft, Stage, Target
+
+RATES = {
+    ("openvino", "fp32"): (3.7e11, 3.6e11, "fp32"),
+    ("openvino", "bf16"): (6.4e11, 6.7e11, "bf16"),
+    ("openvino", "int8"): (8.9e11, 1.0e12, "fp32"),
+    ("torch", "fp32"): (1.7e11, 1.0e11, "fp32"),
+    ("torch", "bf16"): (4e11, 2.8e11, "bf16"),
+    ("gpu", "fp32"): (4e12, 8e12, ""),
+    ("gpu", "bf16"): (8e12, 2e13, ""),
+}
+"""Runtime and precision -> floating-point operations per second of narrow and of wide models, and their probe."""
+
+
+WIDE = 512
+"""Dimension of the hidden states from which a model counts as wide."""
+
+
+def encoding_rate(build: Build, system: SystemSettings, width: int) -> Rate:
+    """Return the speed of encoding documents with a system's model of this width."""
+    runtime, precision = "gpu", str(system.precision)
+    if device_without_torch(build.device) == "cpu":
+        runtime = "openvino" if find_spec("openvino") else "torch"
+    if precision == "auto":
+        from core.retrieval.openvino_encoder import has_fast_bf16
+
+        precision = "bf16" if runtime == "gpu" or has_fast_bf16() else "fp32"
+    precision = precision if (runtime, precision) in RATES else "fp32"
+    narrow, wide, probe = RATES[runtime, precision]
+    name = f"encode {runtime} {precision} {'wide' if width >= WIDE else 'narrow'}"
+    return Rate(name, wide if width >= WIDE else narrow, probe)
 
 
 def targets(build: Build) -> Iterator[Target[SystemSettings]]:
@@ -76,12 +109,27 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
     remove_tree(quantised)
 
 
+def estimate(build: Build, system: SystemSettings, sizes: Sizes) -> Cost:
+    """Return the cost of encoding, in floating-point operations."""
+    finetune = build.profile.finetune
+    base = finetune.base if system.model == finetune.model else ""
+    shape = shape_of(build.folder.workspace, system.model, base)
+    operations = sizes.total(shape.encoding, system.max_tokens or shape.limit)
+    size = sizes.documents * (4 * shape.width + ID_BYTES)
+    return Cost(operations, encoding_rate(build, system, shape.width), size, 8.0)
+
+
+ID_BYTES = 13
+"""Mean size of a document's id in a file."""
+
+
 STAGE = Stage(
     "encode",
     targets,
     settings,
     inputs,
     make,
+    estimate=estimate,
     resume=True,
     prepare=lambda build, system: locate_model(build.folder.workspace, system.model),
 )

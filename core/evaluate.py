@@ -26,6 +26,8 @@ from core.retrieval.systems import find_settings
 from core.workspace import command_line
 from core.workspace.artifacts import Artifact, open_artifact, read_whole, record_failure, versions
 from core.workspace.errors import UserError, in_words
+from core.workspace.estimates import Cost, Rate, Sizes
+from core.workspace.model_shapes import shape_of
 from core.workspace.models import find_model
 from core.workspace.profile import Profile
 from core.workspace.stage import Build, Draft, Stage, Target
@@ -33,6 +35,14 @@ from core.workspace.workspace import CollectionFolder
 
 EVALUATED_BY = "pytrec-eval-terrier"
 """Library whose version must be unchanged for measures to be reused."""
+
+
+CROSS_CHECKING = Rate("evaluate", 1e8)
+"""Values of vectors that sentence-transformers' evaluator reads per second."""
+
+
+MEASURE_BYTES = 45
+"""Mean size of a line of `measures.csv`."""
 
 
 def targets(build: Build) -> Iterator[Target[Profile]]:
@@ -96,7 +106,14 @@ def make(build: Build, profile: Profile, draft: Draft) -> None:
         record_failure(measures.part(system.name), failures.get(system.name))
 
 
-STAGE = Stage("evaluate", targets, settings, inputs, make)
+def estimate(build: Build, profile: Profile, sizes: Sizes) -> Cost:
+    """Return the cost of evaluating the runs of the build's systems; those of other systems are unchanged."""
+    values = sum(sizes.documents * shape_of(build.folder.workspace, system.model).width for system in build.dense)
+    size = MEASURE_BYTES * sizes.topics * len(profile.measures) * len(build.chosen)
+    return Cost(values, CROSS_CHECKING, size, 0.5 * len(build.chosen) + 3.0 * len(build.dense))
+
+
+STAGE = Stage("evaluate", targets, settings, inputs, make, estimate=estimate)
 
 
 def _kept_values(measures: Artifact, settings: dict[str, Any], inputs: dict[str, str]) -> dict[str, PerTopic]:

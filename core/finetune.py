@@ -9,13 +9,25 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from core.formats.triples import read_triples, split_by_query, triples_file
+import numpy as np
+
+from core.formats.triples import (
+    PASSAGE_TOKENS,
+    QUERY_TOKENS,
+    expected_triples,
+    read_triples,
+    split_by_query,
+    triples_file,
+)
 from core.training import histories
 from core.workspace import artifacts, command_line
 from core.workspace.artifacts import file_digest, read_manifest
+from core.workspace.estimates import Cost, Rate, Sizes
+from core.workspace.model_shapes import shape_of
 from core.workspace.models import (
     check_finite,
     chosen_precision,
+    device_without_torch,
     locate_model,
     model_digest,
     pick_device,
@@ -25,6 +37,13 @@ from core.workspace.profile import FinetuneSettings
 from core.workspace.stage import Build, Draft, Stage, Target
 
 # torch, datasets and transformers are imported in functions: this takes seconds, and the build plan does not need them.
+
+
+TRAINING = {"fp32": Rate("finetune fp32", 2e11, "fp32"), "bf16": Rate("finetune bf16", 4e11, "bf16")}
+"""Floating-point operations per second on a CPU, by precision."""
+
+
+GPU_TRAINING = Rate("finetune gpu", 1e13, "")
 
 
 def targets(build: Build) -> Iterator[Target[FinetuneSettings]]:
@@ -113,7 +132,36 @@ def is_trained(build: Build) -> bool:
     return used and not trained_elsewhere(build.folder.workspace, model)
 
 
-STAGE = Stage("finetune", targets, model_settings, inputs, train, resume=True, trains=True, in_build=is_trained)
+def estimate(build: Build, settings: FinetuneSettings, sizes: Sizes) -> Cost:
+    """Return the cost of training on triples or pseudo-labels and of the validations, in floating-point operations."""
+    shape = shape_of(build.folder.workspace, settings.base)
+    query, passage = shape.encoding(np.minimum([QUERY_TOKENS, PASSAGE_TOKENS], settings.max_tokens)).tolist()
+    triples = expected_triples(build)
+    passages = 2 * (build.profile.triples.held_out * triples + min(triples, build.profile.triples.distractors))
+    rows, row = (1 - build.profile.triples.held_out) * triples, query + (1 + settings.use_negative) * passage
+    if settings.data == "pseudo-labels":
+        labels = build.profile.pseudo_labels
+        rows = sizes.documents * labels.rounds
+        row = sizes.total(shape.encoding, settings.max_tokens) / sizes.documents + labels.queries * query
+    validations = 2 + settings.epochs * rows / settings.batch / settings.evaluate_every
+    operations = 3 * settings.epochs * rows * row + validations * passages * passage
+    checkpoints = 2 * 12 * shape.parameters
+    device = device_without_torch(settings.device if build.device == "auto" else build.device)
+    rate = GPU_TRAINING if device != "cpu" else TRAINING[chosen_precision(settings.precision, device)]
+    return Cost(operations, rate, 2 * shape.parameters, 15.0, checkpoints)
+
+
+STAGE = Stage(
+    "finetune",
+    targets,
+    model_settings,
+    inputs,
+    train,
+    resume=True,
+    trains=True,
+    in_build=is_trained,
+    estimate=estimate,
+)
 
 
 def main(arguments: list[str] | None = None) -> None:

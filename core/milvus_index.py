@@ -17,8 +17,13 @@ from core.indexes.milvus import FILE, URI, MilvusIndex
 from core.retrieval.encoder import load_vectors
 from core.workspace import command_line
 from core.workspace.artifacts import read_manifest
+from core.workspace.estimates import Cost, Rate, Sizes
+from core.workspace.model_shapes import shape_of
 from core.workspace.profile import SystemSettings
 from core.workspace.stage import Build, Draft, Stage, Target
+
+INDEXING = Rate("milvus", 1e6)
+"""Values (vectors times dimension) per second."""
 
 
 def targets(build: Build) -> Iterator[Target[SystemSettings]]:
@@ -47,7 +52,13 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
     draft.facts.update(served=bool(os.environ.get(URI)), documents=len(vectors), dimension=vectors.shape[1])
 
 
-STAGE = Stage("milvus", targets, settings, inputs, make)
+def estimate(build: Build, system: SystemSettings, sizes: Sizes) -> Cost:
+    """Return the cost of indexing."""
+    values = sizes.documents * shape_of(build.folder.workspace, system.model).width
+    return Cost(values, INDEXING, 4.4 * values, 5.0)
+
+
+STAGE = Stage("milvus", targets, settings, inputs, make, estimate=estimate)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -16,12 +16,26 @@ from core.retrieval.kinds import KINDS, open_system
 from core.retrieval.systems import search_without
 from core.workspace import command_line
 from core.workspace.artifacts import read_manifest
+from core.workspace.estimates import Cost, Rate, Sizes
+from core.workspace.model_shapes import shape_of
 from core.workspace.profile import SystemSettings
 from core.workspace.stage import Build, Draft, Stage, Target
-from core.workspace.timing import PROCEDURE, TIMING_PROCEDURE, latency
+from core.workspace.timing import MOST_QUERIES, PROCEDURE, ROUNDS, TIMING_PROCEDURE, latency
 
 BATCH = 64
 """Number of topics per batch; larger batches use more memory and are hardly faster."""
+
+
+SCANNING = Rate("search dense", 3.5e9)
+"""Values of vectors that exact search reads per second, for single queries on one thread."""
+
+
+SCORING = Rate("search bm25", 2.5e8)
+"""Documents that BM25 scores per second."""
+
+
+RUN_BYTES = 47
+"""Mean size of a line of a run."""
 
 
 def targets(build: Build) -> Iterator[Target[SystemSettings]]:
@@ -72,7 +86,17 @@ def make(build: Build, settings: SystemSettings, draft: Draft) -> None:
     draft.facts.update({"topics": len(topics)} | latency(seconds, list(texts.values()), build.threads))
 
 
-STAGE = Stage("search", targets, settings, inputs, make)
+def estimate(build: Build, system: SystemSettings, sizes: Sizes) -> Cost:
+    """Return the cost of searching all topics and of measuring the latency."""
+    queries = sizes.topics + ROUNDS * min(sizes.topics, MOST_QUERIES)
+    size = RUN_BYTES * sizes.topics * min(build.profile.depth, sizes.documents)
+    if system.kind == "bm25":
+        return Cost(queries * sizes.documents, SCORING, size, 1.0)
+    width = shape_of(build.folder.workspace, system.model).width
+    return Cost(queries * sizes.documents * width, SCANNING, size, 6.0)
+
+
+STAGE = Stage("search", targets, settings, inputs, make, estimate=estimate)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -4,6 +4,7 @@
 python scripts/build.py --profile sample
 python scripts/build.py --profile trec-covid
 python scripts/build.py --profile trec-covid --collection ../my-collection --only encode
+python scripts/build.py --profile trec-covid --plan
 python scripts/build.py --collection beir:cqadupstack/android --systems bm25,all-MiniLM-L6-v2 --without ann
 python scripts/build.py --collection ir_datasets:beir/scifact/test
 python scripts/build.py --collection hub:BeIR/scifact
@@ -16,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core.build import peak_memory_gibibytes, run_build
+from core.build import Options, plan_build, result_lines, run_build, say_plan
 from core.stages import STAGES
 from core.workspace import command_line
 
@@ -36,17 +37,19 @@ def main() -> None:
     parser.add_argument(
         "--force", action="store_true", help="also rebuild artifacts that are up to date (except trained models)"
     )
+    parser.add_argument("--plan", action="store_true", help="print the plan with its estimates and build nothing")
     command_line.add_triples_option(parser)
     command_line.add_threads_option(parser)
     options = parser.parse_args()
     build = command_line.build_from(options)
+    if options.plan:
+        chosen = Options(options.only or "", options.force, options.without, options.replace)
+        build, plan = plan_build(build, chosen)
+        say_plan(plan, build.folder, print)
+        return
     outcomes = run_build(build, options.only, options.force, without=options.without, replace_source=options.replace)
     print("\nResult:")
-    for outcome in outcomes:
-        step = outcome.step
-        print(f"  {outcome.result:<7}{outcome.seconds:9.1f} s  {step.stage.name:<16}{step.artifact.name}")
-    if peak := peak_memory_gibibytes():
-        print(f"  peak memory {peak:.2f} GiB")
+    print(*result_lines(outcomes), sep="\n")
     if failed := [outcome for outcome in outcomes if outcome.result in ("failed", "skipped")]:
         print("\nNot made:")
         for outcome in failed:

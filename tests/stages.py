@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from core.workspace.artifacts import Artifact
+from core.workspace.estimates import Cost
 from core.workspace.profile import Profile, SystemSettings
 from core.workspace.stage import Build, Stage, Target
 from core.workspace.workspace import CollectionFolder, Workspace
@@ -37,9 +38,9 @@ def fail_stage(monkeypatch: pytest.MonkeyPatch, stage: str, artifact: str, error
     """Make a stage raise an error where it would make the artifact of a name."""
     run = Stage.run
 
-    def failing(self: Stage[Any], build: Build, target: Target[Any]) -> Artifact:
+    def failing(self: Stage[Any], build: Build, target: Target[Any], cost: Cost | None = None) -> Artifact:
         if (self.name, target.artifact.name) == (stage, artifact):
             raise error
-        return run(self, build, target)
+        return run(self, build, target, cost)
 
     monkeypatch.setattr(Stage, "run", failing)

@@ -1,5 +1,6 @@
 """Documents: corpus files as a stream, and a built corpus by position, both without loading it into memory."""
 
+import gzip
 import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -142,6 +143,54 @@ def write_documents(path: Path, documents: Iterable[Document]) -> None:
         for document in documents:
             entry = {"_id": document.id, "title": document.title, "text": document.text, "metadata": document.metadata}
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+SAMPLED = 1_000
+"""Number of documents that `sample_lengths` reads."""
+
+
+def sample_lengths(path: Path) -> tuple[tuple[int, ...], float]:
+    """Return the lengths of a sample of the documents in a corpus file, and the mean size of their lines in bytes.
+
+    A length is that of title and text in characters. The sample is taken at even distances from a plain file, and is
+    the beginning of one that is packed.
+
+    Raises:
+        UserError: if a sampled line is not a JSON object, or there is none.
+    """
+    lengths, size = [], 0
+    for line in islice(_packed_lines(path) if path.suffix == ".gz" else _spread_lines(path), SAMPLED):
+        try:
+            entry = json.loads(line)
+            text = next(filter(None, (entry.get(key) for key in TEXT_KEYS)), "")
+            lengths.append(len(f"{entry.get('title') or ''} {text}".strip()))
+        except (ValueError, AttributeError):
+            raise UserError(f"{path.name}: not a corpus of JSON objects") from None
+        size += len(line)
+    if not lengths:
+        raise UserError(f"{path.name}: the corpus is empty, expected at least one document")
+    return tuple(lengths), size / len(lengths)
+
+
+def _packed_lines(path: Path) -> Iterator[bytes]:
+    with gzip.open(path) as file:
+        yield from filter(bytes.strip, file)
+
+
+def _spread_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines after `SAMPLED` evenly spaced places in a file, or all lines of a small one."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size < SAMPLED * 10_000:
+            lines = [line for line in file if line.strip()]
+            yield from lines[:: len(lines) // SAMPLED + 1]
+            return
+        for number in range(SAMPLED):
+            file.seek(number * (size // SAMPLED))
+            if number:
+                file.readline()
+            if line := file.readline().strip():
+                yield line
 
 
 # A built corpus

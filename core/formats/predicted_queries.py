@@ -14,11 +14,31 @@ import numpy as np
 from core.formats.by_id import EntriesById
 from core.workspace.artifacts import Manifest, advice, read_manifest, read_whole
 from core.workspace.errors import UserError
+from core.workspace.estimates import Sizes
 from core.workspace.profile import ExpansionSettings
+from core.workspace.stage import Build
 from core.workspace.workspace import CollectionFolder
 
 FILE = "expansions.jsonl"
 SCORES_FOLDER, SCORES_FILE = "doc2query-scores", "scores.jsonl"
+
+
+QUERY_CHARACTERS = 52
+"""Mean size of a predicted query in a file."""
+
+
+PUBLISHED_QUERIES = 20
+"""Number of queries per document that published predicted queries usually have."""
+
+
+def expected_queries(build: Build, sizes: Sizes, first: int = 0) -> float:
+    """Return the number of predicted queries of a collection, which need not exist yet; an estimate.
+
+    Args:
+        first: how many of each document are counted; 0 for all.
+    """
+    each = build.profile.doc2query.queries if build.profile.doc2query.generates else PUBLISHED_QUERIES
+    return sizes.documents * (min(first, each) if first else each)
 
 
 def write_expansions(folder: Path, queries: Mapping[str, list[str]]) -> None:

@@ -16,6 +16,17 @@ MSMARCO_TINY_URL = "https://storage.googleapis.com/unicamp-dl/ia368dd_2023s1/msm
 MSMARCO_TINY_BYTES = 8_076_179
 
 
+MSMARCO_TINY_TRIPLES = 11_000
+
+
+TRIPLE_BYTES = 730
+"""Mean size of a triple in a file."""
+
+
+QUERY_TOKENS, PASSAGE_TOKENS = 9, 80
+"""Mean lengths of MS MARCO's queries and passages in tokens."""
+
+
 @dataclass(frozen=True)
 class Triple:
     """A query with a relevant and a non-relevant passage."""
@@ -46,6 +57,15 @@ def triples_file(build: Build) -> Path:
         UserError: if it does not exist or cannot be downloaded.
     """
     return regular_file(build.triples or locate_triples(build.profile.triples.source, build.folder.workspace))
+
+
+def expected_triples(build: Build) -> float:
+    """Return the number of triples that a build trains on, from the size of the file; it need not exist yet."""
+    source = build.triples or build.profile.triples.source
+    path = build.folder.workspace.located(str(source))
+    if source == "msmarco-tiny" or not path.is_file():
+        return MSMARCO_TINY_TRIPLES
+    return path.stat().st_size * (2.5 if path.suffix == ".gz" else 1) / TRIPLE_BYTES
 
 
 def read_triples(path: Path) -> list[Triple]:

@@ -713,4 +713,14 @@ def versions(*more: str) -> dict[str, str]:
 
 def host() -> dict[str, Any]:
     """Return the kind of machine, without host or user name."""
-    return {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()}
+    about = {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()}
+    return about | {"processor": _processor()}
+
+
+@lru_cache(maxsize=1)
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"

@@ -8,7 +8,9 @@ import json
 import logging
 import os
 import pickle
+import platform
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -380,6 +382,15 @@ def chosen_precision(wanted: str, device: str) -> str:
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     able = device == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16")
     return "bf16" if able else "fp32"
+
+
+def device_without_torch(wanted: str = "auto") -> str:
+    """Return the device that `pick_device` probably returns, without importing torch: for estimates."""
+    if wanted != "auto":
+        return wanted.partition(":")[0]
+    if sys.platform == "darwin":
+        return "mps" if platform.machine() == "arm64" else "cpu"
+    return "cuda" if shutil.which("nvidia-smi") else "cpu"
 
 
 def pick_device(wanted: str = "auto") -> str:

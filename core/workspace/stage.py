@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from core.workspace.artifacts import Artifact, read_manifest, stale_reason, writing
 from core.workspace.errors import UserError
+from core.workspace.estimates import Cost, Sizes, recorded_work
 from core.workspace.executors import HERE, Executor
 from core.workspace.profile import Profile, SystemSettings
 from core.workspace.progress import ProgressLog
@@ -29,6 +30,7 @@ class Build:
         folder: the collection's artifacts.
         device: the device of models: "cuda", "mps", "cpu" or "auto".
         systems: names of the systems whose artifacts are made; empty for all.
+        left_out: names of systems that are not made although `systems` includes them.
         triples: the file of training triples; None for the profile's.
         executor: runs the shards.
         threads: number of threads for latency measurements.
@@ -41,6 +43,7 @@ class Build:
     folder: CollectionFolder
     device: str = "auto"
     systems: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     triples: Path | None = None
     executor: Executor = HERE
     threads: int = THREADS
@@ -58,7 +61,8 @@ class Build:
         known = [system.name for system in self.profile.system]
         if unknown := [name for name in self.systems if name not in known]:
             raise UserError(f"the profile has no system {', '.join(unknown)}; it has {', '.join(known)}")
-        return [system for system in self.profile.system if not self.systems or system.name in self.systems]
+        wanted = [system for system in self.profile.system if not self.systems or system.name in self.systems]
+        return [system for system in wanted if system.name not in self.left_out]
 
     @property
     def dense(self) -> list[SystemSettings]:
@@ -127,6 +131,7 @@ class Stage(Generic[S]):
         trains: whether it trains a model. An existing model is stale only if it is damaged, as its training data may
             not be on this machine.
         in_build: returns whether a build includes the stage.
+        estimate: returns what an artifact costs, given the size of the collection; None for a stage outside builds.
     """
 
     name: str
@@ -139,9 +144,13 @@ class Stage(Generic[S]):
     prepare: Callable[[Build, S], object] | None = None
     trains: bool = False
     in_build: Callable[[Build], bool] = lambda build: True
+    estimate: Callable[[Build, S, Sizes], Cost] | None = None
 
-    def run(self, build: Build, target: Target[S]) -> Artifact:
+    def run(self, build: Build, target: Target[S], cost: Cost | None = None) -> Artifact:
         """Make an artifact and return it.
+
+        Args:
+            cost: the estimated cost, which the manifest records for later estimates, unless the stage resumed.
 
         Raises:
             UserError: if an input is unavailable or changes while the artifact is made.
@@ -155,6 +164,8 @@ class Stage(Generic[S]):
             writing(target.artifact, name, settings, inputs, facts, self.resume) as folder,
             ProgressLog(folder) as log,
         ):
+            if cost and not log.done and not any(path.is_dir() for path in folder.iterdir()):
+                facts["work"] = recorded_work(cost)
             self.make(build, target.subject, Draft(folder, facts, inputs, log))
             now = self.inputs(build, target.subject)
             if changed := [key for key, digest in inputs.items() if now.get(key) != digest]:

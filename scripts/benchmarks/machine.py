@@ -1,7 +1,6 @@
 """Description of the machine and the library versions, without host or user names."""
 
 import os
-import platform
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ def machine() -> dict[str, Any]:
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     flags = set((told.get("flags") or told.get("Features") or "").split())
-    found = host() | {"processor": told.get("model name") or platform.processor() or "unknown"}
-    found["features"] = [name for name in FEATURES if name in flags]
+    found = host() | {"features": [name for name in FEATURES if name in flags]}
     if hasattr(os, "sched_getaffinity"):
         found["cores"] = len(os.sched_getaffinity(0))
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:

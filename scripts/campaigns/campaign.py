@@ -153,7 +153,7 @@ def without_times(value: Any) -> Any:
     """Return a JSON value without the figures that differ between runs of a stage."""
     if isinstance(value, dict):
         kept = {k: v for k, v in value.items() if not k.endswith(TIMES) and not k.startswith("train_")}
-        return {k: without_times(v) for k, v in kept.items() if k not in ("finished", OWN_DIGEST, "step_time")}
+        return {k: without_times(v) for k, v in kept.items() if k not in ("finished", OWN_DIGEST, "step_time", "work")}
     if isinstance(value, list):  # except the training losses of a history
         return [without_times(e) for e in value if not (isinstance(e, dict) and {"loss", "step"} <= set(e))]
     return value

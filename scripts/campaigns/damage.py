@@ -38,11 +38,12 @@ from small_build import NAME, prepare  # noqa: E402
 from streamlit.testing.v1 import AppTest  # noqa: E402
 
 from core import doc2query, pseudo_labels  # noqa: E402
-from core.build import run_build, steps  # noqa: E402
+from core.build import run_build  # noqa: E402
 from core.evaluation.ann_sweep import read_growth, read_sweep  # noqa: E402
 from core.formats import predicted_queries  # noqa: E402
 from core.formats.collections import read_built_collection, read_built_topics  # noqa: E402
 from core.formats.runs import built_run  # noqa: E402
+from core.plan import steps  # noqa: E402
 from core.retrieval.bm25 import load_index, stored_predicted  # noqa: E402
 from core.retrieval.encoder import load_vectors  # noqa: E402
 from core.retrieval.kinds import open_system  # noqa: E402
@@ -189,7 +190,7 @@ def problem_of_plan(name: str, profile: Profile, planned: list[str | None], path
     """Return the problem with the build's plan when a file is damaged, "" if there is none."""
     try:
         if plan(name, profile) == planned and is_planned(path, name, profile):
-            return "the build takes it for fresh"
+            return "the build takes it for up to date"
     except Exception as error:
         return f"a traceback: {type(error).__name__}: {error}"
     return ""

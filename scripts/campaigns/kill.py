@@ -42,7 +42,8 @@ from small_build import NAME, prepare  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from core import encode  # noqa: E402
-from core.build import Step, run_build  # noqa: E402
+from core.build import run_build  # noqa: E402
+from core.plan import Step  # noqa: E402
 from core.retrieval import encoder  # noqa: E402
 from core.stages import STAGES  # noqa: E402
 from core.training import query_scores, t5  # noqa: E402

@@ -14,13 +14,14 @@ from stages import make
 
 from core import ann, encode, evaluate, search
 from core.artifact_list import inventory
-from core.build import run_build, steps
+from core.build import run_build
 from core.evaluation import ann_sweep
 from core.evaluation.ann_sweep import read_growth, read_sweep
 from core.formats.collections import read_built_collection
 from core.formats.predicted_queries import read_expansions, write_expansions
 from core.formats.runs import built_run, ranked
 from core.import_runs import import_runs
+from core.plan import steps
 from core.retrieval import encoder
 from core.retrieval.encoder import encode_texts, load_vectors
 from core.retrieval.kinds import open_system
@@ -82,7 +83,7 @@ def test_everything_is_made_once(profile, folder):
     first = quiet_build(profile, folder)
     assert set(first.values()) == {"made"}, first
     assert {name.split("/")[0] for name in first} == {"collection", "bm25", "encode", "search", "evaluate", "ann"}
-    assert set(quiet_build(profile, folder).values()) == {"fresh"}
+    assert set(quiet_build(profile, folder).values()) == {"up to date"}
 
 
 def test_an_older_timing_procedure_makes_runs_and_sweeps_stale_and_no_vectors(profile, folder, monkeypatch):
@@ -163,7 +164,7 @@ def test_a_damaged_artifact_is_made_again(profile, folder):
         load_vectors(folder, "dot")
     again = quiet_build(profile, folder)
     assert again["encode/dot"] == "made"
-    assert again["encode/cosine"] == "fresh"
+    assert again["encode/cosine"] == "up to date"
     load_vectors(folder, "dot")
 
 
@@ -322,7 +323,7 @@ def test_both_bm25_backends_give_the_same_run(profile, folder):
     quiet_build(profile, folder)
     fast = built_run(folder, "bm25").scores
     again = quiet_build(changed(profile, "bm25", engine="rank_bm25"), folder)
-    assert again["bm25/bm25"] == "fresh", "one index serves both backends"
+    assert again["bm25/bm25"] == "up to date", "one index serves both backends"
     assert again["search/bm25"] == "made"
     reference = built_run(folder, "bm25").scores
     assert {t: pytest.approx(by_document, abs=1e-4) for t, by_document in reference.items()} == fast
@@ -388,6 +389,7 @@ def test_the_facts_of_a_manifest_are_those_of_the_collection(profile, folder):
     quiet_build(profile, folder)
     facts = read_manifest(folder / "collection").facts
     assert (folder.workspace.checkout / facts.pop("source")).resolve() == Path(profile.collection.source).resolve()
+    assert facts.pop("work")["kind"] == "collection"
     assert facts == {
         "documents": 40,
         "topics": 6,

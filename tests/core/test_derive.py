@@ -71,7 +71,7 @@ def test_labels_measures_and_baseline_come_along_and_it_can_be_evaluated_again(f
     assert [(s.name, s.kind) for s in profile.system] == [("a", "run")]
     assert profile.measures == read_profile(str(first / "profile.json")).measures
     outcomes = run_build(Build(profile, folder), say=lambda line: None)
-    assert [(o.step.stage.name, o.result) for o in outcomes] == [("evaluate", "fresh")]
+    assert [(o.step.stage.name, o.result) for o in outcomes] == [("evaluate", "up to date")]
 
 
 BAD = {

@@ -109,11 +109,11 @@ def test_the_setting_keeps_it_and_a_change_makes_runs_and_measures_anew(workspac
     assert values(folder)["bm25"] == pytest.approx(dict.fromkeys(QRELS, 1 / np.log2(3)))
     assert not (folder / "collection" / "excluded.tsv").exists()
     folder, results = built(profile_of(source), workspace)
-    assert results == {"collection collection": "made", "bm25 bm25": "fresh", "search bm25": "made"} | {
+    assert results == {"collection collection": "made", "bm25 bm25": "up to date", "search bm25": "made"} | {
         "evaluate measures": "made"
     }
     assert values(folder)["bm25"] == {"a1": 1.0, "a2": 1.0}
-    assert set(built(profile_of(source), workspace)[1].values()) == {"fresh"}
+    assert set(built(profile_of(source), workspace)[1].values()) == {"up to date"}
 
 
 LISTS = {
@@ -145,7 +145,11 @@ def test_another_list_makes_the_runs_anew(workspace, tmp_path):
     built(profile_of(source), workspace)
     (source / "excluded.tsv").write_text("a1\tc1\n")
     folder, results = built(profile_of(source), workspace)
-    assert (results["search bm25"], results["evaluate measures"], results["bm25 bm25"]) == ("made", "made", "fresh")
+    assert (results["search bm25"], results["evaluate measures"], results["bm25 bm25"]) == (
+        "made",
+        "made",
+        "up to date",
+    )
     assert values(folder)["bm25"] == {"a1": 0.0, "a2": 1.0}, "c1 stays in the ideal list"
 
 

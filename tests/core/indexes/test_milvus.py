@@ -129,4 +129,6 @@ def test_a_dense_system_may_be_served_and_measured_by_milvus(encoder, beir_folde
     assert len(hits) == 3
     assert system.explain("do masks help?", hits[0][0])[0][1] == pytest.approx(hits[0][1], abs=1e-5)
     assert read_sweep(folder, "exact")["recall"].tolist() == [1.0, 1.0]
-    assert all(outcome.result == "fresh" for outcome in run_build(Build(profile, folder, "cpu"), say=lambda line: None))
+    assert all(
+        outcome.result == "up to date" for outcome in run_build(Build(profile, folder, "cpu"), say=lambda line: None)
+    )

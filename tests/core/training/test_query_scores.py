@@ -190,7 +190,7 @@ def test_scores_of_other_queries_filter_nothing(built):
     assert "no vector for 1 of the documents that have predicted queries, such as new;" in outcome.reason
     with writing(folder / "doc2query", "doc2query generate", {"queries": 4}, {}) as partial:
         write_expansions(partial, queries)
-    assert set(quiet_build(profile, folder).values()) <= {"made", "fresh"}
+    assert set(quiet_build(profile, folder).values()) <= {"made", "up to date"}
 
 
 def test_an_index_without_predicted_queries_says_so(built):

@@ -168,5 +168,5 @@ def test_a_plan_of_all_kinds_of_systems_has_every_stage(workspace):
     lines: list[str] = []
     with pytest.raises(UserError):  # there is no such collection; the plan has been printed
         run_build(Build(profile, workspace.collection("tiny"), "cpu"), say=lines.append)
-    planned = [line.split()[1] for line in lines[1:]]
-    assert list(dict.fromkeys(planned)) == [stage.name for stage in STAGES]
+    planned = {line.split()[1] for line in lines if line.startswith("  make")}
+    assert planned == {stage.name for stage in STAGES}
