@@ -147,7 +147,11 @@ def estimate(build: Build, settings: FinetuneSettings, sizes: Sizes) -> Cost:
     operations = 3 * settings.epochs * rows * row + validations * passages * passage
     checkpoints = 2 * 12 * shape.parameters
     device = device_without_torch(settings.device if build.device == "auto" else build.device)
-    rate = GPU_TRAINING if device != "cpu" else TRAINING[chosen_precision(settings.precision, device)]
+    rate = (
+        GPU_TRAINING
+        if device != "cpu"
+        else TRAINING.get(chosen_precision(settings.precision, device), TRAINING["fp32"])
+    )
     return Cost(operations, rate, 2 * shape.parameters, 15.0, checkpoints)
 
 
