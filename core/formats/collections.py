@@ -12,7 +12,6 @@ from core.formats.topics import Topic, read_topics
 from core.workspace.artifacts import (
     Manifest,
     advice,
-    included_files,
     left_out,
     open_artifact,
     read_manifest,
@@ -54,7 +53,7 @@ def read_built_collection(folder: CollectionFolder) -> Collection:
             )
         return Collection(folder.name, documents, *read_built_topics(folder), built_exclusions(folder))
 
-    return read_whole(built, read, *included_files(built))
+    return read_whole(built, read, included=True)
 
 
 def has_texts(folder: CollectionFolder) -> bool:
@@ -86,7 +85,7 @@ def built_documents(folder: CollectionFolder) -> Mapping[str, Document]:
     def read(_: Manifest) -> Mapping[str, Document]:
         return EntriesById(built / CORPUS, stored_document) if (built / CORPUS).is_file() else {}
 
-    return read_whole(built, read, *included_files(built))
+    return read_whole(built, read, included=True)
 
 
 def read_built_topics(folder: CollectionFolder) -> tuple[list[Topic], Qrels]:

@@ -225,4 +225,4 @@ def load_index(profile: Profile, system: SystemSettings, folder: CollectionFolde
         fields = [Bm25sField.load(target / name) for name in sorted(names) if name.startswith("field-")]
         return Bm25Index(ids, fields, open_analyzer(analyzer))
 
-    return read_whole(target, read)
+    return read_whole(target, read, included=True)  # predicted queries, which are only shown, may be left out

@@ -93,7 +93,7 @@ class Bm25sField:
         try:
             index = bm25s.BM25.load(folder, mmap=True, show_progress=False)
             fits = _fits(library_internals.postings(index), library_internals.vocabulary(index))
-        except (ValueError, TypeError, KeyError, AttributeError, EOFError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError):
             fits = False
         if not fits:
             raise UserError(f"{folder.name}: damaged, or not an index of bm25s; build it again")

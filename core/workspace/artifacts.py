@@ -263,7 +263,7 @@ def _checked(table: Any) -> Manifest:
     return manifest
 
 
-def open_artifact(place: Artifact | Path, *files: str) -> Manifest:
+def open_artifact(place: Artifact | Path, *files: str, included: bool = False) -> Manifest:
     """Check every file of an artifact against its manifest and return the manifest.
 
     A file is read once per process and again after it has changed (see `file_digest`), so that checking before each use
@@ -271,23 +271,26 @@ def open_artifact(place: Artifact | Path, *files: str) -> Manifest:
 
     Args:
         files: names of the files to check; none for all.
+        included: whether to check all files but those that the archive that the artifact came from does not include.
 
     Raises:
         UserError: if the artifact, or one of its files, is missing or damaged; the message names the file.
     """
     artifact = _as_artifact(place)
-    return _settled(artifact.path, lambda: _open_artifact(artifact, *files))
+    return _settled(artifact.path, lambda: _open_artifact(artifact, *files, included=included))
 
 
-def _open_artifact(artifact: Artifact, *files: str) -> Manifest:
+def _open_artifact(artifact: Artifact, *files: str, included: bool = False) -> Manifest:
     manifest = _read_manifest(artifact)
-    problem = damage(artifact, manifest, *files)
+    problem = damage_of_included(artifact, manifest) if included else damage(artifact, manifest, *files)
     if problem:
         raise UserError(f"{problem}; {advice(artifact)}")
     return manifest
 
 
-def read_whole(place: Artifact | Path, load: Callable[[Manifest], T], *files: str, digest: str = "") -> T:
+def read_whole(
+    place: Artifact | Path, load: Callable[[Manifest], T], *files: str, digest: str = "", included: bool = False
+) -> T:
     """Return what `load` reads from an artifact, consistently from one version.
 
     The artifact is checked as in `open_artifact` before and after loading; if it was replaced meanwhile, it is loaded
@@ -296,6 +299,7 @@ def read_whole(place: Artifact | Path, load: Callable[[Manifest], T], *files: st
     Args:
         files: names of the files that `load` reads; none for all.
         digest: the required version, for loaders that are cached by digest; "" for the current one.
+        included: as in `open_artifact`.
 
     Raises:
         Replaced: if the artifact is not that version.
@@ -305,11 +309,11 @@ def read_whole(place: Artifact | Path, load: Callable[[Manifest], T], *files: st
     artifact = _as_artifact(place)
 
     def read() -> T:
-        manifest = _open_artifact(artifact, *files)
+        manifest = _open_artifact(artifact, *files, included=included)
         if digest and manifest.digest != digest:
             raise Replaced(f"{artifact.shown} was replaced while it was in use; try again")
         value = load(manifest)
-        _open_artifact(artifact, *files)
+        _open_artifact(artifact, *files, included=included)
         return value
 
     return _settled(artifact.path, read)
@@ -387,16 +391,6 @@ def not_included(place: Artifact | Path) -> str:
     return f"not included in the archive that it came from: {names[0]}{others}" if names else ""
 
 
-def included_files(place: Artifact | Path) -> tuple[str, ...]:
-    """Return the names of an artifact's files, except those that the archive that it came from does not include.
-
-    Raises:
-        UserError: if the artifact is missing or its manifest cannot be read.
-    """
-    missing = left_out(place)
-    return tuple(name for name in read_manifest(place).files if name not in missing)
-
-
 def has_its_files(place: Artifact | Path, manifest: Manifest) -> bool:
     """Return whether all files exist and have the recorded size; their contents are not read.
 
@@ -426,7 +420,7 @@ def damage(place: Artifact | Path, manifest: Manifest, *files: str) -> str | Non
 
 
 def damage_of_included(place: Artifact | Path, manifest: Manifest) -> str | None:
-    """Return what `damage` returns for the files of an artifact that `included_files` names."""
+    """Return what `damage` returns for all files but those that the archive that the artifact came from left out."""
     missing = left_out(place)
     files = [name for name in manifest.files if name not in missing]
     return damage(place, manifest, *files) if files or not missing else None

@@ -10,7 +10,7 @@ OF_FILES = {"manifest.json", "profile.json", "queries.jsonl", "left-out.json"}
 """Names of files that are looked up in any artifact folder, and of inputs that manifests list next to the systems."""
 
 
-BESIDE_COLLECTIONS = {"models", "downloads", "ablations", "quality", "growth"}
+BESIDE_COLLECTIONS = {"models", "downloads", "ablations", "quality", "growth", "converted"}
 """Names of the folders under `artifacts/` that are not collections."""
 
 

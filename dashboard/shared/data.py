@@ -24,7 +24,6 @@ from core.formats.topics import Topic
 from core.workspace.artifacts import (
     MANIFEST,
     Manifest,
-    included_files,
     open_artifact,
     read_latest,
     read_manifest,
@@ -145,7 +144,7 @@ def content(opened: Opened) -> Content:
     """
     place = opened.folder.collection
     return read_latest(
-        lambda: open_artifact(place, *included_files(place)).digest, lambda digest: _content(opened.folder, digest)
+        lambda: open_artifact(place, included=True).digest, lambda digest: _content(opened.folder, digest)
     )
 
 
@@ -155,7 +154,7 @@ def _content(folder: CollectionFolder, digest: str) -> Content:
         topics, qrels = read_built_topics(folder)
         return Content(built_documents(folder), {topic.id: topic for topic in topics}, qrels, built_exclusions(folder))
 
-    return read_whole(folder.collection, read, *included_files(folder.collection), digest=digest)
+    return read_whole(folder.collection, read, digest=digest, included=True)
 
 
 def judged_topics(opened: Opened) -> Content:

@@ -55,7 +55,7 @@ def ready_system(opened: data.Opened, settings: SystemSettings) -> Ready:
     artifacts = KINDS[settings.kind].searched(opened.folder, settings).values()
     profile = opened.profile.model_dump_json()
     return read_latest(
-        lambda: tuple(open_artifact(artifact).digest for artifact in artifacts),
+        lambda: tuple(open_artifact(artifact, included=True).digest for artifact in artifacts),
         lambda digests: _open_system(opened.folder, profile, settings.name, digests),
     )
 
@@ -86,7 +86,7 @@ def _open_system(folder: CollectionFolder, profile_json: str, name: str, digests
             threadpool_limits(1, "blas")
         system = open_system(profile, settings, folder)
         for artifact, digest in zip(KINDS[settings.kind].searched(folder, settings).values(), digests, strict=True):
-            if open_artifact(artifact).digest != digest:
+            if open_artifact(artifact, included=True).digest != digest:
                 raise Replaced(f"{artifact.shown} was replaced while it was opened; try again")
         system.search(["the first query waits for what loads late"], 1)
     return Ready(system, threading.Lock())

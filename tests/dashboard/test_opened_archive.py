@@ -20,7 +20,9 @@ Carry = Callable[..., CollectionFolder]
 SAMPLE = Workspace(CHECKOUT / "artifacts").collection("sample")
 COPY = "carried"
 COPY_PROFILE = f"artifacts/{COPY}/profile.json"
-PARAMETERS = {page: {"topic": "1"} for page in PAGES} | {"search": {"query": "coronavirus immunity"}}
+PARAMETERS = {page: {"topic": "1"} for page in PAGES} | {
+    "search": {"query": "coronavirus immunity", "systems": "bm25-doc2query"}
+}
 MEASURED_NOW = re.compile(r"\b\d+\.\d+ ms\b|\(median of \d+\)|\(measured once\)")
 
 
@@ -129,3 +131,14 @@ def test_what_is_not_included_is_not_stale_on_the_artifacts_page(open_page: Open
     assert table["state"]["runs/expanded"] == "● up to date"
     page = open_page("expansion", topic="1")
     assert "doc2query/expansions.jsonl is not included in the archive" in warnings(page)
+
+
+def test_without_predicted_queries_the_expanded_system_answers(open_page: Open, carry: Carry) -> None:
+    def found(app: AppTest) -> list[str]:
+        return re.findall(r"document (d\d)<", "".join(element.body for element in app.get("html")))
+
+    before = found(open_page("search", query="masks in schools", systems="expanded"))
+    carry("--without", "predicted-queries")
+    page = open_page("search", query="masks in schools", systems="expanded")
+    assert found(page) == before != []
+    assert "bm25/expanded/predicted.jsonl is not included in the archive" in warnings(page)
