@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.formats.collections import QRELS, TOPICS
+from core.formats.collections import QRELS, TOPICS, has_texts
 from core.formats.documents import (
     CORPUS,
     Document,
@@ -152,8 +152,11 @@ def sizes_of(build: Build) -> Sizes | None:
     try:
         manifest = read_manifest(folder.collection)
         documents, topics = int(manifest.facts["documents"]), int(manifest.facts["topics"])
+        size = manifest.files[CORPUS]["bytes"]
+        if not has_texts(folder):
+            return Sizes(documents, topics, (round(size / documents),), size)
         lengths, _ = sample_lengths(folder.collection / CORPUS)
-        return Sizes(documents, topics, lengths, manifest.files[CORPUS]["bytes"])
+        return Sizes(documents, topics, lengths, size)
     except (UserError, KeyError, OSError):
         pass
     source = folder.workspace.located(settings.source)

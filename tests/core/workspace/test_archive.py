@@ -13,12 +13,14 @@ from safetensors.numpy import save_file
 from core import open as open_command
 from core import pack
 from core.artifact_list import inventory
+from core.build import run_build
 from core.evaluation.results import Results, saved_profile
 from core.formats.collections import read_built_collection
 from core.workspace import opening, packing
 from core.workspace.artifacts import is_whole, read_manifest
 from core.workspace.errors import UserError
 from core.workspace.models import find_model, model_digest
+from core.workspace.stage import Build
 from core.workspace.workspace import VARIABLE, CollectionFolder, Workspace
 
 PARTS = ("texts", "predicted-queries", "vectors", "models")
@@ -357,3 +359,24 @@ def test_files_beyond_two_gibibytes_are_written_and_read(tmp_path):
         packing._write_member(archive, member, lambda _: None)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         assert archive.read(member.name) == large
+
+
+@pytest.mark.parametrize("without", ["", "texts,predicted-queries,vectors,models"])
+def test_a_build_makes_nothing_of_an_opened_collection(tmp_path, command, elsewhere, without):
+    archive = tmp_path / "a.zip"
+    assert command(pack.main, "sample", "--to", archive, *(["--without", without] if without else [])).status == 0
+    there = elsewhere()
+    assert command(open_command.main, archive, "--name", "copy").status == 0
+    folder, profile = saved_profile(there, "copy")
+    said: list[str] = []
+    outcomes = run_build(Build(profile, folder), say=said.append)
+    assert {outcome.result for outcome in outcomes} == {"up to date"}
+    states = [line.strip().split("  ")[0] for line in said if line.startswith("  ")]
+    assert ("not included" in states) == bool(without) and set(states) <= {"up to date", "not included"}
+    assert any("make it with --only collection" in line for line in said) == bool(without)
+    if without:
+        outcomes = run_build(Build(profile, folder, systems=("bm25",)), only="bm25", force=True, say=said.append)
+        assert [(outcome.result, "corpus.jsonl is not included" in outcome.reason) for outcome in outcomes] == [
+            ("failed", True)
+        ]
+        assert is_whole(folder.bm25("bm25"))
