@@ -1,6 +1,7 @@
 """Encoders of dense systems, and sharded encoding of many texts into one file."""
 
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -35,9 +36,9 @@ T = TypeVar("T")
 SHARD = 512
 
 
-CPU_BATCH, CPU_QUERY_BATCH, GPU_BATCH = 8, 64, 128
-"""Batch sizes. Batches of 8 documents fit the cache of a desktop core, where they are 1.4 times faster than batches of
-32; queries are shorter, so that 64 of them fit."""
+CPU_BATCH, CPU_QUERY_BATCH, GPU_BATCH, OPENVINO_BATCH = 8, 64, 128, 4
+"""Batch sizes. Batches of 8 documents fit the cache of a desktop core, where torch is 1.4 times faster than on batches
+of 32; OpenVINO, with a batch on each thread, is fastest on 4. Queries are shorter, so that 64 of them fit."""
 
 
 def load_encoder(
@@ -100,25 +101,31 @@ def _on_openvino(workspace: Workspace, system: SystemSettings, precision: str) -
     return encoder, {"runtime": f"openvino {metadata.version('openvino')}", "precision": precision}
 
 
-def encode_texts(encoder: Any, texts: list[str], role: Literal["query", "document"], batch: int = 0) -> np.ndarray:
+def encode_texts(
+    encoder: Any, texts: list[str], role: Literal["query", "document"], batch: int = 0, pool: Any = None
+) -> np.ndarray:
     """Encode texts, float32 [n_texts, dimension]; a two-tower model has one encoder for each role.
 
     Args:
         batch: the number of texts per forward pass; 0 selects the fastest for the model's device.
+        pool: a pool of processes that share the texts, from the encoder's `start_multi_process_pool`.
 
     Raises:
         UserError: if a vector has NaN or infinite values.
     """
-    name = "encode_query" if role == "query" else "encode_document"
-    on_cpu = CPU_QUERY_BATCH if role == "query" else CPU_BATCH
-    batch = batch or (on_cpu if encoder.device.type == "cpu" else GPU_BATCH)
-    on_openvino = getattr(encoder, "runtime", {}).get("runtime", "").startswith("openvino")
-    if on_openvino and 1 < batch < len(texts):
+    method = "encode_query" if role == "query" else "encode_document"
+    openvino = getattr(encoder, "runtime", {}).get("runtime", "").startswith("openvino")
+    on_cpu = CPU_QUERY_BATCH if role == "query" else OPENVINO_BATCH if openvino else CPU_BATCH
+    batch = batch or (on_cpu if encoder.device.type == "cpu" and not pool else GPU_BATCH)
+    options: dict[str, Any] = {"batch_size": batch, "show_progress_bar": False}
+    if pool:
+        options |= {"pool": pool, "chunk_size": -(-len(texts) // len(pool["processes"]))}
+    if openvino and 1 < batch < len(texts):
         from core.retrieval.openvino_encoder import encode_in_streams
 
-        vectors = encode_in_streams(encoder, name, texts, batch)
+        vectors = encode_in_streams(encoder, method, texts, batch)
     else:
-        vectors = getattr(encoder, name)(texts, batch_size=batch, show_progress_bar=False).astype(np.float32)
+        vectors = getattr(encoder, method)(texts, **options).astype(np.float32)
     if not (finite := np.isfinite(vectors).all(axis=-1)).all():
         text = " ".join(texts[int(np.argmin(finite))].split())[:60]
         raise UserError(
@@ -129,17 +136,38 @@ def encode_texts(encoder: Any, texts: list[str], role: Literal["query", "documen
 
 
 class Encoder:
-    """Holds a model in a worker process and encodes shards of texts."""
+    """Holds a model in a worker process and encodes shards of texts, on several GPUs if there are."""
 
-    def __init__(self, load: Callable[[], Any], role: Literal["query", "document"]):
-        """Load the model by calling `load`, such as `load_encoder` or `load_encoder_of`."""
+    def __init__(self, load: Callable[[], Any], role: Literal["query", "document"], devices: Sequence[str] = ()):
+        """Load the model by calling `load`, such as `load_encoder` or `load_encoder_of`.
+
+        Args:
+            devices: those that share a shard, each with a process and a copy of the model; by default all GPUs, if the
+                model was loaded on one that was not chosen by number.
+        """
         self.model, self.role = load(), role
         self.about = {"device": self.model.device.type, "max_tokens": self.model.max_seq_length}
         self.about |= getattr(self.model, "runtime", {})
+        devices = devices or _gpus(self.model.device)
+        self._pool = None
+        if len(devices) > 1:
+            self._pool = self.model.start_multi_process_pool(list(devices))
+            self.about["devices"] = len(devices)
+            weakref.finalize(self, self.model.stop_multi_process_pool, self._pool)
 
     def __call__(self, texts: list[str]) -> tuple[np.ndarray, dict[str, Any]]:
         """Return vectors, float32 [n_texts, dimension], and the device and token limit that they were made with."""
-        return encode_texts(self.model, texts, self.role), self.about
+        shared = {"pool": self._pool} if self._pool else {}
+        return encode_texts(self.model, texts, self.role, **shared), self.about
+
+
+def _gpus(device: Any) -> list[str]:
+    """Return the names of all GPUs if a device is a GPU chosen by "auto" or "cuda"."""
+    import torch
+
+    if device.type != "cuda" or device.index not in (None, 0):
+        return []
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
 
 def encode_to_file(

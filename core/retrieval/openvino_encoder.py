@@ -256,16 +256,19 @@ def encode_in_streams(encoder: Any, method: str, texts: list[str], batch: int) -
         method: the encoder's, "encode_query" or "encode_document".
     """
     streams = min(torch.get_num_threads(), -(-len(texts) // batch))
+    copies = getattr(encoder, "copies", [])
+    if len(copies) < streams:
+        encoder.copies = []  # a copy has no copies
+        encoder.copies = copies = [copy.deepcopy(encoder) for _ in range(streams)]
     order = np.argsort([len(text) for text in texts], kind="stable")
     rows = [order[start::streams] for start in range(streams)]
 
-    def part(own: np.ndarray) -> np.ndarray:
-        copied = encoder if streams == 1 else copy.deepcopy(encoder)
+    def part(copied: Any, own: np.ndarray) -> np.ndarray:
         found: np.ndarray = getattr(copied, method)([texts[i] for i in own], batch_size=batch, show_progress_bar=False)
         return found
 
     with ThreadPoolExecutor(streams) as pool:
-        parts = list(pool.map(part, rows))
+        parts = list(pool.map(part, copies, rows))
     vectors = np.empty((len(texts), parts[0].shape[1]), dtype=np.float32)
     for own, found in zip(rows, parts, strict=True):
         vectors[own] = found

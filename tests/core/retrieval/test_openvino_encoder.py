@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,13 @@ from core.formats.documents import Document
 from core.indexes.base import unit_rows
 from core.retrieval import encoder as encoder_module
 from core.retrieval import openvino_encoder, precision
-from core.retrieval.encoder import encode_texts, load_encoder, load_vectors, topic_vectors
+from core.retrieval.encoder import Encoder, encode_texts, load_encoder, load_vectors, topic_vectors
 from core.retrieval.openvino_encoder import NotConverted, OpenVinoModel
 from core.retrieval.precision import auto_precision, drawn
 from core.workspace.artifacts import read_manifest
 from core.workspace.errors import UserError
 from core.workspace.library_internals import transformer_modules
+from core.workspace.models import load_sentence_transformer
 from core.workspace.profile import Profile, SystemSettings
 from core.workspace.progress import ProgressLog
 
@@ -185,6 +187,7 @@ import socket, sys
 def refuse(*a, **k): sys.exit("a socket was opened")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 import numpy as np
+from functools import partial
 from pathlib import Path
 from core.formats.documents import Document
 from core.retrieval.encoder import load_encoder, encode_texts
@@ -348,3 +351,21 @@ def test_int8_without_nncf_or_openvino_is_refused(encoder, profile, workspace, m
     monkeypatch.setattr(openvino_encoder, "openvino", missing)
     with pytest.raises(UserError, match='precision = "int8" needs OpenVINO, but OpenVINO is not installed'):
         built(profile, workspace)
+
+
+# Several devices
+
+
+def test_several_devices_share_a_shard(encoder, workspace):
+    """Two processes on the CPU stand in for two GPUs."""
+    load = partial(load_sentence_transformer, workspace, str(encoder), "cpu")
+    shared = Encoder(load, "document", devices=("cpu", "cpu"))
+    vectors, about = shared(TEXTS)
+    assert vectors == pytest.approx(load().encode(TEXTS), abs=2e-6)
+    assert about["devices"] == 2
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", 0), ("cuda:0", 3), ("cuda", 3), ("cuda:2", 0), ("mps", 0)])
+def test_all_gpus_are_used_unless_one_is_named(device, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert len(encoder_module._gpus(torch.device(device))) == expected
