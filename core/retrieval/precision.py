@@ -76,9 +76,9 @@ def faster_precisions(device: str) -> tuple[str, ...]:
 def quantise(
     workspace: Workspace, system: SystemSettings, documents: Sequence[Document], folder: Path, log: ProgressLog
 ) -> str:
-    """Quantise a system's model to int8 with NNCF, calibrated on documents, and return the digest of the result.
+    """Quantise a system's model to int8 with NNCF, calibrated on documents, and return what determines its vectors.
 
-    A resumed run keeps the model that is in the folder, if it is that in its log.
+    That is the digest of the model and the precision of what is not quantised. A resumed run keeps the model that is in the folder, if it is that in its log.
 
     Raises:
         UserError: if NNCF or OpenVINO is not installed, or the model cannot be converted.
@@ -86,7 +86,7 @@ def quantise(
     if importlib.util.find_spec("nncf") is None:
         raise UserError(f'{system.name}: precision = "int8" needs NNCF; run pip install -r requirements-int8.txt')
     if folder.is_dir() and _digest(folder) == log.done.get("quantised"):
-        return str(log.done["quantised"])
+        return _made_with(log)
     encoder = load_encoder(workspace, system, "cpu", "fp32")
     if "fallback" in encoder.runtime:
         raise UserError(f'{system.name}: precision = "int8" needs OpenVINO, but {encoder.runtime["fallback"]}')
@@ -96,7 +96,13 @@ def quantise(
     folder.mkdir()
     save_quantised(encoder, drawn(system, documents, CALIBRATION), folder)
     log.add({"quantised": _digest(folder)})
-    return str(log.done["quantised"])
+    return _made_with(log)
+
+
+def _made_with(log: ProgressLog) -> str:
+    from core.retrieval.openvino_encoder import beside_int8
+
+    return f"{log.done['quantised']} {beside_int8()}"
 
 
 def _digest(folder: Path) -> str:
