@@ -78,7 +78,8 @@ def quantise(
 ) -> str:
     """Quantise a system's model to int8 with NNCF, calibrated on documents, and return what determines its vectors.
 
-    That is the digest of the model and the precision of what is not quantised. A resumed run keeps the model that is in the folder, if it is that in its log.
+    That is the digest of the model and the precision of what is not quantised. A resumed run keeps the model that is in
+    the folder, if it is that in its log.
 
     Raises:
         UserError: if NNCF or OpenVINO is not installed, or the model cannot be converted.
