@@ -271,10 +271,11 @@ def open_archive(workspace: Workspace, checked: Checked, name: str = "", replace
     if needed > free:
         raise UserError(f"{checked.path} unpacks to {needed:,} bytes, but only {free:,} are free in {workspace.root}")
     folder = workspace.collection(name)
-    partial = workspace.root / f".{name}.partial"
+    partial, is_mine = workspace.root / f".{name}.partial", False
     try:
         partial.mkdir(parents=True, exist_ok=True)
         with alone(partial / ".lock", f"another process is opening an archive as {name}"):
+            is_mine = True
             try:
                 _put_back(partial, folder)
                 _check_name(workspace, name, replace_collection)
@@ -292,7 +293,8 @@ def open_archive(workspace: Workspace, checked: Checked, name: str = "", replace
             raise UserError(problem) from error
         raise
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if is_mine:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _check_name(workspace: Workspace, name: str, replace_collection: bool) -> None:

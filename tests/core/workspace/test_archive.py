@@ -17,7 +17,7 @@ from core.build import run_build
 from core.evaluation.results import Results, saved_profile
 from core.formats.collections import read_built_collection
 from core.workspace import opening, packing
-from core.workspace.artifacts import is_whole, read_manifest
+from core.workspace.artifacts import alone, is_whole, read_manifest
 from core.workspace.errors import UserError
 from core.workspace.models import find_model, model_digest
 from core.workspace.stage import Build
@@ -317,6 +317,18 @@ def test_what_a_killed_opening_left_is_put_back(here, tmp_path, command, elsewhe
     assert [folder.name for folder in there.collections()] == []
     assert command(open_command.main, archive, "--replace").status == 0
     assert packed.tree(there.root) == before
+
+
+def test_two_that_open_at_once_do_not_disturb_each_other(here, tmp_path, command, elsewhere):
+    archive = packed_to(tmp_path / "a.zip", command)
+    there = elsewhere()
+    partial = there.root / ".tiny.partial"
+    (partial / "new").mkdir(parents=True)
+    (partial / "new" / "half").write_text("half")
+    with alone(partial / ".lock", "busy"):
+        assert "another process is opening an archive as tiny" in command(open_command.main, archive).err
+        assert packed.tree(partial / "new").keys() == {"half"}
+    assert command(open_command.main, archive).status == 0 and not partial.exists()
 
 
 def test_a_disk_that_is_too_small_is_said_before_anything_is_written(here, tmp_path, command, elsewhere, monkeypatch):
