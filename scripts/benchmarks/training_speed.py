@@ -83,15 +83,16 @@ def generation(
 
 def t5_of_random_weights(folder: Path, tokenizer: Path) -> None:
     """Save a T5 of t5-v1_1-base's shape with random weights."""
-    sizes = {"vocab_size": 32128, "d_model": 768, "d_ff": 2048, "num_layers": 12, "num_heads": 12}
-    config = T5Config(**sizes, feed_forward_proj="gated-gelu", tie_word_embeddings=False, decoder_start_token_id=0)
-    T5ForConditionalGeneration(config).save_pretrained(folder)
+    sizes: dict[str, Any] = {"vocab_size": 32128, "d_model": 768, "d_ff": 2048, "num_layers": 12, "num_heads": 12}
+    sizes |= {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False, "decoder_start_token_id": 0}
+    T5ForConditionalGeneration(T5Config(**sizes)).save_pretrained(folder)
     AutoTokenizer.from_pretrained(tokenizer).save_pretrained(folder)
 
 
 def bert_of_random_weights(folder: Path, tokenizer: Path) -> None:
     """Save a BERT of MiniLM-L12-H384's shape with random weights."""
-    sizes = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 1536}
+    sizes: dict[str, Any] = {"hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 12}
+    sizes["intermediate_size"] = 1536
     BertModel(BertConfig(**sizes)).save_pretrained(folder)
     AutoTokenizer.from_pretrained(tokenizer).save_pretrained(folder)
 
