@@ -50,7 +50,7 @@ from core.workspace.profile import CollectionSettings, read_profile
 from core.workspace.stage import Build, Draft, Stage, Target
 from core.workspace.workspace import CollectionFolder, Workspace
 
-READING = Rate("collection", 2.9e7)
+READING = Rate("collection", 5.5e7)
 """Bytes of the corpus per second."""
 
 
