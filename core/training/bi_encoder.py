@@ -161,7 +161,8 @@ class InBatchDistillation(DistillKLDivLoss):
         return self.compute_loss_from_embeddings([queries, *candidates], targets)
 
 
-def _loss(model: SentenceTransformer, settings: FinetuneSettings) -> torch.nn.Module:
+def training_loss(model: SentenceTransformer, settings: FinetuneSettings) -> torch.nn.Module:
+    """Return the loss of a model's training: cross-entropy over in-batch negatives, or distillation."""
     cosine = settings.similarity == "cosine"
 
     def scaled_cosine(a: Tensor, b: Tensor) -> Tensor:
@@ -326,7 +327,7 @@ def fit(
         args=arguments,
         train_dataset=training,
         eval_dataset=validation,
-        loss=_loss(model, settings),
+        loss=training_loss(model, settings),
         evaluator=evaluator if validation else None,
         callbacks=early_stopping(settings.patience if validation else 0),
     )

@@ -108,7 +108,7 @@ def finetuning(
 
     def trainer(precision: str, chunks: bool, losses: list[float]) -> Callable[[], None]:
         model = bi_encoder.build_model(settings, folder, "cpu").train()
-        loss = bi_encoder._loss(model, settings)
+        loss = bi_encoder.training_loss(model, settings)
         if not chunks:
             loss = MultipleNegativesRankingLoss(model, scale=settings.scale)
         optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)

@@ -84,7 +84,7 @@ def test_the_index_is_that_of_documents_with_the_first_queries_appended(
 
 def test_another_file_and_another_source_make_the_queries_stale(profile, folder, tmp_path):
     quiet_build(profile, folder)
-    assert set(quiet_build(profile, folder).values()) == {"fresh"}
+    assert set(quiet_build(profile, folder).values()) == {"up to date"}
     assert quiet_build(profile, folder, force=True)["doc2query/doc2query"] == "made"
 
     def why(profile):
@@ -97,7 +97,7 @@ def test_another_file_and_another_source_make_the_queries_stale(profile, folder,
     write_queries(tmp_path / "queries.jsonl", QUERIES | {"d1": ["masks again"]})
     assert why(profile) == "its input source changed"
     made = quiet_build(profile, folder)
-    assert made["bm25/bm25"] == "fresh"
+    assert made["bm25/bm25"] == "up to date"
     assert made["doc2query/doc2query"] == made["bm25/expanded"] == made["search/expanded"] == "made"
     (tmp_path / "queries.jsonl").unlink()
     assert why(profile) == "", "what came from another machine is not stale because its source is not here"
@@ -107,7 +107,7 @@ def test_what_a_build_saves_finds_the_file_again(profile, folder):
     quiet_build(profile, folder)
     saved = read_profile(str(folder.profile))
     assert not saved.doc2query.source.startswith("/")
-    assert set(quiet_build(saved, folder).values()) == {"fresh"}
+    assert set(quiet_build(saved, folder).values()) == {"up to date"}
 
 
 def test_more_queries_than_any_document_has_are_refused(profile, folder):
@@ -152,7 +152,7 @@ def test_a_data_set_of_the_hub_is_downloaded_once_and_named_by_its_commit(
         quiet_build(profile, folder)
         assert not [request for request in content.requests if "load.py" in request.path], "no code is downloaded"
         content.requests.clear()
-        assert set(quiet_build(profile, folder).values()) == {"fresh"}
+        assert set(quiet_build(profile, folder).values()) == {"up to date"}
         assert not content.requests
     manifest = read_manifest(folder.predicted_queries)
     assert manifest.settings == {"source": HUB}
@@ -160,7 +160,7 @@ def test_a_data_set_of_the_hub_is_downloaded_once_and_named_by_its_commit(
     assert manifest.facts["commit"] == repository.commit()
     assert manifest.facts["licence"] == "cc-by-sa-4.0"
     assert read_expansions(folder) == QUERIES | {"d2": []}
-    assert set(quiet_build(profile, folder).values()) == {"fresh"}, "the hub is gone"
+    assert set(quiet_build(profile, folder).values()) == {"up to date"}, "the hub is gone"
 
     revision = with_source(profile, f"{HUB}@{repository.commit()}")
     use("http://127.0.0.1:9", tmp_path / "home", monkeypatch)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -356,8 +357,11 @@ def test_int8_without_nncf_or_openvino_is_refused(encoder, profile, workspace, m
 # Several devices
 
 
-def test_several_devices_share_a_shard(encoder, workspace):
+def test_several_devices_share_a_shard(encoder, workspace, monkeypatch):
     """Two processes on the CPU stand in for two GPUs."""
+    monkeypatch.setitem(
+        sys.modules, "__main__", ModuleType("__main__")
+    )  # after AppTest it is a page, which they import
     load = partial(load_sentence_transformer, workspace, str(encoder), "cpu")
     shared = Encoder(load, "document", devices=("cpu", "cpu"))
     vectors, about = shared(TEXTS)

@@ -19,12 +19,12 @@ from core.formats.triples import Triple
 from core.training.bi_encoder import (
     InBatchDistillation,
     InBatchNegatives,
-    _loss,
     build_model,
     fit,
     held_out_evaluator,
     mined_rows,
     mix_weights,
+    training_loss,
     training_rows,
     triple_rows,
     with_teacher_scores,
@@ -218,7 +218,7 @@ def test_passages_in_chunks_give_the_library_s_loss_and_gradients(negative, tiny
 
 def test_on_a_cpu_passages_are_encoded_in_chunks(tiny_bert):
     settings = FinetuneSettings(max_tokens=16)
-    assert isinstance(_loss(build_model(settings, tiny_bert, "cpu"), settings), InBatchNegatives)
+    assert isinstance(training_loss(build_model(settings, tiny_bert, "cpu"), settings), InBatchNegatives)
 
 
 @pytest.mark.parametrize("chunk", [2, 64])
@@ -233,7 +233,7 @@ def test_in_batch_distillation_is_the_divergence_of_the_two_distributions(chunk,
     documents = sorted((" ".join(generator.choice(words, n)) for n in (3, 5, 8, 12)), key=len)
     scores = generator.normal(size=(4, 2, 4)).astype(np.float32) * 5
     settings = FinetuneSettings(data="pseudo-labels", batch=4, chunk=chunk, teacher_temperature=2.0)
-    loss = _loss(model, settings)
+    loss = training_loss(model, settings)
     assert isinstance(loss, InBatchDistillation)
     features = [model.preprocess(column) for column in [*queries, documents]]
     with torch.no_grad():
