@@ -29,7 +29,7 @@ def describe_model(folder: Path) -> dict[str, Any]:
     # A model with two towers has each file twice.
     if modes := {mode for file in folder.glob("**/*Pooling/config.json") if (mode := _pooling(_read(file)))}:
         about["pooling"] = ", ".join(sorted(modes))
-    if limits := [limit for file in folder.glob("**/tokenizer_config.json") if (limit := _limit(file.parent))]:
+    if limits := [limit for file in folder.glob("**/tokenizer_config.json") if (limit := input_limit(file.parent))]:
         about["model_max_tokens"] = min(limits)
     prompts = _read(folder / "config_sentence_transformers.json").get("prompts")
     if isinstance(prompts, dict) and (own := {role: prompts[role] for role in ROLES if prompts.get(role)}):
@@ -44,7 +44,7 @@ def _pooling(settings: dict[str, Any]) -> str:
     return "+".join(name for key, name in POOLING_MODES.items() if settings.get(key) is True)
 
 
-def _limit(folder: Path) -> int:
+def input_limit(folder: Path) -> int:
     """Return the limit of one transformer, as Sentence Transformers determines it; 0 if it is not stated."""
     stated = _read(folder / "sentence_bert_config.json").get("max_seq_length")
     model = _read(folder / "config.json")

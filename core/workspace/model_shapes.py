@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from core.workspace.model_configuration import input_limit
 from core.workspace.models import find_model
 from core.workspace.workspace import Workspace
 
@@ -88,16 +89,12 @@ def _shape_in(folder: Path) -> Shape | None:
             continue
         inner = _first(table, "intermediate_size", "d_ff", "hidden_dim") or 4 * width
         gated = "gated" in str(table.get("feed_forward_proj", ""))
-        limits = [
-            _first(_table(file.parent / "sentence_bert_config.json"), "max_seq_length"),
-            _first(table, "max_position_embeddings", "n_positions"),
-        ]
         return Shape(
             layers,
             width,
             inner * 3 // 2 if gated else inner,
             _first(table, "vocab_size") or Shape.vocabulary,
-            next(filter(None, limits), Shape.limit),
+            input_limit(file.parent) or Shape.limit,
             (_first(table, "num_decoder_layers") or layers) if table.get("is_encoder_decoder") else 0,
         )
     return None
