@@ -250,6 +250,9 @@ def _model_of(step: Step) -> Path | None:
 
 def result_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """Yield a table of the outcomes: time, estimate, peak memory and disk space of each artifact that was made."""
+    if all(outcome.result == UP_TO_DATE for outcome in outcomes):
+        yield "  everything is up to date"
+        return
     yield f"  {'':<10}{'time':>11}{'estimate':>11}{'memory':>9}{'disk':>9}"
     for outcome in outcomes:
         step, columns = outcome.step, ["", "", "", ""]

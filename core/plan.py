@@ -198,13 +198,18 @@ class Plan:
     known: bool = True
 
     def lines(self) -> Iterator[str]:
-        """Yield the plan as text: a line per step, the total, and where the estimates come from."""
-        shown = [(item, *_estimate_columns(item)) for item in self.planned]
+        """Yield the plan as text: a line per step, the total, and where the estimates come from.
+
+        The measures, which follow every run, have one line if they are up to date.
+        """
+        first = {item.step.artifact: item for item in reversed(self.planned)}
+        listed = [i for i in self.planned if i.verdict != UP_TO_DATE or first[i.step.artifact] is i]
+        shown = [(item, *_estimate_columns(item)) for item in listed]
         width = max((len(item.step.artifact.shown) for item in self.planned), default=0)
         for item, duration, size in shown:
             why = f"  {item.reason}" if item.reason else ""
             place = f"{item.step.artifact.shown:<{width}}"
-            line = f"  {item.verdict:<12}  {item.step.stage.name:<16}{place}{duration:>12}{size:>9}{why}"
+            line = f"  {item.verdict:<12}  {item.step.stage.name:<16}{place} {duration:>11}{size:>9}{why}"
             yield line.rstrip()
         yield from self.notes
         if not self.known:
