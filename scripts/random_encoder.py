@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make an encoder with random weights and the shape of another, to time a model that cannot be had.
+"""Make an encoder with random weights and the shape of another, to time a model that is unavailable.
 
     python scripts/random_encoder.py all-MiniLM-L6-v2 12 models/all-MiniLM-L12-v2      # 12 layers in place of 6
 

@@ -72,8 +72,8 @@ def load_encoder(
         if quantised:
             raise UserError(f"{system.name}: int8 needs OpenVINO, but {runtime.get('fallback', 'a GPU is in use')}")
         encoder = load_sentence_transformer(workspace, system.model, device, precision)
+        limit_tokens(encoder, system.max_tokens, f"max_tokens of {system.name}")
         runtime |= {"runtime": f"torch {metadata.version('torch')}", "precision": precision}
-    limit_tokens(encoder, system.max_tokens, f"max_tokens of {system.name}")
     for role, prefix in (("query", system.query_prefix), ("document", system.document_prefix)):
         if prefix:
             encoder.prompts[role] = ""

@@ -42,7 +42,7 @@ def auto_precision(
     """Return the precision that "auto" stands for, and the lowest cosine to fp32 that each one tried has.
 
     It is the first that is faster than fp32 on this device and keeps the cosines above LOWEST_COSINE. A resumed run
-    goes on with the precision in its log, if this device has it.
+    continues with the precision in its log, if this device has it.
     """
     device = pick_device(device)
     candidates = faster_precisions(device)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from core.workspace.artifacts import LEFT_OUT, MANIFEST, PROFILE, Manifest
 from core.workspace.errors import UserError
 from core.workspace.names import OF_FILES, collection_name_problem, name_problem
+from core.workspace.profile import model_settings
 
 FORMAT = 1
 """Version of the format; an archive with another one is refused."""
@@ -220,12 +221,9 @@ def profile_problem(table: dict[str, Any]) -> str:
             return f"{section}.source is the absolute path {table[section]['source']!r}"
     if not is_trained_here(table["finetune"]["model"]):
         return f"finetune.model is {table['finetune']['model']!r}, not a folder in artifacts/models"
-    named = [("finetune.base", table["finetune"]["base"]), ("finetune.teacher", table["finetune"]["teacher"])]
-    named += [(f"doc2query.{key}", table["doc2query"][key]) for key in ("base", "model")]
-    named += [(f"the model of {system['name']}", system["model"]) for system in table["system"]]
-    for where, name in named:
-        if name and not is_model_name(name):
-            return f"{where} is {name!r}, neither the name of a model nor a folder in artifacts/models"
+    for where, section, key in model_settings(table):
+        if section[key] and not is_model_name(section[key]):
+            return f"{where} is {section[key]!r}, neither the name of a model nor a folder in artifacts/models"
     return ""
 
 

@@ -17,7 +17,7 @@ from core.workspace.artifacts import with_own_digest, write_text
 from core.workspace.errors import UserError, in_words
 from core.workspace.models import MODELS_VARIABLE
 from core.workspace.names import collection_name_problem
-from core.workspace.profile import CollectionSettings, Profile, read_profile
+from core.workspace.profile import CollectionSettings, Profile, model_settings, read_profile
 from core.workspace.stage import Build, Stage
 from core.workspace.timing import THREADS
 from core.workspace.workspace import CollectionFolder, Workspace
@@ -221,8 +221,7 @@ def save_profile(profile: Profile, folder: CollectionFolder) -> None:
     folder.path.mkdir(parents=True, exist_ok=True)
     table = profile.model_dump()
     sections = [(table[name], "source") for name in ("collection", "triples", "doc2query")]
-    sections += [(table[name], key) for name in ("doc2query", "finetune") for key in ("base", "model")]
-    for section, key in [*sections, *((system, "model") for system in table["system"])]:
+    for section, key in [*sections, *((section, key) for _, section, key in model_settings(table))]:
         section[key] = folder.workspace.recorded(section[key])
     write_text(folder.profile, with_own_digest(table))
 

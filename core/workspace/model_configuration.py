@@ -27,11 +27,11 @@ def describe_model(folder: Path) -> dict[str, Any]:
     # Sentence Transformers pools a plain transformer by the mean.
     about: dict[str, Any] = {} if (folder / "modules.json").is_file() else {"pooling": "mean"}
     # A model with two towers has each file twice.
-    if modes := {mode for file in folder.glob("**/*Pooling/config.json") if (mode := _pooling(_read(file)))}:
+    if modes := {mode for file in folder.glob("**/*Pooling/config.json") if (mode := _pooling(read_table(file)))}:
         about["pooling"] = ", ".join(sorted(modes))
     if limits := [limit for file in folder.glob("**/tokenizer_config.json") if (limit := input_limit(file.parent))]:
         about["model_max_tokens"] = min(limits)
-    prompts = _read(folder / "config_sentence_transformers.json").get("prompts")
+    prompts = read_table(folder / "config_sentence_transformers.json").get("prompts")
     if isinstance(prompts, dict) and (own := {role: prompts[role] for role in ROLES if prompts.get(role)}):
         about["prompts"] = own
     return about
@@ -46,16 +46,17 @@ def _pooling(settings: dict[str, Any]) -> str:
 
 def input_limit(folder: Path) -> int:
     """Return the limit of one transformer, as Sentence Transformers determines it; 0 if it is not stated."""
-    stated = _read(folder / "sentence_bert_config.json").get("max_seq_length")
-    model = _read(folder / "config.json")
+    stated = read_table(folder / "sentence_bert_config.json").get("max_seq_length")
+    model = read_table(folder / "config.json")
     positions = model.get("max_position_embeddings")
     if isinstance(positions, int) and model.get("model_type") in OFFSET_POSITIONS:
         positions -= 2
-    stated = stated or _read(folder / "tokenizer_config.json").get("model_max_length")
+    stated = stated or read_table(folder / "tokenizer_config.json").get("model_max_length")
     return int(min((limit for limit in (stated, positions) if isinstance(limit, int) and limit > 0), default=0))
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_table(file: Path) -> dict[str, Any]:
+    """Return the JSON object in a file of a model; empty if there is none, or it is damaged."""
     try:
         table = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -1,13 +1,12 @@
 """Shapes of transformers: the operations that they take for a text, and their size, without loading them."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.workspace.model_configuration import input_limit
+from core.workspace.model_configuration import input_limit, read_table
 from core.workspace.models import find_model
 from core.workspace.workspace import Workspace
 
@@ -82,7 +81,7 @@ def shape_of(workspace: Workspace, name: str, base: str = "") -> Shape:
 
 def _shape_in(folder: Path) -> Shape | None:
     for file in sorted(folder.rglob("config.json")):
-        table = _table(file)
+        table = read_table(file)
         width = _first(table, "hidden_size", "d_model", "dim", "n_embd")
         layers = _first(table, "num_hidden_layers", "num_layers", "n_layers", "n_layer")
         if not width or not layers:
@@ -98,14 +97,6 @@ def _shape_in(folder: Path) -> Shape | None:
             (_first(table, "num_decoder_layers") or layers) if table.get("is_encoder_decoder") else 0,
         )
     return None
-
-
-def _table(file: Path) -> dict[str, Any]:
-    try:
-        table = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return table if isinstance(table, dict) else {}
 
 
 def _first(table: dict[str, Any], *names: str) -> int:

@@ -47,7 +47,7 @@ from core.workspace.artifacts import (
 )
 from core.workspace.errors import UserError
 from core.workspace.models import find_model, loaded_files, model_digest
-from core.workspace.profile import Profile, read_profile
+from core.workspace.profile import Profile, model_settings, read_profile
 from core.workspace.workspace import SHOWN, CollectionFolder, Workspace
 
 BLOCK = 1 << 20
@@ -177,11 +177,8 @@ def _profile_member(folder: CollectionFolder) -> Member:
     name, text = f"{ARTIFACTS}/{PROFILE}", folder.profile.read_bytes()
     table = json.loads(text)
     before = json.dumps(table)
-    sections = [(table.get(section, {}), key) for section in ("doc2query", "finetune") for key in ("base", "model")]
-    sections += [(table.get("finetune", {}), "teacher"), *((system, "model") for system in table["system"])]
-    for section, key in sections:
-        if key in section:
-            section[key] = model_name(folder.workspace, section[key])
+    for _, section, key in model_settings(table):
+        section[key] = model_name(folder.workspace, section[key])
     if problem := profile_problem(Profile.model_validate(table, extra="ignore").model_dump()):
         raise UserError(f"{folder.shown}/{PROFILE} cannot be packed: {problem}")
     if json.dumps(table) != before:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -400,6 +400,17 @@ class Profile(Section):
         if repeated := [system.name for system in systems if names.count(system.name.lower()) > 1]:
             raise ValueError(f"two systems are named {' and '.join(dict.fromkeys(repeated[:2]))}")
         return systems
+
+
+def model_settings(table: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Yield every setting that names a model in a profile's table: where it is, in words, its section and its key."""
+    named = [("doc2query", "base"), ("doc2query", "model"), ("finetune", "base"), ("finetune", "model")]
+    for name, key in [*named, ("finetune", "teacher")]:
+        if key in table.get(name, {}):
+            yield f"{name}.{key}", table[name], key
+    for system in table["system"]:
+        if "model" in system:
+            yield f"the model of {system['name']}", system, "model"
 
 
 def names() -> list[str]:

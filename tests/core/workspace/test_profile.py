@@ -3,7 +3,7 @@
 import pytest
 
 from core.workspace.errors import UserError
-from core.workspace.profile import Profile, names, read_profile
+from core.workspace.profile import Profile, model_settings, names, read_profile
 
 HEAD = '[collection]\nname = "tiny"\n'
 BM25 = '[[system]]\nname = "a"\nkind = "bm25"\n'
@@ -78,3 +78,12 @@ def test_only_a_bm25_system_has_an_analyzer_of_its_own(tmp_path):
     path.write_text(HEAD + '[[system]]\nname = "a"\nkind = "dense"\nmodel = "m"\nanalyzer = { stemmer = "porter" }\n')
     with pytest.raises(UserError, match="a dense system has no section analyzer or bm25"):
         read_profile(str(path))
+
+
+def test_every_setting_that_names_a_model_is_listed():
+    table = read_profile("fine-tuned").model_dump()
+    sections = {name: section for name, section in table.items() if isinstance(section, dict)}
+    keys = {(name, key) for name, section in sections.items() for key in ("base", "model", "teacher") if key in section}
+    listed = list(model_settings(table))
+    assert {where for where, _, _ in listed if "." in where} == {f"{name}.{key}" for name, key in keys}
+    assert [section for _, section, _ in listed if "name" in section] == table["system"]
