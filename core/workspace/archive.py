@@ -221,9 +221,9 @@ def profile_problem(table: dict[str, Any]) -> str:
             return f"{section}.source is the absolute path {table[section]['source']!r}"
     if not is_trained_here(table["finetune"]["model"]):
         return f"finetune.model is {table['finetune']['model']!r}, not a folder in artifacts/models"
-    for where, section, key in model_settings(table):
-        if section[key] and not is_model_name(section[key]):
-            return f"{where} is {section[key]!r}, neither the name of a model nor a folder in artifacts/models"
+    for where, names_model, key in model_settings(table):
+        if (name := names_model[key]) and not is_model_name(name):
+            return f"{where} is {name!r}, neither the name of a model nor a folder in artifacts/models"
     return ""
 
 
