@@ -144,7 +144,8 @@ def estimate(build: Build, settings: FinetuneSettings, sizes: Sizes) -> Cost:
         rows = sizes.documents * labels.rounds
         row = sizes.total(shape.encoding, settings.max_tokens) / sizes.documents + labels.queries * query
     validations = 2 + settings.epochs * rows / settings.batch / settings.evaluate_every
-    operations = 3 * settings.epochs * rows * row + validations * passages * passage
+    passes = 4 if settings.chunk else 3  # forward, backward (twice the work), and the forward pass again
+    operations = passes * settings.epochs * rows * row + validations * passages * passage
     checkpoints = 2 * 12 * shape.parameters
     device = device_without_torch(settings.device if build.device == "auto" else build.device)
     rate = (

@@ -1,7 +1,7 @@
 """Models, losses, training data and training loop of the bi-encoder, based on Sentence Transformers."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
@@ -13,13 +13,13 @@ from sentence_transformers import (
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 from sentence_transformers.sentence_transformer.losses import (
-    CachedMultipleNegativesRankingLoss,
     DistillKLDivLoss,
     MultipleNegativesRankingLoss,
 )
 from sentence_transformers.sentence_transformer.modules import Pooling, Router, Transformer
 from sentence_transformers.util import cos_sim, dot_score, mine_hard_negatives, pairwise_cos_sim, pairwise_dot_score
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import SequentialSampler
 
 from core.formats.collections import read_built_collection
@@ -102,12 +102,20 @@ def mix_weights(model: SentenceTransformer, base: SentenceTransformer, base_shar
 # Losses
 
 
-def embed_by_length(model: torch.nn.Module, features: dict[str, Any], chunk: int) -> Tensor:
+def embed_by_length(model: torch.nn.Module, features: dict[str, Any], chunk: int, recompute: bool) -> Tensor:
     """Return the embeddings of texts, float [n_texts, dimension], encoded in chunks of similar length.
 
     Each chunk is padded to its longest text. Embeddings and gradients are those of one forward pass, which takes
     longer on a CPU: it computes more padding, and its intermediate results do not fit the caches.
+
+    Args:
+        recompute: whether the backward pass computes a chunk's intermediate results again (Chen et al., 2016), so that
+            only those of one chunk are in memory.
     """
+
+    def embed(part: dict[str, Any]) -> Tensor:
+        return cast(Tensor, model(part)["sentence_embedding"])
+
     lengths = features["attention_mask"].sum(1)
     order = lengths.argsort(stable=True)
     chunks = []
@@ -115,7 +123,7 @@ def embed_by_length(model: torch.nn.Module, features: dict[str, Any], chunk: int
         longest = int(lengths[rows].max())
         part = {k: v[rows] if isinstance(v, Tensor) and v.ndim else v for k, v in features.items()}
         part = {k: v[:, :longest] if isinstance(v, Tensor) and v.ndim == 2 else v for k, v in part.items()}
-        chunks.append(model(part)["sentence_embedding"])
+        chunks.append(checkpoint(embed, part, use_reentrant=False) if recompute else embed(part))
     return torch.cat(chunks)[order.argsort()]
 
 
@@ -125,16 +133,16 @@ class InBatchNegatives(MultipleNegativesRankingLoss):
     It is the library's loss; only passages are encoded in chunks (see `embed_by_length`).
     """
 
-    def __init__(self, model: SentenceTransformer, chunk: int, **settings: Any):
-        """Take the number of passages per chunk, and the arguments of `MultipleNegativesRankingLoss`."""
+    def __init__(self, model: SentenceTransformer, chunk: int, recompute: bool = False, **settings: Any):
+        """Take the arguments of `embed_by_length` and those of `MultipleNegativesRankingLoss`."""
         super().__init__(model, **settings)
-        self.chunk = chunk
+        self.chunk, self.recompute = chunk, recompute
 
     def forward(self, sentence_features: Any, labels: Tensor) -> Tensor:
         """Return the loss of a batch, whose first column holds the queries."""
         queries, *passages = sentence_features
         columns = [self.model(queries)["sentence_embedding"]]
-        columns += [embed_by_length(self.model, of_column, self.chunk) for of_column in passages]
+        columns += [embed_by_length(self.model, of_column, self.chunk, self.recompute) for of_column in passages]
         return self.compute_loss_from_embeddings(columns, labels)
 
 
@@ -145,16 +153,16 @@ class InBatchDistillation(DistillKLDivLoss):
     the batch, float32 [n_queries * n_documents]. Documents are encoded in chunks (see `embed_by_length`).
     """
 
-    def __init__(self, model: SentenceTransformer, chunk: int, **settings: Any):
-        """Take the number of documents per chunk, and the arguments of `DistillKLDivLoss`."""
+    def __init__(self, model: SentenceTransformer, chunk: int, recompute: bool = False, **settings: Any):
+        """Take the arguments of `embed_by_length` and those of `DistillKLDivLoss`."""
         super().__init__(model, **settings)
-        self.chunk = chunk
+        self.chunk, self.recompute = chunk, recompute
 
     def forward(self, sentence_features: Any, labels: Tensor) -> Tensor:
         """Return the loss of a batch, whose last column holds the documents."""
         *of_queries, of_documents = sentence_features
         queries = torch.cat(embed_columns(self.model, of_queries))
-        documents = embed_by_length(self.model, of_documents, self.chunk)
+        documents = embed_by_length(self.model, of_documents, self.chunk, self.recompute)
         rows, count = len(documents), len(of_queries)
         targets = labels.view(rows, count, rows).transpose(0, 1).reshape(count * rows, rows)
         candidates = [document.expand_as(queries) for document in documents]
@@ -173,19 +181,21 @@ def training_loss(model: SentenceTransformer, settings: FinetuneSettings) -> tor
         "student_temperature": 1.0,
         "teacher_temperature": settings.teacher_temperature,
     }
+    on_cpu = model.device.type == "cpu"
+    chunks: dict[str, Any] = {
+        "chunk": settings.chunk or (CPU_BATCH if on_cpu else settings.batch),
+        "recompute": settings.chunk > 0,
+    }
     if settings.data == "pseudo-labels":
-        whole = settings.batch if model.device.type != "cpu" else CPU_BATCH
-        return InBatchDistillation(model, settings.chunk or whole, **distillation)
+        return InBatchDistillation(model, **chunks, **distillation)
     if settings.teacher:
         return DistillKLDivLoss(model, **distillation)
     similarity: dict[str, Any] = {
         "scale": settings.scale if cosine else 1.0,
         "similarity_fct": cos_sim if cosine else dot_score,
     }
-    if settings.chunk:
-        return CachedMultipleNegativesRankingLoss(model, mini_batch_size=settings.chunk, **similarity)
-    if model.device.type == "cpu":
-        return InBatchNegatives(model, CPU_BATCH, **similarity)
+    if settings.chunk or on_cpu:
+        return InBatchNegatives(model, **chunks, **similarity)
     return MultipleNegativesRankingLoss(model, **similarity)
 
 

@@ -213,7 +213,8 @@ class FinetuneSettings(Section):
     epochs: float = Field(1, gt=0)
     batch: int = Field(32, ge=1)
     chunk: int = Field(0, ge=0)
-    """Texts per forward pass if a batch does not fit in memory (gradient caching); 0 for the whole batch."""
+    """Passages per forward pass if a batch does not fit in memory: the backward pass computes them again, which makes a
+    step about half as long again; 0 keeps the results of the whole batch."""
     accumulate: int = Field(1, ge=1)
     """Batches per optimizer step (gradient accumulation)."""
     learning_rate: float = Field(2e-5, gt=0)

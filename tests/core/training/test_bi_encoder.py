@@ -20,6 +20,7 @@ from core.training.bi_encoder import (
     InBatchDistillation,
     InBatchNegatives,
     build_model,
+    embed_by_length,
     fit,
     held_out_evaluator,
     mined_rows,
@@ -126,12 +127,43 @@ def test_two_towers_learn_apart(tiny_bert, words, tmp_path):
     assert not np.allclose(model.encode_query([text]), model.encode_document([text]), atol=1e-2)
 
 
-def test_gradient_caching_and_accumulation_change_no_result(tiny_bert, words, tmp_path):
+def test_chunks_change_no_result(tiny_bert, words, tmp_path):
     triples = pairs_of_unrelated_words(words, 50)
     whole, _ = fitted(tiny_bert, triples, tmp_path / "whole", dropout=0.0)
     chunked, _ = fitted(tiny_bert, triples, tmp_path / "chunked", dropout=0.0, chunk=5)
     for name, weight in whole.state_dict().items():
         assert torch.allclose(weight, chunked.state_dict()[name], atol=1e-4), name
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_recomputing_keeps_fewer_tensors_and_gives_the_same_gradients(autocast, tiny_bert, words):
+    """With dropout, whose random numbers must be drawn again."""
+    generator = np.random.default_rng(5)
+    texts = [" ".join(generator.choice(words, generator.integers(1, 14))) for _ in range(12)]
+    model = build_model(FinetuneSettings(max_tokens=16, dropout=0.3), tiny_bert, "cpu").train()
+    saved = []
+
+    def keep(tensor):
+        saved.append(tensor.nbytes)
+        return tensor
+
+    results = []
+    for recompute in (False, True):
+        model.zero_grad()
+        saved.clear()
+        torch.manual_seed(1)
+        with (
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+            torch.autocast("cpu", torch.bfloat16, enabled=autocast),
+        ):
+            vectors = embed_by_length(model, model.preprocess(texts), 3, recompute)
+        vectors.float().pow(3).sum().backward()
+        results.append((sum(saved), vectors, [w.grad.clone() for w in model.parameters() if w.grad is not None]))
+    (memory, vectors, gradients), (memory_of_recomputed, same_vectors, same_gradients) = results
+    assert memory_of_recomputed < memory / 10
+    assert torch.equal(vectors, same_vectors)
+    assert len(gradients) == len(same_gradients) > 10
+    assert all(torch.equal(*pair) for pair in zip(gradients, same_gradients, strict=True))
 
 
 def test_one_seed_gives_one_model(tiny_bert, words, tmp_path):
