@@ -7,6 +7,7 @@ import pandas as pd
 
 from core.evaluation.comparison_tables import comparison_sentence
 from core.evaluation.grades import grade_text
+from core.evaluation.rank_tables import document_title
 from core.evaluation.significance import compare
 from core.evaluation.table_formats import Table
 from core.formats.documents import Document
@@ -159,7 +160,7 @@ def moves_table(found: Sequence[Move], documents: Mapping[str, Document], highes
     for effect, chosen in MOVED.items():
         moved = [move for move in found if chosen(move)]
         for move in moved if moved and moved[0].places > 0 else reversed(moved):
-            title = documents[move.document].title if move.document in documents else ""
+            title = document_title(documents.get(move.document), move.document)
             rows.append((effect, move.document, move.before, move.after, grade_text(move.grade, highest_grade), title))
     columns = ["effect", "document", "rank without", "rank with", "grade", "title"]
     table = pd.DataFrame(rows, columns=columns).astype({"rank without": "Int64", "rank with": "Int64"})

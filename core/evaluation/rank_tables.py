@@ -17,11 +17,16 @@ Rankings = Mapping[str, Sequence[str]]
 """system -> documents, best first, of one topic."""
 
 
-def document_title(document: Document | None, identity: str) -> str:
-    """Return a document's name in tables: its title, or else the beginning of its text, or else its id."""
+def title_of(document: Document | None, identity: str) -> str:
+    """Return a document's name on every page: its title, or else the beginning of its text, or else its id."""
     if document is None:
         return identity
-    return shortened(document.title or document.text, TITLE) or identity
+    return " ".join(document.title.split()) or shortened(document.text, TITLE) or identity
+
+
+def document_title(document: Document | None, identity: str) -> str:
+    """Return a document's name in tables: `title_of`, shortened."""
+    return shortened(title_of(document, identity), TITLE)
 
 
 def titles_of(documents: Mapping[str, Document], names: Sequence[str]) -> dict[str, str]:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from html import escape
 
 from core.evaluation.grades import grade_text, grade_words
+from core.evaluation.rank_tables import title_of
 from core.formats.documents import Document
 from dashboard.shared.escaping import shortened
 
 Spans = Callable[[str], Sequence[tuple[int, int]]]
 """Function from a text to the (begin, end) of its marked spans, ascending and disjoint."""
 LONGEST_TEXT = 5_000
-BEGINNING = 90
-"""Number of characters of the text shown in place of a missing title."""
 SNIPPET = 180
 TERMS = 8
 STYLE = """<style>
@@ -105,9 +104,9 @@ def _item(hit: Hit, spans: Spans, snippets: bool) -> str:
         return (
             f"<li>{first}{identity}{missing}{note}{parts}{_details('Predicted queries', _predicted(hit, spans))}</li>"
         )
-    title = document.title or ("" if snippets else shortened(document.text, BEGINNING))
-    lines = [first, f'<p class="rs-title"><strong>{marked(title, spans) or "(no title)"}</strong></p>']
-    if snippets and document.text:
+    title = title_of(document, hit.identity)
+    lines = [first, f'<p class="rs-title"><strong>{marked(title, spans)}</strong></p>']
+    if snippets and document.title and document.text:
         lines.append(f"<p>{marked(shortened(document.text, SNIPPET), spans)}</p>")
     lines += [note, parts]
     text = document.text if len(document.text) <= LONGEST_TEXT else f"{document.text[:LONGEST_TEXT]} …"

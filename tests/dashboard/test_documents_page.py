@@ -1,11 +1,12 @@
 """The Documents page: the map, its table, and the card of the open document."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import DOCUMENTS, HOSTILE_TEXT, HOSTILE_TITLE, QRELS, Open
+from made_up import DOCUMENTS, HOSTILE_TEXT, HOSTILE_TITLE, QRELS, Open, lists
 from test_search import ranking
 
 from core.retrieval.projection import project
@@ -62,6 +63,20 @@ def test_a_link_opens_a_document_and_close_closes_it(open_page: Open, made_up: C
     assert "document" not in app.query_params
     assert HOSTILE_TEXT not in [element.value for element in app.text]
     assert "no document gone" in open_page("documents", document="gone").info[0].value
+
+
+def test_a_document_without_title_is_called_by_its_first_words_on_every_page(
+    open_page: Open, made_up: CollectionFolder, vectors
+) -> None:
+    name = escape_markdown("Masks in schools.")
+    app = open_page("documents", topic="02", document="d4")
+    assert f"**{name}**" in [element.value for element in app.markdown]
+    assert app.dataframe[0].value.set_index("document")["title"]["d4"] == "Masks in schools."
+    for app in (open_page("search", query="masks", systems="bm25"), open_page("topic", topic="02")):
+        assert "<strong>Masks in schools.</strong>" in re.sub("</?mark>", "", "".join(lists(app)))
+    frames = [frame.value for frame in open_page("expansion", topic="02", depth="100").dataframe]
+    moved = pd.concat([frame for frame in frames if "title" in frame])
+    assert moved.set_index("document")["title"]["d4"] == "Masks in schools."
 
 
 def test_without_vectors_the_page_says_how_to_get_them(open_page: Open, made_up: CollectionFolder) -> None:

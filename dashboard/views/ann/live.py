@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation.ann_sweep import OWN_GRAPH, search_without
+from core.evaluation.rank_tables import document_title
 from core.indexes.base import VectorIndex
 from core.indexes.recall import TrueSimilarities, recall_at_k, ties_as_exact
 from core.indexes.registry import KINDS, LABELS, PARAMETER_LABELS, make_index
@@ -20,7 +21,7 @@ from core.workspace.profile import SystemSettings
 from core.workspace.timing import repeated
 from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data, left_out, live, state
-from dashboard.shared.escaping import escape_markdown, shortened
+from dashboard.shared.escaping import escape_markdown
 
 DEPTH = 10
 
@@ -139,7 +140,6 @@ def _milliseconds(index: VectorIndex, vector: np.ndarray, **parameters: int) -> 
 def _list(opened: data.Opened, ids: list[str], places: list[int], scores: list[float], missed: set[int]) -> None:
     documents: Any = data.content(opened).documents
     for rank, (place, score) in enumerate(zip(places, scores, strict=True), 1):
-        document = documents.get(ids[place])
-        title = shortened((document.title or document.text) if document else ids[place], 90)
+        title = document_title(documents.get(ids[place]), ids[place])
         mark = " · :orange[**missed**]" if place in missed else ""
         st.markdown(f"{rank}. {escape_markdown(title)} · {score:.3f}{mark}")

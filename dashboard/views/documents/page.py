@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation.grades import grade_text
+from core.evaluation.rank_tables import document_title, title_of
 from core.formats.runs import ranked
 from core.workspace.errors import UserError
 from dashboard.shared import data, left_out, results, state, widgets
@@ -64,12 +65,6 @@ def open_document_of_row(key: str, documents: list[str]) -> None:
         state.write("document", documents[rows[0]])
 
 
-def title_of(content: data.Content, document: str) -> str:
-    """Return a document's title, or the beginning of its text."""
-    known = content.documents.get(document)
-    return shortened(known.title or known.text, 100) if known else ""
-
-
 def draw_table(opened: data.Opened, content: data.Content, marked: Marked, chosen: str) -> None:
     """Draw a table of the documents that are relevant or in a system's top ranks, with their ranks."""
     places = marked.ranks.values()
@@ -80,7 +75,7 @@ def draw_table(opened: data.Opened, content: data.Content, marked: Marked, chose
     rows = [
         {"grade": grade_text(grade, content.highest_grade)}
         | {opened.labels[name]: by.get(document) for name, by in marked.ranks.items()}
-        | {"title": title_of(content, document), "document": document}
+        | {"title": document_title(content.documents.get(document), document), "document": document}
         for document, grade in graded
     ]
     key = f"rows {marked.topic} {'.'.join(marked.ranks)} {chosen}"
@@ -106,7 +101,7 @@ def draw_document(opened: data.Opened, content: data.Content, marked: Marked, ch
         st.info(f"{missing} {escape_markdown(chosen)}.")
         return
     with st.container(border=True):
-        st.markdown(f"**{escape_markdown(document.title) or '(no title)'}**")
+        st.markdown(f"**{escape_markdown(title_of(document, chosen))}**")
         if marked.topic:
             ranks = marked.ranks.items()
             facts = [grade_text(marked.judgments.get(chosen), content.highest_grade)]
@@ -149,7 +144,9 @@ def page(opened: data.Opened) -> None:
     chosen = state.read("document")
     found = {opened.labels[name]: list(by)[:FIRST] for name, by in marked.ranks.items()}
     titles = {
-        document: title_of(content, document) for by in [*found.values(), list(marked.relevant)] for document in by
+        document: document_title(content.documents.get(document), document)
+        for by in [*found.values(), list(marked.relevant)]
+        for document in by
     }
     webgl = not svg and len(layout) > document_map.MOST_IN_SVG
     drawn = document_map.figure(layout, shares, titles, marked.relevant, found, chosen, webgl)

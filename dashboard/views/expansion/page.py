@@ -5,6 +5,7 @@ import streamlit as st
 
 from core.evaluation import expansion_effects
 from core.evaluation.expansion_effects import Move, moves
+from core.evaluation.rank_tables import document_title
 from core.formats.documents import Document
 from core.formats.predicted_queries import SCORES_FOLDER, described
 from core.workspace.artifacts import open_artifact
@@ -138,7 +139,7 @@ def moved_document(
     texts = {m.document: content.documents[m.document] for m in found if m.document in content.documents}
 
     def label(document: Document) -> str:
-        return f"{document.id} · {shortened(document.title or document.text, 70)}"
+        return f"{document.id} · {document_title(document, document.id)}"
 
     labels = {name: label(document) for name, document in texts.items()} | {"": "choose a document whose rank changed"}
     chosen = state.choose("Predicted queries of", ["", *texts], "document", "", labels)

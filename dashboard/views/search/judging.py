@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.evaluation.grades import grade_text
+from core.evaluation.rank_tables import title_of
 from core.formats.qrels import Qrels, read_qrels, trec_qrels
 from core.formats.topics import Topic
 from dashboard.shared import data
@@ -71,8 +72,7 @@ def draw_pool(opened: data.Opened, topic: str, pool: Sequence[str]) -> None:
         mine = f" · your judgment: {grade_text(done[current], highest)}" if current in done else ""
         judged = sum(d in done for d in pool)
         st.caption(f"Document {place + 1} of {len(pool)} in the pool · {judged} judged by you{mine}")
-        title = (document.title or "(no title)") if document else f"document {current}"
-        st.markdown(f"**{escape_markdown(title)}**")
+        st.markdown(f"**{escape_markdown(title_of(document, current))}**")
         # Above the text, so that the buttons do not move from one document to the next.
         with st.container(horizontal=True):
             for grade in range(min(highest, MOST_GRADES) + 1):
