@@ -9,19 +9,17 @@ import pandas as pd
 from core.evaluation.measures import mean
 from core.evaluation.published import Published
 from core.evaluation.significance import (
-    ALPHA,
     BOOTSTRAP_RESAMPLES,
-    ROUNDING,
     Comparison,
     Test,
     Values,
-    attainable,
     beaten,
     bootstrap_intervals,
     compare_all,
     holm,
 )
 from core.evaluation.table_formats import LETTERS, MISSING, SUPERSCRIPTS, Table, texts
+from core.evaluation.verdicts import baseline_verdicts, overall_verdict, p_text, too_few_topics
 from core.workspace.artifacts import Manifest
 from core.workspace.measure_names import parse_measure
 from core.workspace.timing import OLDER_TIMING, is_comparable
@@ -170,16 +168,6 @@ def has_letters(systems: int) -> bool:
     return systems <= len(LETTERS)
 
 
-def too_few_topics(topics: int, comparisons: int) -> str:
-    """Return a warning if there are too few topics for any comparison to be significant, else ""."""
-    if attainable(topics, comparisons):
-        return ""
-    return (
-        f"With {topics} topics, the smallest p that the randomisation test can give is {2.0 ** (1 - topics):.2g}; "
-        f"Holm-adjusted for the number of comparisons ({comparisons}), no difference can be significant."
-    )
-
-
 def with_intervals(by_measure: ByMeasure) -> pd.DataFrame:
     """Return a table of texts: each mean with its 95 % bootstrap confidence interval."""
     return pd.DataFrame(
@@ -274,14 +262,9 @@ def baseline_sentences(
     if not found:
         return []
     if len(found) > SENTENCES:
-        said = [summary_sentence(labels[baseline], measure, table, found)]
+        said = [overall_verdict(table, found, measure, labels[baseline]).sentence]
     else:
-        said = [
-            baseline_sentence(
-                labels[system], labels[baseline], measure, one, float(table.loc[system, "Holm randomisation"])
-            )
-            for system, one in found.items()
-        ]
+        said = [one.sentence for one in baseline_verdicts(table, found, labels, measure, baseline).values()]
     few = too_few_topics(next(iter(found.values())).topics, len(found))
     return [*said, few] if few else said
 
@@ -311,79 +294,6 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         },
         index=table.index,
     )
-
-
-def baseline_sentence(label: str, baseline: str, measure: str, found: Comparison, adjusted: float) -> str:
-    """Summarise a system's comparison with the baseline in a sentence, with the minimum detectable effect.
-
-    Args:
-        adjusted: the Holm-adjusted p of the randomisation test.
-    """
-    if found.interval is None and abs(found.difference) < ROUNDING:
-        return f"{label} and {baseline} have the same {measure} on all {found.topics} topics."
-    p = f"randomisation test: p {p_relation(found.p_randomisation)}, Holm-adjusted {p_text(adjusted)}"
-    amount = f"{found.difference:+.4f} {measure}{interval_text(found)}"
-    if found.undecided:
-        return f"{label} vs {baseline}: {amount}, undecided at the 0.05 level ({p}, within Monte Carlo error)."
-    if found.smallest_detectable is not None:
-        p += f"; minimum detectable effect (MDE) at 80 % power: {found.smallest_detectable:.3f}"
-    if found.p_t_test is not None and (found.p_t_test < ALPHA) != (found.p_randomisation < ALPHA):
-        p += f"; the paired t-test, on which the CI is based, gives p {p_relation(found.p_t_test)}"
-    if adjusted >= ALPHA:
-        return f"{label} vs {baseline}: {amount}, not significant ({p})."
-    better = "better" if found.difference > 0 else "worse"
-    return f"{label} is significantly {better} than {baseline}: {amount} ({p})."
-
-
-def summary_sentence(baseline: str, measure: str, table: pd.DataFrame, found: Mapping[str, Comparison]) -> str:
-    """Summarise in a sentence how many systems are significantly better or worse than the baseline.
-
-    Args:
-        table, found: the table and the comparisons from `against_baseline`.
-    """
-    kinds = {"better": 0, "worse": 0, "not significant": 0, "undecided": 0}
-    for system, one in found.items():
-        significant = table.loc[system, "Holm randomisation"] < ALPHA
-        better = "better" if one.difference > 0 else "worse"
-        kind = "undecided" if one.undecided else better if significant else "not significant"
-        kinds[kind] += 1
-    undecided = f", {kinds['undecided']} undecided" if kinds["undecided"] else ""
-    return (
-        f"In {measure}, {kinds['better']} of {len(found)} systems are significantly better than {baseline}, "
-        f"{kinds['worse']} significantly worse, {kinds['not significant']} not significantly different{undecided} "
-        f"(randomisation test, p < {ALPHA}, Holm-adjusted over {len(found)} comparisons)."
-    )
-
-
-def comparison_sentence(label_a: str, label_b: str, measure: str, found: Comparison) -> str:
-    """Summarise the comparison of two systems in a sentence."""
-    if found.interval is None and abs(found.difference) < ROUNDING:
-        return f"{label_a} and {label_b} have the same {measure} on all {found.topics} topics."
-    t_test = "" if found.p_t_test is None else f", p {p_relation(found.p_t_test)} (paired t-test)"
-    return (
-        f"Difference in {measure} over {found.topics} topics ({label_a} - {label_b}): {found.difference:+.4f}"
-        f"{interval_text(found)}; {found.wins} wins, {found.ties} ties, {found.losses} losses; "
-        f"p {p_relation(found.p_randomisation)} (randomisation test){t_test}."
-    )
-
-
-def interval_text(found: Comparison) -> str:
-    """Return the confidence interval of a difference as text, or why there is none."""
-    if found.interval is None:
-        return f" on every one of the {found.topics} topics (zero variance: t-test and CI are undefined)"
-    return f", 95 % CI {found.interval[0]:+.4f} to {found.interval[1]:+.4f}"
-
-
-def p_text(p: float) -> str:
-    """Return a p value as text with two digits, more if it would round to 0.05, or "< 0.001"."""
-    if p < 0.001:
-        return "< 0.001"
-    return f"{p:.2g}" if f"{p:.2g}" != "0.05" else f"{p:.4f}"
-
-
-def p_relation(p: float) -> str:
-    """Return a p value as text with its relation sign: "= 0.03" or "< 0.001"."""
-    return p_text(p) if p < 0.001 else f"= {p_text(p)}"
 
 
 def curve_table(curves: pd.DataFrame, labels: Mapping[str, str], relevance: int) -> Table:

@@ -12,9 +12,11 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from core.evaluation.comparison_tables import against_baseline, p_relation, readable
+from core.evaluation.comparison_tables import against_baseline, readable
 from core.evaluation.measures import PerTopic, evaluate, mean
+from core.evaluation.significance import Comparison
 from core.evaluation.table_formats import Table
+from core.evaluation.verdicts import verdict
 from core.formats.collections import QRELS, TOPICS, Collection, collection_digests, read_built_collection
 from core.formats.documents import CORPUS
 from core.formats.exclusions import EXCLUDED, kept_hits
@@ -158,12 +160,16 @@ def curve_figures(values: Mapping[Variant, PerTopic], measure: str) -> pd.DataFr
     Raises:
         UserError: if the measure is not one of the curve's, or there are fewer than two topics.
     """
+    return _compared(values, measure)[0]
+
+
+def _compared(values: Mapping[Variant, PerTopic], measure: str) -> tuple[pd.DataFrame, dict[str, Comparison]]:
     if measure not in MEASURES:
         raise UserError(f"the curve has no {measure}; use one of {', '.join(MEASURES)}")
     by_variant = {label(variant): by_measure[measure] for variant, by_measure in values.items()}
-    table, _ = against_baseline(by_variant, label((0, 1.0)))
+    table, found = against_baseline(by_variant, label((0, 1.0)))
     table["queries"], table["keep"] = zip(*values, strict=True)
-    return table
+    return table, found
 
 
 def curve_table(values: Mapping[Variant, PerTopic], measure: str, collection: str) -> Table:
@@ -172,7 +178,7 @@ def curve_table(values: Mapping[Variant, PerTopic], measure: str, collection: st
     Raises:
         UserError: see `curve_figures`.
     """
-    table = curve_figures(values, measure)
+    table, found = _compared(values, measure)
     others = {name: [mean(by_measure[name]) for by_measure in values.values()] for name in MEASURES if name != measure}
     shown = readable(table)[["mean", "difference", "95 % CI of difference", "p, randomisation test (Holm-adjusted)"]]
     shown = shown.rename(columns={"mean": measure}).assign(**others).rename_axis("queries")
@@ -181,20 +187,19 @@ def curve_table(values: Mapping[Variant, PerTopic], measure: str, collection: st
         figures.rename_axis("queries"),
         f"{collection}: BM25 by number of predicted queries per document, {measure} compared with no queries",
         shown,
-        [_best(values, table, measure)],
+        [_best(table, found, measure)],
     )
 
 
-def _best(values: Mapping[Variant, PerTopic], table: pd.DataFrame, measure: str) -> str:
-    """Return a sentence on the variant with the highest mean."""
+def _best(table: pd.DataFrame, found: Mapping[str, Comparison], measure: str) -> str:
+    """Return sentences on the variant with the highest mean."""
     name = str(table["mean"].idxmax())
-    if name == label((0, 1.0)):
+    if name not in found:
         return f"No number of queries has a higher mean {measure} than no queries ({table['mean'].iloc[0]:.4f})."
-    row = table.loc[name]
-    interval = f", 95 % CI {row['difference low']:+.4f} to {row['difference high']:+.4f}"
+    adjusted = float(table.loc[name, "Holm randomisation"])
+    best = f"BM25 with {name} queries per document"
     return (
-        f"Highest mean {measure}: {row['mean']:.4f} with {name} queries per document, {row['difference']:+.4f} from "
-        f"no queries{'' if pd.isna(row['difference low']) else interval} (randomisation test: p "
-        f"{p_relation(row['p randomisation'])}, Holm-adjusted over {len(values) - 1} comparisons "
-        f"{p_relation(row['Holm randomisation'])}). The best of several settings on the same topics is overestimated."
+        f"Highest mean {measure}: {table.loc[name, 'mean']:.4f}. "
+        f"{verdict(best, 'BM25 alone', measure, found[name], adjusted, len(found)).sentence} "
+        "The best of several settings on the same topics is overestimated."
     )

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from core.evaluation.comparison_tables import comparison_sentence
 from core.evaluation.grades import grade_text
 from core.evaluation.rank_tables import document_title
 from core.evaluation.significance import compare
 from core.evaluation.table_formats import Table
+from core.evaluation.verdicts import verdict
 from core.formats.documents import Document
 from core.formats.qrels import Qrels
 from core.formats.runs import Scores, ranked
@@ -136,8 +136,9 @@ def topics_table(
         if effect.topic in gained
     ]
     table = pd.DataFrame(rows).sort_values(f"{measure} difference", ascending=False, kind="stable")
-    said = comparison_sentence(*labels, measure, compare(expanded, plain))
-    return Table(table.set_index("topic"), f"{collection}: effect of expansion by topic", sentences=[said])
+    found = verdict(*labels, measure, compare(expanded, plain))
+    caption = f"{collection}: effect of expansion by topic"
+    return Table(table.set_index("topic"), caption, sentences=[found.sentence], details=found.details)
 
 
 MOVED: dict[str, Callable[[Move], bool]] = {

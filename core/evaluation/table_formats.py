@@ -27,12 +27,14 @@ class Table:
         caption: the caption, as plain text.
         readable: the table for display, with each interval or test in one cell; None for `figures`.
         sentences: the sentences above the table.
+        details: further sentences, which pages and reports fold away.
     """
 
     figures: pd.DataFrame
     caption: str
     readable: pd.DataFrame | None = None
     sentences: Sequence[str] = ()
+    details: Sequence[str] = ()
 
     @property
     def shown(self) -> pd.DataFrame:
@@ -41,14 +43,15 @@ class Table:
 
 
 def plain_text(table: Table) -> str:
-    """Return a table for a terminal: caption, sentences and aligned columns.
+    """Return a table for a terminal: caption, sentences, aligned columns and details.
 
     Control characters in texts of documents, queries and names are replaced by spaces.
     """
     printed = texts(table.shown).map(_one_line).rename(index=_one_line, columns=_one_line)
     lines = [_one_line(line) for line in (table.caption, *table.sentences)]
     body = printed.rename_axis(columns=printed.index.name, index=None).to_string() if len(printed) else "(no rows)"
-    return "\n".join([*lines, "", body]) + "\n"
+    details = ["", "Details:", *map(_one_line, table.details)] if table.details else []
+    return "\n".join([*lines, "", body, *details]) + "\n"
 
 
 def latex(table: pd.DataFrame, caption: str) -> str:

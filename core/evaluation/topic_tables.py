@@ -5,11 +5,11 @@ from statistics import median
 
 import pandas as pd
 
-from core.evaluation.comparison_tables import comparison_sentence
 from core.evaluation.ndcg_decomposition import split_difference
 from core.evaluation.rank_tables import change_sentence, split_cutoff
 from core.evaluation.significance import Values, compare
 from core.evaluation.table_formats import Table
+from core.evaluation.verdicts import Verdict, verdict
 from core.formats.qrels import Qrels
 from core.formats.topics import Topic
 
@@ -181,8 +181,8 @@ def contrasts(table: pd.DataFrame, overlaps: Mapping[str, float], tie: float, co
     }
 
 
-def topics_sentence(table: pd.DataFrame, labels: Mapping[str, str], a: str, b: str, measure: str, tie: float) -> str:
-    """Summarise in a sentence how system a compares with b over some topics.
+def topics_verdict(table: pd.DataFrame, labels: Mapping[str, str], a: str, b: str, measure: str, tie: float) -> Verdict:
+    """Return how system a compares with b over some topics.
 
     Args:
         table: the table from `differences`.
@@ -190,12 +190,13 @@ def topics_sentence(table: pd.DataFrame, labels: Mapping[str, str], a: str, b: s
         tie: the largest absolute difference that counts as a tie.
     """
     if not b:
-        return f"Only {labels[a]} is evaluated: the values are its {measure}, there is no system to compare it with."
+        return Verdict(
+            f"Only {labels[a]} is evaluated", f"the values are its {measure}, there is no system to compare it with"
+        )
     if len(table) < 2:
-        return f"Topics selected: {len(table)}. At least two are needed to compare systems."
+        return Verdict(f"Topics selected: {len(table)}. At least two are needed to compare systems")
     by_topic = table.set_index("topic")
-    found = compare(by_topic["a"].to_dict(), by_topic["b"].to_dict(), tie)
-    return comparison_sentence(labels[a], labels[b], measure, found)
+    return verdict(labels[a], labels[b], measure, compare(by_topic["a"].to_dict(), by_topic["b"].to_dict(), tie))
 
 
 def differences_table(
@@ -204,12 +205,13 @@ def differences_table(
     """Return the difference on every topic and the comparison of the two systems.
 
     Args:
-        table: the table from `differences`; the other arguments as in `topics_sentence`.
+        table: the table from `differences`; the other arguments as in `topics_verdict`.
     """
     shown = table.rename(columns={"a": labels[a], "b": labels[b]}) if b else table.drop(columns=["a", "b"])
     shown = shown.replace({"kind": TYPE_LABELS}).rename(columns={"kind": "type"}).set_index("topic")
-    said = [topics_sentence(table, labels, a, b, measure, tie)]
-    return Table(shown, f"{collection}, {measure}: differences by topic", sentences=said)
+    found = topics_verdict(table, labels, a, b, measure, tie)
+    caption = f"{collection}, {measure}: differences by topic"
+    return Table(shown, caption, sentences=[found.sentence], details=found.details)
 
 
 def wins_table(

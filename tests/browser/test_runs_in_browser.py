@@ -31,7 +31,7 @@ def test_a_bad_run_is_refused_with_its_line_and_a_good_one_comes_in(
     expect(page.get_by_text(f"Imported: {name}.")).to_be_visible()
     assert page.get_by_test_id("stMain").evaluate("e => e.scrollWidth <= e.clientWidth")
     page.goto(f"{address}/topics?collection=made-up&a={name}&b=bm25")
-    expect(page.get_by_text(f"over 3 topics ({name} - BM25)")).to_be_visible()
+    expect(page.get_by_text(f"{name} vs BM25: ")).to_be_visible()
     page.goto(f"{address}/topic?collection=made-up&a={name}&b=bm25&topic=02")
     expect(page.get_by_role("heading", name="Topic 02: masks")).to_be_visible()
     page.goto(f"{address}/runs?collection=made-up")

@@ -61,7 +61,7 @@ def test_the_topics_gain_what_the_measures_say(open_page: Open, made_up: Collect
             first.append({name for name, _ in ranked(run)[:10]})
         come_in = row["relevant gained"] + row["not relevant gained"] + row["unjudged gained"]
         assert come_in == len(first[1] - first[0])
-    assert "over 3 topics (BM25 + <b>queries</b> - BM25): " in texts(app)
+    assert "BM25 + <b>queries</b> vs BM25: " in texts(app)
 
 
 def test_a_document_shows_what_was_predicted_and_what_that_earned(open_page: Open, made_up: CollectionFolder) -> None:

@@ -284,49 +284,6 @@ def test_the_caption_says_what_stands_in_the_cells(
     assert any("In parentheses" in caption for caption in captions), "so does the table for a paper"
 
 
-def test_many_comparisons_are_said_in_one_sentence() -> None:
-    values = many_systems(33) | {"copy": many_systems(33)["s20"]}
-    table, found = comparison_tables.against_baseline(values, "s20")
-    said = comparison_tables.summary_sentence("s20", "AP", table, found)
-    assert (
-        "In AP, 12 of 33 systems are significantly better than s20, 20 significantly worse, 1 not significantly" in said
-    )
-
-
-def test_what_has_no_variance_is_said_in_words_and_left_empty_in_tables() -> None:
-    values = {"low": {"1": 0.1, "2": 0.6, "3": 0.2}, "high": {"1": 0.4, "2": 0.9, "3": 0.5}}
-    values["same"] = dict(values["low"])
-    table, found = comparison_tables.against_baseline(values, "low")
-    readable = comparison_tables.readable(table)
-    assert readable.loc["high", "p, randomisation test (Holm-adjusted)"] == "0.25 (0.5)"
-    for column in ("95 % CI of difference", "MDE at 80 % power", "p, paired t-test (Holm-adjusted)"):
-        assert readable.loc["high", column] == table_formats.MISSING
-    assert table.loc[["high", "same"], ["p t-test", "difference low", "detectable"]].isna().all(axis=None)
-    said = comparison_tables.baseline_sentence("H", "L", "AP", found["high"], 0.5)
-    assert said == (
-        "H vs L: +0.3000 AP on every one of the 3 topics (zero variance: t-test and CI are undefined), not significant "
-        "(randomisation test: p = 0.25, Holm-adjusted 0.5)."
-    )
-    assert (
-        comparison_tables.baseline_sentence("S", "L", "AP", found["same"], 1)
-        == "S and L have the same AP on all 3 topics."
-    )
-    assert not re.search("nan|None|power|detectable|MDE", said)
-    constant = {"none": {"1": 0.0, "2": 0.0}, "some": {"1": 0.5, "2": 0.25}}
-    assert comparison_tables.with_intervals({"AP": constant}).loc["none", "AP"] == "0.0000 (–)"
-
-
-def test_tests_that_disagree_are_said_to() -> None:
-    # scipy 1.16: ttest_rel 0.0575; permutation_test over all 2 ** 8 signs 0.0469
-    a = dict(zip("12345678", [0.2, 0.1, 0.3, 0.05, 0.0, 0.1, 0.9, 0.02], strict=True))
-    found = compare(a, dict.fromkeys(a, 0.0))
-    said = comparison_tables.baseline_sentence("A", "B", "AP", found, found.p_randomisation)
-    assert ("the paired t-test, on which the CI is based" in said) == (
-        (found.p_t_test < 0.05) != (found.p_randomisation < 0.05)
-    )
-    assert "the paired t-test" in said
-
-
 @pytest.mark.parametrize("topics", [1, 2])
 def test_one_topic_or_two_leave_the_page_standing(
     open_page: Open, made_up: CollectionFolder, tmp_path: Path, topics: int
@@ -344,14 +301,6 @@ def test_one_topic_or_two_leave_the_page_standing(
     if topics == 2:
         assert not app.warning
         assert "x and y are tied for the highest mean nDCG@10" in texts(app).replace("\\", "").replace("\u2060", "")
-
-
-def test_the_verdict_says_significant_only_when_it_is() -> None:
-    found = compare({str(i): 0.5 + i / 100 for i in range(20)}, {str(i): 0.1 for i in range(20)})
-    assert "is significantly better than" in comparison_tables.baseline_sentence("A", "B", "AP", found, 0.01)
-    assert "not significant" in comparison_tables.baseline_sentence("A", "B", "AP", found, 0.06)
-    worse = compare({str(i): 0.1 for i in range(20)}, {str(i): 0.5 + i / 100 for i in range(20)})
-    assert "is significantly worse than" in comparison_tables.baseline_sentence("A", "B", "AP", worse, 0.01)
 
 
 # Exports

@@ -16,6 +16,7 @@ from dashboard.shared import data, left_out, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, shortened, show_error
 from dashboard.shared.predicted_queries import draw_predicted_queries
 from dashboard.shared.provenance import downloads_and_provenance
+from dashboard.shared.verdicts import draw_details
 from dashboard.shared.widgets import SIGNED
 from dashboard.views.expansion.curve import draw_curve
 from dashboard.views.expansion.effects import effects_by_topic
@@ -93,6 +94,7 @@ def all_topics(opened: data.Opened, content: data.Content, system: SystemSetting
     )
     for sentence in table.sentences:
         st.write(escape_markdown(sentence))
+    draw_details(table.details)
     shown = table.shown.reset_index()
     st.dataframe(
         shown,

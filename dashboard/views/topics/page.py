@@ -6,8 +6,10 @@ import streamlit as st
 from core.evaluation import topic_tables
 from core.evaluation.results import first_baseline
 from core.evaluation.topic_tables import MEDIAN, MEDIAN_LABEL, TYPE_LABELS, median_system
+from core.evaluation.verdicts import Verdict
 from dashboard.shared import data, glossary, results, state, widgets
-from dashboard.shared.escaping import escape_markdown, shortened
+from dashboard.shared.escaping import shortened
+from dashboard.shared.verdicts import draw_verdict
 from dashboard.views.topics import differences, difficulty
 from dashboard.views.topics.chosen import Chosen, open_topic
 
@@ -52,9 +54,9 @@ def choose_comparison(opened: data.Opened, content: data.Content, tidy: pd.DataF
     return Chosen(opened, content, measure, values, a, b, float(tie), table, labels, kind), kind
 
 
-def sentence(chosen: Chosen) -> str:
-    """Draw a sentence on how the two systems compare over these topics."""
-    return topic_tables.topics_sentence(chosen.table, chosen.labels, chosen.a, chosen.b, chosen.measure, chosen.tie)
+def comparison(chosen: Chosen) -> Verdict:
+    """Return how the two systems compare over these topics."""
+    return topic_tables.topics_verdict(chosen.table, chosen.labels, chosen.a, chosen.b, chosen.measure, chosen.tie)
 
 
 def choose_topic(chosen: Chosen) -> None:
@@ -79,7 +81,7 @@ def page(opened: data.Opened) -> None:
     """
     content = data.judged_topics(opened)
     chosen, kind = choose_comparison(opened, content, widgets.evaluated(opened))
-    st.write(escape_markdown(sentence(chosen)))
+    draw_verdict(comparison(chosen))
     views = {name: label for name, (label, _) in VIEWS.items()}
     if not chosen.table["kind"].any():
         del views["kinds"]

@@ -1,0 +1,24 @@
+"""Drawing of a comparison in words: headline, evidence, and the other tests folded."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.evaluation.verdicts import Verdict
+from dashboard.shared.escaping import escape_markdown
+
+
+def draw_verdict(found: Verdict) -> None:
+    """Draw the headline in bold with the evidence below it, and the details folded."""
+    evidence = f"  \n{escape_markdown(found.evidence)}" if found.evidence else ""
+    st.markdown(f"**{escape_markdown(found.headline)}**{evidence}")
+    draw_details(found.details)
+
+
+def draw_details(details: Sequence[str]) -> None:
+    """Draw the details folded, if there are any."""
+    if not details:
+        return
+    with st.expander("Details"):
+        for sentence in details:
+            st.markdown(escape_markdown(sentence))
