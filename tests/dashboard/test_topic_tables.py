@@ -1,6 +1,7 @@
 """The tables and charts of the Topics and Topic pages, against cases worked by hand."""
 
 import re
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -237,6 +238,72 @@ def test_a_list_marks_terms_and_escapes_everything() -> None:
     shaded = ranked_lists.shaded_words([("<b>", 0.5), ("low", -0.1)])
     assert "&lt;b&gt;" in shaded
     assert "underline" in shaded
+
+
+def test_a_compact_list_has_a_row_per_document_and_escapes_everything() -> None:
+    evil = '"><script>x</script>&'
+    chip = ranked_lists.Chip(evil, evil, "new")
+    hits = [
+        ranked_lists.Hit(evil, Document(evil, evil, evil), 1, ranked_lists.grade_dot(2, 2), 1.0, evil, chips=[chip]),
+        ranked_lists.Hit(evil, None, 2, ranked_lists.grade_dot(None, 2, by_hand=True), predicted=[evil]),
+        ranked_lists.Hit("d3", Document("d3", "", "the beginning of a text without title"), 3, parts=[(evil, 1.0)]),
+    ]
+    html = ranked_lists.compact_list(hits, lambda text: [])
+    assert "<script" not in html
+    assert html.count('<summary><span class="rs-lead">') == 3
+    rows = re.findall(r'<span class="rs-title">(.*?)</span>', html)
+    assert rows == [escape(evil), f"document {escape(evil)}", "the beginning of a text without title"]
+    assert 'aria-label="relevant (2)"' in html
+    assert 'aria-label="unjudged, judged by you"' in html
+    assert set(re.findall(r"<(\w+)", html)) <= {"div", "p", "ol", "li", "strong", "span", "details", "summary"}
+    assert "No documents." in ranked_lists.compact_list([], lambda text: [])
+    assert "<script" not in ranked_lists.list_tabs({"one": evil})
+
+
+def test_documents_of_several_lists_are_linked_by_a_class() -> None:
+    classes = ranked_lists.linked([["a", "b", "c"], ["c", "d"], ["d", "c", "e"]])
+    assert set(classes) == {"c", "d"}
+    style = ranked_lists.link_style(classes)
+    assert all(f"body:has(.{name}:is(:hover, :focus-within)) .{name}" in style for name in classes.values())
+    assert ranked_lists.link_style({}) == ""
+    hits = [ranked_lists.Hit(name, Document(name, name, ""), rank) for rank, name in enumerate("abc", 1)]
+    html = ranked_lists.compact_list(hits, lambda text: [], classes)
+    assert re.findall(r'<li class="(.*?)">', html) == [classes["c"]]
+
+
+def test_shared_documents_are_folded_in_runs() -> None:
+    hits = [ranked_lists.Hit(name, Document(name, name, ""), rank) for rank, name in enumerate("abcde", 1)]
+    html = ranked_lists.compact_list(hits, lambda text: [], shared="bce")
+    assert re.findall(r"<summary>(\d shared by all .*?)</summary>", html) == [
+        "2 shared by all (rank 2, 3)",
+        "1 shared by all (rank 5)",
+    ]
+    assert re.findall(r'<span class="rs-title">(.*?)</span>', html) == list("abcde"), "folded, not left out"
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "text", "tone"),
+    [(1, 4, "B 4 (+3)", "up"), (4, 1, "B 1 (−3)", "down"), (2, 2, "B 2", ""), (2, None, "B –", "up")],
+)
+def test_a_chip_says_the_other_rank_and_the_change(here: int, there: int | None, text: str, tone: str) -> None:
+    chip = ranked_lists.rank_chip("B", here, there, "BM25")
+    assert (chip.text.replace("\u00a0", " "), chip.tone) == (text, tone)
+    assert "BM25" in chip.title
+
+
+def test_the_best_passage_has_the_most_different_words_of_the_query() -> None:
+    def spans(text: str) -> list[tuple[int, int]]:
+        return [match.span() for match in re.finditer("fever|cough", text)]
+
+    text = "fever fever fever. " + "word " * 200 + "a fever with cough, " + "word " * 200
+    begin, end = ranked_lists.best_passage(text, spans)
+    assert "fever with cough" in text[begin:end]
+    assert text[begin - 1] == " "
+    assert end - begin <= ranked_lists.PASSAGE
+    begin, end = ranked_lists.best_passage("word " * 200, spans)
+    assert (begin, end) == (0, 299)
+    assert ranked_lists.best_passage("short", spans) == (0, 5)
+    assert ranked_lists.best_passage("", spans) == (0, 0)
 
 
 def luminance(colour: str) -> float:
