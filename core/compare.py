@@ -2,6 +2,7 @@
 
     python -m core.compare means sample --show letters
     python -m core.compare baseline sample --measure nDCG@10 --baseline bm25 --latex
+    python -m core.compare paper sample --systems bm25,fine-tuned --measures nDCG@10,AP,R@100 --latex
     python -m core.compare topics sample --a fine-tuned --b bm25 --csv
     python -m core.compare lists sample --topic 7 --depth 20
     python -m core.compare ann-at-recall sample --system fine-tuned --recall 0.99
@@ -18,8 +19,9 @@ from typing import Any
 from core.evaluation import ann_figures, figures, training_figures
 from core.evaluation.ann_tables import COSTS
 from core.evaluation.comparison_tables import SHOW, TESTS
+from core.evaluation.paper_tables import CORRECTIONS
 from core.evaluation.results import Results, notices, older, saved_profile
-from core.evaluation.table_formats import Table, csv, latex, markdown, plain_text, texts
+from core.evaluation.table_formats import Table, csv, plain_text
 from core.workspace import command_line
 from core.workspace.artifacts import Replaced, read_latest
 from core.workspace.workspace import Workspace
@@ -27,6 +29,7 @@ from core.workspace.workspace import Workspace
 OF_RUNS: dict[str, Callable[..., Table]] = {
     "means": figures.means,
     "baseline": figures.baseline,
+    "paper": figures.paper,
     "types": figures.types,
     "robustness": figures.robustness,
     "precision-recall": figures.precision_recall,
@@ -77,6 +80,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "means only (default), with 95 %% CIs, or with letters for significant differences",
     },
     "test": {"choices": list(TESTS), "help": "significance test (default: randomisation; t-test for many systems)"},
+    "measures": {
+        "metavar": "NAMES",
+        "type": command_line.names,
+        "help": "these measures, comma-separated (default: the first three evaluated)",
+    },
+    "label": {"action": "append", "metavar": "SYSTEM=LABEL", "help": "name of a system in the table; repeatable"},
+    "against": {"metavar": "SYSTEM", "help": "test against this system only (default: all pairs of systems)"},
+    "correction": {"choices": list(CORRECTIONS), "help": "correction for multiple comparisons (default: holm)"},
+    "decimals": {"type": int, "metavar": "N", "help": "decimals of the means (default: 4)"},
+    "bold": {"action": argparse.BooleanOptionalAction, "help": "highest means in bold (default)"},
+    "published": {"action": argparse.BooleanOptionalAction, "help": "published figures below a line"},
     "relevance": {"type": int, "metavar": "GRADE", "help": "lowest grade that counts as relevant (default: 1)"},
     "cutoff": {"type": int, "metavar": "K", "help": "k of nDCG@k (default: 10)"},
     "library": {
@@ -166,9 +180,9 @@ def main(arguments: list[str] | None = None) -> None:
     if forms["csv"]:
         print(csv(table.figures), end="")
     elif forms["latex"]:
-        print(latex(texts(table.shown), table.caption), end="")
+        print(table.latex(), end="")
     elif forms["markdown"]:
-        print(markdown(texts(table.shown)), end="")
+        print(table.markdown(), end="")
     else:
         print(plain_text(table), end="")
 

@@ -43,6 +43,8 @@ BASELINE_COLUMNS = {
 }
 """Columns of `against_baseline` -> their names where they are shown or exported."""
 TESTS: dict[Test, str] = {"randomisation": "randomisation test", "t-test": "paired t-test"}
+BEST = 10
+"""Number of systems in charts and chosen tables where none are chosen."""
 SENTENCES = 10
 """Maximum number of comparisons for which each gets its own sentence."""
 
@@ -71,10 +73,25 @@ def per_topic(tidy: pd.DataFrame, measure: str) -> dict[str, dict[str, float]]:
     }
 
 
+def best_systems(values: Values, keep: Sequence[str] = (), count: int = BEST) -> list[str]:
+    """Return the systems to show where not all can be: those with the highest means, in the order of `values`.
+
+    Args:
+        keep: systems that are among them whatever their mean.
+    """
+    by_mean = sorted(values, key=lambda system: (system not in keep, -mean(values[system])))
+    chosen = set(by_mean[:count])
+    return [system for system in values if system in chosen]
+
+
 def means(tidy: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
     """Return the means over topics, one row per system and one column per measure."""
-    table = tidy.pivot_table(index="system", columns="measure", values="value", aggfunc="mean", sort=False)
-    return table[[measure for measure in measures if measure in table]]
+    columns = {
+        measure: {system: mean(by_topic) for system, by_topic in per_topic(tidy, measure).items()}
+        for measure in measures
+    }
+    table = pd.DataFrame({measure: column for measure, column in columns.items() if column})
+    return table.reindex(dict.fromkeys(tidy["system"])).rename_axis("system")
 
 
 def mean_cells(tidy: pd.DataFrame, measures: Sequence[str], show: str, test: Test) -> pd.DataFrame:
@@ -159,7 +176,7 @@ def with_letters(by_measure: ByMeasure, test: Test) -> pd.DataFrame:
         columns[measure] = {}
         for system in systems:
             marks = "".join(superscript[other] for other in worse[system]) if lettered else f" ({len(worse[system])})"
-            columns[measure][system] = f"{mean(dict(values[system])):.4f}{marks}"
+            columns[measure][system] = f"{mean(values[system]):.4f}{marks}"
     return pd.DataFrame(columns)
 
 

@@ -93,7 +93,7 @@ def check_rows(
             for measure, theirs in by_measure.items():
                 ours = values[measure][system]
                 apart = max(abs(theirs[topic] - ours[topic]) for topic in qrels)
-                rows.append((library, system, measure, mean(dict(ours)), mean(theirs), apart))
+                rows.append((library, system, measure, mean(ours), mean(theirs), apart))
     columns = ["library", "system", "measure", OURS, REFERENCE, LARGEST_DIFFERENCE]
     return pd.DataFrame(rows, columns=columns)
 

@@ -10,17 +10,17 @@ from typing import cast
 
 import pandas as pd
 
-from core.evaluation import comparison_tables, cross_checks, expansion_effects, rank_tables, topic_tables
+from core.evaluation import comparison_tables, cross_checks, expansion_effects, paper_tables, rank_tables, topic_tables
 from core.evaluation import expansion_curve as curves
 from core.evaluation import robustness as robust
-from core.evaluation.comparison_tables import against_baseline, evaluated_measures
+from core.evaluation.comparison_tables import against_baseline, best_systems, evaluated_measures
 from core.evaluation.configurations import bm25_table, dense_table
 from core.evaluation.measures import Evaluator, mean, mean_curves
 from core.evaluation.ndcg_decomposition import ideal_ranking, split_difference
 from core.evaluation.published import agreement_table, published_figures
 from core.evaluation.rank_overlap import rank_biased_overlap
 from core.evaluation.results import Results, first_baseline, manifests
-from core.evaluation.significance import Test
+from core.evaluation.significance import Correction, Test
 from core.evaluation.table_formats import Table
 from core.evaluation.topic_tables import MEDIAN
 from core.evaluation.unjudged import figures as unjudged_figures
@@ -54,10 +54,34 @@ def baseline(results: Results, measure: str = "", baseline: str = "", systems: S
     table, found = against_baseline({name: values[name] for name in chosen}, baseline)
     judged = comparison_tables.judged_partner(measure)
     shares = results.values(judged) if judged else {}
-    by_system = {name: mean(dict(shares[name])) for name in chosen} if judged else None
+    by_system = {name: mean(shares[name]) for name in chosen} if judged else None
     return comparison_tables.baseline_table(
         table, found, results.labels, measure, baseline, results.folder.name, by_system
     )
+
+
+def paper(
+    results: Results,
+    systems: Sequence[str] = (),
+    measures: Sequence[str] = (),
+    label: Sequence[str] = (),
+    against: str = "",
+    test: Test = "randomisation",
+    correction: Correction = "holm",
+    decimals: int = 4,
+    bold: bool = True,
+    published: bool = False,
+) -> Table:
+    """The table for a paper: chosen systems by chosen measures, with marks of significance, best means in bold."""
+    given = paper_tables.parse_labels(label)
+    measures = [_measure(results, name) for name in measures] or paper_tables.first_measures(results.measured.tidy)
+    values = {name: results.values(name) for name in measures}
+    chosen = _systems(results, systems) if systems else best_systems(values[measures[0]], [against])
+    labels = {name: given.pop(name, results.labels[name]) for name in chosen}
+    for name in given:
+        raise UserError(f"--label names {name}, which is not among the systems of the table: {', '.join(chosen)}")
+    choices = paper_tables.Choices(labels, measures, against, test, correction, decimals, bold, published)
+    return paper_tables.paper_table(values, choices, results.folder.name, published_figures(results.facts))
 
 
 def types(results: Results, measure: str = "", a: str = "", b: str = "", type: str = "") -> Table:

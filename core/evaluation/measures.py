@@ -4,7 +4,8 @@ A judged topic that is missing from the run counts as 0, as with `trec_eval -c`;
 trec_eval ranks by score, ties by descending document id, and ignores the rank column.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from math import fsum
 
 import pandas as pd
 import pytrec_eval
@@ -126,6 +127,6 @@ def judged_share(scores: Scores, qrels: Qrels, k: int) -> dict[str, float]:
     }
 
 
-def mean(by_topic: dict[str, float]) -> float:
-    """Return the mean over topics."""
-    return sum(by_topic.values()) / len(by_topic)
+def mean(by_topic: Mapping[str, float]) -> float:
+    """Return the mean over topics; the sum is exact, so that every table rounds the same number."""
+    return fsum(by_topic.values()) / len(by_topic)

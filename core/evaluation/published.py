@@ -114,7 +114,7 @@ def agreement_table(
             if not has_configuration(one, workspace, system, manifests):
                 continue
             for measure, figure in one.measures.items():
-                measured = mean(dict(values(measure)[system.name]))
+                measured = mean(values(measure)[system.name])
                 off = measured - figure
                 agrees = "yes" if abs(off) <= TOLERANCE else "no"
                 rows.append((labels[system.name], measure, measured, figure, off, agrees, one.system, one.source))

@@ -36,7 +36,7 @@ def winner(values: Values) -> Winner:
         UserError: if the systems were not evaluated on the same topics, or on fewer than two.
     """
     same_topics(values)
-    means = {system: mean(dict(by_topic)) for system, by_topic in values.items()}
+    means = {system: mean(by_topic) for system, by_topic in values.items()}
     highest = max(means.values())
     first = tuple(system for system, value in means.items() if value > highest - SAME)
     others = {system: value for system, value in means.items() if system not in first}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import fsum
 from typing import Literal
 
 import numpy as np
@@ -48,6 +49,7 @@ ALPHA, POWER = 0.05, 0.8
 
 
 Test = Literal["randomisation", "t-test"]
+Correction = Literal["holm", "bonferroni", "none"]
 
 
 Values = Mapping[str, Mapping[str, float]]
@@ -108,8 +110,8 @@ def bootstrap_intervals(values: Values) -> dict[str, tuple[float, float, float]]
         means.append(counts @ array / topics)
     ends = np.percentile(np.concatenate(means), [2.5, 97.5], axis=0)
     ends[:, np.ptp(array, axis=0) < ROUNDING] = np.nan
-    found = zip(values, array.mean(axis=0), *ends, strict=True)
-    return {system: (float(mean), float(low), float(high)) for system, mean, low, high in found}
+    found = zip(values, array.T.tolist(), *ends, strict=True)
+    return {system: (fsum(own) / topics, float(low), float(high)) for system, own, low, high in found}
 
 
 def same_topics(values: Values) -> list[str]:
@@ -175,7 +177,7 @@ def compare_all(values: Values, baseline: str, tie: float = 0.0) -> dict[str, Co
     found = {}
     for number, column in enumerate(others):
         own = differences[:, number]
-        mean, deviation = float(own.mean()), float(own.std(ddof=1))
+        mean, deviation = fsum(own.tolist()) / topics, float(own.std(ddof=1))
         half = float(critical * deviation / np.sqrt(topics))
         varies = not np.isnan(p_t_test[number])
         found[names[column]] = Comparison(
@@ -219,7 +221,7 @@ def t_test(values: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return p
 
 
-def randomisation_test(values: np.ndarray, pairs: np.ndarray) -> Randomisation:
+def randomisation_test(values: np.ndarray, pairs: np.ndarray, correction: Correction = "holm") -> Randomisation:
     """Test pairs of systems by Fisher's randomisation test, two-sided (Smucker, Allan & Carterette, 2007).
 
     Under the null hypothesis the two values of a topic are exchangeable, so that each topic's difference has either
@@ -227,8 +229,8 @@ def randomisation_test(values: np.ndarray, pairs: np.ndarray) -> Randomisation:
     to 16 topics. For more it is estimated by importance sampling with exponentially tilted signs (Johns, 1988) and a
     fixed seed: the standard error is 1 or 2 % of p, however small, while plain resampling cannot resolve p below one
     over the number of resamples. The resamples (16,384; fewer beyond 1,024 topics) are doubled up to six times for
-    comparisons whose significance at 0.05, unadjusted or after Holm over all pairs, differs within three standard
-    errors of the p values. Those that still differ after Holm are undecided.
+    comparisons whose significance at 0.05, unadjusted or after the correction over all pairs, differs within three
+    standard errors of the p values. Those that still differ after the correction are undecided.
 
     Args:
         values: float [n_topics, n_systems].
@@ -237,7 +239,9 @@ def randomisation_test(values: np.ndarray, pairs: np.ndarray) -> Randomisation:
     means = values.mean(axis=0)
     # Sums in a different order may differ in the last bits.
     observed = len(values) * (np.abs(means[pairs[:, 0]] - means[pairs[:, 1]]) - ROUNDING)
-    return (_all_signs if len(values) <= EXACT_TOPICS else _tilted_signs)(values, pairs, observed)
+    if len(values) <= EXACT_TOPICS:
+        return _all_signs(values, pairs, observed)
+    return _tilted_signs(values, pairs, observed, correction)
 
 
 def _all_signs(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -> Randomisation:
@@ -257,7 +261,7 @@ def _all_signs(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -> R
     return Randomisation(2 * extreme / every, every, np.zeros(len(pairs), dtype=bool))
 
 
-def _tilted_signs(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -> Randomisation:
+def _tilted_signs(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray, correction: Correction) -> Randomisation:
     """Estimate p by importance sampling, with sign probabilities for which the expected sum is the observed sum.
 
     A sum x has the weight exp(K - tilt * x), where K = sum of log cosh(tilt * size) and a size is the absolute
@@ -291,7 +295,7 @@ def _tilted_signs(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -
         p[chosen] = np.clip(2 * mean, 2.0 ** (1 - topics), 1)  # the observed assignment and its opposite always count
         error[chosen] = 2 * np.sqrt(np.maximum(squares[chosen] / done - mean**2, 0) / done)
         low, high = np.maximum(p - ERRORS * error, 0), np.minimum(p + ERRORS * error, 1)
-        undecided = (np.array(holm(low)) < ALPHA) != (np.array(holm(high)) < ALPHA)
+        undecided = (corrected(low, correction) < ALPHA) != (corrected(high, correction) < ALPHA)
         unsettled = unsettled & (undecided | (low < ALPHA) & (high >= ALPHA))
         if not unsettled.any():
             break
@@ -341,6 +345,17 @@ def holm(p: Sequence[float] | np.ndarray) -> list[float]:
     return [float(value) for value in adjusted]
 
 
+def corrected(p: np.ndarray, correction: Correction) -> np.ndarray:
+    """Return the p values corrected for the number of comparisons; as with `holm`, NaN stays NaN and is not counted.
+
+    Args:
+        p: float [n_comparisons].
+    """
+    if correction == "holm":
+        return np.array(holm(p))
+    return np.minimum(p * np.count_nonzero(~np.isnan(p)), 1) if correction == "bonferroni" else p
+
+
 def attainable(topics: int, comparisons: int) -> bool:
     """Tell whether any difference over these topics can be significant by the randomisation test after Holm.
 
@@ -365,6 +380,47 @@ def smallest_detectable(deviation: float, topics: int) -> float:
     return float(special.nctdtrinc(topics - 1, 1 - POWER, critical)) * deviation / float(np.sqrt(topics))
 
 
+@dataclass(frozen=True)
+class SignificantPairs:
+    """The pairs of systems that differ significantly by a measure, after a correction over all pairs compared.
+
+    Attributes:
+        better: (better system, worse system).
+        undecided: pairs that Monte Carlo error leaves undecided.
+    """
+
+    better: list[tuple[str, str]]
+    undecided: list[tuple[str, str]]
+
+
+def significant_pairs(
+    values: Values, test: Test, correction: Correction = "holm", baseline: str = ""
+) -> SignificantPairs:
+    """Return the pairs with p < 0.05 after the correction, of all pairs of systems or of those with the baseline.
+
+    A pair is not significant if the randomisation test is undecided or the t-test undefined.
+
+    Raises:
+        UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is not finite.
+    """
+    array, names = _array(values), list(values)
+    compared = [pair for pair in combinations(names, 2) if not baseline or baseline in pair]
+    pairs = np.array([(names.index(a), names.index(b)) for a, b in compared], dtype=int).reshape(-1, 2)
+    undecided = np.zeros(len(pairs), dtype=bool)
+    if test == "randomisation":
+        found = randomisation_test(array, pairs, correction)
+        p, undecided = found.p, found.undecided
+    else:
+        p = t_test(array, pairs)
+    significant = (corrected(p, correction) < ALPHA) & ~undecided
+    means = array.mean(axis=0)
+    better = [
+        (names[first], names[second]) if means[first] > means[second] else (names[second], names[first])
+        for first, second in pairs[significant].tolist()
+    ]
+    return SignificantPairs(better, [(names[first], names[second]) for first, second in pairs[undecided].tolist()])
+
+
 def beaten(values: Values, test: Test) -> dict[str, list[str]]:
     """Return, for each system, the significantly worse ones: p < 0.05 after Holm over all pairs of systems.
 
@@ -373,16 +429,7 @@ def beaten(values: Values, test: Test) -> dict[str, list[str]]:
     Raises:
         UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is not finite.
     """
-    array, names = _array(values), list(values)
-    pairs = np.array(list(combinations(range(len(names)), 2)), dtype=int).reshape(-1, 2)
-    if test == "randomisation":
-        found = randomisation_test(array, pairs)
-        significant = (np.array(holm(found.p)) < ALPHA) & ~found.undecided
-    else:
-        significant = np.array(holm(t_test(array, pairs))) < ALPHA
-    means = array.mean(axis=0)
-    worse: dict[str, list[str]] = {system: [] for system in names}
-    for first, second in pairs[significant].tolist():
-        better, other = (first, second) if means[first] > means[second] else (second, first)
-        worse[names[better]].append(names[other])
-    return {system: [other for other in names if other in worse[system]] for system in names}
+    worse: dict[str, set[str]] = {system: set() for system in values}
+    for better, other in significant_pairs(values, test).better:
+        worse[better].add(other)
+    return {system: [other for other in values if other in worse[system]] for system in values}

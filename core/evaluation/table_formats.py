@@ -15,6 +15,18 @@ LETTERS = "abcdefghijklmnoprstuvwxyz"
 SUPERSCRIPTS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ"
 """Superscript letters; q is missing since common fonts lack it."""
 PLAIN = str.maketrans(SUPERSCRIPTS, LETTERS)
+LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        MISSING: "--",
+        "…": r"\ldots{}",
+    }
+    | {"<": "$<$", ">": "$>$", "≤": r"$\leq$", "≥": r"$\geq$", "†": r"$\dagger$", "‡": r"$\ddagger$"}
+)
+"""Characters that LaTeX reads as commands, or that its fonts lack."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -35,6 +47,14 @@ class Table:
     readable: pd.DataFrame | None = None
     sentences: Sequence[str] = ()
     details: Sequence[str] = ()
+
+    def latex(self) -> str:
+        """Return the table for display as LaTeX; see `latex`."""
+        return latex(texts(self.shown), self.caption)
+
+    def markdown(self) -> str:
+        """Return the table for display as Markdown; see `markdown`."""
+        return markdown(texts(self.shown))
 
     @property
     def shown(self) -> pd.DataFrame:
@@ -60,31 +80,60 @@ def latex(table: pd.DataFrame, caption: str) -> str:
     Args:
         caption: the caption as plain text; LaTeX's special characters are escaped, as in the cells.
     """
-    # The caption is escaped like a cell.
-    escaped = pd.DataFrame({"c": [caption]}).style.format(escape="latex").hide(axis="index").hide(axis="columns")
-    caption = escaped.to_latex().splitlines()[1].removesuffix(r" \\")
-    styled = (
-        table.rename_axis(None)
-        .style.format(escape="latex")
-        .format_index(escape="latex")
-        .format_index(escape="latex", axis=1)
+    head = [escape_latex(name) for name in (table.index.name or "", *table.columns)]
+    rows = [
+        [escape_latex(cell) for cell in (name, *cells)]
+        for name, cells in zip(table.index, table.to_numpy().tolist(), strict=True)
+    ]
+    return booktabs(head, [rows], caption, "l" + "r" * len(table.columns))
+
+
+def booktabs(
+    head: Sequence[str], groups: Sequence[Sequence[Sequence[str]]], caption: str, columns: str, label: str = ""
+) -> str:
+    r"""Return a table as LaTeX for the package booktabs.
+
+    Args:
+        head, groups: the head and the groups of rows, in LaTeX; a \midrule follows the head and parts the groups.
+        caption: the caption as plain text.
+        columns: LaTeX's types of the columns, such as "lrr".
+        label: the name for cross-references.
+    """
+
+    def row(cells: Sequence[str]) -> str:
+        return " & ".join(cells) + r" \\"
+
+    body = "\n\\midrule\n".join("\n".join(map(row, rows)) for rows in ([head], *groups) if rows)
+    named = f"\\label{{{label}}}\n" if label else ""
+    return (
+        f"% \\usepackage{{booktabs}}\n\\begin{{table}}\n\\centering\n\\caption{{{escape_latex(caption)}}}\n{named}"
+        f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
     )
-    text = styled.to_latex(hrules=True, column_format="l" + "r" * len(table.columns))
-    text = re.sub(f"[{SUPERSCRIPTS}]+", lambda match: f"$^{{\\mathrm{{{match[0].translate(PLAIN)}}}}}$", text)
-    text = re.sub(r"(?<![\w-])-(?=\d)", "$-$", text).replace(MISSING, "--")
-    return f"% \\usepackage{{booktabs}}\n\\begin{{table}}\n\\centering\n\\caption{{{caption}}}\n{text}\\end{{table}}\n"
+
+
+def escape_latex(text: object) -> str:
+    """Return text for LaTeX, on one line: special characters escaped, superscripts and minus signs in math mode."""
+    escaped = " ".join(_one_line(text).split()).translate(LATEX)
+    escaped = re.sub(f"[{SUPERSCRIPTS}]+", lambda match: f"$^{{\\mathrm{{{match[0].translate(PLAIN)}}}}}$", escaped)
+    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)
 
 
 def markdown(table: pd.DataFrame) -> str:
     """Return a table of texts as a Markdown table."""
+    head = [escape_markdown_cell(name) for name in (table.index.name or "", *table.columns)]
+    rows = zip(table.index, table.to_numpy().tolist(), strict=True)
+    return markdown_rows(head, [[escape_markdown_cell(cell) for cell in (name, *cells)] for name, cells in rows])
 
-    def row(cells: list[str]) -> str:
-        return "| " + " | ".join(re.sub(r"([\\|<>*_`\[\]$])", r"\\\1", " ".join(str(c).split())) for c in cells) + " |"
 
-    head = row([str(table.index.name or ""), *table.columns])
-    ruler = "|---|" + "---:|" * len(table.columns)
-    rows = [row([str(name), *cells]) for name, cells in zip(table.index, table.to_numpy().tolist(), strict=True)]
-    return "\n".join([head, ruler, *rows]) + "\n"
+def markdown_rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table of a head and rows that are Markdown already."""
+    ruler = "|---|" + "---:|" * (len(head) - 1)
+    return "\n".join([f"| {' | '.join(head)} |", ruler, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+def escape_markdown_cell(text: object) -> str:
+    """Return text for a cell of a Markdown table, on one line."""
+    return re.sub(r"([\\|<>*_`\[\]$])", r"\\\1", " ".join(str(text).split()))
 
 
 def texts(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,10 +1,12 @@
 """Tables by topic: differences of two systems, difficulty, query length, topic types, notable topics."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import fsum
 from statistics import median
 
 import pandas as pd
 
+from core.evaluation.measures import mean
 from core.evaluation.ndcg_decomposition import split_difference
 from core.evaluation.rank_tables import change_sentence, split_cutoff
 from core.evaluation.significance import Values, compare
@@ -56,7 +58,10 @@ def means_by_type(values: Mapping[str, Mapping[str, float]], topics: Mapping[str
     if not rows:
         return pd.DataFrame()
     tidy = pd.DataFrame(rows)
-    table = tidy.pivot_table(index="kind", columns="system", values="value", aggfunc="mean", sort=False)
+    groups = tidy.groupby(["kind", "system"], sort=False)["value"]
+    table = (
+        groups.agg(_mean).unstack().reindex(index=dict.fromkeys(tidy["kind"]), columns=dict.fromkeys(tidy["system"]))
+    )
     table.insert(0, "topics", tidy.groupby("kind", sort=False)["topic"].nunique())
     return table
 
@@ -91,7 +96,11 @@ def mean_differences_by_type(differences: pd.DataFrame) -> pd.DataFrame:
         differences: the table from `differences`.
     """
     groups = differences[differences["kind"] != ""].groupby("kind", sort=False)["difference"]
-    return groups.agg(["size", "mean"]).set_axis(["topics", "difference"], axis=1)
+    return groups.agg(["size", _mean]).set_axis(["topics", "difference"], axis=1)
+
+
+def _mean(values: pd.Series) -> float:
+    return fsum(values) / len(values)
 
 
 def median_system(values: Values) -> dict[str, float]:
@@ -114,7 +123,7 @@ def tallies(values: Values, against: str, topics: Sequence[str], tie: float) -> 
         wins, losses = sum(d > tie for d in differences), sum(d < -tie for d in differences)
         rows[system] = {
             "topics": len(kept),
-            "difference": sum(differences) / len(kept),
+            "difference": fsum(differences) / len(kept),
             "wins": wins,
             "ties": len(kept) - wins - losses,
             "losses": losses,
@@ -135,7 +144,7 @@ def difficulty(values: Values, topics: Mapping[str, Topic], qrels: Qrels, kept: 
             {
                 "topic": topic,
                 "query": topics[topic].query if topic in topics else "",
-                "mean": sum(by_system.values()) / len(by_system),
+                "mean": mean(by_system),
                 "lowest": min(by_system.values()),
                 "highest": max(by_system.values()),
                 "best": max(by_system, key=by_system.__getitem__),

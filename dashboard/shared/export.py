@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 from plotly.graph_objects import Figure
 
-from core.evaluation.table_formats import Table, csv, latex, markdown, texts
+from core.evaluation.table_formats import Table, csv
 from dashboard.shared import state
 
 
@@ -17,8 +17,8 @@ def downloads(table: Table, name: str) -> None:
     """
     forms = {
         "CSV": ("csv", "text/csv", lambda: csv(table.figures)),
-        "LaTeX": ("tex", "text/x-tex", lambda: latex(texts(table.shown), table.caption)),
-        "Markdown": ("md", "text/markdown", lambda: markdown(texts(table.shown))),
+        "LaTeX": ("tex", "text/x-tex", table.latex),
+        "Markdown": ("md", "text/markdown", table.markdown),
     }
     with st.container(horizontal=True, gap="small"):
         for label, (ending, kind, made) in forms.items():

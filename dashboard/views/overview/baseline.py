@@ -67,7 +67,7 @@ def judged_means(opened: data.Opened, measure: str, systems: Sequence[str]) -> d
     if not judged:
         return None
     shares = results.values(opened, judged)
-    return {system: mean(dict(shares[system])) for system in systems}
+    return {system: mean(shares[system]) for system in systems}
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
