@@ -16,7 +16,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from core.evaluation import ann_figures, figures, training_figures
+from core.evaluation import ann_figures, document_map, figures, training_figures
 from core.evaluation.ann_tables import COSTS
 from core.evaluation.comparison_tables import SHOW, TESTS
 from core.evaluation.paper_tables import CORRECTIONS
@@ -51,6 +51,7 @@ OF_RUNS: dict[str, Callable[..., Table]] = {
     "overlap": figures.overlap,
     "missed": figures.missed,
     "expansion": figures.expansion,
+    "expansion-example": figures.expansion_example,
     "moves": figures.moves,
 }
 OF_SWEEPS: dict[str, Callable[..., Table]] = {
@@ -70,7 +71,12 @@ OF_TRAININGS: dict[str, Callable[..., Table]] = {
     "ablations": training_figures.ablations,
 }
 OF_QUERIES: dict[str, Callable[..., Table]] = {"expansion-curve": figures.expansion_curve}
-FIGURES = OF_RUNS | OF_QUERIES | OF_SWEEPS | OF_TRAININGS
+OF_VECTORS: dict[str, Callable[..., Table]] = {
+    "document-points": document_map.document_points,
+    "document-clusters": document_map.document_clusters,
+    "document-neighbours": document_map.document_neighbours,
+}
+FIGURES = OF_RUNS | OF_QUERIES | OF_SWEEPS | OF_TRAININGS | OF_VECTORS
 OPTIONS: dict[str, dict[str, Any]] = {
     "measure": {"help": "e.g. nDCG@10 or P(rel=2)@20 (default: the first of the profile)"},
     "baseline": {"metavar": "SYSTEM", "help": "the baseline system (default: from the profile)"},
@@ -102,6 +108,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "tie": {"type": float, "metavar": "T", "help": "tie threshold: differences up to this are ties (default: 0)"},
     "type": {"metavar": "TYPE", "help": "only topics of this type"},
     "topic": {"required": True, "metavar": "ID", "help": "topic id"},
+    "document": {"metavar": "ID", "help": "document id"},
+    "query": {"metavar": "TEXT", "help": "a query, encoded by the model of the system"},
     "expanded": {"metavar": "SYSTEM", "help": "the expanded system (default: the first)"},
     "plain": {
         "metavar": "SYSTEM",
@@ -162,6 +170,9 @@ def _notes(results: Results, name: str) -> list[str]:
     """Return the warnings about a figure, a sentence each."""
     if name in OF_TRAININGS:
         return []
+    if name in OF_VECTORS:
+        dense = [system.name for system in results.profile.system if system.kind == "dense"]
+        return older(results.folder, {f"vectors/{system}": f"the vectors of {system}" for system in dense})
     if name in OF_QUERIES:
         return older(results.folder, {"doc2query-curve": "the curve"})
     if name in OF_SWEEPS:

@@ -15,6 +15,7 @@ from core.evaluation import expansion_curve as curves
 from core.evaluation import robustness as robust
 from core.evaluation.comparison_tables import against_baseline, best_systems, evaluated_measures
 from core.evaluation.configurations import bm25_table, dense_table
+from core.evaluation.expansion_example import example_table, find_example, gains
 from core.evaluation.measures import Evaluator, mean, mean_curves
 from core.evaluation.ndcg_decomposition import ideal_ranking, split_difference
 from core.evaluation.published import agreement_table, published_figures
@@ -25,6 +26,8 @@ from core.evaluation.table_formats import Table
 from core.evaluation.topic_tables import MEDIAN
 from core.evaluation.unjudged import figures as unjudged_figures
 from core.formats.runs import ranked
+from core.retrieval.bm25 import Origin, load_index, origins, stored_predicted
+from core.retrieval.systems import find_settings
 from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
 
@@ -280,6 +283,26 @@ def expansion(results: Results, expanded: str = "", plain: str = "", measure: st
     return expansion_effects.topics_table(
         found, values[expanded], values[plain], measure, results.topics, labels, results.folder.name
     )
+
+
+def expansion_example(results: Results, expanded: str = "", plain: str = "") -> Table:
+    """The document that document expansion helped most on a topic, and what each of its predicted queries earned."""
+    expanded, plain = _expanded_and_plain(results, expanded, plain)
+    settings = find_settings(results.profile, expanded)
+    bm25, field = results.profile.bm25_of(settings), results.profile.collection.topic_field
+    index, predicted = load_index(results.profile, settings, results.folder), stored_predicted(results.folder, expanded)
+
+    def explain(topic: str, document: str) -> tuple[list[Origin], list[str]]:
+        queries, query = predicted.get(document, []), results.topics[topic].text(field)
+        return origins(index, bm25, query, results.documents[document], queries), queries
+
+    candidates = gains(results.run(plain).scores, results.run(expanded).scores, results.qrels)
+    example = find_example(candidates, explain, index.analyzer)
+    if example is None:
+        raise UserError(f"no relevant document gains nDCG@10 on {results.folder.name} through a predicted query")
+    query = results.topics[example.gain.topic].query
+    labels = (results.labels[expanded], results.labels[plain])
+    return example_table(example, query, results.documents, labels, results.folder.name)
 
 
 def expansion_curve(results: Results, measure: str = "nDCG@10") -> Table:
