@@ -12,6 +12,8 @@ from core.evaluation.table_formats import Table
 from core.training.histories import Training, read_training, trained_models
 from core.workspace.artifacts import Artifact, Manifest
 from core.workspace.errors import UserError
+from core.workspace.estimates import in_time
+from core.workspace.model_shapes import known_shape
 from core.workspace.workspace import Workspace
 
 
@@ -67,7 +69,60 @@ def settings_table(training: Training) -> Table:
     """Return the settings of a training, one row each."""
     values = {name: str(value) for name, value in training.manifest.settings.items()}
     table = pd.DataFrame({"value": pd.Series(values, dtype=object)}).rename_axis("setting")
-    return Table(table, f"{training.model.name}: training settings")
+    return Table(table, f"{training.model.name}: training settings", sentences=[recipe_sentence(training)])
+
+
+def recipe_sentence(training: Training) -> str:
+    """Return a sentence on how a model was fine-tuned: base, data, loss, size, and time."""
+    manifest, settings = training.manifest, training.manifest.settings
+    data = "MS MARCO triples, with cross-entropy over in-batch negatives"
+    if settings.get("data") == "pseudo-labels":
+        data = "predicted queries, by distillation of a teacher's scores; topics and judgments were not used"
+    elif settings.get("teacher"):
+        data = f"MS MARCO triples, by distillation of the scores of {short_name(settings['teacher'])}"
+    sizes = [f"{manifest.facts.get('rows', 0):,} rows"]
+    sizes += [f"{settings['epochs']:g} epoch{'s' * (settings['epochs'] != 1)}"] if "epochs" in settings else []
+    sizes += [f"batches of {settings['batch']}"] if "batch" in settings else []
+    sizes += [f"learning rate {settings['learning_rate']:g}"] if "learning_rate" in settings else []
+    device = {"cpu": "a CPU", "cuda": "a GPU"}.get(str(manifest.facts.get("device")), manifest.facts.get("device"))
+    took = f"{in_time(manifest.seconds)} on {device}"
+    base = short_name(str(settings.get("base")))
+    return f"{training.model.name} is {base}, fine-tuned on {data} ({', '.join([*sizes, took])})."
+
+
+def held_out_sentence(training: Training) -> str:
+    """Return a sentence on the MRR@10 of held-out MS MARCO queries before and after fine-tuning."""
+    facts = training.manifest.facts
+    mrr = facts.get("held_out_mrr@10", {})
+    return (
+        f"MRR@10 of {facts.get('held_out_queries', 0):,} held-out MS MARCO queries over "
+        f"{facts.get('held_out_passages', 0):,} passages: {mrr.get('before', 0):.4f} before fine-tuning, "
+        f"{mrr.get('after', 0):.4f} after."
+    )
+
+
+def other_base_sentence(workspace: Workspace, ablations: Manifest, training: Training) -> str:
+    """Return a sentence that tells the base model of some ablations from that of a fine-tuned model; "" if it is one.
+
+    The number of parameters is given where the shape of the model is known.
+    """
+    base = str(ablations.settings.get("recipe", {}).get("base", ""))
+    own = str(training.manifest.settings.get("base", ""))
+    if not base or base == own:
+        return ""
+    named = []
+    for name in (base, own):
+        shape = known_shape(workspace, name)
+        named.append(short_name(name) + (f" ({shape.parameters / 1e6:.0f} M parameters)" if shape else ""))
+    return (
+        f"The ablations are of another base model, {named[0]}, not of {named[1]}, the base of {training.model.name}: "
+        "they show which settings matter, not what they would be worth for that model."
+    )
+
+
+def short_name(model: str) -> str:
+    """Return the name of a model without the owner or folder."""
+    return model.rstrip("/").rpartition("/")[2]
 
 
 def ablations_table(workspace: Workspace, artifact: Artifact) -> tuple[Table, Manifest]:

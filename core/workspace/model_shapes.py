@@ -61,6 +61,7 @@ KNOWN = {
     "all-MiniLM-L12-v2": Shape(12, 384, 1536, limit=128),
     "MiniLM-L12-H384-uncased": Shape(12, 384, 1536),
     "all-mpnet-base-v2": Shape(12, 768, 3072, limit=384),
+    "splade-tiny": Shape(2, 128, 512),
     "flan-t5-small": Shape(8, 512, 1536, 32_128, decoder_layers=8),
 }
 
@@ -71,12 +72,15 @@ def shape_of(workspace: Workspace, name: str, base: str = "") -> Shape:
     Args:
         base: the model that it is trained from, whose shape it has if it does not exist yet.
     """
+    return known_shape(workspace, name) or (shape_of(workspace, base) if base else BASE)
+
+
+def known_shape(workspace: Workspace, name: str) -> Shape | None:
+    """Return the shape of a model: from its configuration if it is on this machine, else a known one, else None."""
     folder = find_model(workspace, name)
     if folder and (shape := _shape_in(folder)):
         return shape
-    if (short := name.rstrip("/").split("/")[-1]) in KNOWN:
-        return KNOWN[short]
-    return shape_of(workspace, base) if base else BASE
+    return KNOWN.get(name.rstrip("/").split("/")[-1])
 
 
 def _shape_in(folder: Path) -> Shape | None:
