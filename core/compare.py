@@ -103,7 +103,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "choices": ["ir_measures", "sentence-transformers"],
         "help": "library to compare with (default: ir_measures)",
     },
-    "a": {"metavar": "SYSTEM", "help": "system A (default: the first that is not the baseline)"},
+    "a": {"metavar": "SYSTEM", "help": "system A (default: the fine-tuned one, or else the best)"},
     "b": {"metavar": "SYSTEM", "help": "system B, or --b=-median for the median of all systems"},
     "tie": {"type": float, "metavar": "T", "help": "tie threshold: differences up to this are ties (default: 0)"},
     "type": {"metavar": "TYPE", "help": "only topics of this type"},

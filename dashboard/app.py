@@ -4,9 +4,11 @@ Served by dashboard/server.py.
 """
 
 import sys
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from urllib.parse import urlencode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # find `core` however the app was started
 
@@ -15,8 +17,15 @@ import streamlit as st  # noqa: E402
 from core.workspace.artifacts import Replaced, command_for  # noqa: E402
 from core.workspace.errors import UserError  # noqa: E402
 from dashboard.shared import data, links, live, state  # noqa: E402
+from dashboard.shared.availability import unavailable  # noqa: E402
+from dashboard.shared.comparison import LINKED  # noqa: E402
 from dashboard.shared.escaping import error_markdown, show_error  # noqa: E402
 from dashboard.shared.ranked_lists import STYLE  # noqa: E402
+
+CLOSE = """
+if (window.matchMedia("(max-width: 768px)").matches)
+  document.querySelector("[data-testid=stSidebarCollapseButton] button[aria-expanded=true]")?.click();
+"""
 
 
 def chosen_collection() -> str:
@@ -51,6 +60,33 @@ def choose_collection() -> None:
         show_error(UserError(f"the collection {wanted} is not built here{again}; {chosen} is shown in its place"))
 
 
+def navigation() -> None:
+    """Draw the links to the pages; those without content on the chosen collection are greyed with the reason."""
+    reasons: dict[str, str] = {}
+    with suppress(UserError):  # what is wrong with the collection is said on the page
+        reasons = unavailable(data.open_collection(chosen_collection()))
+    with st.sidebar:
+        links.navigation(reasons)
+
+
+def close_menu(page: str) -> None:
+    """On a narrow screen, close the sidebar that would cover the page chosen from it.
+
+    Streamlit closes it for its own navigation only.
+    """
+    if st.session_state.get("page", page) != page:
+        with st.sidebar:
+            st.html(f"<script>/* {page} */ {CLOSE}</script>", unsafe_allow_javascript=True)
+    st.session_state["page"] = page
+
+
+def copy_link() -> None:
+    """Draw the address of the current view, complete with the choices that are defaults, for copying."""
+    chosen = {"collection": chosen_collection(), **st.session_state.pop(LINKED, {}), **st.query_params.to_dict()}
+    with st.sidebar, st.popover("Copy link", icon=":material/link:", width="stretch"):
+        st.code(f"{st.context.url}?{urlencode(chosen)}", language=None, wrap_lines=True)
+
+
 def show(name: str) -> None:
     """Draw a page of the chosen collection, and redraw it if an artifact was replaced in the meantime.
 
@@ -78,14 +114,14 @@ st.html(STYLE)
 page = st.navigation(
     [links.streamlit_page(entry, partial(show, entry.name)) for entry in links.PAGES], position="hidden"
 )
-with st.sidebar:
-    for entry in links.PAGES:
-        links.page_link(entry.name, icon=entry.icon, width="stretch")
 st.title(page.title)
 try:
     # Outside the page: Streamlit removes the elements of a page as soon as another page is opened.
     choose_collection()
+    navigation()
+    close_menu(page.url_path)
     page.run()
+    copy_link()
 except UserError as error:
     show_error(error)
 live.warm_up()

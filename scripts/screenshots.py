@@ -19,7 +19,7 @@ from scripts.environment import find_browser
 from scripts.serving import server
 
 PAGES = {
-    "overview": ("", {}),
+    "summary": ("", {}),
     "topics": ("topics", {}),
     "heat-map": ("topics", {"chart": "heat"}),
     "topic": ("topic", {"topic": "12", "more": "all-MiniLM-L6-v2"}),

@@ -20,7 +20,7 @@ from core.evaluation.measures import Evaluator, mean, mean_curves
 from core.evaluation.ndcg_decomposition import ideal_ranking, split_difference
 from core.evaluation.published import agreement_table, published_figures
 from core.evaluation.rank_overlap import rank_biased_overlap
-from core.evaluation.results import Results, first_baseline, manifests
+from core.evaluation.results import Results, first_baseline, first_compared, manifests
 from core.evaluation.significance import Correction, Test
 from core.evaluation.table_formats import Table
 from core.evaluation.topic_tables import MEDIAN
@@ -237,10 +237,11 @@ def lists(results: Results, topic: str, measure: str = "", systems: Sequence[str
 
 def contributions(results: Results, topic: str, measure: str = "", a: str = "", b: str = "") -> Table:
     """The contribution of each document to the difference of two systems' nDCG on one topic."""
-    a, b = _pair(results, a, b)
+    measure = _measure(results, measure)
+    a, b = _pair(results, measure, a, b)
     if not b or b == MEDIAN:
         raise UserError("the contributions need the lists of two systems; name them with --a and --b")
-    k = rank_tables.split_cutoff(_measure(results, measure))
+    k = rank_tables.split_cutoff(measure)
     of_a, of_b = _rankings(_scores(results, topic, (a, b))).values()
     parts = split_difference(of_a, of_b, results.qrels[topic], k)
     titles = rank_tables.titles_of(results.documents, [part.document for part in parts])
@@ -360,19 +361,28 @@ def _baseline(results: Results, baseline: str) -> str:
     return _known(results, baseline) if baseline else first_baseline(results.profile, results.systems)
 
 
-def _pair(results: Results, a: str, b: str) -> tuple[str, str]:
-    """Return systems a and b, by default the first system and the baseline; b is "" if only one is evaluated."""
+def _pair(results: Results, measure: str, a: str, b: str) -> tuple[str, str]:
+    """Return systems a and b, by default the pair of the pages; b is "" if only one is evaluated."""
     base = first_baseline(results.profile, results.systems)
-    a = _known(results, a) if a else next((name for name in results.systems if name != base), base)
+    if b and b != MEDIAN:
+        base = _known(results, b)
+    if a:
+        a = _known(results, a)
+    else:
+        a = first_compared(results.profile, results.systems, base, partial(_means, results, measure)) or base
     if b:
-        return a, b if b == MEDIAN else _known(results, b)
+        return a, b
     others = [name for name in results.systems if name != a]
     return a, base if base in others else others[0] if others else ""
 
 
+def _means(results: Results, measure: str) -> dict[str, float]:
+    return {system: mean(dict(values)) for system, values in results.values(measure).items()}
+
+
 def _differences(results: Results, measure: str, a: str, b: str, type: str) -> tuple[pd.DataFrame, str, str]:
     """Return the differences by topic and the systems a and b."""
-    a, b = _pair(results, a, b)
+    a, b = _pair(results, measure, a, b)
     values = results.values(measure)
     of_b = topic_tables.median_system(values) if b == MEDIAN else values.get(b)
     table = topic_tables.differences(values[a], of_b, results.topics)

@@ -174,6 +174,25 @@ def first_baseline(profile: Profile, systems: Sequence[str]) -> str:
     return next((name for name in (profile.baseline, "bm25") if name in systems), systems[0])
 
 
+def first_compared(
+    profile: Profile, systems: Sequence[str], baseline: str, means: Callable[[], Mapping[str, float]]
+) -> str:
+    """Return the system that is compared with the baseline by default, "" if there is no other system.
+
+    It is the profile's `compared`, or else the system fine-tuned with this profile, or else the best one.
+
+    Args:
+        means: returns the mean of each system; called only if it decides.
+    """
+    others = [name for name in systems if name != baseline]
+    trained = [system.name for system in profile.system if system.model and system.model == profile.finetune.model]
+    named = next((name for name in (profile.compared, *trained) if name in others), "")
+    if named or not others:
+        return named
+    by_mean = means()
+    return max(others, key=lambda name: by_mean[name])
+
+
 def labels_of(profile: Profile, folder: CollectionFolder) -> dict[str, str]:
     """Return the display name of each system: its label, or its name and any input limit that is not the model's."""
     return {system.name: system.label or _default_label(system, folder) for system in profile.system}

@@ -348,6 +348,9 @@ class Profile(Section):
     """Number of documents retrieved per topic."""
     measures: list[str] = ["nDCG@10", "nDCG@20", "P@10", "P@20", "R@100", "AP", "Bpref", "RR", "Judged@10"]
     baseline: str = "bm25"
+    compared: str = ""
+    """The system that is compared with the baseline unless another is chosen; "" for the one fine-tuned with this
+    profile, or else the one with the highest mean."""
 
     def analyzer_of(self, system: SystemSettings) -> AnalyzerSettings:
         """Return the analyzer of a BM25 system."""

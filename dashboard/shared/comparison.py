@@ -1,4 +1,4 @@
-"""The selected measure and baseline of a page's tables, kept in the URL."""
+"""The selected systems A and B and the measure, which are the same on all pages and kept in the URL."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,8 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation import comparison_tables
-from core.evaluation.results import first_baseline
+from core.evaluation.measures import mean
+from core.evaluation.results import first_baseline, first_compared
 from core.evaluation.significance import Values
+from core.evaluation.topic_tables import MEDIAN, MEDIAN_LABEL
 from core.workspace.errors import UserError
 from core.workspace.measure_names import FAMILIES, Measure, measure_name, parse_measure
 from dashboard.shared import data, results, state
@@ -18,21 +20,34 @@ from dashboard.shared.escaping import escape_markdown
 CUTOFFS = (1, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 CUTOFF = 10
 """Cut-off for parts of a page that need one when the selected measure has none."""
+LINKED = "link"
+"""Key of the session's state that holds the selection for "Copy link"."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A collection, the tidy table of its measures, the chosen measure and the baseline."""
+    """A collection, the tidy table of its measures, and the selection.
+
+    Attributes:
+        a: system A, "" if only one system is evaluated.
+        baseline: system B, or topic_tables.MEDIAN where a page offers it.
+    """
 
     opened: data.Opened
     tidy: pd.DataFrame
     measure: str
+    a: str
     baseline: str
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Systems A and B; the only system and "" if there is one."""
+        return (self.a, self.baseline) if self.a else (self.baseline, "")
 
     @property
     def labels(self) -> Mapping[str, str]:
         """The display name of each system."""
-        return self.opened.labels
+        return {**self.opened.labels, MEDIAN: MEDIAN_LABEL}
 
     @property
     def parsed(self) -> Measure:
@@ -60,14 +75,49 @@ class View:
         return data.judged_topics(self.opened)
 
 
-def choose_measure_and_baseline(opened: data.Opened, tidy: pd.DataFrame) -> View:
-    """Draw the choice of measure, cut-off, relevance threshold and baseline, and return the selection."""
+def choose(opened: data.Opened, tidy: pd.DataFrame, median: bool = False) -> View:
+    """Draw the choice of systems A and B and of the measure in the sidebar, and return the selection.
+
+    Args:
+        median: whether the median of all systems may be system B, as for comparisons of values alone.
+    """
     systems = list(dict.fromkeys(tidy["system"]))
-    with st.container(horizontal=True):
+    place = st.sidebar.container(gap="xsmall")
+    place.caption("Compare")
+    pair = place.container(gap="xsmall")
+    with place:
         measure = _choose_measure(opened, tidy)
-        default = first_baseline(opened.profile, systems)
-        baseline = state.choose("Baseline", systems, "baseline", default, opened.labels, width=220)
-    return View(opened, tidy, measure, baseline)
+    with pair:
+        a, baseline = _choose_pair(opened, systems, measure, median)
+    st.session_state[LINKED] = {"a": a, "b": baseline, "measure": measure}
+    return View(opened, tidy, measure, a, baseline)
+
+
+def choose_measure(opened: data.Opened, tidy: pd.DataFrame) -> str:
+    """Draw the choice of the measure in the sidebar, for pages with a pair of systems of their own."""
+    with st.sidebar, st.container(gap="xsmall"):
+        st.caption("Compare")
+        measure = _choose_measure(opened, tidy)
+    st.session_state[LINKED] = {"measure": measure}
+    return measure
+
+
+def _choose_pair(opened: data.Opened, systems: list[str], measure: str, median: bool) -> tuple[str, str]:
+    if len(systems) == 1:
+        return "", systems[0]
+    labels = {**opened.labels, MEDIAN: MEDIAN_LABEL}
+    wanted = state.read("b")
+    baseline = wanted if wanted in systems else first_baseline(opened.profile, systems)
+
+    def means() -> dict[str, float]:
+        return {name: mean(dict(values)) for name, values in results.values(opened, measure).items()}
+
+    default = first_compared(opened.profile, systems, baseline, means)
+    a = state.choose("System A", systems, "a", default, labels)
+    others = [name for name in systems if name != a]
+    default = baseline if baseline in others else first_baseline(opened.profile, others)
+    offered = [*others, MEDIAN] if median else others
+    return a, state.choose("System B (baseline)", offered, "b", default, labels, silent=wanted in (a, MEDIAN))
 
 
 def _choose_measure(opened: data.Opened, tidy: pd.DataFrame) -> str:
@@ -82,19 +132,22 @@ def _choose_measure(opened: data.Opened, tidy: pd.DataFrame) -> str:
             "measure", measure_name(st.session_state["choice family"], cutoff, relevance if family.binary else 1)
         )
 
-    def box(label: str, name: str, options: list[str], value: str, explained: str, width: int = 150) -> None:
+    def box(label: str, name: str, options: list[str], value: str, explained: str) -> None:
         key = f"choice {name}"
         st.session_state[key] = value
-        st.selectbox(label, options, key=key, on_change=write, width=width, help=explained)
+        st.selectbox(label, options, key=key, on_change=write, help=explained)
 
-    box("Measure", "family", list(FAMILIES), current.name, current.family.description)
+    left, right = st.columns([3, 2])
+    with left:
+        box("Measure", "family", list(FAMILIES), current.name, current.family.description)
     if current.family.with_cutoff:
         cutoffs = sorted({*CUTOFFS, current.cutoff})
-        box("Cut-off", "cutoff", [str(k) for k in cutoffs], str(current.cutoff), "Only the top k documents count.")
+        with right:
+            box("Cut-off", "cutoff", [str(k) for k in cutoffs], str(current.cutoff), "Only the top k documents count.")
     if current.family.binary and highest > 1:
         grades = [str(grade) for grade in range(1, highest + 1)]
         explained = "The lowest grade that counts as relevant; at 1, partly relevant documents count as relevant."
-        box("Relevance threshold (grade ≥)", "relevance", grades, str(current.relevance), explained, 240)
+        box("Relevance threshold (grade ≥)", "relevance", grades, str(current.relevance), explained)
     return measure_name(current.name, current.cutoff, current.relevance)
 
 

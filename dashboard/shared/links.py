@@ -1,9 +1,11 @@
 """The list of pages, and the links between them, which keep the query parameters.
 
-To add a page, write `dashboard/views/<name>/page.py` with a function `page(opened)` and add a line to PAGES.
+To add a page, write `dashboard/views/<name>/page.py` with a function `page(opened)` and add a line to PAGES. If it has
+nothing to show on some collections, say so in dashboard/shared/availability.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import groupby
 from typing import Literal, NamedTuple
 
 import streamlit as st
@@ -11,27 +13,46 @@ from streamlit.navigation.page import StreamlitPage
 
 
 class PageEntry(NamedTuple):
-    """A page: its folder in `dashboard/views`, which is also its address, its title and its icon."""
+    """A page: its folder in `dashboard/views`, which is also its address, its title and its icon.
+
+    Attributes:
+        group: its heading in the sidebar; "" for a page that other pages lead to.
+    """
 
     name: str
     title: str
     icon: str
+    group: str
 
 
 PAGES = (
-    PageEntry("overview", "Overview", ":material/leaderboard:"),
-    PageEntry("topics", "Topics", ":material/difference:"),
-    PageEntry("topic", "Topic", ":material/topic:"),
-    PageEntry("search", "Search", ":material/search:"),
-    PageEntry("documents", "Documents", ":material/scatter_plot:"),
-    PageEntry("ann", "Exact vs ANN", ":material/speed:"),
-    PageEntry("expansion", "doc2query", ":material/edit_note:"),
-    PageEntry("training", "Training", ":material/model_training:"),
-    PageEntry("runs", "Runs", ":material/upload_file:"),
-    PageEntry("artifacts", "Artifacts", ":material/inventory_2:"),
-    PageEntry("report", "Report", ":material/description:"),
+    PageEntry("summary", "Summary", ":material/leaderboard:", "Results"),
+    PageEntry("topics", "Topics", ":material/difference:", "Results"),
+    PageEntry("topic", "Topic", ":material/topic:", ""),
+    PageEntry("report", "Tables and report", ":material/description:", "Results"),
+    PageEntry("search", "Search", ":material/search:", "Try it"),
+    PageEntry("training", "Fine-tuning", ":material/model_training:", "Methods"),
+    PageEntry("expansion", "doc2query", ":material/edit_note:", "Methods"),
+    PageEntry("ann", "Exact vs ANN", ":material/speed:", "Methods"),
+    PageEntry("documents", "Documents", ":material/scatter_plot:", "Data"),
+    PageEntry("runs", "Import runs", ":material/upload_file:", "Data"),
+    PageEntry("artifacts", "Build and provenance", ":material/inventory_2:", "Data"),
 )
 """The pages in the order of the sidebar; the first is at the root address."""
+
+
+def navigation(unavailable: Mapping[str, str]) -> None:
+    """Draw the links to all pages in their groups.
+
+    Args:
+        unavailable: page -> the reason why it has nothing to show; its link is greyed.
+    """
+    for group, entries in groupby((entry for entry in PAGES if entry.group), lambda entry: entry.group):
+        with st.container(gap="xxsmall"):
+            st.caption(group)
+            for entry in entries:
+                reason = unavailable.get(entry.name)
+                page_link(entry.name, icon=entry.icon, width="stretch", reason=reason)
 
 
 def streamlit_page(entry: PageEntry, draw: Callable[[], None] = lambda: None) -> StreamlitPage:
@@ -43,7 +64,12 @@ def streamlit_page(entry: PageEntry, draw: Callable[[], None] = lambda: None) ->
 
 
 def page_link(
-    name: str, label: str | None = None, icon: str = "", width: Literal["content", "stretch"] = "content", **more: str
+    name: str,
+    label: str | None = None,
+    icon: str = "",
+    width: Literal["content", "stretch"] = "content",
+    reason: str | None = None,
+    **more: str,
 ) -> None:
     """Draw a link to a page.
 
@@ -51,9 +77,18 @@ def page_link(
 
     Args:
         label: the page's title if None.
+        reason: why the page has nothing to show; the link is then disabled, and the reason its tooltip.
         more: query parameters to set.
     """
-    st.page_link(_target(name), label=label, icon=icon or None, width=width, query_params=_parameters(more))
+    st.page_link(
+        _target(name),
+        label=label,
+        icon=icon or None,
+        width=width,
+        help=reason,
+        disabled=bool(reason),
+        query_params=_parameters(more),
+    )
 
 
 def switch_to(name: str, **more: str) -> None:

@@ -1,18 +1,15 @@
 """Widgets that several pages share."""
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 
 import pandas as pd
 import streamlit as st
 
-from core.evaluation import comparison_tables
 from core.evaluation.results import not_evaluated, notices, older
 from core.retrieval.kinds import KINDS
 from core.workspace.errors import UserError
-from core.workspace.measure_names import measure_name, parse_measure
 from core.workspace.profile import SystemSettings
-from dashboard.shared import data, links, results, state
+from dashboard.shared import data, links, results
 from dashboard.shared.escaping import escape_markdown, shortened, show_error
 
 FOUR = st.column_config.NumberColumn(format="%.4f")
@@ -52,15 +49,6 @@ def answering_artifacts(opened: data.Opened, systems: Iterable[SystemSettings]) 
             what = "vectors" if name == "vectors" else "index"
             names[opened.folder.place(artifact)] = f"the {what} of {opened.labels[system.name]}"
     return names
-
-
-def choose_measure(opened: data.Opened, tidy: pd.DataFrame, also: str = "") -> str:
-    """Draw the choice among the evaluated measures and the measure `also`, if given."""
-    measures = comparison_tables.evaluated_measures(tidy, opened.profile.measures)
-    with suppress(UserError):
-        wanted = parse_measure(also)
-        measures = list(dict.fromkeys([*measures, measure_name(wanted.name, wanted.cutoff, wanted.relevance)]))
-    return state.choose("Measure", measures, "measure", measures[0])
 
 
 def topic_link(topic: str, query: str) -> None:

@@ -68,8 +68,8 @@ def interactions(profile: Profile, topics: list[Topic], times: int) -> Iterator[
     def each(name: str, values: list[str], **fixed: str) -> list[dict[str, str]]:
         return [{name: values[i % len(values)]} | fixed for i in range(times + 1)]
 
-    yield "overview", "another baseline", each("baseline", systems)
-    yield "overview", "significance", [{"cells": "letters", "measure": m} for m in profile.measures[: times + 1]]
+    yield "summary", "another baseline", each("baseline", systems)
+    yield "summary", "significance", [{"cells": "letters", "measure": m} for m in profile.measures[: times + 1]]
     yield "topics", "another measure", each("measure", profile.measures[1:])
     yield "topics", "another pair", [{"a": a, "b": systems[0]} for a in systems[1:][: times + 1]]
     yield "topic", "another topic", each("topic", ids)

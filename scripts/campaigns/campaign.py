@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = "RANKSCOPE_CAMPAIGN"
 PAGES = (
-    *("overview", "topics", "topic", "search", "documents", "ann"),
+    *("summary", "topics", "topic", "search", "documents", "ann"),
     *("expansion", "training", "runs", "artifacts", "report"),
 )
 TIMES = ("seconds", "per_second", "milliseconds", "_ms", "runtime")
@@ -203,7 +203,7 @@ def open_page(page: str, collection: str, **parameters: str) -> Any:
         app.query_params["query"] = "bat men test"
     app.query_params.update(parameters)
     app.run()
-    return app if page == "overview" else go_to(app, page).run()
+    return app if page == "summary" else go_to(app, page).run()
 
 
 def drawn(app: Any) -> list[str]:

@@ -87,7 +87,7 @@ async def draw(tab: ClientConnection, page: str, parameters: dict[str, str]) -> 
         message.ParseFromString(content if isinstance(content, bytes) else content.encode())
         kind = message.WhichOneof("type")
         if kind == "navigation":
-            pages = {p.url_pathname or "overview": p.page_script_hash for p in message.navigation.app_pages}
+            pages = {p.url_pathname or "summary": p.page_script_hash for p in message.navigation.app_pages}
         elif kind == "delta" and message.delta.new_element.WhichOneof("type") == "exception":
             errors.append(message.delta.new_element.exception.message)
         elif kind == "script_finished":
@@ -104,7 +104,7 @@ async def session(
     generator, begun = random.Random(number), time.perf_counter()
     try:
         async with open_tab(f"http://localhost:{port}") as tab:
-            pages, name = {"overview": ""}, "overview"
+            pages, name = {"summary": ""}, "summary"
             while time.monotonic() < until:
                 parameters = {"collection": collection}
                 if name in ("search", "ann"):

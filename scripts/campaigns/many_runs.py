@@ -44,12 +44,12 @@ SMALL = 2
 """Number of systems of the collection visited for warm-up."""
 PATIENCE_SECONDS = 900
 VIEWS: tuple[tuple[str, dict[str, str]], ...] = (
-    ("overview", {}),
-    ("overview", {"cells": "letters"}),
-    ("overview", {"cells": "letters", "test": "t-test"}),
-    ("overview", {"cells": "intervals"}),
-    *(("overview", {"open": part}) for part in ("conclusion", "curve", "unjudged", "cost", "checks")),
-    ("overview", {"open": "checks", "check": "yes"}),
+    ("summary", {}),
+    ("summary", {"cells": "letters"}),
+    ("summary", {"cells": "letters", "test": "t-test"}),
+    ("summary", {"cells": "intervals"}),
+    *(("summary", {"open": part}) for part in ("conclusion", "curve", "unjudged", "cost", "checks")),
+    ("summary", {"open": "checks", "check": "yes"}),
     *(("topics", {"chart": view}) for view in ("differences", "contrasts", "heat", "difficulty", "length")),
     *(("topic", {"view": view}) for view in ("lists", "difference", "positions", "missed", "why")),
     *((page, {}) for page in ("search", "documents", "ann", "expansion", "training", "runs", "artifacts", "report")),

@@ -45,7 +45,7 @@ FOLDER = Workspace.default().collection(NAME)
 ARTIFACTS = FOLDER.workspace.root
 MEASURES = {"nDCG@10": "ndcg_cut_10", "AP": "map", "P@10": "P_10", "RR": "recip_rank", "R@100": "recall_100"}
 """Measure names in RankScope -> in pytrec_eval, with whose figures they are compared."""
-OF_FIGURES = ("overview", "topics", "topic", "report")
+OF_FIGURES = ("summary", "topics", "topic", "report")
 NOTICE = re.compile("older than|computed from|is missing|left out here|not those that made")
 Changes = dict[str, Callable[[Profile, random.Random], Profile]]
 
@@ -253,7 +253,7 @@ def wrong_figures(page: str, app: Any, right: dict[str, dict[str, dict[str, floa
         for system, of in right.items()
         for measure in MEASURES
     }
-    if page == "overview":
+    if page == "summary":
         tables = [app.dataframe[0].value, pd.read_csv(io.StringIO(exports[f"{NAME}-measures.csv"]()), index_col=0)]
         for table in tables:
             found = {(system, measure): table[measure][system] for system in table.index for measure in MEASURES}

@@ -11,7 +11,7 @@ from test_browser import MADE_UP, settle
 pytestmark = pytest.mark.browser
 
 VIEWS = {
-    "overview": ["open=systems,conclusion,curve,unjudged,cost"],
+    "summary": ["open=systems,conclusion,curve,unjudged,cost"],
     "topics": ["chart=differences", "chart=heat", "chart=contrasts&a=expanded&b=bm25"],
     "topic": ["topic=1&a=expanded&b=bm25", "topic=02&a=expanded&b=bm25&view=why&document=d5"],
     "search": ["query=fever&systems=bm25,expanded&judge=on"],

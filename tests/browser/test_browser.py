@@ -3,8 +3,10 @@
 import re
 
 import pytest
-from made_up import HOSTILE_TEXT, HOSTILE_TITLE, PAGES
+from made_up import HOSTILE_TEXT, HOSTILE_TITLE
 from playwright.sync_api import Page, expect
+
+from dashboard.shared.links import PAGES
 
 pytestmark = pytest.mark.browser
 
@@ -23,15 +25,35 @@ def settle(page: Page) -> None:
 
 def test_the_start_page_says_what_the_sample_is_and_leads_to_every_page(page: Page, address: str) -> None:
     page.goto(address)
-    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Summary")
     expect(page.get_by_text("python scripts/build.py --profile trec-covid", exact=True)).to_be_visible()
     expect(page.locator(".js-plotly-plot")).to_be_visible()
-    for name, title in PAGES.items():
+    for name, title, *_ in [entry for entry in PAGES if entry.group and entry.name != "training"]:
         page.get_by_role("link", name=title, exact=True).first.click()
         expect(page.get_by_role("heading", level=1)).to_have_text(title)
-        assert name == "overview" or f"/{name}" in page.url
+        assert name == "summary" or f"/{name}" in page.url
         expect(page.get_by_text(LABEL).first).to_be_visible()
         settle(page)
+
+
+def test_on_a_phone_the_menu_closes_over_the_chosen_page(page: Page, address: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{address}/?{MADE_UP}")
+    settle(page)
+    menu = page.get_by_role("link", name="Topics", exact=True)
+    for title in ("Topics", "Import runs", "Topics"):
+        page.get_by_test_id("stExpandSidebarButton").click()
+        expect(menu).to_be_in_viewport()
+        page.get_by_role("link", name=title, exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(title)
+        expect(menu).not_to_be_in_viewport()
+
+
+def test_a_copied_link_names_every_choice_and_opens_the_same_view(page: Page, address: str) -> None:
+    page.goto(f"{address}/topics?{MADE_UP}&kind=exact")
+    page.get_by_role("button", name="Copy link").click()
+    link = page.get_by_test_id("stPopoverBody").locator("code").inner_text()
+    assert link == f"{address}/topics?{MADE_UP}&a=expanded&b=bm25&measure=nDCG%4010&kind=exact"
 
 
 def test_a_link_between_pages_keeps_the_parameters_and_back_returns(page: Page, address: str) -> None:
@@ -52,8 +74,8 @@ def test_a_link_between_pages_keeps_the_parameters_and_back_returns(page: Page, 
     expect(page.get_by_label("Query")).to_have_value("masks")
     settle(page)
     assert f"/search?{MADE_UP}&query=masks&measure=AP" in page.url
-    page.get_by_role("link", name="Overview", exact=True).first.click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    page.get_by_role("link", name="Summary", exact=True).first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Summary")
     assert page.url.startswith(f"{address}/?{MADE_UP}")
 
 
@@ -84,7 +106,7 @@ def test_a_pasted_link_restores_every_choice(page: Page, address: str) -> None:
     page.goto(f"{address}/topics?{MADE_UP}&measure=AP&a=bm25&b=expanded&kind=exact")
     expect(page.get_by_text("BM25 and BM25 + <b>queries</b> have the same AP on all 2 topics.")).to_be_visible()
     expect(page.get_by_text("AP").first).to_be_visible()
-    page.get_by_role("link", name="Overview").click()
+    page.get_by_role("link", name="Summary").click()
     expect(page.get_by_role("heading", name="AP by topic type")).to_be_visible()
     assert MADE_UP in page.url
 

@@ -28,7 +28,7 @@ from core.workspace.workspace import VARIABLE, CollectionFolder, Workspace
 from dashboard.streamlit_internals import go_to
 
 MEASURES = {"nDCG@10": "ndcg_cut_10", "AP": "map", "P@10": "P_10", "RR": "recip_rank"}
-OF_FIGURES = ("overview", "topics", "topic", "report", "expansion")
+OF_FIGURES = ("summary", "topics", "topic", "report", "expansion")
 DOCUMENTS = 24
 
 
@@ -151,7 +151,7 @@ LABELS = {"bm25": "BM25", "expanded": "BM25 expanded", "dense": "Dense", "theirs
 def check_figures(app: AppTest, page: str, right: dict[str, dict[str, dict[str, float]]]) -> None:
     """Compare what a page shows with the right values."""
     frames = [frame.value for frame in app.dataframe]
-    if page == "overview":
+    if page == "summary":
         table = frames[0]
         assert set(table.index) == {LABELS[system] for system in right}
         for system, by_topic in right.items():
@@ -282,9 +282,9 @@ def test_every_page_shows_what_is_there_and_says_what_is_older(open_page: Open, 
     change, said = STATES[state]
     change(here)
     right = right_values(here.folder)
-    app = open_page("overview", collection="tiny", topic="3", a="dense", b="bm25", query=here.words[3])
+    app = open_page("summary", collection="tiny", topic="3", a="dense", b="bm25", query=here.words[3])
     for page in PAGES:
-        if page != "overview":
+        if page != "summary":
             go_to(app, page).run()
         assert not app.exception, (page, app.exception[0].message)
         if page in said:
@@ -360,14 +360,14 @@ def test_systems_are_those_of_the_profile_that_have_runs(open_page: Open, here: 
         here.stage("evaluate")
     change(here)
     right = right_values(here.folder)
-    app = open_page("overview", collection="tiny", topic="3", a="dense", query=here.words[3], open="conclusion,checks")
+    app = open_page("summary", collection="tiny", topic="3", a="dense", query=here.words[3], open="conclusion,checks")
     for page in PAGES:
-        if page != "overview":
+        if page != "summary":
             go_to(app, page).run()
         assert not app.exception, (page, app.exception[0].message)
-        if page in ("overview", "topics", "topic", "report"):
+        if page in ("summary", "topics", "topic", "report"):
             assert said in warnings(app), page
-        if page == "overview" and labels:
+        if page == "summary" and labels:
             table = app.dataframe[0].value
             assert list(table.index) == labels
             for system, label in LABELS.items():
@@ -381,18 +381,18 @@ def test_a_system_of_a_link_that_is_not_there_is_said(open_page: Open, here: Her
     asked = {
         "topics": {"a": "System A: " + said.format("BM25 expanded"), "b": "Compared with B: " + said.format("BM25")},
         "topic": {"a": said.format("BM25 expanded"), "more": "Also show: gone is not available."},
-        "overview": {"baseline": "Baseline: " + said.format("BM25")},
+        "summary": {"baseline": "Baseline: " + said.format("BM25")},
         "report": {"baseline": said.format("BM25"), "systems": "Systems: " + said.format("all")},
         "search": {"systems": said.format("all")},
         "documents": {"system": "Embedding model: " + said.format("Dense")},
         "ann": {"system": "Dense system: " + said.format("Dense")},
         "expansion": {"expanded": said.format("BM25 expanded"), "plain": said.format("BM25")},
     }
-    app = open_page("overview", collection="tiny")
+    app = open_page("summary", collection="tiny")
     for page, parameters in asked.items():
         app.query_params.clear()
         app.query_params.update({"collection": "tiny"} | dict.fromkeys(parameters, "gone"))
-        if page != "overview":
+        if page != "summary":
             go_to(app, page)
         app.run()
         assert not app.exception
@@ -401,13 +401,13 @@ def test_a_system_of_a_link_that_is_not_there_is_said(open_page: Open, here: Her
         app.query_params.clear()
         app.query_params["collection"] = "tiny"
         assert "gone" not in warnings(app.run()), page
-        go_to(app, "overview").run()
+        go_to(app, "summary").run()
 
 
 def test_a_page_whose_artifacts_are_replaced_while_it_is_drawn_is_drawn_again(
     open_page: Open, here: Here, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dashboard.views.overview import main_table
+    from dashboard.views.summary import main_table
 
     draw, drawn = main_table.draw_measures, []
 
@@ -419,9 +419,9 @@ def test_a_page_whose_artifacts_are_replaced_while_it_is_drawn_is_drawn_again(
         draw(*arguments)
 
     monkeypatch.setattr(main_table, "draw_measures", replaced_meanwhile)
-    app = open_page("overview", collection="tiny")
+    app = open_page("summary", collection="tiny")
     assert len(drawn) == 2
-    check_figures(app, "overview", right_values(here.folder))
+    check_figures(app, "summary", right_values(here.folder))
 
 
 def test_the_report_is_of_what_is_there_when_it_is_asked_for(

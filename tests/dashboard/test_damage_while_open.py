@@ -7,8 +7,8 @@ from core.workspace.workspace import CollectionFolder
 
 DAMAGES = {
     "a run": ("topic", "runs/bm25/run.trec"),
-    "measures": ("overview", "measures/measures.csv"),
-    "judgments": ("overview", "collection/qrels/test.tsv"),
+    "measures": ("summary", "measures/measures.csv"),
+    "judgments": ("summary", "collection/qrels/test.tsv"),
     "documents": ("search", "collection/corpus.jsonl"),
     "an index": ("search", "bm25/bm25/field-0/data.csc.index.npy"),
     "predicted queries": ("search", "bm25/expanded/predicted.jsonl"),

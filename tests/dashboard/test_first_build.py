@@ -42,7 +42,7 @@ def check_means(app: AppTest, right: dict[str, dict[str, dict[str, float]]]) -> 
 
 def needed_by(page: str, here: Here) -> list[str]:  # noqa: F811
     """Return the artifacts that a page shows for the three systems."""
-    if page in ("overview", "topics", "topic", "report"):
+    if page in ("summary", "topics", "topic", "report"):
         return [f"runs/{system}" for system in INDEXES]
     places = {"search": list(INDEXES.values()), "documents": ["vectors/dense"], "ann": ["ann/dense"]}
     if page == "expansion":
@@ -64,7 +64,7 @@ def test_every_page_shows_what_is_there_and_how_to_make_the_rest(open_page: Open
             (here.folder / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.move(later / place, here.folder / place)
         right = right_values(here.folder)
-        app = app or open_page("overview", collection="tiny", topic="3", query=here.words[3])
+        app = app or open_page("summary", collection="tiny", topic="3", query=here.words[3])
         for page, title in PAGES.items():
             go_to(app, page).run()
             assert not app.exception, (step, page, app.exception[0].message)
@@ -77,10 +77,10 @@ def test_every_page_shows_what_is_there_and_how_to_make_the_rest(open_page: Open
                     step,
                     page,
                 )
-            if page in ("overview", "topics", "topic", "report"):
+            if page in ("summary", "topics", "topic", "report"):
                 assert (f"no system of tiny is evaluated yet; run {COMMAND}" in said) == (not right), (step, page)
                 assert ("the figures of BM25 are computed" in said) == (step == "its run"), (step, page)
-            if page == "overview" and right:
+            if page == "summary" and right:
                 check_means(app, right)
             if page == "search":
                 answered = sum((here.folder / place).exists() for place in INDEXES.values())

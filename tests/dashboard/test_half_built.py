@@ -29,7 +29,7 @@ def test_the_overview_fills_system_by_system(encoder, words, beir_folder, worksp
             fail_stage(patched, stage, "dense", KeyboardInterrupt())
             with pytest.raises(KeyboardInterrupt):
                 run_build(Build(profile, folder, "cpu"), say=lambda line: None)
-        app = open_page("overview", collection="tiny")
+        app = open_page("summary", collection="tiny")
         table = app.dataframe[0].value
         assert sorted(table.index) == sorted(systems)
         stored = (

@@ -46,7 +46,7 @@ def folder(workspace: Workspace, tmp_path: Path) -> CollectionFolder:
 
 
 def test_the_pages_leave_them_out_and_say_so(folder: CollectionFolder, open_page: Open) -> None:
-    overview = texts(open_page("overview", collection="args"))
+    overview = texts(open_page("summary", collection="args"))
     assert "Excluded from every list: for 2 topics, the document with the id of the topic" in overview
     assert "for 1 topics, documents listed by the collection" in overview
     topic = open_page("topic", collection="args", topic="a1", a="team", b="bm25")
@@ -85,6 +85,6 @@ def test_imported_runs_whose_documents_have_other_ids_are_not_spoken_of(
     (tmp_path / "team.run").write_text("1 Q0 x 1 3.0 t\n2 Q0 y 1 3.0 t\n2 Q0 2 2 2.0 t\n")
     (tmp_path / "q.txt").write_text("1 0 x 1\n2 0 y 1\n")
     import_runs(workspace.collection("alone"), [tmp_path / "team.run"], tmp_path / "q.txt")
-    assert "Excluded from" not in texts(open_page("overview", collection="alone"))
+    assert "Excluded from" not in texts(open_page("summary", collection="alone"))
     assert "Excluded from" not in texts(open_page("topic", collection="alone", topic="1"))
     assert "Excluded from every list of topic 2" in texts(open_page("topic", collection="alone", topic="2"))

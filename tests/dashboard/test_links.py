@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
-from made_up import PAGES, Open, last_line_of
+from made_up import Open, last_line_of
 
 from core.workspace.workspace import CHECKOUT
 from dashboard.shared import links
+from dashboard.shared.links import PAGES
 from dashboard.streamlit_internals import page_hash
 
 
@@ -15,13 +16,14 @@ def test_every_folder_of_views_is_a_page_of_the_list() -> None:
     assert sorted(folders) == sorted(entry.name for entry in links.PAGES)
 
 
-@pytest.mark.parametrize("page", ["overview", "topic"])
+@pytest.mark.parametrize("page", ["summary", "topic"])
 def test_the_sidebar_links_every_page_and_keeps_the_parameters(open_page: Open, made_up: Path, page: str) -> None:
     app = open_page(page, collection="made-up", measure="AP")
     found = [link.proto for link in app.sidebar.get("page_link")]
-    assert [link.label for link in found] == list(PAGES.values())
-    assert [link.page_script_hash for link in found] == [page_hash(name) for name in PAGES]
-    assert [link.page for link in found] == ["", *list(PAGES)[1:]]  # the addresses
+    named = [entry for entry in PAGES if entry.group]
+    assert [link.label for link in found] == [entry.title for entry in named]
+    assert [link.page_script_hash for link in found] == [page_hash(entry.name) for entry in named]
+    assert [link.page for link in found] == ["", *[entry.name for entry in named[1:]]]  # the addresses
     assert {link.query_string for link in found} == {"collection=made-up&measure=AP"}
 
 
@@ -41,4 +43,4 @@ def test_a_page_imports_no_other_page_and_the_first_none_of_the_libraries_of_den
         "print(sorted({'torch', 'transformers', 'sentence_transformers'} & set(sys.modules)), "
         "sorted(name for name in sys.modules if name.startswith('dashboard.views.') and name.endswith('.page')))"
     )
-    assert last_line_of(program, made_up) == "[] ['dashboard.views.overview.page']"
+    assert last_line_of(program, made_up) == "[] ['dashboard.views.summary.page']"

@@ -34,8 +34,8 @@ CORPUS = {name: f"word{number} virus masks" for number, name in enumerate(NAMES)
 TOPICS = {"1": "virus", "2": "masks", "3": "word4 word5"}
 EXPANDED = {"name": "expanded", "kind": "bm25", "expanded": True, "expansion": {"keep": 0.5}}
 SHOWN = {
-    "queries of stop words": ("overview", "topics", "topic", "report", "ann"),
-    "nothing judged relevant": ("overview", "topic"),
+    "queries of stop words": ("summary", "topics", "topic", "report", "ann"),
+    "nothing judged relevant": ("summary", "topic"),
     "no predicted query": ("expansion",),
 }
 """Pages that are opened for a case."""
@@ -114,7 +114,7 @@ def test_nothing_found_is_0_and_every_page_shows_it(
         app = open_page(page, collection="found", topic="2", query="zebra", a="bm25", b="dense", open=SECTIONS)
         assert not [e.value for e in app.error], (page, [e.value for e in app.error])
         assert "is missing" not in texts(app), (page, texts(app))
-        if page == "overview" and "queries" in name:
+        if page == "summary" and "queries" in name:
             assert "bm25 retrieved no documents for any topic: every measure is 0" in texts(app)
         if page == "topic" and "queries" in name:
             assert "no document was retrieved, which counts as 0" in lists(app)[0]

@@ -106,7 +106,7 @@ def test_without_texts_every_page_says_so_and_shows_the_same_figures(open_page: 
             caption.value for caption in app.caption if "texts of the documents are not included" in caption.value
         ]
         assert f"`{command}`" in notice
-        if page in ("overview", "ann", "runs", "report"):
+        if page in ("summary", "ann", "runs", "report"):
             assert figures(app) == before[page]
     assert json.loads((folder.collection / "left-out.json").read_text()) == ["corpus.jsonl"]
 

@@ -56,7 +56,8 @@ def test_unknown_collection_and_choices_in_a_link_fall_back(open_page: Open, mad
     shutil.copy(made_up / "profile.json", made_up.workspace.root / "lost")
     again = "rebuild it with `python scripts/build.py --profile artifacts/lost/profile.json`"
     assert again in warnings(open_page("topics", collection="lost"))
-    assert app.selectbox(key="choice measure").value == "nDCG@10"
+    assert (app.selectbox(key="choice family").value, app.selectbox(key="choice cutoff").value) == ("nDCG", "10")
+    assert app.selectbox(key="choice a").value == "expanded"
     assert app.selectbox(key="choice b").value == "bm25"
 
 
@@ -76,7 +77,7 @@ def test_profile_variable_names_the_first_collection(
 
 
 def test_overview_shows_means_and_leaves_out_what_never_ran(open_page: Open, made_up: CollectionFolder) -> None:
-    app = open_page("overview")
+    app = open_page("summary")
     table = app.dataframe[0].value
     assert list(table.index) == ["BM25", "BM25 + <b>queries</b>"]
     assert list(table.columns[:2]) == ["nDCG@10", "Judged@10"]
@@ -90,19 +91,19 @@ def test_overview_shows_means_and_leaves_out_what_never_ran(open_page: Open, mad
 
 
 def test_an_artifact_that_was_built_again_is_seen(open_page: Open, made_up: CollectionFolder) -> None:
-    before = open_page("overview").dataframe[0].value["AP"]["BM25"]
+    before = open_page("summary").dataframe[0].value["AP"]["BM25"]
     assert before < 1
     (made_up / "runs" / "bm25").rename(made_up / "gone")
     shutil.copytree(made_up / "runs" / "expanded", made_up / "runs" / "bm25")
     make(evaluate.STAGE, data.open_collection("made-up").profile, made_up)
-    table = open_page("overview").dataframe[0].value["AP"]
+    table = open_page("summary").dataframe[0].value["AP"]
     assert table["BM25"] == table.iloc[1] != before
 
 
 def test_a_damaged_artifact_is_a_sentence(open_page: Open, made_up: CollectionFolder) -> None:
     path = made_up / "measures" / "measures.csv"
     path.write_text(path.read_text()[:-20])
-    assert "measures.csv is damaged" in warnings(open_page("overview"))
+    assert "measures.csv is damaged" in warnings(open_page("summary"))
 
 
 # Imported runs

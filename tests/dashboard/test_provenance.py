@@ -18,9 +18,9 @@ from dashboard.shared.provenance import compare_command
 Drawn = list[tuple[Table, str]]
 OPEN = "systems,conclusion,curve,unjudged,cost,checks"
 PAGES = [
-    ("overview", {"open": OPEN, "check": "yes", "baseline": "bm25", "measure": "nDCG@10"}),
-    ("overview", {"open": OPEN, "baseline": "expanded", "measure": "P(rel=2)@3", "cells": "intervals"}),
-    ("overview", {"cells": "letters", "test": "t-test", "measure": "AP"}),
+    ("summary", {"open": OPEN, "check": "yes", "baseline": "bm25", "measure": "nDCG@10"}),
+    ("summary", {"open": OPEN, "baseline": "expanded", "measure": "P(rel=2)@3", "cells": "intervals"}),
+    ("summary", {"cells": "letters", "test": "t-test", "measure": "AP"}),
     *(
         ("topics", {"chart": view, "a": "expanded", "b": b, "measure": "AP", "tie": "0.01", "kind": kind})
         for view in ("differences", "contrasts", "heat", "difficulty", "length", "kinds")

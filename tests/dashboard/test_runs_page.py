@@ -39,7 +39,7 @@ def test_a_run_is_imported_compared_and_removed(open_page: Open, made_up: Collec
     assert list(app.dataframe[0].value["run"]) == ["team-one"]
     assert list(app.dataframe[0].value["state"]) == ["evaluated"]
     assert app.button(key="import").disabled, "the upload is empty again"
-    overview = open_page("overview").dataframe[0].value
+    overview = open_page("summary").dataframe[0].value
     assert "team-one" in overview.index
     assert overview["RR"]["team-one"] == pytest.approx(1.0)
 
@@ -47,7 +47,7 @@ def test_a_run_is_imported_compared_and_removed(open_page: Open, made_up: Collec
     app.button(key="remove").click().run()
     assert "removed" in app.success[0].value
     assert "No runs have been imported" in app.markdown[0].value
-    assert "team-one" not in open_page("overview").dataframe[0].value.index
+    assert "team-one" not in open_page("summary").dataframe[0].value.index
 
 
 def test_a_bad_line_is_told_and_nothing_is_imported(open_page: Open, made_up: CollectionFolder) -> None:
@@ -164,7 +164,7 @@ def test_a_damaged_run_can_be_removed_though_nothing_is_evaluated(open_page: Ope
     assert "run.trec is damaged" in app.dataframe[0].value["state"][0]
     app.button(key="remove").click().run()
     assert "removed" in app.success[0].value
-    assert list(open_page("overview").dataframe[0].value.index) == ["BM25", "BM25 + <b>queries</b>"]
+    assert list(open_page("summary").dataframe[0].value.index) == ["BM25", "BM25 + <b>queries</b>"]
 
 
 def test_the_pages_notices_are_those_of_the_command_line(open_page: Open, made_up: CollectionFolder) -> None:

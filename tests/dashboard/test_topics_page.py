@@ -121,7 +121,7 @@ def test_a_measure_of_the_overview_is_kept_and_its_figures_say_where_they_come_f
     open_page: Open, made_up: CollectionFolder
 ) -> None:
     app = open_page("topics", a="expanded", b="bm25", measure="nDCG@2")
-    assert app.selectbox(key="choice measure").value == "nDCG@2"
+    assert (app.selectbox(key="choice family").value, app.selectbox(key="choice cutoff").value) == ("nDCG", "2")
     row = app.dataframe[0].value.set_index("topic").loc["NA"]
     rank = [name for name, _ in ranking(made_up, "bm25", "NA")].index("d3") + 1  # the one relevant document
     expected = 1 / math.log2(rank + 1) if rank <= 2 else 0.0

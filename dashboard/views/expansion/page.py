@@ -12,7 +12,7 @@ from core.workspace.artifacts import open_artifact
 from core.workspace.errors import UserError
 from core.workspace.names import safe_name
 from core.workspace.profile import SystemSettings
-from dashboard.shared import data, left_out, results, state, widgets
+from dashboard.shared import comparison, data, left_out, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, shortened, show_error
 from dashboard.shared.predicted_queries import draw_predicted_queries
 from dashboard.shared.provenance import downloads_and_provenance
@@ -76,7 +76,7 @@ def all_topics(opened: data.Opened, content: data.Content, system: SystemSetting
     tidy = widgets.evaluated(opened)
     left, right = st.columns(2)
     with left:
-        measure = widgets.choose_measure(opened, tidy)
+        measure = comparison.choose_measure(opened, tidy)
     values = results.values(opened, measure)
     for name in (system.name, plain):
         if name not in values:

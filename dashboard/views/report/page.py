@@ -16,14 +16,13 @@ from core.retrieval.highlighting import term_finders
 from core.workspace.artifacts import Replaced, read_latest
 from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
-from dashboard.shared import charts, data, left_out, results, state, widgets
-from dashboard.shared.comparison import choose_measure_and_baseline
+from dashboard.shared import charts, comparison, data, left_out, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, shortened
 from dashboard.shared.provenance import compare_command
 from dashboard.shared.ranked_lists import Hit, grade_badge
-from dashboard.views.overview.baseline import WORDS, compared, judged_means
-from dashboard.views.overview.configurations import configuration_tables, published_table
 from dashboard.views.report.report import Report
+from dashboard.views.summary.baseline import WORDS, compared, judged_means
+from dashboard.views.summary.configurations import configuration_tables, published_table
 
 DEPTH = 10
 PICKED = 3
@@ -222,14 +221,11 @@ def page(opened: data.Opened) -> None:
     tidy = widgets.evaluated(opened)
     every = list(dict.fromkeys(tidy["system"]))
     wanted = state.choose_several("Systems", every, "systems", {name: opened.labels[name] for name in every})
-    view = choose_measure_and_baseline(opened, tidy)
+    view = comparison.choose(opened, tidy)
     measure, baseline = view.measure, view.baseline
-    systems = [name for name in every if name in wanted or name == baseline]
+    other = view.a
+    systems = [name for name in every if name in wanted or name in (baseline, other)]
     values = {name: view.values[name] for name in systems}
-    others = [name for name in systems if name != baseline]
-    other = ""
-    if others:
-        other = state.choose("Compared with the baseline by topic", others, "a", others[0], opened.labels)
     table = topic_tables.differences(values[other or baseline], values[baseline] if other else None, content.topics)
     topics = choose_topics(table)
     chosen = Chosen(opened, measure, baseline, systems, other, topics)

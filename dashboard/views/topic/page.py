@@ -2,12 +2,10 @@
 
 import pandas as pd
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
-from core.evaluation.results import first_baseline
 from core.formats.runs import ranked
 from core.workspace.errors import UserError
-from dashboard.shared import data, glossary, links, results, state, widgets
+from dashboard.shared import comparison, data, glossary, links, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, shortened
 from dashboard.views.topic import difference, lists, shown, why
 
@@ -21,39 +19,25 @@ VIEWS = {
 }
 
 
-def choose_systems(
-    opened: data.Opened, systems: list[str], columns: list[DeltaGenerator]
-) -> tuple[str, str, list[str]]:
-    """Draw the choice of systems; return a, b ("" if only one has a run) and the others to show."""
-    baseline = first_baseline(opened.profile, systems)
-    left, middle, right = columns
-    with left:
-        others = [system for system in systems if system != baseline]
-        a = state.choose("System A", systems, "a", others[0] if others else baseline, opened.labels)
-    rest = [system for system in systems if system != a]
-    if not rest:
-        return a, "", []
-    with middle:
-        b = state.choose("Compared with B", rest, "b", baseline if baseline in rest else rest[0], opened.labels)
-    further = [system for system in rest if system != b]
+def choose_further(opened: data.Opened, systems: list[str], pair: tuple[str, str]) -> list[str]:
+    """Draw the choice of further systems beside a and b, and return it."""
+    further = [system for system in systems if system not in pair]
     if not further:
-        return a, b, []
+        return []
     key = "choice more"
     wanted = state.read("more").split(",")
     st.session_state[key] = [system for system in further if system in wanted][: MOST - 2]
     if unknown := [name for name in wanted if name and name not in systems]:
         st.warning(escape_markdown(f"Also show: {', '.join(unknown)} is not available."))
-    with right:
-        more = st.multiselect(
-            "Also show",
-            further,
-            key=key,
-            format_func=opened.labels.__getitem__,
-            max_selections=MOST - 2,
-            placeholder="up to two more",
-            on_change=lambda: state.write("more", ",".join(st.session_state[key])),
-        )
-    return a, b, more
+    return st.multiselect(
+        "Also show",
+        further,
+        key=key,
+        format_func=opened.labels.__getitem__,
+        max_selections=MOST - 2,
+        placeholder="up to two more",
+        on_change=lambda: state.write("more", ",".join(st.session_state[key])),
+    )
 
 
 def choose_topic(table: pd.DataFrame) -> str:
@@ -82,11 +66,12 @@ def page(opened: data.Opened) -> None:
     content = data.content(opened)
     tidy = widgets.evaluated(opened)
     first_row = st.container()
-    columns = st.columns([3, 3, 4, 3, 2])
-    a, b, more = choose_systems(opened, list(dict.fromkeys(tidy["system"])), columns[:3])
-    with columns[3]:
-        measure = widgets.choose_measure(opened, tidy, state.read("measure"))
-    with columns[4]:
+    view = comparison.choose(opened, tidy)
+    measure, (a, b) = view.measure, view.pair
+    left, right = st.columns([4, 1])
+    with left:
+        more = choose_further(opened, view.systems, view.pair)
+    with right:
         depth = int(state.choose("Depth", ["10", "20", "50", "100"], "depth", "10"))
     table = shown.topic_order(opened, measure, a, b, state.read("kind"))
     if table.empty:
@@ -109,11 +94,11 @@ def page(opened: data.Opened) -> None:
     views = {name: label for name, (label, _) in VIEWS.items() if b or name != "difference"}
     if b:
         shown.sentence(looked_at)
-    view = state.choose_view("View", views, "view")
-    if view == "why":  # explained with the current indexes, which may not be those that made the runs
+    shown_view = state.choose_view("View", views, "view")
+    if shown_view == "why":  # explained with the current indexes, which may not be those that made the runs
         explained = [system for system in opened.profile.system if system.name in systems]
         widgets.say_older(opened, widgets.answering_artifacts(opened, explained))
-    VIEWS[view][1](looked_at)
+    VIEWS[shown_view][1](looked_at)
     links.page_link("topics", "All topics", ":material/arrow_back:")
     glossary.explain_terms(
         glossary.NDCG, glossary.JUDGED, glossary.GRADES, glossary.PARTS, glossary.RBO, glossary.WORDS

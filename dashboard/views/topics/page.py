@@ -4,10 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation import topic_tables
-from core.evaluation.results import first_baseline
-from core.evaluation.topic_tables import MEDIAN, MEDIAN_LABEL, TYPE_LABELS, median_system
+from core.evaluation.topic_tables import MEDIAN, TYPE_LABELS, median_system
 from core.evaluation.verdicts import Verdict
-from dashboard.shared import data, glossary, results, state, widgets
+from dashboard.shared import comparison, data, glossary, state, widgets
 from dashboard.shared.escaping import shortened
 from dashboard.shared.verdicts import draw_verdict
 from dashboard.views.topics import differences, difficulty
@@ -26,35 +25,22 @@ VIEWS = {
 
 def choose_comparison(opened: data.Opened, content: data.Content, tidy: pd.DataFrame) -> tuple[Chosen, str]:
     """Draw the choices above the chart; return the selection and the chosen topic type."""
-    systems = list(dict.fromkeys(tidy["system"]))
-    labels = opened.labels | {MEDIAN: MEDIAN_LABEL}
+    view = comparison.choose(opened, tidy, median=True)
+    a, b = view.pair
     found = {topic.kind for topic in content.topics.values() if topic.kind}
-    left, middle, right, ties, *more = st.columns(5 if found else 4)
-    baseline = first_baseline(opened.profile, systems)
-    with left:
-        others = [system for system in systems if system != baseline]
-        a = state.choose("System A", systems, "a", others[0] if others else baseline, labels)
-    b = ""
-    if len(systems) > 1:
-        rest = [system for system in systems if system != a] + [MEDIAN]
-        with middle:
-            b = state.choose("Compared with B", rest, "b", baseline if baseline in rest else rest[0], labels)
-    with right:
-        measure = widgets.choose_measure(opened, tidy, state.read("measure"))
-    with ties:
-        tie = state.choose("Tie threshold", TIES, "tie", "0")
     kind = ""
-    if found:
-        with more[0]:
-            kind = state.choose("Topic type", ["", *sorted(found)], "kind", "", {"": "all", **TYPE_LABELS})
-    values = results.values(opened, measure)
+    with st.container(horizontal=True):
+        tie = state.choose("Tie threshold", TIES, "tie", "0", width=160)
+        if found:
+            kind = state.choose("Topic type", ["", *sorted(found)], "kind", "", {"": "all", **TYPE_LABELS}, width=320)
+    values = view.values
     of_b = median_system(values) if b == MEDIAN else values.get(b)
     table = topic_tables.differences(values[a], of_b, content.topics)
     table = table[table["kind"] == kind].reset_index(drop=True) if kind else table
-    return Chosen(opened, content, measure, values, a, b, float(tie), table, labels, kind), kind
+    return Chosen(opened, content, view.measure, values, a, b, float(tie), table, view.labels, kind), kind
 
 
-def comparison(chosen: Chosen) -> Verdict:
+def verdict(chosen: Chosen) -> Verdict:
     """Return how the two systems compare over these topics."""
     return topic_tables.topics_verdict(chosen.table, chosen.labels, chosen.a, chosen.b, chosen.measure, chosen.tie)
 
@@ -81,7 +67,7 @@ def page(opened: data.Opened) -> None:
     """
     content = data.judged_topics(opened)
     chosen, kind = choose_comparison(opened, content, widgets.evaluated(opened))
-    draw_verdict(comparison(chosen))
+    draw_verdict(verdict(chosen))
     views = {name: label for name, (label, _) in VIEWS.items()}
     if not chosen.table["kind"].any():
         del views["kinds"]

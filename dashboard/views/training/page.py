@@ -5,7 +5,7 @@ import streamlit as st
 from core.evaluation import topic_tables, training_figures
 from core.training.histories import Training, read_training
 from core.workspace.errors import UserError
-from dashboard.shared import charts, data, export, results, state, widgets
+from dashboard.shared import charts, comparison, data, export, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import FOUR
@@ -72,7 +72,7 @@ def against_its_base(opened: data.Opened, training: Training) -> None:
     if own not in measured or base not in measured or own is None or base is None:
         st.write("This collection has no runs of both this model and its base model to compare.")
         return
-    measure = widgets.choose_measure(opened, tidy)
+    measure = comparison.choose_measure(opened, tidy)
     values = results.values(opened, measure)
     labels = opened.labels
     table = topic_tables.differences(values[own], values[base], data.judged_topics(opened).topics)

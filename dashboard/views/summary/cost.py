@@ -10,8 +10,8 @@ from dashboard.shared.comparison import View
 from dashboard.shared.escaping import error_markdown, escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import FOUR
-from dashboard.views.overview import charts
-from dashboard.views.overview.baseline import compared
+from dashboard.views.summary import charts
+from dashboard.views.summary.baseline import compared
 
 
 def draw_cost(view: View, manifests: dict[str, Manifest]) -> None:

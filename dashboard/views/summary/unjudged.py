@@ -10,7 +10,7 @@ from dashboard.shared import data, export, results
 from dashboard.shared.comparison import View
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import FOUR
-from dashboard.views.overview import charts
+from dashboard.views.summary import charts
 
 WORDS = """
 - **Condensed list** (Sakai, 2007): unjudged documents are removed from the ranking and the others move up.

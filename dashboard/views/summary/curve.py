@@ -9,7 +9,7 @@ from core.workspace.artifacts import read_latest
 from dashboard.shared import data, export, results
 from dashboard.shared.comparison import View
 from dashboard.shared.provenance import downloads_and_provenance
-from dashboard.views.overview import charts
+from dashboard.views.summary import charts
 
 
 def draw_curve(view: View) -> None:

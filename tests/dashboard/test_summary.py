@@ -23,7 +23,7 @@ from core.workspace.artifacts import file_digest, read_manifest, writing
 from core.workspace.timing import OLDER_TIMING
 from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data, results
-from dashboard.views.overview import charts
+from dashboard.views.summary import charts
 
 SECTIONS = "systems,conclusion,curve,unjudged,cost,checks"
 A = {"1": 0.5, "2": 0.25, "3": 0.0}
@@ -43,7 +43,7 @@ def texts(app: AppTest) -> str:
 
 
 def test_the_chosen_measure_is_compared_with_the_chosen_baseline(open_page: Open, made_up: CollectionFolder) -> None:
-    app = open_page("overview", measure="AP", baseline="expanded")
+    app = open_page("summary", measure="AP", b="expanded")
     table, means = frame(app, "difference", "MDE at 80 % power"), app.dataframe[0].value["AP"]
     assert pd.isna(table["difference"].iloc[1])
     assert table["difference"].iloc[0] == pytest.approx(means.iloc[0] - means.iloc[1])
@@ -54,13 +54,13 @@ def test_the_chosen_measure_is_compared_with_the_chosen_baseline(open_page: Open
 def test_any_cutoff_and_threshold_is_what_ir_measures_computes(open_page: Open, made_up: CollectionFolder) -> None:
     run = read_run(made_up / "runs" / "bm25" / "run.trec").scores
     for measure in ("P(rel=2)@3", "nDCG@3", "RR(rel=2)"):
-        table = frame(open_page("overview", measure=measure), "mean", "difference")
+        table = frame(open_page("summary", measure=measure), "mean", "difference")
         found = ir_measures.calc_aggregate([ir_measures.parse_measure(measure)], QRELS, run)
         assert table["mean"]["BM25"] == pytest.approx(next(iter(found.values())))
 
 
 def test_measure_cutoff_and_threshold_are_one_parameter_of_the_url(open_page: Open, made_up: CollectionFolder) -> None:
-    app = open_page("overview")
+    app = open_page("summary")
     app.selectbox(key="choice family").select("P").run()
     assert app.query_params["measure"] == "P@10"
     app.selectbox(key="choice cutoff").select("5").run()
@@ -70,14 +70,14 @@ def test_measure_cutoff_and_threshold_are_one_parameter_of_the_url(open_page: Op
     assert app.query_params["measure"] == "AP(rel=2)"
     app.selectbox(key="choice family").select("nDCG").run()
     assert app.query_params["measure"].startswith("nDCG@")
-    again = open_page("overview", measure="P(rel=2)@15")
+    again = open_page("summary", measure="P(rel=2)@15")
     assert again.selectbox(key="choice cutoff").value == "15"
     assert again.selectbox(key="choice relevance").value == "2"
 
 
 @pytest.mark.parametrize("measure", ["nonsense", "nDCG@0", "AP@3", "P(rel=9)@10", "nDCG@99999999"])
 def test_a_measure_that_there_is_not_falls_back(open_page: Open, made_up: CollectionFolder, measure: str) -> None:
-    app = open_page("overview", collection="made-up", measure=measure)
+    app = open_page("summary", collection="made-up", measure=measure)
     assert app.selectbox(key="choice family").value == ("P" if measure.startswith("P") else "nDCG")
     said = "No judgment has grade 9" if measure.startswith("P") else "unknown measure"
     assert said in warnings(app)
@@ -93,24 +93,24 @@ def test_nothing_heavy_is_computed_before_it_is_asked_for(
     data.st.cache_data.clear()
     monkeypatch.setattr("dashboard.shared.data.built_documents", refuse)
     monkeypatch.setattr("dashboard.shared.results.built_run", refuse)
-    monkeypatch.setattr("dashboard.views.overview.conclusion.draw_conclusion", refuse)
-    assert frame(open_page("overview"), "topics")["topics"].sum() == len(QRELS)
+    monkeypatch.setattr("dashboard.views.summary.conclusion.draw_conclusion", refuse)
+    assert frame(open_page("summary"), "topics")["topics"].sum() == len(QRELS)
 
 
 def test_every_part_opens_by_the_url_and_every_chart_has_a_table(open_page: Open, made_up: CollectionFolder) -> None:
-    app = open_page("overview", open=SECTIONS)
+    app = open_page("summary", open=SECTIONS)
     costs = ("Index size (MB)", "Latency, median (ms)")
     for columns in (("varied", "winner"), ("condensed-list nDCG@10", "upper bound"), costs):
         assert len(frame(app, *columns))
     curve = next(t.value for t in app.dataframe if t.value.index.name == "recall")
     assert list(curve.columns) == ["BM25", "BM25 + <b>queries</b>"]
     assert len(curve) == 11
-    assert open_page("overview", open="conclusion").query_params["open"] == "conclusion"
+    assert open_page("summary", open="conclusion").query_params["open"] == "conclusion"
 
 
 def test_topics_that_decide_the_winner_are_rows_of_the_table(open_page: Open, made_up: CollectionFolder) -> None:
     def rows(measure: str) -> pd.DataFrame:
-        app = open_page("overview", open="conclusion", measure=measure)
+        app = open_page("summary", open="conclusion", measure=measure)
         return frame(app, "varied", "same winner?").set_index("varied")
 
     values = results.values(data.open_collection("made-up"), "RR")
@@ -129,13 +129,13 @@ def test_topics_that_decide_the_winner_are_rows_of_the_table(open_page: Open, ma
 def test_a_system_alone_is_shown_without_a_comparison(open_page: Open, made_up: CollectionFolder) -> None:
     shutil.rmtree(made_up / "runs" / "expanded")
     make(evaluate.STAGE, data.open_collection("made-up").profile, made_up)
-    app = open_page("overview", open=SECTIONS, cells="letters")
+    app = open_page("summary", open=SECTIONS, cells="letters")
     assert "Only one system is evaluated" in texts(app)
     assert list(frame(app, "mean", "difference").index) == ["BM25"]
 
 
 def test_the_second_library_is_asked_on_demand_and_agrees(open_page: Open, made_up: CollectionFolder) -> None:
-    app = open_page("overview", open="checks")
+    app = open_page("summary", open="checks")
     assert not any("reference" in table.value for table in app.dataframe)
     next(button for button in app.button if button.label == "Run cross-check").click().run()
     assert app.query_params["check"] == "yes"
@@ -149,7 +149,7 @@ def test_a_disagreement_is_said(open_page: Open, made_up: CollectionFolder, monk
     monkeypatch.setattr(
         "core.evaluation.cross_checks.sklearn_ndcg", lambda scores, qrels, k: dict.fromkeys(qrels, 0.123)
     )
-    assert "not identical within tolerance" in texts(open_page("overview", open="checks", check="yes"))
+    assert "not identical within tolerance" in texts(open_page("summary", open="checks", check="yes"))
 
 
 def described_anew(path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_topic_that_a_run_lacks_is_said_and_counts_0(open_page: Open, made_up:
     path.write_text("".join(kept))
     described_anew(path)
     make(evaluate.STAGE, data.open_collection("made-up").profile, made_up)
-    app = open_page("overview", open="checks", check="yes", measure="RR")
+    app = open_page("summary", open="checks", check="yes", measure="RR")
     assert "BM25 retrieved no documents for 1 of 3 topics, which count as 0" in texts(app)
     assert "topics: identical within tolerance (1e-09)" in texts(app).replace("\\", "")
     values = results.values(data.open_collection("made-up"), "RR")
@@ -186,7 +186,7 @@ def test_of_a_system_without_measures_the_run_says_which_topics_it_lacks(made_up
 def test_the_command_of_a_figures_provenance_names_what_is_looked_at(
     open_page: Open, made_up: CollectionFolder
 ) -> None:
-    app = open_page("overview", measure="P(rel=2)@3", baseline="bm25")
+    app = open_page("summary", measure="P(rel=2)@3", b="bm25")
     line = "python -m core.compare baseline made-up --measure 'P(rel=2)@3' --baseline bm25"
     assert line in [code.value for code in app.code]
 
@@ -195,9 +195,9 @@ def test_published_figures_are_rows_of_context(
     open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     published = [Published("SPLADE++", "Anserini", {"nDCG@10": 0.7109})]
-    monkeypatch.setattr("dashboard.views.overview.main_table.published_figures", lambda facts: published)
+    monkeypatch.setattr("dashboard.views.summary.main_table.published_figures", lambda facts: published)
     for cells in ("means", "intervals", "letters"):
-        app = open_page("overview", cells=cells)
+        app = open_page("summary", cells=cells)
         table = app.dataframe[0].value
         assert table.index[-1] == "published: SPLADE++"
         assert float(table["nDCG@10"].iloc[-1]) == 0.7109
@@ -210,12 +210,12 @@ def test_measured_figures_are_held_against_published_ones(
     open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = "this collection is compared with none"
-    assert alone in texts(open_page("overview"))
+    assert alone in texts(open_page("summary"))
     settings = read_manifest(made_up.bm25("bm25")).settings
     same = {name: settings[name] for name in ("k1", "b", "stop_words")} | {"lengths": "exact"}
     published = [Published("<b>ours</b>", "Anserini", {"nDCG@10": 0.5, "AP": 0.25}, bm25=same)]
-    monkeypatch.setattr("dashboard.views.overview.configurations.published_figures", lambda facts: published)
-    app = open_page("overview")
+    monkeypatch.setattr("dashboard.views.summary.configurations.published_figures", lambda facts: published)
+    app = open_page("summary")
     assert alone not in texts(app)
     table = frame(app, "measured", "published")
     assert list(table.index) == ["BM25", "BM25"]  # the expanded system has another configuration
@@ -224,7 +224,7 @@ def test_measured_figures_are_held_against_published_ones(
 
 
 def test_the_configuration_of_the_systems_is_shown(open_page: Open, made_up: CollectionFolder) -> None:
-    table = frame(open_page("overview", open="systems"), "k1", "stemmer")
+    table = frame(open_page("summary", open="systems"), "k1", "stemmer")
     assert list(table["k1"]) == ["1.5", "1.5"]
     assert list(table["predicted queries"].fillna(0)) == [0, 3]
 
@@ -272,11 +272,11 @@ def test_the_caption_says_what_stands_in_the_cells(
 ) -> None:
     captions = []
     monkeypatch.setattr("dashboard.shared.export.downloads", lambda table, name: captions.append(table.caption))
-    shown = texts(open_page("overview", cells="letters"))
+    shown = texts(open_page("summary", cells="letters"))
     assert "Superscript letters" in shown
     assert "With 3 topics, the smallest p that the randomisation test can give is 0.25" in shown
     monkeypatch.setattr("core.evaluation.comparison_tables.LETTERS", "a")
-    app = open_page("overview", cells="letters")
+    app = open_page("summary", cells="letters")
     assert "letter" not in texts(app).lower().split("p:")[0].replace("letters", "")
     explained = "In parentheses: the number of the other 1 systems that it is significantly better than (paired t-test"
     assert explained in texts(app)
@@ -295,7 +295,7 @@ def test_one_topic_or_two_leave_the_page_standing(
         (tmp_path / f"{name}.run").write_text("".join(lines))
     import_runs(made_up.workspace.collection("few"), [tmp_path / "x.run", tmp_path / "y.run"], tmp_path / "qrels")
     for cells in ("means", "intervals", "letters"):
-        app = open_page("overview", collection="few", cells=cells, open="conclusion,cost,curve")
+        app = open_page("summary", collection="few", cells=cells, open="conclusion,cost,curve")
         assert list(app.dataframe[0].value.index) == ["x", "y"]
         assert app.dataframe[0].value["RR"].astype(str).str.startswith(("1", "0")).all()
     if topics == 2:
@@ -335,7 +335,7 @@ def test_markdown_keeps_its_columns_whatever_the_names() -> None:
 
 def test_a_picture_is_vector_graphics_or_pixels(open_page: Open, made_up: CollectionFolder) -> None:
     for form in ("svg", "png"):
-        configs = [json.loads(chart.proto.config) for chart in open_page("overview", picture=form).get("plotly_chart")]
+        configs = [json.loads(chart.proto.config) for chart in open_page("summary", picture=form).get("plotly_chart")]
         assert [config["toImageButtonOptions"]["format"] for config in configs] == [form]
 
 
@@ -343,12 +343,12 @@ def test_a_picture_is_vector_graphics_or_pixels(open_page: Open, made_up: Collec
 
 
 def test_latencies_of_an_older_procedure_say_so_with_the_command(open_page: Open, made_up: CollectionFolder) -> None:
-    assert OLDER_TIMING not in texts(open_page("overview", open="cost"))
+    assert OLDER_TIMING not in texts(open_page("summary", open="cost"))
     run = (made_up / "runs" / "bm25" / "run.trec").read_text()
     inputs = read_manifest(made_up.run("bm25")).inputs
     with writing(made_up.run("bm25"), "search", {}, inputs, {"median_milliseconds": 33.0}) as partial:
         (partial / "run.trec").write_text(run)
-    said = texts(open_page("overview", open="cost")).replace("\\", "")
+    said = texts(open_page("summary", open="cost")).replace("\\", "")
     command = "measure it again with `python scripts/build.py --profile artifacts/made-up/profile.json`"
     assert said.count(f"Latency of BM25: {OLDER_TIMING}; {command}") == 2, "below the table and below the costs"
 

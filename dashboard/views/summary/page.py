@@ -1,14 +1,13 @@
-"""Overview: all systems, all measures; comparison with the baseline; robustness and diagnostics."""
+"""Summary: all systems, all measures; comparison with the baseline; robustness and diagnostics."""
 
 from collections.abc import Callable
 
 import streamlit as st
 
 from core.workspace.errors import UserError
-from dashboard.shared import data, glossary, left_out, links, results, state, widgets
-from dashboard.shared.comparison import choose_measure_and_baseline
+from dashboard.shared import comparison, data, glossary, left_out, links, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, show_error
-from dashboard.views.overview import (
+from dashboard.views.summary import (
     baseline,
     checks,
     conclusion,
@@ -41,7 +40,7 @@ def section(label: str, name: str, draw: Callable[[], None]) -> None:
 
 
 def page(opened: data.Opened) -> None:
-    """Draw the Overview page of a collection."""
+    """Draw the Summary page of a collection."""
     manifests = results.manifests(opened)
     if opened.is_sample:
         st.info(
@@ -64,7 +63,7 @@ def page(opened: data.Opened) -> None:
     configurations.draw_published(opened, set(tidy["system"]), manifests)
     section("Configuration of the systems", "systems", lambda: configurations.draw_configurations(opened, manifests))
     st.header("Comparison with the baseline")
-    view = choose_measure_and_baseline(opened, tidy)
+    view = comparison.choose(opened, tidy)
     for draw in (baseline.draw_baseline, baseline.draw_kinds):
         try:
             draw(view)
