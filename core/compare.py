@@ -16,11 +16,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from core.evaluation import ann_figures, document_map, figures, training_figures
+from core.evaluation import ann_figures, document_map, figures, run_orders, training_figures
 from core.evaluation.ann_tables import COSTS
 from core.evaluation.comparison_tables import SHOW, TESTS
 from core.evaluation.paper_tables import CORRECTIONS
-from core.evaluation.results import Results, notices, older, saved_profile
+from core.evaluation.results import Results, left_out_sentence, notices, older, saved_profile
 from core.evaluation.table_formats import Table, csv, plain_text
 from core.workspace import command_line
 from core.workspace.artifacts import Replaced, read_latest
@@ -34,6 +34,7 @@ OF_RUNS: dict[str, Callable[..., Table]] = {
     "robustness": figures.robustness,
     "precision-recall": figures.precision_recall,
     "unjudged": figures.unjudged,
+    "run-orders": run_orders.run_orders,
     "cost": figures.cost,
     "dense-systems": figures.dense_systems,
     "bm25-systems": figures.bm25_systems,
@@ -178,7 +179,8 @@ def _notes(results: Results, name: str) -> list[str]:
     if name in OF_SWEEPS:
         return ann_figures.sweep_notices(results.folder, results.profile)
     missing = [f"{results.labels[system]}: {why}" for system, why in results.measured.unavailable.items()]
-    return [*notices(results.folder, results.labels, results.measured), *missing]
+    short = left_out_sentence(results.measured, results.labels)
+    return [*notices(results.folder, results.labels, results.measured), *missing, *([short] if short else [])]
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -5,12 +5,14 @@ Runs are added to an existing collection, or become a new collection with their 
 
 import argparse
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from core import evaluate
+from core.evaluation.paper_tables import parse_labels
+from core.evaluation.run_orders import means_by_order
 from core.formats.collections import read_built_collection, read_built_topics
 from core.formats.exclusions import EXCLUDED, own_documents, write_excluded
 from core.formats.qrels import Qrels, read_qrels, write_qrels
@@ -96,7 +98,10 @@ def import_runs(
             profile = _with_run(profile, run, replace)
             notes += [f"{run}: {notice}" for notice in check.notices]
             imported += 1
-            inputs, facts = {"file": file_digest(path)}, {"notices": check.notices}
+            inputs = {"file": file_digest(path)}
+            facts: dict[str, Any] = {"notices": check.notices, "depth": check.depth}
+            if check.reordered:
+                facts["orders"] = means_by_order(path, collection.qrels, collection.excluded, profile.measures)
             target = folder.imported(folder.run(run))
             with writing(target, "import_runs", {"by_rank": by_rank}, inputs, facts) as partial:
                 write_run(partial / FILE, run, ((topic, ranked(by_document)) for topic, by_document in scores.items()))
@@ -167,6 +172,36 @@ def remove_run(folder: CollectionFolder, run: str) -> None:
             evaluate.STAGE.run_all(Build(profile, folder, keep=True))
         except UserError as error:
             raise UserError(f"the run {run} was removed, but the others could not be evaluated: {error}") from error
+
+
+def arrange_runs(folder: CollectionFolder, labels: Mapping[str, str], order: Sequence[str] = ()) -> None:
+    """Give imported runs of a collection other labels, and another order in tables and charts.
+
+    Other systems keep their places before the imported runs.
+
+    Args:
+        labels: run -> its label; "" for its name.
+        order: the runs that come first, in order; the others follow in theirs.
+
+    Raises:
+        UserError: if there is no such imported run, or two systems would have the same label.
+    """
+    with building(folder.path, folder.shown):
+        profile = read_profile(str(folder.profile))
+        runs = {system.name: system for system in profile.system if system.kind == "run"}
+        if unknown := [name for name in (*labels, *order) if name not in runs]:
+            raise UserError(f"{folder.name} has no imported run {unknown[0]!r}")
+        runs |= {
+            name: runs[name].model_copy(update={"label": " ".join(label.split())}) for name, label in labels.items()
+        }
+        arranged = [runs[name] for name in dict.fromkeys([*order, *runs])]
+        systems = [*(system for system in profile.system if system.kind != "run"), *arranged]
+        shown = [system.label or system.name for system in systems]
+        if repeated := next((label for label in shown if shown.count(label) > 1), ""):
+            raise UserError(f"two systems would have the label {repeated!r}; choose another label")
+        profile = profile.model_copy(update={"system": systems})
+        command_line.save_profile(profile, folder)
+        evaluate.STAGE.run_all(Build(profile, folder, keep=True))
 
 
 def _profile_for(
@@ -250,34 +285,50 @@ def _with_run(profile: Profile, run: str, replace: bool) -> Profile:
     same = next((system for system in profile.system if system.name.lower() == run.lower()), None)
     if same and not (replace and (same.name, same.kind) == (run, "run")):
         raise UserError(f"a system named {same.name} already exists in this collection; choose another name")
-    others = [system for system in profile.system if system.name != run]
-    return profile.model_copy(update={"system": [*others, SystemSettings(name=run, kind="run")]})
+    if same:
+        return profile  # with its label, in its place
+    return profile.model_copy(update={"system": [*profile.system, SystemSettings(name=run, kind="run")]})
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.import_runs`."""
     parser = argparse.ArgumentParser(prog="python -m core.import_runs", description=__doc__)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run files, plain or .gz, or folders of them")
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="run files, plain or .gz, or folders of them")
     parser.add_argument("--name", required=True, help="name of an existing or new collection")
     parser.add_argument("--qrels", type=Path, help="judgments in TREC or BEIR format (required for a new collection)")
     parser.add_argument(
         "--topics", type=Path, help="topic texts: BEIR's queries.jsonl, id TAB text, or TREC XML or SGML"
     )
     parser.add_argument("--by-rank", action="store_true", help="order by the rank column instead of the scores")
+    parser.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        metavar="RUN=LABEL",
+        help="the label of an imported run; may be repeated",
+    )
+    parser.add_argument(
+        "--order", type=command_line.names, default=[], metavar="RUNS", help="imported runs in the order of the tables"
+    )
     command_line.add_identical_ids_option(parser)
     options = parser.parse_args(arguments)
+    if not (options.runs or options.label or options.order):
+        raise UserError("name the run files to import, or arrange imported runs with --label and --order")
     inputs = [path for path in (options.qrels, options.topics) if path]
-    runs, skipped = find_runs(options.runs, inputs)
+    runs, skipped = find_runs(options.runs, inputs) if options.runs else ([], [])
     folder = Workspace.default().collection(options.name)
-    import_runs(
-        folder,
-        runs,
-        options.qrels,
-        options.topics,
-        options.by_rank,
-        ignore_identical_ids=not options.keep_identical_ids,
-        optional=set(runs) - set(options.runs),
-    )
+    if options.runs:
+        import_runs(
+            folder,
+            runs,
+            options.qrels,
+            options.topics,
+            options.by_rank,
+            ignore_identical_ids=not options.keep_identical_ids,
+            optional=set(runs) - set(options.runs),
+        )
+    if options.label or options.order:
+        arrange_runs(folder, parse_labels(options.label), options.order)
     for sentence in skipped[:MOST_NAMED]:
         command_line.note(f"skipped: {sentence}")
     if len(skipped) > MOST_NAMED:

@@ -103,7 +103,9 @@ def mean_cells(tidy: pd.DataFrame, measures: Sequence[str], show: str, test: Tes
     if show == "means":
         return means(tidy, measures)
     by_measure = {measure: per_topic(tidy, measure) for measure in measures}
-    return with_intervals(by_measure) if show == "intervals" else with_letters(by_measure, test)
+    systems = list(dict.fromkeys(tidy["system"]))
+    cells = with_intervals(by_measure) if show == "intervals" else with_letters(by_measure, test, systems)
+    return cells.reindex(systems)
 
 
 def means_table(
@@ -161,20 +163,23 @@ def significance_note(systems: int, topics: int, test: Test) -> str:
     return f"{said} {few}".strip()
 
 
-def with_letters(by_measure: ByMeasure, test: Test) -> pd.DataFrame:
+def with_letters(by_measure: ByMeasure, test: Test, systems: Sequence[str] = ()) -> pd.DataFrame:
     """Return a table of texts: each mean with the superscript letters of the systems that are significantly worse.
 
     Significant means p < 0.05 after Holm over all pairs of systems of a measure. As in ranx (Bassani, 2022), every
     system has a letter; with more systems than letters, the number of significantly worse systems follows in brackets.
+
+    Args:
+        systems: all systems, in order, where the first measure lacks some.
     """
-    systems = list(next(iter(by_measure.values())))
+    systems = systems or list(next(iter(by_measure.values())))
     lettered = has_letters(len(systems))
     superscript = dict(zip(systems, SUPERSCRIPTS, strict=False))
     columns = {"letter": dict(zip(systems, LETTERS, strict=False))} if lettered else {}
     for measure, values in by_measure.items():
         worse = beaten(values, test)
         columns[measure] = {}
-        for system in systems:
+        for system in values:
             marks = "".join(superscript[other] for other in worse[system]) if lettered else f" ({len(worse[system])})"
             columns[measure][system] = f"{mean(values[system]):.4f}{marks}"
     return pd.DataFrame(columns)

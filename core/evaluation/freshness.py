@@ -7,8 +7,10 @@ current ones, recursively from input to input. Only manifests are read, so that 
 `core.workspace.artifacts.open_artifact` checks whether files are intact.
 """
 
+import math
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.evaluation.stored_measures import MEASURES_FILE
@@ -142,6 +144,7 @@ class Evaluation:
         stored: the systems whose stored measures match the current runs, topics and judgments.
         reason: why the measures of the other systems do not, "" if all match.
         others: the systems in the stored measures that the profile does not have.
+        depths: imported run -> the largest number of documents that it has for a topic, unless that is all documents.
     """
 
     collection: str
@@ -152,6 +155,7 @@ class Evaluation:
     stored: frozenset[str] = frozenset()
     reason: str = ""
     others: tuple[str, ...] = ()
+    depths: Mapping[str, int] = field(default_factory=dict)
 
 
 def evaluation(profile: Profile, folder: CollectionFolder) -> Evaluation:
@@ -164,15 +168,20 @@ def evaluation(profile: Profile, folder: CollectionFolder) -> Evaluation:
     excluded = str(collection.files.get(EXCLUDED, {}).get("sha256", ""))
     runs: dict[str, str] = {}
     without_run: dict[str, str] = {}
+    depths: dict[str, int] = {}
     for system in profile.system:
         try:
-            runs[system.name] = read_manifest(folder.run(system.name)).digest
+            manifest = read_manifest(folder.run(system.name))
+            runs[system.name] = manifest.digest
+            if 0 < manifest.facts.get("depth", 0) < (collection.facts.get("documents") or math.inf):
+                depths[system.name] = manifest.facts["depth"]
         except UserError as error:
             without_run[system.name] = str(error)
+    known = Evaluation(collection.digest, excluded, runs, without_run, depths=depths)
     try:
         measures = open_artifact(folder.measures, MEASURES_FILE)
     except UserError as error:
-        return Evaluation(collection.digest, excluded, runs, without_run, reason=str(error).partition(";")[0])
+        return replace(known, reason=str(error).partition(";")[0])
     inputs = measures.inputs
     files = (TOPICS, QRELS, EXCLUDED)
     others = tuple(name for name in inputs if name not in (*files, *runs, *without_run))
@@ -180,10 +189,10 @@ def evaluation(profile: Profile, folder: CollectionFolder) -> Evaluation:
     changed = [NAMES[name] for name in files if inputs.get(name) != digests.get(name)]
     if changed:
         reason = f"the stored measures are older than the {' and the '.join(changed)}"
-        return Evaluation(collection.digest, excluded, runs, without_run, measures.digest, reason=reason, others=others)
+        return replace(known, measures=measures.digest, reason=reason, others=others)
     if missing := [name for name in profile.measures if name not in measures.settings.get("measures", [])]:
         reason = f"the stored measures lack {', '.join(missing)}"
-        return Evaluation(collection.digest, excluded, runs, without_run, measures.digest, reason=reason, others=others)
+        return replace(known, measures=measures.digest, reason=reason, others=others)
     stored = frozenset(name for name, digest in runs.items() if inputs.get(name) == digest)
     reason = "" if len(stored) == len(runs) else "the stored measures are older than the runs"
-    return Evaluation(collection.digest, excluded, runs, without_run, measures.digest, stored, reason, others)
+    return replace(known, measures=measures.digest, stored=stored, reason=reason, others=others)

@@ -5,7 +5,7 @@ Measures that are not stored, or are older than the runs or judgments, are compu
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import pandas as pd
@@ -33,6 +33,7 @@ from core.workspace.artifacts import (
     read_whole,
 )
 from core.workspace.errors import UserError, in_words
+from core.workspace.measure_names import parse_measure
 from core.workspace.profile import Profile, SystemSettings, names, read_profile
 from core.workspace.workspace import CollectionFolder, Workspace
 
@@ -47,6 +48,7 @@ class Measured:
         reason: why they are not stored, "" if all are.
         unavailable: system -> why it has no measures.
         others: the systems in the stored measures that are not in the profile and were left out.
+        too_deep: measure -> the imported runs that it was left out of, as its cut-off is deeper than their lists.
     """
 
     tidy: pd.DataFrame
@@ -54,6 +56,7 @@ class Measured:
     reason: str
     unavailable: dict[str, str]
     others: tuple[str, ...]
+    too_deep: Mapping[str, list[str]] = field(default_factory=dict)
 
     @property
     def systems(self) -> list[str]:
@@ -70,6 +73,9 @@ def measured_now(
 ) -> Measured:
     """Return the measures of the profile's systems, stored ones as they are and the others computed from the runs.
 
+    Measures with a cut-off deeper than the lists of an imported run are left out of it: missing ranks count as not
+    relevant, so that they would tell its depth more than its quality.
+
     Args:
         collection: the collection's name.
         now: the systems with runs and with stored measures.
@@ -80,6 +86,25 @@ def measured_now(
         Replaced: if an artifact was replaced while reading.
         UserError: if the stored measures are damaged.
     """
+    found = _measured_whole(collection, profile, now, stored, compute)
+    too_deep: dict[str, list[str]] = {}
+    for measure in dict.fromkeys(found.tidy["measure"]) if now.depths else ():
+        cutoff = parse_measure(measure).cutoff
+        if shallow := [system for system, depth in now.depths.items() if depth < cutoff and system in found.systems]:
+            too_deep[measure] = shallow
+    if not too_deep:
+        return found
+    pairs = zip(found.tidy["system"], found.tidy["measure"], strict=True)
+    return replace(found, tidy=found.tidy[[s not in too_deep.get(m, ()) for s, m in pairs]], too_deep=too_deep)
+
+
+def _measured_whole(
+    collection: str,
+    profile: Profile,
+    now: Evaluation,
+    stored: Callable[[], pd.DataFrame],
+    compute: Callable[[str, Sequence[str]], PerTopic],
+) -> Measured:
     table = stored() if now.stored else pd.DataFrame(columns=COLUMNS)
     held = dict(iter(table.groupby("system", sort=False)))
     if list(held) == list(now.runs) == [name for name in now.runs if name in now.stored]:
@@ -227,6 +252,20 @@ def notices(folder: CollectionFolder, labels: Mapping[str, str], measured: Measu
             f"{folder.name} has no such system; re-evaluate with {folder.measures.command}"
         )
     return said + older(folder, {f"runs/{name}": f"the run of {labels[name]}" for name in measured.systems})
+
+
+def left_out_sentence(measured: Measured, labels: Mapping[str, str], measure: str = "") -> str:
+    """Return a sentence on the measures that are left out of imported runs with short lists; "" if there are none.
+
+    Args:
+        measure: only this measure.
+    """
+    parts = [
+        f"{name} of {labels[runs[0]] if len(runs) == 1 else f'{len(runs)} imported runs'}"
+        for name, runs in measured.too_deep.items()
+        if measure in ("", name)
+    ]
+    return f"Not shown, as the lists are shorter than the cut-off: {', '.join(parts)}." if parts else ""
 
 
 def older(folder: CollectionFolder, places: Mapping[str, str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from core.formats.exclusions import Exclusions, left_out, notice
 from core.formats.qrels import Qrels
-from core.formats.runs import EMPTY, RunFile, Scores, as_scores, notices, read_run_file
+from core.formats.runs import EMPTY, RunFile, Scores, as_scores, notices, read_run_file, reordered_topics
 from core.workspace.measure_names import parse_measure
 
 MOST_FAULTS = 20
@@ -19,7 +19,8 @@ class RunCheck:
     """The result of checking a run file: `faults` prevent its import, `notices` are warnings.
 
     `faults` are errors, with which it cannot be imported; `notices` are warnings about how it is evaluated. `tag` is
-    the last column of its first line.
+    the last column of its first line, `depth` the largest number of documents of a judged topic, and `reordered` the
+    number of judged topics whose order by score differs from that by rank.
     """
 
     tag: str
@@ -27,6 +28,8 @@ class RunCheck:
     lines: int
     faults: list[str]
     notices: list[str]
+    depth: int
+    reordered: int
 
 
 def check_run(
@@ -67,15 +70,20 @@ def read_checked(
     if file.wrong > MOST_FAULTS:
         faults.append(f"{path.name}: {file.wrong - MOST_FAULTS} more lines are invalid")
     removed = left_out({topic: lines.scores for topic, lines in file.by_topic.items()}, excluded or {})
+    depths = [len(lines.scores) - len(removed.get(t, ())) for t, lines in file.by_topic.items() if t in qrels]
     sentences = [
         *_topics(file, qrels),
         *_documents(file, qrels, documents),
         *([notice(removed)] if removed else []),
-        *_depth(file, qrels, removed, measures),
+        *_shallow(depths, measures),
         *notices(file, order),
     ]
-    lines = sum(len(lines.numbers) for lines in file.by_topic.values())
-    return RunCheck(file.tag, len(file.by_topic), lines, faults, sentences), as_scores(file.by_topic, order)
+    count = sum(len(lines.numbers) for lines in file.by_topic.values())
+    reordered = 0 if faults else reordered_topics({t: lines for t, lines in file.by_topic.items() if t in qrels})
+    check = RunCheck(
+        file.tag, len(file.by_topic), count, faults, sentences, depth=max(depths, default=0), reordered=reordered
+    )
+    return check, as_scores(file.by_topic, order)
 
 
 def _topics(file: RunFile, qrels: Qrels) -> Iterator[str]:
@@ -118,11 +126,8 @@ def _documents(file: RunFile, qrels: Qrels, documents: Collection[str]) -> Itera
         )
 
 
-def _depth(file: RunFile, qrels: Qrels, left_out: Exclusions, measures: Sequence[str]) -> Iterator[str]:
-    """Warn about measures whose cut-off exceeds the run's depth; topics without documents are not counted."""
-    depths = [
-        len(lines.scores) - len(left_out.get(topic, ())) for topic, lines in file.by_topic.items() if topic in qrels
-    ]
+def _shallow(depths: Sequence[int], measures: Sequence[str]) -> Iterator[str]:
+    """Warn about measures whose cut-off exceeds the depth of topics; topics without documents are not counted."""
     cutoffs = {name: parse_measure(name).cutoff for name in measures}
     short = {name: sum(depth < cutoff for depth in depths) for name, cutoff in cutoffs.items()}
     counts = [f"{name} ({count} of {len(depths)} topics)" for name, count in short.items() if count]

@@ -314,6 +314,19 @@ def as_scores(by_topic: Mapping[str, TopicLines], order: Literal["score", "rank"
     }
 
 
+def reordered_topics(by_topic: Mapping[str, TopicLines]) -> int:
+    """Return the number of topics whose documents have another order by rank than by score."""
+    count = 0
+    for lines in by_topic.values():
+        by_rank = np.argsort(lines.ranks, kind="stable")
+        ranks, scores = np.array(lines.ranks)[by_rank], as_float32(lines.scores.values())[by_rank]
+        if (scores[1:] < scores[:-1]).all() and (ranks[1:] > ranks[:-1]).all():
+            continue
+        of_ranks = {document: -rank for document, rank in zip(lines.scores, lines.ranks, strict=True)}
+        count += [d for d, _ in ranked(lines.scores)] != [d for d, _ in ranked(of_ranks)]
+    return count
+
+
 def run_topics(path: Path, excluded: Exclusions) -> set[str]:
     """Return the topics for which a run has at least one document that is not excluded.
 
