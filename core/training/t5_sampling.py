@@ -21,10 +21,6 @@ CPU_ENCODED = 8
 """Number of documents encoded at a time on a CPU: the intermediate results of so few stay in its caches."""
 
 
-BLOCK = 128
-"""Number of neighbouring logits of which `top_logits` first computes the maximum."""
-
-
 FEWER = 0.75
 """Share of unfinished samples at or below which finished ones are removed from the batch, which costs a copy."""
 
@@ -52,26 +48,11 @@ def draw(logits: Tensor, keys: Tensor, step: int, top_k: int, temperature: float
     Returns:
         int64 [n_rows].
     """
-    values, tokens = top_logits(logits, top_k)
+    values, tokens = logits.topk(top_k)
     step_keys = _mix(keys ^ (0x9E3779B97F4A7C15 * (step + 1) % 2**62))
     uniform = _uniform(_mix(step_keys[:, None] ^ (tokens * 0x1000193)))
     drawn = (values.float() / temperature - torch.log(-torch.log(uniform))).argmax(dim=-1, keepdim=True)
     return tokens.gather(1, drawn)[:, 0]
-
-
-def top_logits(logits: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the `k` highest logits of each row and their tokens, both [n_rows, k], in no particular order.
-
-    The k highest are in the k blocks with the highest maxima. Finding these first takes a third of the time of `topk`.
-    """
-    blocks = logits.shape[1] // BLOCK
-    if logits.shape[1] % BLOCK or blocks <= k:
-        values, tokens = logits.topk(k)
-        return values, tokens
-    table = logits.reshape(len(logits), blocks, BLOCK)
-    best = table.amax(2).topk(k).indices
-    values, place = table.gather(1, best[:, :, None].expand(-1, -1, BLOCK)).flatten(1).topk(k)
-    return values, best.gather(1, place // BLOCK) * BLOCK + place % BLOCK
 
 
 def _mix(values: Tensor) -> Tensor:
