@@ -18,7 +18,7 @@ from core.evaluation.significance import (
     compare_all,
     holm,
 )
-from core.evaluation.table_formats import LETTERS, MISSING, SUPERSCRIPTS, Table, texts
+from core.evaluation.table_formats import LETTERS, MISSING, SUPERSCRIPTS, Table
 from core.evaluation.verdicts import baseline_verdicts, overall_verdict, p_text, too_few_topics
 from core.workspace.artifacts import Manifest
 from core.workspace.measure_names import parse_measure
@@ -91,7 +91,7 @@ def means(tidy: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
         for measure in measures
     }
     table = pd.DataFrame({measure: column for measure, column in columns.items() if column})
-    return table.reindex(dict.fromkeys(tidy["system"])).rename_axis("system")
+    return table.reindex(list(dict.fromkeys(tidy["system"]))).rename_axis("system")
 
 
 def mean_cells(tidy: pd.DataFrame, measures: Sequence[str], show: str, test: Test) -> pd.DataFrame:
@@ -126,9 +126,9 @@ def means_table(
     table = cells.assign(**{LATENCY: [latencies.get(str(system)) for system in cells.index]})
     table = table.rename(index=labels).rename_axis("system")
     context = published_rows(published, measures)
-    if not context.empty:
-        figures = all(cells[measure].dtype.kind == "f" for measure in measures)
-        table = pd.concat([table, context if figures else texts(context)]).rename_axis("system")
+    # Published figures have no values by topic, so that they are no part of a table with intervals or tests.
+    if not context.empty and all(cells[measure].dtype.kind == "f" for measure in measures):
+        table = pd.concat([table, context]).rename_axis("system")
     return Table(table, about)
 
 
@@ -177,12 +177,20 @@ def with_letters(by_measure: ByMeasure, test: Test, systems: Sequence[str] = ())
     superscript = dict(zip(systems, SUPERSCRIPTS, strict=False))
     columns = {"letter": dict(zip(systems, LETTERS, strict=False))} if lettered else {}
     for measure, values in by_measure.items():
-        worse = beaten(values, test)
+        worse = beaten(values, test) if is_tested(measure) else {}
         columns[measure] = {}
         for system in values:
+            if not worse:
+                columns[measure][system] = f"{mean(values[system]):.4f}"
+                continue
             marks = "".join(superscript[other] for other in worse[system]) if lettered else f" ({len(worse[system])})"
             columns[measure][system] = f"{mean(values[system]):.4f}{marks}"
     return pd.DataFrame(columns)
+
+
+def is_tested(measure: str) -> bool:
+    """Tell whether systems are tested by a measure; Judged@k says how much is judged, not how good a system is."""
+    return parse_measure(measure).name != "Judged"
 
 
 def has_letters(systems: int) -> bool:

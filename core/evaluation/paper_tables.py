@@ -1,12 +1,13 @@
 """The table for a paper: chosen systems by chosen measures with marks of significance, as LaTeX, Markdown and CSV."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import pandas as pd
 
+from core.evaluation.comparison_tables import TESTS, is_tested
 from core.evaluation.measures import mean
 from core.evaluation.published import Published
 from core.evaluation.significance import ALPHA, Correction, SignificantPairs, Test, Values, significant_pairs
@@ -24,7 +25,6 @@ from core.evaluation.verdicts import too_few_topics
 from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
 
-TESTS: dict[Test, str] = {"randomisation": "randomisation test", "t-test": "paired t-test"}
 CORRECTIONS: dict[Correction, str] = {"holm": "Holm", "bonferroni": "Bonferroni", "none": "none"}
 DECIMALS = range(1, 7)
 FIRST_MEASURES = 3
@@ -134,13 +134,18 @@ def parse_labels(given: Iterable[str]) -> dict[str, str]:
 
 
 def paper_table(
-    values: Mapping[str, Values], choices: Choices, collection: str, published: Sequence[Published] = ()
+    values: Mapping[str, Values],
+    choices: Choices,
+    collection: str,
+    published: Sequence[Published] = (),
+    compare: Callable[[Values, Test, Correction, str], SignificantPairs] = significant_pairs,
 ) -> PaperTable:
     """Return the table.
 
     Args:
         values: measure -> system -> topic -> value.
         published: the published figures of the collection.
+        compare: `significant_pairs`, or a function that keeps its results.
 
     Raises:
         UserError: if there is nothing to show, too many systems for letters, or the systems cannot be compared.
@@ -159,9 +164,7 @@ def paper_table(
     chosen = {measure: {system: values[measure][system] for system in systems} for measure in choices.measures}
     topics = {topic for by_system in chosen.values() for by_topic in by_system.values() for topic in by_topic}
     tested = [name for name in choices.measures if is_tested(name)] if len(systems) > 1 and len(topics) > 1 else []
-    pairs = {
-        name: significant_pairs(chosen[name], choices.test, choices.correction, choices.against) for name in tested
-    }
+    pairs = {name: compare(chosen[name], choices.test, choices.correction, choices.against) for name in tested}
     letters = dict(zip(systems, LETTERS, strict=False)) if tested and not choices.against else {}
     columns = {name: _column(chosen[name], choices, letters, pairs.get(name)) for name in choices.measures}
     rows = [
@@ -210,11 +213,6 @@ def _column(
         )
         for system, text in texts.items()
     }
-
-
-def is_tested(measure: str) -> bool:
-    """Tell whether systems are compared by a measure; Judged@k says how much is judged, not how good a system is."""
-    return parse_measure(measure).name != "Judged"
 
 
 def comparisons(systems: int, against: str) -> int:

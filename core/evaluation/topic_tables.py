@@ -60,7 +60,9 @@ def means_by_type(values: Mapping[str, Mapping[str, float]], topics: Mapping[str
     tidy = pd.DataFrame(rows)
     groups = tidy.groupby(["kind", "system"], sort=False)["value"]
     table = (
-        groups.agg(_mean).unstack().reindex(index=dict.fromkeys(tidy["kind"]), columns=dict.fromkeys(tidy["system"]))
+        groups.agg(_mean)
+        .unstack()
+        .reindex(index=list(dict.fromkeys(tidy["kind"])), columns=list(dict.fromkeys(tidy["system"])))
     )
     table.insert(0, "topics", tidy.groupby("kind", sort=False)["topic"].nunique())
     return table

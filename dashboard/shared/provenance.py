@@ -19,11 +19,18 @@ def compare_command(collection: str, figure: str, options: Mapping[str, object])
     """Return the `python -m core.compare` command that prints a figure of a collection, quoted for a POSIX shell.
 
     Args:
-        options: values by name; "" and None are left out, lists are joined by commas.
+        options: values by name; "" and None are left out, lists are joined by commas, a mapping gives an option for
+            each entry, and a bool a switch.
     """
     words = ["python", "-m", "core.compare", figure, collection]
     for name, value in options.items():
         if value is None or value == "":
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+            continue
+        if isinstance(value, Mapping):
+            words += [word for key, text in value.items() for word in (f"--{name}", f"{key}={text}")]
             continue
         text = ",".join(value) if isinstance(value, (list, tuple)) else str(value)
         # "--a=-median": argparse takes a word that begins with "-" for an option.

@@ -67,13 +67,27 @@ def _warn_of_missing(label: str, wanted: Sequence[str], options: Sequence[str], 
         st.warning(escape_markdown(f"{label}: {names} is not available; {shown} is shown instead."))
 
 
-def choose_several(label: str, options: Sequence[str], name: str, labels: Mapping[str, str]) -> list[str]:
-    """Draw a box of several choices, kept in the parameter `name` with commas between them; none given means all."""
+def choose_several(
+    label: str,
+    options: Sequence[str],
+    name: str,
+    labels: Mapping[str, str],
+    default: Sequence[str] = (),
+    ordered: bool = False,
+) -> list[str]:
+    """Draw a box of several choices, kept in the parameter `name` with commas between them.
+
+    Args:
+        default: what none given means; all if empty.
+        ordered: whether the choices keep the order in which they were made, else that of the options.
+    """
     key = f"choice {name}"
     wanted = read(name).split(",")
-    chosen = [option for option in options if option in wanted]
-    _warn_of_missing(label, wanted, options, ", ".join(labels[option] for option in chosen) or "all")
-    st.session_state[key] = chosen or list(options)
+    chosen = [option for option in (dict.fromkeys(wanted) if ordered else options) if option in wanted]
+    chosen = [option for option in chosen if option in options]
+    shown = ", ".join(labels[option] for option in chosen or default) or "all"
+    _warn_of_missing(label, wanted, options, shown)
+    st.session_state[key] = chosen or list(default or options)
     return st.multiselect(
         label,
         options,
@@ -83,11 +97,16 @@ def choose_several(label: str, options: Sequence[str], name: str, labels: Mappin
     )
 
 
-def switch(label: str, name: str, help: str | None = None) -> bool:
-    """Draw a switch that is on where the parameter `name` is "on"."""
+def switch(label: str, name: str, help: str | None = None, default: bool = False) -> bool:
+    """Draw a switch that is on where the parameter `name` is "on", off where it is "off"."""
     key = f"switch {name}"
-    st.session_state[key] = read(name) == "on"
-    return st.toggle(label, key=key, help=help, on_change=lambda: write(name, "on" if st.session_state[key] else ""))
+    st.session_state[key] = {"on": True, "off": False}.get(read(name), default)
+
+    def changed() -> None:
+        on = bool(st.session_state[key])
+        write(name, "" if on == default else "on" if on else "off")
+
+    return st.toggle(label, key=key, help=help, on_change=changed)
 
 
 def choose_view(label: str, options: Mapping[str, str], name: str) -> str:

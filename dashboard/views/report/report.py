@@ -9,6 +9,7 @@ from html import escape
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.evaluation.verdicts import Verdict
 from dashboard.shared import ranked_lists
 from dashboard.shared.ranked_lists import Hit, Spans, ranked_list
 
@@ -40,6 +41,13 @@ class Report:
         """Add a paragraph; a note is set in small type."""
         kind = "note" if note else "text"
         self._pieces.append(f'<p class="{kind}">{escape(text)}</p>')
+
+    def verdict(self, found: Verdict) -> None:
+        """Add a comparison of two systems, its details collapsed."""
+        details = "".join(f"<p>{escape(sentence)}</p>" for sentence in found.details)
+        self._pieces.append(f"<p><strong>{escape(found.headline)}</strong><br>{escape(found.evidence)}</p>")
+        if details:
+            self._pieces.append(f"<details><summary>Details</summary>{details}</details>")
 
     def table(self, table: pd.DataFrame, folded: str = "") -> None:
         """Add a table with its index, four decimals and dashes for missing values; collapsed under a title if given."""

@@ -60,7 +60,7 @@ def _explained(cells: str, marks: str, known: list[Published]) -> str:
         "letters": marks,
     }[cells]
     sentences += " Latency: one query at a time, query encoding included, measured when the run was made."
-    if known:
+    if known and cells == "means":
         sources = "; ".join(f"{one.system}: {one.source}" for one in known)
         sentences += f" Published results are given for context and are not part of the tests. {sources}."
     return sentences
