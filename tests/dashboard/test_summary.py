@@ -303,7 +303,7 @@ def test_one_topic_or_two_leave_the_page_standing(
         assert app.dataframe[0].value["RR"].astype(str).str.startswith(("1", "0")).all()
     if topics == 2:
         assert not app.warning
-        assert "x and y are tied for the highest mean nDCG@10" in texts(app).replace("\\", "").replace("\u2060", "")
+        assert "x and y are tied for the highest mean AP" in texts(app).replace("\\", "").replace("\u2060", "")
 
 
 # Exports
