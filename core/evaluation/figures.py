@@ -295,7 +295,8 @@ def expansion_example(results: Results, expanded: str = "", plain: str = "") -> 
 
     def explain(topic: str, document: str) -> tuple[list[Origin], list[str]]:
         queries, query = predicted.get(document, []), results.topics[topic].text(field)
-        return origins(index, bm25, query, results.documents[document], queries), queries
+        known = results.documents.get(document)
+        return (origins(index, bm25, query, known, queries), queries) if known else ([], [])
 
     candidates = gains(results.run(plain).scores, results.run(expanded).scores, results.qrels)
     example = find_example(candidates, explain, index.analyzer)

@@ -87,7 +87,7 @@ def recipe_sentence(training: Training) -> str:
     device = {"cpu": "a CPU", "cuda": "a GPU"}.get(str(manifest.facts.get("device")), manifest.facts.get("device"))
     took = f"{in_time(manifest.seconds)} on {device}"
     base = short_name(str(settings.get("base")))
-    return f"{training.model.name} is {base}, fine-tuned on {data} ({', '.join([*sizes, took])})."
+    return f"Model {training.model.name}: {base}, fine-tuned on {data} ({', '.join([*sizes, took])})."
 
 
 def held_out_sentence(training: Training) -> str:

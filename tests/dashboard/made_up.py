@@ -138,7 +138,7 @@ def add_ablations(workspace: Workspace) -> None:
             "seconds": 5.0,
         }
     )
-    settings = {"collection": {"name": "small", "split": "train"}}
+    settings = {"collection": {"name": "small", "split": "train"}, "recipe": {"base": "nobody/some-base"}}
     with writing(workspace.ablations("some-base"), "ablations", settings, {}) as partial:
         rows.to_csv(partial / "ablations.csv", index=False)
 

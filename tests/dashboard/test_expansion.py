@@ -15,6 +15,7 @@ from core.workspace.artifacts import read_manifest, writing
 from core.workspace.command_line import save_profile
 from core.workspace.profile import Doc2querySettings, ExpansionSettings, read_profile
 from core.workspace.workspace import CollectionFolder
+from dashboard.shared.escaping import escape_markdown
 
 SCORES = {"d5": [0.9, 0.2], "d4": [0.6]}
 
@@ -62,6 +63,25 @@ def test_the_topics_gain_what_the_measures_say(open_page: Open, made_up: Collect
         come_in = row["relevant gained"] + row["not relevant gained"] + row["unjudged gained"]
         assert come_in == len(first[1] - first[0])
     assert "BM25 + <b>queries</b> vs BM25: " in texts(app)
+
+
+def test_the_page_opens_with_a_document_and_its_decisive_query(open_page: Open) -> None:
+    app = open_page("expansion", collection="sample")
+    (queries,) = [element.value for element in app.markdown if "decisive:" in element.value]
+    values = table_with(app, "share of score").set_index("predicted query")
+    assert values["earned"].is_monotonic_decreasing
+    assert f"**{escape_markdown(values.index[0])}** :blue-badge" in queries
+    app.button(key="open example").click().run()
+    topic = app.query_params["topic"]
+    assert f"Topic {topic}:" in app.subheader[0].value
+    helped = next(frame.value for frame in app.dataframe if "rank with" in frame.value)
+    assert app.query_params["document"] in list(helped["document"])
+
+
+def test_without_a_gain_the_page_says_so(open_page: Open, made_up: CollectionFolder) -> None:
+    app = open_page("expansion", collection="made-up")
+    assert "No relevant document gains nDCG@10 on a topic through a predicted query" in texts(app)
+    assert len(app.get("plotly_chart")) == 1
 
 
 def test_a_document_shows_what_was_predicted_and_what_that_earned(open_page: Open, made_up: CollectionFolder) -> None:
@@ -137,7 +157,7 @@ def test_the_curve_is_drawn_or_the_command_that_measures_it(open_page: Open, mad
     for queries in ("0", "1", "2"):
         values = [float(row.split(",")[-1]) for row in rows if row.startswith(f"{queries},1.0,R@100,")]
         assert shown.loc[queries, "R@100"] == pytest.approx(sum(values) / 3)
-    assert len(app.get("plotly_chart")) == 1
+    assert len(app.get("plotly_chart")) == 2, "the topics and the curve"
     assert "older than" not in texts(app)
 
     with writing(made_up.predicted_queries, "doc2query", {}, {}) as partial:

@@ -76,7 +76,7 @@ def test_the_command_of_a_figure_prints_it(folder: CollectionFolder, command: An
     written = compare_command("args", "means", {"systems": ["team"]}).split()
     assert written[:4] == ["python", "-m", "core.compare", "means"]
     printed = command(compare.main, *written[3:], "--csv").out
-    assert pd.read_csv(io.StringIO(printed), index_col=0).loc["team", "nDCG@10"] == 1.0
+    assert pd.read_csv(io.StringIO(printed), index_col=0).loc["team", "AP"] == 1.0
 
 
 def test_imported_runs_whose_documents_have_other_ids_are_not_spoken_of(

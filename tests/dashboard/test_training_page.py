@@ -20,7 +20,7 @@ def test_the_page_shows_curves_settings_and_ablations(open_page: Open, made_up: 
     add_model(made_up.workspace)
     add_ablations(made_up.workspace)
     page = open_page("training", collection="made-up")
-    text = " ".join(element.value for element in page.markdown)
+    text = " ".join(element.value for element in page.markdown).replace("\\", "")
     assert "1,234 rows" in text and "0.4000 before" in text and "fine-tuning, 0.5000 after" in text
     frames = {tuple(frame.value.columns): frame.value for frame in page.dataframe}
     settings = frames["setting", "value"]
@@ -29,7 +29,18 @@ def test_the_page_shows_curves_settings_and_ablations(open_page: Open, made_up: 
     ablations = ablations.set_index("variant")
     assert ablations.loc["default configuration", "MRR@10"] == pytest.approx(0.7)
     assert ablations.loc["CLS", "nDCG@10"] == pytest.approx(0.15)
-    assert "no runs of both this model and its base" in text
+    notes = " ".join(info.value for info in page.info).replace("\\", "")
+    assert "has no run of this model" in notes
+    assert "of another base model, some-base, not of base, the base of tuned" in notes
+
+
+def test_the_page_opens_with_the_recipe_and_the_gain(open_page: Open) -> None:
+    page = open_page("training", collection="sample", measure="AP")
+    recipe, gain = (element.value.replace("\\", "") for element in page.markdown[:2])
+    assert recipe.startswith("Model fine-tuned: all-MiniLM-L6-v2, fine-tuned on ")
+    (table,) = [frame.value for frame in page.dataframe if "difference" in frame.value]
+    assert f"by {table['difference'].mean():+.4f} AP" in gain
+    assert "4 M parameters" in " ".join(info.value for info in page.info)
 
 
 def test_without_a_model_or_with_a_damaged_one_the_page_says_so(open_page: Open, made_up: CollectionFolder) -> None:

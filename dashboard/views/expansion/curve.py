@@ -40,20 +40,22 @@ def draw_curve(opened: data.Opened, measure: str) -> None:
     for sentence in table.sentences:
         st.write(sentence)
     export.chart(chart(curve_figures(values, measure), measure), name, table.caption)
-    st.dataframe(
-        table.shown.reset_index(),
-        hide_index=True,
-        height="content",
-        placeholder="–",
-        column_config=dict.fromkeys(MEASURES, st.column_config.NumberColumn(format="%.4f")) | {"difference": SIGNED},
-        alt=table.caption,
-    )
     st.caption(
         "The first n queries of each document are indexed with it; error bars are 95 % CIs of the paired difference "
         "from no queries."
     )
-    made_from = {place.shown: open_artifact(place)}
-    downloads_and_provenance(opened, name, table, "expansion-curve", {"measure": measure}, made_from=made_from)
+    with st.expander("Values of this chart"):
+        st.dataframe(
+            table.shown.reset_index(),
+            hide_index=True,
+            height="content",
+            placeholder="–",
+            column_config=dict.fromkeys(MEASURES, st.column_config.NumberColumn(format="%.4f"))
+            | {"difference": SIGNED},
+            alt=table.caption,
+        )
+        made_from = {place.shown: open_artifact(place)}
+        downloads_and_provenance(opened, name, table, "expansion-curve", {"measure": measure}, made_from=made_from)
 
 
 @st.cache_data(max_entries=3, show_spinner=False)

@@ -1,25 +1,29 @@
 """doc2query: the documents that predicted queries promoted or demoted, per topic, and the queries themselves."""
 
-import pandas as pd
 import streamlit as st
 
 from core.evaluation import expansion_effects
 from core.evaluation.expansion_effects import Move, moves
 from core.evaluation.rank_tables import document_title
+from core.evaluation.significance import compare
+from core.evaluation.table_formats import Table
+from core.evaluation.verdicts import verdict
 from core.formats.documents import Document
 from core.formats.predicted_queries import SCORES_FOLDER, described
 from core.workspace.artifacts import open_artifact
 from core.workspace.errors import UserError
 from core.workspace.names import safe_name
 from core.workspace.profile import SystemSettings
-from dashboard.shared import comparison, data, left_out, results, state, widgets
+from dashboard.shared import comparison, data, export, left_out, results, state, widgets
+from dashboard.shared.charts import clicked, difference_bars
 from dashboard.shared.escaping import escape_markdown, shortened, show_error
 from dashboard.shared.predicted_queries import draw_predicted_queries
 from dashboard.shared.provenance import downloads_and_provenance
-from dashboard.shared.verdicts import draw_details
+from dashboard.shared.verdicts import draw_verdict
 from dashboard.shared.widgets import SIGNED
 from dashboard.views.expansion.curve import draw_curve
 from dashboard.views.expansion.effects import effects_by_topic
+from dashboard.views.expansion.example import draw_example
 
 DEPTHS = ["10", "20", "100"]
 WORDS = """
@@ -31,21 +35,18 @@ against its document with another model and filters out low-scoring queries.
 """
 
 
-def about_expansion(opened: data.Opened, system: SystemSettings) -> None:
-    """Draw sentences on the number of predicted queries and the model or source that they come from."""
-    manifest = open_artifact(opened.folder.predicted_queries)
-    label = opened.labels[system.name]
+def older_artifacts(opened: data.Opened, system: SystemSettings) -> None:
+    """Draw warnings of predicted queries, scores and index that are older than their inputs."""
     made = {
         "doc2query": "the predicted queries",
         SCORES_FOLDER: "their scores",
-        f"bm25/{system.name}": f"the index of {label}",
+        f"bm25/{system.name}": f"the index of {opened.labels[system.name]}",
     }
     widgets.say_older(opened, made)
-    st.write(escape_markdown(described(manifest)))
 
 
 def choose_expanded_and_plain(opened: data.Opened) -> tuple[SystemSettings, str]:
-    """Draw the selectors of an expanded system and of the system it is compared with.
+    """Return the expanded system and the system it is compared with; draw the choice if there are several.
 
     Raises:
         UserError: there is no expanded system, or none to compare with.
@@ -57,64 +58,88 @@ def choose_expanded_and_plain(opened: data.Opened) -> tuple[SystemSettings, str]
             "rebuild"
         )
     plain = [s.name for s in opened.profile.system if s.kind == "bm25" and not s.expanded]
-    left, right = st.columns(2)
-    with left:
-        name = state.choose("Expanded system", list(systems), "expanded", next(iter(systems)), opened.labels)
+    left, right = st.columns(2) if len(systems) > 1 or len(plain) > 1 else (None, None)
+    name = next(iter(systems))
+    if left:
+        with left:
+            name = state.choose("Expanded system", list(systems), "expanded", name, opened.labels)
     others = plain + [other for other in systems if other != name]
     if not others:
         raise UserError(f"{opened.folder.name} has no BM25 system without expansion to compare with")
+    if not right:
+        return systems[name], others[0]
     with right:
         return systems[name], state.choose("Compared with", others, "plain", others[0], opened.labels)
 
 
-def all_topics(opened: data.Opened, content: data.Content, system: SystemSettings, plain: str) -> pd.DataFrame:
-    """Draw the comparison over all topics and the table of topics; return the table.
+def draw_effect(opened: data.Opened, content: data.Content, system: SystemSettings, plain: str, topic: str) -> Table:
+    """Draw the comparison over all topics, the difference of each topic, and their table; return the table.
 
     Raises:
         UserError: one of the two systems is not evaluated.
     """
-    tidy = widgets.evaluated(opened)
-    left, right = st.columns(2)
-    with left:
-        measure = comparison.choose_measure(opened, tidy)
+    measure = comparison.choose_measure(opened, widgets.evaluated(opened))
     values = results.values(opened, measure)
     for name in (system.name, plain):
         if name not in values:
             raise UserError(f"{opened.labels[name]} has not been evaluated yet")
-    with right:
-        depth = int(state.choose("Depth", DEPTHS, "depth", "10"))
+    depth = chosen_depth()
+    labels = (opened.labels[system.name], opened.labels[plain])
+    found = verdict(*labels, measure, compare(values[system.name], values[plain]))
     table = expansion_effects.topics_table(
         effects_by_topic(opened, plain, system.name, depth),
         values[system.name],
         values[plain],
         measure,
         content.topics,
-        (opened.labels[system.name], opened.labels[plain]),
+        labels,
         opened.folder.name,
     )
-    for sentence in table.sentences:
-        st.write(escape_markdown(sentence))
-    draw_details(table.details)
+    draw_verdict(found)
     shown = table.shown.reset_index()
-    st.dataframe(
-        shown,
-        hide_index=True,
-        height=300,
-        column_config={f"{measure} difference": SIGNED},
-        alt="Effect of expansion by topic",
-    )
-    st.caption(f"Gained and lost: documents that expansion moved into and out of the top {depth}.")
     name = f"{opened.folder.name}-expansion"
-    options = {"expanded": system.name, "plain": plain, "measure": measure, "depth": depth}
-    downloads_and_provenance(opened, name, table, "expansion", options)
-    return shown
+    bars = difference_bars(shown.rename(columns={f"{measure} difference": "difference"}), *labels, measure, topic)
+    key = f"chart {name} {measure} {topic}"
+    st.plotly_chart(
+        bars,
+        key=key,
+        config=export.picture_button(name),
+        on_select=lambda: open_topic(clicked(st.session_state[key].selection.points)),
+        selection_mode="points",
+        alt=f"Topics that expansion helps and harms: difference in {measure}, in the table below",
+    )
+    with st.expander("Topics: difference, documents gained and lost"):
+        state.choose("Depth", DEPTHS, "depth", DEPTHS[0], width=120)
+        st.dataframe(
+            shown,
+            hide_index=True,
+            height=300,
+            column_config={f"{measure} difference": SIGNED},
+            alt="Effect of expansion by topic",
+        )
+        st.caption(f"Gained and lost: documents that expansion moved into and out of the top {depth}.")
+        options = {"expanded": system.name, "plain": plain, "measure": measure, "depth": depth}
+        downloads_and_provenance(opened, name, table, "expansion", options)
+    return table
+
+
+def open_topic(topic: str) -> None:
+    """Write a topic to the URL, and close the open document."""
+    if topic:
+        state.write("topic", topic)
+        state.write("document", "")
+
+
+def chosen_depth() -> int:
+    """Return the depth in the URL, 10 if there is none."""
+    return int(state.read("depth") if state.read("depth") in DEPTHS else DEPTHS[0])
 
 
 def topic_moves(
     opened: data.Opened, content: data.Content, system: SystemSettings, plain: str, topic: str
 ) -> list[Move]:
     """Draw three tables of a topic's documents whose rank changed; return all rank changes."""
-    depth = int(state.read("depth") if state.read("depth") in DEPTHS else DEPTHS[0])
+    depth = chosen_depth()
     before, after = (results.run_scores(opened, name).get(topic, {}) for name in (plain, system.name))
     found = moves(before, after, content.qrels.get(topic, {}), depth)
     about = f"{opened.folder.name}, topic {topic}"
@@ -160,22 +185,30 @@ def page(opened: data.Opened) -> None:
         UserError: there is no expanded system to compare, or an artifact is missing or damaged.
     """
     content = data.content(opened)
-    st.markdown(WORDS)
     system, plain = choose_expanded_and_plain(opened)
-    about_expansion(opened, system)
-    table = all_topics(opened, content, system, plain)
+    older_artifacts(opened, system)
+    manifest = open_artifact(opened.folder.predicted_queries)
+    topic = state.read("topic")
     try:
-        draw_curve(opened, state.read("measure"))
+        draw_example(opened, content, system, plain)
     except UserError as error:
         show_error(error)
-    topics = list(table["topic"])
-    names = {name: f"{name} · {shortened(query, 80)}" for name, query in zip(topics, table["query"], strict=True)}
-    topic = state.choose("Topic", ["", *topics], "topic", "", names | {"": "choose a topic to see its rank changes"})
+    st.header("Effect on the topics")
+    table = draw_effect(opened, content, system, plain, topic).shown
+    names = {str(name): f"{name} · {shortened(query, 80)}" for name, query in table["query"].items()}
+    topic = state.choose("Topic", ["", *names], "topic", "", names | {"": "choose a topic to see its rank changes"})
     if topic:
-        st.header(f"Topic {escape_markdown(topic)}: {escape_markdown(content.topics[topic].query)}")
+        st.subheader(f"Topic {escape_markdown(topic)}: {escape_markdown(content.topics[topic].query)}")
         st.text(content.topics[topic].text(opened.profile.collection.topic_field))
         try:
             found = topic_moves(opened, content, system, plain, topic)
             moved_document(opened, content, system, found, topic)
         except UserError as error:
             show_error(error)
+    try:
+        draw_curve(opened, state.read("measure"))
+    except UserError as error:
+        show_error(error)
+    with st.expander("What doc2query is, and how these queries were made", icon=":material/help:"):
+        st.markdown(WORDS)
+        st.write(escape_markdown(described(manifest)))
