@@ -41,7 +41,7 @@ def test_the_report_opens_from_the_disk_with_charts_and_lists(
     expect(report.locator(".js-plotly-plot")).to_have_count(2)
     expect(report.get_by_role("heading", name="Topic 02: masks")).to_be_visible()
     expect(report.locator(".rs-list")).to_have_count(4)
-    assert report.locator(".rs-list strong", has_text="onerror").first.inner_text() == HOSTILE_TITLE
+    assert report.locator(".rs-list .rs-title", has_text="onerror").first.inner_text() == HOSTILE_TITLE
     assert report.evaluate("window.hacked") is None
     assert report.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert wrong == []

@@ -347,7 +347,11 @@ def test_generation_that_is_killed_five_times_ends_as_if_it_never_was(tiny_t5, t
     }
     arguments = [tmp_path / "profile.json", tmp_path / "killed", str(len(expected) * 3 // 4)]
     ended = subprocess.run(
-        [sys.executable, "-c", KILL_FIVE_TIMES, *arguments], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", KILL_FIVE_TIMES, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 0, ended.stderr[-3000:]
     sizes = [int(line) for line in ended.stdout.split()]

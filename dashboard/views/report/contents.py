@@ -18,7 +18,7 @@ from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
 from dashboard.shared import charts, data, left_out, results
 from dashboard.shared.provenance import compare_command
-from dashboard.shared.ranked_lists import Hit, grade_badge
+from dashboard.shared.ranked_lists import Hit, grade_dot
 from dashboard.views.report.report import Report
 from dashboard.views.summary.baseline import WORDS, compared, judged_means
 from dashboard.views.summary.configurations import configuration_tables, published_table
@@ -64,7 +64,7 @@ def first_hits(content: data.Content, topic: str, by_document: dict[str, float])
             identity,
             content.documents.get(identity),
             rank,
-            grade_badge(judgments.get(identity), content.highest_grade),
+            grade_dot(judgments.get(identity), content.highest_grade),
             score,
         )
         for rank, (identity, score) in enumerate(ranked(by_document)[:DEPTH], 1)
@@ -205,10 +205,13 @@ def _lists(report: Report, chosen: Chosen, content: data.Content, values: Values
     opened = chosen.opened
     # Each run is read once, and not all runs are in memory together.
     retrieved = {system: chosen_hits(chosen, content, system) for system in chosen.systems}
+    hits = [of_topic for by_topic in retrieved.values() for of_topic, _ in by_topic.values()]
+    report.link([hit.identity for hit in of_topic] for of_topic in hits)
     for topic in [name for name in chosen.topics if name in content.topics]:
         about = content.topics[topic]
-        report.heading(f"Topic {topic}: {about.query}")
-        report.paragraph(about.question)
+        report.heading(f"Topic {topic}: {about.query}" if about.query != topic else f"Topic {topic}")
+        if about.query != topic:  # imported runs may come without the texts of topics
+            report.paragraph(about.question)
         if about.narrative:
             report.paragraph(about.narrative, note=True)
         held = {name for by_topic in retrieved.values() for name in by_topic[topic][1]}

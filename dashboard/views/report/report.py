@@ -3,7 +3,7 @@
 Every text is escaped, and a content security policy forbids the page to load anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 import pandas as pd
@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from core.evaluation.verdicts import Verdict
 from dashboard.shared import ranked_lists
-from dashboard.shared.ranked_lists import Hit, Spans, ranked_list
+from dashboard.shared.ranked_lists import Hit, Spans, compact_list, link_style, linked
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 STYLE = """
@@ -23,7 +23,8 @@ table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabu
 th, td { padding: 0.25rem 0.6rem; border-bottom: 1px solid #d5dbe1; text-align: right; white-space: nowrap; }
 tbody th, thead th:first-child { text-align: left; }
 .note { color: #4c5866; font-size: 0.9rem; }
-.lists { display: grid; grid-template-columns: repeat(auto-fit, minmax(240px, 1fr)); gap: 1rem; }
+.lists { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 1rem; }
+.lists h3 { font-size: 0.9rem; }
 """
 
 
@@ -32,6 +33,7 @@ class Report:
 
     def __init__(self, title: str):
         self._title, self._pieces, self._charts = title, [f"<h1>{escape(title)}</h1>"], 0
+        self._classes: Mapping[str, str] = {}
 
     def heading(self, text: str) -> None:
         """Add a heading."""
@@ -69,10 +71,15 @@ class Report:
         )
         self._charts += 1
 
+    def link(self, rankings: Iterable[Sequence[str]]) -> None:
+        """Have a document outlined in all lists while the pointer is on it in one."""
+        self._classes = linked(rankings)
+        self._pieces.append(link_style(self._classes))
+
     def lists(self, lists: Sequence[tuple[str, Sequence[Hit], Spans]]) -> None:
         """Add ranked lists side by side, each with its heading and what finds the spans to mark in a text."""
         columns = [
-            f"<section><h3>{escape(name)}</h3>{ranked_list(hits, spans, snippets=True)}</section>"
+            f"<section><h3>{escape(name)}</h3>{compact_list(hits, spans, self._classes)}</section>"
             for name, hits, spans in lists
         ]
         self._pieces.append(f'<div class="lists">{"".join(columns)}</div>')
