@@ -265,7 +265,7 @@ def _undecided(pairs: Mapping[str, SignificantPairs], labels: Mapping[str, str])
     """Return a sentence for each measure with pairs that the randomisation test leaves undecided."""
     return [
         f"{measure}: significance undecided within Monte Carlo error for "
-        f"{', '.join(f'{labels[a]} vs {labels[b]}' for a, b in found.undecided)}."
-        for measure, found in pairs.items()
-        if found.undecided
+        f"{', '.join(f'{labels[a]} vs {labels[b]}' for a, b in of_measure.undecided)}."
+        for measure, of_measure in pairs.items()
+        if of_measure.undecided
     ]

@@ -35,7 +35,12 @@ class Verdict:
 
 
 def verdict(
-    label_a: str, label_b: str, measure: str, found: Comparison, adjusted: float | None = None, comparisons: int = 1
+    label_a: str,
+    label_b: str,
+    measure: str,
+    comparison: Comparison,
+    adjusted: float | None = None,
+    comparisons: int = 1,
 ) -> Verdict:
     """Return the comparison of system a with system b.
 
@@ -43,73 +48,80 @@ def verdict(
         adjusted: the p of the randomisation test, Holm-adjusted over the comparisons.
         comparisons: the number of comparisons that it belongs to.
     """
-    p = found.p_randomisation if adjusted is None else adjusted
-    outcome = outcome_of(found, p)
+    p = comparison.p_randomisation if adjusted is None else adjusted
+    outcome = outcome_of(comparison, p)
     if outcome == "same":
-        return Verdict(f"{label_a} and {label_b} have the same {measure} on all {found.topics} topics", outcome="same")
-    amount = f"{found.difference:+.4f} {measure}"
+        return Verdict(
+            f"{label_a} and {label_b} have the same {measure} on all {comparison.topics} topics", outcome="same"
+        )
+    amount = f"{comparison.difference:+.4f} {measure}"
     headline = {
         "better": f"{label_a} beats {label_b} by {amount}",
         "worse": f"{label_a} loses to {label_b}: {amount}",
         "undecided": f"{label_a} vs {label_b}: {amount}, significance undecided",
     }.get(outcome, f"{label_a} vs {label_b}: {amount}, not significant")
     correction = f", Holm-adjusted over {comparisons} comparisons" if comparisons > 1 else ""
+    wins, ties = counted(comparison.wins, "win"), counted(comparison.ties, "tie")
     evidence = (
-        f"{interval_text(found)}; p {p_relation(p)} (randomisation test{correction}); "
-        f"{counted(found.wins, 'win')}, {counted(found.ties, 'tie')}, {counted(found.losses, 'loss', 'es')} on "
-        f"{found.topics} topics"
+        f"{interval_text(comparison)}; p {p_relation(p)} (randomisation test{correction}); "
+        f"{wins}, {ties}, {counted(comparison.losses, 'loss', 'es')} on {comparison.topics} topics"
     )
-    return Verdict(headline, evidence, tuple(_details(found, comparisons)), outcome)
+    return Verdict(headline, evidence, tuple(_details(comparison, comparisons)), outcome)
 
 
-def outcome_of(found: Comparison, p: float) -> Outcome:
+def outcome_of(comparison: Comparison, p: float) -> Outcome:
     """Return the outcome of a comparison.
 
     Args:
         p: the p of the randomisation test after correction.
     """
-    if found.interval is None and abs(found.difference) < ROUNDING:
+    if comparison.interval is None and abs(comparison.difference) < ROUNDING:
         return "same"
-    if found.undecided:
+    if comparison.undecided:
         return "undecided"
     if p >= ALPHA:
         return "not significant"
-    return "better" if found.difference > 0 else "worse"
+    return "better" if comparison.difference > 0 else "worse"
 
 
 def baseline_verdicts(
-    table: pd.DataFrame, found: Mapping[str, Comparison], labels: Mapping[str, str], measure: str, baseline: str
+    table: pd.DataFrame, by_system: Mapping[str, Comparison], labels: Mapping[str, str], measure: str, baseline: str
 ) -> dict[str, Verdict]:
     """Return the comparison of each system with the baseline, by system.
 
     Args:
-        table, found: the table and the comparisons from `core.evaluation.comparison_tables.against_baseline`.
+        table, by_system: the table and the comparisons from `core.evaluation.comparison_tables.against_baseline`.
     """
     return {
         system: verdict(
-            labels[system], labels[baseline], measure, one, float(table.loc[system, "Holm randomisation"]), len(found)
+            labels[system],
+            labels[baseline],
+            measure,
+            one,
+            float(table.loc[system, "Holm randomisation"]),
+            len(by_system),
         )
-        for system, one in found.items()
+        for system, one in by_system.items()
     }
 
 
-def overall_verdict(table: pd.DataFrame, found: Mapping[str, Comparison], measure: str, label: str) -> Verdict:
+def overall_verdict(table: pd.DataFrame, by_system: Mapping[str, Comparison], measure: str, label: str) -> Verdict:
     """Return how many systems are significantly better or worse than the baseline.
 
     Args:
-        table, found: the table and the comparisons from `core.evaluation.comparison_tables.against_baseline`.
+        table, by_system: the table and the comparisons from `core.evaluation.comparison_tables.against_baseline`.
         label: the label of the baseline.
     """
-    outcomes = [outcome_of(one, float(table.loc[system, "Holm randomisation"])) for system, one in found.items()]
+    outcomes = [outcome_of(one, float(table.loc[system, "Holm randomisation"])) for system, one in by_system.items()]
     better, worse, undecided = (outcomes.count(kind) for kind in ("better", "worse", "undecided"))
-    others = len(found) - better - worse - undecided
+    others = len(by_system) - better - worse - undecided
     evidence = f"{worse} significantly worse, {others} not significantly different"
     if undecided:
         evidence += f", {undecided} undecided"
-    evidence += f" (randomisation test, p < {ALPHA}, Holm-adjusted over {len(found)} comparisons)"
-    outcome: Outcome = "better" if better else "worse" if worse == len(found) else "not significant"
+    evidence += f" (randomisation test, p < {ALPHA}, Holm-adjusted over {len(by_system)} comparisons)"
+    outcome: Outcome = "better" if better else "worse" if worse == len(by_system) else "not significant"
     return Verdict(
-        f"{better} of {len(found)} systems are significantly better than {label} in {measure}",
+        f"{better} of {len(by_system)} systems are significantly better than {label} in {measure}",
         evidence,
         outcome=outcome,
     )
@@ -125,11 +137,11 @@ def too_few_topics(topics: int, comparisons: int) -> str:
     )
 
 
-def interval_text(found: Comparison) -> str:
+def interval_text(comparison: Comparison) -> str:
     """Return the confidence interval of a difference as text, or why there is none."""
-    if found.interval is None:
-        return f"the same difference on all {found.topics} topics (zero variance: CI and t-test are undefined)"
-    return f"95 % CI {found.interval[0]:+.4f} to {found.interval[1]:+.4f}"
+    if comparison.interval is None:
+        return f"the same difference on all {comparison.topics} topics (zero variance: CI and t-test are undefined)"
+    return f"95 % CI {comparison.interval[0]:+.4f} to {comparison.interval[1]:+.4f}"
 
 
 def p_text(p: float) -> str:
@@ -149,19 +161,19 @@ def counted(count: int, noun: str, plural: str = "s") -> str:
     return f"{count} {noun}{'' if count == 1 else plural}"
 
 
-def _details(found: Comparison, comparisons: int) -> list[str]:
+def _details(comparison: Comparison, comparisons: int) -> list[str]:
     """Return the other tests and figures of a comparison, a sentence each."""
-    how = f"{found.resamples:,} sign assignments"
-    said = [f"Randomisation test: p {p_relation(found.p_randomisation)} before correction, {how}."]
+    how = f"{comparison.resamples:,} sign assignments"
+    said = [f"Randomisation test: p {p_relation(comparison.p_randomisation)} before correction, {how}."]
     if comparisons == 1:
         said = [f"Randomisation test: {how}."]
-    if found.undecided:
+    if comparison.undecided:
         said.append("The p is within Monte Carlo error of the 0.05 level.")
-    if found.p_t_test is not None:
-        disagree = (found.p_t_test < ALPHA) != (found.p_randomisation < ALPHA)
+    if comparison.p_t_test is not None:
+        disagree = (comparison.p_t_test < ALPHA) != (comparison.p_randomisation < ALPHA)
         but = "; it disagrees with the randomisation test at the 0.05 level" if disagree else ""
-        said.append(f"Paired t-test, on which the CI is based: p {p_relation(found.p_t_test)}{but}.")
-    if found.smallest_detectable is not None:
-        said.append(f"Minimum detectable effect (MDE) at 80 % power: {found.smallest_detectable:.4f}.")
-    few = too_few_topics(found.topics, comparisons)
+        said.append(f"Paired t-test, on which the CI is based: p {p_relation(comparison.p_t_test)}{but}.")
+    if comparison.smallest_detectable is not None:
+        said.append(f"Minimum detectable effect (MDE) at 80 % power: {comparison.smallest_detectable:.4f}.")
+    few = too_few_topics(comparison.topics, comparisons)
     return [*said, few] if few else said

@@ -8,11 +8,11 @@ from core.evaluation.verdicts import Verdict
 from dashboard.shared.escaping import escape_markdown
 
 
-def draw_verdict(found: Verdict) -> None:
+def draw_verdict(verdict: Verdict) -> None:
     """Draw the headline in bold with the evidence below it, and the details folded."""
-    evidence = f"  \n{escape_markdown(found.evidence)}" if found.evidence else ""
-    st.markdown(f"**{escape_markdown(found.headline)}**{evidence}")
-    draw_details(found.details)
+    evidence = f"  \n{escape_markdown(verdict.evidence)}" if verdict.evidence else ""
+    st.markdown(f"**{escape_markdown(verdict.headline)}**{evidence}")
+    draw_details(verdict.details)
 
 
 def draw_details(details: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""A collection judged anew by other qrels."""
+"""A collection re-evaluated with other qrels."""
 
 import ir_measures
 import pytest

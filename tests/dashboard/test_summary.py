@@ -310,7 +310,7 @@ def test_one_topic_or_two_leave_the_page_standing(
 
 
 HOSTILE = pd.DataFrame(
-    {"nDCG@10": ["0.5258ᵇᶜ", "0.6000"], "95 % of difference": ["-0.016 to +0.033", "–"]},
+    {"nDCG@10": ["0.5258ᵇᶜ", "0.6000"], "95 % CI of difference": ["-0.016 to +0.033", "–"]},
     index=pd.Index(["a_b & 50 % $y$ \\input{/etc/passwd} #^~", "x|<b>\nnext"], name="system"),
 )
 
@@ -331,7 +331,7 @@ def test_latex_is_booktabs_and_escapes_what_is_foreign() -> None:
 
 def test_markdown_keeps_its_columns_whatever_the_names() -> None:
     lines = table_formats.markdown(HOSTILE).splitlines()
-    assert lines[0] == "| system | nDCG@10 | 95 % of difference |"
+    assert lines[0] == "| system | nDCG@10 | 95 % CI of difference |"
     assert all(len(re.findall(r"(?<!\\)\|", line)) == 4 for line in lines)
     assert len(lines) == 4
 

@@ -95,15 +95,15 @@ def commands(chosen: Chosen) -> list[str]:
     name, measure = chosen.opened.folder.name, chosen.measure
     tabled = [] if len(chosen.tabled) == len(results.measured(chosen.opened).systems) else chosen.tabled
     options = {"measure": measure, "systems": ",".join(tabled)}
-    found = [
+    printed = [
         compare_command(name, "means", {"systems": ",".join(tabled)}),
         *(compare_command(name, figure, {}) for figure in ("published", "dense-systems", "bm25-systems")),
         compare_command(name, "baseline", {**options, "baseline": chosen.baseline}),
     ]
     if chosen.other:
-        found.append(compare_command(name, "topics", {"measure": measure, "a": chosen.other, "b": chosen.baseline}))
+        printed.append(compare_command(name, "topics", {"measure": measure, "a": chosen.other, "b": chosen.baseline}))
     listed = {"measure": measure, "systems": chosen.systems}
-    return found + [compare_command(name, "lists", {**listed, "topic": topic}) for topic in chosen.topics]
+    return printed + [compare_command(name, "lists", {**listed, "topic": topic}) for topic in chosen.topics]
 
 
 def _report(chosen: Chosen, measured: Measured, of_all: Values) -> str:

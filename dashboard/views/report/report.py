@@ -44,10 +44,10 @@ class Report:
         kind = "note" if note else "text"
         self._pieces.append(f'<p class="{kind}">{escape(text)}</p>')
 
-    def verdict(self, found: Verdict) -> None:
+    def verdict(self, verdict: Verdict) -> None:
         """Add a comparison of two systems, its details collapsed."""
-        details = "".join(f"<p>{escape(sentence)}</p>" for sentence in found.details)
-        self._pieces.append(f"<p><strong>{escape(found.headline)}</strong><br>{escape(found.evidence)}</p>")
+        details = "".join(f"<p>{escape(sentence)}</p>" for sentence in verdict.details)
+        self._pieces.append(f"<p><strong>{escape(verdict.headline)}</strong><br>{escape(verdict.evidence)}</p>")
         if details:
             self._pieces.append(f"<details><summary>Details</summary>{details}</details>")
 

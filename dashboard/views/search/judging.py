@@ -21,7 +21,7 @@ MOST_GRADES = 5
 
 
 def topic_id(query: str, topic: Topic | None) -> str:
-    """Return the topic id for a query's judgments: the topic's own id, or one made from the words of the query.
+    """Return the topic id for a query's judgments: the topic's own id, or one made from the query's words.
 
     The same words always make the same id, so imported judgments match their query again.
     """
