@@ -1,17 +1,22 @@
-"""The map of the documents: their vectors in two dimensions, with relevant and retrieved documents marked."""
+"""The map of the documents: clusters, density, and the documents that are relevant, retrieved or near a query."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from scipy.ndimage import gaussian_filter
 
+from core.evaluation.document_map import DocumentMap, make_map, neighbours
+from core.evaluation.rank_tables import titles_of
+from core.retrieval.analyzer import open_analyzer
 from core.retrieval.encoder import load_vectors
-from core.retrieval.projection import project
 from core.retrieval.systems import find_settings
 from core.workspace.artifacts import open_artifact, read_latest, read_whole
+from core.workspace.profile import Profile
 from core.workspace.timing import limited_threads
 from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data
@@ -21,6 +26,15 @@ from dashboard.shared.escaping import escape_plotly, shortened
 MOST_IN_SVG, MOST_IN_WEBGL = 3_000, 20_000
 """Number of documents drawn as the background, a sample in larger collections; more would be one grey area."""
 HEIGHT = 520
+FEWEST_FOR_DENSITY = 50
+BINS, SMOOTHING = 50, 1.5
+"""Bins of the histogram along each axis, and the standard deviation, in bins, that it is smoothed with."""
+WIDTH_PER_LETTER, LABEL_HEIGHT = 0.0105, 0.05
+"""Width of a letter and height of a cluster's name, as shares of the map's."""
+LABEL = {"bgcolor": "rgba(20, 28, 36, 0.78)", "borderpad": 2, "font": {"size": 12, "color": "#ffffff"}}
+"""Look of a cluster's name, legible in both themes."""
+HUES = ("#2F86C9", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9")
+"""Colours of clusters, used again after the sixth: the names on the map tell clusters apart."""
 CONFIG = {
     "displayModeBar": True,
     "displaylogo": False,
@@ -37,50 +51,141 @@ MARKS = [
 ]
 
 
-def points(opened: data.Opened, system: str) -> tuple[pd.DataFrame, tuple[float, float]]:
-    """Return the documents' coordinates (index document, columns x, y), and the share of variance of each axis.
+@dataclass(frozen=True)
+class Shown:
+    """What is drawn on the map beside all documents.
+
+    Attributes:
+        titles: document -> its name, for hovering.
+        relevant: document -> grade, for the relevant documents of the topic.
+        found: system label -> its top documents for the topic.
+        chosen: the document that is open, or "".
+        nearest: the documents whose vectors are most similar to that of the open document or of the query.
+        query: the query's point, float32 [2]; None without a query.
+    """
+
+    titles: Mapping[str, str] = field(default_factory=dict)
+    relevant: Mapping[str, int] = field(default_factory=dict)
+    found: Mapping[str, list[str]] = field(default_factory=dict)
+    chosen: str = ""
+    nearest: Sequence[str] = ()
+    query: np.ndarray | None = None
+
+
+def mapped(opened: data.Opened, system: str) -> DocumentMap:
+    """Return the map of a system's vectors.
+
+    Raises:
+        UserError: its vectors or the documents are missing or damaged.
+    """
+    vectors, collection = opened.folder.vectors(system), opened.folder.collection
+    return read_latest(
+        lambda: (open_artifact(vectors).digest, open_artifact(collection, included=True).digest),
+        lambda digests: _mapped(opened.folder, opened.profile.model_dump_json(), system, digests),
+    )
+
+
+@st.cache_resource(max_entries=6, show_spinner="Projecting and clustering the vectors …")
+def _mapped(folder: CollectionFolder, profile_json: str, system: str, digests: tuple[str, str]) -> DocumentMap:
+    profile = Profile.model_validate_json(profile_json)
+    opened = data.Opened(folder, profile)
+    vectors, documents = read_whole(folder.vectors(system), lambda _: load_vectors(folder, system), digest=digests[0])
+    similarity, texts = find_settings(profile, system).similarity, data.content(opened).documents
+    with limited_threads(1):  # threads of BLAS wait for each other where other sessions keep the cores busy
+        return make_map(vectors, documents, similarity, texts, open_analyzer(profile.analyzer))
+
+
+def all_titles(opened: data.Opened) -> Mapping[str, str]:
+    """Return the name of every document, for hovering; nothing of a collection of more than `MOST_IN_SVG` documents.
+
+    Raises:
+        UserError: the documents are missing or damaged.
+    """
+    place = opened.folder.collection
+    return read_latest(lambda: open_artifact(place, included=True).digest, lambda digest: _titles(opened, digest))
+
+
+@st.cache_resource(max_entries=3, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
+def _titles(opened: data.Opened, digest: str) -> Mapping[str, str]:
+    documents = data.content(opened).documents
+    return titles_of(documents, list(documents)) if len(documents) <= MOST_IN_SVG else {}
+
+
+def nearest_documents(opened: data.Opened, system: str, document: str, count: int) -> list[tuple[str, float]]:
+    """Return the (document, similarity) of the documents whose vectors are most similar to a document's.
 
     Raises:
         UserError: its vectors are missing or damaged.
     """
-    place, similarity = opened.folder.vectors(system), find_settings(opened.profile, system).similarity
+    place = opened.folder.vectors(system)
+    similarity = find_settings(opened.profile, system).similarity
     return read_latest(
-        lambda: open_artifact(place).digest, lambda digest: _points(opened.folder, system, similarity, digest)
+        lambda: open_artifact(place).digest,
+        lambda digest: _nearest(opened.folder, system, similarity, document, count, digest),
     )
 
 
-@st.cache_resource(max_entries=6, show_spinner="Projecting the vectors …")
-def _points(
-    folder: CollectionFolder, system: str, similarity: str, digest: str
-) -> tuple[pd.DataFrame, tuple[float, float]]:
-    place = folder.vectors(system)
-    vectors, documents = read_whole(place, lambda _: load_vectors(folder, system), digest=digest)
-    with limited_threads(1):  # threads of BLAS wait for each other where other sessions keep the cores busy
-        places, shares = project(vectors, similarity)
-    table = pd.DataFrame(places, columns=["x", "y"], index=pd.Index(documents, name="document"))
-    return table, (float(shares[0]), float(shares[1]))
+@st.cache_data(max_entries=200, show_spinner="Searching the nearest documents …")
+def _nearest(
+    folder: CollectionFolder, system: str, similarity: str, document: str, count: int, digest: str
+) -> list[tuple[str, float]]:
+    vectors, documents = read_whole(folder.vectors(system), lambda _: load_vectors(folder, system), digest=digest)
+    if document not in documents:
+        return []
+    with limited_threads(1):
+        found = neighbours(vectors, similarity, documents.index(document), count)
+    return [(documents[place], value) for place, value in found]
 
 
-def figure(
-    places: pd.DataFrame,
-    shares: tuple[float, float],
-    titles: Mapping[str, str],
-    relevant: Mapping[str, int],
-    found: Mapping[str, list[str]],
-    chosen: str,
-    webgl: bool,
-) -> go.Figure:
+def density(points: np.ndarray) -> go.Contour:
+    """Return contours of the density of all documents, by a smoothed histogram.
+
+    Args:
+        points: float32 [n, 2].
+    """
+    counts, x, y = np.histogram2d(points[:, 0], points[:, 1], bins=BINS)
+    line = f"rgba({', '.join(str(int(GREY[at : at + 2], 16)) for at in (1, 3, 5))}, 0.5)"
+    return go.Contour(
+        x=(x[1:] + x[:-1]) / 2,
+        y=(y[1:] + y[:-1]) / 2,
+        z=gaussian_filter(counts.T, SMOOTHING),
+        contours={"coloring": "none"},
+        line={"color": line, "width": 1},
+        ncontours=7,
+        hoverinfo="skip",
+        name="density",
+        showlegend=False,
+    )
+
+
+def label_places(found: DocumentMap) -> dict[int, tuple[float, float]]:
+    """Return where the names of clusters are written: the median of each, without those that would overlap.
+
+    Larger clusters come first; sizes of names are those of a map of 700 x 480 pixels.
+    """
+    span = np.ptp(found.points, axis=0) if len(found.points) else np.ones(2)
+    placed: dict[int, tuple[float, float]] = {}
+    for number, name in enumerate(found.names):
+        x, y = np.median(found.points[found.clusters == number], axis=0).tolist()
+        width = WIDTH_PER_LETTER * len(name) * span[0]
+        clear = all(
+            abs(x - other_x) > (width + WIDTH_PER_LETTER * len(found.names[other]) * span[0]) / 2
+            or abs(y - other_y) > LABEL_HEIGHT * span[1]
+            for other, (other_x, other_y) in placed.items()
+        )
+        if clear:
+            placed[number] = (x, y)
+    return placed
+
+
+def figure(found: DocumentMap, shown: Shown, webgl: bool) -> go.Figure:
     """Draw the map; the custom data of every point is its document id.
 
     Args:
-        places: index document, columns x, y.
-        shares: the share of the variance along each axis.
-        titles: document -> title, for the marked documents.
-        relevant: document -> grade, for the relevant documents.
-        found: system label -> its top documents.
-        chosen: the document that is open, or "".
         webgl: draw with WebGL, which draws more documents.
     """
+    places = pd.DataFrame(found.points, columns=["x", "y"], index=pd.Index(found.documents, name="document"))
+    places["cluster"] = found.clusters
     background, most = places, MOST_IN_WEBGL if webgl else MOST_IN_SVG
     if len(places) > most:
         kept = np.random.default_rng(13).choice(len(places), most, replace=False)
@@ -88,7 +193,7 @@ def figure(
     drawn = go.Figure()
     scatter = go.Scattergl if webgl else go.Scatter
 
-    def add(table: pd.DataFrame, name: str, marker: dict[str, Any], hover: list[str] | None = None) -> None:
+    def add(table: pd.DataFrame, name: str, marker: dict[str, Any]) -> None:
         opacity = {"marker": {"opacity": marker.get("opacity", 1)}}
         drawn.add_trace(
             scatter(
@@ -98,35 +203,56 @@ def figure(
                 mode="markers",
                 marker=marker,
                 customdata=list(table.index),
-                hovertext=hover,
-                hovertemplate="%{hovertext}<extra></extra>" if hover else "document %{customdata}<extra></extra>",
+                hovertext=[_hover(found, shown, str(name), number) for name, number in table["cluster"].items()],
+                hovertemplate="%{hovertext}<extra></extra>",
                 selected=opacity,
                 unselected=opacity,
             )
         )
 
-    def marked(documents: list[str]) -> tuple[pd.DataFrame, list[str]]:
-        here = [document for document in documents if document in places.index]
-        return places.loc[here], [escape_plotly(shortened(titles.get(d) or d, 80)) for d in here]
+    def marked(documents: Iterable[str]) -> pd.DataFrame:
+        return places.loc[[document for document in documents if document in places.index]]
 
     some = f"{len(background):,} of " if len(background) < len(places) else ""
-    add(background, f"documents ({some}{len(places):,})", {"color": GREY, "size": 4, "opacity": 0.35})
-    for grade in sorted(set(relevant.values())):
-        table, hover = marked([document for document, value in relevant.items() if value == grade])
-        add(table, f"relevant, grade {grade} ({len(table)})", {"color": BLUE, "size": 5 + 2 * min(grade, 4)}, hover)
-    for number, (system, documents) in enumerate(found.items()):
-        table, hover = marked(documents)
+    unmarked = not (shown.relevant or shown.found or shown.nearest)
+    colours = [HUES[number % len(HUES)] if number >= 0 else GREY for number in background["cluster"]]
+    look = {"color": colours if unmarked else GREY, "size": 5 if unmarked else 4, "opacity": 0.55 if unmarked else 0.35}
+    add(background, f"documents ({some}{len(places):,})", look)
+    if len(places) >= FEWEST_FOR_DENSITY:
+        drawn.add_trace(density(found.points))
+    for grade in sorted(set(shown.relevant.values())):
+        table = marked(document for document, value in shown.relevant.items() if value == grade)
+        add(table, f"relevant, grade {grade} ({len(table)})", {"color": BLUE, "size": 5 + 2 * min(grade, 4)})
+    for number, (system, documents) in enumerate(shown.found.items()):
         colour, symbol = MARKS[number % len(MARKS)]
         # Rings of growing size, so that a document retrieved by several systems shows them all.
         marker = {"color": colour, "symbol": symbol, "size": 12 + 4 * number, "line": {"width": 2, "color": colour}}
-        add(table, f"{system}: top {len(documents)}", marker, hover)
-    if chosen in places.index:
-        x, y = places.loc[chosen]
+        add(marked(documents), f"{system}: top {len(documents)}", marker)
+    if shown.nearest:
+        table = marked(shown.nearest)
+        add(table, f"nearest ({len(table)})", {"color": ORANGE, "symbol": "circle", "size": 9})
+    if shown.query is not None:
+        x, y = shown.query.tolist()
+        star = {"color": ORANGE, "symbol": "star", "size": 18, "line": {"width": 1, "color": "white"}}
+        drawn.add_scatter(x=[x], y=[y], name="query", mode="markers", marker=star, hoverinfo="name")
+    for number, (x, y) in label_places(found).items():
+        text = f"<b>{escape_plotly(found.names[number])}</b>"
+        drawn.add_annotation(x=x, y=y, text=text, showarrow=False, **LABEL)
+    if shown.chosen in places.index:
+        x, y = places.loc[shown.chosen, ["x", "y"]]
         drawn.add_annotation(x=float(x), y=float(y), text="selected", ax=0, ay=-36)
-    drawn.update_xaxes(title=f"PC 1 ({shares[0]:.0%} of the variance)", zeroline=False, showticklabels=False)
-    drawn.update_yaxes(title=f"PC 2 ({shares[1]:.0%})", zeroline=False, showticklabels=False)
+    first, second = found.projection.shares.tolist()
+    drawn.update_xaxes(
+        title=f"PC 1 ({first:.0%} of the variance)", zeroline=False, showgrid=False, showticklabels=False
+    )
+    drawn.update_yaxes(title=f"PC 2 ({second:.0%})", zeroline=False, showgrid=False, showticklabels=False)
     # No dragging, so that swiping over the map scrolls the page on a phone; the buttons above it zoom.
     drawn.update_layout(height=HEIGHT, margin={"l": 8, "r": 8, "t": 36, "b": 8}, dragmode=False)
     drawn.update_layout(clickmode="event+select", hovermode="closest")
     drawn.update_layout(legend={"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0})
     return drawn
+
+
+def _hover(found: DocumentMap, shown: Shown, document: str, number: int) -> str:
+    title = escape_plotly(shortened(shown.titles.get(document) or f"document {document}", 80))
+    return f"{title}<br>{escape_plotly(found.names[number])}" if number >= 0 else title
