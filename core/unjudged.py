@@ -28,8 +28,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     qrels = read_qrels(options.qrels)
     excluded = given_exclusions(options, qrels)
-    a, b = (read_given_run(path, qrels, excluded).scores for path in (options.a, options.b))
-    print(json.dumps(figures(a, b, qrels, options.cutoff)))
+    runs = {name: read_given_run(getattr(options, name), qrels, excluded).scores for name in ("a", "b")}
+    print(json.dumps(figures(["a"], runs.__getitem__, "b", qrels, options.cutoff)["a"]))
 
 
 if __name__ == "__main__":

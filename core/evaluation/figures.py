@@ -120,10 +120,7 @@ def precision_recall(results: Results, relevance: int = 1) -> Table:
 def unjudged(results: Results, cutoff: int = 10, baseline: str = "") -> Table:
     """nDCG of each system, on condensed lists, and its range over possible judgments of the unjudged documents."""
     baseline = _baseline(results, baseline)
-    of_baseline = results.run(baseline).scores
-    rows = {
-        name: unjudged_figures(results.run(name).scores, of_baseline, results.qrels, cutoff) for name in results.systems
-    }
+    rows = unjudged_figures(results.systems, lambda name: results.run(name).scores, baseline, results.qrels, cutoff)
     return comparison_tables.unjudged_table(rows, baseline, results.labels, cutoff)
 
 

@@ -1,11 +1,11 @@
 """Effect of unjudged documents on nDCG: condensed lists, and bounds over all possible judgments."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from core.evaluation.measures import evaluate, mean
-from core.formats.qrels import Qrels
+from core.evaluation.measures import Evaluator, mean
+from core.formats.qrels import Qrels, highest_grade
 from core.formats.runs import Scores, first_ranked
 
 Range = tuple[float, float]
@@ -24,7 +24,15 @@ def condensed(scores: Scores, qrels: Qrels) -> Scores:
     return {topic: by_document for topic, by_document in kept.items() if by_document}
 
 
-def ndcg_range(a: Scores, b: Scores, qrels: Qrels, k: int, highest: int) -> dict[str, Range]:
+def judged_by_grade(qrels: Qrels, highest: int) -> dict[str, np.ndarray]:
+    """Return, for each topic, the number of documents judged 1 or more, 2 or more, ..., int [highest]."""
+    grades = np.arange(1, highest + 1)[:, None]
+    return {topic: (np.array(list(by.values())) >= grades).sum(axis=1) for topic, by in qrels.items()}
+
+
+def ndcg_range(
+    a: Scores, b: Scores, qrels: Qrels, k: int, highest: int, counts: Mapping[str, np.ndarray] | None = None
+) -> dict[str, Range]:
     """Return, for each judged topic, the bounds of nDCG@k of a minus nDCG@k of b over all possible judgments.
 
     Every unjudged document in the top k of a or b may get any integer grade from 0 to `highest`, the same in both
@@ -35,7 +43,9 @@ def ndcg_range(a: Scores, b: Scores, qrels: Qrels, k: int, highest: int) -> dict
     Args:
         b: the other run; {} for the bounds of a alone.
         highest: the highest grade of the collection.
+        counts: the result of `judged_by_grade`, which many runs share.
     """
+    counts = counts or judged_by_grade(qrels, highest)
     depth = np.arange(2, k + 2)
     bounds = {}
     for topic, judgments in qrels.items():
@@ -44,32 +54,50 @@ def ndcg_range(a: Scores, b: Scores, qrels: Qrels, k: int, highest: int) -> dict
             first = first_ranked(scores.get(topic, {}), k)
             for document, discount in zip(first, sign / np.log2(depth), strict=False):
                 weights[document] = weights.get(document, 0.0) + float(discount)
-        gains = np.array([max(grade, 0) for grade in judgments.values()])
         fixed = sum(weight * max(judgments.get(document, 0), 0) for document, weight in weights.items())
         free = [weight for document, weight in weights.items() if document not in judgments]
-        judged = np.array([(gains >= grade).sum() for grade in range(1, highest + 1)])
-        lowest = -_highest_ratio(-fixed, [-weight for weight in free], judged, k)
-        bounds[topic] = (lowest, _highest_ratio(fixed, free, judged, k))
+        lowest = -_highest_ratio(-fixed, [-weight for weight in free], counts[topic], k)
+        bounds[topic] = (lowest, _highest_ratio(fixed, free, counts[topic], k))
     return bounds
 
 
-def figures(a: Scores, b: Scores, qrels: Qrels, k: int) -> dict[str, float]:
-    """Return means over topics: nDCG@k of a, plain and condensed, its bounds, and those of its difference to b."""
+def figures(
+    systems: Iterable[str], scores_of: Callable[[str], Scores], baseline: str, qrels: Qrels, k: int
+) -> dict[str, dict[str, float]]:
+    """Return means over topics for each system.
+
+    They are Judged@k, nDCG@k, plain and of the condensed list, its bounds, and those of its difference to the baseline.
+
+    Args:
+        scores_of: returns a system's run; called for one system at a time, so that not all runs are in memory.
+    """
     measure, judged = f"nDCG@{k}", f"Judged@{k}"
-    highest = max(1, max(grade for judgments in qrels.values() for grade in judgments.values()))
-    of_a, of_b = (evaluate(scores, qrels, [measure, judged]) for scores in (a, b))
-    left = condensed(a, qrels)
-    own, apart = (ndcg_range(a, other, qrels, k, highest).values() for other in ({}, b))
-    return {
-        judged: mean(of_a[judged]),
-        "nDCG": mean(of_a[measure]),
-        "condensed": mean(evaluate(left, qrels, [measure])[measure]),
-        "lowest": sum(low for low, _ in own) / len(qrels),
-        "highest": sum(high for _, high in own) / len(qrels),
-        "difference": mean(of_a[measure]) - mean(of_b[measure]),
-        "difference lowest": sum(low for low, _ in apart) / len(qrels),
-        "difference highest": sum(high for _, high in apart) / len(qrels),
-    }
+    highest = max(1, highest_grade(qrels))
+    counts, evaluator = judged_by_grade(qrels, highest), Evaluator(qrels, [measure, judged])
+
+    def first(scores: Scores) -> Scores:
+        """Return the first k documents of each judged topic, which are all that the figures need."""
+        return {t: {d: scores[t][d] for d in first_ranked(scores[t], k)} for t in qrels if t in scores}
+
+    b = first(scores_of(baseline))
+    of_b = mean(evaluator.evaluate(b)[measure])
+    rows = {}
+    for system in systems:
+        scores = scores_of(system)
+        a = first(scores)
+        of_a = evaluator.evaluate(a)
+        own, apart = (ndcg_range(a, other, qrels, k, highest, counts).values() for other in ({}, b))
+        rows[system] = {
+            judged: mean(of_a[judged]),
+            "nDCG": mean(of_a[measure]),
+            "condensed": mean(evaluator.evaluate(first(condensed(scores, qrels)))[measure]),
+            "lowest": sum(low for low, _ in own) / len(qrels),
+            "highest": sum(high for _, high in own) / len(qrels),
+            "difference": mean(of_a[measure]) - of_b,
+            "difference lowest": sum(low for low, _ in apart) / len(qrels),
+            "difference highest": sum(high for _, high in apart) / len(qrels),
+        }
+    return rows
 
 
 def _highest_ratio(fixed: float, weights: Sequence[float], judged: np.ndarray, k: int) -> float:

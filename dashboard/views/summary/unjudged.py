@@ -49,9 +49,4 @@ def _ranges(
 ) -> dict[str, dict[str, float]]:
     qrels = data.read_judged_topics(opened.folder, digests[-1]).qrels
     versions = dict(zip(systems, digests, strict=False))
-    of_baseline = results.scores_of(opened, baseline, versions[baseline])
-    # One run at a time, so that not all runs are in memory together.
-    return {
-        system: figures(results.scores_of(opened, system, digest), of_baseline, qrels, k)
-        for system, digest in versions.items()
-    }
+    return figures(systems, lambda name: results.scores_of(opened, name, versions[name]), baseline, qrels, k)

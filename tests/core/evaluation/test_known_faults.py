@@ -48,7 +48,7 @@ def test_ties_follow_trec_evals_rule_wherever_ranks_are_used():
     run, qrels = {"1": {"a": 1.0, "c": 1.0, "b": 1.0}}, {"1": {"c": 1, "a": 0}}
     assert [document for document, _ in ranked(run["1"])] == ["c", "b", "a"]
     assert evaluate(run, qrels, ["RR", "P@1", "Judged@2"]) == {"RR": {"1": 1}, "P@1": {"1": 1}, "Judged@2": {"1": 0.5}}
-    assert figures(run, run, qrels, 1)["nDCG"] == 1
+    assert figures(["run"], lambda _: run, "run", qrels, 1)["run"]["nDCG"] == 1
 
 
 def test_a_document_retrieved_twice_is_refused_with_its_line(tmp_path):
@@ -76,7 +76,9 @@ def test_a_topic_missing_in_one_run_counts_0_everywhere():
         assert mean(found[measure]) == pytest.approx(mean(full[measure]) - full[measure]["7"] / len(QRELS))
     assert compare(full["AP"], found["AP"]).topics == len(QRELS)
     assert interpolated_precision(lacking, QRELS)["0.0"]["7"] == 0
-    assert figures(lacking, whole, QRELS, 5)["nDCG"] == pytest.approx(mean(found["nDCG@5"]))
+    runs = {"lacking": lacking, "whole": whole}
+    rows = figures(["lacking"], runs.__getitem__, "whole", QRELS, 5)
+    assert rows["lacking"]["nDCG"] == pytest.approx(mean(found["nDCG@5"]))
     assert winner({"lacking": found["AP"], "whole": full["AP"]}).systems == ("whole",)
 
 

@@ -112,7 +112,7 @@ def test_condensed_lists_worked_by_hand():
 def test_the_figures_of_two_runs_worked_by_hand():
     # d1 is relevant: at rank 1 for a, at rank 2 for b, where "new" is unjudged at rank 1.
     a, b = run_of(["d1", "d2"]), run_of(["new", "d1"])
-    found = figures(a, b, {"1": {"d1": 1, "d2": 0}}, 2)
+    found = figures(["a"], {"a": a, "b": b}.__getitem__, "b", {"1": {"d1": 1, "d2": 0}}, 2)["a"]
     assert (found["nDCG"], found["condensed"], found["Judged@2"]) == (1, 1, 1)
     assert found["lowest"] == found["highest"] == 1
     assert found["difference"] == pytest.approx(1 - 1 / math.log2(3))
