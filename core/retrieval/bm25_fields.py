@@ -5,7 +5,7 @@ Searches use bm25s (Lù, 2024). rank_bm25 is the reference: slower, independent,
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,6 +34,10 @@ class Field(Protocol):
 
     def scores(self, tokens: list[str]) -> np.ndarray:
         """Return the score of every document for a query's tokens, float32 [n_documents]."""
+
+    @property
+    def vocabulary(self) -> Collection[str]:
+        """The tokens that are in the index."""
 
     def weight(self, token: str, position: int) -> float:
         """Return the contribution of one query occurrence of a token to the score of the document at a position."""
@@ -175,6 +179,11 @@ class RankBm25Field:
             term: weight * float(np.log(1 + (n_documents - n + 0.5) / (n + 0.5))) for term, n in documents_with.items()
         }
         return cls(index)
+
+    @property
+    def vocabulary(self) -> Collection[str]:
+        """See `Field`."""
+        return self.index.idf.keys()  # type: ignore[no-any-return]
 
     # Okapi's numerator has the constant factor (k1 + 1), which Lucene leaves out.
 

@@ -189,9 +189,10 @@ def read_judged_topics(folder: CollectionFolder, digest: str) -> Content:
 
 
 def find_topic(query: str, topics: Iterable[Topic]) -> Topic | None:
-    """Return the topic whose question or query equals the text, ignoring case and spaces; None if there is none."""
+    """Return the topic whose question, query or narrative is the text (see `same_text`); None if there is none."""
+    return next((t for t in topics if any(same_text(query, text) for text in (t.question, t.query, t.narrative))), None)
 
-    def folded(text: str) -> str:
-        return " ".join(text.casefold().split())
 
-    return next((t for t in topics if folded(query) in (folded(t.question), folded(t.query))), None)
+def same_text(text: str, other: str) -> bool:
+    """Return whether two texts are equal but for case and spaces, and not empty."""
+    return text.casefold().split() == other.casefold().split() != []

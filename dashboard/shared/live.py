@@ -12,7 +12,7 @@ from core.retrieval.kinds import KINDS
 from core.workspace.artifacts import Replaced, open_artifact, read_latest
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile, SystemSettings
-from core.workspace.workspace import CollectionFolder
+from core.workspace.workspace import CollectionFolder, Workspace
 from dashboard.shared import data
 
 if TYPE_CHECKING:
@@ -60,21 +60,38 @@ def ready_system(opened: data.Opened, settings: SystemSettings) -> Ready:
     )
 
 
+def why_unavailable(opened: data.Opened, settings: SystemSettings) -> UserError | None:
+    """Return why a system cannot answer queries, without opening it; None if its artifacts and its model are here."""
+    try:
+        for artifact in KINDS[settings.kind].searched(opened.folder, settings).values():
+            open_artifact(artifact, included=True)
+        _require_model(opened.folder.workspace, settings)
+    except UserError as error:
+        return error
+    return UserError("an imported run, which has no index") if settings.kind == "run" else None
+
+
+def _require_model(workspace: Workspace, settings: SystemSettings) -> None:
+    """Raise a UserError if a dense system's model is not on this machine: a page must not wait for a download."""
+    from core.workspace.models import find_model, how_to_provide
+
+    if settings.kind != "dense" or find_model(workspace, settings.model) is not None:
+        return
+    shown = workspace.shown_model(settings.model)
+    provided = how_to_provide(workspace, settings.model)
+    if "/" in settings.model and not shown.startswith("artifacts/"):
+        provided = f"download it with hf download {settings.model}, or {provided}"
+    raise UserError(f"the model {shown} is not on this machine; {provided}")
+
+
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _open_system(folder: CollectionFolder, profile_json: str, name: str, digests: tuple[str, ...]) -> Ready:
     from core.retrieval.kinds import open_system
     from core.retrieval.systems import find_settings
-    from core.workspace.models import find_model, how_to_provide
 
     profile = Profile.model_validate_json(profile_json)
-    settings, workspace = find_settings(profile, name), folder.workspace
-    if (
-        settings.kind == "dense" and find_model(workspace, settings.model) is None
-    ):  # a page must not wait for a download
-        provided = how_to_provide(workspace, settings.model)
-        if "/" in settings.model and not workspace.shown_model(settings.model).startswith("artifacts/"):
-            provided = f"download it with hf download {settings.model}, or {provided}"
-        raise UserError(f"the model {workspace.shown_model(settings.model)} is not on this machine; {provided}")
+    settings = find_settings(profile, name)
+    _require_model(folder.workspace, settings)
     # transformers imports modules lazily, which is not thread-safe; BM25 does not need to wait for it.
     with _OPENING if settings.kind == "dense" else nullcontext():
         if settings.kind == "dense":

@@ -49,7 +49,8 @@ STYLE = """<style>
 .rs-partly-relevant { background: light-dark(#cfe6f7, #17405f); color: light-dark(#0b3d66, #cfe8fa); }
 .rs-not-relevant { background: light-dark(#eceff2, #2a333d); color: light-dark(#46505b, #c3ccd5); }
 .rs-unjudged { border: 1px dashed light-dark(#8a5a00, #f0c27a); color: light-dark(#774d00, #f0c27a); }
-.rs-compact li { border-left: 4px solid transparent; margin-bottom: 0.25rem; padding: 0; }
+.rs-compact li { margin-bottom: 0.25rem; padding: 0; }
+.rs-compact li:has(> details > summary .rs-grade) { border-left-width: 4px; }
 .rs-compact li:has(> details > summary .rs-relevant) { border-left-color: light-dark(#0b5d9e, #7fc4f5); }
 .rs-compact li:has(> details > summary .rs-partly-relevant) { border-left-color: light-dark(#8fbfe3, #2f6d9e); }
 .rs-compact li:has(> details > summary .rs-not-relevant) { border-left-color: light-dark(#b4bcc4, #56626e); }
@@ -63,6 +64,7 @@ STYLE = """<style>
 .rs-compact .rs-lead .rs-grade { padding: 0 0.2rem; font-size: 0.65rem; line-height: 1.35; }
 .rs-compact .rs-title { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden;
   line-height: 1.4; }
+.rs-compact details[open] > summary .rs-title { -webkit-line-clamp: unset; }
 .rs-chips { display: flex; flex-wrap: wrap; gap: 0.25rem; margin-top: 0.15rem; }
 .rs-chip { display: inline-block; padding: 0 0.35rem; border-radius: 0.6rem; font-size: 0.72rem; line-height: 1.35;
   border: 1px solid color-mix(in srgb, currentColor 25%, transparent); white-space: nowrap; }

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.shared.escaping import escape_markdown
 
@@ -74,19 +75,22 @@ def choose_several(
     labels: Mapping[str, str],
     default: Sequence[str] = (),
     ordered: bool = False,
+    warn_in: DeltaGenerator | None = None,
 ) -> list[str]:
     """Draw a box of several choices, kept in the parameter `name` with commas between them.
 
     Args:
         default: what none given means; all if empty.
         ordered: whether the choices keep the order in which they were made, else that of the options.
+        warn_in: where to draw the warning of values that are no options, if the box itself may be out of sight.
     """
     key = f"choice {name}"
     wanted = read(name).split(",")
     chosen = [option for option in (dict.fromkeys(wanted) if ordered else options) if option in wanted]
     chosen = [option for option in chosen if option in options]
     shown = ", ".join(labels[option] for option in chosen or default) or "all"
-    _warn_of_missing(label, wanted, options, shown)
+    with warn_in or st.container():
+        _warn_of_missing(label, wanted, options, shown)
     st.session_state[key] = chosen or list(default or options)
     return st.multiselect(
         label,

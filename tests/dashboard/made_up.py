@@ -20,7 +20,6 @@ from core.workspace.profile import CollectionSettings, Profile, SystemSettings
 from core.workspace.timing import PROCEDURE, TIMING_PROCEDURE
 from core.workspace.workspace import CHECKOUT, VARIABLE, CollectionFolder, Workspace
 from dashboard.shared import links
-from dashboard.shared.ranked_lists import STYLE
 
 PAGES = {entry.name: entry.title for entry in links.PAGES}
 """Every page of the dashboard, by its name, and its title; the address of the first is the root."""
@@ -157,5 +156,5 @@ def warnings(app: AppTest) -> str:
 
 
 def lists(app: AppTest) -> list[str]:
-    """The HTML of each ranked list; the page's style is HTML, too."""
-    return [element.proto.body for element in app.get("html") if element.proto.body != STYLE]
+    """The HTML of each ranked list, which is not all HTML of a page."""
+    return [element.proto.body for element in app.get("html") if element.proto.body.startswith('<div class="rs-list')]

@@ -8,6 +8,7 @@ from functools import partial
 from html import escape
 from pathlib import Path
 
+import ir_measures
 import pytest
 from made_up import EXPANSIONS, HOSTILE_QUERY, HOSTILE_TEXT, HOSTILE_TITLE, Open, lists, warnings
 from streamlit.testing.v1 import AppTest
@@ -23,9 +24,9 @@ from core.workspace.timing import repeated
 from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data, live
 from dashboard.shared.ranked_lists import Hit, grade_badge, ranked_list
-from dashboard.views.search import judging
+from dashboard.views.search import answers, judging
 from dashboard.views.search.answer_columns import latency_text
-from dashboard.views.search.answers import Latency, as_they_come, measure_latency
+from dashboard.views.search.answers import DEPTH, Latency, in_batches, measure_latency
 
 
 def unmarked(app: AppTest) -> list[str]:
@@ -35,6 +36,14 @@ def unmarked(app: AppTest) -> list[str]:
 
 def documents(html: str) -> list[str]:
     return re.findall(r">document ([^<]*)<", html)
+
+
+def chips(html: str) -> list[list[str]]:
+    """The chips of each row."""
+    return [
+        re.findall(r'class="rs-chip(?: [^"]*)?"[^>]*>([^<]*)<', row)
+        for row in re.findall('<summary><span class="rs-lead">.*?</summary>', html)
+    ]
 
 
 def texts(app: AppTest) -> str:
@@ -49,9 +58,9 @@ def ranking(folder: CollectionFolder, system: str, topic: str) -> list[str]:
 def test_search_answers_as_the_run_does(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("search", query="Do masks help in SCHOOLS?", systems="bm25")
     assert documents(unmarked(app)[0]) == ranking(made_up, "bm25", "02")
-    assert "This query is topic 02" in app.info[0].value
+    assert "This query is topic 02." in texts(app)
     assert "matched" in texts(app)
-    link = next(link.proto for link in app.get("page_link") if link.proto.label.startswith("02"))
+    link = next(link.proto for link in app.get("page_link") if link.proto.label == "Open the topic")
     assert "topic=02" in link.query_string
 
 
@@ -78,8 +87,8 @@ def test_a_dense_system_answers_with_its_latency_split(
     monkeypatch.setattr("core.workspace.models.find_model", lambda workspace, name: made_up.path)
     monkeypatch.setattr("core.retrieval.kinds.open_system", lambda *arguments: Dense())
     app = open_page("search", query="do masks help in schools?", systems="dense", hits="5")
-    assert asked[-1] == ("do masks help in schools?", 5)
-    assert "12.5 ms: encode 12.0 ms, search 0.5 ms (median of 5)" in texts(app)
+    assert asked[-1] == ("do masks help in schools?", DEPTH)
+    assert "12.5 ms (encode 12.0), median of 5" in texts(app)
     assert "score 0.750" in texts(app)
     open_page("search", query="masks", systems="dense")
     assert [query for query, _ in asked].count("the first query waits for what loads late") == 1, "it is opened once"
@@ -109,10 +118,11 @@ def test_typing_a_query_writes_it_to_the_url(open_page: Open, made_up: Collectio
 
 
 def test_an_example_is_searched(open_page: Open, made_up: CollectionFolder) -> None:
-    app = open_page("search")
+    app = open_page("search", systems="bm25")
     app.button(key="example 02").click().run()
-    assert app.query_params["query"] == "masks"
-    assert "document d4" in texts(app)
+    assert app.query_params["query"] == "Do masks help in schools?", "the text that the runs searched"
+    assert documents(unmarked(app)[0]) == ranking(made_up, "bm25", "02")
+    assert not [button for button in app.button if button.key == "example 02"]
 
 
 def test_no_hits_and_an_endless_query(open_page: Open, made_up: CollectionFolder) -> None:
@@ -141,16 +151,25 @@ class Fake:
         return [Answer([("d1", 1.0)], {"search": 0.001})]
 
 
-def test_systems_answer_at_the_same_time_and_the_fast_one_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fast_system_does_not_wait_for_a_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
     slow, fast = Fake(threading.Event()), Fake(threading.Event())
     ready = {"slow": live.Ready(slow, threading.Lock()), "fast": live.Ready(fast, threading.Lock())}
     monkeypatch.setattr(live, "ready_system", lambda opened, settings: ready[settings.name])
     systems = [SystemSettings(name=name, kind="dense", model="m") for name in ready]
-    coming = as_they_come(None, systems, "q", 1, 0)
+    coming = in_batches(None, systems, "q", 0)
     threading.Thread(target=lambda: slow.asked.wait(10) and fast.ready.set()).start()  # both must have been asked
-    assert next(coming)[0] == "fast"
+    assert set(next(coming)) == {"fast"}
     slow.ready.set()
-    assert next(coming)[0] == "slow"
+    assert set(next(coming)) == {"slow"}
+    assert next(coming, None) is None
+
+
+def test_systems_that_answer_at_once_are_drawn_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = threading.Event()
+    at_once.set()
+    monkeypatch.setattr(live, "ready_system", lambda opened, settings: live.Ready(Fake(at_once), threading.Lock()))
+    systems = [SystemSettings(name=name, kind="dense", model="m") for name in ("one", "two", "three")]
+    assert [set(batch) for batch in in_batches(None, systems, "q", 0)] == [{"one", "two", "three"}]
 
 
 class Slow:
@@ -177,7 +196,7 @@ def test_latencies_are_measured_one_system_at_a_time_and_are_medians(monkeypatch
     ready = {s.name: live.Ready(Slow(s.name, [50, 1, 5, 2, 4, 3] * 2), threading.Lock()) for s in systems}
     monkeypatch.setattr(live, "ready_system", lambda opened, settings: ready[settings.name])
     with ThreadPoolExecutor(6) as pool:
-        measured = list(pool.map(lambda s: measure_latency(None, s, "q", 10), systems * 2))
+        measured = list(pool.map(lambda s: measure_latency(None, s, "q"), systems * 2))
     assert [latency and (latency.seconds, latency.times) for latency in measured] == [
         ({"encode": 3, "search": 0.0}, 5)
     ] * 6
@@ -188,13 +207,13 @@ def test_a_slow_system_is_measured_once_more_and_a_busy_one_not_at_all(monkeypat
     system = Slow("one", [7.0])
     monkeypatch.setattr(live, "ready_system", lambda opened, settings: live.Ready(system, threading.Lock()))
     monkeypatch.setattr("dashboard.views.search.answers.repeated", partial(repeated, budget=0.001))
-    latency = measure_latency(None, settings, "q", 10)
+    latency = measure_latency(None, settings, "q")
     assert latency == Latency({"encode": 7.0, "search": 0.0}, 1)
-    assert latency_text(latency) == "7000.0 ms: encode 7000.0 ms, search 0.0 ms (measured once)"
-    assert latency_text(Latency({"search": 0.000052}, 5)) == "search 0.05 ms (median of 5)"
+    assert latency_text(latency) == "7000.0 ms (encode 7000.0), measured once"
+    assert latency_text(Latency({"search": 0.000052}, 5)) == "0.05 ms, median of 5"
     monkeypatch.setattr("dashboard.views.search.answers.PATIENCE_SECONDS", 0.01)
     with live.TIMING:
-        assert measure_latency(None, settings, "q", 10) is None
+        assert measure_latency(None, settings, "q") is None
 
 
 def test_lists_are_there_before_a_latency_is_measured(
@@ -202,7 +221,7 @@ def test_lists_are_there_before_a_latency_is_measured(
 ) -> None:
     events = []
     monkeypatch.setattr(
-        "dashboard.views.search.answer_columns.ranked_list", lambda *a, **k: events.append("list") or "<p>list</p>"
+        "dashboard.views.search.answer_columns.compact_list", lambda *a, **k: events.append("list") or "<p>list</p>"
     )
     monkeypatch.setattr(
         "dashboard.views.search.answer_columns.measure_latency",
@@ -217,8 +236,9 @@ def test_the_fused_column_is_the_fusion_of_the_others(open_page: Open, made_up: 
     app = open_page("search", query="masks fever", systems="bm25,expanded", fused="on")
     one, other, fused = map(documents, unmarked(app))
     assert fused == [document for document, _ in reciprocal_rank_fusion([one, other])]
-    assert f"{one.index(fused[0]) + 1} in BM25, " in unmarked(app)[2]
-    app.toggle[0].set_value(False).run()
+    ranks = (f"A\u00a0{one.index(fused[0]) + 1}", f"B\u00a0{other.index(fused[0]) + 1}")
+    assert all(chip.startswith(rank) for chip, rank in zip(chips(unmarked(app)[2])[0], ranks, strict=True))
+    next(toggle for toggle in app.toggle if toggle.label == "Fuse (RRF)").set_value(False).run()
     assert len(unmarked(app)) == 2
     assert "fused" not in app.query_params
 
@@ -247,7 +267,121 @@ def test_imported_runs_are_not_asked(open_page: Open, made_up: CollectionFolder)
     profile = read_profile(str(made_up / "profile.json"))
     foreign = SystemSettings(name="foreign", kind="run")
     save_profile(profile.model_copy(update={"system": [foreign, *profile.system]}), made_up)
-    assert open_page("search", query="masks").multiselect[0].options == ["BM25", "BM25 + <b>queries</b>", "Dense"]
+    app = open_page("search", query="masks")
+    assert set(app.multiselect[0].options) == {"BM25", "BM25 + <b>queries</b>"}
+    assert "foreign: an imported run, which has no index" in warnings(app)
+
+
+# Compared
+
+
+def test_rows_have_the_rank_in_the_other_lists(open_page: Open, made_up: CollectionFolder) -> None:
+    app = open_page("search", query="fever in schools", systems="bm25,expanded", hits="5", a="bm25")
+    one, other = map(documents, unmarked(app))
+    assert one != other
+    for rank, (document, row) in enumerate(zip(other, chips(unmarked(app)[1]), strict=True), 1):
+        if document not in one:
+            assert row == ["new", "A\u00a0–"]
+            continue
+        places = one.index(document) + 1 - rank
+        change = f"\u00a0({places:+})".replace("-", "−") if places else ""
+        assert row == [f"A\u00a0{one.index(document) + 1}{change}"]
+    assert f"**{len(set(one) & set(other))} of {max(len(one), len(other))}** shared by all" in texts(app)
+
+
+def test_a_document_that_others_have_further_down_is_new() -> None:
+    others = {"b": ("B", "BM25", {"d1": 1, "d2": 11}), "c": ("C", "Dense", {"d2": 40})}
+    assert [chip.text for chip in answers.chips("d2", 3, others, 10)] == [
+        "new",
+        "B\u00a011\u00a0(+8)",
+        "C\u00a040\u00a0(+37)",
+    ]
+    assert [chip.text for chip in answers.chips("d1", 2, others, 10)] == ["B\u00a01\u00a0(−1)", "C\u00a0–"]
+    assert answers.chips("d1", 2, {}, 10) == []
+
+
+def test_only_differences_folds_what_all_lists_have(open_page: Open, made_up: CollectionFolder) -> None:
+    app = open_page("search", query="fever in schools", systems="bm25,expanded")
+    lists_before = list(map(documents, unmarked(app)))
+    shared = set.intersection(*map(set, lists_before))
+    assert "rs-shared" not in "".join(unmarked(app))
+    next(toggle for toggle in app.toggle if toggle.label == "Only differences").set_value(True).run()
+    assert app.query_params["differences"] == "on"
+    for html, before in zip(unmarked(app), lists_before, strict=True):
+        assert documents(html) == before
+        folds = re.findall(r'<li class="rs-shared">.*?</ol></div></details></li>', html, re.DOTALL)
+        assert {document for fold in folds for document in documents(fold)} == shared
+
+
+def test_the_columns_of_a_topic_have_the_value_of_its_run(open_page: Open, made_up: CollectionFolder) -> None:
+    app = open_page("search", query="Do masks help in schools?", systems="bm25,expanded", a="bm25")
+    qrels = read_qrels(made_up / "collection" / "qrels" / "test.tsv")
+    for system in ("bm25", "expanded"):
+        run = read_run(made_up / "runs" / system / "run.trec").scores
+        measured = list(ir_measures.iter_calc([ir_measures.nDCG @ 10], qrels, run))
+        value = next(one.value for one in measured if one.query_id == "02")
+        assert f"nDCG@10 **{value:.4f}**" in texts(app)
+    assert "nDCG@10" not in texts(open_page("search", query="masks help", systems="bm25"))
+
+
+def test_for_the_title_of_a_topic_the_question_is_offered(open_page: Open, made_up: CollectionFolder) -> None:
+    app = open_page("search", query="masks", systems="bm25")
+    assert "This query is topic 02’s title; the runs searched its question:" in texts(app)
+    assert documents(unmarked(app)[0]) != ranking(made_up, "bm25", "02")
+    app.button(key="text of the runs").click().run()
+    assert app.query_params["query"] == "Do masks help in schools?"
+    assert documents(unmarked(app)[0]) == ranking(made_up, "bm25", "02")
+    assert "This query is topic 02." in texts(app)
+
+
+def test_systems_a_and_b_have_the_first_columns(open_page: Open, made_up: CollectionFolder) -> None:
+    def columns(**parameters: str) -> list[str]:
+        app = open_page("search", query="masks", **parameters)
+        return [mark.value for mark in app.markdown if re.match(r"\*\*[A-Z] ", mark.value)]
+
+    assert columns() == ["**A BM25 \\+ \\<b\\>queries\\<\\/b\\>**", "**B BM25**"]
+    assert columns(a="bm25", b="expanded") == ["**A BM25**", "**B BM25 \\+ \\<b\\>queries\\<\\/b\\>**"]
+
+
+def test_more_systems_than_columns_are_left_to_choose(
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.views.search.page.COLUMNS", 1)
+    app = open_page("search", query="masks")
+    assert len(lists(app)) == 1
+    app.multiselect[0].set_value(["bm25", "expanded"]).run()
+    assert len(lists(app)) == 2
+    assert app.query_params["systems"] == "bm25,expanded"
+
+
+# What may be wrong with the query
+
+
+def test_words_in_no_index_are_named_with_a_similar_one(open_page: Open, made_up: CollectionFolder) -> None:
+    app = open_page("search", query="Feverr in schools: zzz", systems="bm25,expanded")
+    assert "In no index: “Feverr”, “zzz”." in texts(app).replace("\\", "")
+    app.button(key="corrected query").click().run()
+    assert app.query_params["query"] == "fever in schools: zzz"
+    assert "In no index: “zzz”." in texts(app).replace("\\", "")
+    assert "In no index" not in texts(open_page("search", query="fever pupils", systems="bm25,expanded"))
+    assert "In no index: “pupils”." in texts(open_page("search", query="fever pupils", systems="bm25"))
+
+
+def test_text_that_an_english_model_does_not_know_is_said(
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = threading.Event()
+    ready.set()
+    dense = live.Ready(Fake(ready), threading.Lock())
+    original = live.ready_system
+    monkeypatch.setattr(live, "why_unavailable", lambda opened, settings: None)
+    monkeypatch.setattr(live, "ready_system", lambda o, s: dense if s.kind == "dense" else original(o, s))
+    said = "the ranking of Dense says little"
+    app = open_page("search", query="covid 疫苗", systems="bm25,dense")
+    assert f"“疫苗” is outside what a model with an English vocabulary knows: {said}" in texts(app).replace("\\", "")
+    assert said in texts(open_page("search", query="helfen Masken in der Schule", systems="bm25,dense"))
+    assert said not in texts(open_page("search", query="do masks help in schools", systems="bm25,dense"))
+    assert said not in texts(open_page("search", query="covid 疫苗", systems="bm25"))
 
 
 # Judgments by hand

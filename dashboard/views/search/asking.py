@@ -29,20 +29,30 @@ def ask(query: str | None) -> None:
     st.session_state["long query"] = "" if fits else query
 
 
-def query_form(topics: Iterable[Topic]) -> str:
-    """Draw the form, example topics and the session's earlier queries; return the query."""
+def query_form(topics: Iterable[Topic], topic_field: str) -> str:
+    """Draw the form, the session's earlier queries, and example topics while there is no query; return the query.
+
+    Args:
+        topic_field: the text of a topic that the runs searched, as in `Topic.text`.
+    """
     asked = one_line(state.read("query")) or st.session_state.get("long query", "")
     st.session_state["query box"] = asked
     with st.form("search", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("Query", key="query box", placeholder="loss of smell")
         st.form_submit_button("Search", type="primary", on_click=lambda: ask(st.session_state["query box"]))
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption("Examples", width="content")
-        for topic in list(topics)[:EXAMPLES]:
-            label = escape_markdown(shortened(topic.query, 40))
-            st.button(label, key=f"example {topic.id}", on_click=ask, args=(topic.query,), type="tertiary")
+    if not asked:
+        _examples(list(topics)[:EXAMPLES], topic_field)
     _earlier_queries(asked)
     return asked
+
+
+def _examples(topics: Iterable[Topic], topic_field: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption("Examples", width="content")
+        for topic in topics:
+            text = topic.text(topic_field)
+            label = escape_markdown(shortened(text, 60))
+            st.button(label, key=f"example {topic.id}", on_click=ask, args=(text,), type="tertiary")
 
 
 def _earlier_queries(asked: str) -> None:

@@ -1,25 +1,29 @@
 """Search: the answers of all systems to one query side by side, from the same system objects as the batch run."""
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
 import streamlit as st
 
-from core.formats.topics import Topic
+from core.evaluation.measures import mean
+from core.evaluation.results import first_baseline, first_compared
 from core.retrieval.fusion import reciprocal_rank_fusion
 from core.workspace.errors import UserError
-from dashboard.shared import data, left_out, state, widgets
-from dashboard.shared.escaping import escape_markdown, show_error
+from core.workspace.profile import SystemSettings
+from dashboard.shared import data, links, live, results, state, widgets
+from dashboard.shared.escaping import error_markdown, escape_markdown, show_error
 from dashboard.views.search import judging
-from dashboard.views.search.answer_columns import EXPLAINED_WORDS, depth, draw_answers, show_latencies
+from dashboard.views.search.answer_columns import EXPLAINED_WORDS, Asked, draw_answers, show_latencies
 from dashboard.views.search.asking import query_form
+from dashboard.views.search.query_notes import language_note, topic_note, unknown_words_note
 
 LONGEST = 10_000
+COLUMNS = 4
+"""Number of systems shown unless others are chosen."""
 
 
-def notes(content: data.Content, query: str, topic: Topic | None) -> None:
-    """Draw notices about the query: whether it is a topic, and where it is too long."""
-    if topic:
-        st.info(f"This query is topic {escape_markdown(topic.id)}; its grades are shown.")
-        left_out.caption(content, topic.id)
-        widgets.topic_link(topic.id, topic.query)
+def length_notes(query: str) -> None:
+    """Draw a note for each limit that the query exceeds."""
     if not state.read("query"):
         st.caption("The query is too long for a URL, so a link to this page does not contain it.")
     if len(query) > LONGEST:
@@ -31,52 +35,95 @@ def notes(content: data.Content, query: str, topic: Topic | None) -> None:
         )
 
 
+def answering_systems(opened: data.Opened) -> list[SystemSettings]:
+    """Return the systems that can answer; name the others with the reason, in one notice.
+
+    Raises:
+        UserError: no system can answer.
+    """
+    reasons = {system.name: live.why_unavailable(opened, system) for system in opened.profile.system}
+    missing = {opened.labels[name]: error for name, error in reasons.items() if error}
+    named = [f"{escape_markdown(label)}: {error_markdown(str(error))}" for label, error in missing.items()]
+    if named:
+        st.warning(f"Not available: {' · '.join(named)}", icon=":material/build:")
+    return in_order(opened, [system for system in opened.profile.system if not reasons[system.name]])
+
+
+def in_order(opened: data.Opened, systems: Sequence[SystemSettings]) -> list[SystemSettings]:
+    """Return the systems with those that are A and B on other pages first."""
+    names = [system.name for system in systems]
+    if len(names) < 2:
+        return list(systems)
+
+    def means() -> Mapping[str, float]:
+        with suppress(UserError):
+            values = results.values(opened, opened.profile.measures[0])
+            return {name: mean(dict(values[name])) if name in values else 0.0 for name in names}
+        return dict.fromkeys(names, 0.0)
+
+    wanted = {parameter: state.read(parameter) for parameter in "ab"}
+    b = wanted["b"] if wanted["b"] in names else first_baseline(opened.profile, names)
+    a = wanted["a"] if wanted["a"] in names else first_compared(opened.profile, names, b, means)
+    return sorted(systems, key=lambda system: (system.name != a, system.name != b))
+
+
 def page(opened: data.Opened) -> None:
     """Draw the Search page of a collection.
 
     Raises:
-        UserError: no system can answer a query, or the collection is missing or damaged.
+        UserError: the collection is missing or damaged.
     """
-    content = data.content(opened)
-    answering = [system for system in opened.profile.system if system.kind != "run"]
-    labels_of = {system.name: opened.labels[system.name] for system in answering}
-    if not answering:
-        raise UserError(
-            f"{opened.folder.name} consists of imported runs: without an index it cannot answer new queries; see the "
-            "Topics page for what the runs retrieved"
+    if all(system.kind == "run" for system in opened.profile.system):
+        st.info(
+            f"{escape_markdown(opened.folder.name)} consists of imported runs. Without documents and an index, no "
+            "system can answer a new query; Topics shows what the runs retrieved."
         )
-    query = query_form(content.topics.values())
-    left, middle, right = st.columns([5, 2, 1], vertical_alignment="bottom")
-    with left:
-        names = state.choose_several("Systems", list(labels_of), "systems", labels_of)
-    with middle, st.container(horizontal=True):
+        links.page_link("topics", icon=":material/difference:")
+        return
+    content = data.content(opened)
+    query = query_form(content.topics.values(), opened.profile.collection.topic_field)
+    answering = answering_systems(opened)
+    labels = {system.name: opened.labels[system.name] for system in answering}
+    first = list(labels)[:COLUMNS] if len(labels) > COLUMNS else ()
+    notices = st.container()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        overlap = st.empty()
+        differences = state.switch("Only differences", "differences", "Fold the documents that all systems have")
         fused = state.switch("Fuse (RRF)", "fused", "Reciprocal rank fusion of the systems (Cormack et al., 2009)")
         judged = state.switch("Judge relevance", "judge", "Judge the retrieved documents and export qrels")
-    with right:
-        hits = int(state.choose("Depth", ["5", "10", "20", "50"], "hits", "10"))
+        with st.popover("Systems and depth", icon=":material/tune:"):
+            names = state.choose_several("Systems", list(labels), "systems", labels, first, True, notices)
+            hits = int(state.choose("Depth", ["5", "10", "20", "50"], "hits", "10"))
+    by_name = {system.name: system for system in answering}
+    systems = [by_name[name] for name in names]
+    with notices:
+        widgets.say_older(opened, widgets.answering_artifacts(opened, systems))
     topic = data.find_topic(query, content.topics.values()) if query else None
-    asked = [system for system in answering if system.name in names]
-    widgets.say_older(opened, widgets.answering_artifacts(opened, asked))
+    if topic:
+        topic_note(opened, topic, query)
     if query:
-        notes(content, query, topic)
-    judging_place = st.container()
+        length_notes(query)
+    spelling, judging_place = st.container(), st.container()
+    columns = None
     if not query:
         st.info("Type a query or choose an example to search with all selected systems.")
-    elif not names:
-        st.info("Choose at least one system.")
+    elif not systems:
+        st.info("Choose at least one system." if answering else "No system of this collection can answer yet.")
     else:
-        chosen = [system for system in answering if system.name in names]
-        answered = draw_answers(opened, chosen, query[:LONGEST], hits, topic, fused)
-        if judged:
-            found_by = answered.answers.values()
-            pool = reciprocal_rank_fusion([[document for document, _ in found.hits[:hits]] for found in found_by])
-            with judging_place:
-                judging.draw_pool(opened, judging.topic_id(query, topic), [document for document, _ in pool])
+        asked = Asked(opened, systems, query[:LONGEST], hits, topic, fused, differences)
+        with spelling:
+            language_note(opened, systems, asked.query)
+        columns = draw_answers(asked, overlap)
     if judged:
         with judging_place:
+            if columns:
+                pool = reciprocal_rank_fusion([answer.ranking[:hits] for answer in columns.answers.values()])
+                judging.draw_pool(opened, judging.topic_id(query, topic), [document for document, _ in pool])
             try:
                 judging.exchange(opened.folder.name)
             except UserError as error:
                 show_error(error)
-    if query and names:
-        show_latencies(opened, chosen, query[:LONGEST], depth(hits, fused), answered)
+    if columns:
+        with spelling:
+            unknown_words_note(opened, [s for s in systems if s.name in columns.answers], columns.asked.query)
+        show_latencies(columns)
