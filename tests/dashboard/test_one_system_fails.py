@@ -37,7 +37,7 @@ def test_search_shows_the_other_systems_answers(
     expected = re.findall(">document [^<]*<", lists(open_page("search", query="masks", systems="bm25"))[0])
     break_system(monkeypatch, "expanded", error, method)
     with caplog.at_level(logging.ERROR):
-        app = open_page("search", query="masks", systems="bm25,expanded", fused="on", a="bm25")
+        app = open_page("search", query="masks", systems="bm25,expanded", fused="on")
     assert expected
     assert re.findall(">document [^<]*<", lists(app)[0]) == expected
     assert error_markdown(f"unexpected {type(error).__name__}") in warnings(app)

@@ -40,9 +40,10 @@ def query_form(topics: Iterable[Topic], topic_field: str) -> str:
     with st.form("search", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input("Query", key="query box", placeholder="loss of smell")
         st.form_submit_button("Search", type="primary", on_click=lambda: ask(st.session_state["query box"]))
-    if not asked:
-        _examples(list(topics)[:EXAMPLES], topic_field)
-    _earlier_queries(asked)
+    with st.container():  # keeps the place of what follows, which the browser would show twice for a moment
+        if not asked:
+            _examples(list(topics)[:EXAMPLES], topic_field)
+        _earlier_queries(asked)
     return asked
 
 

@@ -82,10 +82,11 @@ def page(opened: data.Opened) -> None:
         return
     content = data.content(opened)
     query = query_form(content.topics.values(), opened.profile.collection.topic_field)
-    answering = answering_systems(opened)
+    notices = st.container()
+    with notices:
+        answering = answering_systems(opened)
     labels = {system.name: opened.labels[system.name] for system in answering}
     first = list(labels)[:COLUMNS] if len(labels) > COLUMNS else ()
-    notices = st.container()
     with st.container(horizontal=True, vertical_alignment="center"):
         overlap = st.empty()
         differences = state.switch("Only differences", "differences", "Fold the documents that all systems have")
@@ -97,13 +98,15 @@ def page(opened: data.Opened) -> None:
     by_name = {system.name: system for system in answering}
     systems = [by_name[name] for name in names]
     with notices:
-        widgets.say_older(opened, widgets.answering_artifacts(opened, systems))
+        in_profile_order = [system for system in opened.profile.system if system in systems]
+        widgets.say_older(opened, widgets.answering_artifacts(opened, in_profile_order))
     topic = data.find_topic(query, content.topics.values()) if query else None
-    if topic:
-        topic_note(opened, topic, query)
-    if query:
-        length_notes(query)
-    spelling, judging_place = st.container(), st.container()
+    about, judging_place = st.container(), st.container()
+    with about:
+        if topic:
+            topic_note(opened, topic, query)
+        if query:
+            length_notes(query)
     columns = None
     if not query:
         st.info("Type a query or choose an example to search with all selected systems.")
@@ -111,7 +114,7 @@ def page(opened: data.Opened) -> None:
         st.info("Choose at least one system." if answering else "No system of this collection can answer yet.")
     else:
         asked = Asked(opened, systems, query[:LONGEST], hits, topic, fused, differences)
-        with spelling:
+        with about:
             language_note(opened, systems, asked.query)
         columns = draw_answers(asked, overlap)
     if judged:
@@ -124,6 +127,6 @@ def page(opened: data.Opened) -> None:
             except UserError as error:
                 show_error(error)
     if columns:
-        with spelling:
+        with about:
             unknown_words_note(opened, [s for s in systems if s.name in columns.answers], columns.asked.query)
         show_latencies(columns)
