@@ -20,7 +20,7 @@ from core.indexes.exact import ExactIndex
 from core.retrieval.analyzer import Analyzer, open_analyzer
 from core.retrieval.encoder import load_vectors
 from core.retrieval.kinds import open_system
-from core.retrieval.projection import BLOCK, MOST_FITTED, Projection, evenly_spaced, fit_projection, scaled
+from core.retrieval.projection import BLOCK, Projection, evenly_spaced, fit_projection, scaled
 from core.retrieval.systems import find_settings
 from core.workspace.errors import UserError
 
@@ -28,7 +28,9 @@ MOST_CLUSTERS = 12
 """Number of clusters; more labels would overlap."""
 SMALLEST_CLUSTER = 25
 """Mean number of documents per cluster below which there are fewer clusters."""
-CENTRAL = 200
+MOST_CLUSTERED = 5_000
+"""Number of vectors that the centres of clusters are computed from, evenly spaced if there are more."""
+CENTRAL = 100
 """Number of documents next to the centre of a cluster whose terms name it."""
 TERMS = 3
 """Number of terms in the name of a cluster."""
@@ -85,13 +87,13 @@ def make_map(
 def cluster(vectors: np.ndarray, similarity: str) -> tuple[np.ndarray, np.ndarray]:
     """Return each vector's cluster, int64 [n], and its distance to the centre, float32 [n]; -1 if there are too few.
 
-    In a larger collection the centres are those of `MOST_FITTED` vectors. The largest cluster is 0.
+    In a larger collection the centres are those of `MOST_CLUSTERED` vectors. The largest cluster is 0.
     """
     from sklearn.cluster import KMeans  # takes most of a second, which other figures need not wait for
 
     wanted = min(MOST_CLUSTERS, len(vectors) // SMALLEST_CLUSTER)
     number, distances = np.full(len(vectors), -1), np.zeros(len(vectors), np.float32)
-    rows = scaled(evenly_spaced(vectors, MOST_FITTED), similarity)
+    rows = scaled(evenly_spaced(vectors, MOST_CLUSTERED), similarity)
     if wanted < 2 or np.ptp(rows, axis=0).max() == 0:
         return number, distances
     found = KMeans(wanted, n_init=3, random_state=SEED).fit(rows)

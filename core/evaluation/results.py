@@ -260,12 +260,15 @@ def left_out_sentence(measured: Measured, labels: Mapping[str, str], measure: st
     Args:
         measure: only this measure.
     """
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, runs in measured.too_deep.items():
+        if measure in ("", name):
+            groups.setdefault(tuple(runs), []).append(name)
     parts = [
-        f"{name} of {labels[runs[0]] if len(runs) == 1 else f'{len(runs)} imported runs'}"
-        for name, runs in measured.too_deep.items()
-        if measure in ("", name)
+        f"{', '.join(names)} of {labels[runs[0]] if len(runs) == 1 else f'{len(runs)} imported runs'}"
+        for runs, names in groups.items()
     ]
-    return f"Not shown, as the lists are shorter than the cut-off: {', '.join(parts)}." if parts else ""
+    return f"Not shown in tables, as the lists are shorter than the cut-off: {'; '.join(parts)}." if parts else ""
 
 
 def older(folder: CollectionFolder, places: Mapping[str, str]) -> list[str]:

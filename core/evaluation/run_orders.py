@@ -5,7 +5,7 @@ They differ where scores are tied, which trec_eval orders by document id, or dis
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 
@@ -15,6 +15,8 @@ from core.evaluation.table_formats import Table
 from core.formats.exclusions import Exclusions
 from core.formats.qrels import Qrels
 from core.formats.runs import read_run
+from core.workspace.artifacts import Manifest
+from core.workspace.profile import Profile
 
 Order = Literal["score", "rank"]
 ORDERS: dict[Order, str] = {"score": "by score (trec_eval)", "rank": "by rank"}
@@ -36,7 +38,7 @@ def means_by_order(path: Path, qrels: Qrels, excluded: Exclusions, measures: Seq
     return found
 
 
-def orders_table(of_runs: Mapping[str, Mapping[str, Any]], caption: str) -> Table:
+def orders_table(of_runs: Mapping[str, MeansByOrder], caption: str) -> Table:
     """Return the means of runs in both orders.
 
     Args:
@@ -48,23 +50,38 @@ def orders_table(of_runs: Mapping[str, Mapping[str, Any]], caption: str) -> Tabl
         for measure, value in of_run["score"].items()
     ]
     table = pd.DataFrame(rows, columns=["run", "measure", *ORDERS.values(), "difference"])
-    return Table(table.set_index("run"), caption)
+    said = largest_difference(of_runs) or "No run has an order by rank that differs from that by score."
+    return Table(table.set_index("run"), caption, sentences=[said])
 
 
 def run_orders(results: Results) -> Table:
     """The measures of imported runs whose order by score (trec_eval) differs from that by rank, in both orders."""
-    found = stored_orders(results)
-    said = [] if found else ["No imported run has an order by rank that differs from that by score."]
-    table = orders_table(found, f"{results.folder.name}: imported runs by score and by rank")
-    return Table(table.figures, table.caption, sentences=said)
+    found = stored_orders(results.profile, results.labels, manifests(results.folder))
+    return orders_table(found, f"{results.folder.name}: imported runs by score and by rank")
 
 
-def stored_orders(results: Results) -> dict[str, MeansByOrder]:
-    """Return the means by order that the import recorded, by the label of the run."""
-    known = manifests(results.folder)
-    facts = {
-        system.name: known[f"runs/{system.name}"].facts
-        for system in results.profile.system
-        if system.kind == "run" and f"runs/{system.name}" in known
-    }
-    return {results.labels[name]: of_run["orders"] for name, of_run in facts.items() if "orders" in of_run}
+def stored_orders(
+    profile: Profile, labels: Mapping[str, str], known: Mapping[str, Manifest]
+) -> dict[str, MeansByOrder]:
+    """Return the means by order that imports recorded, by the label of the run.
+
+    Args:
+        known: manifests by the artifact's place.
+    """
+    names = [system.name for system in profile.system if system.kind == "run" and f"runs/{system.name}" in known]
+    facts = {labels[name]: known[f"runs/{name}"].facts for name in names}
+    return {label: of_run["orders"] for label, of_run in facts.items() if "orders" in of_run}
+
+
+def largest_difference(of_runs: Mapping[str, MeansByOrder]) -> str:
+    """Return a sentence on the run whose first measure with a difference changes most by the order; "" without runs."""
+    if not of_runs:
+        return ""
+    for measure in next(iter(of_runs.values()))["score"]:
+        changes = {label: abs(means["rank"][measure] - means["score"][measure]) for label, means in of_runs.items()}
+        label = max(changes, key=changes.__getitem__)
+        if changes[label]:
+            by_score, by_rank = (of_runs[label][order][measure] for order in ORDERS)
+            largest = "Largest change: " if len(of_runs) > 1 else ""
+            return f"{largest}{measure} of {label} is {by_score:.4f} by score (trec_eval) and {by_rank:.4f} by rank."
+    return "No measure differs."

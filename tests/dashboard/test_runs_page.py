@@ -5,6 +5,7 @@ import gzip
 import tracemalloc
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from filelock import FileLock
 from made_up import Open, warnings
@@ -16,6 +17,7 @@ from core.workspace.errors import UserError
 from core.workspace.workspace import CollectionFolder
 from dashboard.shared.escaping import WORD_JOINER
 from dashboard.shared.uploads import LARGEST_UNPACKED, saved
+from dashboard.views.runs.page import arrangement
 
 GOOD = "1 Q0 d2 1 3 t\n1 Q0 d1 2 2 t\n02 Q0 d4 1 1 t\nNA Q0 d3 1 1 t\n"
 
@@ -88,6 +90,51 @@ def test_by_rank_the_ranks_count(open_page: Open, made_up: CollectionFolder) -> 
     bring(app, ("a.run", "NA Q0 d2 1 5 t\nNA Q0 d3 2 9 t\n"))
     table = open_page("topics", a="a", b="bm25", measure="RR").dataframe[0].value.set_index("topic")
     assert table.loc["NA", "a"] == 0.5
+
+
+TIED = "NA Q0 d2 1 5 t\nNA Q0 d3 2 5 t\n"
+
+
+def test_both_orders_are_shown_before_the_import_and_after_it(open_page: Open, made_up: CollectionFolder) -> None:
+    app = give(open_page("runs"), ("tied.run", TIED))
+    assert "The order by rank differs from that by score in 1 topic" in " ".join(m.value for m in app.markdown)
+    preview = next(frame.value for frame in app.dataframe if "by rank" in frame.value).set_index("measure")
+    assert preview.loc["RR", "by score (trec_eval)"] == pytest.approx(1 / 3), "d3, the greater id, comes first"
+    assert preview.loc["RR", "by rank"] == pytest.approx(1 / 6)
+    app.button(key="import").click().run()
+    shown = next(frame.value for frame in app.dataframe if "by rank" in frame.value).set_index("measure")
+    assert shown["difference"].to_dict() == preview["difference"].to_dict()
+    first = next(measure for measure, row in shown.iterrows() if row["difference"])
+    said = " ".join(element.value for element in app.markdown).replace("\\", "").replace(WORD_JOINER, "")
+    assert f"{first} of tied is {shown.loc[first, 'by score (trec_eval)']:.4f} by score (trec_eval) and " in said
+
+
+def test_measures_deeper_than_the_lists_are_named(open_page: Open, made_up: CollectionFolder) -> None:
+    app = bring(open_page("runs"), ("short.run", TIED))
+    said = warnings(app).replace(WORD_JOINER, "")
+    assert "shorter than the cut-off: nDCG@10, nDCG@20, P@10, P@20, R@100, Judged@10 of short." in said
+    assert app.dataframe[0].value["depth"].tolist() == [2]
+    table = open_page("summary").dataframe[0].value
+    assert pd.isna(table.loc["short", "nDCG@10"]) and table.loc["short", "RR"] > 0
+
+
+def test_an_edited_table_gives_labels_and_order() -> None:
+    edited = pd.DataFrame({"place": [3, 1, 2], "run": ["a", "b", "c"], "label": [" Team A ", "b", None]})
+    assert arrangement(edited) == ({"b": "", "c": "", "a": "Team A"}, ["b", "c", "a"])
+
+
+def test_saving_labels_and_order_changes_all_pages(
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = bring(open_page("runs"), ("a.run", GOOD), ("b.run", GOOD))
+    assert app.button(key="arrange").disabled, "nothing is edited"
+    edited = pd.DataFrame({"place": [2, 1], "run": ["a", "b"], "label": ["Team *A*", "b"]})
+    monkeypatch.setattr("streamlit.data_editor", lambda *arguments, **options: edited)
+    app = open_page("runs")
+    app.button(key="arrange").click().run()
+    assert "Labels and order were saved" in app.success[0].value
+    monkeypatch.undo()
+    assert list(app.dataframe[0].value["run"]) == ["b", "Team *A*"]
 
 
 @pytest.mark.parametrize("name", ["bm25", "../x", "", "a b", "x" * 101, "manifest.json", "CON", "<b>"])

@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from core.evaluation.run_orders import ORDERS, MeansByOrder, means_by_order, orders_table
+from core.evaluation.table_formats import Table
+from core.evaluation.verdicts import counted
 from core.formats.run_validation import RunCheck, check_run
 from core.formats.runs import run_name
 from core.import_runs import import_runs
@@ -14,10 +17,10 @@ from core.workspace.errors import UserError
 from core.workspace.names import name_problem, safe_name
 from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data
-from dashboard.shared.escaping import error_markdown, show_error
+from dashboard.shared.escaping import error_markdown, escape_markdown, show_error
 from dashboard.shared.uploads import LARGEST_UNPACKED, saved
+from dashboard.shared.widgets import FOUR, SIGNED
 
-ORDERS = {"score": "by score (trec_eval)", "rank": "by rank"}
 MESSAGE = "runs message"
 ROUND = "runs round"  # part of the uploaders' keys, so that they are empty after each import
 
@@ -38,8 +41,11 @@ def carry_out(work: Callable[[], Any], message: str) -> None:
 @st.cache_data(max_entries=1000, show_spinner="Checking the run …")  # each redraw checks every uploaded file
 def looked_through(
     upload: str, name: str, _content: bytes, order: str, folder: CollectionFolder, digest: str, measures: list[str]
-) -> RunCheck:
+) -> tuple[RunCheck, MeansByOrder]:
     """Check an uploaded run against the collection under `folder`, which has that digest.
+
+    Returns:
+        The check, and the means in both orders if these differ.
 
     Args:
         upload: the id of the upload, hashed in place of its content, which would be hashed at each redraw.
@@ -48,7 +54,8 @@ def looked_through(
     with tempfile.TemporaryDirectory() as temporary:
         path = saved(name, _content, Path(temporary))
         by: Literal["score", "rank"] = "rank" if order == "rank" else "score"
-        return check_run(path, known.qrels, known.documents.keys(), by, known.excluded, measures)
+        check = check_run(path, known.qrels, known.documents.keys(), by, known.excluded, measures)
+        return check, means_by_order(path, known.qrels, known.excluded, measures) if check.reordered else {}
 
 
 def problem_of(opened: data.Opened, name: str) -> str:
@@ -66,7 +73,7 @@ def bring_runs(opened: data.Opened) -> None:
     several: Literal["directory", True] = "directory" if st.toggle("Upload a folder") else True
     key = f"run files {several} {st.session_state.get(ROUND, 0)}"
     uploads = st.file_uploader(label, accept_multiple_files=several, key=key)
-    order = st.radio("Ranking order", list(ORDERS), format_func=ORDERS.__getitem__, horizontal=True)
+    order = st.radio("Ranking order", list(ORDERS), format_func=lambda name: ORDERS[name], horizontal=True)
     digest = data.collection_manifest(opened).digest
     chosen: dict[str, tuple[str, bytes]] = {}
     ready = True
@@ -76,7 +83,7 @@ def bring_runs(opened: data.Opened) -> None:
             continue
         content = upload.getvalue()
         try:
-            check = looked_through(
+            check, orders = looked_through(
                 upload.file_id, upload.name, content, order, opened.folder, digest, opened.profile.measures
             )
             faults = check.faults
@@ -92,8 +99,16 @@ def bring_runs(opened: data.Opened) -> None:
             if faults:
                 ready = False
                 continue
-            for notice in check.notices:
-                st.warning(error_markdown(notice))
+            if check.notices:
+                st.warning("\n".join(f"- {error_markdown(notice)}" for notice in check.notices))
+            if orders:
+                table = orders_table({upload.name: orders}, f"{upload.name} by score and by rank")
+                st.write(
+                    f"The order by rank differs from that by score in {counted(check.reordered, 'topic')}. "
+                    f"{escape_markdown(' '.join(table.sentences))}"
+                )
+                with st.expander("Measures by score and by rank"):
+                    draw_orders(table)
             suggested = safe_name(run_name(path, check.tag)) or f"run-{number + 1}"
             name = st.text_input("Name", suggested, key=f"name {upload.file_id}").strip()
             problem = "another of these runs has the same name" if name in chosen else problem_of(opened, name)
@@ -105,8 +120,14 @@ def bring_runs(opened: data.Opened) -> None:
     if st.button(f"Import{count}", key="import", type="primary", disabled=not (ready and chosen)):
         carry_out(
             lambda: import_uploads(opened, chosen, order == "rank"),
-            f"Imported: {', '.join(chosen)}. The Overview page compares all systems.",
+            f"Imported: {', '.join(chosen)}. The Summary compares all systems.",
         )
+
+
+def draw_orders(table: Table) -> None:
+    """Draw the measures of runs in both orders."""
+    config = dict.fromkeys(ORDERS.values(), FOUR) | {"difference": SIGNED}
+    st.dataframe(table.shown.reset_index(), hide_index=True, column_config=config, alt=table.caption)
 
 
 def import_uploads(opened: data.Opened, chosen: dict[str, tuple[str, bytes]], by_rank: bool) -> None:

@@ -83,7 +83,7 @@ def test_measures_deeper_than_the_lists_are_left_out_of_the_tables(folder: Colle
     assert "R@100" not in shown["deep"] | shown["tied"]
     assert "AP" in shown["tied"], "it has no cut-off"
     assert measured.too_deep["nDCG@10"] == ["tied", "other"]
-    assert "nDCG@10 of 2 imported runs" in left_out_sentence(measured, found.labels)
+    assert "nDCG@10, P@10, Judged@10 of 2 imported runs" in left_out_sentence(measured, found.labels)
     assert left_out_sentence(measured, found.labels, "AP") == ""
     assert set(found.values("nDCG@10")) == {"tied", "deep", "other"}, "a measure that is asked for is computed"
 
