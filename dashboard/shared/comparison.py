@@ -91,7 +91,9 @@ def choose(opened: data.Opened, tidy: pd.DataFrame, median: bool = False) -> Vie
         a, baseline = _choose_pair(opened, systems, measure, median)
     evaluated = set(tidy.loc[tidy["measure"] == measure, "system"])
     if shallow := len(set(systems) - evaluated) if evaluated else 0:
-        place.caption(f"{shallow} of {len(systems)} systems have lists shorter than the cut-off, so it is too low.")
+        place.caption(
+            f"{shallow} of {len(systems)} systems have lists shorter than the cut-off; {measure} is too low for them."
+        )
     st.session_state[LINKED] = {"a": a, "b": baseline, "measure": measure}
     return View(opened, tidy, measure, a, baseline)
 

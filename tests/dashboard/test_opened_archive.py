@@ -124,7 +124,8 @@ def test_without_texts_documents_are_shown_by_id(open_page: Open, carry: Carry) 
 
 def test_what_is_not_included_is_not_stale_on_the_artifacts_page(open_page: Open, carry: Carry) -> None:
     carry("--without", "texts,predicted-queries")
-    table = open_page("artifacts").dataframe[0].value.set_index("artifact")
+    frames = [frame.value for frame in open_page("artifacts").dataframe]
+    table = next(frame for frame in frames if "command" in frame).set_index("artifact")
     assert table["state"]["collection"] == table["state"]["bm25/expanded"] == "◌ not included"
     assert table["reason"]["collection"] == "not included in the archive that it came from: corpus.jsonl"
     assert table["command"]["collection"].endswith("--only collection")

@@ -1,10 +1,15 @@
-"""Artifacts: their state and its reason, size, manifest and the command that rebuilds each."""
+"""Build and provenance: what is built, whether it is up to date, what a build would make, and each manifest."""
+
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
 
+from core.artifact_list import Entry
 from core.evaluation.table_formats import csv
+from core.evaluation.verdicts import counted
 from core.workspace.errors import UserError
+from core.workspace.estimates import in_bytes, in_time
 from dashboard.shared import data, state
 from dashboard.shared.escaping import escape_markdown
 
@@ -15,6 +20,7 @@ SIGNS = {
     "not included": "◌ not included",
     "outside this profile": "? outside this profile",
 }
+TO_MAKE = ("stale", "missing")
 WORDS = """
 An **artifact** is a folder written by one stage. Its **manifest** records the settings, the inputs (as SHA-256) and the
 software versions. It is **stale** if any of these have changed since, or if a file differs from the one that was
@@ -23,23 +29,77 @@ collection came from leaves files of it out. **Outside this profile**: no system
 """
 
 
-def page(opened: data.Opened) -> None:
-    """Draw the Artifacts page of a collection."""
+def inventory(opened: data.Opened) -> list[Entry]:
+    """Return the collection's artifacts in build order, each with its state.
+
+    Raises:
+        UserError: there are none.
+    """
     with st.spinner("Checking every file against its manifest …"):
         from core.artifact_list import inventory  # imports the index libraries, which takes a second the first time
 
         entries = inventory(opened.profile, opened.folder)
     if not entries:
         raise UserError(f"{opened.folder.name} has no artifacts yet")
-    counts = pd.Series([entry.state for entry in entries]).value_counts()
-    st.write(
-        escape_markdown(
-            f"{len(entries)} artifacts, {sum(entry.bytes for entry in entries) / 1e6:,.1f} MB: "
-            + ", ".join(f"{count} {name}" for name, count in counts.items())
-        )
+    return entries
+
+
+def answer(entries: Sequence[Entry]) -> str:
+    """Return whether everything is up to date, as a sentence."""
+    unmade = [entry for entry in entries if entry.state in TO_MAKE]
+    if not unmade:
+        return f"Up to date: {counted(len(entries), 'artifact')}, nothing to build."
+    kinds = [f"{sum(entry.state == kind for entry in unmade)} {kind}" for kind in TO_MAKE]
+    return f"To build: {len(unmade)} of {counted(len(entries), 'artifact')} ({', '.join(kinds)})."
+
+
+def origin(entries: Sequence[Entry]) -> str:
+    """Return when, where and in which time the artifacts were built, and their size, as a sentence."""
+    size = f"{in_bytes(sum(entry.bytes for entry in entries))} on disk"
+    known = [entry.manifest for entry in entries if entry.manifest]
+    if not known:
+        return f"{size}."
+    days = sorted({manifest.finished[:10] for manifest in known})
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    hosts = dict.fromkeys(
+        f"{manifest.host.get('system')} {manifest.host.get('machine')}, "
+        f"{counted(int(manifest.host.get('cores') or 0), 'core')}"
+        for manifest in known
+        if manifest.host
     )
-    here = f"artifacts/{opened.folder.name}/"
-    places = [entry.place.removeprefix(here).removeprefix("artifacts/") for entry in entries]
+    took = in_time(sum(manifest.seconds for manifest in known))
+    return f"{size}; built {when} in {took}" + (f" on {' and '.join(hosts)}." if hosts else ".")
+
+
+def draw_plan(opened: data.Opened, entries: Sequence[Entry]) -> None:
+    """Draw what is stale or missing, in the order of a build, and the commands that make it."""
+    unmade = [entry for entry in entries if entry.state in TO_MAKE]
+    if not unmade:
+        return
+    st.markdown("Build it with:")
+    for command in dict.fromkeys(entry.command for entry in unmade):
+        st.code(command, language=None, wrap_lines=True)
+        if "scripts/build.py" in command:
+            st.caption("The same command with `--plan` prints the steps with estimates of time and disk space.")
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "artifact": [_place(opened, entry) for entry in unmade],
+                "state": [SIGNS[entry.state] for entry in unmade],
+                "why": [entry.reason for entry in unmade],
+            }
+        ),
+        hide_index=True,
+        alt="What is stale or missing, in the order of a build",
+    )
+
+
+def _place(opened: data.Opened, entry: Entry) -> str:
+    return entry.place.removeprefix(f"artifacts/{opened.folder.name}/").removeprefix("artifacts/")
+
+
+def draw_table(opened: data.Opened, entries: Sequence[Entry], places: Sequence[str]) -> None:
+    """Draw the table of all artifacts; a row opens its manifest."""
     table = pd.DataFrame(
         {
             "state": [SIGNS[entry.state] for entry in entries],
@@ -51,31 +111,64 @@ def page(opened: data.Opened) -> None:
             "command": [entry.command for entry in entries],
         }
     )
+    key = f"artifacts {opened.folder.name} {state.read('artifact')}"
+
+    def open_row() -> None:
+        if rows := st.session_state[key].selection.rows:
+            state.write("artifact", places[rows[0]])
+
     st.dataframe(
         table,
         hide_index=True,
         placeholder="–",
-        column_config={"size (MB)": st.column_config.NumberColumn(format="%.2f")},
+        key=key,
+        on_select=open_row,
+        selection_mode="single-row",
+        column_order=[name for name in table if name != "reason" or table["reason"].any()],
+        column_config={
+            "size (MB)": st.column_config.NumberColumn(format="%.2f"),
+            "build time (s)": st.column_config.NumberColumn(format="%.1f"),
+            "built": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+        },
         alt="Every artifact with its state, size and command",
     )
     st.download_button("Table as CSV", csv(table, index=False), f"{opened.folder.name}-artifacts.csv", "text/csv")
-    st.markdown(WORDS)
-    place = state.choose("Manifest", places, "artifact", places[0])
-    entry = entries[places.index(place)]
+
+
+def draw_manifest(entry: Entry, place: str) -> None:
+    """Draw the state of an artifact, the command that makes it, its files and its manifest."""
     st.text(f"{SIGNS[entry.state]}: {entry.reason}" if entry.reason else SIGNS[entry.state])
     st.caption("Command to rebuild it:")
     st.code(entry.command, language=None, wrap_lines=True)
     if entry.manifest is None:
         st.info("There is no manifest to show.")
-    else:
-        files = pd.DataFrame(
-            [
-                {"file": name, "bytes": about["bytes"], "SHA-256": about["sha256"]}
-                for name, about in entry.manifest.files.items()
-            ]
-        )
-        st.dataframe(files, hide_index=True, alt=f"Files of {place}")
-        st.json({**vars(entry.manifest), "digest": entry.manifest.digest}, expanded=1)
-    st.caption("To browse this collection on another machine, pack it here and open the archive there:")
-    name = opened.folder.name
-    st.code(f"rankscope pack {name} --to {name}.zip\nrankscope open {name}.zip", language=None, wrap_lines=True)
+        return
+    files = pd.DataFrame(
+        [
+            {"file": name, "bytes": about["bytes"], "SHA-256": about["sha256"]}
+            for name, about in entry.manifest.files.items()
+        ]
+    )
+    st.dataframe(files, hide_index=True, alt=f"Files of {place}")
+    st.json({**vars(entry.manifest), "digest": entry.manifest.digest}, expanded=1)
+
+
+def page(opened: data.Opened) -> None:
+    """Draw the page of a collection's artifacts."""
+    entries = inventory(opened)
+    made = all(entry.state not in TO_MAKE for entry in entries)
+    icon = ":green[:material/check_circle:]" if made else ":orange[:material/build:]"
+    st.markdown(f"{icon} **{escape_markdown(answer(entries))}** {escape_markdown(origin(entries))}")
+    draw_plan(opened, entries)
+    places = [_place(opened, entry) for entry in entries]
+    st.header("Artifacts")
+    draw_table(opened, entries, places)
+    st.header("Manifest")
+    place = state.choose("Artifact", places, "artifact", places[0])
+    draw_manifest(entries[places.index(place)], place)
+    with st.expander("Browse this collection on another machine", icon=":material/archive:"):
+        st.caption("Pack it here and open the archive there:")
+        name = opened.folder.name
+        st.code(f"rankscope pack {name} --to {name}.zip\nrankscope open {name}.zip", language=None, wrap_lines=True)
+    with st.expander("What these states mean", icon=":material/help:"):
+        st.markdown(WORDS)

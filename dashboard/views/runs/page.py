@@ -41,7 +41,10 @@ def imported_runs(opened: data.Opened) -> None:
         show_error(error)  # and continue: a damaged run can be removed here
     rows = []
     for name in names:
-        row: dict[str, Any] = {"run": opened.labels[name], "state": "evaluated" if name in evaluated else "not evaluated"}
+        row: dict[str, Any] = {
+            "run": opened.labels[name],
+            "state": "evaluated" if name in evaluated else "not evaluated",
+        }
         try:
             manifest = open_artifact(opened.folder.run(name))
             row |= {"depth": manifest.facts.get("depth"), "imported": manifest.finished}
