@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from core.evaluation import ann_figures, document_map, figures, run_orders, training_figures
+from core.evaluation.ann_answer import SOURCES
 from core.evaluation.ann_tables import COSTS
 from core.evaluation.comparison_tables import SHOW, TESTS
 from core.evaluation.paper_tables import CORRECTIONS
@@ -56,6 +57,7 @@ OF_RUNS: dict[str, Callable[..., Table]] = {
     "moves": figures.moves,
 }
 OF_SWEEPS: dict[str, Callable[..., Table]] = {
+    "ann-answer": ann_figures.ann_answer,
     "ann-sweep": ann_figures.ann_sweep,
     "ann-at-recall": ann_figures.ann_at_recall,
     "ann-pareto": ann_figures.ann_pareto,
@@ -125,6 +127,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "recall": {"type": float, "metavar": "R", "help": "the target recall@10 (default: 0.95)"},
     "cost": {"choices": list(COSTS), "help": "latency or throughput (default: p50_ms)"},
+    "source": {
+        "choices": list(SOURCES),
+        "help": "own: sweeps of the collection (default); reference: those shipped with RankScope, of other vectors",
+    },
+    "graphs": {"choices": ["one", "all"], "help": "implementations of HNSW that compete (default: one)"},
     "model": {"metavar": "MODEL", "help": "the fine-tuned model (default: the first)"},
     "base": {"metavar": "MODEL", "help": "the base model of the ablations (default: the first)"},
 }

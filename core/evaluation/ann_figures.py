@@ -8,7 +8,17 @@ from contextlib import suppress
 import pandas as pd
 
 from core.evaluation import ann_tables
-from core.evaluation.ann_sweep import SWEEP, measured_sweeps, read_growth, read_sweep, sweeps_of
+from core.evaluation.ann_answer import (
+    OWN,
+    REFERENCE,
+    Sweeps,
+    answer,
+    answer_table,
+    conclusion,
+    own_sweeps,
+    shipped_sweeps,
+)
+from core.evaluation.ann_sweep import SWEEP, measured_sweeps, read_sweep, sweeps_of
 from core.evaluation.results import Results, older
 from core.evaluation.table_formats import Table
 from core.workspace.artifacts import open_artifact, read_manifest
@@ -18,40 +28,51 @@ from core.workspace.timing import OLDER_TIMING, is_comparable
 from core.workspace.workspace import CollectionFolder
 
 
-def ann_sweep(results: Results, system: str = "", size: int = 0) -> Table:
+def ann_answer(
+    results: Results, system: str = "", size: int = 0, recall: float = 0.95, source: str = OWN, graphs: str = "one"
+) -> Table:
+    """Exact search and the fastest index at a collection size and recall@10, and up to which size exact is enough."""
+    sweeps = _sweeps(results, system, source)
+    size = size or next(iter(sweeps.manifests))
+    at_size(sweeps.table, size)
+    known = sweeps if len(sweeps.sizes) > 1 else shipped_sweeps()
+    sentence = conclusion(known, recall, graphs == "all")
+    return answer_table(answer(sweeps, size, recall, graphs == "all"), sentence, _about(results, system, source, size))
+
+
+def ann_sweep(results: Results, system: str = "", size: int = 0, source: str = OWN) -> Table:
     """All measurements of a dense system's ANN sweep at one collection size."""
-    sweep, about = _of_size(results, system, size)
+    sweep, about = _of_size(results, system, size, source)
     return ann_tables.sweep_table(sweep, about)
 
 
-def ann_at_recall(results: Results, system: str = "", size: int = 0, recall: float = 0.95) -> Table:
+def ann_at_recall(results: Results, system: str = "", size: int = 0, recall: float = 0.95, source: str = OWN) -> Table:
     """Each index at its fastest setting that reaches a recall@10, with its speed-up over exact search."""
-    sweep, about = _of_size(results, system, size)
+    sweep, about = _of_size(results, system, size, source)
     return ann_tables.matched_table(sweep, recall, about)
 
 
-def ann_pareto(results: Results, system: str = "", size: int = 0, cost: str = "p50_ms") -> Table:
+def ann_pareto(results: Results, system: str = "", size: int = 0, cost: str = "p50_ms", source: str = OWN) -> Table:
     """The Pareto-optimal settings of recall@10 and latency or throughput."""
-    sweep, about = _of_size(results, system, size)
+    sweep, about = _of_size(results, system, size, source)
     return ann_tables.frontier_table(sweep, cost, about)
 
 
-def ann_latency(results: Results, system: str = "", recall: float = 0.95) -> Table:
+def ann_latency(results: Results, system: str = "", recall: float = 0.95, source: str = OWN) -> Table:
     """The median latency of each index at a recall@10, by collection size."""
-    system = dense_system(results, system)
-    return ann_tables.growth_table(read_growth(results.folder, system), recall, caption(results.folder, system))
+    sweeps = _sweeps(results, system, source).table
+    return ann_tables.growth_table(sweeps, recall, _about(results, system, source))
 
 
-def ann_speed_ups(results: Results, system: str = "") -> Table:
+def ann_speed_ups(results: Results, system: str = "", source: str = OWN) -> Table:
     """The speed-up of each index over exact search, by collection size and recall@10."""
-    system = dense_system(results, system)
-    return ann_tables.speed_ups_table(read_growth(results.folder, system), caption(results.folder, system))
+    return ann_tables.speed_ups_table(_sweeps(results, system, source).table, _about(results, system, source))
 
 
-def ann_crossings(results: Results, system: str = "", recall: float = 0.95) -> Table:
+def ann_crossings(results: Results, system: str = "", recall: float = 0.95, source: str = OWN) -> Table:
     """The collection size from which each index is faster than exact search at a recall@10."""
-    system = dense_system(results, system)
-    return ann_tables.crossings_table(read_growth(results.folder, system), recall, caption(results.folder, system))
+    sweeps = _sweeps(results, system, source).table
+    return ann_tables.crossings_table(sweeps, recall, _about(results, system, source))
 
 
 def ann_missed(results: Results, system: str = "") -> Table:
@@ -71,11 +92,10 @@ def ann_similarities(results: Results) -> Table:
     return ann_tables.similarities_table(figures, results.folder.name)
 
 
-def ann_sizes(results: Results, system: str = "") -> Table:
-    """The collection sizes at which a dense system's indexes were measured."""
-    system = dense_system(results, system)
-    manifests = [read_manifest(sweep) for sweep in sweeps_of(results.folder, system)]
-    return ann_tables.sizes_table(manifests, caption(results.folder, system))
+def ann_sizes(results: Results, system: str = "", source: str = OWN) -> Table:
+    """The collection sizes at which indexes were measured."""
+    manifests = list(_sweeps(results, system, source).manifests.values())
+    return ann_tables.sizes_table(manifests, _about(results, system, source))
 
 
 def measured_systems(folder: CollectionFolder, profile: Profile) -> list[str]:
@@ -130,9 +150,25 @@ def sweep_notices(folder: CollectionFolder, profile: Profile) -> list[str]:
     return said
 
 
-def _of_size(results: Results, system: str, size: int) -> tuple[pd.DataFrame, str]:
+def reference_caption(size: int = 0) -> str:
+    """Return the beginning of a caption of reference sweeps."""
+    return "reference sweeps" + (f", {size:,} documents" if size else "")
+
+
+def _about(results: Results, system: str, source: str, size: int = 0) -> str:
+    if source == REFERENCE:
+        return reference_caption(size)
+    return caption(results.folder, dense_system(results, system), size)
+
+
+def _sweeps(results: Results, system: str, source: str, simulated: bool = True) -> Sweeps:
+    if source == REFERENCE:
+        return shipped_sweeps()
+    return own_sweeps(results.folder, dense_system(results, system), simulated)
+
+
+def _of_size(results: Results, system: str, size: int, source: str) -> tuple[pd.DataFrame, str]:
     """Return the sweep at one size, by default that of the collection, and the beginning of its caption."""
-    system = dense_system(results, system)
-    sweeps = read_growth(results.folder, system) if size else read_sweep(results.folder, system)
+    sweeps = _sweeps(results, system, source, bool(size)).table
     size = size or int(sweeps["documents"].iloc[0])
-    return at_size(sweeps, size), caption(results.folder, system, size)
+    return at_size(sweeps, size), _about(results, system, source, size)

@@ -329,7 +329,7 @@ def read_sweep(folder: CollectionFolder, system: str) -> pd.DataFrame:
     Raises:
         UserError: if it is missing or damaged, or of an older version.
     """
-    return as_table(_read(folder.sweep(system)))
+    return as_table(read_measurements(folder.sweep(system)))
 
 
 def read_growth(folder: CollectionFolder, system: str) -> pd.DataFrame:
@@ -338,7 +338,7 @@ def read_growth(folder: CollectionFolder, system: str) -> pd.DataFrame:
     Raises:
         UserError: if a sweep is damaged or of an older version, or that of the collection itself is missing.
     """
-    return as_table(row for target in sweeps_of(folder, system) for row in _read(target))
+    return as_table(row for target in sweeps_of(folder, system) for row in read_measurements(target))
 
 
 def measured_sweeps(folder: CollectionFolder, system: str) -> list[str]:
@@ -352,8 +352,12 @@ def sweeps_of(folder: CollectionFolder, system: str) -> list[Artifact]:
     return [folder.sweep(system), *folder.simulated_sweeps(system)]
 
 
-def _read(target: Artifact) -> list[tuple[SweepRow, int]]:
-    """Read the rows of a sweep, each with the number of documents it was measured on."""
+def read_measurements(target: Artifact) -> list[tuple[SweepRow, int]]:
+    """Read the rows of a sweep, each with the number of documents it was measured on.
+
+    Raises:
+        UserError: if it is missing or damaged, or of an older version.
+    """
 
     def read(manifest: Manifest) -> list[tuple[SweepRow, int]]:
         rows = read_rows(target / SWEEP, f"{target.shown}/{SWEEP}", target.command)

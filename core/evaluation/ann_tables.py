@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from core.evaluation.table_formats import Table
-from core.indexes.registry import LABELS, PARAMETER_LABELS
+from core.indexes.registry import GRAPHS, LABELS, PARAMETER_LABELS
 from core.workspace.artifacts import Manifest
 
 MATCHED = (0.90, 0.95, 0.99)
@@ -29,7 +29,7 @@ SHOWN = {
     "speed_up": "speed-up",
     "batch_speed_up": "batch speed-up",
     "ndcg": "nDCG@10",
-    "ndcg_kept": "nDCG@10 vs exact",
+    "ndcg_difference": "nDCG@10 vs exact",
     "p50_ms": "latency, median (ms)",
     "p95_ms": "latency, p95 (ms)",
     "p99_ms": "latency, p99 (ms)",
@@ -51,6 +51,13 @@ def frontier(sweep: pd.DataFrame, speed: str = "p50_ms") -> pd.DataFrame:
     ordered = sweep.sort_values([speed, "recall"], ascending=[speed == "p50_ms", False], ignore_index=True)
     best_before = ordered["recall"].cummax().shift().fillna(-np.inf)
     return ordered[ordered["recall"] > best_before].reset_index(drop=True)
+
+
+def one_graph(sweeps: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows without those of all implementations of HNSW but the first that was measured."""
+    measured = set(sweeps["index"])
+    others = [kind for kind in GRAPHS if kind in measured][1:]
+    return sweeps[~sweeps["index"].isin(others)].reset_index(drop=True)
 
 
 def at_recall(sweep: pd.DataFrame, recall: float) -> pd.DataFrame:
@@ -99,7 +106,7 @@ def speed_ups(sweeps: pd.DataFrame) -> pd.DataFrame:
         for size, rows in sweeps.groupby("documents")
         for recall in MATCHED
     }
-    return pd.DataFrame(columns).drop(index="exact")
+    return pd.DataFrame(columns).reindex(dict.fromkeys(sweeps["index"])).drop(index="exact")
 
 
 def crossings(grown: pd.DataFrame) -> pd.DataFrame:
@@ -136,6 +143,13 @@ def size_label(size: int, own: int) -> str:
     return "simulated" if size > own else "random sample"
 
 
+def setting_text(row: Mapping[str, Any] | pd.Series, before: str = "") -> str:
+    """Return a row's search parameter and its value, such as "ef 40", after `before`; "" if it has none."""
+    if pd.isna(row["value"]):
+        return ""
+    return f"{before}{PARAMETER_LABELS.get(row['parameter'], row['parameter'])} {row['value']:.0f}"
+
+
 def pays_from(size: float) -> str:
     """Return in words the collection size from which an index is faster than exact search; see `crossings`."""
     if size == 0:
@@ -152,7 +166,7 @@ def sweep_table(sweep: pd.DataFrame, about: str) -> Table:
         about: the collection, system and size, for the caption.
     """
     names = (
-        "parameters parameter value recall recall_deep ndcg ndcg_kept p50_ms p95_ms p99_ms queries_per_second "
+        "parameters parameter value recall recall_deep ndcg ndcg_difference p50_ms p95_ms p99_ms queries_per_second "
         "megabytes disk_megabytes build_seconds"
     )
     return Table(_shown(sweep, sweep, names), f"{about}: all measurements")
@@ -160,14 +174,14 @@ def sweep_table(sweep: pd.DataFrame, about: str) -> Table:
 
 def matched_table(sweep: pd.DataFrame, recall: float, about: str) -> Table:
     """Return each index at its fastest setting that reaches a recall@10, at one size."""
-    names = "parameter value recall speed_up p50_ms batch_speed_up ndcg_kept megabytes build_seconds"
+    names = "parameter value recall speed_up p50_ms batch_speed_up ndcg_difference megabytes build_seconds"
     table = _shown(at_recall(sweep, recall), sweep, names)
     return Table(table, f"{about}: each index at its fastest setting with recall@10 of at least {recall:.2f}")
 
 
 def frontier_table(sweep: pd.DataFrame, cost: str, about: str) -> Table:
     """Return the Pareto-optimal settings of recall@10 and a cost, at one size."""
-    table = _shown(frontier(sweep, cost), sweep, f"parameter value recall {cost} ndcg_kept megabytes")
+    table = _shown(frontier(sweep, cost), sweep, f"parameter value recall {cost} ndcg_difference megabytes")
     return Table(table, f"{about}: Pareto-optimal settings of recall@10 and {COSTS[cost]}")
 
 
@@ -178,7 +192,7 @@ def _shown(table: pd.DataFrame, sweep: pd.DataFrame, names: str) -> pd.DataFrame
         sweep: the whole sweep at one size, exact search first.
     """
     table = table.assign(megabytes=table["bytes"] / 1e6, disk_megabytes=table["disk_bytes"] / 1e6)
-    table["ndcg_kept"] = table["ndcg"] / (sweep["ndcg"].iloc[0] or math.nan)
+    table["ndcg_difference"] = table["ndcg"] - sweep["ndcg"].iloc[0]
     table["parameters"] = [_parameters(build) for build in table["build"]]
     table["parameter"] = table["parameter"].map(lambda name: PARAMETER_LABELS.get(name, name), na_action="ignore")
     table["value"] = _whole(table["value"])
@@ -271,17 +285,17 @@ def sizes_table(manifests: Sequence[Manifest], about: str) -> Table:
     """Return the collection sizes that were measured.
 
     Args:
-        manifests: the manifests of a system's sweeps, that of the collection itself first.
+        manifests: the manifests of a system's sweeps, that of the collection itself first, or of reference sweeps.
     """
     rows = [manifest.facts for manifest in manifests]
     table = pd.DataFrame(
         {
             "documents": [facts["documents"] for facts in rows],
-            "vectors": [size_label(facts["documents"], rows[0]["documents"]) for facts in rows],
+            "vectors": [facts.get("vectors") or size_label(facts["documents"], rows[0]["documents"]) for facts in rows],
             "distinct vectors": [facts.get("distinct_vectors") for facts in rows],
             "intrinsic dimension": [facts.get("intrinsic_dimension") for facts in rows],
             "queries": [facts["queries"] for facts in rows],
-            "measured": [manifest.finished for manifest in manifests],
+            "measured": [manifest.facts.get("measured", manifest.finished) for manifest in manifests],
         }
     )
     table["distinct vectors"] = _whole(table["distinct vectors"])

@@ -19,7 +19,8 @@ class SweepRow(BaseModel):
     """The measurements of one index with one value of its search parameter.
 
     A field's validation alias is its column in the CSV file, if that has another name. Fields that default to None may
-    be absent: a simulated sweep has no judged documents.
+    be absent: a simulated sweep has no judged documents, and one that was copied from a publication has no more figures
+    than that.
 
     Attributes:
         index: a name of `core.indexes.registry`.
@@ -45,14 +46,14 @@ class SweepRow(BaseModel):
     value: int | None
     build_seconds: float
     bytes: int
-    disk_bytes: int
-    queries_per_second: float
+    disk_bytes: int | None = None
+    queries_per_second: float | None = None
     recall: float = Field(validation_alias="recall@10")
     deep: int | None = None
     recall_deep: float | None = None
     p50_ms: float
-    p95_ms: float
-    p99_ms: float
+    p95_ms: float | None = None
+    p99_ms: float | None = None
     ndcg: float | None = Field(None, validation_alias="nDCG@10")
     missed: dict[str, list[str]] | None = Field(None, validation_alias="lost")
 
@@ -64,6 +65,10 @@ class SweepRow(BaseModel):
 
 COLUMNS = {name: str(field.validation_alias or name) for name, field in SweepRow.model_fields.items()}
 """Columns of the CSV file by field; `deep` and `recall_deep` share the column recall@<deep>."""
+
+
+FIGURES = ["disk_bytes", "queries_per_second", "recall_deep", "p95_ms", "p99_ms", "ndcg", "value", "deep"]
+"""Fields with numbers that may be absent, NaN in tables."""
 
 
 def write_rows(path: Path, rows: Iterable[SweepRow]) -> None:
@@ -130,4 +135,5 @@ def as_table(rows: Iterable[tuple[SweepRow, int]]) -> pd.DataFrame:
         rows: the rows, each with the number of documents it was measured on.
     """
     records = [row.model_dump() | {"documents": documents} for row, documents in rows]
-    return pd.DataFrame(records, columns=[*SweepRow.model_fields, "documents"])
+    table = pd.DataFrame(records, columns=[*SweepRow.model_fields, "documents"])
+    return table.astype(dict.fromkeys(FIGURES, float))

@@ -36,6 +36,10 @@ KINDS = {
 LABELS = {name: kind.label for name, kind in KINDS.items()}
 
 
+GRAPHS = ("hnsw", "hnswlib", "faiss-hnsw", "milvus")
+"""The implementations of HNSW; where one stands for all, it is the first that was measured."""
+
+
 PARAMETER_LABELS = {
     "connections": "M",
     "cells": "nlist",

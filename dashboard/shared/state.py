@@ -34,11 +34,13 @@ def choose(
     labels: Mapping[str, str] | None = None,
     width: int | Literal["stretch"] = "stretch",
     silent: bool = False,
+    hidden_label: bool = False,
 ) -> str:
     """Draw a select box whose choice is the parameter `name`; for a value that is no option `default` is shown.
 
     Args:
         silent: draw no warning where the value is no option; the page says so itself.
+        hidden_label: leave the label to screen readers, as within a sentence.
     """
     key = f"choice {name}"
     if default and not silent:
@@ -50,6 +52,7 @@ def choose(
         key=key,
         format_func=lambda option: (labels or {}).get(option, option),
         width=width,
+        label_visibility="collapsed" if hidden_label else "visible",
         on_change=lambda: write(name, st.session_state[key]),
     )
 

@@ -7,36 +7,72 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from made_up import Open, add_sweep, warnings
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up import Open, add_sweep, lists, warnings
 from stages import make
 from sweep_table import SWEEP
 
 from core import compare
+from core.evaluation.ann_answer import answer, milliseconds, shipped_sweeps
 from core.evaluation.ann_sweep import OWN_GRAPH
+from core.evaluation.ann_tables import growth
+from core.import_runs import import_runs
 from core.indexes.exact import ExactIndex
 from core.indexes.hnsw import HnswIndex
+from core.indexes.registry import LABELS
 from core.retrieval.systems import DenseSystem
 from core.workspace import artifacts
 from core.workspace.artifacts import writing
 from core.workspace.profile import SystemSettings
-from core.workspace.timing import OLDER_TIMING
+from core.workspace.timing import OLDER_TIMING, PROCEDURE, TIMING_PROCEDURE
 from core.workspace.workspace import CollectionFolder
 from dashboard.shared import live
+from dashboard.shared.charts import GREY
 from dashboard.views.ann import charts as ann_charts
 from dashboard.views.ann import live as ann_live
 
 
-def test_charts_carry_every_index_and_its_settings():
-    figure = ann_charts.recall_against(SWEEP, "p50_ms")
+def test_the_recall_chart_has_every_index_and_greys_what_another_setting_dominates():
+    figure = ann_charts.recall_against(SWEEP, "p50_ms", 0.95)
     by_name = {trace.name: trace for trace in figure.data}
-    assert list(by_name["HNSW (RankScope)"].customdata) == ["ef 10", "ef 20", "ef 40"]
-    assert list(by_name["Pareto-optimal"].x) == [0.5, 0.8, 1.6, 2.0]
-    frontier = next(
-        t for t in ann_charts.recall_against(SWEEP, "queries_per_second").data if t.name == "Pareto-optimal"
-    )
-    assert list(frontier.x) == [900, 400, 300, 150, 100], "the most queries a second first"
-    assert set(ann_charts.STYLES) == set(ann_charts.LABELS)
+    graph = by_name["HNSW (RankScope)"]
+    assert [text.split(" recall")[0] for text in graph.customdata] == ["ef 10", "ef 20", "ef 40"]
+    assert GREY not in graph.marker.color
+    assert list(by_name["IVF-Flat (FAISS)"].marker.color) == [GREY], "the graph is faster with higher recall"
+    by_throughput = ann_charts.recall_against(SWEEP, "queries_per_second", 0.95)
+    assert GREY not in next(t for t in by_throughput.data if t.name.startswith("IVF")).marker.color
+    assert set(ann_charts.STYLES) == set(LABELS)
+
+
+def test_the_recall_axis_is_the_logarithm_of_what_is_missed_and_ends_at_1():
+    assert [ann_charts.stretched(recall) for recall in (0.9, 0.99, 0.999)] == pytest.approx([1, 2, 3])
+    assert ann_charts.stretched(0.999) < ann_charts.stretched(0.99999) < ann_charts.stretched(1)
+    figure = ann_charts.recall_against(SWEEP, "p50_ms", 0.95)
+    assert list(figure.layout.yaxis.ticktext) == ["0.5", "0.9", "0.95", "0.99", "0.999", "1"]
+    assert figure.layout.shapes[0].y0 == pytest.approx(1.30103), "the target: -log10(0.05)"
+
+
+def test_the_growth_chart_has_lines_at_the_size_and_at_the_encoding_time():
+    sizes = pd.concat([SWEEP.assign(documents=100), SWEEP.assign(documents=10_000)])
+    figure = ann_charts.growth(growth(sizes, 0.95), 500, 8.5)
+    at_size, at_encoding = figure.layout.shapes
+    assert (at_size.x0, at_size.x1) == (500, 500)
+    assert (at_encoding.y0, at_encoding.y1, at_encoding.line.dash) == (8.5, 8.5, "dash")
+    said = [annotation.text for annotation in figure.layout.annotations]
+    assert said[:2] == ["500 documents", "encoding a query: 8.5 ms"]
+    assert sorted(text.rpartition("> ")[2] for text in said[2:]) == ["HNSW", "exact"]
+    assert len(ann_charts.growth(growth(sizes, 0.95), 500, None).layout.shapes) == 1
+
+
+@given(st.dictionaries(st.text(min_size=1), st.floats(0.01, 1000), min_size=1, max_size=8))
+def test_labels_of_lines_that_end_together_do_not_overlap(ends: dict[str, float]) -> None:
+    places = ann_charts.label_places({kind: (100.0, y) for kind, y in ends.items()}, 0.2)
+    ys = [places[kind][1] for kind in sorted(ends, key=ends.__getitem__)]
+    assert all(later - earlier > 0.1999 for earlier, later in zip(ys, ys[1:], strict=False))
+    assert {x for x, _ in places.values()} == {2.0}
 
 
 def frame(app, column):
@@ -44,19 +80,79 @@ def frame(app, column):
     return next(element.value for element in app.dataframe if column in element.value)
 
 
+def shown(app):
+    """The ranked lists as HTML, one after the other."""
+    return " ".join(lists(app))
+
+
 def text(app):
     return " ".join(element.value for element in [*app.markdown, *app.caption]).replace("\\", "")
 
 
+def metrics(app):
+    """The figures of the answer, label -> value."""
+    return {metric.label.replace("\\", ""): metric.value for metric in app.metric}
+
+
+@pytest.mark.parametrize("swept", [False, True])
+def test_a_small_collection_opens_at_the_size_of_trec_covid_with_the_cost_there(
+    open_page: Open, made_up: CollectionFolder, swept: bool
+) -> None:
+    if swept:
+        add_sweep(made_up)
+    app = open_page("ann", collection="made-up")
+    at_size = answer(shipped_sweeps(), 171_332, 0.95)
+    assert metrics(app)["Exact search"] == milliseconds(at_size.exact["p50_ms"])
+    assert milliseconds(at_size.best["p50_ms"]) in metrics(app).values()
+    assert "keep exact search" in text(app) and "At 171,332 documents a query takes" in text(app)
+    assert "not of this collection: 171,332 vectors" in text(app)
+
+
+def test_an_imported_collection_has_the_reference_sweeps(open_page: Open, made_up: CollectionFolder) -> None:
+    shutil.copy(made_up / "runs" / "bm25" / "run.trec", made_up.workspace.root / "one.run")
+    qrels = made_up / "collection" / "qrels" / "test.tsv"
+    import_runs(made_up.workspace.collection("foreign"), [made_up.workspace.root / "one.run"], qrels, None)
+    app = open_page("ann", collection="foreign", size="11392", recall="0.99")
+    assert "no dense system" in text(app) and "foreign has no vectors to search" in text(app)
+    assert "not of this collection: 11,392 vectors" in text(app)
+    assert "Exact search" in metrics(app) and not app.warning
+
+
+def test_without_reference_sweeps_a_collection_is_shown_alone(
+    open_page: Open, made_up: CollectionFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.evaluation.reference_sweeps.FOLDER", tmp_path / "none")
+    add_sweep(made_up)
+    app = open_page("ann", collection="made-up")
+    assert metrics(app)["Exact search"] == "2.0 ms"
+    assert "install the project again" in warnings(app)
+
+
+def test_implementations_of_hnsw_are_compared_on_demand(open_page: Open, made_up: CollectionFolder) -> None:
+    one = metrics(open_page("ann", collection="made-up", size="171332"))
+    every = metrics(open_page("ann", collection="made-up", size="171332", implementations="on"))
+    fastest = answer(shipped_sweeps(), 171_332, 0.95, every_graph=True).best
+    assert any("RankScope" in label for label in one) and LABELS[fastest["index"]] in " ".join(every)
+
+
+def test_the_encoding_of_the_query_is_in_the_answer(open_page: Open, made_up: CollectionFolder) -> None:
+    add_sweep(made_up)
+    assert metrics(open_page("ann", collection="made-up", size="5"))["With encoding the query"] == "unknown"
+    with writing(made_up.run("dense"), "search", {PROCEDURE: TIMING_PROCEDURE}, {}, {"median_milliseconds": 10.0}):
+        pass
+    app = open_page("ann", collection="made-up", size="5")
+    assert metrics(app)["With encoding the query"] == "8.8 ms"  # 10 ms less 2 of exact search, and 0.8 of the graph
+    assert "a query takes 8.8 ms with HNSW (RankScope), ef 20, and 10.0 ms with exact search: 12 % less" in text(app)
+
+
 def test_the_page_shows_the_sweep_or_its_command(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("ann", collection="made-up")
-    assert "scripts/build.py" in " ".join(element.value for element in app.warning)
+    assert "scripts/build.py" in text(app) and "Reference sweep" in text(app)
     add_sweep(made_up)
-    app = open_page("ann", collection="made-up", recall="0.95")
+    app = open_page("ann", collection="made-up", recall="0.90", size="5")
     table = frame(app, "speed-up").set_index("index")
-    assert table.loc["HNSW (RankScope)", "speed-up"] == pytest.approx(2.5)
-    assert table.loc["HNSW (RankScope)", "nDCG@10 vs exact"] == pytest.approx(1)
-    assert "intrinsic dimension about 4" in text(app)
+    assert table.loc["HNSW (RankScope)", "speed-up"] == pytest.approx(4)
+    assert table.loc["HNSW (RankScope)", "nDCG@10 vs exact"] == pytest.approx(-0.05), "a difference, not a share"
     assert "Still missed at the highest setting: HNSW (RankScope): topics 02" in text(app)
     missed = frame(app, "missed documents")
     assert missed[["setting", "topic", "missed documents"]].to_numpy().tolist() == [
@@ -70,11 +166,10 @@ def test_the_page_shows_the_sweep_or_its_command(open_page: Open, made_up: Colle
 
 def test_copies_and_what_cannot_be_estimated_of_them_are_said(open_page: Open, made_up: CollectionFolder) -> None:
     add_sweep(made_up, documents=900, distinct_vectors=60, intrinsic_dimension=None)
-    said = text(open_page("ann", collection="made-up"))
-    assert "900 vectors (60 distinct) of dimension 8; intrinsic dimension unknown: fewer than" in said
-    assert "nan" not in said
-    add_sweep(made_up, distinct_vectors=5)
-    assert "5 vectors of dimension 8; intrinsic dimension about 4; 3 topics" in text(open_page("ann"))
+    app = open_page("ann", collection="made-up", size="900")
+    sizes = frame(app, "distinct vectors").set_index("documents")
+    assert sizes.loc[900, "distinct vectors"] == 60 and pd.isna(sizes.loc[900, "intrinsic dimension"])
+    assert "if fewer than 101 vectors are distinct" in text(app) and "nan" not in text(app)
 
 
 def test_sweeps_of_an_older_timing_procedure_say_so_with_the_commands(
@@ -92,7 +187,7 @@ def test_sweeps_of_an_older_timing_procedure_say_so_with_the_commands(
 
 def test_every_size_is_compared_and_the_crossing_is_said(open_page: Open, made_up: CollectionFolder) -> None:
     add_sweep(made_up)
-    app = open_page("ann", collection="made-up", system="dense")
+    app = open_page("ann", collection="made-up", system="dense", size="5")
     speed_up = frame(app, "500 at 0.95").set_index("index")
     # exact search: 2 ms and 200 ms; the graph at 0.9: 0.5 and 0.6 ms, at 0.95: 0.8 and 1 ms; never 0.99
     expected = [4, 2.5, 200 / 0.6, 200]
@@ -124,7 +219,7 @@ def test_a_damaged_sweep_is_named_and_not_left_out(open_page: Open, made_up: Col
 def test_a_damaged_size_leaves_the_others(open_page: Open, made_up: CollectionFolder) -> None:
     add_sweep(made_up)
     (made_up / "ann-simulated" / "dense-500" / "sweep.csv").write_text("index\n")
-    app = open_page("ann", collection="made-up")
+    app = open_page("ann", collection="made-up", size="5")
     assert "dense\\-500" in app.warning[0].value
     assert frame(app, "speed-up")["index"].to_list() == ["Exact", "HNSW (RankScope)"]
 
@@ -167,10 +262,11 @@ def test_a_query_is_answered_by_both_and_what_was_missed_is_marked(
     with writing(made_up.sweep("dense"), "ann", {}, {}, facts) as partial:
         (partial / "sweep.csv").write_bytes(sweep)
         (partial / f"index-{OWN_GRAPH}").write_bytes((made_up / "index").read_bytes())
-    app = open_page("ann", collection="made-up", query="ban dor")
+    app = open_page("ann", collection="made-up", query="Do masks help in schools?")
     assert "Recall@10 on this query: 1.00" in text(app)
-    assert text(app).count("Fever in children") == 2
-    assert ":orange" not in text(app)
+    assert shown(app).count("Fever in children") == 2
+    assert ">missed<" not in shown(app)
+    assert "rs-d-" in shown(app), "the same document is linked in both lists"
     search = HnswIndex.search
 
     def without_the_best(self, queries, k, **parameters):
@@ -178,9 +274,11 @@ def test_a_query_is_answered_by_both_and_what_was_missed_is_marked(
         return positions[:, 1:], similarities[:, 1:]
 
     monkeypatch.setattr(HnswIndex, "search", without_the_best)
-    app = open_page("ann", collection="made-up", query="ban dor")
-    assert "Recall@10 on this query: 0.80" in text(app)
-    assert text(app).count(":orange[**missed**]") == 1
+    app = open_page("ann", collection="made-up", query="Do masks help in schools?")
+    assert "Recall@10 on this query: 0.80" in text(app) and "Missed: 1, " in text(app)
+    assert shown(app).count(">missed<") == 1
+    assert "rs-grade" in shown(app), "the query is a topic"
+    assert "rs-grade" not in shown(open_page("ann", collection="made-up", query="ban dor")), "it is none"
 
 
 def test_a_copy_of_what_exact_search_returns_is_not_missed(
@@ -208,13 +306,13 @@ def test_a_copy_of_what_exact_search_returns_is_not_missed(
     last = LastCopies("cosine")
     last.build(vectors)
     monkeypatch.setattr(ann_live, "_index", lambda *arguments: last)
-    said = text(open_page("ann", collection="made-up", query="masks"))
-    assert "Recall@10 on this query: 1.00" in said and ":orange[**missed**]" not in said
-    assert "x0" in said and "x14" in said
+    app = open_page("ann", collection="made-up", query="some masks")
+    assert "Recall@10 on this query: 1.00" in text(app) and ">missed<" not in shown(app)
+    assert "x0<" in shown(app) and "x14<" in shown(app) and ">equal similarity<" in shown(app)
     LastCopies.found = slice(8, 15)  # seven of the ten places are filled by copies
-    said = text(open_page("ann", collection="made-up", query="masks"))
-    assert "Recall@10 on this query: 0.70" in said
-    assert said.count(":orange[**missed**]") == 3
+    app = open_page("ann", collection="made-up", query="some masks")
+    assert "Recall@10 on this query: 0.70" in text(app)
+    assert shown(app).count(">missed<") == 3
 
 
 def test_the_command_of_a_figure_says_what_is_wrong(made_up: CollectionFolder, command: Callable[..., Any]) -> None:
@@ -226,6 +324,8 @@ def test_the_command_of_a_figure_says_what_is_wrong(made_up: CollectionFolder, c
     assert f"ann/dense: {OLDER_TIMING}; measure again with" in printed.err, "as on the page"
     no_such = command(compare.main, "ann-sweep", "made-up", "--system", "bm25")
     assert no_such.status and "no dense system bm25; it has dense" in no_such.err
+    reference = command(compare.main, "ann-answer", "made-up", "--source", "reference", "--size", "171332")
+    assert reference.status == 0 and "At 171,332 documents a query takes" in reference.out
     no_such = command(compare.main, "ann-at-recall", "made-up", "--size", "7")
     assert no_such.status and "no sweep of 7 documents was measured; choose one of 5, 500" in no_such.err
 

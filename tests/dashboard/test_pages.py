@@ -127,7 +127,6 @@ def test_imported_runs_show_ids_and_say_why_there_is_no_search(open_page: Open, 
     search = open_page("search", collection="foreign")
     assert "foreign consists of imported runs." in search.info[0].value
     assert any(link.proto.label == "Topics" for link in search.main.get("page_link"))
-    assert "no dense system" in warnings(open_page("ann", collection="foreign"))
 
 
 # Hostile texts
