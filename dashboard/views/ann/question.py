@@ -241,7 +241,7 @@ def draw_charts(asked: Asked) -> None:
             f"{beside}"
         )
     with right:
-        st.markdown(f"**Recall against cost at {asked.size:,} documents**")
+        st.markdown(f"**Recall and cost at {asked.size:,} documents**")
         sweep = asked.shown(at_size(asked.sweeps.table, asked.size))
         costs = {cost: label for cost, label in COSTS.items() if sweep[cost].notna().all()}
         cost = state.read("cost") if state.read("cost") in costs else "p50_ms"
