@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
+from math import fsum
 
 import pandas as pd
 
+from core.evaluation.grades import grade_words
 from core.evaluation.ndcg_decomposition import CHANGES, Part, ideal_ranking, total
 from core.evaluation.rank_overlap import jaccard, rank_biased_overlap
 from core.evaluation.table_formats import Table, shortened
@@ -75,6 +77,47 @@ def change_sentence(parts: Sequence[Part], label_a: str, label_b: str, k: int, t
     return " ".join(sentences)
 
 
+def reason_sentence(
+    parts: Sequence[Part], label_a: str, label_b: str, k: int, titles: Mapping[str, str], highest: int
+) -> str:
+    """Return one sentence on the difference of two systems' nDCG@k on a topic and what contributes most to it.
+
+    The named document has the largest contribution with the sign of the difference; `change_sentence` has more detail.
+
+    Args:
+        parts: the parts from `split_difference`.
+        highest: the collection's highest grade.
+    """
+    difference = total(parts)
+    if not difference:
+        return change_sentence(parts, label_a, label_b, k, titles).partition(" Documents in the top ")[0]
+    first, *rest = parts
+    others = [part.value for part in rest if part.value * difference > 0]
+    against = [part.value for part in rest if part.value * difference < 0]
+    verb, word = ("gains", "over") if difference > 0 else ("loses", "against")
+    said = (
+        f"{label_a} {verb} {_signed(difference).lstrip('+-')} nDCG@{k} {word} {label_b}: "
+        f"“{titles.get(first.document, first.document)}” ({grade_words(first.grade, highest)}) "
+        f"{_movement(first, k)} ({_signed(first.value)})"
+    )
+    if others:
+        said += f"; {len(others)} more document{'s' if len(others) > 1 else ''}: {_signed(fsum(others))}"
+    if against:
+        said += f"; {len(against)} in the opposite direction: {_signed(fsum(against))}"
+    return f"{said}."
+
+
+def _movement(part: Part, k: int) -> str:
+    """Return in words how a document moves from the list of b to that of a."""
+    if part.rank_b is None:
+        return f"enters at rank {part.rank_a}"
+    if part.rank_a is None:
+        return f"at rank {part.rank_b} is no longer retrieved"
+    moved = f"{'rises' if part.rank_a < part.rank_b else 'falls'} from rank {part.rank_b} to {part.rank_a}"
+    where = {"entered": f", into the top {k}", "dropped out": f", out of the top {k}"}
+    return moved + where.get(part.change, "")
+
+
 def _contribution(part: Part, titles: Mapping[str, str]) -> str:
     ranks = f"from {_rank(part.rank_b)} to {_rank(part.rank_a)}"
     return f"“{titles.get(part.document, part.document)}” (grade {part.grade}), {ranks}: {_signed(part.value)}"
@@ -111,6 +154,12 @@ def positions(rankings: Rankings, documents: Sequence[str], judgments: Mapping[s
 def shown_documents(rankings: Rankings, depth: int) -> list[str]:
     """Return the documents in the top `depth` of any list, in the order of the lists."""
     return list(dict.fromkeys(document for ranking in rankings.values() for document in ranking[:depth]))
+
+
+def shared_documents(rankings: Rankings, depth: int) -> list[str]:
+    """Return the documents in the top `depth` of every list, in the order of the first; none if there is one list."""
+    first, *others = rankings.values()
+    return [name for name in first[:depth] if others and all(name in other[:depth] for other in others)]
 
 
 def missed(rankings: Rankings, relevant: Sequence[tuple[str, int]], depth: int) -> pd.DataFrame:

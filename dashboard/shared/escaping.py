@@ -45,6 +45,11 @@ def escape_plotly(text: str) -> str:
 
 def show_error(error: Exception) -> None:
     """Show an error in place of a part of the page; log the traceback of an unexpected one."""
+    st.warning(error_markdown(error_text(error)), icon=":material/build:")
+
+
+def error_text(error: Exception) -> str:
+    """Return an error in words; log the traceback of an unexpected one."""
     if not isinstance(error, UserError):
         logging.getLogger(__name__).error("a part of a page failed", exc_info=error)
-    st.warning(error_markdown(in_words(error)), icon=":material/build:")
+    return in_words(error)

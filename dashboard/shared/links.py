@@ -7,6 +7,7 @@ nothing to show on some collections, say so in dashboard/shared/availability.py.
 from collections.abc import Callable, Mapping
 from itertools import groupby
 from typing import Literal, NamedTuple
+from urllib.parse import urlencode
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -78,7 +79,7 @@ def page_link(
     Args:
         label: the page's title if None.
         reason: why the page has nothing to show; the link is then disabled, and the reason its tooltip.
-        more: query parameters to set.
+        more: query parameters to set; "" removes one.
     """
     st.page_link(
         _target(name),
@@ -96,9 +97,14 @@ def switch_to(name: str, **more: str) -> None:
     st.switch_page(_target(name), query_params=_parameters(more))
 
 
+def address(name: str, **more: str) -> str:
+    """Return the address of a page, relative to another, keeping all query parameters except those in `more`."""
+    return f"{name}?{urlencode(_parameters(more), doseq=True)}"
+
+
 def _target(name: str) -> StreamlitPage:
     return streamlit_page(next(entry for entry in PAGES if entry.name == name))
 
 
 def _parameters(more: dict[str, str]) -> dict[str, str | list[str]]:
-    return {**st.query_params.to_dict(), **more}
+    return {name: value for name, value in {**st.query_params.to_dict(), **more}.items() if value}

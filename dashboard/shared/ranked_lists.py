@@ -107,7 +107,8 @@ class Hit:
     `document` is None where the collection has no texts; `badge` is from `grade_badge`, or `grade_dot` in a compact
     list, "" where grades say nothing; `note` says where the document stands in other lists, as do `chips` in a compact
     list; `parts` are what the score is made of; `predicted` are the queries that doc2query predicted and the system
-    searches.
+    searches. In a compact list, `reports` is what `dashboard.shared.clicks` reports when the row is opened, `more` is
+    HTML of ours that stands first in the open row, and `is_open` is whether the row is open from the start.
     """
 
     identity: str
@@ -119,6 +120,9 @@ class Hit:
     parts: Sequence[tuple[str, float]] = ()
     predicted: Sequence[str] = ()
     chips: Sequence[Chip] = ()
+    reports: str = ""
+    more: str = ""
+    is_open: bool = False
 
 
 def marked(text: str, spans: Spans) -> str:
@@ -236,7 +240,9 @@ def _compact_item(hit: Hit, spans: Spans, name: str) -> str:
     lead = f'<span class="rs-lead"><strong>{hit.rank or ""}</strong>{hit.badge}</span>'
     body = f'<span><span class="rs-title">{marked(title, spans)}</span>'
     body += f'<span class="rs-chips">{chips}</span></span>' if chips else "</span>"
-    row = f"<details><summary>{lead}{body}</summary><div>{_about(hit, spans)}</div></details>"
+    reports = f' data-open="{escape(hit.reports)}"' if hit.reports else ""
+    summary = f"<summary{reports}>{lead}{body}</summary>"
+    row = f"<details{' open' if hit.is_open else ''}>{summary}<div>{hit.more}{_about(hit, spans)}</div></details>"
     return f'<li class="{name}">{row}</li>' if name else f"<li>{row}</li>"
 
 

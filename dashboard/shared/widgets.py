@@ -53,4 +53,4 @@ def answering_artifacts(opened: data.Opened, systems: Iterable[SystemSettings]) 
 
 def topic_link(topic: str, query: str) -> None:
     """Draw a link to a topic's page."""
-    links.page_link("topic", escape_markdown(f"{topic} · {shortened(query, 40)}"), topic=topic)
+    links.page_link("topic", escape_markdown(f"{topic} · {shortened(query, 40)}"), topic=topic, document="", list="")

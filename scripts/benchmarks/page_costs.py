@@ -44,7 +44,7 @@ from scripts.campaigns.load import draw, open_tab
 from scripts.start import child, free_port, server_command, wait_for
 
 PORT = 8760
-VIEWS = ("difference", "positions", "missed", "why")
+VIEWS = ("difference", "positions")
 
 
 @dataclass

@@ -51,7 +51,7 @@ VIEWS: tuple[tuple[str, dict[str, str]], ...] = (
     *(("summary", {"open": part}) for part in ("conclusion", "curve", "unjudged", "cost", "checks")),
     ("summary", {"open": "checks", "check": "yes"}),
     *(("topics", {"chart": view}) for view in ("differences", "contrasts", "heat", "difficulty", "length")),
-    *(("topic", {"view": view}) for view in ("lists", "difference", "positions", "missed", "why")),
+    *(("topic", {"view": view}) for view in ("lists", "difference", "positions")),
     *((page, {}) for page in ("search", "documents", "ann", "expansion", "training", "runs", "artifacts", "report")),
     ("report", {"made": "yes"}),
 )

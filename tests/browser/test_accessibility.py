@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 VIEWS = {
     "summary": ["open=systems,conclusion,curve,unjudged,cost"],
     "topics": ["chart=differences", "chart=heat", "chart=contrasts&a=expanded&b=bm25"],
-    "topic": ["topic=1&a=expanded&b=bm25", "topic=02&a=expanded&b=bm25&view=why&document=d5"],
+    "topic": ["topic=1&a=expanded&b=bm25", "topic=02&a=expanded&b=bm25&document=d5"],
     "search": ["query=fever&systems=bm25,expanded&judge=on"],
     "documents": ["collection=sample&topic=1"],
     "ann": ["system=dense"],

@@ -156,5 +156,6 @@ def warnings(app: AppTest) -> str:
 
 
 def lists(app: AppTest) -> list[str]:
-    """The HTML of each ranked list, which is not all HTML of a page."""
-    return [element.proto.body for element in app.get("html") if element.proto.body.startswith('<div class="rs-list')]
+    """The HTML of each ranked list, also of those that stand side by side in one element."""
+    found = [element.proto.body for element in app.get("html") if '<div class="rs-list' in element.proto.body]
+    return [f'<div class="rs-list{part}' for body in found for part in body.split('<div class="rs-list')[1:]]

@@ -29,7 +29,7 @@ PAGES = [
     ),
     *(
         ("topic", {"view": view, "topic": "NA", "a": "expanded", "b": "bm25", "measure": "nDCG@3", "depth": "20"})
-        for view in ("lists", "difference", "positions", "missed")
+        for view in ("lists", "difference", "positions")
     ),
     ("expansion", {"topic": "02", "depth": "10"}),
     ("ann", {"system": "dense", "size": "5"}),

@@ -18,7 +18,9 @@ from core.workspace.profile import tomllib
 from core.workspace.workspace import CHECKOUT
 from dashboard.shared import charts, ranked_lists
 from dashboard.views.topic import charts as topic_charts
+from dashboard.views.topic import side_by_side
 from dashboard.views.topics import charts as topics_charts
+from dashboard.views.topics.topic_list import topic_list
 
 VALUES = {
     "a": {"1": 0.5, "2": 0.25, "3": 0.0},
@@ -159,6 +161,80 @@ def test_the_document_named_first_has_the_sign_of_trec_evals_difference(a, b, gr
     largest = max(parts, key=lambda part: abs(part.value))
     assert bool(other) == (abs(largest.value) > max(p.value * np.sign(change) for p in parts))
     assert not other or float(other[1]) * change < 0
+
+
+@given(a=rankings, b=rankings, grades=st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 3), min_size=1))
+def test_the_reason_adds_up_to_trec_evals_difference(a, b, grades) -> None:
+    k = 5
+    said = rank_tables.reason_sentence(split_difference(a, b, grades, k), "A", "B", k, {}, 3)
+    runs = ({"1": {document: -float(rank) for rank, document in enumerate(names)}} for names in (a, b))
+    evaluator = pytrec_eval.RelevanceEvaluator({"1": grades}, {"ndcg_cut.5"})
+    of_a, of_b = (evaluator.evaluate(run)["1"]["ndcg_cut_5"] if run["1"] else 0.0 for run in runs)
+    if abs(of_a - of_b) < 1e-9:
+        assert said.startswith("A and B have the same nDCG@5: ")
+        assert said.count(".") == 1
+        return
+    verb, size = re.match(r"A (gains|loses) ([0-9.e-]+) nDCG@5 ", said).groups()
+    assert float(size) * (1 if verb == "gains" else -1) == pytest.approx(of_a - of_b, abs=6e-5)
+    first, *others = (float(value) for value in re.findall(r"[+-][0-9.]+(?:e-[0-9]+)?(?=[;).])", said))
+    assert first * (of_a - of_b) > 0
+    assert first + sum(others) == pytest.approx(of_a - of_b, abs=2e-4)
+
+
+def test_the_reason_says_how_the_document_moved() -> None:
+    def reason(a: list[str], b: list[str]) -> str:
+        return rank_tables.reason_sentence(split_difference(a, b, {"d": 2}, 2), "A", "B", 2, {"d": "T"}, 2)
+
+    # The ideal DCG is 2, so that rank 1 is worth 1 and rank 2 is worth 1 / log2(3).
+    assert reason(["d", "e"], ["e", "d"]) == (
+        "A gains 0.3691 nDCG@2 over B: “T” (relevant) rises from rank 2 to 1 (+0.3691)."
+    )
+    assert "loses 1.0000 nDCG@2 against B: “T” (relevant) at rank 1 is no longer retrieved (-1.0000)." in reason(
+        ["e"], ["d"]
+    )
+    assert "“T” (relevant) rises from rank 3 to 1, into the top 2 (+1.0000)." in reason(["d"], ["e", "f", "d"])
+    assert "“T” (relevant) falls from rank 2 to 3, out of the top 2 (-0.6309)." in reason(["e", "f", "d"], ["e", "d"])
+    assert "“T” (relevant) enters at rank 2 (+0.6309)." in reason(["e", "d"], ["e"])
+    assert reason(["e"], ["e"]).endswith("the top 2 documents are the same, in the same order.")
+
+
+def test_lines_lead_from_rank_to_rank_past_what_is_folded() -> None:
+    def column(name: str, documents: str) -> side_by_side.Column:
+        hits = [ranked_lists.Hit(document, None, rank) for rank, document in enumerate(documents, 1)]
+        return side_by_side.Column(name, name, "", hits, lambda text: [])
+
+    def lines(*folded: str) -> list[tuple[float, float]]:
+        columns = [column("A", "abcde"), column("B", "cbxae")]
+        markup = side_by_side.side_by_side(columns, set(folded), {"a"})
+        found = re.findall(r"--from: ([0-9.]+)rem; --to: ([0-9.]+)rem", markup)
+        middle = (side_by_side.ROW - 0.25) / 2
+        return [((float(a) - middle) / side_by_side.ROW, (float(b) - middle) / side_by_side.ROW) for a, b in found]
+
+    assert lines() == [(0, 3), (1, 1), (2, 0), (4, 4)]
+    # "b" and "c" are one row in A; in B "c" and "b" are one row, too.
+    assert lines("b", "c") == [(0, 2), (3, 3)]
+    markup = side_by_side.side_by_side([column("<A>", "a"), column("B", "a")], set(), {"a"})
+    assert "<strong>&lt;A&gt;</strong>" in markup
+    assert markup.count("rs-line-relevant") == 2, "in the style, and on the line"
+
+
+def test_the_list_of_topics_shows_texts_as_they_are_and_bars_by_sign() -> None:
+    rows = [
+        ('"><i>', "exact", "<b>q</b>", 0.5, 0.0, 0.5),
+        ("2", "x", "r", 0.1, 0.1, 0.0),
+        ("3", "", "", 0.0, 0.25, -0.25),
+    ]
+    table = pd.DataFrame(rows, columns=["topic", "kind", "query", "a", "b", "difference"])
+    markup = topic_list(table, "<A>", "B", lambda topic: f"topic?topic={topic}", "2", 0.0)
+    assert not re.search(r"<[bi]>", markup)
+    assert 'data-open="&quot;&gt;&lt;i&gt;"' in markup
+    assert re.findall(r'style="left: ([0-9.]+)%; width: ([0-9.]+)%"', markup) == [("50.0", "50.0"), ("25.0", "25.0")]
+    assert markup.count('aria-current="true"') == 1
+    assert "+0.5000" in markup and "\N{MINUS SIGN}0.2500" in markup
+    many = pd.concat([table.assign(topic=str(number)) for number in range(200)], ignore_index=True)
+    markup = topic_list(many, "A", "B", lambda topic: topic, "", 0.0)
+    assert markup.count("data-open=") == 400
+    assert "200 topics between these are not listed" in markup
 
 
 def test_the_sentence_of_no_difference_says_why() -> None:

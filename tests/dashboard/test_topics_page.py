@@ -20,15 +20,23 @@ from core.retrieval.kinds import open_system
 from core.workspace.artifacts import writing
 from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data
+from dashboard.views.topic import explanation
 
 TOPICS_VIEWS = ["differences", "contrasts", "heat", "difficulty", "length", "kinds"]
-TOPIC_VIEWS = ["lists", "difference", "positions", "missed", "why"]
+TOPIC_VIEWS = ["lists", "difference", "positions"]
 
 
 def texts(app: AppTest) -> str:
+    """The texts of a page as a reader sees them."""
     parts = [app.title, app.header, app.subheader, app.markdown, app.caption, app.text, app.info, app.warning]
     parts += [app.error]
-    return "\n".join(str(element.value) for elements in parts for element in elements).replace("\\", "")
+    said = "\n".join(str(element.value) for elements in parts for element in elements).replace("\\", "")
+    return "\n".join([said, *(plain(markup) for markup in markups(app))])
+
+
+def markups(app: AppTest) -> list[str]:
+    """Each piece of HTML of a page, without style sheets."""
+    return [re.sub(r"<style>.*?</style>", "", element.proto.body, flags=re.DOTALL) for element in app.get("html")]
 
 
 def plain(markup: str) -> str:
@@ -159,26 +167,72 @@ def test_choosing_a_topic_opens_its_page(open_page: Open, made_up: CollectionFol
 # One topic
 
 
+def rows(markup: str) -> dict[str, str]:
+    """The rows of a compact list, by document."""
+    return {identities(row)[0]: row for row in re.split(r"<li\b", markup)[1:]}
+
+
 def test_a_link_opens_a_topic_with_its_lists_and_the_ideal_one(open_page: Open, made_up: CollectionFolder) -> None:
-    app = open_page("topic", a="expanded", b="bm25", topic="02")
+    app = open_page("topic", a="expanded", b="bm25", topic="02", ideal="on")
     expanded, bm25, ideal = lists(app)
     for markup, system in ((expanded, "expanded"), (bm25, "bm25")):
         assert identities(markup) == [name for name, _ in ranking(made_up, system, "02")]
     assert identities(ideal) == ["d4"]
-    assert "●● relevant (2)" in expanded
-    assert "? unjudged" in expanded
-    places = {name: rank for rank, (name, _) in enumerate(ranking(made_up, "bm25", "02"), 1)}
-    first = ranking(made_up, "expanded", "02")[0][0]
-    assert f"B\u00a0{places.get(first, '–')}" in expanded.split("<li>")[1]
+    assert 'aria-label="relevant (2)"' in rows(expanded)["d4"]
+    assert 'aria-label="unjudged"' in rows(expanded)["d5"]
+    ranks = {
+        system: {name: rank for rank, (name, _) in enumerate(ranking(made_up, system, "02"), 1)}
+        for system in ("expanded", "bm25")
+    }
+    first = identities(expanded)[0]
+    assert f"B\u00a0{ranks['bm25'].get(first, '–')}" in rows(expanded)[first]
+    assert f"A\u00a0{ranks['expanded']['d4']}" in rows(ideal)["d4"]
     assert "<mark>Masks</mark>" in expanded
+
+
+def test_the_third_list_has_the_relevant_documents_that_no_list_has_in_its_top_k(
+    open_page: Open, made_up: CollectionFolder
+) -> None:
+    path = made_up / "collection" / "qrels" / "test.tsv"
+    add_judgment(made_up, path.read_text() + "02\td2\t1\n")
+    expanded, bm25, missed = lists(open_page("topic", a="expanded", b="bm25", topic="02"))
+    assert "d2" not in {*identities(expanded), *identities(bm25)}
+    assert identities(missed) == ["d2"], "d4 is relevant and in a list"
+    assert "A\u00a0–" in missed
 
 
 def test_unjudged_is_not_called_not_relevant(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("topic", a="bm25", b="expanded", topic="NA")
-    badges = re.findall(r'rs-grade (rs-[\w-]+)">([^<]*)<', "".join(lists(app)))
-    assert ("rs-not-relevant", "○ not relevant (0)") in badges
-    assert ("rs-partly-relevant", "● partly relevant (1)") in badges
+    badges = re.findall(r'rs-grade (rs-[\w-]+)" role="img" aria-label="([^"]*)"', "".join(lists(app)))
+    assert ("rs-not-relevant", "not relevant (0)") in badges
+    assert ("rs-partly-relevant", "partly relevant (1)") in badges
     assert all((name == "rs-unjudged") == ("unjudged" in words) for name, words in badges)
+
+
+def test_only_differences_folds_what_all_lists_have(open_page: Open, made_up: CollectionFolder) -> None:
+    parameters = {"a": "expanded", "b": "bm25", "topic": "02"}
+    shared = {name for name, _ in ranking(made_up, "expanded", "02")} & {n for n, _ in ranking(made_up, "bm25", "02")}
+    assert shared
+
+    def folded(app: AppTest) -> list[set[str]]:
+        """The folded documents of each ranked list."""
+        folds = [re.findall(r'<li class="rs-shared">.*?</ol>', markup) for markup in lists(app)[:2]]
+        return [set(identities("".join(fold))) for fold in folds]
+
+    assert folded(open_page("topic", **parameters, differences="on")) == [shared, shared]
+    assert folded(open_page("topic", **parameters)) == [set(), set()]
+    opened = min(shared)
+    app = open_page("topic", **parameters, differences="on", document=opened)
+    assert folded(app) == [shared - {opened}] * 2, "the open document is in sight"
+
+
+def test_one_line_says_where_the_topic_stands(open_page: Open, made_up: CollectionFolder) -> None:
+    order = list(open_page("topics", a="expanded", b="bm25", measure="AP").dataframe[0].value["topic"])
+    said = texts(open_page("topic", a="expanded", b="bm25", measure="AP", topic="02"))
+    a, b = (measured(made_up, system, "AP")["02"] for system in ("expanded", "bm25"))
+    assert f"{order.index('02') + 1} of 3 by difference" in said
+    assert f"A {a:.4f}B {b:.4f}{a - b:+.4f} AP".replace("-", "\N{MINUS SIGN}") in said
+    assert "broad" in said
 
 
 def test_next_and_previous_follow_the_differences(open_page: Open, made_up: CollectionFolder) -> None:
@@ -212,34 +266,65 @@ def test_positions_show_ranks_and_overlap(open_page: Open, made_up: CollectionFo
     assert list(overlap["system A"]) == ["BM25 + <b>queries</b>"]
 
 
-def test_a_missed_document_is_said_to_be_beyond_the_run(open_page: Open, made_up: CollectionFolder) -> None:
-    path = made_up / "collection" / "qrels" / "test.tsv"
+def add_judgment(made_up: CollectionFolder, qrels: str) -> None:
     source = made_up.workspace.root / "source" / "qrels" / "test.tsv"
-    source.write_text(path.read_text() + "02\td2\t1\n")
+    source.write_text(qrels)
     saved = data.open_collection("made-up").profile
     moved = saved.collection.model_copy(update={"source": str(source.parent.parent)})
     make(collection.STAGE, saved.model_copy(update={"collection": moved}), made_up)
+
+
+def test_a_missed_document_is_said_to_be_beyond_the_run(open_page: Open, made_up: CollectionFolder) -> None:
+    path = made_up / "collection" / "qrels" / "test.tsv"
+    add_judgment(made_up, path.read_text() + "02\td2\t1\n")
     assert "d2" not in dict(ranking(made_up, "bm25", "02"))
-    app = open_page("topic", a="expanded", b="bm25", topic="02", view="missed")
+    app = open_page("topic", a="expanded", b="bm25", topic="02")
     assert "BM25 misses 1 of 2 relevant documents in its top 10: 0 ranked lower, 1 not among the" in texts(app)
     row = app.dataframe[0].value.set_index("document").loc["d2"]
     assert pd.isna(row["BM25"])
 
 
+def explained(markup: str) -> dict[str, list[list[str]]]:
+    """The rows of each table of contributions to a score, by the letter of its system."""
+    tables = re.findall(r"<table><caption>(\w): .*?</caption>(.*?)</table>", markup)
+    return {
+        letter: [[plain(cell) for cell in re.findall(r"<td>(.*?)</td>", row)] for row in body.split("</tr>")[:-1]]
+        for letter, body in tables
+    }
+
+
 def test_the_terms_of_a_score_add_up_and_predicted_queries_are_told_apart(
     open_page: Open, made_up: CollectionFolder
 ) -> None:
-    app = open_page("topic", a="expanded", b="bm25", topic="02", view="why", document="d5")
-    tables = [element.value for element in app.dataframe]
-    by_columns = {tuple(table.columns): table for table in tables}
-    expanded, bm25 = by_columns["term", "weight", "matched in"], by_columns["term", "weight"]
-    for table, system in ((expanded, "expanded"), (bm25, "bm25")):
-        assert table["weight"].sum() == pytest.approx(dict(ranking(made_up, system, "02"))["d5"], rel=1e-5)
-    where = dict(zip(expanded["term"], expanded["matched in"], strict=True))
+    app = open_page("topic", a="expanded", b="bm25", topic="02", document="d5", list="B")
+    assert "rs-why" not in lists(app)[0], "opened in the list of B"
+    opened = lists(app)[1]
+    assert re.findall("<details open>", "".join(lists(app))) == ["<details open>"]
+    tables = explained(opened)
+    for letter, system in (("A", "expanded"), ("B", "bm25")):
+        score = dict(ranking(made_up, system, "02"))["d5"]
+        assert sum(float(row[1]) for row in tables[letter]) == pytest.approx(score, abs=1e-3)
+        assert f"Sum: {score:.4f} (= score)" in plain(opened)
+    where = {row[0]: row[3] for row in tables["A"]}
     assert where["school"] == "predicted queries only"
-    assert where["mask"] == "text"
-    assert "2 of 2 predicted queries" in texts(app)
-    assert plain(lists(app)[-1]) == "".join(EXPANSIONS["d5"])
+    assert where["mask"] == ""
+    assert "2 of 2 predicted queries contain a query term:" in plain(opened)
+    assert "".join(EXPANSIONS["d5"]) in plain(opened)
+
+
+def test_scores_are_explained_only_for_the_open_document(
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    original = explanation.live.ready_system
+    monkeypatch.setattr(
+        explanation.live, "ready_system", lambda *given: asked.append(given[1].name) or original(*given)
+    )
+    app = open_page("topic", a="expanded", b="bm25", topic="02")
+    assert not asked
+    assert "rs-why" not in "".join(lists(app))
+    open_page("topic", a="expanded", b="bm25", topic="02", document="d5")
+    assert asked == ["expanded", "bm25"]
 
 
 def test_the_words_of_a_dense_score_add_up(
@@ -262,18 +347,25 @@ def test_the_words_of_a_dense_score_add_up(
         "core.retrieval.kinds.open_system",
         lambda p, s, folder: Dense() if s.kind == "dense" else open_system(p, s, folder),
     )
-    app = open_page("topic", a="dense", b="bm25", topic="02", view="why", document="d5", more="expanded")
-    table = next(element.value for element in app.dataframe if "word" in element.value)
-    assert table.iloc[0].to_list() == ["masks", pytest.approx(0.4), 2]
-    assert "Sum: 0.5000 (= score), including 0.0100 from stop words and punctuation." in texts(app)
-    assert any("&lt;on&gt;" in markup for markup in lists(app))
+    app = open_page("topic", a="dense", b="bm25", topic="02", document="d5", more="expanded")
+    markup = lists(app)[0]
+    assert explained(markup)["A"][0] == ["masks", "0.4000", "", "2 times"]
+    assert "Sum: 0.5000 (= score), including 0.0100 from stop words and punctuation." in plain(markup)
+    assert any("&lt;on&gt;" in part for part in lists(app))
 
 
 def test_a_system_that_cannot_explain_says_why_and_the_others_do(open_page: Open, made_up: CollectionFolder) -> None:
     shutil.rmtree(made_up / "bm25" / "bm25")
-    app = open_page("topic", a="expanded", b="bm25", topic="02", view="why", document="d5")
+    app = open_page("topic", a="expanded", b="bm25", topic="02", document="d5")
     assert "bm25/bm25 is missing" in texts(app)
-    assert any("term" in element.value for element in app.dataframe)
+    assert explained("".join(lists(app)))["A"]
+
+
+def test_a_document_that_no_list_shows_is_added_and_explained(open_page: Open, made_up: CollectionFolder) -> None:
+    assert "d2" not in dict(ranking(made_up, "bm25", "02"))
+    app = open_page("topic", a="expanded", b="bm25", topic="02", document="d2")
+    assert identities(lists(app)[-1])[-1] == "d2"
+    assert "No query term occurs in the document." in texts(app)
 
 
 def test_an_unknown_topic_is_said_to_be_unknown(open_page: Open, made_up: CollectionFolder) -> None:
@@ -287,6 +379,8 @@ def test_hostile_texts_are_shown_as_they_are(open_page: Open, made_up: Collectio
         app = open_page("topic", topic="1", view=view, document="d1")
         for markup in lists(app):
             assert not re.search(r"<(img|script|b|i|u|a)\b", markup)
+        for markup in markups(app):
+            assert not re.search(r"<(img|script|b>fever|u)\b", markup)
         for element in [*app.markdown, *app.caption, *app.info, *app.warning, *app.header, *app.subheader]:
             assert not re.search(r"(?<!\\)(<img|<script|<b>|\$x|\]\(|:smile)", element.value)
         assert not any(element.allow_html for element in [*app.markdown, *app.caption])
@@ -300,7 +394,7 @@ def test_every_topic_of_the_sample_opens(open_page: Open) -> None:
     topics = app.selectbox(key="choice topic").options
     assert len(topics) == 48
     for place in range(len(topics) - 1):
-        app.query_params["view"] = ("lists", "difference", "positions", "missed")[place % 4]
+        app.query_params["view"] = TOPIC_VIEWS[place % 3]
         next(button for button in app.button if button.label == "Next").click().run()
         assert not app.exception, app.exception[0].message
     assert app.query_params["topic"] == topics[-1].split(" ")[0]

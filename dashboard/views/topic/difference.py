@@ -52,7 +52,8 @@ def open_clicked(figure: object, key: str, alt: str) -> None:
         document = clicked(st.session_state[key].selection.points)
         if document:
             state.write("document", document)
-            state.write("view", "why")
+            state.write("list", "")
+            state.write("view", "lists")
 
     st.plotly_chart(figure, key=key, config=picture_button(key), on_select=ask_why, selection_mode="points", alt=alt)
 

@@ -6,16 +6,15 @@ import streamlit as st
 from core.formats.runs import ranked
 from core.workspace.errors import UserError
 from dashboard.shared import comparison, data, glossary, links, results, state, widgets
+from dashboard.shared.availability import unavailable
 from dashboard.shared.escaping import escape_markdown, shortened
-from dashboard.views.topic import difference, lists, shown, why
+from dashboard.views.topic import difference, lists, shown
 
 MOST = 4
 VIEWS = {
     "lists": ("Ranked lists", lists.lists),
-    "difference": ("Contributions by document", difference.difference),
-    "positions": ("Rank changes and overlap", difference.positions),
-    "missed": ("Missed relevant", lists.missed),
-    "why": ("Score explanation", why.why),
+    "difference": ("Contributions", difference.difference),
+    "positions": ("Rank changes", difference.positions),
 }
 
 
@@ -40,21 +39,32 @@ def choose_further(opened: data.Opened, systems: list[str], pair: tuple[str, str
     )
 
 
-def choose_topic(table: pd.DataFrame) -> str:
-    """Draw previous, next and the select box, in the order of the Topics page; return the open topic."""
-    names = list(table["topic"])
+def open_topic(topic: str) -> None:
+    """Open a topic; the open document belongs to the one before."""
+    state.write("topic", topic)
+    state.write("document", "")
+    state.write("list", "")
+
+
+def choose_place(names: list[str]) -> int:
+    """Return the place of the topic in the URL among the names; draw a warning if it is not there."""
     wanted = state.read("topic")
-    if wanted and wanted not in names:
+    if wanted in names:
+        return names.index(wanted)
+    if wanted:
         st.warning(escape_markdown(f"Topic {wanted} is not in this selection; topic {names[0]} is shown instead."))
-    place = names.index(wanted) if wanted in names else 0
-    texts = dict(zip(names, table["query"], strict=True))
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        before, after = names[max(place - 1, 0)], names[min(place + 1, len(names) - 1)]
-        st.button("Previous", disabled=place == 0, on_click=state.write, args=("topic", before), shortcut="P")
-        last = place == len(names) - 1
-        st.button("Next", disabled=last, on_click=state.write, args=("topic", after), shortcut="N")
-        labels = {name: f"{name} · {shortened(texts[name], 80)}" for name in names}
-        return state.choose("Topic", names, "topic", names[0], labels, silent=True)
+    return 0
+
+
+def options(view: comparison.View, table: pd.DataFrame) -> tuple[list[str], int]:
+    """Draw the choice of topic, further systems and depth; return the last two."""
+    names = list(table["topic"])
+    labels = {t: f"{t} · {shortened(query, 80)}" for t, query in zip(names, table["query"], strict=True)}
+    with st.popover("Options", icon=":material/tune:"):
+        state.choose("Topic", names, "topic", names[0], labels, silent=True)
+        more = choose_further(view.opened, view.systems, view.pair)
+        depth = int(state.choose("Depth", ["10", "20", "50", "100"], "depth", "10"))
+    return more, depth
 
 
 def page(opened: data.Opened) -> None:
@@ -64,20 +74,31 @@ def page(opened: data.Opened) -> None:
         UserError: no system is evaluated, no topic is left, or what the page reads is missing or damaged.
     """
     content = data.content(opened)
-    tidy = widgets.evaluated(opened)
-    first_row = st.container()
-    view = comparison.choose(opened, tidy)
+    view = comparison.choose(opened, widgets.evaluated(opened))
     measure, (a, b) = view.measure, view.pair
-    left, right = st.columns([4, 1])
-    with left:
-        more = choose_further(opened, view.systems, view.pair)
-    with right:
-        depth = int(state.choose("Depth", ["10", "20", "50", "100"], "depth", "10"))
     table = shown.topic_order(opened, measure, a, b, state.read("kind"))
     if table.empty:
         raise UserError(f"no topic of type {state.read('kind')} was evaluated for both systems")
-    with first_row:
-        topic = choose_topic(table)
+    names = list(table["topic"])
+    place = choose_place(names)
+    topic = names[place]
+    with st.container(horizontal=True, vertical_alignment="center", key="topic-line"):
+        if st.button("Topics", icon=":material/arrow_back:", shortcut="B", type="tertiary"):
+            links.switch_to("topics")
+        before, after = names[max(place - 1, 0)], names[min(place + 1, len(names) - 1)]
+        st.button("Previous", disabled=topic == before, on_click=open_topic, args=(before,), shortcut="P")
+        line = st.empty()
+        st.button("Next", disabled=topic == after, on_click=open_topic, args=(after,), shortcut="N")
+    with st.container(gap="xsmall"):
+        words = st.container(gap="xsmall")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            views = {name: label for name, (label, _) in VIEWS.items() if b or name != "difference"}
+            chosen = state.choose_view("View", views, "view")
+            no_map = unavailable(opened).get("documents")
+            links.page_link("documents", "Map", ":material/scatter_plot:", reason=no_map, topic=topic)
+            more, depth = options(view, table)
+            if chosen == "lists":
+                lists.switches(depth, bool(b))
     systems = [a, b, *more] if b else [a]
     runs = {system: results.run(opened, system) for system in systems}
     looked_at = shown.Shown(
@@ -90,16 +111,12 @@ def page(opened: data.Opened) -> None:
         depth,
         set().union(*(run.left_out.get(topic, ()) for run in runs.values())),
     )
-    shown.about(looked_at)
-    views = {name: label for name, (label, _) in VIEWS.items() if b or name != "difference"}
-    if b:
-        shown.sentence(looked_at)
-    shown_view = state.choose_view("View", views, "view")
-    if shown_view == "why":  # explained with the current indexes, which may not be those that made the runs
-        explained = [system for system in opened.profile.system if system.name in systems]
-        widgets.say_older(opened, widgets.answering_artifacts(opened, explained))
-    VIEWS[shown_view][1](looked_at)
-    links.page_link("topics", "All topics", ":material/arrow_back:")
+    line.html(shown.topic_line(looked_at, table, place))
+    with words:
+        shown.about(looked_at)
+        if b:
+            shown.sentence(looked_at)
+    VIEWS[chosen][1](looked_at)
     glossary.explain_terms(
         glossary.NDCG, glossary.JUDGED, glossary.GRADES, glossary.PARTS, glossary.RBO, glossary.WORDS
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 
 import pandas as pd
 import streamlit as st
@@ -19,7 +20,7 @@ from core.workspace.profile import SystemSettings
 from dashboard.shared import data, left_out, results
 from dashboard.shared.escaping import escape_markdown, shortened
 from dashboard.shared.provenance import downloads_and_provenance
-from dashboard.shared.ranked_lists import Spans, grade_badge
+from dashboard.shared.ranked_lists import Spans
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,16 @@ class Shown:
     def rankings(self) -> dict[str, list[str]]:
         """The documents of each list, best first."""
         return {system: [document for document, _ in hits] for system, hits in self.scores.items()}
+
+    @cached_property
+    def ranks(self) -> dict[str, dict[str, int]]:
+        """The rank of each document in each list."""
+        return {s: {name: rank for rank, name in enumerate(names, 1)} for s, names in self.rankings.items()}
+
+    @property
+    def letters(self) -> dict[str, str]:
+        """The letter that stands for each system."""
+        return dict(zip(self.systems, "ABCD", strict=False))
 
     @cached_property
     def judgments(self) -> Mapping[str, int]:
@@ -81,10 +92,6 @@ class Shown:
         """Returns, for a system's name, what finds the terms of the query in a text by the system's analyzer."""
         return term_finders(self.opened.profile, self.query)
 
-    def badge(self, document: str) -> str:
-        """Return the badge of a document's grade."""
-        return grade_badge(self.judgments.get(document), self.content.highest_grade)
-
     def titles(self, documents: Sequence[str]) -> dict[str, str]:
         """Return the title of each document."""
         return rank_tables.titles_of(self.content.documents, documents)
@@ -95,24 +102,66 @@ class Shown:
         return split_difference(self.rankings[a], self.rankings[b], self.judgments, self.cutoff)
 
 
+LINE = """<style>
+[data-testid="stLayoutWrapper"]:has(> .st-key-topic-line) { position: sticky; top: 3.75rem; z-index: 9;
+  background: light-dark(#ffffff, #12171d); /* the theme's */
+  border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
+.rs-topic { line-height: 1.35; min-width: 0; }
+.rs-topic h2 { font-size: 1.125rem; font-weight: 600; padding: 0; margin: 0; line-height: 1.35; overflow: hidden;
+  text-overflow: ellipsis; white-space: nowrap; }
+.rs-topic p { font-size: 0.875rem; margin: 0; display: flex; flex-wrap: wrap; column-gap: 0.9rem; }
+.rs-topic b { font-variant-numeric: tabular-nums; }
+.rs-about { display: flex; flex-wrap: wrap; font-size: 0.875rem; align-items: baseline; column-gap: 1rem; }
+.rs-about summary { cursor: pointer; }
+.rs-about details[open] { flex-basis: 100%; }
+@media (max-width: 640px) {
+  .st-key-topic-line { row-gap: 0.25rem; }
+  .st-key-topic-line > :has(.rs-topic) { order: -1; flex-basis: 100%; } }
+/* The line names the topic; the page's title stays for screen readers. */
+.stMain [data-testid="stElementContainer"]:has(> .stHeading h1) {
+  position: absolute; width: 1px; overflow: hidden; clip-path: inset(50%); }
+</style>"""
+
+
+def topic_line(shown: Shown, table: pd.DataFrame, place: int) -> str:
+    """Return the topic, its place in the order of the Topics page, and its values, as HTML.
+
+    Args:
+        table: the topics in that order.
+        place: the number of this topic in it, from 0.
+    """
+    topic, row = shown.topic, table.iloc[place]
+    order = "difference" if len(shown.systems) > 1 else "value"
+    facts = [f"{place + 1} of {len(table)} by {order}", f"A {_value(row['a'])}"]
+    if len(shown.systems) > 1:
+        facts += [f"B {_value(row['b'])}", f"{_value(row['difference'], '+.4f')} {escape(shown.measure)}"]
+    else:
+        facts.append(escape(shown.measure))
+    if topic.kind:
+        facts.append(escape(TYPE_LABELS.get(topic.kind, topic.kind)))
+    facts.append(f"{len(shown.ideal)} relevant of {len(shown.judgments)} judged")
+    name = escape(f"Topic {topic.id}: {topic.query}" if topic.query else f"Topic {topic.id}")
+    inside = "".join(f"<span>{fact}</span>" for fact in facts)
+    return f'{LINE}<div class="rs-topic"><h2 title="{name}">{name}</h2><p>{inside}</p></div>'
+
+
+def _value(value: float, form: str = ".4f") -> str:
+    return f"<b>{value:{form}}</b>".replace("-", "\N{MINUS SIGN}")
+
+
 def about(shown: Shown) -> None:
-    """Draw the topic: query, question, narrative."""
+    """Draw the topic's question and narrative, and what was searched."""
     topic = shown.topic
-    st.header(f"Topic {escape_markdown(topic.id)}: {escape_markdown(topic.query)}")
-    if topic.question != topic.query:
-        st.text(topic.question)
+    said = [f"<span>{escape(topic.question)}</span>"] if topic.question != topic.query else []
+    if shown.query not in (topic.question, topic.query):
+        said.append(f"<span>query used: {escape(shortened(shown.query, 200))}</span>")
     if topic.narrative:
-        st.text(topic.narrative)
-    kind = f"Topic type: {TYPE_LABELS.get(topic.kind, topic.kind)}; " if topic.kind else ""
-    st.caption(
-        escape_markdown(
-            f"{kind}{len(shown.ideal)} relevant of {len(shown.judgments)} judged documents; query used: "
-            f"{shortened(shown.query, 200)}"
-        )
-    )
+        said.append(f"<details><summary>Narrative</summary>{escape(topic.narrative)}</details>")
+    if said:
+        st.html(f'<div class="rs-about">{"".join(said)}</div>')
     left_out.caption(shown.content, topic.id, shown.held)
     if shown.opened.is_imported:
-        st.info(
+        st.caption(
             "Document texts are not available: this collection holds imported runs only. Documents are shown by id."
         )
 
@@ -129,11 +178,12 @@ def exports(shown: Shown, table: Table, figure: str, **options: object) -> None:
 
 
 def sentence(shown: Shown) -> None:
-    """Draw a sentence on the changes from b to a."""
+    """Draw a sentence on the difference of a and b and its largest contribution."""
     label_a, label_b = list(shown.labels.values())[:2]
-    parts = shown.parts()
+    parts, highest = shown.parts(), shown.content.highest_grade
     titles = shown.titles([part.document for part in parts])
-    st.write(escape_markdown(rank_tables.change_sentence(parts, label_a, label_b, shown.cutoff, titles)))
+    said = rank_tables.reason_sentence(parts, label_a, label_b, shown.cutoff, titles, highest)
+    st.markdown(escape_markdown(said))
 
 
 def topic_order(opened: data.Opened, measure: str, a: str, b: str, kind: str) -> pd.DataFrame:

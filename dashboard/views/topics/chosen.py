@@ -52,8 +52,8 @@ class Chosen:
 
 
 def open_topic(topic: str) -> None:
-    """Open the page of a topic, keeping all other choices."""
-    links.switch_to("topic", topic=topic)
+    """Open the page of a topic, keeping all other choices; the document that was open belongs to another topic."""
+    links.switch_to("topic", topic=topic, document="", list="")
 
 
 def chart(figure: object, key: str, alt: str) -> None:

@@ -1,6 +1,7 @@
 """Two systems over all topics: the difference on each topic, notable topics, and the mean by topic type."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import streamlit as st
 
@@ -11,19 +12,26 @@ from core.evaluation.topic_tables import MEDIAN
 from core.formats.documents import Document
 from core.formats.runs import Scores, ranked
 from core.workspace.artifacts import read_latest
-from dashboard.shared import charts, data, results, state
+from dashboard.shared import charts, data, links, results, state
 from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.export import picture_button
 from dashboard.shared.widgets import FOUR, SIGNED, topic_link
 from dashboard.views.topics.charts import kind_bars
 from dashboard.views.topics.chosen import Chosen, chart, table_downloads, table_of
+from dashboard.views.topics.topic_list import topic_list
 
 
 def differences(chosen: Chosen, key: str) -> None:
-    """Draw the difference for every topic, and the numbers of wins, ties and losses."""
+    """Draw the topics as a list beside the bars of their differences, and the numbers of wins, ties and losses."""
     label_a, label_b = chosen.labels[chosen.a], chosen.labels.get(chosen.b, "")
-    figure = charts.difference_bars(chosen.table, label_a, label_b, chosen.measure, state.read("topic"), chosen.tie)
-    chart(figure, key, "Difference on each topic, largest first; click a bar to open the topic")
+    current = state.read("topic")
+    left, right = st.columns([5, 3])
+    with left:
+        address = partial(links.address, "topic", document="", list="")
+        st.html(topic_list(chosen.table, label_a, label_b, lambda topic: address(topic=topic), current, chosen.tie))
+    with right, st.container(key="topics-chart"):
+        figure = charts.difference_bars(chosen.table, label_a, label_b, chosen.measure, current, chosen.tie)
+        chart(figure, key, "Difference on each topic, largest first; click a bar to open the topic")
     collection = chosen.opened.folder.name
     shown = topic_tables.differences_table(
         chosen.table, chosen.labels, chosen.a, chosen.b, chosen.measure, chosen.tie, collection
@@ -33,10 +41,10 @@ def differences(chosen: Chosen, key: str) -> None:
         return
     values = {**chosen.values, MEDIAN: topic_tables.median_system(chosen.values)}
     wins = topic_tables.wins_table(values, chosen.b, chosen.topics, chosen.tie, chosen.labels, chosen.caption)
-    st.markdown(f"**Wins, ties and losses against {escape_markdown(label_b)}**")
-    about = f"Wins, ties and losses of each system against {label_b}"
-    st.dataframe(wins.shown, column_config={"difference": SIGNED}, alt=about)
-    table_downloads(chosen, wins, "wins", tie=chosen.tie)
+    with st.expander(f"Wins, ties and losses against {escape_markdown(label_b)}"):
+        about = f"Wins, ties and losses of each system against {label_b}"
+        st.dataframe(wins.shown, column_config={"difference": SIGNED}, alt=about)
+        table_downloads(chosen, wins, "wins", tie=chosen.tie)
 
 
 def contrasts(chosen: Chosen, key: str) -> None:

@@ -6,8 +6,8 @@ import streamlit as st
 from core.evaluation import topic_tables
 from core.evaluation.topic_tables import MEDIAN, TYPE_LABELS, median_system
 from core.evaluation.verdicts import Verdict
-from dashboard.shared import comparison, data, glossary, state, widgets
-from dashboard.shared.escaping import shortened
+from dashboard.shared import clicks, comparison, data, glossary, state, widgets
+from dashboard.shared.escaping import escape_markdown, shortened
 from dashboard.shared.verdicts import draw_verdict
 from dashboard.views.topics import differences, difficulty
 from dashboard.views.topics.chosen import Chosen, open_topic
@@ -29,10 +29,9 @@ def choose_comparison(opened: data.Opened, content: data.Content, tidy: pd.DataF
     a, b = view.pair
     found = {topic.kind for topic in content.topics.values() if topic.kind}
     kind = ""
-    with st.container(horizontal=True):
-        tie = state.choose("Tie threshold", TIES, "tie", "0", width=160)
-        if found:
-            kind = state.choose("Topic type", ["", *sorted(found)], "kind", "", {"": "all", **TYPE_LABELS}, width=320)
+    if found:
+        kind = state.choose("Topic type", ["", *sorted(found)], "kind", "", {"": "all", **TYPE_LABELS}, width=200)
+    tie = state.choose("Tie threshold", TIES, "tie", "0", width=120)
     values = view.values
     of_b = median_system(values) if b == MEDIAN else values.get(b)
     table = topic_tables.differences(values[a], of_b, content.topics)
@@ -46,15 +45,19 @@ def verdict(chosen: Chosen) -> Verdict:
 
 
 def choose_topic(chosen: Chosen) -> None:
-    """Draw the select box that opens a topic."""
+    """Draw the select box that opens a topic, and the button that opens the last one or the first."""
     queries = dict(zip(chosen.table["topic"], chosen.table["query"], strict=True))
     topic = st.selectbox(
         "Open a topic",
         chosen.topics,
         index=None,
         format_func=lambda name: f"{name} · {shortened(queries[name], 80)}",
-        placeholder="Choose a topic, or click on it in the chart",
+        placeholder="Choose or type",
+        width=320,
     )
+    first = state.read("topic") if state.read("topic") in queries else next(iter(queries), "")
+    if first and st.button(escape_markdown(f"Open topic {first}"), shortcut="O"):
+        topic = first
     if topic:
         open_topic(topic)
 
@@ -66,8 +69,16 @@ def page(opened: data.Opened) -> None:
         UserError: topics or judgments are missing or damaged, or no system is evaluated.
     """
     content = data.judged_topics(opened)
-    chosen, kind = choose_comparison(opened, content, widgets.evaluated(opened))
-    draw_verdict(verdict(chosen))
+    if topic := clicks.reported("topics"):
+        open_topic(topic)
+    tidy = widgets.evaluated(opened)
+    above = st.container()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen, kind = choose_comparison(opened, content, tidy)
+        with st.container(horizontal=True, vertical_alignment="bottom", width="content", key="topics-choices"):
+            choose_topic(chosen)
+    with above:
+        draw_verdict(verdict(chosen))
     views = {name: label for name, (label, _) in VIEWS.items()}
     if not chosen.table["kind"].any():
         del views["kinds"]
@@ -77,5 +88,4 @@ def page(opened: data.Opened) -> None:
     # One key per view, so that a click in another view does not stay selected.
     key = " ".join([view, chosen.a, chosen.b, chosen.measure, kind, str(chosen.tie)])
     VIEWS[view][1](chosen, key)
-    choose_topic(chosen)
     glossary.explain_terms(glossary.NDCG, glossary.JUDGED, glossary.MEDIAN, glossary.PARTS, glossary.RBO)
