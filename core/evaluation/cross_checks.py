@@ -13,7 +13,7 @@ from core.evaluation.measures import PerTopic, mean
 from core.evaluation.significance import Values
 from core.evaluation.table_formats import Table
 from core.formats.qrels import Qrels
-from core.formats.runs import Scores, ranked
+from core.formats.runs import Scores, first_ranked
 from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
 
@@ -53,7 +53,7 @@ def ir_measures_values(scores: Scores, qrels: Qrels, measures: Iterable[str]) ->
 
 
 def sklearn_ndcg(scores: Scores, qrels: Qrels, k: int) -> dict[str, float]:
-    """Return nDCG@k of every judged topic by `sklearn.metrics.ndcg_score`, over retrieved and judged documents.
+    """Return nDCG@k of every judged topic by `sklearn.metrics.ndcg_score`, over the top k and the judged documents.
 
     scikit-learn averages over the possible orders of ties, so it is given trec_eval's ranks instead of scores.
     """
@@ -61,7 +61,7 @@ def sklearn_ndcg(scores: Scores, qrels: Qrels, k: int) -> dict[str, float]:
 
     values = {}
     for topic, judgments in qrels.items():
-        ranking = [document for document, _ in ranked(scores.get(topic, {}))]
+        ranking = first_ranked(scores.get(topic, {}), k)
         missed = judgments.keys() - set(ranking)
         gains = [judgments.get(document, 0) for document in ranking]
         gains += [0] * max(k - len(ranking), 0)  # keep missed documents out of the top k of a shorter list
