@@ -49,7 +49,7 @@ def draw_paper(opened: data.Opened, tidy: pd.DataFrame, systems: Sequence[str]) 
     for sentence in table.sentences:
         st.warning(escape_markdown(sentence))
     draw_preview(table)
-    st.code(table.latex(), language="latex", wrap_lines=True)
+    st.code(table.latex(), language=None, wrap_lines=True)  # the colours of highlighted LaTeX lack contrast
     options = {
         "systems": list(systems),
         "measures": measures,
