@@ -11,12 +11,13 @@ from pathlib import Path
 from core.evaluation.given_runs import add_excluded_option, given_exclusions, read_given_run
 from core.evaluation.measures import evaluate
 from core.evaluation.significance import compare
+from core.evaluation.verdicts import verdict
 from core.formats.qrels import read_qrels
 from core.workspace import command_line
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `python -m core.significance`: print the comparison of two runs as JSON."""
+    """Run `python -m core.significance`: print the comparison of two runs as JSON, with a sentence."""
     parser = argparse.ArgumentParser(prog="python -m core.significance", description=__doc__)
     parser.add_argument("a", type=Path, metavar="RUN", help="a TREC run, plain or .gz")
     parser.add_argument("b", type=Path, metavar="BASELINE", help="the run to compare it with")
@@ -29,7 +30,9 @@ def main(arguments: list[str] | None = None) -> None:
     excluded = given_exclusions(options, qrels)
     runs = [read_given_run(path, qrels, excluded) for path in (options.a, options.b)]
     a, b = (evaluate(run.scores, qrels, [options.measure])[options.measure] for run in runs)
-    print(json.dumps(asdict(compare(a, b))))
+    comparison = compare(a, b)
+    sentence = verdict(runs[0].name, runs[1].name, options.measure, comparison).sentence
+    print(json.dumps(asdict(comparison) | {"sentence": sentence}))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def _name(topic: Topic, text: str) -> str:
 
 
 def unknown_words_note(opened: data.Opened, systems: Sequence[SystemSettings], query: str) -> None:
-    """Draw the words of the query that are in no BM25 index, and offer the query with similar words in their place.
+    """Draw the query terms that are in no BM25 index, and offer the query with similar words in their place.
 
     Raises:
         UserError: a system cannot load.

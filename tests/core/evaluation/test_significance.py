@@ -215,6 +215,7 @@ def test_the_command_prints_null_where_there_is_no_t_test(command, tmp_path):
     found = json.loads(ended.out, parse_constant=pytest.fail)
     assert (found["p_t_test"], found["interval"], found["smallest_detectable"]) == (None, None, None)
     assert (found["difference"], found["p_randomisation"]) == (0, 1)
+    assert found["sentence"] == "a and b have the same nDCG@10 on all 3 topics."
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
