@@ -15,7 +15,7 @@ from core.indexes.recall import TrueSimilarities, recall_at_k, ties_as_exact
 from core.indexes.registry import KINDS, LABELS, PARAMETER_LABELS, make_index
 from core.retrieval.encoder import load_vectors
 from core.retrieval.systems import DenseSystem
-from core.workspace.artifacts import Manifest, open_artifact, read_latest, read_whole
+from core.workspace.artifacts import Manifest, open_artifact, read_latest, read_manifest, read_whole
 from core.workspace.errors import UserError
 from core.workspace.profile import SystemSettings
 from core.workspace.timing import repeated
@@ -97,10 +97,8 @@ def query_panel(asked: Asked, dense: list[str]) -> None:
     if not query.strip():
         st.caption("Choose a topic or type a query to search with the exact and the approximate index.")
         return
-    seconds = 0.0
-    if own and kind != OWN_GRAPH:
-        seconds = own.table.loc[own.table["index"] == kind, "build_seconds"].max()
-    with st.spinner("Building the index" + (f" (took {seconds:.0f} s in the sweep)" if seconds >= 1 else "") + " …"):
+    seconds = 0.0 if own and kind == OWN_GRAPH else _build_seconds(asked, kind)
+    with st.spinner("Building the index" + (f" (about {seconds:,.0f} s)" if seconds >= 1 else "") + " …"):
         ready, index, digest = _open(opened, settings, kind, dict(kinds[kind].build))
     if not isinstance(ready.system, DenseSystem):
         raise UserError(f"{system} is not a dense system")
@@ -135,6 +133,17 @@ def query_panel(asked: Asked, dense: list[str]) -> None:
     exact_list = _Ranking("exact", "exact search", names_of[0], of_exact[0].tolist())
     approximate = _Ranking("ANN", LABELS[kind], names_of[1], of_found[0].tolist())
     _draw_lists(content, exact_list, approximate, missed, grades)
+
+
+def _build_seconds(asked: Asked, kind: str) -> float:
+    """Return the seconds to build an index of the system's vectors by the sweep of the nearest size; 0 if unknown."""
+    table = (asked.own or asked.growing).table
+    built = table[table["index"] == kind].drop_duplicates("documents").set_index("documents")["build_seconds"]
+    documents = read_manifest(asked.opened.folder.vectors(asked.system)).facts.get("documents", 0)
+    if built.empty or not documents:
+        return 0.0
+    nearest = min(built.index, key=lambda size: abs(np.log(size / documents)))
+    return float(built[nearest]) * documents / nearest
 
 
 def _ask(opened: data.Opened) -> str:

@@ -237,7 +237,7 @@ def draw_charts(asked: Asked) -> None:
         beside = " Open marks: this collection." if apart else ""
         lines = "Lines: reference sweeps. " if asked.growing.source == REFERENCE else ""
         st.caption(
-            f"{lines}Each index at its fastest setting with recall@10 of at least {asked.recall:.2f}; none, no point."
+            f"{lines}Each index at its fastest setting with recall@10 of at least {asked.recall:.2f}, where it has one."
             f"{beside}"
         )
     with right:
