@@ -44,6 +44,7 @@ OF_RUNS: dict[str, Callable[..., Table]] = {
     "topics": figures.topics,
     "wins": figures.wins,
     "notable": figures.notable,
+    "examples": figures.examples,
     "heat-map": figures.heat_map,
     "difficulty": figures.difficulty,
     "query-length": figures.query_length,
@@ -92,7 +93,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "measures": {
         "metavar": "NAMES",
         "type": command_line.names,
-        "help": "these measures, comma-separated (default: the first three evaluated)",
+        "help": "these measures, comma-separated (default: all; of the table for a paper the first three)",
     },
     "label": {"action": "append", "metavar": "SYSTEM=LABEL", "help": "name of a system in the table; repeatable"},
     "against": {"metavar": "SYSTEM", "help": "test against this system only (default: all pairs of systems)"},

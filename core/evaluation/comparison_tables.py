@@ -1,6 +1,6 @@
 """Tables that compare systems over all topics: means, intervals, significance, differences from a baseline."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isnan
 
 import numpy as np
@@ -45,6 +45,8 @@ BASELINE_COLUMNS = {
 TESTS: dict[Test, str] = {"randomisation": "randomisation test", "t-test": "paired t-test"}
 BEST = 10
 """Number of systems in charts and chosen tables where none are chosen."""
+MAIN_MEASURES = 4
+"""Number of measures of a short table."""
 SENTENCES = 10
 """Maximum number of comparisons for which each gets its own sentence."""
 
@@ -60,7 +62,7 @@ def measure_order(measures: Sequence[str]) -> list[str]:
 
 def evaluated_measures(tidy: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
     """Return the wanted measures that were evaluated, in the order of `measure_order`."""
-    known = set(tidy["measure"])
+    known = set(tidy["measure"].unique())
     return measure_order([measure for measure in wanted if measure in known])
 
 
@@ -91,7 +93,43 @@ def means(tidy: pd.DataFrame, measures: Sequence[str]) -> pd.DataFrame:
         for measure in measures
     }
     table = pd.DataFrame({measure: column for measure, column in columns.items() if column})
-    return table.reindex(list(dict.fromkeys(tidy["system"]))).rename_axis("system")
+    return table.reindex(list(tidy["system"].unique())).rename_axis("system")
+
+
+def with_measure(tidy: pd.DataFrame, measure: str, values: Callable[[], Values]) -> pd.DataFrame:
+    """Return the tidy table with the values of a measure added where they are not stored.
+
+    Args:
+        values: returns the values of the measure; called only if they are needed.
+    """
+    if measure in tidy["measure"].unique():
+        return tidy
+    systems, collection = set(tidy["system"].unique()), tidy["collection"].iloc[0]
+    rows = [
+        (collection, system, topic, measure, value)
+        for system, by_topic in values().items()
+        if system in systems
+        for topic, value in by_topic.items()
+    ]
+    added = pd.DataFrame(rows, columns=["collection", "system", "topic", "measure", "value"])
+    return pd.concat([tidy, added], ignore_index=True)
+
+
+def by_mean(tidy: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Return the tidy table with the systems in descending order of their mean."""
+    found = {system: mean(values) for system, values in per_topic(tidy, measure).items()}
+    order = sorted(tidy["system"].unique(), key=lambda system: -found.get(system, -1.0))
+    place = {system: number for number, system in enumerate(order)}
+    return tidy.sort_values("system", key=lambda names: names.map(place), kind="stable", ignore_index=True)
+
+
+def main_measures(tidy: pd.DataFrame, wanted: Sequence[str], measure: str) -> list[str]:
+    """Return the measures of a short table: the chosen one, then the first wanted one of each other family."""
+    families = {parse_measure(measure).name: measure}
+    for name in evaluated_measures(tidy, wanted):
+        if parse_measure(name).name != "Judged":
+            families.setdefault(parse_measure(name).name, name)
+    return list(families.values())[:MAIN_MEASURES]
 
 
 def mean_cells(tidy: pd.DataFrame, measures: Sequence[str], show: str, test: Test) -> pd.DataFrame:
@@ -103,7 +141,7 @@ def mean_cells(tidy: pd.DataFrame, measures: Sequence[str], show: str, test: Tes
     if show == "means":
         return means(tidy, measures)
     by_measure = {measure: per_topic(tidy, measure) for measure in measures}
-    systems = list(dict.fromkeys(tidy["system"]))
+    systems = list(tidy["system"].unique())
     cells = with_intervals(by_measure) if show == "intervals" else with_letters(by_measure, test, systems)
     return cells.reindex(systems)
 
@@ -121,9 +159,11 @@ def means_table(
     Args:
         cells: the table from `mean_cells`.
         about: a description of the cells.
-        latencies: the latencies of single queries, in milliseconds.
+        latencies: the latencies of single queries, in milliseconds; without any, there is no such column.
     """
-    table = cells.assign(**{LATENCY: [latencies.get(str(system)) for system in cells.index]})
+    table = cells
+    if latencies:
+        table = cells.assign(**{LATENCY: [latencies.get(str(system)) for system in cells.index]})
     table = table.rename(index=labels).rename_axis("system")
     context = published_rows(published, measures)
     # Published figures have no values by topic, so that they are no part of a table with intervals or tests.

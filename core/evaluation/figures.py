@@ -5,6 +5,7 @@ from results that they cache between reruns.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -18,11 +19,12 @@ from core.evaluation.configurations import bm25_table, dense_table
 from core.evaluation.expansion_example import example_table, find_example, gains
 from core.evaluation.measures import Evaluator, mean, mean_curves
 from core.evaluation.ndcg_decomposition import ideal_ranking, split_difference
-from core.evaluation.published import agreement_table, published_figures
+from core.evaluation.published import agreement_table, far_from_published, published_figures
 from core.evaluation.rank_overlap import rank_biased_overlap
 from core.evaluation.results import Results, first_baseline, first_compared, manifests
-from core.evaluation.significance import Correction, Test
+from core.evaluation.significance import Correction, Test, Values
 from core.evaluation.table_formats import Table
+from core.evaluation.topic_examples import examples_table, find_examples
 from core.evaluation.topic_tables import MEDIAN
 from core.evaluation.unjudged import figures as unjudged_figures
 from core.formats.runs import ranked
@@ -34,19 +36,26 @@ from core.workspace.measure_names import parse_measure
 MakeTable = Callable[[pd.DataFrame, Mapping[str, str], Sequence[str], str], Table]
 
 
-def means(results: Results, show: str = "means", test: str = "", systems: Sequence[str] = ()) -> Table:
-    """All systems by all measures: mean, mean with confidence interval, or mean with significance letters."""
+def means(
+    results: Results, show: str = "means", test: str = "", systems: Sequence[str] = (), measures: Sequence[str] = ()
+) -> Table:
+    """All systems by all measures, sorted by the first: mean, mean with CI, or mean with significance letters."""
     chosen = _systems(results, systems)
     tidy = results.measured.tidy
     tidy = tidy[tidy["system"].isin(chosen)]
-    measures, topics = evaluated_measures(tidy, results.profile.measures), tidy["topic"].nunique()
+    shown = measures or evaluated_measures(tidy, results.profile.measures)
+    for name in shown:
+        parse_measure(name)
+        tidy = comparison_tables.with_measure(tidy, name, partial(results.values, name))
+    tidy = comparison_tables.by_mean(tidy, shown[0])
+    topics, order = tidy["topic"].nunique(), list(dict.fromkeys(tidy["system"]))
     default: Test = "randomisation" if comparison_tables.has_letters(len(chosen)) else "t-test"
     by = cast("Test", test or default)
-    cells = comparison_tables.mean_cells(tidy, measures, show, by)
+    cells = comparison_tables.mean_cells(tidy, shown, show, by)
     about = comparison_tables.means_caption(results.folder.name, show, len(chosen), topics, by)
-    latencies = comparison_tables.latencies(chosen, manifests(results.folder))
-    known = published_figures(results.facts)
-    return comparison_tables.means_table(cells, about, latencies, results.labels, known, measures)
+    latencies = comparison_tables.latencies(order, manifests(results.folder))
+    known = [] if measures else published_figures(results.facts)
+    return comparison_tables.means_table(cells, about, latencies, results.labels, known, shown)
 
 
 def baseline(results: Results, measure: str = "", baseline: str = "", systems: Sequence[str] = ()) -> Table:
@@ -95,18 +104,18 @@ def types(results: Results, measure: str = "", a: str = "", b: str = "", type: s
     return topic_tables.types_table(values, results.topics, results.labels, measure, results.folder.name, table)
 
 
-def robustness(results: Results, measure: str = "") -> Table:
+def robustness(results: Results, measure: str = "", systems: Sequence[str] = ()) -> Table:
     """Robustness of the ranking: the winner under other measures, cut-offs and thresholds, and without each topic."""
-    measure = _measure(results, measure)
+    measure, chosen = _measure(results, measure), _systems(results, systems)
     stored = list(dict.fromkeys(results.measured.tidy["measure"]))
     varied = list(robust.variations(measure, stored, results.highest_grade))
     evaluator = Evaluator(results.qrels, [name for _, name in varied if name not in stored])
-    computed = {system: evaluator.evaluate(results.run(system).scores) for system in results.systems}
+    computed = {system: evaluator.evaluate(results.run(system).scores) for system in chosen}
     values = {
-        name: results.values(name) if name in stored else {system: by[name] for system, by in computed.items()}
+        name: _of(results.values(name), chosen) if name in stored else {s: by[name] for s, by in computed.items()}
         for _, name in varied
     }
-    of_chosen = values[measure] = results.values(measure)
+    of_chosen = values[measure] = _of(results.values(measure), chosen)
     without = robust.leave_one_out(of_chosen) if len(next(iter(of_chosen.values()))) > 2 else {}
     return robust.robustness_table(measure, varied, values, without, results.labels)
 
@@ -155,15 +164,13 @@ def bm25_systems(results: Results) -> Table:
 
 def published(results: Results) -> Table:
     """What was measured against published figures, for systems with their configuration on whole collections."""
-    return agreement_table(
-        published_figures(results.facts),
-        results.folder.workspace,
-        [system for system in results.profile.system if system.name in results.systems],
-        manifests(results.folder),
-        results.values,
-        results.labels,
-        results.folder.name,
+    known = published_figures(results.facts)
+    systems = [system for system in results.profile.system if system.name in results.systems]
+    of = (results.values, results.labels)
+    table = agreement_table(
+        known, results.folder.workspace, systems, manifests(results.folder), *of, results.folder.name
     )
+    return replace(table, sentences=[*table.sentences, *far_from_published(known, systems, *of)])
 
 
 def topics(results: Results, measure: str = "", a: str = "", b: str = "", tie: float = 0.0, type: str = "") -> Table:
@@ -201,6 +208,17 @@ def notable(results: Results, measure: str = "", a: str = "", b: str = "", tie: 
     return topic_tables.notable_table(
         table, tie, lists if runs else None, overlaps, results.qrels, titles, labels, measure, results.folder.name
     )
+
+
+def examples(results: Results, measure: str = "", a: str = "", b: str = "") -> Table:
+    """The largest win, the largest loss, and the same score with different documents: the top 3 of both systems."""
+    measure = _measure(results, measure)
+    table, a, b = _differences(results, measure, a, b, "")
+    if not b or b == MEDIAN:
+        raise UserError("examples need the lists of two systems; name them with --a and --b")
+    of_a, of_b = (results.run(name).scores for name in (a, b))
+    found = find_examples(table, measure, (of_a, of_b), results.qrels, results.documents)
+    return examples_table(found, (results.labels[a], results.labels[b]), measure, results.folder.name)
 
 
 def heat_map(results: Results, measure: str = "", a: str = "", b: str = "", type: str = "") -> Table:
@@ -353,6 +371,11 @@ def _known(results: Results, system: str) -> str:
 def _systems(results: Results, systems: Sequence[str]) -> list[str]:
     """Return the named systems, by default all."""
     return [_known(results, name) for name in systems] or results.systems
+
+
+def _of(values: Values, systems: Sequence[str]) -> dict[str, Mapping[str, float]]:
+    """Return the values of some systems."""
+    return {name: values[name] for name in systems}
 
 
 def _baseline(results: Results, baseline: str) -> str:

@@ -25,6 +25,10 @@ else:
 FILE = Path(__file__).with_name("reference.toml")
 TOLERANCE = 0.002
 """Largest difference between means that counts as agreement: rounding, ties, and the arithmetic of encoding."""
+MEASURE = "nDCG@10"
+"""Measure by which BM25 systems are compared with published figures of any configuration."""
+FAR = 0.25
+"""Distance from the nearest published mean, as a share of it, from which a BM25 system is reported as far from it."""
 COLUMNS = ["measure", "measured", "published", "difference", "agrees", "published as", "source"]
 
 
@@ -120,6 +124,39 @@ def agreement_table(
                 rows.append((labels[system.name], measure, measured, figure, off, agrees, one.system, one.source))
     table = pd.DataFrame(rows, columns=["system", *COLUMNS]).set_index("system")
     return Table(table, f"{collection}: measured and published figures", sentences=[_said(known, table)])
+
+
+def far_from_published(
+    known: Iterable[Published],
+    systems: Iterable[SystemSettings],
+    values: Callable[[str], Values],
+    labels: Mapping[str, str],
+) -> list[str]:
+    """Return a sentence for each BM25 system whose nDCG@10 is far from every published one of BM25.
+
+    Published configurations of BM25 differ by a tenth; a larger distance is usually an error in texts or judgments.
+
+    Args:
+        known: the collection's published figures, from `published_figures`.
+        systems: the evaluated systems.
+        values: returns a measure's values, system -> topic -> value.
+    """
+    figures = [one.measures[MEASURE] for one in known if "bm25" in one.system.lower() and MEASURE in one.measures]
+    if not figures:
+        return []
+    said = []
+    for system in systems:
+        is_bm25 = system.kind == "bm25" or (system.kind == "run" and "bm25" in system.name.lower())
+        if not is_bm25:
+            continue
+        measured = mean(values(MEASURE)[system.name])
+        nearest = min(figures, key=lambda figure: abs(figure - measured))
+        if abs(nearest - measured) > FAR * nearest:
+            said.append(
+                f"{labels[system.name]} has {MEASURE} {measured:.4f}, far from the published {nearest:.4f} of BM25 on "
+                "this collection: check the texts that were indexed, the topics and the judgments."
+            )
+    return said
 
 
 def _said(known: list[Published], table: pd.DataFrame) -> str:

@@ -70,10 +70,10 @@ def change_sentence(parts: Sequence[Part], label_a: str, label_b: str, k: int, t
     sentences = [
         f"nDCG@{k} changes by {_signed(difference)} from {label_b} to {label_a}.",
         counts,
-        f"Largest contribution: {_contribution(first, titles)}.",
+        f"Largest contribution: {contribution(first, titles)}.",
     ]
     if abs(largest.value) > abs(first.value):
-        sentences.append(f"Largest contribution in the opposite direction: {_contribution(largest, titles)}.")
+        sentences.append(f"Largest contribution in the opposite direction: {contribution(largest, titles)}.")
     return " ".join(sentences)
 
 
@@ -118,7 +118,8 @@ def _movement(part: Part, k: int) -> str:
     return moved + where.get(part.change, "")
 
 
-def _contribution(part: Part, titles: Mapping[str, str]) -> str:
+def contribution(part: Part, titles: Mapping[str, str]) -> str:
+    """Return a document's contribution to a difference in words: name, grade, ranks, value."""
     ranks = f"from {_rank(part.rank_b)} to {_rank(part.rank_a)}"
     return f"“{titles.get(part.document, part.document)}” (grade {part.grade}), {ranks}: {_signed(part.value)}"
 

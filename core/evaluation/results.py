@@ -61,7 +61,7 @@ class Measured:
     @property
     def systems(self) -> list[str]:
         """The systems that have measures, in the profile's order."""
-        return list(dict.fromkeys(self.tidy["system"]))
+        return list(self.tidy["system"].unique())
 
 
 def measured_now(
@@ -88,14 +88,16 @@ def measured_now(
     """
     found = _measured_whole(collection, profile, now, stored, compute)
     too_deep: dict[str, list[str]] = {}
-    for measure in dict.fromkeys(found.tidy["measure"]) if now.depths else ():
+    for measure in found.tidy["measure"].unique() if now.depths else ():
         cutoff = parse_measure(measure).cutoff
         if shallow := [system for system, depth in now.depths.items() if depth < cutoff and system in found.systems]:
             too_deep[measure] = shallow
     if not too_deep:
         return found
-    pairs = zip(found.tidy["system"], found.tidy["measure"], strict=True)
-    return replace(found, tidy=found.tidy[[s not in too_deep.get(m, ()) for s, m in pairs]], too_deep=too_deep)
+    kept = pd.Series(True, index=found.tidy.index)
+    for measure, systems in too_deep.items():
+        kept &= (found.tidy["measure"] != measure) | ~found.tidy["system"].isin(systems)
+    return replace(found, tidy=found.tidy[kept], too_deep=too_deep)
 
 
 def _measured_whole(

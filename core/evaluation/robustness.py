@@ -81,6 +81,20 @@ def variations(measure: str, measures: Iterable[str], highest_grade: int) -> Ite
             yield varied, name
 
 
+def in_short(table: pd.DataFrame) -> tuple[bool, str]:
+    """Return whether the winner is the same under every variation and without each topic, and that in a few words.
+
+    Args:
+        table: the table of `robustness_table`.
+    """
+    others = table.loc[table.index.str.startswith("other "), "same winner?"] == "yes"
+    if not others.all():
+        return False, f"not robust: same winner under {others.sum()} of {len(others)} variations"
+    if table.index.str.startswith("without topic").any():
+        return False, "not robust: without one topic, another system wins"
+    return True, f"robust under all {len(others)} variations"
+
+
 def robustness_table(
     measure: str,
     varied: Iterable[tuple[str, str]],

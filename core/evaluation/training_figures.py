@@ -75,19 +75,32 @@ def settings_table(training: Training) -> Table:
 def recipe_sentence(training: Training) -> str:
     """Return a sentence on how a model was fine-tuned: base, data, loss, size, and time."""
     manifest, settings = training.manifest, training.manifest.settings
-    data = "MS MARCO triples, with cross-entropy over in-batch negatives"
-    if settings.get("data") == "pseudo-labels":
-        data = "predicted queries, by distillation of a teacher's scores; topics and judgments were not used"
-    elif settings.get("teacher"):
-        data = f"MS MARCO triples, by distillation of the scores of {short_name(settings['teacher'])}"
     sizes = [f"{manifest.facts.get('rows', 0):,} rows"]
     sizes += [f"{settings['epochs']:g} epoch{'s' * (settings['epochs'] != 1)}"] if "epochs" in settings else []
     sizes += [f"batches of {settings['batch']}"] if "batch" in settings else []
     sizes += [f"learning rate {settings['learning_rate']:g}"] if "learning_rate" in settings else []
     device = {"cpu": "a CPU", "cuda": "a GPU"}.get(str(manifest.facts.get("device")), manifest.facts.get("device"))
     took = f"{in_time(manifest.seconds)} on {device}"
-    base = short_name(str(settings.get("base")))
-    return f"Model {training.model.name}: {base}, fine-tuned on {data} ({', '.join([*sizes, took])})."
+    return f"Model {training.model.name}: {recipe(manifest)} ({', '.join([*sizes, took])})."
+
+
+def recipe(manifest: Manifest) -> str:
+    """Return in half a sentence how a model was fine-tuned: base, data and loss."""
+    settings = manifest.settings
+    data = "MS MARCO triples, with cross-entropy over in-batch negatives"
+    if settings.get("data") == "pseudo-labels":
+        data = "predicted queries, by distillation of a teacher's scores; topics and judgments were not used"
+    elif settings.get("teacher"):
+        data = f"MS MARCO triples, by distillation of the scores of {short_name(settings['teacher'])}"
+    return f"{short_name(str(settings.get('base')))}, fine-tuned on {data}"
+
+
+def recipe_in_short(manifest: Manifest) -> str:
+    """Return the data and the kind of loss that a model was fine-tuned with, in a few words."""
+    settings = manifest.settings
+    if settings.get("data") == "pseudo-labels":
+        return "fine-tuned on predicted queries, by distillation"
+    return f"fine-tuned on MS MARCO triples{', by distillation' if settings.get('teacher') else ''}"
 
 
 def held_out_sentence(training: Training) -> str:

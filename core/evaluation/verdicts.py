@@ -1,7 +1,7 @@
 """Comparisons of systems in words, in one form for pages, reports and commands."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
@@ -67,6 +67,26 @@ def verdict(
         f"{wins}, {ties}, {counted(comparison.losses, 'loss', 'es')} on {comparison.topics} topics"
     )
     return Verdict(headline, evidence, tuple(_details(comparison, comparisons)), outcome)
+
+
+def winner_verdict(
+    label_a: str, label_b: str, measure: str, comparison: Comparison, adjusted: float | None = None, comparisons: int = 1
+) -> Verdict:
+    """Return the comparison of two systems with the better one named first; arguments as in `verdict`."""
+    if comparison.difference >= 0:
+        return verdict(label_a, label_b, measure, comparison, adjusted, comparisons)
+    interval = (-comparison.interval[1], -comparison.interval[0]) if comparison.interval else None
+    swapped = replace(comparison, difference=-comparison.difference, interval=interval, wins=comparison.losses, losses=comparison.wins)
+    return verdict(label_b, label_a, measure, swapped, adjusted, comparisons)
+
+
+def single_verdict(label: str, measure: str, mean: float, low: float, high: float, topics: int) -> Verdict:
+    """Return the mean of the only system, with its 95 % CI (NaN if there is none)."""
+    interval = "no CI" if pd.isna(low) else f"95 % CI {low:.4f} to {high:.4f}"
+    return Verdict(
+        f"{label} has {measure} {mean:.4f}",
+        f"{interval} over {counted(topics, 'topic')}; only one system is evaluated, a comparison needs two",
+    )
 
 
 def outcome_of(comparison: Comparison, p: float) -> Outcome:

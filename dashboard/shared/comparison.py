@@ -59,10 +59,10 @@ class View:
         """The cut-off of the selected measure; 10 if it has none."""
         return self.parsed.cutoff or CUTOFF
 
-    @property
+    @cached_property
     def systems(self) -> list[str]:
         """The evaluated systems; systems without a run are not included."""
-        return list(dict.fromkeys(self.tidy["system"]))
+        return list(self.tidy["system"].unique())
 
     @cached_property
     def values(self) -> Values:
@@ -81,7 +81,7 @@ def choose(opened: data.Opened, tidy: pd.DataFrame, median: bool = False) -> Vie
     Args:
         median: whether the median of all systems may be system B, as for comparisons of values alone.
     """
-    systems = list(dict.fromkeys(tidy["system"]))
+    systems = list(tidy["system"].unique())
     place = st.sidebar.container(gap="xsmall")
     place.caption("Compare")
     pair = place.container(gap="xsmall")
@@ -127,7 +127,7 @@ def _choose_pair(opened: data.Opened, systems: list[str], measure: str, median: 
 
 def _choose_measure(opened: data.Opened, tidy: pd.DataFrame) -> str:
     highest = data.judged_topics(opened).highest_grade
-    current = _current(comparison_tables.measure_order(list(dict.fromkeys(tidy["measure"]))), highest)
+    current = _current(comparison_tables.measure_order(list(tidy["measure"].unique())), highest)
 
     def write() -> None:
         family = FAMILIES[st.session_state["choice family"]]

@@ -83,6 +83,15 @@ STYLE = """<style>
   .rs-tabs label { padding: 0.4rem 0; white-space: nowrap; border-bottom: 3px solid transparent; cursor: pointer; }
   .rs-tabs label:has(:checked) { border-bottom-color: currentColor; font-weight: 600; }
   .rs-tabs label:has(:focus-visible) { outline: 2px solid currentColor; } }
+.rs-example > div { display: grid; grid-template-columns: 1fr 1fr; gap: 0.75rem; }
+.rs-example section { min-width: 0; }
+.rs-example section > p { display: flex; gap: 0.4rem; overflow-wrap: normal; }
+.rs-example strong { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.rs-example li { border: 0; margin: 0; padding: 0.1rem 0; display: grid; grid-template-columns: 1.6rem 1fr;
+  gap: 0.3rem; }
+.rs-example .rs-grade { padding: 0; text-align: center; font-size: 0.65rem; align-self: start; }
+.rs-example .rs-title { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden;
+  font-size: 0.8rem; line-height: 1.3; }
 /* Streamlit's own export leaves formulas in its cells; dashboard/shared/export.py does not. */
 [data-testid="stElementToolbarButton"]:has([aria-label^="Download as CSV"]) { display: none; }
 </style>"""

@@ -1,5 +1,6 @@
-"""The Overview page: its tables, its choices in the URL, what is computed only when asked for, and its exports."""
+"""The Summary page: answer, charts, tables, choices in the URL, what is computed only when asked for, exports."""
 
+import html
 import json
 import re
 import shutil
@@ -8,7 +9,7 @@ from pathlib import Path
 import ir_measures
 import pandas as pd
 import pytest
-from made_up import QRELS, Open, warnings
+from made_up import QRELS, Open, lists, warnings
 from stages import make
 from streamlit.testing.v1 import AppTest
 
@@ -25,7 +26,7 @@ from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data, results
 from dashboard.views.summary import charts
 
-SECTIONS = "systems,conclusion,curve,unjudged,cost,checks"
+SECTIONS = "measures,baseline,types,published,systems,conclusion,curve,unjudged,cost,checks"
 A = {"1": 0.5, "2": 0.25, "3": 0.0}
 B = {"3": 0.0, "2": 0.5, "1": 0.125}
 
@@ -35,26 +36,103 @@ def frame(app: AppTest, *columns: str) -> pd.DataFrame:
     return next(table.value for table in app.dataframe if set(columns) <= set(table.value.columns))
 
 
+def main_table(app: AppTest) -> pd.DataFrame:
+    """The table of all systems, by label."""
+    return app.dataframe[0].value.set_index("system")
+
+
 def texts(app: AppTest) -> str:
     return "\n".join(str(e.value) for part in (app.markdown, app.caption, app.text, app.warning) for e in part)
+
+
+def cards(app: AppTest) -> list[str]:
+    return [html.unescape(markup) for markup in lists(app) if "rs-example" in markup]
+
+
+def headline(app: AppTest) -> str:
+    return app.header[0].value.replace("\\", "").replace("\u2060", "")
 
 
 # The page
 
 
 def test_the_chosen_measure_is_compared_with_the_chosen_baseline(open_page: Open, made_up: CollectionFolder) -> None:
-    app = open_page("summary", measure="AP", b="expanded")
-    table, means = frame(app, "difference", "MDE at 80 % power"), app.dataframe[0].value["AP"]
-    assert pd.isna(table["difference"].iloc[1])
-    assert table["difference"].iloc[0] == pytest.approx(means.iloc[0] - means.iloc[1])
-    assert 0 < float(table["p, randomisation test (Holm-adjusted)"].iloc[0].split()[0]) <= 1
+    app = open_page("summary", measure="AP", b="expanded", open="baseline,types")
+    table, means = frame(app, "difference", "MDE at 80 % power"), main_table(app)["AP"]
+    bm25, expanded = "BM25", "BM25 + <b>queries</b>"
+    assert pd.isna(table["difference"][expanded])
+    assert table["difference"][bm25] == pytest.approx(means[bm25] - means[expanded])
+    assert 0 < float(table["p, randomisation test (Holm-adjusted)"][bm25].split()[0]) <= 1
     assert dict(frame(app, "topics")["topics"]) == {"exact term": 2, "broad": 1}
+
+
+def imported(folder: CollectionFolder, name: str, runs: dict[str, dict[str, list[str]]]) -> None:
+    """Import runs, system -> topic -> ranking; the documents named "r..." are relevant."""
+    place = folder.workspace.root / f"{name}-runs"
+    place.mkdir()
+    every = {topic: {d for run in runs.values() for d in run.get(topic, ())} for topic in next(iter(runs.values()))}
+    lines = [f"{topic} 0 {d} {int(d[0] == 'r')}\n" for topic, documents in every.items() for d in sorted(documents)]
+    (place / "qrels").write_text("".join(lines))
+    paths = []
+    for system, by_topic in runs.items():
+        paths.append(place / f"{system}.run")
+        hits = [(topic, d, rank) for topic, ranking in by_topic.items() for rank, d in enumerate(ranking, 1)]
+        paths[-1].write_text("".join(f"{topic} Q0 {d} {rank} {100 - rank} x\n" for topic, d, rank in hits))
+    import_runs(folder.workspace.collection(name), paths, place / "qrels")
+
+
+GOOD = [f"{kind}{n}" for kind in "rn" for n in range(10)]
+POOR = GOOD[::-1]
+
+
+def test_the_headline_names_the_better_system_first(open_page: Open, made_up: CollectionFolder) -> None:
+    topics = [str(n) for n in range(12)]
+    imported(made_up, "clear", {"poor": dict.fromkeys(topics, POOR), "good": dict.fromkeys(topics, GOOD)})
+    # Ranks 1 to 10 hold all ten relevant documents or none: nDCG@10 is 1 or 0 on each topic.
+    for a, b in (("good", "poor"), ("poor", "good")):
+        app = open_page("summary", collection="clear", a=a, b=b)
+        assert headline(app) == "good beats poor by +1.0000 nDCG@10"
+        assert "12 wins, 0 ties, 0 losses on 12 topics" in texts(app).replace("\\", "")
+    assert "not robust: same winner under" in texts(app).lower(), "both have all relevant documents in the top 100"
+    assert len(cards(app)) == 1
+    imported(made_up, "alike", {"one": dict.fromkeys(topics, GOOD), "two": dict.fromkeys(topics, GOOD)})
+    app = open_page("summary", collection="alike")
+    assert headline(app) == "two and one have the same nDCG@10 on all 12 topics"
+    assert not cards(app)
+    assert "robust" not in texts(app).lower().split("robustness and")[0]
+
+
+def test_cards_name_win_loss_and_same_score_with_the_lists(open_page: Open, made_up: CollectionFolder) -> None:
+    same = [f"r{n}" for n in (5, 6, 7, 8, 9, 0, 1, 2, 3, 4)] + GOOD[10:]
+    a = {"w": GOOD, "l": POOR, "s": GOOD}
+    b = {"w": POOR, "l": GOOD, "s": same}
+    imported(made_up, "three", {"a": a, "b": b})
+    win, loss, tie = cards(open_page("summary", collection="three", a="a", b="b"))
+    assert "Largest win" in win
+    assert "+1.0000 nDCG@10; largest contribution: “r0” (grade 1), from rank 20 to rank 1" in win
+    assert win.index("r0</span>") < win.index("n9</span>"), "system A's list stands first"
+    assert "Largest loss" in loss
+    assert "-1.0000 nDCG@10" in loss
+    assert "Both have nDCG@10 1.0000, with 10 of the top 10 documents in common." in tie
+
+
+def test_of_many_systems_charts_show_ten_and_the_table_all(open_page: Open, made_up: CollectionFolder) -> None:
+    topics = [str(n) for n in range(4)]
+    runs = {f"s{n:02}": dict.fromkeys(topics, GOOD[n % 10 :] + GOOD[: n % 10]) for n in range(30)}
+    imported(made_up, "many", runs)
+    app = open_page("summary", collection="many", a="s07")
+    assert len(main_table(app)) == 30
+    assert main_table(app)["nDCG@10"].is_monotonic_decreasing
+    figure = json.loads(app.get("plotly_chart")[0].proto.spec)
+    assert len(figure["data"][0]["customdata"]) == 9
+    assert {"s07"} < set(figure["data"][0]["customdata"]), "the chosen system is among them"
+    assert "The best 10 of 30 systems" in texts(app)
 
 
 def test_any_cutoff_and_threshold_is_what_ir_measures_computes(open_page: Open, made_up: CollectionFolder) -> None:
     run = read_run(made_up / "runs" / "bm25" / "run.trec").scores
     for measure in ("P(rel=2)@3", "nDCG@3", "RR(rel=2)"):
-        table = frame(open_page("summary", measure=measure), "mean", "difference")
+        table = frame(open_page("summary", measure=measure, open="baseline"), "mean", "difference")
         found = ir_measures.calc_aggregate([ir_measures.parse_measure(measure)], QRELS, run)
         assert table["mean"]["BM25"] == pytest.approx(next(iter(found.values())))
 
@@ -91,10 +169,9 @@ def test_nothing_heavy_is_computed_before_it_is_asked_for(
         raise AssertionError("read without need")
 
     data.st.cache_data.clear()
-    monkeypatch.setattr("dashboard.shared.data.built_documents", refuse)
-    monkeypatch.setattr("dashboard.shared.results.built_run", refuse)
-    monkeypatch.setattr("dashboard.views.summary.conclusion.draw_conclusion", refuse)
-    assert frame(open_page("summary"), "topics")["topics"].sum() == len(QRELS)
+    for part in ("conclusion.draw_conclusion", "baseline.draw_baseline", "checks.draw_checks", "cost.draw_cost"):
+        monkeypatch.setattr(f"dashboard.views.summary.{part}", refuse)
+    assert set(main_table(open_page("summary")).index) == {"BM25 + <b>queries</b>", "BM25"}
 
 
 def test_every_part_opens_by_the_url_and_every_chart_has_a_table(open_page: Open, made_up: CollectionFolder) -> None:
@@ -130,7 +207,8 @@ def test_a_system_alone_is_shown_without_a_comparison(open_page: Open, made_up: 
     shutil.rmtree(made_up / "runs" / "expanded")
     make(evaluate.STAGE, data.open_collection("made-up").profile, made_up)
     app = open_page("summary", open=SECTIONS, cells="letters")
-    assert "Only one system is evaluated" in texts(app)
+    assert headline(app).startswith("BM25 has nDCG@10 0.")
+    assert "a comparison needs two" in texts(app).replace("\\", "")
     assert list(frame(app, "mean", "difference").index) == ["BM25"]
 
 
@@ -166,7 +244,7 @@ def test_a_topic_that_a_run_lacks_is_said_and_counts_0(open_page: Open, made_up:
     path.write_text("".join(kept))
     described_anew(path)
     make(evaluate.STAGE, data.open_collection("made-up").profile, made_up)
-    app = open_page("summary", open="checks", check="yes", measure="RR")
+    app = open_page("summary", open="checks,baseline", check="yes", measure="RR")
     assert "BM25 retrieved no documents for 1 of 3 topics, which count as 0" in texts(app)
     assert "topics: identical within tolerance (1e-09)" in texts(app).replace("\\", "")
     values = results.values(data.open_collection("made-up"), "RR")
@@ -186,44 +264,45 @@ def test_of_a_system_without_measures_the_run_says_which_topics_it_lacks(made_up
 def test_the_command_of_a_figures_provenance_names_what_is_looked_at(
     open_page: Open, made_up: CollectionFolder
 ) -> None:
-    app = open_page("summary", measure="P(rel=2)@3", b="bm25")
+    app = open_page("summary", measure="P(rel=2)@3", b="bm25", open="baseline")
     line = "python -m core.compare baseline made-up --measure 'P(rel=2)@3' --baseline bm25"
     assert line in [code.value for code in app.code]
 
 
-def test_published_figures_are_rows_of_context(
-    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    published = [Published("SPLADE++", "Anserini", {"nDCG@10": 0.7109})]
-    monkeypatch.setattr("dashboard.views.summary.main_table.published_figures", lambda facts: published)
-    app = open_page("summary")
-    table = app.dataframe[0].value
-    assert table.index[-1] == "published: SPLADE++"
-    assert float(table["nDCG@10"].iloc[-1]) == 0.7109
-    assert table["AP"].isna().iloc[-1]
-    assert "published: SPLADE++" not in frame(app, "difference", "MDE at 80 % power").index
-    assert "SPLADE++: Anserini" in texts(app)
-    for cells in ("intervals", "letters"):
-        app = open_page("summary", cells=cells)
-        assert "published: SPLADE++" not in app.dataframe[0].value.index, "it has no values by topic to test"
-        assert "SPLADE++: Anserini" not in texts(app)
-
-
-def test_measured_figures_are_held_against_published_ones(
+def test_published_figures_stand_apart_with_what_was_measured(
     open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = "this collection is compared with none"
-    assert alone in texts(open_page("summary"))
+    assert alone in texts(open_page("summary", open="published")).replace("\\", "")
     settings = read_manifest(made_up.bm25("bm25")).settings
     same = {name: settings[name] for name in ("k1", "b", "stop_words")} | {"lengths": "exact"}
-    published = [Published("<b>ours</b>", "Anserini", {"nDCG@10": 0.5, "AP": 0.25}, bm25=same)]
+    published = [
+        Published("<b>ours</b>", "Anserini", {"nDCG@10": 0.5, "AP": 0.25}, bm25=same),
+        Published("SPLADE++", "Pyserini", {"nDCG@10": 0.7109}),
+    ]
     monkeypatch.setattr("dashboard.views.summary.configurations.published_figures", lambda facts: published)
-    app = open_page("summary")
+    app = open_page("summary", open="published")
     assert alone not in texts(app)
     table = frame(app, "measured", "published")
     assert list(table.index) == ["BM25", "BM25"]  # the expanded system has another configuration
     assert list(table["published"]) == [0.5, 0.25]
     assert list(table["difference"]) == pytest.approx(list(table["measured"] - table["published"]))
+    context = next(one.value for one in app.dataframe if "published: SPLADE++" in one.value.index)
+    assert context.loc["published: SPLADE++", "nDCG@10"] == 0.7109
+    assert pd.isna(context.loc["published: SPLADE++", "AP"])
+    assert "SPLADE++: Pyserini" in texts(app).replace("\\", "")
+    assert "SPLADE++" not in str(main_table(app).index)
+
+
+def test_a_bm25_far_from_the_published_one_is_warned_of(
+    open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = mean(results.values(data.open_collection("made-up"), "nDCG@10")["bm25"])
+    for published, far in ((measured * 1.1, False), (measured * 2, True), (measured / 2, True)):
+        known = [Published("bm25s", "somewhere", {"nDCG@10": published})]
+        monkeypatch.setattr("dashboard.views.summary.page.published_figures", lambda facts, known=known: known)
+        said = warnings(open_page("summary")).replace("\u2060", "")
+        assert (f"BM25 has nDCG@10 {measured:.4f}, far from the published {published:.4f}" in said) == far
 
 
 def test_the_configuration_of_the_systems_is_shown(open_page: Open, made_up: CollectionFolder) -> None:
@@ -283,7 +362,7 @@ def test_the_caption_says_what_stands_in_the_cells(
     assert "letter" not in texts(app).lower().split("p:")[0].replace("letters", "")
     explained = "In parentheses: the number of the other 1 systems that it is significantly better than (paired t-test"
     assert explained in texts(app)
-    assert app.dataframe[0].value["AP"].str.fullmatch(r"[01]\.\d{4} \([01]\)").all()
+    assert main_table(app)["AP"].str.fullmatch(r"[01]\.\d{4} \([01]\)").all()
     assert any("In parentheses" in caption for caption in captions), "so does the table for a paper"
 
 
@@ -298,11 +377,12 @@ def test_one_topic_or_two_leave_the_page_standing(
         (tmp_path / f"{name}.run").write_text("".join(lines))
     import_runs(made_up.workspace.collection("few"), [tmp_path / "x.run", tmp_path / "y.run"], tmp_path / "qrels")
     for cells in ("means", "intervals", "letters"):
-        app = open_page("summary", collection="few", cells=cells, open="conclusion,cost,curve")
-        assert list(app.dataframe[0].value.index) == ["x", "y"]
-        assert app.dataframe[0].value["RR"].astype(str).str.startswith(("1", "0")).all()
+        app = open_page("summary", collection="few", cells=cells, open="measures,conclusion,cost,curve")
+        assert list(main_table(app).index) == ["x", "y"]
+        assert frame(app, "system", "RR")["RR"].astype(str).str.startswith(("1", "0")).all()
     if topics == 2:
         assert not app.warning
+        assert headline(app) == "y vs x: +0.0000 AP, not significant", "their lists are shorter than nDCG's cut-off"
         assert "x and y are tied for the highest mean AP" in texts(app).replace("\\", "").replace("\u2060", "")
 
 
@@ -339,7 +419,7 @@ def test_markdown_keeps_its_columns_whatever_the_names() -> None:
 def test_a_picture_is_vector_graphics_or_pixels(open_page: Open, made_up: CollectionFolder) -> None:
     for form in ("svg", "png"):
         configs = [json.loads(chart.proto.config) for chart in open_page("summary", picture=form).get("plotly_chart")]
-        assert [config["toImageButtonOptions"]["format"] for config in configs] == [form]
+        assert {config["toImageButtonOptions"]["format"] for config in configs} == {form}
 
 
 # Charts

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation import comparison_tables
-from core.evaluation.comparison_tables import baseline_table, judged_partner
+from core.evaluation.comparison_tables import baseline_table, best_systems, judged_partner
 from core.evaluation.measures import mean
 from core.evaluation.significance import BOOTSTRAP_RESAMPLES, SEED, Comparison, Values
 from core.evaluation.table_formats import MISSING
@@ -16,8 +16,19 @@ from dashboard.shared import charts, data, export, results
 from dashboard.shared.comparison import View
 from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
-from dashboard.shared.widgets import FOUR
+from dashboard.shared.widgets import FOUR, SIGNED
 
+NARROW = {
+    name: st.column_config.Column(short, help=name, alignment="right")
+    for name, short in {
+        "95 % CI of difference": "CI of difference",
+        "MDE at 80 % power": "MDE",
+        "p, randomisation test (Holm-adjusted)": "p, randomisation",
+        "p, paired t-test (Holm-adjusted)": "p, t-test",
+        "wins/ties/losses": "W/T/L",
+    }.items()
+}
+"""Columns with shorter names where the table has to fit the page."""
 TEST = (
     "randomisation test (exact up to 16 topics, otherwise estimated by seeded importance sampling with a standard "
     "error of 1 or 2 % of p, and less where the decision at 0.05 depends on it)"
@@ -34,11 +45,15 @@ the difference is the same on every topic, its variance is zero and t-test, CI a
 def draw_baseline(view: View) -> None:
     """Draw the bars, the sentences, and the table with its exports."""
     table, found = compared(view.values, view.baseline)
+    table = table.sort_values("mean", ascending=False, kind="stable")
     left, right = st.columns(2)
     with left:
-        figure = charts.mean_bars(table, view.labels, view.measure, view.baseline)
+        best = table[table.index.isin(best_systems(view.values, view.pair))]
+        figure = charts.mean_bars(best, view.labels, view.measure, view.baseline)
         name = f"{view.opened.folder.name}-{view.measure}"
         export.chart(figure, name, f"Bars of mean {view.measure} by system")
+        if len(best) < len(table):
+            st.caption(f"The best {len(best)} of {len(table)} systems.")
     judged = judged_means(view.opened, view.measure, list(view.values))
     collection = view.opened.folder.name
     shown = baseline_table(table, found, view.labels, view.measure, view.baseline, collection, judged)
@@ -47,8 +62,7 @@ def draw_baseline(view: View) -> None:
             st.markdown(escape_markdown(sentence))
         if not found:
             st.write("Only one system is evaluated: there is nothing to compare it with.")
-        draw_missing(view)
-    config = {name: FOUR for name in ("mean", "difference", judged_partner(view.measure))}
+    config = {name: FOUR for name in ("mean", judged_partner(view.measure))} | {"difference": SIGNED} | NARROW
     alt = f"Comparison of each system with the baseline, {view.measure}"
     st.dataframe(shown.shown, column_config=config, placeholder=MISSING, alt=alt)
     about = f"{TEST}; percentile bootstrap over topics, {BOOTSTRAP_RESAMPLES:,} resamples; seed {SEED}"
@@ -93,12 +107,9 @@ def draw_missing(view: View) -> None:
             st.caption(f"{label} retrieved no documents for {count} of {topics} topics, which count as 0.")
 
 
-def draw_kinds(view: View) -> None:
-    """Draw the means by topic type, where the topics have types."""
+def draw_types(view: View) -> None:
+    """Draw the means by topic type."""
     table = types_table(view.values, view.content.topics, view.labels, view.measure, view.opened.folder.name)
-    if table.figures.empty:
-        return
-    st.subheader(f"{escape_markdown(view.measure)} by topic type")
     config = {label: FOUR for label in view.labels.values()}
     st.dataframe(table.shown, column_config=config, alt=f"{view.measure} by topic type")
     downloads_and_provenance(

@@ -1,4 +1,4 @@
-"""Charts of the Overview page: pure functions from tables to Plotly figures."""
+"""Charts of the Summary page: pure functions from tables to Plotly figures."""
 
 from collections.abc import Mapping
 
@@ -7,8 +7,12 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.evaluation.comparison_tables import INDEX_SIZE, LATENCY
-from dashboard.shared.charts import BLUE, DARK_GREY, GREY, ORANGE, finish
-from dashboard.shared.escaping import escape_plotly
+from core.evaluation.topic_tables import TYPE_LABELS
+from dashboard.shared.charts import BLUE, DARK_GREY, GREY, ORANGE, clickable, finish
+from dashboard.shared.escaping import escape_plotly, shortened
+
+LABEL = 28
+"""Maximum number of characters of a system's label in a chart."""
 
 COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#B8860B", "#56B4E9", DARK_GREY)
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon", "pentagon")
@@ -18,6 +22,91 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 
 def _style(number: int) -> dict[str, str]:
     return {"color": COLOURS[number % len(COLOURS)], "symbol": SYMBOLS[number % len(SYMBOLS)]}
+
+
+def forest(table: pd.DataFrame, labels: Mapping[str, str], measure: str, baseline: str, chosen: str) -> go.Figure:
+    """Draw each system's difference to the baseline with its 95 % CI; filled where it is significant.
+
+    The custom data of every mark is its system.
+
+    Args:
+        table: index system, in the order of the rows; columns difference, difference low, difference high (NaN where
+            there is no interval), significant.
+        chosen: the system whose name is in bold.
+    """
+    rows = list(range(len(table)))
+    names = [escape_plotly(shortened(labels.get(system, system), LABEL)) for system in table.index]
+    bold = [f"<b>{name}</b>" if system == chosen else name for name, system in zip(names, table.index, strict=True)]
+    ticks = [f"{name}  {value:+.3f}" for name, value in zip(bold, table["difference"], strict=True)]
+    intervals = [
+        "no CI" if pd.isna(low) else f"95 % CI {low:+.4f} to {high:+.4f}"
+        for low, high in table[["difference low", "difference high"]].itertuples(index=False)
+    ]
+    figure = go.Figure(
+        go.Scatter(
+            x=table["difference"],
+            y=rows,
+            mode="markers",
+            error_x={
+                "array": table["difference high"] - table["difference"],
+                "arrayminus": table["difference"] - table["difference low"],
+                "color": DARK_GREY,
+                "width": 4,
+            },
+            marker={
+                "color": BLUE,
+                "size": 11,
+                "symbol": ["circle" if one else "circle-open" for one in table["significant"]],
+                "line": {"width": 2},
+            },
+            customdata=list(table.index),
+            text=[escape_plotly(labels.get(system, system)) for system in table.index],
+            hovertext=intervals,
+            hovertemplate="%{text}: %{x:+.4f} (%{hovertext})<extra></extra>",
+        )
+    )
+    figure.add_vline(x=0, line={"color": GREY, "width": 1})
+    figure.update_yaxes(tickvals=rows, ticktext=ticks, range=[len(rows) - 0.5, -0.5], showgrid=False, zeroline=False)
+    against = escape_plotly(shortened(labels.get(baseline, baseline), LABEL))
+    figure.update_xaxes(title=f"difference in {measure} to {against}", zeroline=False)
+    figure.update_layout(hovermode="closest")
+    return finish(clickable(figure), 76 + 24 * max(len(rows), 4)).update_layout(margin={"t": 8, "r": 44})
+
+
+def type_dots(table: pd.DataFrame, labels: Mapping[str, str], measure: str, pair: tuple[str, str]) -> go.Figure:
+    """Draw the mean of systems A and B by topic type, a row per type, with a line between the two.
+
+    Args:
+        table: index topic type; columns topics and one per system; from `topic_tables.means_by_type`.
+        pair: systems A and B; B is "" if there is only one.
+    """
+    rows, systems = list(range(len(table))), [name for name in pair if name]
+    figure = go.Figure()
+    if len(systems) > 1:
+        ends = table[systems].itertuples(index=False)
+        x = [value for low, high in ends for value in (low, high, None)]
+        y = [value for row in rows for value in (row, row, None)]
+        line = {"color": GREY, "width": 2}
+        figure.add_scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", showlegend=False)
+    for system, colour, symbol in zip(systems, (BLUE, ORANGE), ("circle", "diamond"), strict=False):
+        figure.add_scatter(
+            x=table[system],
+            y=rows,
+            mode="markers",
+            name=escape_plotly(shortened(labels.get(system, system), LABEL)),
+            marker={"color": colour, "symbol": symbol, "size": 12},
+            hovertemplate="%{x:.4f}<extra>%{fullData.name}</extra>",
+        )
+    names = [f"{escape_plotly(_short_type(str(kind)))} ({count})" for kind, count in table["topics"].items()]
+    figure.update_yaxes(tickvals=rows, ticktext=names, range=[len(rows) - 0.5, -0.5], zeroline=False)
+    figure.update_xaxes(title=f"mean {measure} by topic type (topics)", rangemode="tozero")
+    figure.update_layout(hovermode="closest", showlegend=True)
+    return finish(figure, 90 + 22 * max(len(rows), 4))
+
+
+def _short_type(kind: str) -> str:
+    """Return a topic type without its explanation, for a chart of half the page's width."""
+    return shortened(TYPE_LABELS.get(kind, kind).partition(" (")[0], LABEL)
 
 
 def precision_recall(curves: pd.DataFrame, labels: Mapping[str, str]) -> go.Figure:

@@ -1,5 +1,7 @@
 """Robustness of the ranking: the winner under other measures, cut-offs, thresholds, and without each topic."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from core.evaluation.measures import Evaluator
@@ -12,18 +14,22 @@ from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
 
 
-def table(view: View) -> Table:
-    """Return the winner under every variation, see `robustness_table`."""
-    stored = list(dict.fromkeys(view.tidy["measure"]))
+def table(view: View, systems: Sequence[str] = ()) -> Table:
+    """Return the winner under every variation, see `robustness_table`.
+
+    Args:
+        systems: the systems among which the winner is; all if empty.
+    """
+    chosen = list(systems or view.systems)
+    stored = list(view.tidy["measure"].unique())
     varied = list(variations(view.measure, stored, view.content.highest_grade))
     others = tuple(measure for _, measure in varied if measure not in stored)
-    computed = _measured(view.opened, view.systems, others, results.digests(view.opened, view.systems))
-    values = {name: computed.get(name) or results.values(view.opened, name) for _, name in varied}
-    topics = len(next(iter(view.values.values())))
-    without = (
-        _left_out(view.values) if topics > 2 else {}
-    )  # leaving one of two topics out leaves a single topic, which compares nothing
-    values[view.measure] = view.values
+    computed = _measured(view.opened, chosen, others, results.digests(view.opened, chosen))
+    found = {name: computed.get(name) or results.values(view.opened, name) for _, name in varied}
+    found[view.measure] = view.values
+    values = {name: {system: by[system] for system in chosen} for name, by in found.items()}
+    # Leaving one of two topics out leaves a single topic, which compares nothing.
+    without = _left_out(values[view.measure]) if len(values[view.measure][chosen[0]]) > 2 else {}
     return robustness_table(view.measure, varied, values, without, view.labels)
 
 

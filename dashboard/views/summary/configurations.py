@@ -5,15 +5,16 @@ from functools import partial
 
 import streamlit as st
 
+from core.evaluation.comparison_tables import published_rows
 from core.evaluation.configurations import bm25_table, dense_table
 from core.evaluation.published import agreement_table, published_figures
 from core.evaluation.table_formats import MISSING, Table
 from core.workspace.artifacts import Manifest
-from core.workspace.errors import UserError
 from dashboard.shared import data, results
-from dashboard.shared.escaping import escape_markdown, show_error
+from dashboard.shared.comparison import View
+from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
-from dashboard.shared.widgets import FOUR
+from dashboard.shared.widgets import FOUR, SIGNED
 
 
 def published_table(opened: data.Opened, systems: Collection[str], manifests: dict[str, Manifest]) -> Table:
@@ -42,26 +43,24 @@ def configuration_tables(
     return {figure: table for figure, table in tables.items() if len(table.figures)}
 
 
-def draw_published(opened: data.Opened, systems: Collection[str], manifests: dict[str, Manifest]) -> None:
-    """Draw the means beside the published figures, or a sentence that there are none to compare with."""
-    try:
-        table = published_table(opened, systems, manifests)
-    except UserError as error:
-        show_error(error)
-        return
-    if table.figures.empty:
-        st.caption(escape_markdown(" ".join(table.sentences)))
-        return
-    st.subheader("Measured against published figures")
+def draw_published(view: View, manifests: dict[str, Manifest]) -> None:
+    """Draw the published figures of the collection, and the means that were measured with their configuration."""
+    opened = view.opened
+    known = published_figures(data.collection_manifest(opened).facts)
+    table = published_table(opened, view.systems, manifests)
     for sentence in table.sentences:
         st.write(escape_markdown(sentence))
-    config = {
-        "measured": FOUR,
-        "published": FOUR,
-        "difference": st.column_config.NumberColumn(format="%+.4f"),
-    }
-    st.dataframe(table.shown, column_config=config, alt="Measured and published figures of the same configurations")
-    downloads_and_provenance(opened, f"{opened.folder.name}-published", table, "published", {})
+    if len(table.figures):
+        config = {"measured": FOUR, "published": FOUR, "difference": SIGNED}
+        st.dataframe(table.shown, column_config=config, alt="Measured and published figures of the same configurations")
+        downloads_and_provenance(opened, f"{opened.folder.name}-published", table, "published", {})
+    if not known:
+        return
+    measures = list(dict.fromkeys(name for one in known for name in one.measures))
+    rows = published_rows(known, measures)
+    st.dataframe(rows, column_config=dict.fromkeys(measures, FOUR), placeholder=MISSING, alt="Published figures")
+    sources = "; ".join(f"{one.system}: {one.source}" for one in known)
+    st.caption(escape_markdown(f"Published figures are given for context and are not part of the tests. {sources}."))
 
 
 def draw_configurations(opened: data.Opened, manifests: dict[str, Manifest]) -> None:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.evaluation.comparison_tables import INDEX_SIZE, LATENCY, cost_rows, cost_table, older_latencies
+from core.evaluation.comparison_tables import INDEX_SIZE, LATENCY, best_systems, cost_rows, cost_table, older_latencies
 from core.evaluation.table_formats import MISSING
 from core.workspace.artifacts import Manifest
 from dashboard.shared import export
@@ -19,7 +19,11 @@ def draw_cost(view: View, manifests: dict[str, Manifest]) -> None:
     means, _ = compared(view.values, view.baseline)
     rows = cost_rows(means, manifests)
     name = f"{view.opened.folder.name}-{view.measure}-cost"
-    export.chart(charts.cost(rows, view.labels, view.measure), name, f"{view.measure} against latency and index size")
+    export.chart(
+        charts.cost(rows.loc[best_systems(view.values, view.pair)], view.labels, view.measure),
+        name,
+        f"{view.measure} against latency and index size",
+    )
     table = cost_table(rows, view.labels, view.measure)
     config = dict.fromkeys(table.shown.columns[:3], FOUR) | {INDEX_SIZE: st.column_config.NumberColumn(format="%.2f")}
     st.dataframe(table.shown, column_config=config, placeholder=MISSING, alt="Effectiveness and cost of each system")

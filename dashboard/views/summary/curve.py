@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from core.evaluation.comparison_tables import curve_table
+from core.evaluation.comparison_tables import best_systems, curve_table
 from core.evaluation.measures import mean_curves
 from core.workspace.artifacts import read_latest
 from dashboard.shared import data, export, results
@@ -21,7 +21,8 @@ def draw_curve(view: View) -> None:
     )
     table = curve_table(curves, view.labels, relevance)
     name = f"{view.opened.folder.name}-precision-recall"
-    export.chart(charts.precision_recall(curves, view.labels), name, "Interpolated precision at eleven recall levels")
+    shown = curves[best_systems(view.values, view.pair)]
+    export.chart(charts.precision_recall(shown, view.labels), name, "Interpolated precision at eleven recall levels")
     st.dataframe(table.shown.style.format("{:.4f}"), height="content", alt=table.caption)
     downloads_and_provenance(view.opened, name, table, "precision-recall", {"relevance": relevance})
     st.caption(

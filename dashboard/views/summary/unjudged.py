@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.evaluation.comparison_tables import unjudged_table
+from core.evaluation.comparison_tables import best_systems, unjudged_table
 from core.evaluation.table_formats import MISSING
 from core.evaluation.unjudged import figures
 from core.workspace.artifacts import read_latest
@@ -30,7 +30,9 @@ def draw_unjudged(view: View) -> None:
     )
     measure = f"nDCG@{view.cutoff}"
     name = f"{view.opened.folder.name}-{measure}-unjudged"
-    figure = charts.ndcg_ranges(rows, view.labels, measure)
+    figure = charts.ndcg_ranges(
+        {name: rows[name] for name in best_systems(view.values, view.pair)}, view.labels, measure
+    )
     export.chart(figure, name, f"Range of {measure} over possible judgments")
     table = unjudged_table(rows, view.baseline, view.labels, view.cutoff)
     config = {column: FOUR for column in table.figures.columns if table.figures[column].dtype.kind == "f"}
