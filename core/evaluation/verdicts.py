@@ -70,13 +70,20 @@ def verdict(
 
 
 def winner_verdict(
-    label_a: str, label_b: str, measure: str, comparison: Comparison, adjusted: float | None = None, comparisons: int = 1
+    label_a: str,
+    label_b: str,
+    measure: str,
+    comparison: Comparison,
+    adjusted: float | None = None,
+    comparisons: int = 1,
 ) -> Verdict:
     """Return the comparison of two systems with the better one named first; arguments as in `verdict`."""
     if comparison.difference >= 0:
         return verdict(label_a, label_b, measure, comparison, adjusted, comparisons)
     interval = (-comparison.interval[1], -comparison.interval[0]) if comparison.interval else None
-    swapped = replace(comparison, difference=-comparison.difference, interval=interval, wins=comparison.losses, losses=comparison.wins)
+    swapped = replace(
+        comparison, difference=-comparison.difference, interval=interval, wins=comparison.losses, losses=comparison.wins
+    )
     return verdict(label_b, label_a, measure, swapped, adjusted, comparisons)
 
 

@@ -6,7 +6,8 @@
 Starts its own servers on this machine, and needs the test command's environment (playwright) and Chromium or Chrome.
 Times are taken in the browser, from the navigation or key press until the page's main element is drawn:
 
-- cold: the first visit to a server that was just started, with an empty browser cache;
+- cold: the first visit to a server that was just started, with an empty browser cache, until the headline, the first
+  chart and the first example topic of the Summary page are drawn;
 - opened: opening the URL while the server runs and the browser has cached the dashboard's scripts;
 - link: a click in the navigation of an open dashboard;
 - query: from Enter in the query box of the Search page until the last system's column is filled.
@@ -38,11 +39,12 @@ from core.workspace.workspace import Workspace
 FRESH = "[data-testid=stElementContainer][data-stale=false] "
 """Selector of elements drawn by the current run of the page, not stale ones."""
 PAGES = {
-    "Overview": ("", FRESH + "[data-testid=stDataFrame] canvas"),
+    "Summary": ("", FRESH + "h2"),
     "Topics": ("topics", FRESH + ".barlayer .point path"),
     "Topic": ("topic", FRESH + ".rs-list li"),
 }
-ELSEWHERE = "Runs"
+COLD = {"headline": FRESH + "h2", "chart": FRESH + ".js-plotly-plot .point", "example": FRESH + ".rs-example"}
+ELSEWHERE = "Import runs"
 PORT = 8720
 PATIENCE_MILLISECONDS = 120_000
 SEEN = """([title, selector]) => {
@@ -71,34 +73,36 @@ def main() -> None:
         sys.exit("no Chromium or Chrome was found; install one")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox", "--disable-gpu"])
-        times = {"Overview, cold": [cold(chromium, options.collection) for _ in range(options.times)]}
+        visits = [cold(chromium, options.collection) for _ in range(options.times)]
+        times = {f"Summary, cold: {part}": [visit[part] for visit in visits] for part in COLD}
         with server(PORT) as address:
             for name in PAGES:
                 times |= warm(chromium, address, options.collection, name, options.times)
             times["query"] = queries(chromium, address, options.collection, options.queries, options.systems)
         version = chromium.version
         chromium.close()
-    print(f"{'milliseconds':<20}{'median':>8}{'p95':>8}{'n':>5}")
+    print(f"{'milliseconds':<26}{'median':>8}{'p95':>8}{'n':>5}")
     for name, values in times.items():
-        print(f"{name:<20}{median(values):>8.0f}{np.percentile(values, 95):>8.0f}{len(values):>5}")
+        print(f"{name:<26}{median(values):>8.0f}{np.percentile(values, 95):>8.0f}{len(values):>5}")
     if options.json:
         about = {"collection": options.collection, "host": host(), "versions": versions() | {"chromium": version}}
         about["finished"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         options.json.write_text(json.dumps(about | {"milliseconds": times}, indent=1) + "\n", encoding="utf-8")
 
 
-def seen(page: Page, name: str) -> float:
-    """Wait until a page's main element is drawn; return the milliseconds since the navigation or click."""
-    drawn = page.wait_for_function(SEEN, arg=[name, PAGES[name][1]], polling="raf", timeout=PATIENCE_MILLISECONDS)
+def seen(page: Page, name: str, selector: str = "") -> float:
+    """Wait until a page's main element, or another, is drawn; return the milliseconds since the navigation or click."""
+    sought = [name, selector or PAGES[name][1]]
+    drawn = page.wait_for_function(SEEN, arg=sought, polling="raf", timeout=PATIENCE_MILLISECONDS)
     return float(drawn.json_value())
 
 
-def cold(chromium: Browser, collection: str) -> float:
-    """Return the time of the Overview on a new server."""
+def cold(chromium: Browser, collection: str) -> dict[str, float]:
+    """Return the times of the parts of the Summary page on a new server."""
     with server(PORT) as address:
         page = chromium.new_page()
         page.goto(f"{address}/?{urlencode({'collection': collection})}", wait_until="commit")
-        found = seen(page, "Overview")
+        found = {part: seen(page, "Summary", selector) for part, selector in COLD.items()}
         page.close()
     return found
 
@@ -113,12 +117,15 @@ def warm(chromium: Browser, address: str, collection: str, name: str, times: int
         page.goto(f"{address}/{PAGES[name][0]}?{query}", wait_until="commit")
         opened.append(seen(page, name))
         page.close()
+    if name == "Topic":  # reached from the Topics page alone
+        context.close()
+        return {f"{name}, opened": opened[1:]}
     page = context.new_page()
     page.goto(f"{address}/{PAGES[name][0]}?{query}", wait_until="commit")
     seen(page, name)
     for _ in range(times + 1):
         page.get_by_role("link", name=ELSEWHERE, exact=True).click()
-        page.wait_for_function("document.querySelector('h1')?.textContent.trim() === 'Runs'")
+        page.wait_for_function("document.querySelector('h1')?.textContent.trim() === 'Import runs'")
         page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
         page.evaluate(
             "addEventListener('click', () => window.clicked = performance.now(), {capture: true, once: true})"

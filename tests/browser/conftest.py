@@ -43,9 +43,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the artifacts that the running dashboard shows."""
+    return tmp_path_factory.mktemp("artifacts")
+
+
+@pytest.fixture(scope="module")
+def address(artifacts: Path) -> Iterator[str]:
     """The address of a running dashboard; its log must hold no traceback in the end."""
-    artifacts = tmp_path_factory.mktemp("artifacts")
     shutil.copytree(Workspace.default().collection("sample"), artifacts / "sample", ignore=shutil.ignore_patterns(".*"))
     add_sweep(build(artifacts))
     with socket.socket() as free:

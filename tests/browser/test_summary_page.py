@@ -1,30 +1,107 @@
-"""The Overview page in a real Chromium: exports, pictures, parts that open and close, narrow windows."""
+"""The Summary page in a real Chromium: what is in sight, many systems, exports, parts that open, narrow windows."""
 
+import itertools
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 from test_browser import MADE_UP, settle
 
+from core.formats.runs import ranked, read_run, write_run
+from core.import_runs import import_runs
+from core.workspace.workspace import Workspace
+
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=30_000)
 
-SECTIONS = "open=systems,conclusion,curve,unjudged,cost,checks"
+SECTIONS = "open=measures,baseline,types,published,systems,conclusion,curve,unjudged,cost,checks"
+
+
+@pytest.fixture(scope="module")
+def many(artifacts: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], str]:
+    """Import a number of runs, the sample's with documents exchanged, and return the name of the collection."""
+    sample = Workspace(artifacts).collection("sample")
+    scores = read_run(sample.run("bm25") / "run.trec").scores
+    lists = {topic: [document for document, _ in ranked(by_document)[:50]] for topic, by_document in scores.items()}
+
+    def imported(systems: int) -> str:
+        place, paths = tmp_path_factory.mktemp("runs"), []
+        for number in range(systems):
+            paths.append(place / f"system-with-a-long-name-{number}.run")
+            first = 1 + number % 7 if number else 0
+            turned = {t: documents[first:] + documents[:first] for t, documents in lists.items()}
+            hits = {t: [(d, 100.0 - rank) for rank, d in enumerate(documents)] for t, documents in turned.items()}
+            write_run(paths[-1], "x", hits.items())
+        name = f"many-{systems}"
+        import_runs(Workspace(artifacts).collection(name), paths, sample.collection / "qrels" / "test.tsv")
+        return name
+
+    return imported
+
+
+def bottom(page: Page, selector: str) -> float:
+    """The lower edge of the first such element, once it is drawn."""
+    element = page.locator(selector).first
+    expect(element).to_be_visible()
+    box = element.bounding_box()
+    assert box is not None
+    return box["y"] + box["height"]
+
+
+CARD = "[data-testid=stVerticalBlock]:has(> [data-testid=stElementContainer] .rs-example)"
+
+
+def test_answer_chart_and_first_card_are_in_sight(page: Page, address: str) -> None:
+    page.goto(f"{address}/?collection=sample")
+    settle(page)
+    expect(page.locator(".rs-example")).to_have_count(3)
+    assert bottom(page, "h2") < bottom(page, ".js-plotly-plot") < bottom(page, CARD) <= 900
+    assert "Fine-tuned MiniLM beats BM25 by +" in page.locator("h2").first.inner_text()
+    page.set_viewport_size({"width": 390, "height": 844})
+    settle(page)
+    assert bottom(page, "h2") <= 844
+
+
+@pytest.mark.parametrize("systems", [1, 2, 30, 118])
+def test_any_number_of_systems_is_legible(page: Page, address: str, many: Callable[[int], str], systems: int) -> None:
+    page.goto(f"{address}/?collection={many(systems)}")
+    settle(page)
+    assert bottom(page, "h2") < 300
+    height = page.get_by_test_id("stMain").evaluate("e => e.scrollHeight")
+    assert height < 3000, "as high as for few systems"
+    assert page.get_by_test_id("stMain").evaluate("e => e.scrollWidth <= e.clientWidth")
+    if systems == 1:
+        expect(page.locator(".js-plotly-plot")).to_have_count(0)
+        return
+    assert bottom(page, ".js-plotly-plot") < bottom(page, CARD) <= 900
+    labels = page.locator(".js-plotly-plot").first.locator(".ytick text")
+    assert labels.count() == min(systems, 10) - 1
+    boxes = sorted((box["y"], box["y"] + box["height"]) for box in (one.bounding_box() for one in labels.all()) if box)
+    assert all(end <= begin + 1 for (_, end), (begin, _) in itertools.pairwise(boxes)), "no label over another"
+
+
+def test_a_click_on_a_system_makes_it_system_a(page: Page, address: str) -> None:
+    page.goto(f"{address}/?collection=sample")
+    settle(page)
+    page.locator(".js-plotly-plot").first.locator(".scatterlayer .point").nth(1).click(force=True)
+    expect(page).to_have_url(re.compile("a=all-MiniLM-L6-v2"))
+    expect(page.locator("h2").first).to_contain_text("all-MiniLM-L6-v2 vs BM25")
 
 
 def test_the_comparison_is_exported_as_latex_and_the_chart_as_a_picture(page: Page, address: str) -> None:
-    page.goto(f"{address}/?{MADE_UP}&measure=AP")
+    page.goto(f"{address}/?{MADE_UP}&measure=AP&open=baseline")
     settle(page)
     with page.expect_download() as download:
-        page.get_by_role("button", name="LaTeX").nth(1).click()
+        page.get_by_role("button", name="LaTeX").last.click()
     text = Path(download.value.path()).read_text()
     assert download.value.suggested_filename == "made-up-AP-against-bm25.tex"
     assert "\\toprule" in text
-    assert "BM25 + <b>queries</b> &" in text
+    assert "BM25 + $<$b$>$queries$<$/b$>$ &" in text
     with page.expect_download() as download:
         page.locator(".js-plotly-plot .modebar-btn").first.click()
-    assert download.value.suggested_filename == "made-up-AP.svg"
+    assert download.value.suggested_filename == "made-up-AP-differences.svg"
     assert Path(download.value.path()).read_text().startswith("<svg")
 
 
@@ -44,7 +121,7 @@ def test_a_part_opens_with_a_click_closes_with_back_and_is_in_the_link(page: Pag
 
 
 def test_measure_and_cutoff_are_chosen_and_kept_in_the_link(page: Page, address: str) -> None:
-    page.goto(f"{address}/?{MADE_UP}&measure=P(rel=2)@5")
+    page.goto(f"{address}/?{MADE_UP}&measure=P(rel=2)@5&open=baseline")
     expect(page.get_by_text("5: Precision: the share")).to_be_visible()
     page.get_by_role("combobox", name="Cut-off").click()
     page.get_by_role("option", name="20", exact=True).click()

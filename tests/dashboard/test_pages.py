@@ -79,8 +79,8 @@ def test_profile_variable_names_the_first_collection(
 def test_overview_shows_means_and_leaves_out_what_never_ran(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("summary")
     table = app.dataframe[0].value
-    assert list(table.index) == ["BM25", "BM25 + <b>queries</b>"]
-    assert list(table.columns[:2]) == ["nDCG@10", "Judged@10"]
+    assert set(table.index) == {"BM25", "BM25 + <b>queries</b>"}
+    assert list(table.columns) == ["nDCG@10", "P@10", "R@100", "AP", "Latency, median (ms)"]
     tidy = pd.read_csv(made_up / "measures" / "measures.csv", keep_default_na=False)
     values = tidy[(tidy.system == "bm25") & (tidy.measure == "nDCG@10")].value
     assert table["nDCG@10"]["BM25"] == pytest.approx(values.mean())

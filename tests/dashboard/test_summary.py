@@ -38,7 +38,7 @@ def frame(app: AppTest, *columns: str) -> pd.DataFrame:
 
 def main_table(app: AppTest) -> pd.DataFrame:
     """The table of all systems, by label."""
-    return app.dataframe[0].value.set_index("system")
+    return app.dataframe[0].value
 
 
 def texts(app: AppTest) -> str:
@@ -379,7 +379,7 @@ def test_one_topic_or_two_leave_the_page_standing(
     for cells in ("means", "intervals", "letters"):
         app = open_page("summary", collection="few", cells=cells, open="measures,conclusion,cost,curve")
         assert list(main_table(app).index) == ["x", "y"]
-        assert frame(app, "system", "RR")["RR"].astype(str).str.startswith(("1", "0")).all()
+        assert frame(app, "RR")["RR"].astype(str).str.startswith(("1", "0")).all()
     if topics == 2:
         assert not app.warning
         assert headline(app) == "y vs x: +0.0000 AP, not significant", "their lists are shorter than nDCG's cut-off"
@@ -404,7 +404,7 @@ def test_latex_is_booktabs_and_escapes_what_is_foreign() -> None:
         in text
     )
     assert "\\caption{a\\_b \\& \\textbackslash{}input\\{x\\}}" in text
-    assert "\nsystem & nDCG@10 & 95 \\% of difference \\\\\n" in text, "the corner names the rows"
+    assert "\nsystem & nDCG@10 & 95 \\% CI of difference \\\\\n" in text, "the corner names the rows"
     assert "0.5258$^{\\mathrm{bc}}$ & $-$0.016 to +0.033" in text
     assert not re.search(r"\\input|–", text)
 

@@ -87,14 +87,14 @@ def _draw(view: View, manifests: Mapping[str, Manifest], measures: Sequence[str]
     alt = f"Mean of {', '.join(measures)} for each system, the highest {measures[0]} first"
     config = {name: st.column_config.Column(alignment="right") for name in measures}
     config[LATENCY] = st.column_config.Column("Latency (ms)", help="Median of single queries, query encoding included")
-    config["system"] = st.column_config.Column(pinned=True)
-    st.dataframe(_styled(table.shown, means), hide_index=True, column_config=config, placeholder=MISSING, alt=alt)
+    st.dataframe(_styled(table.shown, means), column_config=config, placeholder=MISSING, alt=alt)
     return table
 
 
-def _styled(shown: pd.DataFrame, means: pd.DataFrame) -> object:
+def _styled(rows: pd.DataFrame, means: pd.DataFrame) -> object:
     """Return the table with the highest mean of each measure in bold; rows are in the same order in both."""
-    rows = shown.reset_index()
+    if not rows.index.is_unique:  # pandas styles no table with equal labels
+        return rows
     bold = pd.DataFrame("", index=rows.index, columns=rows.columns)
     for measure in means.columns:
         best = (means[measure] == means[measure].max()).to_numpy()
