@@ -376,12 +376,14 @@ def test_text_that_an_english_model_does_not_know_is_said(
     original = live.ready_system
     monkeypatch.setattr(live, "why_unavailable", lambda opened, settings: None)
     monkeypatch.setattr(live, "ready_system", lambda o, s: dense if s.kind == "dense" else original(o, s))
-    said = "the ranking of Dense says little"
+    said = "Models with an English vocabulary hardly know such text: Dense."
     app = open_page("search", query="covid 疫苗", systems="bm25,dense")
-    assert f"“疫苗” is outside what a model with an English vocabulary knows: {said}" in texts(app).replace("\\", "")
-    assert said in texts(open_page("search", query="helfen Masken in der Schule", systems="bm25,dense"))
-    assert said not in texts(open_page("search", query="do masks help in schools", systems="bm25,dense"))
-    assert said not in texts(open_page("search", query="covid 疫苗", systems="bm25"))
+    assert f"“疫苗” is not English. {said}" in texts(app).replace("\\", "")
+    app = open_page("search", query="helfen Masken in der Schule", systems="bm25,dense")
+    assert f"This query does not seem to be English. {said}" in texts(app).replace("\\", "")
+    assert not [button for button in app.button if button.key == "corrected query"]
+    for query, systems in (("do masks help in schools", "bm25,dense"), ("covid 疫苗", "bm25")):
+        assert "hardly know" not in texts(open_page("search", query=query, systems=systems))
 
 
 # Judgments by hand

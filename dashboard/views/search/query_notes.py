@@ -60,9 +60,11 @@ def unknown_words_note(opened: data.Opened, systems: Sequence[SystemSettings], q
     words = [word for word in unknown[0] if all(word in others for others in unknown)] if unknown else []
     if not words:
         return
-    with ready[0].lock:
-        index = cast("Bm25System", ready[0].system).index
-        similar = query_checks.similar_words(words[:CORRECTED], index, data.content(opened).documents)
+    similar = {}
+    if not query_checks.is_in_other_language(query):
+        with ready[0].lock:
+            index = cast("Bm25System", ready[0].system).index
+            similar = query_checks.similar_words(words[:CORRECTED], index, data.content(opened).documents)
     more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
     named = ", ".join(f"“{escape_markdown(shortened(word, 40))}”" for word in words[:NAMED])
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -83,6 +85,6 @@ def language_note(opened: data.Opened, systems: Sequence[SystemSettings], query:
     scripts = query_checks.other_scripts(query)
     if not models or not (scripts or query_checks.is_in_other_language(query)):
         return
-    what = f"“{shortened(scripts, 60)}” is" if scripts else "This query does not seem to be English, and is"
-    sentence = f"{what} outside what a model with an English vocabulary knows: the ranking of {', '.join(models)}"
-    st.markdown(f":material/translate: {escape_markdown(sentence)} says little.", width="content")
+    what = f"“{shortened(scripts, 60)}” is not" if scripts else "This query does not seem to be"
+    known = f"Models with an English vocabulary hardly know such text: {', '.join(models)}."
+    st.markdown(f":material/translate: {escape_markdown(f'{what} English. {known}')}", width="content")
