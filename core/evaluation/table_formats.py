@@ -112,9 +112,10 @@ def booktabs(
 
 
 def escape_latex(text: object) -> str:
-    """Return text for LaTeX, on one line: special characters escaped, superscripts and minus signs in math mode."""
+    """Return text for LaTeX, on one line: special characters escaped, superscripts, minus signs and p in math mode."""
     escaped = " ".join(_one_line(text).split()).translate(LATEX)
     escaped = re.sub(f"[{SUPERSCRIPTS}]+", lambda match: f"$^{{\\mathrm{{{match[0].translate(PLAIN)}}}}}$", escaped)
+    escaped = re.sub(r"\bp \$<\$ ([\d.]*\d)", r"$p < \1$", escaped)
     return re.sub(r"(?<![\w-])-(?=\d)", "$-$", escaped)
 
 

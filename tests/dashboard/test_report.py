@@ -126,7 +126,7 @@ def test_the_table_for_a_paper_has_what_the_link_says(open_page: Open, made_up: 
     rows = [line for line in code.splitlines() if line.endswith(r"\\")]
     assert [row.split(" & ")[0] for row in rows] == ["System", "BM25 + $<$b$>$queries$<$/b$>$", r"Plain \& simple"]
     assert re.fullmatch(r"\d\.\d\d(\$\^\{\\d?dagger\}\$)?", rows[1].split(" & ")[1])
-    assert "paired t-test, p $<$ 0.05, not corrected for multiple comparisons" in code
+    assert "paired t-test, $p < 0.05$, not corrected for multiple comparisons" in code
     assert r"\textbf" not in code
     command = next(block.value for block in app.code if "core.compare paper" in block.value)
     for option in (

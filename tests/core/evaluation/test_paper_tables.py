@@ -129,7 +129,7 @@ def test_latex_is_a_booktabs_table_with_label_letters_and_best_means_in_bold() -
         r"a\_b \& 50 \% \$y\$ \textbackslash{}input\{/etc/passwd\} \#\textasciicircum{}\textasciitilde{} $<$b$>$"
         in text
     )
-    assert "p $<$ 0.05" in text, "< is another character in LaTeX's first font encoding"
+    assert "$p < 0.05$" in text, "< is another character in LaTeX's first font encoding"
 
 
 def test_published_figures_are_below_a_line_and_without_tests() -> None:
