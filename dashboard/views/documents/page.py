@@ -21,6 +21,8 @@ from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.views.documents import document_map
 
 FIRST = 10
+LONGEST_QUERY = 1000
+"""Number of letters of a query, which is kept in the URL."""
 TEXT_HEIGHT, LONG_TEXT = 180, 600
 """Height in pixels of the text of the open document, if it has more letters than that."""
 WORDS = """
@@ -190,15 +192,16 @@ def draw_clusters(opened: data.Opened, content: data.Content, system: str, found
 
 def ask_query() -> str:
     """Draw the box of the query, which is kept in the URL, and return the query."""
-    st.session_state["map query"] = state.read("query")
+    st.session_state["map query"] = state.read("query")[:LONGEST_QUERY]
     st.text_input(
         "Query",
         key="map query",
+        max_chars=LONGEST_QUERY,
         placeholder="loss of smell",
         help="Encoded by the embedding model: its point on the map, and the documents nearest to it",
         on_change=lambda: state.write("query", " ".join(st.session_state["map query"].split())),
     )
-    return state.read("query")
+    return state.read("query")[:LONGEST_QUERY]
 
 
 def encode_query(opened: data.Opened, system: str, query: str) -> tuple[np.ndarray, list[tuple[str, float]]]:
