@@ -1,5 +1,6 @@
 """The query panel of the ANN page: exact and approximate results of one query side by side."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -142,8 +143,8 @@ def _build_seconds(asked: Asked, kind: str) -> float:
     documents = read_manifest(asked.opened.folder.vectors(asked.system)).facts.get("documents", 0)
     if built.empty or not documents:
         return 0.0
-    nearest = min(built.index, key=lambda size: abs(np.log(size / documents)))
-    return float(built[nearest]) * documents / nearest
+    nearest: int = min(built.index, key=lambda size: abs(math.log(size / documents)))
+    return float(built[nearest] * documents / nearest)
 
 
 def _ask(opened: data.Opened) -> str:
