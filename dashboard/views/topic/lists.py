@@ -141,7 +141,9 @@ def _chip(shown: Shown, system: str, document: str, here: int | None = None) -> 
     """Return a chip with the rank of a document in a system's list, compared with its rank `here` if it has one."""
     letter, there, label = shown.letters[system], shown.ranks[system].get(document), shown.labels[system]
     if here:
-        return rank_chip(letter, here, there, label)
+        chip = rank_chip(letter, here, there, label)
+        # Beside more than one other list there is room for the rank alone.
+        return chip if len(shown.systems) < 3 else replace(chip, text=f"{letter}\u00a0{there or '–'}")
     return Chip(f"{letter}\u00a0{there or '–'}", f"rank {there} in {label}" if there else f"not retrieved by {label}")
 
 

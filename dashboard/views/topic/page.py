@@ -94,8 +94,8 @@ def page(opened: data.Opened) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             views = {name: label for name, (label, _) in VIEWS.items() if b or name != "difference"}
             chosen = state.choose_view("View", views, "view")
-            no_map = unavailable(opened).get("documents")
-            links.page_link("documents", "Map", ":material/scatter_plot:", reason=no_map, topic=topic)
+            if "documents" not in unavailable(opened):
+                links.page_link("documents", "Map", ":material/scatter_plot:", topic=topic)
             more, depth = options(view, table)
             if chosen == "lists":
                 lists.switches(depth, bool(b))
