@@ -1,6 +1,6 @@
 """The answer: who is better and by how much, the evidence, and chips on robustness, latency and training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -45,7 +45,7 @@ def draw_answer(view: View, against: Against, manifests: Mapping[str, Manifest])
         return st.empty()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         place = st.empty()
-        if said := _latencies(view, manifests):
+        if said := _latencies(view.pair if against[1][view.a].difference >= 0 else view.pair[::-1], manifests):
             st.badge(said, icon=":material/timer:", color="gray", help="Median time of one query, with its encoding.")
         if model := trained(view):
             said = escape_markdown(recipe_in_short(model).capitalize())
@@ -82,9 +82,10 @@ def _robustness(view: View, digests: tuple[str, ...]) -> Table:
     return conclusion.table(view, view.pair)
 
 
-def _latencies(view: View, manifests: Mapping[str, Manifest]) -> str:
-    of_a, of_b = latencies(view.pair, manifests).values()
-    return f"Latency {_milliseconds(of_a)} vs {_milliseconds(of_b)} ms" if of_a and of_b else ""
+def _latencies(pair: Sequence[str], manifests: Mapping[str, Manifest]) -> str:
+    """Return the latencies of two systems, in the order in which the headline names them."""
+    first, second = latencies(pair, manifests).values()
+    return f"Latency {_milliseconds(first)} vs {_milliseconds(second)} ms" if first and second else ""
 
 
 def _milliseconds(value: float) -> str:

@@ -78,8 +78,9 @@ def page(opened: data.Opened) -> None:
             differences.draw_differences(view, against)
             _try(lambda: examples.draw_examples(view))
             answer.draw_robustness(view, place)
+    with noticed:
+        _try(lambda: _warn_of_far(view))
     cells = main_table.draw_main(view, manifests)
-    _try(lambda: _warn_of_far(view))
     section("All measures", "measures", lambda: main_table.draw_all(view, manifests, cells))
     st.header("Robustness and diagnostics")
     section("Comparison with the baseline", "baseline", lambda: baseline.draw_baseline(view))
