@@ -46,14 +46,17 @@ def navigation(unavailable: Mapping[str, str]) -> None:
     """Draw the links to all pages in their groups.
 
     Args:
-        unavailable: page -> the reason why it has nothing to show; its link is greyed.
+        unavailable: page -> the reason why it has nothing to show; its title is then no link. (The text of Streamlit's
+            disabled links lacks contrast.)
     """
     for group, entries in groupby((entry for entry in PAGES if entry.group), lambda entry: entry.group):
         with st.container(gap="xxsmall"):
             st.caption(group)
             for entry in entries:
-                reason = unavailable.get(entry.name)
-                page_link(entry.name, icon=entry.icon, width="stretch", reason=reason)
+                if entry.name in unavailable:
+                    st.caption(f"{entry.icon} {entry.title}", help=unavailable[entry.name])
+                else:
+                    page_link(entry.name, icon=entry.icon, width="stretch")
 
 
 def streamlit_page(entry: PageEntry, draw: Callable[[], None] = lambda: None) -> StreamlitPage:
@@ -69,7 +72,6 @@ def page_link(
     label: str | None = None,
     icon: str = "",
     width: Literal["content", "stretch"] = "content",
-    reason: str | None = None,
     **more: str,
 ) -> None:
     """Draw a link to a page.
@@ -78,7 +80,6 @@ def page_link(
 
     Args:
         label: the page's title if None.
-        reason: why the page has nothing to show; the link is then disabled, and the reason its tooltip.
         more: query parameters to set; "" removes one.
     """
     st.page_link(
@@ -86,8 +87,6 @@ def page_link(
         label=label,
         icon=icon or None,
         width=width,
-        help=reason,
-        disabled=bool(reason),
         query_params=_parameters(more),
     )
 

@@ -7,11 +7,16 @@ from made_up import Open
 from core.workspace.command_line import save_profile
 from core.workspace.profile import SystemSettings, read_profile
 from core.workspace.workspace import CollectionFolder
+from dashboard.shared.links import PAGES
 
 
 def greyed(open_page: Open) -> dict[str, str]:
     app = open_page("summary", collection="made-up")
-    return {link.proto.label: link.proto.help for link in app.sidebar.get("page_link") if link.proto.disabled}
+    linked = {link.proto.label for link in app.sidebar.get("page_link")}
+    found = {caption.value.split(maxsplit=1)[1]: caption.help for caption in app.sidebar.caption if caption.help}
+    titles = {entry.title for entry in PAGES if entry.group}
+    assert linked | set(found) == titles and not linked & set(found)
+    return found
 
 
 def test_what_is_not_built_is_greyed_and_comes_back(open_page: Open, made_up: CollectionFolder) -> None:
