@@ -1,4 +1,4 @@
-"""The figures of the Training page: a fine-tuned model's history and settings, and the ablations of the training.
+"""The figures of the page Fine-tuning: a fine-tuned model's history and settings, and the ablations of the training.
 
 `python -m core.compare` prints them. Models and ablations belong to no collection.
 """

@@ -10,7 +10,7 @@ from core.workspace.profile import Doc2querySettings
 from core.workspace.workspace import Workspace
 
 # torch, datasets and transformers are imported where they are used: importing them takes seconds, and callers that only
-# need settings or inputs (the build plan, the Artifacts page) use none of them.
+# need settings or inputs (the build plan, the page Build and provenance) use none of them.
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import TrainerState

@@ -46,7 +46,7 @@ NEVER_INCLUDED = ("milvus/*",)
 
 
 OF_ANY_MODEL = ("README.md", "history.json")
-"""Files of a trained model that archives without models include: the Training page shows them."""
+"""Files of a trained model that archives without models include: the page Fine-tuning shows them."""
 
 
 OF_MODELS = (".json", ".md", ".model", ".safetensors", ".txt")

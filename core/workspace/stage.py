@@ -1,7 +1,7 @@
 """Stages: the description of each kind of artifact, from which everything else is derived.
 
 A stage reads artifacts and writes artifacts. The build plan, `python -m core.STAGE`, staleness checks, the commands on
-the Artifacts page and the campaigns in scripts/ all use the list in `core.stages`.
+the page Build and provenance and the campaigns in scripts/ all use the list in `core.stages`.
 """
 
 from collections.abc import Callable, Iterable

@@ -35,15 +35,15 @@ def cold(folder: CollectionFolder, scale: Scale) -> Iterator[Comparison]:
             asyncio.run(_first_page(address, folder.name))
             drawn.append(time.perf_counter() - started)
     yield Comparison("cold", "start of the dashboard, until it answers", "", "RankScope", {"RankScope": healthy})
-    yield Comparison("cold", "start of the dashboard, until Overview is made", "", "RankScope", {"RankScope": drawn})
+    yield Comparison("cold", "start of the dashboard, until Summary is made", "", "RankScope", {"RankScope": drawn})
 
 
 async def _first_page(address: str, collection: str) -> None:
-    """Request the Overview as a browser tab does, and wait until the server has rendered it."""
+    """Request the Summary page as a browser tab does, and wait until the server has rendered it."""
     async with open_tab(address) as tab:
         _, errors = await draw(tab, "", {"collection": collection})
     if errors:
-        raise UserError(f"the Overview shows an error: {errors[0]}")
+        raise UserError(f"the Summary page shows an error: {errors[0]}")
 
 
 def live(folder: CollectionFolder, scale: Scale) -> Iterator[Comparison | str]:

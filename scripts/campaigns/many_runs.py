@@ -170,7 +170,7 @@ def opened(collection: str, page: str, parameters: dict[str, str]) -> AppTest:
     live.warm_up = lambda: None  # type: ignore[assignment]  # background loading is not part of a page
     app = AppTest.from_file(str(CHECKOUT / "dashboard" / "app.py"), default_timeout=PATIENCE_SECONDS)
     app.query_params.update({"collection": collection, **parameters})
-    # The session starts at this page, as with a link, so that the Overview is not drawn first.
+    # The session starts at this page, as with a link, so that the Summary page is not drawn first.
     go_to(app, page).run()
     if app.exception:
         raise RuntimeError(app.exception[0].message)

@@ -203,11 +203,11 @@ def served(one: Start, sample: CollectionFolder) -> str:
     if wrong := [place for place in places if not is_whole(sample.artifact(place))]:
         return f"not whole: {wrong}"
     errors = asyncio.run(drawn_by_browser(one.port))
-    return f"errors on Overview and Search: {errors}" if errors else ""
+    return f"errors on Summary and Search: {errors}" if errors else ""
 
 
 async def drawn_by_browser(port: int) -> list[str]:
-    """Request the Overview and Search pages as a browser does, and return the errors that they show."""
+    """Request the pages Summary and Search as a browser does, and return the errors that they show."""
     async with open_tab(f"http://localhost:{port}") as tab:
         pages, errors = await draw(tab, "", {"collection": "sample"})
         _, more = await draw(tab, pages["search"], {"collection": "sample", "query": "loss of smell"})

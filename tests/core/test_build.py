@@ -278,7 +278,7 @@ def test_copies_of_texts_cost_no_recall_no_ndcg_and_no_relevant_document(profile
         assert all(missed == {} for missed in ours["missed"])
         assert (ours["ndcg"] == ours["ndcg"][0]).all()
         ndcg = pd.read_csv(folder / "measures" / "measures.csv").query(f"system == '{name}' and measure == 'nDCG@10'")
-        assert ours["ndcg"][0] == pytest.approx(ndcg.value.mean(), abs=1e-5), "exact search as on the Overview"
+        assert ours["ndcg"][0] == pytest.approx(ndcg.value.mean(), abs=1e-5), "exact search as on the Summary page"
         facts = read_manifest(folder / "ann" / name).facts
         assert facts["distinct_vectors"] == 60 and "intrinsic_dimension" not in facts
         assert "NaN" not in (folder / "ann" / name / "manifest.json").read_text()

@@ -31,7 +31,7 @@ COMMAND = "`python scripts/build.py --profile artifacts/tiny/profile.json`"
 
 
 def check_means(app: AppTest, right: dict[str, dict[str, dict[str, float]]]) -> None:
-    """Compare the table of the Overview with the right values."""
+    """Compare the table of the Summary page with the right values."""
     table = app.dataframe[0].value
     assert set(table.index) == {LABELS[system] for system in right}
     for system, by_topic in right.items():

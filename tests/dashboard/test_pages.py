@@ -73,7 +73,7 @@ def test_profile_variable_names_the_first_collection(
     assert app.selectbox(key="choice collection").options == ["another", "made-up"]
 
 
-# Overview
+# Summary
 
 
 def test_overview_shows_means_and_leaves_out_what_never_ran(open_page: Open, made_up: CollectionFolder) -> None:

@@ -1,4 +1,4 @@
-"""The Runs page: runs from elsewhere come in, are compared, and go again."""
+"""The page Import runs: runs from elsewhere come in, are compared, and go again."""
 
 import errno
 import gzip

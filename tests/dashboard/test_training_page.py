@@ -1,4 +1,4 @@
-"""The Training page: curves of the history that a training left, and the ablations on record."""
+"""The page Fine-tuning: curves of the history that a training left, and the ablations on record."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Import of run files on the Runs page: checks, names, import."""
+"""Import of run files on the page Import runs: checks, names, import."""
 
 import tempfile
 from collections.abc import Callable

@@ -158,7 +158,7 @@ def other_judgments(opened: data.Opened) -> None:
 
 
 def page(opened: data.Opened) -> None:
-    """Draw the Runs page of a collection."""
+    """Draw the page Import runs of a collection."""
     if message := st.session_state.get(MESSAGE, ""):
         st.success(escape_markdown(message))
     imported_runs(opened)

@@ -244,7 +244,7 @@ def test_what_is_odd_about_a_run_is_told_when_it_is_imported(folder, workspace, 
     ):
         assert part in outcome.err, outcome.err
     manifest = json.loads((workspace.collection("mine") / "runs" / "odd" / "manifest.json").read_text())
-    assert len(manifest["facts"]["notices"]) == 4, "the Runs page shows them"
+    assert len(manifest["facts"]["notices"]) == 4, "the page Import runs shows them"
 
 
 def test_qrels_for_a_collection_that_is_there_must_be_its_own(folder, workspace, command):
