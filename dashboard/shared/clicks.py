@@ -1,7 +1,8 @@
 """Clicks in ranked lists and other HTML of ours, reported to the page: a link would load the whole page again.
 
-An element of `st.html` with the attribute `data-open` reports its value when it is clicked or activated by the
-keyboard. The markup itself stays in `st.html`, which removes scripts; this component has none.
+An element of `st.html` with the attribute `data-rs-open` reports its value when it is clicked or activated by the
+keyboard. (Streamlit's select boxes set `data-open` on themselves.) The markup itself stays in `st.html`, which removes
+scripts; this component has none.
 """
 
 from collections.abc import Callable
@@ -14,14 +15,14 @@ JS = """
 let remove = () => {};
 export default function ({ setTriggerValue }) {
   const listen = (event) => {
-    const place = event.target.closest?.("[data-open]");
+    const place = event.target.closest?.("[data-rs-open]");
     if (!place || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     if (place.tagName === "A") event.preventDefault();
     if (place.tagName === "SUMMARY" && place.parentElement.open) return;
-    setTriggerValue("opened", place.dataset.open);
+    setTriggerValue("opened", place.dataset.rsOpen);
   };
-  const early = document.querySelector("details[open] > summary[data-open]");
-  if (early) setTriggerValue("opened", early.dataset.open);
+  const early = document.querySelector("details[open] > summary[data-rs-open]");
+  if (early) setTriggerValue("opened", early.dataset.rsOpen);
   remove();
   document.addEventListener("click", listen);
   remove = () => document.removeEventListener("click", listen);

@@ -249,7 +249,7 @@ def _compact_item(hit: Hit, spans: Spans, name: str) -> str:
     lead = f'<span class="rs-lead"><strong>{hit.rank or ""}</strong>{hit.badge}</span>'
     body = f'<span><span class="rs-title">{marked(title, spans)}</span>'
     body += f'<span class="rs-chips">{chips}</span></span>' if chips else "</span>"
-    reports = f' data-open="{escape(hit.reports)}"' if hit.reports else ""
+    reports = f' data-rs-open="{escape(hit.reports)}"' if hit.reports else ""
     summary = f"<summary{reports}>{lead}{body}</summary>"
     row = f"<details{' open' if hit.is_open else ''}>{summary}<div>{hit.more}{_about(hit, spans)}</div></details>"
     return f'<li class="{name}">{row}</li>' if name else f"<li>{row}</li>"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import pytrec_eval
-from made_up import PAGES, Open, lists, warnings
+from made_up import PAGES, Open, warnings
 from streamlit.testing.v1 import AppTest
 
 from core.build import run_build
@@ -164,7 +164,7 @@ def check_figures(app: AppTest, page: str, right: dict[str, dict[str, dict[str, 
             expected = {topic: values["nDCG@10"] for topic, values in right[system].items()}
             assert table[LABELS[system]].to_dict() == pytest.approx(expected)
     if page == "topic":
-        shown = " ".join(lists(app))
+        shown = " ".join(element.proto.body for element in app.get("html"))
         for system in ("bm25", "dense"):
             assert f"nDCG@10 {right[system]['3']['nDCG@10']:.4f}" in shown
     if page == "expansion":

@@ -226,13 +226,13 @@ def test_the_list_of_topics_shows_texts_as_they_are_and_bars_by_sign() -> None:
     table = pd.DataFrame(rows, columns=["topic", "kind", "query", "a", "b", "difference"])
     markup = topic_list(table, "<A>", "B", lambda topic: f"topic?topic={topic}", "2", 0.0)
     assert not re.search(r"<[bi]>", markup)
-    assert 'data-open="&quot;&gt;&lt;i&gt;"' in markup
+    assert 'data-rs-open="&quot;&gt;&lt;i&gt;"' in markup
     assert re.findall(r'style="left: ([0-9.]+)%; width: ([0-9.]+)%"', markup) == [("50.0", "50.0"), ("25.0", "25.0")]
     assert markup.count('aria-current="true"') == 1
     assert "+0.5000" in markup and "\N{MINUS SIGN}0.2500" in markup
     many = pd.concat([table.assign(topic=str(number)) for number in range(200)], ignore_index=True)
     markup = topic_list(many, "A", "B", lambda topic: topic, "", 0.0)
-    assert markup.count("data-open=") == 400
+    assert markup.count("data-rs-open=") == 400
     assert "200 topics between these are not listed" in markup
 
 

@@ -80,7 +80,7 @@ def draw_plan(opened: data.Opened, entries: Sequence[Entry]) -> None:
     for command in dict.fromkeys(entry.command for entry in unmade):
         st.code(command, language=None, wrap_lines=True)
         if "scripts/build.py" in command:
-            st.caption("The same command with `--plan` prints the steps with estimates of time and disk space.")
+            st.write("The same command with `--plan` prints the steps with estimates of time and disk space.")
     st.dataframe(
         pd.DataFrame(
             {

@@ -46,7 +46,8 @@ def older_artifacts(opened: data.Opened, system: SystemSettings) -> None:
 
 
 def choose_expanded_and_plain(opened: data.Opened) -> tuple[SystemSettings, str]:
-    """Return the expanded system and the system it is compared with; draw the choice if there are several.
+    """Return the expanded system and the system it is compared with; draw the choice if there are several or the link
+    names one.
 
     Raises:
         UserError: there is no expanded system, or none to compare with.
@@ -58,7 +59,8 @@ def choose_expanded_and_plain(opened: data.Opened) -> tuple[SystemSettings, str]
             "rebuild"
         )
     plain = [s.name for s in opened.profile.system if s.kind == "bm25" and not s.expanded]
-    left, right = st.columns(2) if len(systems) > 1 or len(plain) > 1 else (None, None)
+    named = state.read("expanded") or state.read("plain")
+    left, right = st.columns(2) if named or len(systems) > 1 or len(plain) > 1 else (None, None)
     name = next(iter(systems))
     if left:
         with left:

@@ -106,6 +106,7 @@ LINE = """<style>
 [data-testid="stLayoutWrapper"]:has(> .st-key-topic-line) { position: sticky; top: 3.75rem; z-index: 9;
   background: light-dark(#ffffff, #12171d); /* the theme's */
   border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
+.st-key-topic-line > :has(.rs-topic) { flex: 1 1 0; min-width: 0; }
 .rs-topic { line-height: 1.35; min-width: 0; }
 .rs-topic h2 { font-size: 1.125rem; font-weight: 600; padding: 0; margin: 0; line-height: 1.35; overflow: hidden;
   text-overflow: ellipsis; white-space: nowrap; }

@@ -83,7 +83,7 @@ def _row(row: Any, paired: bool, address: str, is_current: bool, largest: float,
     cells.append(f'<span class="rs-number">{value}</span>')
     cells.append(f'<span class="rs-bar">{_bar(row.difference, paired, largest, tie)}</span>')
     current = ' aria-current="true"' if is_current else ""
-    link = f'href="{escape(address)}" data-open="{escape(row.topic)}"{current}'
+    link = f'href="{escape(address)}" data-rs-open="{escape(row.topic)}"{current}'
     return f'<li><a class="rs-row" {link}>{"".join(cells)}</a></li>'
 
 
