@@ -43,6 +43,19 @@ def clicked(points: Sequence[Mapping[str, Any]]) -> str:
     return str(data[0] if isinstance(data, list) else data)
 
 
+def interval_texts(bounds: pd.DataFrame, sign: str = "") -> list[str]:
+    """Return the 95 % CI of each row in words.
+
+    Args:
+        bounds: columns lower and upper bound, NaN where there is no interval.
+        sign: "+" to write the sign of positive bounds, too.
+    """
+    return [
+        "no CI" if pd.isna(low) else f"95 % CI {low:{sign}.4f} to {high:{sign}.4f}"
+        for low, high in bounds.itertuples(index=False)
+    ]
+
+
 def mean_bars(table: pd.DataFrame, labels: Mapping[str, str], measure: str, baseline: str) -> go.Figure:
     """Draw each system's mean with its 95 % CI; the baseline is hatched.
 
@@ -50,10 +63,7 @@ def mean_bars(table: pd.DataFrame, labels: Mapping[str, str], measure: str, base
         table: index system; columns mean, low, high (NaN where there is no interval).
     """
     names = [escape_plotly(labels.get(system, system)) for system in table.index]
-    intervals = [
-        "no CI" if pd.isna(low) else f"95 % CI {low:.4f} to {high:.4f}"
-        for low, high in table[["low", "high"]].itertuples(index=False)
-    ]
+    intervals = interval_texts(table[["low", "high"]])
     figure = go.Figure(
         go.Bar(
             x=table["mean"],

@@ -177,6 +177,19 @@ def collection_manifest(opened: Opened) -> Manifest:
     return open_artifact(opened.folder.collection, TOPICS, QRELS)
 
 
+def counts(opened: Opened) -> str:
+    """Return the numbers of documents, topics and judgments in words, for the beginning or the middle of a sentence.
+
+    Raises:
+        UserError: as `collection_manifest`.
+    """
+    facts = collection_manifest(opened).facts
+    documents = (
+        "imported runs without document texts" if opened.is_imported else f"{facts.get('documents', 0):,} documents"
+    )
+    return f"{documents}, {facts.get('topics', 0):,} topics, {facts.get('judgments', 0):,} judgments"
+
+
 @st.cache_resource(max_entries=3, show_spinner=False)
 def read_judged_topics(folder: CollectionFolder, digest: str) -> Content:
     """Return the topics and judgments of the version of a collection with the given digest."""

@@ -139,12 +139,10 @@ def _collection(report: Report, chosen: Chosen, measured: Measured) -> None:
     """Add what the collection is, and warnings."""
     opened = chosen.opened
     facts = data.collection_manifest(opened).facts
-    documents = (
-        "Imported runs without document texts" if opened.is_imported else f"{facts.get('documents', 0):,} documents"
-    )
+    counts = data.counts(opened)
     report.paragraph(
-        f"{documents}, {facts.get('topics', 0):,} topics, {facts.get('judgments', 0):,} judgments. "
-        f"{len(chosen.tabled)} systems. Created {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC."
+        f"{counts[0].upper()}{counts[1:]}. {len(chosen.tabled)} systems. "
+        f"Created {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC."
     )
     if opened.is_sample:
         report.paragraph("This is the embedded sample: written as a demonstration, not medical evidence.")

@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from core.evaluation.comparison_tables import INDEX_SIZE, LATENCY
 from core.evaluation.topic_tables import TYPE_LABELS
-from dashboard.shared.charts import BLUE, DARK_GREY, GREY, ORANGE, clickable, finish
+from dashboard.shared.charts import BLUE, DARK_GREY, GREY, ORANGE, clickable, finish, interval_texts
 from dashboard.shared.escaping import escape_plotly, shortened
 
 LABEL = 28
@@ -38,10 +38,7 @@ def forest(table: pd.DataFrame, labels: Mapping[str, str], measure: str, baselin
     names = [escape_plotly(shortened(labels.get(system, system), LABEL)) for system in table.index]
     bold = [f"<b>{name}</b>" if system == chosen else name for name, system in zip(names, table.index, strict=True)]
     ticks = [f"{name}  {value:+.3f}" for name, value in zip(bold, table["difference"], strict=True)]
-    intervals = [
-        "no CI" if pd.isna(low) else f"95 % CI {low:+.4f} to {high:+.4f}"
-        for low, high in table[["difference low", "difference high"]].itertuples(index=False)
-    ]
+    intervals = interval_texts(table[["difference low", "difference high"]], "+")
     figure = go.Figure(
         go.Scatter(
             x=table["difference"],

@@ -104,13 +104,8 @@ def _draw_collection(view: View) -> None:
     """Draw what the collection is, in a line, and what was left out of it."""
     opened = view.opened
     facts = data.collection_manifest(opened).facts
-    documents = (
-        "imported runs without document texts" if opened.is_imported else f"{facts.get('documents', 0):,} documents"
-    )
-    st.caption(
-        f"{escape_markdown(opened.folder.name)}: {documents}, {facts.get('topics', 0):,} topics, "
-        f"{facts.get('judgments', 0):,} judgments, {len(view.systems)} evaluated system{'s' * (len(view.systems) > 1)}."
-    )
+    systems = f"{len(view.systems)} evaluated system{'s' * (len(view.systems) > 1)}"
+    st.caption(f"{escape_markdown(opened.folder.name)}: {data.counts(opened)}, {systems}.")
     if said := left_out.of_collection(facts):
         st.caption(said)
 
