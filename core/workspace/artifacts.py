@@ -55,8 +55,9 @@ STAGES_OF_BUILDS = {"doc2query generate": "doc2query", "doc2query score": "query
 """Names of stages in manifests -> in builds (--only), where they differ."""
 
 
-TRIES, PAUSE = 50, 0.002
-"""Attempts to read an artifact that is being replaced, and seconds between them; a replacement takes microseconds."""
+TRIES, PAUSE = 50, 0.01
+"""Attempts to read an artifact that is being replaced, and seconds between them. A replacement takes microseconds, but
+on a busy machine its process may have to wait in the middle of it."""
 
 
 TIMESTAMP_STEP_NS = 50_000_000
@@ -343,8 +344,7 @@ def _settled(folder: Path, read: Callable[[], T]) -> T:
         try:
             value = read()
         except Exception:
-            same = _version(folder) == before and not _between_renames(folder)
-            if same or attempt == TRIES:
+            if _version(folder) == before or attempt == TRIES:
                 raise
         else:
             if _version(folder) == before:
@@ -353,17 +353,17 @@ def _settled(folder: Path, read: Callable[[], T]) -> T:
     raise Replaced(f"{folder.name} kept being replaced while it was read; try again")
 
 
-def _version(folder: Path) -> tuple[int, FileIdentity] | None:
-    """Return a key of the current version of the artifact at `folder`, or None if it does not exist."""
-    try:
-        return folder.stat().st_ino, _identity((folder / MANIFEST).stat())
-    except OSError:
-        return None
+def _version(folder: Path) -> object:
+    """Return a key of the current version of the artifact at `folder`, or None if it does not exist.
 
-
-def _between_renames(folder: Path) -> bool:
-    """Return whether the old version was moved away and the new one is not in place yet, briefly or after a crash."""
-    return not folder.exists() and folder.with_name(f".{folder.name}.old").exists()
+    Where the old version was moved away and the new one is not in place yet, the key is an object equal to no other.
+    """
+    for _ in range(2):  # a replacement may end between the look at the artifact and the look at its old version
+        with suppress(OSError):
+            return folder.stat().st_ino, _identity((folder / MANIFEST).stat())
+        if folder.with_name(f".{folder.name}.old").exists():
+            return object()
+    return None
 
 
 def is_whole(place: Artifact | Path) -> bool:
