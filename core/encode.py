@@ -30,7 +30,7 @@ RATES = {
     ("torch", "fp32"): (1.7e11, 1.0e11, "fp32"),
     ("torch", "bf16"): (4e11, 2.8e11, "bf16"),
     ("gpu", "fp32"): (4e12, 8e12, ""),
-    ("gpu", "bf16"): (8e12, 2e13, ""),
+    ("gpu", "bf16"): (8e12, 5e13, ""),
 }
 """Runtime and precision -> floating-point operations per second of narrow and of wide models, and their probe."""
 

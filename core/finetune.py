@@ -43,7 +43,7 @@ TRAINING = {"fp32": Rate("finetune fp32", 2e11, "fp32"), "bf16": Rate("finetune 
 """Floating-point operations per second on a CPU, by precision."""
 
 
-GPU_TRAINING = Rate("finetune gpu", 1e13, "")
+GPU_TRAINING = Rate("finetune gpu", 6e12, "")
 
 
 def targets(build: Build) -> Iterator[Target[FinetuneSettings]]:
@@ -144,10 +144,11 @@ def estimate(build: Build, settings: FinetuneSettings, sizes: Sizes) -> Cost:
         rows = sizes.documents * labels.rounds
         row = sizes.total(shape.encoding, settings.max_tokens) / sizes.documents + labels.queries * query
     validations = 2 + settings.epochs * rows / settings.batch / settings.evaluate_every
-    passes = 4 if settings.chunk else 3  # forward, backward (twice the work), and the forward pass again
+    device = device_without_torch(settings.device if build.device == "auto" else build.device)
+    # forward, backward (twice the work), and for chunks the forward pass again
+    passes = 4 if settings.chunk and device == "cpu" else 3
     operations = passes * settings.epochs * rows * row + validations * passages * passage
     checkpoints = 2 * 12 * shape.parameters
-    device = device_without_torch(settings.device if build.device == "auto" else build.device)
     rate = (
         GPU_TRAINING
         if device != "cpu"

@@ -67,7 +67,8 @@ def evaluator_figures(
         score_functions={settings.similarity: dot_score if settings.similarity == "dot" else cos_sim},
         write_csv=False,
     )
-    found: dict[str, Any] = evaluator.compute_metrices(encoder, corpus_embeddings=torch.from_numpy(np.array(vectors)))
+    on_device = torch.from_numpy(np.array(vectors)).to(encoder.device)  # where the evaluator's queries are encoded
+    found: dict[str, Any] = evaluator.compute_metrices(encoder, corpus_embeddings=on_device)
     figures = {
         f"{measure.removesuffix('@k')}@{k}": float(value)
         for measure, by_k in found[settings.similarity].items()

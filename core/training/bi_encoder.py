@@ -182,10 +182,9 @@ def training_loss(model: SentenceTransformer, settings: FinetuneSettings) -> tor
         "teacher_temperature": settings.teacher_temperature,
     }
     on_cpu = model.device.type == "cpu"
-    chunks: dict[str, Any] = {
-        "chunk": settings.chunk or (CPU_BATCH if on_cpu else settings.batch),
-        "recompute": settings.chunk > 0,
-    }
+    chunks: dict[str, Any] = {"chunk": settings.batch}
+    if on_cpu:
+        chunks = {"chunk": settings.chunk or CPU_BATCH, "recompute": settings.chunk > 0}
     if settings.data == "pseudo-labels":
         return InBatchDistillation(model, **chunks, **distillation)
     if settings.teacher:
@@ -194,7 +193,7 @@ def training_loss(model: SentenceTransformer, settings: FinetuneSettings) -> tor
         "scale": settings.scale if cosine else 1.0,
         "similarity_fct": cos_sim if cosine else dot_score,
     }
-    if settings.chunk or on_cpu:
+    if on_cpu:
         return InBatchNegatives(model, **chunks, **similarity)
     return MultipleNegativesRankingLoss(model, **similarity)
 

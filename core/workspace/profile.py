@@ -213,8 +213,9 @@ class FinetuneSettings(Section):
     epochs: float = Field(1, gt=0)
     batch: int = Field(32, ge=1)
     chunk: int = Field(0, ge=0)
-    """Passages per forward pass if a batch does not fit in memory: the backward pass computes them again, which makes a
-    step about half as long again; 0 keeps the results of the whole batch."""
+    """Passages per forward pass on a CPU if a batch does not fit in memory: the backward pass computes them again,
+    which makes a step about half as long again; 0 keeps the results of the whole batch. A GPU takes the whole batch: in
+    chunks of 4 a step of a 12-layer MiniLM took 30 times as long, to save 1.3 GiB."""
     accumulate: int = Field(1, ge=1)
     """Batches per optimizer step (gradient accumulation)."""
     learning_rate: float = Field(2e-5, gt=0)

@@ -248,9 +248,12 @@ def test_passages_in_chunks_give_the_library_s_loss_and_gradients(negative, tiny
     assert all(torch.allclose(own, our_gradients[name], atol=1e-5) for name, own in their_gradients.items())
 
 
-def test_on_a_cpu_passages_are_encoded_in_chunks(tiny_bert):
-    settings = FinetuneSettings(max_tokens=16)
-    assert isinstance(training_loss(build_model(settings, tiny_bert, "cpu"), settings), InBatchNegatives)
+def test_only_a_cpu_encodes_passages_in_chunks(tiny_bert):
+    settings = FinetuneSettings(max_tokens=16, chunk=4)
+    model = build_model(settings, tiny_bert, "cpu")
+    assert isinstance(loss := training_loss(model, settings), InBatchNegatives)
+    assert (loss.chunk, loss.recompute) == (4, True)
+    assert type(training_loss(model.to("meta"), settings)) is MultipleNegativesRankingLoss
 
 
 @pytest.mark.parametrize("chunk", [2, 64])
