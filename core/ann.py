@@ -57,8 +57,8 @@ SCAN, GRAPH_BYTES = 1.1e-7, 142
 
 
 def targets(build: Build) -> Iterator[Target[SystemSettings]]:
-    """Yield the sweep of each dense system, for the size of the build."""
-    for system in build.dense:
+    """Yield the sweep of each chosen dense system, for the size of the build."""
+    for system in [one for one in build.dense if one in build.chosen]:
         vectors = build.folder.vectors(system.name)
         yield Target(build.folder.sweep(system.name, build.size), system, (vectors,))
 

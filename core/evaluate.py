@@ -108,9 +108,10 @@ def make(build: Build, profile: Profile, draft: Draft) -> None:
 
 def estimate(build: Build, profile: Profile, sizes: Sizes) -> Cost:
     """Return the cost of evaluating the runs of the build's systems; those of other systems are unchanged."""
-    values = sum(sizes.documents * shape_of(build.folder.workspace, system.model).width for system in build.dense)
+    dense = [system for system in build.chosen if system.kind == "dense"]
+    values = sum(sizes.documents * shape_of(build.folder.workspace, system.model).width for system in dense)
     size = MEASURE_BYTES * sizes.topics * len(profile.measures) * len(build.chosen)
-    return Cost(values, CROSS_CHECKING, size, 0.5 * len(build.chosen) + 3.0 * len(build.dense))
+    return Cost(values, CROSS_CHECKING, size, 0.5 * len(build.chosen) + 3.0 * len(dense))
 
 
 STAGE = Stage("evaluate", targets, settings, inputs, make, estimate=estimate)

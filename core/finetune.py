@@ -128,7 +128,7 @@ def train(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
 def is_trained(build: Build) -> bool:
     """Return whether a build trains the model: if a system uses it, and no copy of it exists elsewhere."""
     model = build.profile.finetune.model
-    used = any(system.model == model for system in build.dense)
+    used = any(system.model == model for system in build.required)
     return used and not trained_elsewhere(build.folder.workspace, model)
 
 

@@ -1,8 +1,8 @@
 """The plan of a build: its steps in order, which of them are up to date, and estimates of their time and disk space.
 
 The collection comes first. Then come the systems, each with the steps that it requires, its run and the measures, so
-that the dashboard shows every system as soon as it is searched. The system that takes the least time comes next. ANN
-sweeps and other steps that no run requires come last.
+that the dashboard shows every system as soon as it is searched. The system that takes the least time comes next, of
+those whose parts (`SystemSettings.of`) are searched. ANN sweeps and other steps that no run requires come last.
 """
 
 import shutil
@@ -132,7 +132,8 @@ def _ordered(build: Build, chosen: Sequence[Step]) -> list[Step]:
         return seconds[step.artifact]
 
     while runs:
-        closures = {name: _closure(run, by_artifact, placed) for name, run in runs.items()}
+        next_ones = {name: run for name, run in runs.items() if not any(one in runs for one in run.target.subject.of)}
+        closures = {name: _closure(run, by_artifact, placed) for name, run in next_ones.items()}
         cheapest = min(
             closures, key=lambda name: (sum(map(time_of, closures[name])), runs[name].target.subject.kind != "bm25")
         )

@@ -5,6 +5,7 @@ again, one at a time, on one thread or the number in --threads.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from tqdm import tqdm
@@ -12,12 +13,11 @@ from tqdm import tqdm
 from core.formats.collections import TOPICS, collection_digests, read_built_topics
 from core.formats.exclusions import EXCLUDED, built_exclusions
 from core.formats.runs import FILE, write_run
-from core.retrieval.kinds import KINDS, open_system
+from core.retrieval.kinds import open_system, query_cost, search_settings, searched
 from core.retrieval.systems import search_without
 from core.workspace import command_line
 from core.workspace.artifacts import read_manifest
-from core.workspace.estimates import Cost, Rate, Sizes
-from core.workspace.model_shapes import shape_of
+from core.workspace.estimates import Cost, Sizes
 from core.workspace.profile import SystemSettings
 from core.workspace.stage import Build, Draft, Stage, Target
 from core.workspace.timing import MOST_QUERIES, PROCEDURE, ROUNDS, TIMING_PROCEDURE, latency
@@ -26,38 +26,29 @@ BATCH = 64
 """Number of topics per batch; larger batches use more memory and are hardly faster."""
 
 
-SCANNING = Rate("search dense", 3.5e9)
-"""Values of vectors that exact search reads per second, for single queries on one thread."""
-
-
-SCORING = Rate("search bm25", 2.5e8)
-"""Documents that BM25 scores per second."""
-
-
 RUN_BYTES = 47
 """Mean size of a line of a run."""
 
 
 def targets(build: Build) -> Iterator[Target[SystemSettings]]:
-    """Yield the run of each system that is not imported, BM25 first, as it is the fastest."""
+    """Yield the run of each system that is not imported: BM25, which is the fastest, first; what builds on it last."""
     systems = [system for system in build.chosen if system.kind != "run"]
-    for system in sorted(systems, key=lambda system: system.kind != "bm25"):
-        yield Target(
-            build.folder.run(system.name), system, tuple(KINDS[system.kind].searched(build.folder, system).values())
-        )
+    for system in sorted(systems, key=lambda one: (len(build.profile.built_on(one)), one.kind != "bm25")):
+        needs = tuple(searched(build.profile, system, build.folder).values())
+        yield Target(build.folder.run(system.name), system, needs)
 
 
 def settings(build: Build, system: SystemSettings) -> dict[str, Any]:
-    """Return the settings that affect the run, except those of its vectors."""
+    """Return the settings that affect the run, except those of vectors."""
     profile = build.profile
     shared = {"depth": profile.depth, "topic_field": profile.collection.topic_field, PROCEDURE: TIMING_PROCEDURE}
-    return shared | KINDS[system.kind].settings(profile, system)
+    return shared | search_settings(profile, system)
 
 
 def inputs(build: Build, system: SystemSettings) -> dict[str, str]:
-    """Return the digests of the topics, their excluded documents, and the system's index or vectors."""
-    searched = KINDS[system.kind].searched(build.folder, system)
-    made_from = {name: read_manifest(artifact).digest for name, artifact in searched.items()}
+    """Return the digests of the topics, their excluded documents, and the indexes and vectors searched."""
+    artifacts = searched(build.profile, system, build.folder)
+    made_from = {name: read_manifest(artifact).digest for name, artifact in artifacts.items()}
     return collection_digests(build.folder, TOPICS, EXCLUDED) | made_from
 
 
@@ -90,10 +81,8 @@ def estimate(build: Build, system: SystemSettings, sizes: Sizes) -> Cost:
     """Return the cost of searching all topics and of measuring the latency."""
     queries = sizes.topics + ROUNDS * min(sizes.topics, MOST_QUERIES)
     size = RUN_BYTES * sizes.topics * min(build.profile.depth, sizes.documents)
-    if system.kind == "bm25":
-        return Cost(queries * sizes.documents, SCORING, size, 1.0)
-    width = shape_of(build.folder.workspace, system.model).width
-    return Cost(queries * sizes.documents * width, SCANNING, size, 6.0)
+    cost = query_cost(build.profile, system, build.folder, sizes)
+    return replace(cost, units=queries * cost.units, bytes=size)
 
 
 STAGE = Stage("search", targets, settings, inputs, make, estimate=estimate)

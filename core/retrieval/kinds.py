@@ -1,38 +1,59 @@
 """Kinds of systems: how each is opened, and which artifacts and settings determine its run.
 
-To add a kind, write a class with the interface `core.retrieval.systems.System` and register it in `KINDS`. The class
-and its libraries are imported only when a system is opened, since plans and pages need just artifacts and settings.
+To add a kind, see "To add a kind" in docs/house.md. A system's class and its libraries are imported only when it is
+opened, since plans and pages need just artifacts and settings.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from core.workspace.artifacts import Artifact
 from core.workspace.errors import UserError
+from core.workspace.estimates import Cost, Rate, Sizes
+from core.workspace.model_shapes import shape_of
 from core.workspace.profile import Profile, SystemSettings
 from core.workspace.workspace import CollectionFolder
 
 if TYPE_CHECKING:
     from core.retrieval.systems import System
 
+SCANNING = Rate("search dense", 3.5e9)
+"""Values of vectors that exact search reads per second, for single queries on one thread."""
+
+
+SCORING = Rate("search bm25", 2.5e8)
+"""Documents that BM25 scores per second."""
+
+
+FUSING = Rate("search fusion", 1.0)
+"""Seconds of the systems that are fused."""
+
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of system.
+    """A kind of system; what it builds on (`SystemSettings.of`) is added by the functions below.
 
     Attributes:
-        open: opens a system, given its profile and settings, the collection's folder and the device.
-        searched: returns the artifacts that a system searches, keyed by their names among the inputs of its run.
+        open: opens a system, given its profile and settings, the collection's folder, the device, and the open systems
+            that it builds on, in the order of `of`.
+        searched: returns the artifacts of its own that a system searches, keyed by their names among the inputs of its
+            run.
         settings: returns the settings that determine its run, other than those of the artifacts that it searches.
+        cost: returns what one query costs it, given its settings, the collection's folder and size.
+        answers: whether it can answer new queries.
     """
 
-    open: Callable[[Profile, SystemSettings, CollectionFolder, str], "System"]
+    open: Callable[[Profile, SystemSettings, CollectionFolder, str, Sequence["System"]], "System"]
     searched: Callable[[CollectionFolder, SystemSettings], dict[str, Artifact]]
     settings: Callable[[Profile, SystemSettings], dict[str, Any]]
+    cost: Callable[[CollectionFolder, SystemSettings, Sizes], Cost]
+    answers: bool = True
 
 
-def _open_bm25(profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str) -> "System":
+def _open_bm25(
+    profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str, parts: Sequence["System"]
+) -> "System":
     from core.retrieval.bm25 import load_index
     from core.retrieval.systems import Bm25System
 
@@ -45,7 +66,9 @@ def _bm25_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
     return {"engine": profile.bm25_of(system).engine} | index_settings(profile, system)
 
 
-def _open_dense(profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str) -> "System":
+def _open_dense(
+    profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str, parts: Sequence["System"]
+) -> "System":
     from core.indexes.exact import ExactIndex
     from core.indexes.milvus import MilvusIndex, open_served
     from core.retrieval.encoder import load_encoder_of, load_vectors
@@ -71,21 +94,105 @@ def _dense_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
     return {"similarity": system.similarity, "query_prefix": system.query_prefix} | backend
 
 
-def _refuse(profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str) -> "System":
+def _dense_cost(folder: CollectionFolder, system: SystemSettings, sizes: Sizes) -> Cost:
+    return Cost(sizes.documents * shape_of(folder.workspace, system.model).width, SCANNING, startup=6.0)
+
+
+def _open_fusion(
+    profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str, parts: Sequence["System"]
+) -> "System":
+    from core.retrieval.fusion import FusionSystem
+
+    return FusionSystem(system, parts, system.fusion.depth or profile.depth)
+
+
+def _fusion_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
+    return system.fusion.model_dump() | {"depth": system.fusion.depth or profile.depth}
+
+
+def _refuse(
+    profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str, parts: Sequence["System"]
+) -> "System":
     raise UserError(f"{system.name} is an imported run without an index, so it cannot answer new queries")
 
 
 KINDS = {
-    "bm25": Kind(_open_bm25, lambda folder, system: {"bm25": folder.bm25(system.name)}, _bm25_settings),
-    "dense": Kind(_open_dense, _dense_searched, _dense_settings),
-    "run": Kind(_refuse, lambda folder, system: {}, lambda profile, system: {}),
+    "bm25": Kind(
+        _open_bm25,
+        lambda folder, system: {"bm25": folder.bm25(system.name)},
+        _bm25_settings,
+        lambda folder, system, sizes: Cost(sizes.documents, SCORING, startup=1.0),
+    ),
+    "dense": Kind(_open_dense, _dense_searched, _dense_settings, _dense_cost),
+    "fusion": Kind(
+        _open_fusion,
+        lambda folder, system: {},
+        _fusion_settings,
+        lambda folder, system, sizes: Cost(0, FUSING),
+    ),
+    "run": Kind(
+        _refuse,
+        lambda folder, system: {},
+        lambda profile, system: {},
+        lambda folder, system, sizes: Cost(0, SCORING),
+        answers=False,
+    ),
 }
 
 
-def open_system(profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str = "auto") -> "System":
-    """Open one system over a collection's artifacts.
+def open_system(
+    profile: Profile,
+    system: SystemSettings,
+    folder: CollectionFolder,
+    device: str = "auto",
+    opened: Mapping[str, "System"] | None = None,
+) -> "System":
+    """Open one system over a collection's artifacts, after those that it builds on.
+
+    Args:
+        opened: systems that are open already, by name.
 
     Raises:
         UserError: if an artifact that it needs is missing or damaged; the message names the command that rebuilds it.
     """
-    return KINDS[system.kind].open(profile, system, folder, device)
+    known = dict(opened or {})
+    for one in [*profile.built_on(system), system]:
+        if one.name not in known:
+            known[one.name] = KINDS[one.kind].open(profile, one, folder, device, [known[name] for name in one.of])
+    return known[system.name]
+
+
+def searched(profile: Profile, system: SystemSettings, folder: CollectionFolder) -> dict[str, Artifact]:
+    """Return the artifacts that a system searches, by name: its own, then by place those of what it builds on."""
+    own = KINDS[system.kind].searched(folder, system)
+    others = [
+        artifact for one in profile.built_on(system) for artifact in KINDS[one.kind].searched(folder, one).values()
+    ]
+    return own | {folder.place(artifact): artifact for artifact in others}
+
+
+def search_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
+    """Return the settings that determine a system's run, with those of the systems that it builds on."""
+    own = KINDS[system.kind].settings(profile, system)
+    by_name = {one.name: one for one in profile.built_on(system)}
+    parts = [{"system": name} | search_settings(profile, by_name[name]) for name in system.of]
+    return own | {"of": parts} if parts else own
+
+
+def query_cost(profile: Profile, system: SystemSettings, folder: CollectionFolder, sizes: Sizes) -> Cost:
+    """Return what one query costs a system, with what it builds on; in seconds if it builds on others."""
+    own = KINDS[system.kind].cost(folder, system, sizes)
+    if not system.of:
+        return own
+    every = [own, *(KINDS[one.kind].cost(folder, one, sizes) for one in profile.built_on(system))]
+    seconds = sum(cost.units / cost.rate.per_second for cost in every)
+    rate = Rate(f"search {system.kind}", 1.0, own.rate.probe)
+    return Cost(seconds, rate, startup=sum(cost.startup for cost in every))
+
+
+def cannot_answer(profile: Profile, system: SystemSettings) -> UserError | None:
+    """Return why a system cannot answer new queries: it is an imported run, or builds on one; None if it can."""
+    runs = [one.name for one in (*profile.built_on(system), system) if not KINDS[one.kind].answers]
+    if not runs:
+        return None
+    return UserError("an imported run, which has no index" if system.name in runs else f"builds on the run {runs[0]}")

@@ -217,9 +217,9 @@ def _artifact_members(
 
 
 def _model_names(folder: CollectionFolder, profile: Profile, t5: bool) -> list[str]:
-    """Return the names of the dense systems' models in the profile, and of the T5 if it is wanted."""
-    dense = [system.model for system in profile.system if system.kind == "dense"]
-    return list(dict.fromkeys([*dense, profile.doc2query.model] if t5 else dense))
+    """Return the names of the systems' models in the profile, and of the T5 if it is wanted."""
+    named = [system.model for system in profile.system if system.model]
+    return list(dict.fromkeys([*named, profile.doc2query.model] if t5 else named))
 
 
 def _model_members(

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -262,13 +263,41 @@ class ExpansionSettings(Section):
     """Weight of the score of the separate field."""
 
 
+class FusionSettings(Section):
+    """How the rankings of several systems become one (see `core.retrieval.fusion`)."""
+
+    by: Literal["reciprocal ranks", "min-max", "z-score", "theoretical"] = "reciprocal ranks"
+    """Reciprocal ranks, or scores normalised by the lowest and highest retrieved, by mean and standard deviation, or by
+    the lowest possible and the highest retrieved."""
+    k: int = Field(60, ge=0)
+    """Constant of reciprocal ranks; the larger it is, the less the top ranks dominate."""
+    weights: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = []
+    """Weight of each system in `of`; empty for equal weights."""
+    depth: int = Field(0, ge=0)
+    """Number of documents from each system; 0 for the profile's `depth`."""
+
+    @field_validator("weights")
+    @classmethod
+    def _not_all_zero(cls, weights: list[float]) -> list[float]:
+        if weights and not any(weights):
+            raise ValueError("all weights are 0; at least one must be above 0")
+        return weights
+
+
+LEAST_OF = {"fusion": 2}
+"""Kinds of systems that build on others (`SystemSettings.of`), and on how many at least."""
+
+
 class SystemSettings(Section):
     """A retrieval system."""
 
     name: Name
-    kind: Literal["bm25", "dense", "run"]
+    kind: Literal["bm25", "dense", "run", "fusion"]
     """Kind of system; "run" is an imported run, which is evaluated but cannot answer new queries."""
     label: str = ""
+    of: list[str] = []
+    """The systems that a fusion builds on, by name."""
+    fusion: FusionSettings = FusionSettings()
     expanded: bool = False
     expansion: ExpansionSettings = ExpansionSettings()
     analyzer: AnalyzerSettings | None = None
@@ -297,6 +326,19 @@ class SystemSettings(Section):
             raise ValueError("a dense system needs a model")
         if self.kind != "bm25" and (self.analyzer or self.bm25):
             raise ValueError(f"a {self.kind} system has no section analyzer or bm25")
+        return self
+
+    @model_validator(mode="after")
+    def _builds_on_enough(self) -> "SystemSettings":
+        least = LEAST_OF.get(self.kind, 0)
+        if self.of and not least:
+            raise ValueError(f"{self.name}: a {self.kind} system has no setting `of`")
+        if len(self.of) < least:
+            raise ValueError(f"{self.name}: `of` must name at least {least} systems")
+        if repeated := next((name for name in self.of if self.of.count(name) > 1), ""):
+            raise ValueError(f"{self.name}: `of` names {repeated} twice")
+        if (weights := len(self.fusion.weights)) not in (0, len(self.of)):
+            raise ValueError(f"{self.name}: there are {weights} weights for {len(self.of)} systems in `of`")
         return self
 
 
@@ -361,6 +403,18 @@ class Profile(Section):
         """Return the parameters of a BM25 system."""
         return system.bm25 or self.bm25
 
+    def built_on(self, system: SystemSettings) -> list[SystemSettings]:
+        """Return the systems that one builds on, directly or through others, each after those that it builds on."""
+        by_name = {one.name: one for one in self.system}
+        graph: dict[str, list[str]] = {}
+        waiting = list(system.of)
+        while waiting:
+            name = waiting.pop(0)
+            if name not in graph:
+                graph[name] = by_name[name].of
+                waiting += graph[name]
+        return [by_name[name] for name in TopologicalSorter(graph).static_order()]
+
     @model_validator(mode="before")
     @classmethod
     def _own_sections_completed(cls, table: Any) -> Any:
@@ -404,6 +458,15 @@ class Profile(Section):
         names = [system.name.lower() for system in systems]  # some file systems are case-insensitive
         if repeated := [system.name for system in systems if names.count(system.name.lower()) > 1]:
             raise ValueError(f"two systems are named {' and '.join(dict.fromkeys(repeated[:2]))}")
+        known = [system.name for system in systems]
+        for system in systems:
+            if unknown := next((name for name in system.of if name not in known), ""):
+                raise ValueError(f"{system.name}: `of` names {unknown!r}; the profile's systems are {', '.join(known)}")
+        try:
+            TopologicalSorter({system.name: system.of for system in systems}).prepare()
+        except CycleError as error:
+            path = " to ".join(reversed(error.args[1]))
+            raise ValueError(f"a system cannot build on itself, but `of` leads from {path}") from None
         return systems
 
 

@@ -65,18 +65,25 @@ class Build:
         return [system for system in wanted if system.name not in self.left_out]
 
     @property
+    def required(self) -> list[SystemSettings]:
+        """The chosen systems and those that they build on, in the profile's order."""
+        chosen = self.chosen
+        names = {one.name for system in chosen for one in (system, *self.profile.built_on(system))}
+        return [system for system in self.profile.system if system.name in names]
+
+    @property
     def dense(self) -> list[SystemSettings]:
-        """The chosen dense systems."""
-        return [system for system in self.chosen if system.kind == "dense"]
+        """The required dense systems."""
+        return [system for system in self.required if system.kind == "dense"]
 
     @property
     def lexical(self) -> list[SystemSettings]:
-        """The chosen BM25 systems."""
-        return [system for system in self.chosen if system.kind == "bm25"]
+        """The required BM25 systems."""
+        return [system for system in self.required if system.kind == "bm25"]
 
     @property
     def filters_queries(self) -> bool:
-        """Whether a chosen system uses only the best predicted queries, which must be scored first."""
+        """Whether a required system uses only the best predicted queries, which must be scored first."""
         return any(system.expanded and system.expansion.keep < 1 for system in self.lexical)
 
 

@@ -1,6 +1,7 @@
 """Systems that are ready to answer, opened once for all sessions."""
 
 import threading
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from threadpoolctl import threadpool_limits
 
-from core.retrieval.kinds import KINDS
+from core.retrieval.answer import Answer
+from core.retrieval.kinds import cannot_answer, searched
 from core.workspace.artifacts import Replaced, open_artifact, read_latest
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile, SystemSettings
@@ -33,6 +35,23 @@ class Ready:
     lock: threading.Lock
 
 
+class Shared:
+    """A system that is ready, as a part of another: it is searched under its own lock."""
+
+    def __init__(self, ready: Ready):
+        self._ready, self.settings = ready, ready.system.settings
+
+    def search(self, queries: Sequence[str], k: int | Sequence[int]) -> list[Answer]:
+        """See `core.retrieval.systems.System`."""
+        with self._ready.lock:
+            return self._ready.system.search(queries, k)
+
+    def explain(self, query: str, document: str) -> list[tuple[str, float]]:
+        """See `core.retrieval.systems.System`."""
+        with self._ready.lock:
+            return self._ready.system.explain(query, document)
+
+
 @st.cache_resource(show_spinner=False)
 def warm_up() -> None:
     """Import the libraries of dense systems in the background, as they would delay the first query by seconds."""
@@ -52,30 +71,37 @@ def ready_system(opened: data.Opened, settings: SystemSettings) -> Ready:
     Raises:
         UserError: if it cannot be loaded; the message gives the reason and the command that fixes it.
     """
-    artifacts = KINDS[settings.kind].searched(opened.folder, settings).values()
-    profile = opened.profile.model_dump_json()
+    return _ready_system(opened.folder, opened.profile, settings)
+
+
+def _ready_system(folder: CollectionFolder, profile: Profile, settings: SystemSettings) -> Ready:
+    artifacts = searched(profile, settings, folder).values()
+    as_json = profile.model_dump_json()
     return read_latest(
         lambda: tuple(open_artifact(artifact, included=True).digest for artifact in artifacts),
-        lambda digests: _open_system(opened.folder, profile, settings.name, digests),
+        lambda digests: _open_system(folder, as_json, settings.name, digests),
     )
 
 
 def why_unavailable(opened: data.Opened, settings: SystemSettings) -> UserError | None:
-    """Return why a system cannot answer queries, without opening it; None if its artifacts and its model are here."""
+    """Return why a system cannot answer queries, without opening it; None if its artifacts and its models are here."""
+    if error := cannot_answer(opened.profile, settings):
+        return error
     try:
-        for artifact in KINDS[settings.kind].searched(opened.folder, settings).values():
+        for artifact in searched(opened.profile, settings, opened.folder).values():
             open_artifact(artifact, included=True)
-        _require_model(opened.folder.workspace, settings)
+        for system in (*opened.profile.built_on(settings), settings):
+            _require_model(opened.folder.workspace, system)
     except UserError as error:
         return error
-    return UserError("an imported run, which has no index") if settings.kind == "run" else None
+    return None
 
 
 def _require_model(workspace: Workspace, settings: SystemSettings) -> None:
-    """Raise a UserError if a dense system's model is not on this machine: a page must not wait for a download."""
+    """Raise a UserError if a system's model is not on this machine: a page must not wait for a download."""
     from core.workspace.models import find_model, how_to_provide
 
-    if settings.kind != "dense" or find_model(workspace, settings.model) is not None:
+    if not settings.model or find_model(workspace, settings.model) is not None:
         return
     shown = workspace.shown_model(settings.model)
     provided = how_to_provide(workspace, settings.model)
@@ -92,17 +118,19 @@ def _open_system(folder: CollectionFolder, profile_json: str, name: str, digests
     profile = Profile.model_validate_json(profile_json)
     settings = find_settings(profile, name)
     _require_model(folder.workspace, settings)
-    # transformers imports modules lazily, which is not thread-safe; BM25 does not need to wait for it.
-    with _OPENING if settings.kind == "dense" else nullcontext():
-        if settings.kind == "dense":
+    parts = {one.name: Shared(_ready_system(folder, profile, one)) for one in profile.built_on(settings)}
+    # transformers imports modules lazily, which is not thread-safe; a system without a model need not wait for it. The
+    # parts are opened before, since another session may hold the lock while it waits for one of them.
+    with _OPENING if settings.model else nullcontext():
+        if settings.model:
             import torch
 
             # Queries are short, and all systems answer at the same time: with more threads than cores, those of BLAS
             # wait for each other for seconds.
             torch.set_num_threads(1)
             threadpool_limits(1, "blas")
-        system = open_system(profile, settings, folder)
-        for artifact, digest in zip(KINDS[settings.kind].searched(folder, settings).values(), digests, strict=True):
+        system = open_system(profile, settings, folder, opened=parts)
+        for artifact, digest in zip(searched(profile, settings, folder).values(), digests, strict=True):
             if open_artifact(artifact, included=True).digest != digest:
                 raise Replaced(f"{artifact.shown} was replaced while it was opened; try again")
         system.search(["the first query waits for what loads late"], 1)

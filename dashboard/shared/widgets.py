@@ -44,7 +44,7 @@ def say_older(opened: data.Opened, places: Mapping[str, str]) -> None:
 def answering_artifacts(opened: data.Opened, systems: Iterable[SystemSettings]) -> dict[str, str]:
     """Return the artifacts that answer new queries, in the form that `older` expects."""
     names = {}
-    for system in systems:
+    for system in (one for chosen in systems for one in (*opened.profile.built_on(chosen), chosen)):
         for name, artifact in KINDS[system.kind].searched(opened.folder, system).items():
             what = "vectors" if name == "vectors" else "index"
             names[opened.folder.place(artifact)] = f"the {what} of {opened.labels[system.name]}"

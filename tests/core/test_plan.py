@@ -21,7 +21,7 @@ from core.workspace.profile import Profile
 from core.workspace.stage import Build
 
 NAMES = [stage.name for stage in STAGES]
-SYSTEMS = ("mpnet", "bm25", "filtered", "expanded", "tuned", "L6", "served")
+SYSTEMS = ("mpnet", "bm25", "filtered", "expanded", "both", "hybrid", "tuned", "L6", "served")
 PAIRS = [(), *itertools.combinations(NAMES[1:], 1), *itertools.combinations(NAMES[1:], 2)]
 
 
@@ -37,6 +37,8 @@ def profile(beir_folder, workspace, words):
             {"name": "bm25", "kind": "bm25"},
             {"name": "filtered", "kind": "bm25", "expanded": True, "expansion": {"keep": 0.5}},
             {"name": "expanded", "kind": "bm25", "expanded": True},
+            {"name": "both", "kind": "fusion", "of": ["hybrid", "served"]},
+            {"name": "hybrid", "kind": "fusion", "of": ["bm25", "tuned"]},
             {"name": "tuned", "kind": "dense", "model": "artifacts/models/tuned"},
             {"name": "L6", "kind": "dense", "model": "none/MiniLM-L6", "max_tokens": 64},
             {"name": "served", "kind": "dense", "model": "none/MiniLM-L6", "engine": "milvus", "similarity": "dot"},
@@ -66,7 +68,9 @@ def named(planned):
     return [f"{step.stage.name}/{step.artifact.name}" for step in planned]
 
 
-@pytest.mark.parametrize("systems", [(), ("filtered",), ("tuned",), ("served", "expanded"), ("bm25", "mpnet")])
+@pytest.mark.parametrize(
+    "systems", [(), ("filtered",), ("tuned",), ("served", "expanded"), ("bm25", "mpnet"), ("both",)]
+)
 @pytest.mark.parametrize("without", [(), ("ann",), ("doc2query",), ("finetune",), ("encode",), ("search",)])
 def test_every_plan_can_be_carried_out_in_its_order(systems, without, profile, folder, large):
     build = Build(profile, folder, "cpu", systems)
@@ -106,11 +110,11 @@ def test_whatever_is_left_out_the_rest_does_not_need_it(without, profile, folder
         (["doc2query"], {"expanded", "filtered"}),
         (["doc2query-model"], {"expanded", "filtered"}),
         (["query-scores"], {"filtered"}),
-        (["finetune"], {"tuned"}),
-        (["bm25"], {"bm25", "expanded", "filtered"}),
-        (["milvus"], {"served"}),
-        (["encode"], {"mpnet", "tuned", "L6", "served", "filtered"}),
-        (["finetune", "query-scores"], {"tuned", "filtered"}),
+        (["finetune"], {"tuned", "hybrid", "both"}),
+        (["bm25"], {"bm25", "expanded", "filtered", "hybrid", "both"}),
+        (["milvus"], {"served", "both"}),
+        (["encode"], {"mpnet", "tuned", "L6", "served", "filtered", "hybrid", "both"}),
+        (["finetune", "query-scores"], {"tuned", "filtered", "hybrid", "both"}),
         (["ann", "evaluate"], set()),
         (["search"], set()),
     ],

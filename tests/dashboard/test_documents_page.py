@@ -123,7 +123,7 @@ def test_a_query_is_a_point_and_lists_its_nearest_documents(
             return [Answer([("d4", 1.0), ("d1", 0.5)], {})]
 
     monkeypatch.setattr("core.workspace.models.find_model", lambda workspace, name: made_up.path)
-    monkeypatch.setattr("core.retrieval.kinds.open_system", lambda *arguments: Dense())
+    monkeypatch.setattr("core.retrieval.kinds.open_system", lambda *arguments, **opened: Dense())
     app = open_page("documents", query=HOSTILE_QUERY)
     assert list(frame_with(app, "similarity")["document"]) == ["d4", "d1"]
     drawn = traces(app)

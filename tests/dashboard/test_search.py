@@ -85,7 +85,7 @@ def test_a_dense_system_answers_with_its_latency_split(
     with writing(made_up.vectors("dense"), "encode", {}, {}):
         pass
     monkeypatch.setattr("core.workspace.models.find_model", lambda workspace, name: made_up.path)
-    monkeypatch.setattr("core.retrieval.kinds.open_system", lambda *arguments: Dense())
+    monkeypatch.setattr("core.retrieval.kinds.open_system", lambda *arguments, **opened: Dense())
     app = open_page("search", query="do masks help in schools?", systems="dense", hits="5")
     assert asked[-1] == ("do masks help in schools?", DEPTH)
     assert "12.5 ms (encode 12.0), median of 5" in texts(app)

@@ -345,7 +345,7 @@ def test_the_words_of_a_dense_score_add_up(
     monkeypatch.setattr("core.workspace.models.find_model", lambda workspace, name: made_up.path)
     monkeypatch.setattr(
         "core.retrieval.kinds.open_system",
-        lambda p, s, folder: Dense() if s.kind == "dense" else open_system(p, s, folder),
+        lambda p, s, folder, opened: Dense() if s.kind == "dense" else open_system(p, s, folder, opened=opened),
     )
     app = open_page("topic", a="dense", b="bm25", topic="02", document="d5", more="expanded")
     markup = lists(app)[0]

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.formats.topics import Topic
 from core.retrieval.answer import Answer
-from core.retrieval.fusion import K, fuse
+from core.retrieval.fusion import K, fuse_answers
 from core.retrieval.highlighting import term_finders
 from core.workspace.errors import UserError
 from core.workspace.profile import SystemSettings
@@ -99,7 +99,7 @@ class Columns:
         asked, labels = self.asked, self.asked.labels
         ranks = {name: _ranks(answer.ranking) for name, answer in self.answers.items()}
         others = {name: (self._letters[name], labels[name], ranks[name]) for name in self.answers}
-        answers = self.answers | ({FUSED: fuse(self.answers)} if asked.fused and self.answers else {})
+        answers = self.answers | ({FUSED: fuse_answers(self.answers)} if asked.fused and self.answers else {})
         classes = linked(answer.ranking[: asked.hits] for answer in answers.values())
         folded = self.shared() if asked.differences and len(self.answers) > 1 else set()
         for name, answer in answers.items():

@@ -85,11 +85,11 @@ def in_batches(
     """Yield the answers in batches: those ready within TOGETHER_SECONDS, which may be none, then others as they come.
 
     Args:
-        explained, excluded: as in `answer_query`; only BM25 scores are explained.
+        explained, excluded: as in `answer_query`; the score of a dense system is not explained, since it has one part.
     """
     with ThreadPoolExecutor(max(len(systems), 1), "answer") as pool:
         asked = {
-            pool.submit(answer_query, opened, s, query, explained if s.kind == "bm25" else 0, excluded): s.name
+            pool.submit(answer_query, opened, s, query, 0 if s.kind == "dense" else explained, excluded): s.name
             for s in systems
         }
         done, waiting = wait(asked, TOGETHER_SECONDS)

@@ -12,7 +12,7 @@ from core.indexes.exact import ExactIndex
 from core.retrieval.answer import Answer
 from core.retrieval.bm25 import Bm25Index
 from core.retrieval.encoder import encode_texts, load_encoder
-from core.retrieval.fusion import fuse
+from core.retrieval.fusion import fuse_answers
 from core.retrieval.kinds import open_system
 from core.retrieval.systems import Bm25System, DenseSystem, find_settings, search_without
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, SystemSettings, read_profile
@@ -121,7 +121,7 @@ def test_a_query_has_one_vector_whatever_is_encoded_beside_it(systems, queries):
 
 def test_fused_answers_by_hand():
     answers = {"a": Answer([("x", 3.0), ("y", 1.0)]), "b": Answer([("y", 0.5)])}
-    assert fuse(answers).hits == [("y", pytest.approx(1 / 62 + 1 / 61)), ("x", pytest.approx(1 / 61))]
+    assert fuse_answers(answers).hits == [("y", pytest.approx(1 / 62 + 1 / 61)), ("x", pytest.approx(1 / 61))]
 
 
 @pytest.mark.parametrize("name", ["bm25", "bm25-doc2query", "all-MiniLM-L6-v2", "fine-tuned"])

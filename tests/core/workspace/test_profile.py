@@ -7,6 +7,12 @@ from core.workspace.profile import Profile, model_settings, names, read_profile
 
 HEAD = '[collection]\nname = "tiny"\n'
 BM25 = '[[system]]\nname = "a"\nkind = "bm25"\n'
+
+
+def fusion(name, *of, weights="[]"):
+    return f'[[system]]\nname = "{name}"\nkind = "fusion"\nof = {list(of)}\nfusion = {{ weights = {weights} }}\n'
+
+
 BAD = {
     "no TOML": ("this is not TOML", "p.toml"),
     "an unknown table": (HEAD + BM25 + "[turbo]\non = true\n", "turbo"),
@@ -20,6 +26,19 @@ BAD = {
         '[collection]\nname = "models"\n' + BM25,
         "artifacts/models is reserved for other artifacts",
     ),
+    "a fusion of one": (HEAD + BM25 + fusion("f", "a"), "f: `of` must name at least 2 systems"),
+    "a fusion of one, twice": (HEAD + BM25 + fusion("f", "a", "a"), "f: `of` names a twice"),
+    "a fusion of itself": (HEAD + BM25 + fusion("f", "a", "f"), "`of` leads from f to f"),
+    "a fusion of itself, through another": (
+        HEAD + BM25 + fusion("f", "a", "g") + fusion("g", "f", "a"),
+        "`of` leads from f to g to f",
+    ),
+    "a fusion of an unknown system": (HEAD + BM25 + fusion("f", "a", "b"), "f: `of` names 'b'; the profile's systems"),
+    "a system of one kind that builds on others": (HEAD + BM25 + 'of = ["a"]\n', "a bm25 system has no setting `of`"),
+    "too few weights": (HEAD + BM25 + fusion("f", "a", "g", weights="[1]"), "f: there are 1 weights for 2 systems"),
+    "weights of 0": (HEAD + BM25 + fusion("f", "a", "g", weights="[0, 0]"), "all weights are 0"),
+    "a weight below 0": (HEAD + BM25 + fusion("f", "a", "g", weights="[1, -1]"), "fusion.weights.1"),
+    "a weight that is no number": (HEAD + BM25 + fusion("f", "a", "g", weights="[1, nan]"), "fusion.weights.1"),
     "no system": (HEAD, "system"),
     "no collection": (BM25, "collection"),
     "batches of no rows": (HEAD + BM25 + "[finetune]\nbatch = 0\n", "finetune.batch"),
@@ -78,6 +97,16 @@ def test_only_a_bm25_system_has_an_analyzer_of_its_own(tmp_path):
     path.write_text(HEAD + '[[system]]\nname = "a"\nkind = "dense"\nmodel = "m"\nanalyzer = { stemmer = "porter" }\n')
     with pytest.raises(UserError, match="a dense system has no section analyzer or bm25"):
         read_profile(str(path))
+
+
+def test_what_a_system_builds_on_is_found_through_others_and_once(tmp_path):
+    names = ["f", "g", "h", "a", "b"]
+    of = {"f": ["g", "h"], "g": ["b", "a"], "h": ["g", "b"]}
+    systems = [{"name": name, "kind": "fusion" if name in of else "bm25", "of": of.get(name, [])} for name in names]
+    profile = Profile(collection={"name": "tiny"}, system=systems)
+    assert [one.name for one in profile.built_on(profile.system[0])] == ["b", "a", "g", "h"]
+    assert [one.name for one in profile.built_on(profile.system[1])] == ["b", "a"]
+    assert profile.built_on(profile.system[3]) == []
 
 
 def test_every_setting_that_names_a_model_is_listed():
