@@ -31,9 +31,11 @@ from core.evaluation.ann_sweep import (
 )
 from core.evaluation.sweep_rows import write_rows
 from core.formats.collections import read_built_collection
+from core.index import BUILDING, LINKS, QUICK
 from core.indexes.distinct import distinct_rows
 from core.indexes.simulation import intrinsic_dimension, simulate
-from core.retrieval.encoder import load_vectors, topic_vectors
+from core.retrieval.backends import prefixes, searched_vectors
+from core.retrieval.encoder import topic_vectors
 from core.workspace import command_line
 from core.workspace.errors import UserError
 from core.workspace.estimates import Cost, Rate, Sizes
@@ -45,20 +47,13 @@ MEASURING = Rate("ann", 1.0)
 """Seconds of building and searching, as computed by `estimate`, per second."""
 
 
-GRAPH = 6e-4
-
-
-BUILDING = {"hnsw": GRAPH, "hnswlib": GRAPH, "faiss-hnsw": GRAPH, "faiss-ivf": 8e-5, "faiss-ivf-pq": 1.3e-4}
-"""Seconds to index a vector of 384 dimensions among 100,000; that of the other kinds is negligible."""
-
-
-SCAN, GRAPH_BYTES = 1.1e-7, 142
-"""Seconds to compare a query with such a vector, and size of the graph per vector."""
+SCAN = 1.1e-7
+"""Seconds to compare a query with a vector of 384 dimensions."""
 
 
 def targets(build: Build) -> Iterator[Target[SystemSettings]]:
-    """Yield the sweep of each chosen dense system, for the size of the build."""
-    for system in [one for one in build.dense if one in build.chosen]:
+    """Yield the sweep of each chosen dense system that has vectors of its own, for the size of the build."""
+    for system in (one for one in build.dense if one in build.chosen and not one.vectors_of):
         vectors = build.folder.vectors(system.name)
         yield Target(build.folder.sweep(system.name, build.size), system, (vectors,))
 
@@ -83,9 +78,9 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
     if size and system.similarity != "cosine":
         problem = f"{system.name} uses {system.similarity} similarity, but vectors can only be simulated for cosine"
         raise UserError(f"{problem}; omit --size")
-    stored, ids = load_vectors(folder, system.name)
+    stored, ids = searched_vectors(folder, system)
     collection = read_built_collection(folder)
-    queries = topic_vectors(profile, system, collection.topics, folder, build.device)
+    queries = prefixes(topic_vectors(profile, system, collection.topics, folder, build.device), system)
     vectors = simulate(np.array(stored), size, profile.ann.seed) if size else np.array(stored)
     if build.executor.name != "here":
         build_by_workers(vectors, system.similarity, profile, draft.folder, draft.log, build.executor, threads)
@@ -109,11 +104,11 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
 def estimate(build: Build, system: SystemSettings, sizes: Sizes) -> Cost:
     """Return the cost of building and measuring the indexes; a larger graph takes longer per vector."""
     indexes, vectors = build.profile.ann.index, build.size or sizes.documents
-    wide = shape_of(build.folder.workspace, system.model).width / 384
-    built = sum(BUILDING.get(index.kind, 5e-6) for index in indexes) * (vectors / 1e5) ** 0.25
+    wide = (system.dimensions or shape_of(build.folder.workspace, system.model).width) / 384
+    built = sum(BUILDING.get(index.kind, QUICK) for index in indexes) * (vectors / 1e5) ** 0.25
     queries = sizes.topics * (build.profile.ann.repeats + 2)
     searched = queries * SCAN * (1 + 0.1 * sum(max(1, len(index.values)) for index in indexes))
-    size = GRAPH_BYTES * vectors
+    size = LINKS * vectors
     return Cost(vectors * wide * (built + searched), MEASURING, size, 5.0)
 
 

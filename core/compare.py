@@ -180,8 +180,9 @@ def _notes(results: Results, name: str) -> list[str]:
     if name in OF_TRAININGS:
         return []
     if name in OF_VECTORS:
-        dense = [system.name for system in results.profile.system if system.kind == "dense"]
-        return older(results.folder, {f"vectors/{system}": f"the vectors of {system}" for system in dense})
+        return older(
+            results.folder, {f"vectors/{system}": f"the vectors of {system}" for system in results.profile.encoded}
+        )
     if name in OF_QUERIES:
         return older(results.folder, {"doc2query-curve": "the curve"})
     if name in OF_SWEEPS:

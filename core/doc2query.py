@@ -307,7 +307,8 @@ GENERATE = Stage(
 def score_targets(build: Build) -> Iterator[Target[str]]:
     """Yield the scores of the predicted queries by the scorer of the profile."""
     scorer = build.profile.doc2query.scorer
-    yield Target(build.folder.query_scores, scorer, (build.folder.predicted_queries, build.folder.vectors(scorer)))
+    vectors = build.folder.vectors(find_settings(build.profile, scorer).vectors_name)
+    yield Target(build.folder.query_scores, scorer, (build.folder.predicted_queries, vectors))
 
 
 def score_estimate(build: Build, scorer: str, sizes: Sizes) -> Cost:

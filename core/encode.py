@@ -56,8 +56,9 @@ def encoding_rate(build: Build, system: SystemSettings, width: int) -> Rate:
 
 def targets(build: Build) -> Iterator[Target[SystemSettings]]:
     """Yield the vectors of each dense system, and those for filtering predicted queries."""
-    scorers = [s for s in build.profile.system if s.name == build.profile.doc2query.scorer and s not in build.required]
-    for system in [*build.dense, *(scorers if build.filters_queries else [])]:
+    needed = {system.vectors_name for system in build.dense}
+    needed |= {build.profile.doc2query.scorer} if build.filters_queries else set()
+    for system in [s for s in build.profile.system if s.kind == "dense" and s.name in needed]:
         trained = (build.folder.model(system.model),) if system.model == build.profile.finetune.model else ()
         yield Target(build.folder.vectors(system.name), system, trained)
 

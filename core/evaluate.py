@@ -83,7 +83,8 @@ def make(build: Build, profile: Profile, draft: Draft) -> None:
         if system.name not in draft.inputs:
             continue
         values, agreed = kept_values.get(system.name), kept.get(system.name, [])
-        if values is None or (system.kind == "dense" and not agreed):
+        checked = system.kind == "dense" and system.is_exact
+        if values is None or (checked and not agreed):
             try:
                 run = built_run(folder, system.name, draft.inputs[system.name])
                 values = evaluator.evaluate(run.scores)
@@ -92,7 +93,7 @@ def make(build: Build, profile: Profile, draft: Draft) -> None:
                 command_line.note(f"{system.name} was not evaluated: {in_words(error)}")
                 del draft.inputs[system.name]  # so that the measures are stale and the next build retries
                 continue
-            if system.kind == "dense" and not agreed:
+            if checked and not agreed:
                 agreed = _sentence_transformers_rows(profile, system.name, collection, run, folder)
         draft.facts[system.name] = {measure: round(mean(by_topic), 4) for measure, by_topic in values.items()}
         rows += tidy(collection.name, system.name, values)

@@ -29,7 +29,7 @@ from core.workspace.stage import Build, Draft, Stage, Target
 def targets(build: Build) -> Iterator[Target[PseudoLabelSettings]]:
     """Yield the pseudo-labels."""
     lexical, dense = teachers_of(build.profile)
-    indexes = [*(build.folder.bm25(s.name) for s in lexical), *(build.folder.vectors(s.name) for s in dense)]
+    indexes = [*(build.folder.bm25(s.name) for s in lexical), *(build.folder.vectors(s.vectors_name) for s in dense)]
     yield Target(build.folder.pseudo_labels, build.profile.pseudo_labels, (build.folder.predicted_queries, *indexes))
 
 
@@ -38,7 +38,7 @@ def inputs(build: Build, settings: PseudoLabelSettings) -> dict[str, str]:
     folder, (lexical, dense) = build.folder, teachers_of(build.profile)
     digests = collection_digests(folder, CORPUS) | {"doc2query": read_manifest(folder.predicted_queries).digest}
     digests |= {f"bm25/{system.name}": read_manifest(folder.bm25(system.name)).digest for system in lexical}
-    return digests | {f"vectors/{s.name}": read_manifest(folder.vectors(s.name)).digest for s in dense}
+    return digests | {f"vectors/{s.vectors_name}": read_manifest(folder.vectors(s.vectors_name)).digest for s in dense}
 
 
 def make(build: Build, settings: PseudoLabelSettings, draft: Draft) -> None:

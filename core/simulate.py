@@ -20,7 +20,7 @@ from core.indexes.exact import ExactIndex
 from core.indexes.hnsw import HnswIndex
 from core.indexes.recall import TrueSimilarities, recall_at_k
 from core.indexes.simulation import intrinsic_dimension, simulate
-from core.retrieval.encoder import load_vectors
+from core.retrieval.backends import prefixes, searched_vectors
 from core.workspace import command_line
 
 
@@ -55,9 +55,9 @@ def main(arguments: list[str] | None = None) -> None:
     profile, folder = command_line.profile_and_folder(options)
     topics = read_built_collection(folder).topics
     for system in profile.system:
-        if system.kind == "dense":
-            vectors, _ = load_vectors(folder, system.name)
-            queries = topic_vectors(profile, system, topics, folder, options.device)
+        if system.name in profile.encoded:
+            vectors, _ = searched_vectors(folder, system)
+            queries = prefixes(topic_vectors(profile, system, topics, folder, options.device), system)
             real, simulated = likeness(np.array(vectors), queries)
             print(f"{system.name}: all {len(vectors)} vectors, and half of them simulated to that size")
             for name in real:

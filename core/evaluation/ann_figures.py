@@ -109,7 +109,7 @@ def dense_system(results: Results, system: str) -> str:
     Raises:
         UserError: if there is no such dense system.
     """
-    dense = [one.name for one in results.profile.system if one.kind == "dense"]
+    dense = results.profile.encoded
     if not dense:
         raise UserError(f"{results.folder.name} has no dense system, and approximate search needs vectors")
     if system and system not in dense:

@@ -314,6 +314,7 @@ def ann_settings(profile: Profile, system: SystemSettings, size: int = 0) -> dic
     field = profile.collection.topic_field
     # Recorded only where it is not the default, so that sweeps made before it was recorded stay up to date.
     about |= {"topic_field": field} if field != "question" else {}
+    about |= {"dimensions": system.dimensions} if system.dimensions else {}
     return profile.ann.model_dump() | about | {PROCEDURE: TIMING_PROCEDURE}
 
 

@@ -50,7 +50,7 @@ def dense_table(
     """
     rows = {}
     for system in systems:
-        vectors, run = manifests.get(f"vectors/{system.name}"), manifests.get(f"runs/{system.name}")
+        vectors, run = manifests.get(f"vectors/{system.vectors_name}"), manifests.get(f"runs/{system.name}")
         if system.kind != "dense" or vectors is None:
             continue
         facts = described(workspace, system, vectors.facts)

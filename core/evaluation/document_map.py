@@ -18,7 +18,7 @@ from core.evaluation.table_formats import Table
 from core.formats.documents import Document
 from core.indexes.exact import ExactIndex
 from core.retrieval.analyzer import Analyzer, open_analyzer
-from core.retrieval.encoder import load_vectors
+from core.retrieval.backends import searched_vectors
 from core.retrieval.kinds import open_system
 from core.retrieval.projection import BLOCK, Projection, evenly_spaced, fit_projection, scaled
 from core.retrieval.systems import find_settings
@@ -214,7 +214,7 @@ def document_neighbours(
         live = open_system(results.profile, settings, results.folder)
         found = live.search([query], depth)[0].hits
     else:
-        vectors, ids = load_vectors(results.folder, name)
+        vectors, ids = searched_vectors(results.folder, settings)
         if document not in ids:
             raise UserError(f"{collection} has no document {document} with a vector of {name}")
         nearest = neighbours(vectors, settings.similarity, ids.index(document), depth)
@@ -229,7 +229,7 @@ def dense_system(results: Results, system: str) -> str:
     Raises:
         UserError: if the collection has no dense system, or none of that name.
     """
-    dense = [one.name for one in results.profile.system if one.kind == "dense"]
+    dense = results.profile.encoded
     if not dense:
         raise UserError(f"{results.folder.name} has no dense system, so there are no vectors to map")
     if system and system not in dense:
@@ -239,5 +239,5 @@ def dense_system(results: Results, system: str) -> str:
 
 def _map(results: Results, system: str) -> DocumentMap:
     settings = find_settings(results.profile, system)
-    vectors, ids = load_vectors(results.folder, system)
+    vectors, ids = searched_vectors(results.folder, settings)
     return make_map(vectors, ids, settings.similarity, results.documents, open_analyzer(results.profile.analyzer))

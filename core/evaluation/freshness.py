@@ -32,6 +32,7 @@ NAMES = {
     "bm25": "index",
     "vectors": "vectors",
     "runs": "runs",
+    "indexes": "index of vectors",
     "milvus": "Milvus index",
     "doc2query": "predicted queries",
     SCORES_FOLDER: "scores of the predicted queries",

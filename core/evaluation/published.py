@@ -89,7 +89,7 @@ def has_configuration(
             and not vectors.settings.get("document_prefix")
             and not run.settings.get("query_prefix")
             and run.settings.get("similarity") == "cosine"
-            and "engine" not in run.settings  # approximate search
+            and not run.settings.keys() & {"engine", "backend", "dimensions"}  # approximate search
             and facts.get("precision", vectors.settings.get("precision")) != "int8"
         )
     return False

@@ -229,7 +229,7 @@ def _default_label(system: SystemSettings, folder: CollectionFolder) -> str:
     if system.kind != "dense" or not system.max_tokens:
         return system.name
     try:
-        facts = read_manifest(folder.vectors(system.name)).facts
+        facts = read_manifest(folder.vectors(system.vectors_name)).facts
     except UserError:
         facts = {}
     own = described(folder.workspace, system, facts).get("model_max_tokens")

@@ -48,7 +48,7 @@ def evaluator_figures(
         UserError: if the model or the vectors are unavailable.
     """
     settings = find_settings(profile, system)
-    vectors, document_ids = load_vectors(folder, system)
+    vectors, document_ids = load_vectors(folder, settings.vectors_name)
     encoder = load_encoder_of(folder, settings)
     relevant = {
         topic: {document for document, grade in judgments.items() if grade > 0}

@@ -6,7 +6,7 @@ To add an index, write a class with this interface and register it in `core.inde
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -54,6 +54,14 @@ class VectorIndex(Protocol):
     @property
     def bytes(self) -> int:
         """The size in memory, in bytes."""
+
+
+@runtime_checkable
+class Quantised(Protocol):
+    """An index whose similarities are those of vectors that it stores in fewer bits."""
+
+    def similarity_at(self, query: np.ndarray, position: int) -> float:
+        """Return the similarity of a query, float32 [1, dimension], to the stored vector at a position."""
 
 
 def search_values(defaults: dict[str, int], parameters: Mapping[str, int]) -> dict[str, int]:

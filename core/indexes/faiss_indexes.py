@@ -4,7 +4,7 @@ All search by inner product among vectors of equal norm (see `core.indexes.base.
 number of threads.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +180,7 @@ class FaissIvfPqIndex(FaissIvfIndex):
         padded = np.ascontiguousarray(np.pad(queries, ((0, 0), (0, self._index.d - queries.shape[1]))))
         wanted = max(1, min(k * values["rescore"], len(self._vectors)))
         _, places = self._index.search(padded, wanted, params=self._parameters(k, values))
-        return rescored(self._vectors, queries, places, k)
+        return rescored(self._vectors.__getitem__, queries, places, k)
 
     @property
     def bytes(self) -> int:
@@ -193,6 +193,10 @@ class FaissScalarIndex(FaissIndex):
 
     def _make(self, documents: int, dimension: int) -> Any:
         return faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
+
+    def similarity_at(self, query: np.ndarray, position: int) -> float:
+        """See `core.indexes.base.Quantised`."""
+        return float(equal_norm_queries(query, self.similarity)[0] @ self._index.reconstruct(position))
 
 
 class FaissBinaryIndex(FaissIndex):
@@ -216,7 +220,7 @@ class FaissBinaryIndex(FaissIndex):
         queries = equal_norm_queries(queries, self.similarity)
         wanted = max(1, min(k * rescore, self._index.ntotal))
         _, places = self._index.search(np.packbits(queries > 0, axis=1), wanted)
-        return rescored(self._vectors, queries, places, k)
+        return rescored(self._vectors.__getitem__, queries, places, k)
 
     def save(self, path: Path) -> None:
         """See `FaissIndex`."""
@@ -235,16 +239,73 @@ class FaissBinaryIndex(FaissIndex):
         return int(faiss.serialize_index_binary(self._index).nbytes) + self._vectors.nbytes
 
 
-def rescored(vectors: np.ndarray, queries: np.ndarray, places: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k best of each query's candidates by inner product of the full vectors, ties by position.
+class FaissBinaryCodesIndex(FaissIndex):
+    """Exhaustive search in sign bits, one per dimension, without the vectors: a 32nd of the memory.
+
+    The `rescore` * k nearest codes by Hamming distance are re-ranked by the inner product of the full query with the
+    signs, scaled to unit length (as in Yamada et al., 2021).
+    """
+
+    search_parameter = "rescore"
+
+    def __init__(self, similarity: str, rescore: int = 10, seed: int = 13):
+        super().__init__(similarity, seed, rescore=rescore)
+
+    def build(self, vectors: np.ndarray) -> None:
+        """See `VectorIndex`."""
+        rows = equal_norm_vectors(vectors, self.similarity)
+        bits = np.packbits(rows > 0, axis=1)
+        self._dimension, self._index = rows.shape[1], faiss.IndexBinaryFlat(8 * bits.shape[1])
+        self._index.add(bits)
+
+    def _signs(self, positions: np.ndarray) -> np.ndarray:
+        """Return the unit vectors that the codes at some positions stand for, float32 [n_positions, dimension]."""
+        shape = self._index.ntotal, self._index.code_size
+        codes = faiss.rev_swig_ptr(self._index.xb.data(), shape[0] * shape[1]).reshape(shape)
+        bits = np.unpackbits(codes[positions], axis=1, count=self._dimension)
+        return (2 * bits.astype(np.float32) - 1) / np.float32(self._dimension**0.5)
+
+    def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:
+        """See `VectorIndex`."""
+        rescore = search_values(self.search_defaults, parameters)["rescore"]
+        queries = equal_norm_queries(queries, self.similarity)
+        _, places = self._index.search(np.packbits(queries > 0, axis=1), max(1, min(k * rescore, self._index.ntotal)))
+        return rescored(self._signs, queries, places, k)
+
+    def similarity_at(self, query: np.ndarray, position: int) -> float:
+        """See `core.indexes.base.Quantised`."""
+        return float(equal_norm_queries(query, self.similarity)[0] @ self._signs(np.array([position]))[0])
+
+    def save(self, path: Path) -> None:
+        """See `FaissIndex`."""
+        faiss.write_index_binary(self._index, str(path))
+        write_sidecar(path, self._index.ntotal, self._dimension)
+
+    def load(self, path: Path, vectors: np.ndarray) -> None:
+        """See `FaissIndex`."""
+        self._dimension = vectors.shape[1] + (self.similarity == "dot")
+        check_sidecar(path, len(vectors), self._dimension)
+        self._index = faiss.read_index_binary(str(path))
+
+    @property
+    def bytes(self) -> int:
+        """See `VectorIndex`."""
+        return int(faiss.serialize_index_binary(self._index).nbytes)
+
+
+def rescored(
+    vectors_at: Callable[[np.ndarray], np.ndarray], queries: np.ndarray, places: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the k best of each query's candidates by inner product with their vectors, ties by position.
 
     Args:
+        vectors_at: returns the vectors at some positions.
         places: candidate positions, int64 [n_queries, n_candidates], padded with -1.
     """
     positions, similarities = empty_results(len(queries), k)
     for row, query in enumerate(queries):
         candidates = np.sort(places[row][places[row] >= 0])
-        scores = vectors[candidates] @ query
+        scores = vectors_at(candidates) @ query
         best = np.argsort(-scores, kind="stable")[:k]
         positions[row, : len(best)], similarities[row, : len(best)] = candidates[best], scores[best]
     return positions, similarities

@@ -24,16 +24,11 @@ from core.indexes.base import (
     write_sidecar,
 )
 from core.indexes.hnswlib_index import graph_bytes
-from core.workspace.artifacts import Manifest, read_whole, value_digest
+from core.workspace.artifacts import value_digest
 from core.workspace.errors import UserError
 from core.workspace.library_internals import release_embedded_milvus
-from core.workspace.profile import SystemSettings
-from core.workspace.workspace import CollectionFolder
 
 URI, TOKEN = "RANKSCOPE_MILVUS_URI", "RANKSCOPE_MILVUS_TOKEN"
-
-
-FILE = "index"
 
 
 BATCH = 1000
@@ -228,19 +223,3 @@ def _digest(rows: np.ndarray) -> str:
     for begin in range(0, len(rows), BATCH):
         digest.update(np.ascontiguousarray(rows[begin : begin + BATCH], np.float32).data)
     return digest.hexdigest()
-
-
-def open_served(system: SystemSettings, folder: CollectionFolder, vectors: np.ndarray) -> MilvusIndex:
-    """Open the artifact `milvus/<system>`.
-
-    Raises:
-        UserError: if the artifact is missing or damaged, or Milvus does not answer.
-    """
-    target = folder.milvus(system.name)
-
-    def read(_: Manifest) -> MilvusIndex:
-        index = MilvusIndex(system.similarity)
-        index.load(target / FILE, vectors)
-        return index
-
-    return read_whole(target, read)

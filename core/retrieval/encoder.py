@@ -219,7 +219,7 @@ def load_encoder_of(folder: CollectionFolder, system: SystemSettings, device: st
     Raises:
         UserError: if the model is unavailable, or is not the model that made the vectors.
     """
-    made_by = read_manifest(folder.vectors(system.name)).inputs.get("model", "")
+    made_by = read_manifest(folder.vectors(system.vectors_name)).inputs.get("model", "")
     _check_model(folder, system, made_by)
     encoder = load_encoder(folder.workspace, system, device)
     _check_model(folder, system, made_by)  # its files may have been replaced while loading
@@ -229,7 +229,7 @@ def load_encoder_of(folder: CollectionFolder, system: SystemSettings, device: st
 def _check_model(folder: CollectionFolder, system: SystemSettings, made_by: str) -> None:
     if not made_by or model_digest(locate_model(folder.workspace, system.model)) == made_by:
         return
-    vectors = folder.vectors(system.name)
+    vectors = folder.vectors(system.vectors_name)
     raise UserError(
         f"the files of the model {folder.workspace.shown_model(system.model)} are not those that made {vectors.shown}; "
         f"restore the original model files, or re-encode with {vectors.command}"

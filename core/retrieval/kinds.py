@@ -12,7 +12,7 @@ from core.workspace.artifacts import Artifact
 from core.workspace.errors import UserError
 from core.workspace.estimates import Cost, Rate, Sizes
 from core.workspace.model_shapes import shape_of
-from core.workspace.profile import Profile, SystemSettings
+from core.workspace.profile import EXACT, Profile, SystemSettings
 from core.workspace.workspace import CollectionFolder
 
 if TYPE_CHECKING:
@@ -69,33 +69,38 @@ def _bm25_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
 def _open_dense(
     profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str, parts: Sequence["System"]
 ) -> "System":
-    from core.indexes.exact import ExactIndex
-    from core.indexes.milvus import MilvusIndex, open_served
-    from core.retrieval.encoder import load_encoder_of, load_vectors
+    from core.retrieval.backends import open_index, searched_vectors
+    from core.retrieval.encoder import load_encoder_of
     from core.retrieval.systems import DenseSystem
 
-    vectors, document_ids = load_vectors(folder, system.name)
-    index: ExactIndex | MilvusIndex
-    if system.engine == "milvus":
-        index = open_served(system, folder, vectors)
-    else:
-        index = ExactIndex(system.similarity)
-        index.build(vectors)
-    return DenseSystem(system, lambda: load_encoder_of(folder, system, device), index, document_ids)
+    vectors, document_ids = searched_vectors(folder, system)
+    index = open_index(folder, system, vectors)
+    return DenseSystem(system, lambda: load_encoder_of(folder, system, device), index, vectors, document_ids)
 
 
 def _dense_searched(folder: CollectionFolder, system: SystemSettings) -> dict[str, Artifact]:
-    vectors = {"vectors": folder.vectors(system.name)}
-    return vectors | {"milvus": folder.milvus(system.name)} if system.engine == "milvus" else vectors
+    vectors = folder.vectors(system.vectors_name)
+    artifacts = {folder.place(vectors) if system.vectors_of else "vectors": vectors}
+    if system.backend.kind == EXACT:
+        return artifacts
+    from core.retrieval.backends import MILVUS, index_artifact
+
+    index = index_artifact(folder, system)
+    return artifacts | {MILVUS if system.backend.kind == MILVUS else folder.place(index): index}
 
 
 def _dense_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
-    backend = {} if system.engine == "exact" else {"engine": system.engine}
-    return {"similarity": system.similarity, "query_prefix": system.query_prefix} | backend
+    settings = {"similarity": system.similarity, "query_prefix": system.query_prefix}
+    if system.is_exact:
+        return settings
+    from core.retrieval.backends import search_settings
+
+    return settings | search_settings(system)
 
 
 def _dense_cost(folder: CollectionFolder, system: SystemSettings, sizes: Sizes) -> Cost:
-    return Cost(sizes.documents * shape_of(folder.workspace, system.model).width, SCANNING, startup=6.0)
+    width = system.dimensions or shape_of(folder.workspace, system.model).width
+    return Cost(sizes.documents * width, SCANNING, startup=6.0)
 
 
 def _open_fusion(

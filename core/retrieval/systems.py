@@ -10,9 +10,10 @@ import numpy as np
 
 from core.formats.documents import Document
 from core.formats.exclusions import kept_hits
+from core.indexes.base import Quantised, VectorIndex
 from core.indexes.exact import ExactIndex
-from core.indexes.milvus import MilvusIndex
 from core.retrieval.answer import Answer
+from core.retrieval.backends import prefixes
 from core.retrieval.bm25 import Bm25Index
 from core.retrieval.encoder import encode_texts
 from core.retrieval.word_attribution import token_shares
@@ -78,11 +79,16 @@ class DenseSystem:
         self,
         settings: SystemSettings,
         encoder: Callable[[], Any],
-        index: ExactIndex | MilvusIndex,
+        index: VectorIndex,
+        vectors: np.ndarray,
         document_ids: list[str],
     ):
-        """Take a function that loads the encoder; it is called at the first query."""
-        self.settings, self.index, self.document_ids = settings, index, document_ids
+        """Take a function that loads the encoder, which is called at the first query, and the vectors of the index.
+
+        Args:
+            vectors: float32 [n_documents, dimension].
+        """
+        self.settings, self.index, self.vectors, self.document_ids = settings, index, vectors, document_ids
         self._load_encoder = encoder
         self._encoder: Any = None
 
@@ -98,7 +104,8 @@ class DenseSystem:
         """
         if self._encoder is None:
             self._encoder = self._load_encoder()
-        return encode_texts(self._encoder, [self.settings.query_prefix + query for query in queries], "query", batch=1)
+        texts = [self.settings.query_prefix + query for query in queries]
+        return prefixes(encode_texts(self._encoder, texts, "query", batch=1), self.settings)
 
     def search(self, queries: Sequence[str], k: int | Sequence[int]) -> list[Answer]:
         """See `System`; queries with the same k are searched together."""
@@ -111,7 +118,7 @@ class DenseSystem:
         hits: list[list[tuple[str, float]]] = [[] for _ in queries]
         for depth in set(depths):
             rows = [row for row, query_depth in enumerate(depths) if query_depth == depth]
-            results = self.index.search(vectors[rows], min(depth, len(self.document_ids)))
+            results = self._search(vectors[rows], min(depth, len(self.document_ids)))
             for row, positions, similarities in zip(rows, *(array.tolist() for array in results), strict=True):
                 ranked = zip(positions, similarities, strict=True)
                 hits[row] = [(self.document_ids[i], similarity) for i, similarity in ranked if i >= 0]
@@ -119,12 +126,23 @@ class DenseSystem:
         seconds = {step: duration / len(queries) for step, duration in steps.items()}
         return [Answer(query_hits, dict(seconds)) for query_hits in hits]
 
+    def _search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """See `VectorIndex.search`; only exact search has the same results in a batch as for one vector."""
+        if isinstance(self.index, ExactIndex):
+            return self.index.search(vectors, k)
+        positions, similarities = zip(*(self.index.search(vector[None], k) for vector in vectors), strict=True)
+        return np.concatenate(positions), np.concatenate(similarities)
+
     def explain(self, query: str, document: str) -> list[tuple[str, float]]:
-        """See `System`; the only contribution is the similarity itself."""
-        position = self._position[document]
+        """See `System`; the contributions are the similarity, and the error of an index that quantises vectors."""
+        position, vector = self._position[document], self.encode([query])
         one = ExactIndex(self.settings.similarity)
-        one.build(self.index.vectors[position : position + 1])
-        return [(f"{self.settings.similarity} similarity", float(one.search(self.encode([query]), 1)[1][0, 0]))]
+        one.build(self.vectors[position : position + 1])
+        similarity = float(one.search(vector, 1)[1][0, 0])
+        parts = [(f"{self.settings.similarity} similarity", similarity)]
+        if isinstance(self.index, Quantised):
+            parts.append(("quantisation", self.index.similarity_at(vector, position) - similarity))
+        return parts
 
     def explain_words(self, query: str, document: Document) -> list[tuple[str, float]]:
         """Return (word, contribution) pairs in document order; see `core.retrieval.word_attribution`.

@@ -23,7 +23,7 @@ def token_shares(encoder: Any, query: np.ndarray, text: str, similarity: str) ->
 
     Args:
         encoder: the `SentenceTransformer` that made the query's vector.
-        query: float32 [dimension].
+        query: float32 [dimension], or the first dimensions of it, if the score is that of prefixes.
         text: the document as it was encoded, prefix included; it is truncated at the model's limit.
         similarity: "cosine" or "dot".
 
@@ -41,8 +41,9 @@ def token_shares(encoder: Any, query: np.ndarray, text: str, similarity: str) ->
         raise UserError("word contributions are only available for models with mean pooling")
     if similarity == "cosine":
         # A zero vector has no direction: its similarity and all contributions count as 0.
+        length = float(np.linalg.norm(vector[: len(query)]))
         query, factor = unit_rows(query[None])[0], factor / length if length else 0.0
-    values = hidden @ query * factor / len(hidden)
+    values = hidden[:, : len(query)] @ query * factor / len(hidden)
     batch = encoder.tokenizer(text, truncation=True, max_length=encoder.max_seq_length, return_offsets_mapping=True)
     ids = encoded["input_ids"].tolist()
     if batch["input_ids"] != ids:  # the model's own prompt precedes the text

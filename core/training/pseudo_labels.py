@@ -76,7 +76,10 @@ class Teacher:
                 Encoder, functools.partial(load_encoder_of, folder, system, device), "query"
             )
             encode_to_file(open_encoder, texts, str, file, log, f"queries, {system.name}")
-            for rows, parts in ((load_vectors(folder, system.name)[0], of_documents), (np.load(file), of_queries)):
+            for rows, parts in (
+                (load_vectors(folder, system.vectors_name)[0], of_documents),
+                (np.load(file), of_queries),
+            ):
                 parts.append(unit_rows(rows) if system.similarity == "cosine" else np.array(rows))
                 parts[-1] *= np.float32(weights[system.name] ** 0.5)
         self.vectors, self._queries = np.hstack(of_documents), np.hstack(of_queries)

@@ -40,9 +40,9 @@ def score(build: Build, system: SystemSettings, draft: Draft) -> None:
     """
     folder = build.folder
     queries = read_expansions(folder)
-    vectors, ids = load_vectors(folder, system.name)
+    vectors, ids = load_vectors(folder, system.vectors_name)
     if lacking := queries.keys() - set(ids):
-        place = folder.vectors(system.name)
+        place = folder.vectors(system.vectors_name)
         count = f"{len(lacking)} of the documents that have predicted queries"
         raise UserError(f"{place.shown} has no vector for {count}, such as {min(lacking)}; {advice(place)}")
     encoder = load_encoder_of(folder, system, build.device)
@@ -113,6 +113,6 @@ def scores_inputs(folder: CollectionFolder, system: SystemSettings) -> dict[str,
     """Return the digests of queries, vectors and the scorer's model; the model's is "" if it is not on this machine."""
     return {
         "doc2query": read_manifest(folder.predicted_queries).digest,
-        f"vectors/{system.name}": read_manifest(folder.vectors(system.name)).digest,
+        f"vectors/{system.vectors_name}": read_manifest(folder.vectors(system.vectors_name)).digest,
         "model": digest_if_here(folder.workspace, system.model),
     }

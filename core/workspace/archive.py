@@ -41,7 +41,7 @@ PARTS = {
 """Parts of a collection that an archive may leave out -> patterns of their files."""
 
 
-NEVER_INCLUDED = ("milvus/*",)
+NEVER_INCLUDED = ("indexes/*", "milvus/*")
 """Patterns of the files that no archive includes: a library reads them without checks, and the vectors make them."""
 
 

@@ -47,7 +47,7 @@ from core.workspace.artifacts import (
 )
 from core.workspace.errors import UserError
 from core.workspace.models import find_model, loaded_files, model_digest
-from core.workspace.profile import Profile, model_settings, read_profile
+from core.workspace.profile import Profile, model_settings, parse_saved, read_profile
 from core.workspace.workspace import SHOWN, CollectionFolder, Workspace
 
 BLOCK = 1 << 20
@@ -179,7 +179,7 @@ def _profile_member(folder: CollectionFolder) -> Member:
     before = json.dumps(table)
     for _, section, key in model_settings(table):
         section[key] = model_name(folder.workspace, section[key])
-    if problem := profile_problem(Profile.model_validate(table, extra="ignore").model_dump()):
+    if problem := profile_problem(parse_saved(table).model_dump()):
         raise UserError(f"{folder.shown}/{PROFILE} cannot be packed: {problem}")
     if json.dumps(table) != before:
         table.pop("sha256", None)

@@ -288,6 +288,32 @@ LEAST_OF = {"fusion": 2}
 """Kinds of systems that build on others (`SystemSettings.of`), and on how many at least."""
 
 
+class BackendSettings(Section):
+    """What searches a dense system's vectors; in a profile `backend = "hnsw"` or `{ kind = "hnsw", ef = 40 }`."""
+
+    kind: str
+    """"exact", or another index of `core.indexes.registry`."""
+    parameters: dict[str, Annotated[int, Field(strict=True, ge=0)]] = {}
+    """Parameters of construction and search; others have the index's defaults."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_inline(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"kind": value}
+        if not isinstance(value, dict) or "parameters" in value:
+            return value
+        inline = {name: number for name, number in value.items() if name != "kind"}
+        return {name: kind for name, kind in value.items() if name == "kind"} | {"parameters": inline}
+
+
+EXACT = "exact"
+
+
+ENCODED_BY = ("model", "max_tokens", "precision", "document_prefix")
+"""Settings that determine the vectors of a dense system."""
+
+
 class SystemSettings(Section):
     """A retrieval system."""
 
@@ -306,8 +332,14 @@ class SystemSettings(Section):
     """A BM25 system's own parameters; keys that it lacks are those of the profile's section `bm25`."""
     model: str = ""
     similarity: Literal["cosine", "dot"] = "cosine"
-    engine: Literal["exact", "milvus"] = "exact"
-    """Search engine of a dense system: exact search, or an HNSW graph in Milvus (see core/milvus_index.py)."""
+    vectors_of: str = ""
+    """The dense system whose vectors this one searches, with another backend or fewer dimensions. Its model, its
+    similarity and its prefixes apply unless this system has its own similarity or query prefix."""
+    backend: BackendSettings = BackendSettings(kind=EXACT)
+    """What searches a dense system's vectors (see core/index.py)."""
+    dimensions: int = Field(0, ge=0)
+    """Number of leading dimensions of the vectors that are searched, for models trained so that prefixes are vectors,
+    too (Kusupati et al., 2022, Matryoshka representation learning); 0 for all. Cosines are those of the prefixes."""
     max_tokens: int = Field(0, ge=0)
     """Maximum input in tokens; 0 keeps the model's own limit."""
     precision: Literal["fp32", "bf16", "int8", "auto"] = "fp32"
@@ -320,10 +352,34 @@ class SystemSettings(Section):
     document_prefix: str = ""
     """Prefix of every document before encoding, such as "passage: "; it replaces the model's document prompt."""
 
+    @property
+    def vectors_name(self) -> str:
+        """The name of the dense system whose artifact `vectors/<system>` is searched."""
+        return self.vectors_of or self.name
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether a dense system searches its vectors exactly, with all of their dimensions."""
+        return self.backend.kind == EXACT and not self.dimensions
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_engine(cls, table: Any) -> Any:
+        if isinstance(table, dict) and "engine" in table:
+            raise ValueError(f'the setting engine is now called backend: write backend = "{table["engine"]}"')
+        return table
+
+    @model_validator(mode="after")
+    def _dense_settings_only_of_dense(self) -> "SystemSettings":
+        other = [name for name in ("backend", "dimensions", "vectors_of") if getattr(self, name) != _default(name)]
+        if self.kind != "dense" and other:
+            raise ValueError(f"a {self.kind} system has no setting {other[0]}")
+        return self
+
     @model_validator(mode="after")
     def _model_named(self) -> "SystemSettings":
-        if self.kind == "dense" and not self.model:
-            raise ValueError("a dense system needs a model")
+        if self.kind == "dense" and not self.model and not self.vectors_of:
+            raise ValueError("a dense system needs a model, or vectors_of another system")
         if self.kind != "bm25" and (self.analyzer or self.bm25):
             raise ValueError(f"a {self.kind} system has no section analyzer or bm25")
         return self
@@ -340,6 +396,10 @@ class SystemSettings(Section):
         if (weights := len(self.fusion.weights)) not in (0, len(self.of)):
             raise ValueError(f"{self.name}: there are {weights} weights for {len(self.of)} systems in `of`")
         return self
+
+
+def _default(name: str) -> Any:
+    return SystemSettings.model_fields[name].default
 
 
 class IndexSettings(Section):
@@ -395,6 +455,11 @@ class Profile(Section):
     """The system that is compared with the baseline unless another is chosen; "" for the one fine-tuned with this
     profile, or else the one with the highest mean."""
 
+    @property
+    def encoded(self) -> list[str]:
+        """The names of the dense systems that have vectors of their own."""
+        return [system.name for system in self.system if system.kind == "dense" and not system.vectors_of]
+
     def analyzer_of(self, system: SystemSettings) -> AnalyzerSettings:
         """Return the analyzer of a BM25 system."""
         return system.analyzer or self.analyzer
@@ -428,6 +493,24 @@ class Profile(Section):
             shared = {name: table.get(name) for name in ("analyzer", "bm25") if isinstance(system.get(name), dict)}
             own = {name: section | system[name] for name, section in shared.items() if isinstance(section, dict)}
             return system | own
+
+        return table | {"system": list(map(completed, table["system"]))}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _settings_of_shared_vectors(cls, table: Any) -> Any:
+        """Complete the systems with `vectors_of` by the settings of the system that it names."""
+        if not isinstance(table, dict) or not isinstance(table.get("system"), list):
+            return table
+        systems = [system for system in table["system"] if isinstance(system, dict)]
+        by_name = {system["name"]: system for system in systems if isinstance(system.get("name"), str)}
+
+        def completed(system: Any) -> Any:
+            if not isinstance(system, dict) or not isinstance(system.get("vectors_of"), str):
+                return system
+            other = by_name.get(system["vectors_of"], {})
+            shared = (*ENCODED_BY, "similarity", "query_prefix")
+            return {name: other[name] for name in shared if name in other} | system
 
         return table | {"system": list(map(completed, table["system"]))}
 
@@ -469,6 +552,24 @@ class Profile(Section):
             raise ValueError(f"a system cannot build on itself, but `of` leads from {path}") from None
         return systems
 
+    @field_validator("system")
+    @classmethod
+    def _vectors_of_an_encoded_system(cls, systems: list[SystemSettings]) -> list[SystemSettings]:
+        by_name = {system.name: system for system in systems}
+        for system in (system for system in systems if system.vectors_of):
+            other = by_name.get(system.vectors_of)
+            if other is None or other is system or other.kind != "dense" or other.vectors_of:
+                raise ValueError(
+                    f"{system.name}: vectors_of is {system.vectors_of!r}; expected another dense system of the profile "
+                    "that has its own vectors"
+                )
+            for name in ENCODED_BY:
+                if getattr(system, name) != getattr(other, name):
+                    raise ValueError(
+                        f"{system.name}: {name} is that of {other.name}, whose vectors it searches; remove it"
+                    )
+        return systems
+
 
 def model_settings(table: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Yield every setting that names a model in a profile's table: where it is, in words, its section and its key."""
@@ -479,6 +580,26 @@ def model_settings(table: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any],
     for system in table["system"]:
         if "model" in system:
             yield f"the model of {system['name']}", system, "model"
+
+
+def parse_saved(table: Any) -> Profile:
+    """Return the profile in a JSON file that a build of this version or an older one saved.
+
+    Unknown settings are ignored, and the artifacts that they affect are stale.
+
+    Raises:
+        ValidationError: if it is not a profile.
+    """
+
+    def renamed(system: Any) -> Any:
+        if not isinstance(system, dict) or "engine" not in system:
+            return system
+        others = {name: value for name, value in system.items() if name != "engine"}
+        return {"backend": system["engine"]} | others
+
+    if isinstance(table, dict) and isinstance(table.get("system"), list):
+        table = table | {"system": list(map(renamed, table["system"]))}
+    return Profile.model_validate(table, extra="ignore")
 
 
 def names() -> list[str]:
@@ -507,8 +628,7 @@ def read_profile(name_or_path: str) -> Profile:
             f'{path.name}: damaged, or edited since a build saved it; if you edited it, delete its "{OWN_DIGEST}" line'
         )
     try:
-        # A saved profile may be of an older version: unknown keys are ignored, and affected artifacts are stale.
-        return Profile.model_validate(table, extra="ignore" if path.suffix == ".json" else "forbid")
+        return parse_saved(table) if path.suffix == ".json" else Profile.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the profile"

@@ -193,6 +193,10 @@ class CollectionFolder:
         """Return the index of a BM25 system."""
         return self.artifact(f"bm25/{system}")
 
+    def index(self, name: str) -> Artifact:
+        """Return an index of vectors; `core.retrieval.backends.index_artifact` names it."""
+        return self.artifact(f"indexes/{name}")
+
     def milvus(self, system: str) -> Artifact:
         """Return the Milvus index of a dense system."""
         return self.artifact(f"milvus/{system}")

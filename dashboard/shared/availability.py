@@ -7,7 +7,7 @@ from dashboard.shared import data
 def unavailable(opened: data.Opened) -> dict[str, str]:
     """Return why a page has nothing to show, by page; artifacts are looked for and not read."""
     folder, systems = opened.folder, opened.profile.system
-    dense = [system.name for system in systems if system.kind == "dense"]
+    dense = opened.profile.encoded
     reasons = {}
     if all(system.kind == "run" for system in systems):
         reasons["search"] = "Imported runs cannot answer new queries."

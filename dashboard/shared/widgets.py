@@ -46,7 +46,7 @@ def answering_artifacts(opened: data.Opened, systems: Iterable[SystemSettings]) 
     names = {}
     for system in (one for chosen in systems for one in (*opened.profile.built_on(chosen), chosen)):
         for name, artifact in KINDS[system.kind].searched(opened.folder, system).items():
-            what = "vectors" if name == "vectors" else "index"
+            what = "vectors" if name.startswith("vectors") else "index"
             names[opened.folder.place(artifact)] = f"the {what} of {opened.labels[system.name]}"
     return names
 

@@ -41,7 +41,7 @@ def profile(beir_folder, workspace, words):
             {"name": "hybrid", "kind": "fusion", "of": ["bm25", "tuned"]},
             {"name": "tuned", "kind": "dense", "model": "artifacts/models/tuned"},
             {"name": "L6", "kind": "dense", "model": "none/MiniLM-L6", "max_tokens": 64},
-            {"name": "served", "kind": "dense", "model": "none/MiniLM-L6", "engine": "milvus", "similarity": "dot"},
+            {"name": "served", "kind": "dense", "model": "none/MiniLM-L6", "backend": "milvus", "similarity": "dot"},
         ],
     )
 
@@ -112,7 +112,7 @@ def test_whatever_is_left_out_the_rest_does_not_need_it(without, profile, folder
         (["query-scores"], {"filtered"}),
         (["finetune"], {"tuned", "hybrid", "both"}),
         (["bm25"], {"bm25", "expanded", "filtered", "hybrid", "both"}),
-        (["milvus"], {"served", "both"}),
+        (["index"], {"served", "both"}),
         (["encode"], {"mpnet", "tuned", "L6", "served", "filtered", "hybrid", "both"}),
         (["finetune", "query-scores"], {"tuned", "filtered", "hybrid", "both"}),
         (["ann", "evaluate"], set()),

@@ -289,7 +289,7 @@ def test_a_copy_of_what_exact_search_returns_is_not_missed(
     settings = SystemSettings(name="dense", kind="dense", model="m")
     exact, names = ExactIndex("cosine"), [f"x{i}" for i in range(len(vectors))]
     exact.build(vectors)
-    system = DenseSystem(settings, lambda: None, exact, names)
+    system = DenseSystem(settings, lambda: None, exact, exact.vectors, names)
     monkeypatch.setattr(system, "encode", lambda queries: vectors[:1] + 0.1)
     monkeypatch.setattr(live, "ready_system", lambda *arguments: live.Ready(system, threading.Lock()))
     add_sweep(made_up)

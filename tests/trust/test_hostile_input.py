@@ -211,7 +211,7 @@ def systems(encoder):
     dense = SystemSettings(name="dense", kind="dense", model=str(encoder))
     index, loaded = ExactIndex("cosine"), load_encoder(Workspace.default(), dense, "cpu")
     index.build(loaded.encode([document.full_text for document in documents]))
-    return [*lexical, DenseSystem(dense, lambda: loaded, index, [document.id for document in documents])]
+    return [*lexical, DenseSystem(dense, lambda: loaded, index, index.vectors, [document.id for document in documents])]
 
 
 @given(query=queries)

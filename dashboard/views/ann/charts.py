@@ -22,6 +22,7 @@ STYLES = {
     "faiss-ivf-pq": ("#E69F00", "triangle-down"),
     "faiss-sq8": ("#56B4E9", "cross"),
     "faiss-binary": ("#8A6D3B", "x"),
+    "faiss-binary-codes": ("#5B5B8C", "star"),
     "milvus": ("#B5A400", "hexagon"),
 }
 OTHER_STYLE = ("#000000", "circle-open")
@@ -35,6 +36,7 @@ SHORT = {
     "faiss-ivf-pq": "IVF-PQ",
     "faiss-sq8": "SQ8",
     "faiss-binary": "binary",
+    "faiss-binary-codes": "binary codes",
 }
 """Names of indexes beside their lines."""
 HEIGHT = 400

@@ -14,11 +14,11 @@ from core.evaluation.ann_sweep import OWN_GRAPH, search_without
 from core.indexes.base import VectorIndex
 from core.indexes.recall import TrueSimilarities, recall_at_k, ties_as_exact
 from core.indexes.registry import KINDS, LABELS, PARAMETER_LABELS, make_index
-from core.retrieval.encoder import load_vectors
+from core.retrieval.backends import searched_vectors
 from core.retrieval.systems import DenseSystem
 from core.workspace.artifacts import Manifest, open_artifact, read_latest, read_manifest, read_whole
 from core.workspace.errors import UserError
-from core.workspace.profile import SystemSettings
+from core.workspace.profile import EXACT, SystemSettings
 from core.workspace.timing import repeated
 from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data, left_out, live, ranked_lists, state
@@ -31,14 +31,14 @@ MOST_TOPICS = 500
 """Maximum number of topics that the query box offers."""
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs={SystemSettings: SystemSettings.model_dump_json})
 def _index(
-    folder: CollectionFolder, system: str, kind: str, similarity: str, parameters: dict[str, int], digest: str
+    folder: CollectionFolder, settings: SystemSettings, kind: str, parameters: dict[str, int], digest: str
 ) -> VectorIndex:
     """Return an index of a system's vectors: RankScope's graph if the sweep stored one of them, else built here."""
-    place, graph = folder.vectors(system), folder.sweep(system)
-    vectors, _ = read_whole(place, lambda _: load_vectors(folder, system), digest=digest)
-    index = make_index(kind, similarity, **parameters)
+    place, graph = folder.vectors(settings.name), folder.sweep(settings.name)
+    vectors, _ = read_whole(place, lambda _: searched_vectors(folder, settings), digest=digest)
+    index = make_index(kind, settings.similarity, **parameters)
 
     def load(manifest: Manifest) -> bool:
         of_these_vectors = manifest.inputs.get("vectors", digest) == digest
@@ -59,7 +59,7 @@ def _open(
 
     def load(digest: str) -> tuple[live.Ready, VectorIndex, str]:
         ready = live.ready_system(opened, settings)
-        return ready, _index(opened.folder, settings.name, kind, settings.similarity, parameters, digest), digest
+        return ready, _index(opened.folder, settings, kind, parameters, digest), digest
 
     return read_latest(
         lambda: open_artifact(place).digest, lambda digest: read_whole(place, lambda _: load(digest), digest=digest)
@@ -104,8 +104,8 @@ def query_panel(asked: Asked, dense: list[str]) -> None:
     if not isinstance(ready.system, DenseSystem):
         raise UserError(f"{system} is not a dense system")
     exact_index: Any = ready.system.index
-    if settings.engine != "exact":
-        exact_index = _index(opened.folder, system, "exact", settings.similarity, {}, digest)
+    if settings.backend.kind != EXACT:
+        exact_index = _index(opened.folder, settings, EXACT, {}, digest)
     content = data.content(opened)
     topic = data.find_topic(query, content.topics.values())
     names = content.excluded.get(topic.id, set()) if topic else set()

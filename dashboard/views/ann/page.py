@@ -96,7 +96,7 @@ def page(opened: data.Opened) -> None:
         UserError: neither the collection nor RankScope has a readable sweep.
     """
     st.caption(INTRODUCTION)
-    dense = [system.name for system in opened.profile.system if system.kind == "dense"]
+    dense = opened.profile.encoded
     measured = [name for name in dense if opened.folder.sweep(name).path.is_dir()]
     system = _chosen_system(dense, measured)
     if system:

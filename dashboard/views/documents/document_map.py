@@ -13,10 +13,10 @@ from scipy.ndimage import gaussian_filter
 from core.evaluation.document_map import DocumentMap, make_map, neighbours
 from core.evaluation.rank_tables import titles_of
 from core.retrieval.analyzer import open_analyzer
-from core.retrieval.encoder import load_vectors
+from core.retrieval.backends import searched_vectors
 from core.retrieval.systems import find_settings
 from core.workspace.artifacts import open_artifact, read_latest, read_whole
-from core.workspace.profile import Profile
+from core.workspace.profile import Profile, SystemSettings
 from core.workspace.timing import limited_threads
 from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data
@@ -88,11 +88,13 @@ def mapped(opened: data.Opened, system: str) -> DocumentMap:
 @st.cache_resource(max_entries=6, show_spinner="Projecting and clustering the vectors …")
 def _mapped(folder: CollectionFolder, profile_json: str, system: str, digests: tuple[str, str]) -> DocumentMap:
     profile = Profile.model_validate_json(profile_json)
-    opened = data.Opened(folder, profile)
-    vectors, documents = read_whole(folder.vectors(system), lambda _: load_vectors(folder, system), digest=digests[0])
-    similarity, texts = find_settings(profile, system).similarity, data.content(opened).documents
+    opened, settings = data.Opened(folder, profile), find_settings(profile, system)
+    vectors, documents = read_whole(
+        folder.vectors(system), lambda _: searched_vectors(folder, settings), digest=digests[0]
+    )
+    texts = data.content(opened).documents
     with limited_threads(1):  # threads of BLAS wait for each other where other sessions keep the cores busy
-        return make_map(vectors, documents, similarity, texts, open_analyzer(profile.analyzer))
+        return make_map(vectors, documents, settings.similarity, texts, open_analyzer(profile.analyzer))
 
 
 def all_titles(opened: data.Opened) -> Mapping[str, str]:
@@ -118,22 +120,27 @@ def nearest_documents(opened: data.Opened, system: str, document: str, count: in
         UserError: its vectors are missing or damaged.
     """
     place = opened.folder.vectors(system)
-    similarity = find_settings(opened.profile, system).similarity
+    settings = find_settings(opened.profile, system)
     return read_latest(
         lambda: open_artifact(place).digest,
-        lambda digest: _nearest(opened.folder, system, similarity, document, count, digest),
+        lambda digest: _nearest(opened.folder, settings, document, count, digest),
     )
 
 
-@st.cache_data(max_entries=200, show_spinner="Searching the nearest documents …")
+@st.cache_data(
+    max_entries=200,
+    hash_funcs={SystemSettings: SystemSettings.model_dump_json},
+    show_spinner="Searching the nearest documents …",
+)
 def _nearest(
-    folder: CollectionFolder, system: str, similarity: str, document: str, count: int, digest: str
+    folder: CollectionFolder, settings: SystemSettings, document: str, count: int, digest: str
 ) -> list[tuple[str, float]]:
-    vectors, documents = read_whole(folder.vectors(system), lambda _: load_vectors(folder, system), digest=digest)
+    place = folder.vectors(settings.name)
+    vectors, documents = read_whole(place, lambda _: searched_vectors(folder, settings), digest=digest)
     if document not in documents:
         return []
     with limited_threads(1):
-        found = neighbours(vectors, similarity, documents.index(document), count)
+        found = neighbours(vectors, settings.similarity, documents.index(document), count)
     return [(documents[place], value) for place, value in found]
 
 

@@ -253,7 +253,7 @@ def page(opened: data.Opened) -> None:
         UserError: the collection has no dense system, or the collection or the vectors are missing or damaged.
     """
     content = data.content(opened)
-    dense = [system.name for system in opened.profile.system if system.kind == "dense"]
+    dense = opened.profile.encoded
     if not dense:
         raise UserError(f"{opened.folder.name} has no dense system, so there are no vectors to map")
     above = st.empty()

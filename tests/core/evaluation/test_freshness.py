@@ -14,7 +14,7 @@ from core.workspace.workspace import CHECKOUT, CollectionFolder, Workspace
 SYSTEMS = [
     {"name": "bm25", "kind": "bm25"},
     {"name": "expanded", "kind": "bm25", "expanded": True},
-    {"name": "bge", "kind": "dense", "model": "some/bge", "engine": "milvus"},
+    {"name": "bge", "kind": "dense", "model": "some/bge", "backend": "milvus"},
 ]
 PROFILE = Profile(collection={"name": "x"}, system=SYSTEMS, measures=["nDCG@10"])
 COLLECTION = ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv")

@@ -341,7 +341,7 @@ def test_every_index_gives_sorted_results_without_repetition(kind):
         real = row[row >= 0]
         assert (np.diff(similarities[row >= 0]) <= 1e-6).all()
         assert len(real) > 5 and len(set(real)) == len(real) and real.max() < len(vectors)
-    assert index.bytes >= vectors.size
+    assert index.bytes >= vectors.size / 8  # a bit per value at least
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)
@@ -439,7 +439,7 @@ def test_an_unknown_search_parameter_is_refused(kind):
 def test_unknown_kinds_and_parameters_are_refused():
     with pytest.raises(UserError, match="unknown index 'annoy'"):
         make_index("annoy", "cosine")
-    with pytest.raises(UserError, match="exact does not accept the parameters ef"):
+    with pytest.raises(UserError, match="exact has no parameter ef; it has none"):
         make_index("exact", "cosine", ef=3)
 
 

@@ -112,7 +112,7 @@ def test_a_served_index_is_found_again_until_its_server_is_gone(tmp_path, monkey
 
 def test_a_dense_system_may_be_served_and_measured_by_milvus(encoder, beir_folder, tmp_path):
     pytest.importorskip("milvus_lite")
-    systems = [{"name": name, "kind": "dense", "model": str(encoder), "engine": name} for name in ("exact", "milvus")]
+    systems = [{"name": name, "kind": "dense", "model": str(encoder), "backend": name} for name in ("exact", "milvus")]
     profile = Profile(
         collection={"name": "tiny", "source": str(beir_folder())},
         system=systems,

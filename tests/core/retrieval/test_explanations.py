@@ -66,7 +66,7 @@ def test_shares_of_the_words_add_up_to_the_score(
     )
     index = ExactIndex(similarity)
     index.build(vectors)
-    system = DenseSystem(settings, lambda: model, index, ["d", "other"])
+    system = DenseSystem(settings, lambda: model, index, index.vectors, ["d", "other"])
     query = f"{words[3]} {words[8]}"
     score = dict(system.search([query], 2)[0].hits)["d"]
     shares = system.explain_words(query, document)
@@ -82,7 +82,9 @@ def test_two_towers_are_explained_by_that_of_the_documents(tiny_bert: object, wo
     model = SentenceTransformer(modules=[Router.for_query_document(*towers)], device="cpu")
     index = ExactIndex("cosine")
     index.build(model.encode_document([" ".join(words[3:8])]))
-    system = DenseSystem(SystemSettings(name="dense", kind="dense", model="m"), lambda: model, index, ["d"])
+    system = DenseSystem(
+        SystemSettings(name="dense", kind="dense", model="m"), lambda: model, index, index.vectors, ["d"]
+    )
     shares = system.explain_words(words[3], Document("d", "", " ".join(words[3:8])))
     assert sum(share for _, share in shares) == pytest.approx(system.search([words[3]], 1)[0].hits[0][1], rel=1e-4)
 
@@ -92,7 +94,9 @@ def test_a_prompt_of_the_model_has_its_share(tiny_bert: object, words: list[str]
     model.prompts["document"] = f"{words[1]} {words[2]} "
     index = ExactIndex("cosine")
     index.build(model.encode_document([words[3]]))
-    system = DenseSystem(SystemSettings(name="dense", kind="dense", model="m"), lambda: model, index, ["d"])
+    system = DenseSystem(
+        SystemSettings(name="dense", kind="dense", model="m"), lambda: model, index, index.vectors, ["d"]
+    )
     shares = system.explain_words(words[3], Document("d", "", words[3]))
     assert [word for word, _ in shares] == ["[CLS]", *words[1:4], "[SEP]"]
     assert sum(share for _, share in shares) == pytest.approx(system.search([words[3]], 1)[0].hits[0][1], rel=1e-4)
@@ -115,6 +119,8 @@ def test_another_pooling_is_refused(tiny_bert: object, words: list[str]) -> None
     model = encoder(tiny_bert, "cls", False)
     index = ExactIndex("cosine")
     index.build(model.encode([words[1]]))
-    system = DenseSystem(SystemSettings(name="dense", kind="dense", model="m"), lambda: model, index, ["d"])
+    system = DenseSystem(
+        SystemSettings(name="dense", kind="dense", model="m"), lambda: model, index, index.vectors, ["d"]
+    )
     with pytest.raises(UserError, match="mean pooling"):
         system.explain_words(words[2], Document("d", "", f"{words[1]} {words[2]}"))

@@ -54,7 +54,7 @@ def systems(documents, encoder):
         settings = SystemSettings(name=similarity, kind="dense", model=str(encoder), similarity=similarity)
         loaded, index = load_encoder(Workspace.default(), settings, "cpu"), ExactIndex(similarity)
         index.build(encode_texts(loaded, [document.full_text for document in documents], "document"))
-        return DenseSystem(settings, lambda: loaded, index, [document.id for document in documents])
+        return DenseSystem(settings, lambda: loaded, index, index.vectors, [document.id for document in documents])
 
     made = [
         lexical(),

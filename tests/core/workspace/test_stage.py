@@ -162,7 +162,7 @@ def test_a_plan_of_all_kinds_of_systems_has_every_stage(workspace):
         system=[
             {"name": "bm25", "kind": "bm25", **expanded},
             {"name": "dense", "kind": "dense", "model": "artifacts/models/own"},
-            {"name": "served", "kind": "dense", "model": "artifacts/models/own", "engine": "milvus"},
+            {"name": "served", "kind": "dense", "model": "artifacts/models/own", "backend": "milvus"},
         ],
     )
     lines: list[str] = []
