@@ -10,7 +10,7 @@ import pandas as pd
 from core.evaluation.ann_sweep import read_growth, read_sweep, sweeps_of
 from core.evaluation.ann_tables import at_recall, growth, one_graph, setting_text, size_label
 from core.evaluation.reference_sweeps import COMMAND, FOLDER, SHOWN, read_references, reference_sweeps
-from core.evaluation.table_formats import Table
+from core.evaluation.table_formats import Table, milliseconds
 from core.indexes.registry import LABELS
 from core.workspace.artifacts import Manifest, read_manifest
 from core.workspace.errors import UserError
@@ -204,11 +204,6 @@ def at_size_sentence(answer: Answer) -> str:
     percent = round(100 * answer.saved)
     change = f"{abs(percent)} % {'less' if percent > 0 else 'more'}" if percent else "a difference below 1 %"
     return f"{at} {what} takes {after} with {name}, and {before} with exact search: {change}."
-
-
-def milliseconds(value: float) -> str:
-    """Return a latency for reading: two decimals below 1 ms, one below 100 ms, else none."""
-    return f"{value:,.{2 if value < 1 else 1 if value < 100 else 0}f} ms"
 
 
 def answer_table(answer: Answer, sentence: str, about: str) -> Table:

@@ -18,7 +18,7 @@ from core.evaluation.significance import (
     compare_all,
     holm,
 )
-from core.evaluation.table_formats import LETTERS, MISSING, SUPERSCRIPTS, Table
+from core.evaluation.table_formats import LETTERS, MISSING, SUPERSCRIPTS, Table, milliseconds
 from core.evaluation.verdicts import baseline_verdicts, overall_verdict, p_text, too_few_topics
 from core.workspace.artifacts import Manifest
 from core.workspace.measure_names import parse_measure
@@ -169,7 +169,11 @@ def means_table(
     # Published figures have no values by topic, so that they are no part of a table with intervals or tests.
     if not context.empty and all(cells[measure].dtype.kind == "f" for measure in measures):
         table = pd.concat([table, context]).rename_axis("system")
-    return Table(table, about)
+    return Table(table, about, _readable_latencies(table) if latencies else None)
+
+
+def _readable_latencies(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(**{LATENCY: [MISSING if pd.isna(one) else milliseconds(one, "") for one in table[LATENCY]]})
 
 
 def means_caption(collection: str, show: str, systems: int, topics: int, test: Test) -> str:
@@ -426,7 +430,8 @@ def cost_table(rows: pd.DataFrame, labels: Mapping[str, str], measure: str) -> T
     Args:
         rows: from `cost_rows`.
     """
-    return Table(rows.rename(index=labels, columns=BASELINE_COLUMNS), f"{measure}: effectiveness vs cost")
+    table = rows.rename(index=labels, columns=BASELINE_COLUMNS)
+    return Table(table, f"{measure}: effectiveness vs cost", _readable_latencies(table))
 
 
 def older_latencies(manifests: Mapping[str, Manifest], labels: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from core.evaluation.grades import grade_text
 from core.evaluation.rank_tables import document_title
-from core.evaluation.significance import compare
+from core.evaluation.significance import Corrected
 from core.evaluation.table_formats import Table
 from core.evaluation.verdicts import verdict
 from core.formats.documents import Document
@@ -112,12 +112,14 @@ def topics_table(
     topics: Mapping[str, Topic],
     labels: tuple[str, str],
     collection: str,
+    compared: Corrected,
 ) -> Table:
     """Return the effect of expansion on every topic, largest gain first, and the comparison of the two systems.
 
     Args:
         expanded, plain: the systems' values of the measure; topics missing from either are left out.
         labels: the labels of both systems.
+        compared: the comparison of the two.
     """
     gained = {topic: value - plain[topic] for topic, value in expanded.items()}
     rows = [
@@ -136,7 +138,7 @@ def topics_table(
         if effect.topic in gained
     ]
     table = pd.DataFrame(rows).sort_values(f"{measure} difference", ascending=False, kind="stable")
-    found = verdict(*labels, measure, compare(expanded, plain))
+    found = verdict(labels[0], labels[1], measure, *compared)
     caption = f"{collection}: effect of expansion by topic"
     return Table(table.set_index("topic"), caption, sentences=[found.sentence], details=found.details)
 

@@ -135,9 +135,9 @@ def example_table(
     before = f"rank {gain.before}" if gain.before else "outside the run"
     said = [
         f"Topic {gain.topic}, “{topic_query}”: expansion moves “{shortened(title, 90)}” (grade {gain.grade}) from "
-        f"{before} to rank {gain.after}, which contributes {gain.value:+.3f} to nDCG@{CUTOFF}.",
-        f"Predicted queries earn {share:.0%} of its score. The decisive one is “{example.decisive}”, by its terms "
-        f"{example.queries['terms'].iloc[0]}.",
+        f"{before} to rank {gain.after}, which contributes {gain.value:+.4f} to nDCG@{CUTOFF}.",
+        f"Predicted queries earn {100 * share:.0f} % of its score. The decisive one is “{example.decisive}”, by its "
+        f"terms {example.queries['terms'].iloc[0]}.",
     ]
     table = example.queries.assign(**{"share of score": example.queries["earned"] / example.score})
     about = f"{collection}, topic {gain.topic}: predicted queries of {gain.document}, {labels[0]} against {labels[1]}"

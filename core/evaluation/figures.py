@@ -22,7 +22,7 @@ from core.evaluation.ndcg_decomposition import ideal_ranking, split_difference
 from core.evaluation.published import agreement_table, far_from_published, published_figures
 from core.evaluation.rank_overlap import rank_biased_overlap
 from core.evaluation.results import Results, first_baseline, first_compared, manifests
-from core.evaluation.significance import Correction, Test, Values
+from core.evaluation.significance import Correction, Test, Values, compare_corrected
 from core.evaluation.table_formats import Table
 from core.evaluation.topic_examples import examples_table, find_examples
 from core.evaluation.topic_tables import MEDIAN
@@ -177,7 +177,9 @@ def topics(results: Results, measure: str = "", a: str = "", b: str = "", tie: f
     """The difference of two systems for each topic, the largest first."""
     measure = _measure(results, measure)
     table, a, b = _differences(results, measure, a, b, type)
-    return topic_tables.differences_table(table, _labels(results), a, b, measure, tie, results.folder.name)
+    values = topic_tables.comparable(results.values(measure), b, list(table["topic"]))
+    compared = partial(compare_corrected, values, a, b, tie)
+    return topic_tables.differences_table(table, _labels(results), a, b, measure, results.folder.name, compared)
 
 
 def wins(results: Results, measure: str = "", a: str = "", b: str = "", tie: float = 0.0, type: str = "") -> Table:
@@ -261,7 +263,7 @@ def contributions(results: Results, topic: str, measure: str = "", a: str = "", 
     parts = split_difference(of_a, of_b, results.qrels[topic], k)
     titles = rank_tables.titles_of(results.documents, [part.document for part in parts])
     return rank_tables.contributions_table(
-        parts, results.labels[a], results.labels[b], k, titles, _about(results, topic)
+        parts, results.labels[a], results.labels[b], k, titles, results.highest_grade, _about(results, topic)
     )
 
 
@@ -296,8 +298,9 @@ def expansion(results: Results, expanded: str = "", plain: str = "", measure: st
     before, after = results.run(plain).scores, results.run(expanded).scores
     found = expansion_effects.effects(before, after, results.qrels, depth)
     labels = (results.labels[expanded], results.labels[plain])
+    compared = compare_corrected(values, expanded, plain)
     return expansion_effects.topics_table(
-        found, values[expanded], values[plain], measure, results.topics, labels, results.folder.name
+        found, values[expanded], values[plain], measure, results.topics, labels, results.folder.name, compared
     )
 
 

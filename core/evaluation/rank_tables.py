@@ -42,13 +42,16 @@ def split_cutoff(measure: str) -> int:
     return parsed.cutoff if parsed.name == "nDCG" else 10
 
 
-def change_sentence(parts: Sequence[Part], label_a: str, label_b: str, k: int, titles: Mapping[str, str]) -> str:
+def change_sentence(
+    parts: Sequence[Part], label_a: str, label_b: str, k: int, titles: Mapping[str, str], highest: int
+) -> str:
     """Explain in words the difference of two systems' nDCG@k on a topic.
 
     The largest contribution with the sign of the difference is named first, then any larger one with the opposite sign.
 
     Args:
         parts: the parts from `split_difference`.
+        highest: the collection's highest grade.
     """
     difference = total(parts)
     if not any(part.value for part in parts):
@@ -70,10 +73,11 @@ def change_sentence(parts: Sequence[Part], label_a: str, label_b: str, k: int, t
     sentences = [
         f"nDCG@{k} changes by {_signed(difference)} from {label_b} to {label_a}.",
         counts,
-        f"Largest contribution: {contribution(first, titles)}.",
+        f"Largest contribution: {contribution(first, k, titles, highest)}.",
     ]
     if abs(largest.value) > abs(first.value):
-        sentences.append(f"Largest contribution in the opposite direction: {contribution(largest, titles)}.")
+        against = contribution(largest, k, titles, highest)
+        sentences.append(f"Largest contribution in the opposite direction: {against}.")
     return " ".join(sentences)
 
 
@@ -90,21 +94,30 @@ def reason_sentence(
     """
     difference = total(parts)
     if not difference:
-        return change_sentence(parts, label_a, label_b, k, titles).partition(" Documents in the top ")[0]
+        return change_sentence(parts, label_a, label_b, k, titles, highest).partition(" Documents in the top ")[0]
     first, *rest = parts
     others = [part.value for part in rest if part.value * difference > 0]
     against = [part.value for part in rest if part.value * difference < 0]
     verb, word = ("gains", "over") if difference > 0 else ("loses", "against")
     said = (
         f"{label_a} {verb} {_signed(difference).lstrip('+-')} nDCG@{k} {word} {label_b}: "
-        f"“{titles.get(first.document, first.document)}” ({grade_words(first.grade, highest)}) "
-        f"{_movement(first, k)} ({_signed(first.value)})"
+        f"{contribution(first, k, titles, highest)}"
     )
     if others:
         said += f"; {len(others)} more document{'s' if len(others) > 1 else ''}: {_signed(fsum(others))}"
     if against:
         said += f"; {len(against)} in the opposite direction: {_signed(fsum(against))}"
     return f"{said}."
+
+
+def contribution(part: Part, k: int, titles: Mapping[str, str], highest: int) -> str:
+    """Return a document's contribution to a difference in nDCG@k in words: name, grade, change of rank, value.
+
+    Args:
+        highest: the collection's highest grade.
+    """
+    title = titles.get(part.document, part.document)
+    return f"“{title}” ({grade_words(part.grade, highest)}) {_movement(part, k)} ({_signed(part.value)})"
 
 
 def _movement(part: Part, k: int) -> str:
@@ -118,19 +131,9 @@ def _movement(part: Part, k: int) -> str:
     return moved + where.get(part.change, "")
 
 
-def contribution(part: Part, titles: Mapping[str, str]) -> str:
-    """Return a document's contribution to a difference in words: name, grade, ranks, value."""
-    ranks = f"from {_rank(part.rank_b)} to {_rank(part.rank_a)}"
-    return f"“{titles.get(part.document, part.document)}” (grade {part.grade}), {ranks}: {_signed(part.value)}"
-
-
 def _signed(value: float) -> str:
     """Return a value with its sign and four decimals; one that these would show as 0 in another form."""
     return f"{value:+.1e}" if 0 < abs(value) < 0.00005 else f"{value:+.4f}"
-
-
-def _rank(rank: int | None) -> str:
-    return "outside the run" if rank is None else f"rank {rank}"
 
 
 def split_table(parts: Sequence[Part], titles: Mapping[str, str]) -> pd.DataFrame:
@@ -252,16 +255,17 @@ def lists_table(
 
 
 def contributions_table(
-    parts: Sequence[Part], label_a: str, label_b: str, k: int, titles: Mapping[str, str], caption: str
+    parts: Sequence[Part], label_a: str, label_b: str, k: int, titles: Mapping[str, str], highest: int, caption: str
 ) -> Table:
     """Return every document's contribution to the difference of two systems' nDCG@k, and a summary in words.
 
     Args:
         parts: the parts from `split_difference`.
+        highest: the collection's highest grade.
     """
     table = split_table(parts, titles).rename(columns={"rank a": f"rank in {label_a}", "rank b": f"rank in {label_b}"})
     said = [
-        change_sentence(parts, label_a, label_b, k, titles),
+        change_sentence(parts, label_a, label_b, k, titles, highest),
         f"The contributions sum to {total(parts):+.4f}, the difference in nDCG@{k} ({label_a} - {label_b}).",
     ]
     return Table(table.set_index("title"), f"{caption}: contributions to the difference in nDCG@{k}", sentences=said)

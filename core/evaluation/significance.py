@@ -152,6 +152,21 @@ def compare(a: Mapping[str, float], b: Mapping[str, float], tie: float = 0.0) ->
     return compare_all({"a": a, "b": b}, "b", tie)["a"]
 
 
+Corrected = tuple[Comparison, float, int]
+"""A comparison of two systems, its Holm-adjusted p of the randomisation test, and the number of comparisons."""
+
+
+def compare_corrected(values: Values, a: str, b: str, tie: float = 0.0) -> Corrected:
+    """Compare system a with b, with p Holm-adjusted over the comparisons of all systems with b; see `compare_all`.
+
+    Raises:
+        UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is not finite.
+    """
+    found = compare_all(values, b, tie)
+    adjusted = dict(zip(found, holm([one.p_randomisation for one in found.values()]), strict=True))
+    return found[a], adjusted[a], len(found)
+
+
 def compare_all(values: Values, baseline: str, tie: float = 0.0) -> dict[str, Comparison]:
     """Compare the per-topic values of every other system with the baseline's, paired by topic id.
 

@@ -162,6 +162,13 @@ def csv(table: pd.DataFrame, index: bool = True) -> str:
     return str(plain.to_csv(index=index, lineterminator="\r\n"))
 
 
+def milliseconds(value: float, unit: str = " ms") -> str:
+    """Return a latency for reading: one decimal from 1 ms, none from 100 ms, two significant digits below 1 ms."""
+    if value >= 0.995:
+        return f"{value:,.{1 if value < 99.95 else 0}f}{unit}"
+    return f"{value:#.2g}{unit}" if value >= 0.001 else f"< 0.001{unit}"
+
+
 def shortened(text: str, length: int) -> str:
     """Return the text on one line, cut at a word boundary with "…" if it is longer."""
     one_line = " ".join(text.split())

@@ -10,12 +10,11 @@ from core.evaluation.ndcg_decomposition import split_difference
 from core.evaluation.rank_overlap import rank_biased_overlap
 from core.evaluation.rank_tables import contribution, split_cutoff, title_of
 from core.evaluation.table_formats import Table, shortened
+from core.evaluation.topic_tables import CLOSE
 from core.formats.documents import Document
-from core.formats.qrels import Qrels
+from core.formats.qrels import Qrels, highest_grade
 from core.formats.runs import Scores, ranked
 
-CLOSE = 0.01
-"""Largest difference that counts as the same score: what a page shows as equal to two decimals."""
 NAME = 60
 """Maximum number of characters of a title in a sentence."""
 TOP = 3
@@ -71,7 +70,7 @@ def find_examples(
         if kind == "Same score, different documents":
             said = _same(row["a"], row["b"], of_a, of_b, measure)
         else:
-            said = _changed(row["difference"], of_a, of_b, judgments, measure, documents)
+            said = _changed(row["difference"], of_a, of_b, judgments, measure, documents, highest_grade(qrels))
         found.append(Example(kind, topic, row["query"], row["a"], row["b"], said, top_a, top_b))
     return found
 
@@ -103,6 +102,7 @@ def _changed(
     judgments: Mapping[str, int],
     measure: str,
     documents: Mapping[str, Document],
+    highest: int,
 ) -> str:
     """Return the difference and the document that contributes most to it in a sentence."""
     k = split_cutoff(measure)
@@ -112,13 +112,13 @@ def _changed(
         return f"{first}."
     name = shortened(title_of(documents.get(part.document), part.document), NAME)
     of_ndcg = "" if measure == f"nDCG@{k}" else f" to nDCG@{k}"
-    return f"{first}; largest contribution{of_ndcg}: {contribution(part, {part.document: name})}."
+    return f"{first}; largest contribution{of_ndcg}: {contribution(part, k, {part.document: name}, highest)}."
 
 
 def _same(a: float, b: float, of_a: Sequence[str], of_b: Sequence[str], measure: str) -> str:
     k = split_cutoff(measure)
     common = len(set(of_a[:k]) & set(of_b[:k]))
-    values = f"Both have {measure} {a:.4f}" if a == b else f"{measure} {a:.4f} and {b:.4f}"
+    values = f"Both have {measure} {a:.4f}" if a == b else f"{measure} {a:.4f} and {b:.4f} (equal within {CLOSE})"
     return f"{values}, with {common} of the top {k} documents in common."
 
 

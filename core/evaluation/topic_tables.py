@@ -8,13 +8,15 @@ import pandas as pd
 
 from core.evaluation.measures import mean
 from core.evaluation.ndcg_decomposition import split_difference
-from core.evaluation.rank_tables import change_sentence, split_cutoff
-from core.evaluation.significance import Values, compare
+from core.evaluation.rank_tables import reason_sentence, split_cutoff
+from core.evaluation.significance import Corrected, Values
 from core.evaluation.table_formats import Table
 from core.evaluation.verdicts import Verdict, verdict
-from core.formats.qrels import Qrels
+from core.formats.qrels import Qrels, highest_grade
 from core.formats.topics import Topic
 
+CLOSE = 0.01
+"""Largest difference of notable topics that counts as the same score: what a page shows as equal to two decimals."""
 PICKED = 3
 """Number of notable topics of each kind."""
 LENGTH = "query length (words)"
@@ -181,37 +183,49 @@ def contrasts(table: pd.DataFrame, overlaps: Mapping[str, float], tie: float, co
     Args:
         table: the table from `differences`, largest first.
         overlaps: topic -> overlap of the two lists; topics without one are not considered for "apart".
+        tie: the largest absolute difference that counts as a tie; CLOSE if that is larger.
     """
-    ahead = table[table["difference"] > tie]["topic"]
-    behind = table[table["difference"] < -tie]["topic"]
-    tied = [topic for topic in table[table["difference"].abs() <= tie]["topic"] if overlaps.get(topic, 1.0) < 1]
-    return {
-        "a": list(ahead[:count]),
-        "b": list(behind[::-1][:count]),
-        "apart": sorted(tied, key=lambda topic: overlaps[topic])[:count],
-    }
+    ahead = list(table[table["difference"] > tie]["topic"][:count])
+    behind = list(table[table["difference"] < -tie]["topic"][::-1][:count])
+    close = table[table["difference"].abs() <= max(tie, CLOSE)]["topic"]
+    tied = [topic for topic in close if overlaps.get(topic, 1.0) < 1 and topic not in (*ahead, *behind)]
+    return {"a": ahead, "b": behind, "apart": sorted(tied, key=lambda topic: overlaps[topic])[:count]}
 
 
-def topics_verdict(table: pd.DataFrame, labels: Mapping[str, str], a: str, b: str, measure: str, tie: float) -> Verdict:
+def comparable(values: Values, b: str, topics: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the values of the systems on some topics, for `compare_corrected`; those of the median system, too, if it
+    is system b."""
+    shown = {**values, MEDIAN: median_system(values)} if b == MEDIAN else values
+    return {system: {topic: of[topic] for topic in topics} for system, of in shown.items() if of.keys() >= set(topics)}
+
+
+def topics_verdict(
+    topics: int, labels: Mapping[str, str], a: str, b: str, measure: str, compared: Callable[[], Corrected]
+) -> Verdict:
     """Return how system a compares with b over some topics.
 
     Args:
-        table: the table from `differences`.
+        topics: the number of topics.
         b: the other system, "" if there is none.
-        tie: the largest absolute difference that counts as a tie.
+        compared: returns the comparison of the two on these topics; not called if there is none.
     """
     if not b:
         return Verdict(
             f"Only {labels[a]} is evaluated", f"the values are its {measure}, there is no system to compare it with"
         )
-    if len(table) < 2:
-        return Verdict(f"Topics selected: {len(table)}. At least two are needed to compare systems")
-    by_topic = table.set_index("topic")
-    return verdict(labels[a], labels[b], measure, compare(by_topic["a"].to_dict(), by_topic["b"].to_dict(), tie))
+    if topics < 2:
+        return Verdict(f"Topics selected: {topics}. At least two are needed to compare systems")
+    return verdict(labels[a], labels[b], measure, *compared())
 
 
 def differences_table(
-    table: pd.DataFrame, labels: Mapping[str, str], a: str, b: str, measure: str, tie: float, collection: str
+    table: pd.DataFrame,
+    labels: Mapping[str, str],
+    a: str,
+    b: str,
+    measure: str,
+    collection: str,
+    compared: Callable[[], Corrected],
 ) -> Table:
     """Return the difference on every topic and the comparison of the two systems.
 
@@ -220,7 +234,7 @@ def differences_table(
     """
     shown = table.rename(columns={"a": labels[a], "b": labels[b]}) if b else table.drop(columns=["a", "b"])
     shown = shown.replace({"kind": TYPE_LABELS}).rename(columns={"kind": "type"}).set_index("topic")
-    found = topics_verdict(table, labels, a, b, measure, tie)
+    found = topics_verdict(len(table), labels, a, b, measure, compared)
     caption = f"{collection}, {measure}: differences by topic"
     return Table(shown, caption, sentences=[found.sentence], details=found.details)
 
@@ -304,7 +318,8 @@ def notable_table(
             said = ""
             if lists is not None:
                 parts = split_difference(*lists(topic), qrels.get(topic, {}), k)
-                said = change_sentence(parts, label_a, label_b, k, titles([part.document for part in parts]))
+                names = titles([part.document for part in parts])
+                said = reason_sentence(parts, label_a, label_b, k, names, highest_grade(qrels))
             query, difference = by_topic.loc[topic, ["query", "difference"]]
             rows.append((topic, headings[name], query, difference, overlaps.get(topic), said))
     columns = ["topic", "notable", "query", "difference", "overlap (RBO)", "change"]

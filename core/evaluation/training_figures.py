@@ -78,7 +78,8 @@ def recipe_sentence(training: Training) -> str:
     sizes = [f"{manifest.facts.get('rows', 0):,} rows"]
     sizes += [f"{settings['epochs']:g} epoch{'s' * (settings['epochs'] != 1)}"] if "epochs" in settings else []
     sizes += [f"batches of {settings['batch']}"] if "batch" in settings else []
-    sizes += [f"learning rate {settings['learning_rate']:g}"] if "learning_rate" in settings else []
+    rate = f"{settings['learning_rate']:g}".replace("e-0", "e-") if "learning_rate" in settings else ""
+    sizes += [f"learning rate {rate}"] if rate else []
     device = {"cpu": "a CPU", "cuda": "a GPU"}.get(str(manifest.facts.get("device")), manifest.facts.get("device"))
     took = f"{in_time(manifest.seconds)} on {device}"
     return f"Model {training.model.name}: {recipe(manifest)} ({', '.join([*sizes, took])})."

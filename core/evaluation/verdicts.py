@@ -41,13 +41,17 @@ def verdict(
     comparison: Comparison,
     adjusted: float | None = None,
     comparisons: int = 1,
+    better_first: bool = False,
 ) -> Verdict:
     """Return the comparison of system a with system b.
 
     Args:
         adjusted: the p of the randomisation test, Holm-adjusted over the comparisons.
         comparisons: the number of comparisons that it belongs to.
+        better_first: whether the better system is named first.
     """
+    if better_first and comparison.difference < 0:
+        return verdict(label_b, label_a, measure, _reversed(comparison), adjusted, comparisons)
     p = comparison.p_randomisation if adjusted is None else adjusted
     outcome = outcome_of(comparison, p)
     if outcome == "same":
@@ -69,22 +73,11 @@ def verdict(
     return Verdict(headline, evidence, tuple(_details(comparison, comparisons)), outcome)
 
 
-def winner_verdict(
-    label_a: str,
-    label_b: str,
-    measure: str,
-    comparison: Comparison,
-    adjusted: float | None = None,
-    comparisons: int = 1,
-) -> Verdict:
-    """Return the comparison of two systems with the better one named first; arguments as in `verdict`."""
-    if comparison.difference >= 0:
-        return verdict(label_a, label_b, measure, comparison, adjusted, comparisons)
+def _reversed(comparison: Comparison) -> Comparison:
+    """Return the comparison of b with a."""
     interval = (-comparison.interval[1], -comparison.interval[0]) if comparison.interval else None
-    swapped = replace(
-        comparison, difference=-comparison.difference, interval=interval, wins=comparison.losses, losses=comparison.wins
-    )
-    return verdict(label_b, label_a, measure, swapped, adjusted, comparisons)
+    wins, losses = comparison.losses, comparison.wins
+    return replace(comparison, difference=-comparison.difference, interval=interval, wins=wins, losses=losses)
 
 
 def single_verdict(label: str, measure: str, mean: float, low: float, high: float, topics: int) -> Verdict:

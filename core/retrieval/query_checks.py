@@ -17,6 +17,8 @@ SIMILARITY = 0.8
 """Lowest similarity of a suggested word (Ratcliff & Metzener, 1988), that of one wrong letter in five."""
 CANDIDATES = 20
 """Number of similar terms that are considered."""
+UNIFIED = {"covid19": "covid"}
+"""Terms of unified names that no document spells so (see core/retrieval/analyzer.py) -> the word to suggest."""
 RARE = 0.05
 """A similar term in fewer documents than this share of another one's is taken for a misspelling, too."""
 LONGEST_WORD = 40
@@ -48,6 +50,7 @@ def similar_words(words: Sequence[str], index: Bm25Index, documents: Mapping[str
     stems = {word: token for word, (token, *more) in ((w, t) for w, t in tokens.items() if t) if not more}
     initials = {stem[0] for stem in stems.values()}
     vocabulary = [term for field in index.fields for term in field.vocabulary if term[:1] in initials]
+    unified = [form for term, form in UNIFIED.items() if any(term in field.vocabulary for field in index.fields)]
     found = {}
     for word, stem in stems.items():
         near = [term for term in vocabulary if term[0] == stem[0] and abs(len(term) - len(stem)) <= 2]
@@ -57,6 +60,7 @@ def similar_words(words: Sequence[str], index: Bm25Index, documents: Mapping[str
         common = [term for term in terms if counts[term] >= RARE * max(counts.values())]
         best = [documents.get(index.document_ids[int(np.argmax(scores[term]))]) for term in common]
         forms = {_written_form(t, word, index, d.full_text) for t, d in zip(common, best, strict=True) if d} - {""}
+        forms |= {form for form in unified if _similarity(word, form) >= SIMILARITY}
         if forms and fold(nearest := max(sorted(forms), key=lambda form: _similarity(word, form))) != fold(word):
             found[word] = nearest
     return found

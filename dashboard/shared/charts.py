@@ -122,7 +122,7 @@ def difference_bars(
         figure.add_annotation(x=position, y=height, text=escape_plotly(topic), ax=0, ay=-28 if height >= 0 else 28)
     order = [escape_plotly(name) for name in table["topic"]]
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=order, title="topic", tickangle=-90)
-    figure.update_yaxes(title=f"{measure}, difference (A - B)" if label_b else measure, zeroline=True)
+    figure.update_yaxes(title=f"difference in {measure}" if label_b else measure, zeroline=True)
     # With hovermode "x" the whole column of a bar takes the click, however short the bar is.
     figure.update_layout(hovermode="x", bargap=0.15, showlegend=True)
     return finish(clickable(figure), 380)

@@ -163,7 +163,7 @@ def _matches(opened: data.Opened, system: SystemSettings, document: Document, qu
         for o in parts
     ]
     total, predicted = sum(o.document + o.predicted for o in parts), sum(o.predicted for o in parts)
-    st.markdown(f"**Score {total:.2f}**: {predicted / total:.0%} from predicted queries")
+    st.markdown(f"**Score {total:.2f}**: {100 * predicted / total:.0f} % from predicted queries")
     number = st.column_config.NumberColumn(format="%.2f", width="small")
     st.dataframe(
         pd.DataFrame(rows),
@@ -182,5 +182,6 @@ def _filter_in_words(opened: data.Opened, system: SystemSettings, found: Written
     searched = f"{int(table['indexed'].sum())} of {len(table)} are indexed"
     if found.lowest is None:
         return f"{searched}; no filter is applied.{scored}"
-    best = f"those with a score of at least {found.lowest:.3f}, the top {system.expansion.keep:.0%} of the collection"
+    share = f"{100 * system.expansion.keep:.0f} %"
+    best = f"those with a score of at least {found.lowest:.3f}, the top {share} of the collection"
     return f"{searched}: {best}.{scored}"

@@ -77,7 +77,7 @@ STYLE = """<style>
 .rs-compact li.rs-shared > details > div { border: 0; padding: 0.25rem 0 0; }
 .rs-tabs { display: none; }
 /* Up to this width Streamlit stacks columns. */
-@media (max-width: 640px) { .rs-tabs { display: flex; overflow-x: auto; gap: 0.9rem;
+@media (max-width: 640px) { .rs-tabs { display: flex; flex-wrap: wrap; gap: 0 0.9rem;
     border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
   .rs-tabs input { position: absolute; opacity: 0; }
   .rs-tabs label { padding: 0.4rem 0; white-space: nowrap; border-bottom: 3px solid transparent; cursor: pointer; }
@@ -85,8 +85,7 @@ STYLE = """<style>
   .rs-tabs label:has(:focus-visible) { outline: 2px solid currentColor; } }
 .rs-example > div { display: grid; grid-template-columns: 1fr 1fr; gap: 0.75rem; }
 .rs-example section { min-width: 0; }
-.rs-example section > p { display: flex; gap: 0.4rem; overflow-wrap: normal; }
-.rs-example strong { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.rs-example section > p > * { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .rs-example li { border: 0; margin: 0; padding: 0.1rem 0; display: grid; grid-template-columns: 1.6rem 1fr;
   gap: 0.3rem; }
 .rs-example .rs-grade { padding: 0; text-align: center; font-size: 0.65rem; align-self: start; }
@@ -201,13 +200,14 @@ def list_tabs(labels: Mapping[str, str]) -> str:
     """Return tabs that show one list at a time on a phone; on a wider screen nothing is seen of them.
 
     Args:
-        labels: key of each list's Streamlit container (`st.container(key=...)`) -> name of the list.
+        labels: key of each list's Streamlit container (`st.container(key=...)`) -> name of the list. A container with
+            this key and "-name" holds the name, which the tabs repeat.
     """
     tabs, rules = [], []
     for number, (key, label) in enumerate(labels.items()):
         button = f'<input type="radio" name="rs-tab" id="rs-tab-{number}"{"" if number else " checked"}>'
         tabs.append(f"<label>{button}{escape(label)}</label>")
-        rules.append(f"body:has(#rs-tab-{number}:not(:checked)) .st-key-{key} {{ display: none; }}")
+        rules.append(f"body:has(#rs-tab-{number}:not(:checked)) .st-key-{key}, .st-key-{key}-name {{ display: none; }}")
     style = f"<style>@media (max-width: 640px) {{ {' '.join(rules)} }}</style>"
     return f'<div class="rs-tabs" role="radiogroup" aria-label="Ranked list">{"".join(tabs)}</div>{style}'
 

@@ -4,8 +4,19 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.evaluation.significance import Corrected, Values, compare_corrected
 from core.evaluation.verdicts import Verdict
 from dashboard.shared.escaping import escape_markdown
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def compare_pair(values: Values, a: str, b: str, tie: float = 0.0) -> Corrected:
+    """Return `compare_corrected`, cached: the same comparison has the same p on every page.
+
+    Raises:
+        UserError: if the systems were evaluated on different topics, or on fewer than two.
+    """
+    return compare_corrected(values, a, b, tie)
 
 
 def draw_verdict(verdict: Verdict) -> None:

@@ -93,6 +93,9 @@ def test_a_phone_shows_one_list_at_a_time(page: Page, address: str) -> None:
     expect(columns).to_have_count(2)
     expect(columns.first).to_be_visible()
     expect(columns.nth(1)).to_be_hidden()
+    expect(page.get_by_role("paragraph").get_by_text("A BM25", exact=True)).to_be_hidden()
+    for tab in page.locator(".rs-tabs label").all():
+        expect(tab).to_be_in_viewport(ratio=1)
     page.locator(".rs-tabs label", has_text="queries").click()
     expect(columns.first).to_be_hidden()
     expect(columns.nth(1)).to_be_visible()
@@ -101,6 +104,7 @@ def test_a_phone_shows_one_list_at_a_time(page: Page, address: str) -> None:
     page.set_viewport_size({"width": 1440, "height": 900})
     expect(columns.nth(1)).to_be_visible()
     expect(page.locator(".rs-tabs")).to_be_hidden()
+    expect(page.get_by_role("paragraph").get_by_text("A BM25", exact=True)).to_be_visible()
 
 
 def test_shared_documents_are_folded_and_a_link_keeps_it(page: Page, address: str) -> None:

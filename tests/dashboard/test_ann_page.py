@@ -16,9 +16,10 @@ from stages import make
 from sweep_table import SWEEP
 
 from core import compare
-from core.evaluation.ann_answer import answer, milliseconds, shipped_sweeps
+from core.evaluation.ann_answer import answer, shipped_sweeps
 from core.evaluation.ann_sweep import OWN_GRAPH
 from core.evaluation.ann_tables import growth
+from core.evaluation.table_formats import milliseconds
 from core.import_runs import import_runs
 from core.indexes.exact import ExactIndex
 from core.indexes.hnsw import HnswIndex

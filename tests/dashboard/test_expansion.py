@@ -1,6 +1,7 @@
 """The doc2query page: what expansion did to each topic and document, on the made-up collection."""
 
 import json
+from urllib.parse import parse_qsl
 
 import pytest
 from made_up import EXPANSIONS, SYSTEMS, Open
@@ -71,11 +72,12 @@ def test_the_page_opens_with_a_document_and_its_decisive_query(open_page: Open) 
     values = table_with(app, "share of score").set_index("predicted query")
     assert values["earned"].is_monotonic_decreasing
     assert f"**{escape_markdown(values.index[0])}** :blue-badge" in queries
-    app.button(key="open example").click().run()
-    topic = app.query_params["topic"]
-    assert f"Topic {topic}:" in app.subheader[0].value
+    link = next(link.proto for link in app.get("page_link") if link.proto.label.startswith("Open topic "))
+    linked = dict(parse_qsl(link.query_string))
+    assert (linked["a"], linked["b"]) == ("bm25-doc2query", "bm25"), "the two systems, whichever were compared before"
+    app = open_page("expansion", collection="sample", topic=linked["topic"])
     helped = next(frame.value for frame in app.dataframe if "rank with" in frame.value)
-    assert app.query_params["document"] in list(helped["document"])
+    assert linked["document"] in list(helped["document"])
 
 
 def test_without_a_gain_the_page_says_so(open_page: Open, made_up: CollectionFolder) -> None:
@@ -110,7 +112,7 @@ def test_dropped_queries_are_shown_with_their_scores(open_page: Open, filtered: 
     assert list(queries["predicted query"]) == EXPANSIONS["d5"], "what is indexed comes first"
     assert list(queries["score"]) == SCORES["d5"]
     assert list(queries["indexed"]) == [True, False]
-    assert "1 of 2 are indexed: those with a score of at least 0.600, the top 50%" in texts(app)
+    assert "1 of 2 are indexed: those with a score of at least 0.600, the top 50 %" in texts(app)
     assert "Score: similarity to the document (" in texts(app)
 
 
@@ -118,7 +120,7 @@ def test_scores_that_are_margins_are_said_to_be(open_page: Open, filtered: Colle
     profile = read_profile(str(filtered / "profile.json"))
     save_profile(profile.model_copy(update={"doc2query": Doc2querySettings(score_by="margin")}), filtered)
     app = open_page("expansion", collection="made-up", topic="02", document="d5", depth="100")
-    assert "the top 50%" in texts(app)
+    assert "the top 50 %" in texts(app)
     assert "minus the similarity to the nearest other document." in texts(app)
 
 

@@ -25,7 +25,7 @@ from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data, live
 from dashboard.shared.ranked_lists import Hit, grade_badge, ranked_list
 from dashboard.views.search import answers, judging
-from dashboard.views.search.answer_columns import latency_text
+from dashboard.views.search.answer_columns import latency_text, measured_text
 from dashboard.views.search.answers import DEPTH, Latency, in_batches, measure_latency
 
 
@@ -88,7 +88,7 @@ def test_a_dense_system_answers_with_its_latency_split(
     monkeypatch.setattr("core.retrieval.kinds.open_system", lambda *arguments, **opened: Dense())
     app = open_page("search", query="do masks help in schools?", systems="dense", hits="5")
     assert asked[-1] == ("do masks help in schools?", DEPTH)
-    assert "12.5 ms (encode 12.0), median of 5" in texts(app)
+    assert "12.5 ms (encoding 12.0 ms)" in texts(app)
     assert "score 0.750" in texts(app)
     open_page("search", query="masks", systems="dense")
     assert [query for query, _ in asked].count("the first query waits for what loads late") == 1, "it is opened once"
@@ -209,8 +209,11 @@ def test_a_slow_system_is_measured_once_more_and_a_busy_one_not_at_all(monkeypat
     monkeypatch.setattr("dashboard.views.search.answers.repeated", partial(repeated, budget=0.001))
     latency = measure_latency(None, settings, "q")
     assert latency == Latency({"encode": 7.0, "search": 0.0}, 1)
-    assert latency_text(latency) == "7000.0 ms (encode 7000.0), measured once"
-    assert latency_text(Latency({"search": 0.000052}, 5)) == "0.05 ms, median of 5"
+    assert latency_text(latency) == "7,000 ms (encoding 7,000 ms)"
+    assert measured_text(latency).startswith("One search of the top 100")
+    latency = Latency({"search": 0.000052}, 5)
+    assert latency_text(latency) == "0.052 ms"
+    assert measured_text(latency).startswith("Median of 5 searches")
     monkeypatch.setattr("dashboard.views.search.answers.PATIENCE_SECONDS", 0.01)
     with live.TIMING:
         assert measure_latency(None, settings, "q") is None
@@ -359,12 +362,12 @@ def test_more_systems_than_columns_are_left_to_choose(
 
 def test_words_in_no_index_are_named_with_a_similar_one(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("search", query="Feverr in schools: zzz", systems="bm25,expanded")
-    assert "In no index: “Feverr”, “zzz”." in texts(app).replace("\\", "")
+    assert "Not in any BM25 index: “Feverr”, “zzz”." in texts(app).replace("\\", "")
     app.button(key="corrected query").click().run()
     assert app.query_params["query"] == "fever in schools: zzz"
-    assert "In no index: “zzz”." in texts(app).replace("\\", "")
-    assert "In no index" not in texts(open_page("search", query="fever pupils", systems="bm25,expanded"))
-    assert "In no index: “pupils”." in texts(open_page("search", query="fever pupils", systems="bm25"))
+    assert "Not in any BM25 index: “zzz”." in texts(app).replace("\\", "")
+    assert "Not in any BM25 index" not in texts(open_page("search", query="fever pupils", systems="bm25,expanded"))
+    assert "Not in any BM25 index: “pupils”." in texts(open_page("search", query="fever pupils", systems="bm25"))
 
 
 def test_text_that_an_english_model_does_not_know_is_said(

@@ -109,7 +109,7 @@ def test_cards_name_win_loss_and_same_score_with_the_lists(open_page: Open, made
     imported(made_up, "three", {"a": a, "b": b})
     win, loss, tie = cards(open_page("summary", collection="three", a="a", b="b"))
     assert "Largest win" in win
-    assert "+1.0000 nDCG@10; largest contribution: “r0” (grade 1), from rank 20 to rank 1" in win
+    assert "+1.0000 nDCG@10; largest contribution: “r0” (relevant) rises from rank 20 to 1" in win
     assert win.index("r0</span>") < win.index("n9</span>"), "system A's list stands first"
     assert "Largest loss" in loss
     assert "-1.0000 nDCG@10" in loss

@@ -71,6 +71,15 @@ def test_rank_correlation_by_hand() -> None:
     assert topic_tables.rank_correlation(rising, pd.Series([1, 1, 1, 1])) is None
 
 
+def test_scores_that_a_page_shows_as_equal_count_as_the_same() -> None:
+    rows = [("1", 0.3), ("2", 0.006), ("3", -0.004), ("4", -0.2)]
+    table = pd.DataFrame(rows, columns=["topic", "difference"])
+    picked = topic_tables.contrasts(table, dict.fromkeys("1234", 0.5), 0.0, 1)
+    assert picked == {"a": ["1"], "b": ["4"], "apart": ["2"]}
+    picked = topic_tables.contrasts(table, dict.fromkeys("1234", 0.5), 0.0, 3)
+    assert picked == {"a": ["1", "2"], "b": ["4", "3"], "apart": []}, "no topic is named twice"
+
+
 def test_contrasts_are_the_ends_and_ties_with_other_documents() -> None:
     rows = [("1", 0.4), ("2", 0.2), ("3", 0.01), ("4", 0.0), ("5", 0.0), ("6", -0.3), ("7", -0.5)]
     table = pd.DataFrame(rows, columns=["topic", "difference"])
@@ -105,15 +114,16 @@ def test_overlap_of_every_two_lists() -> None:
 
 def test_the_sentence_says_what_changed() -> None:
     parts = split_difference(RANKINGS["a"], RANKINGS["b"], JUDGMENTS, 2)
-    said = rank_tables.change_sentence(parts, "A", "B", 2, {"d": "The *title*"})
+    said = rank_tables.change_sentence(parts, "A", "B", 2, {"d": "The *title*"}, 2)
     assert said.startswith("nDCG@2 changes by +0.")
     assert " from B to A. Documents in the top 2: " in said
     assert "2 entered (1 relevant): +0." in said
     assert "2 dropped out (0 relevant): +0.0000" in said
     assert "re-ranked" not in said
-    assert "“The *title*” (grade 2), from rank 3 to rank 1: +0." in said
+    assert "“The *title*” (relevant) rises from rank 3 to 1, into the top 2 (+0." in said
     swapped = split_difference(["x"], ["d", "f"], JUDGMENTS, 2)
-    assert "“d” (grade 2), from rank 1 to outside the run: -" in rank_tables.change_sentence(swapped, "A", "B", 2, {})
+    said = rank_tables.change_sentence(swapped, "A", "B", 2, {}, 2)
+    assert "“d” (relevant) at rank 1 is no longer retrieved (-" in said
 
 
 def test_the_document_named_first_goes_with_the_change_and_a_larger_one_against_it_is_named_too() -> None:
@@ -121,19 +131,19 @@ def test_the_document_named_first_goes_with_the_change_and_a_larger_one_against_
     judgments = dict.fromkeys("xdgh", 1)
     parts = split_difference(["x", "n"], ["n", "d", "g", "h"], judgments, 4)
     assert [part.document for part in parts] == ["d", "g", "h", "x", "n"]
-    said = rank_tables.change_sentence(parts, "A", "B", 4, {})
+    said = rank_tables.change_sentence(parts, "A", "B", 4, {}, 1)
     assert "changes by -0.2192" in said
-    assert "Largest contribution: “d” (grade 1), from rank 2 to outside the run: -0.2463." in said
-    against = "“x” (grade 1), from outside the run to rank 1: +0.3904."
+    assert "Largest contribution: “d” (relevant) at rank 2 is no longer retrieved (-0.2463)." in said
+    against = "“x” (relevant) enters at rank 1 (+0.3904)."
     assert said.endswith(f"Largest contribution in the opposite direction: {against}")
-    back = rank_tables.change_sentence(split_difference(["n", "d"], ["x", "n"], judgments, 4), "B", "A", 4, {})
+    back = rank_tables.change_sentence(split_difference(["n", "d"], ["x", "n"], judgments, 4), "B", "A", 4, {}, 1)
     assert "changes by -0.1441" in back
     assert "opposite direction" not in back, "the largest part is that of the change"
 
 
 def test_gains_and_losses_that_cancel_out_are_no_change() -> None:
     exchanged = split_difference(["d", "e"], ["e", "d"], {"d": 1, "e": 1}, 2)
-    said = rank_tables.change_sentence(exchanged, "A", "B", 2, {})
+    said = rank_tables.change_sentence(exchanged, "A", "B", 2, {}, 1)
     assert said.startswith("A and B have the same nDCG@2: gains and losses cancel out.")
     assert "2 re-ranked (2 relevant): +0.0000" in said
 
@@ -146,7 +156,7 @@ rankings = st.lists(st.sampled_from("abcdefgh"), unique=True, max_size=8)
 def test_the_document_named_first_has_the_sign_of_trec_evals_difference(a, b, grades) -> None:
     k = 5
     parts = split_difference(a, b, grades, k)
-    said = rank_tables.change_sentence(parts, "A", "B", k, {})
+    said = rank_tables.change_sentence(parts, "A", "B", k, {}, 3)
     runs = ({"1": {document: -float(rank) for rank, document in enumerate(names)}} for names in (a, b))
     evaluator = pytrec_eval.RelevanceEvaluator({"1": grades}, {"ndcg_cut.5"})
     of_a, of_b = (evaluator.evaluate(run)["1"]["ndcg_cut_5"] if run["1"] else 0.0 for run in runs)
@@ -154,10 +164,10 @@ def test_the_document_named_first_has_the_sign_of_trec_evals_difference(a, b, gr
         assert "have the same nDCG@5" in said
         return
     change = float(re.search(r"changes by ([+-][0-9.e-]+) from B to A\.", said)[1])
-    named = float(re.search(r"Largest contribution: .*?: ([+-][0-9.e-]+)\.", said)[1])
+    named = float(re.search(r"Largest contribution: .*? \(([+-][0-9.e-]+)\)\.", said)[1])
     assert change == pytest.approx(of_a - of_b, abs=6e-5)
     assert named * change > 0
-    other = re.search(r"Largest contribution in the opposite direction: .*?: ([+-][0-9.e-]+)\.", said)
+    other = re.search(r"Largest contribution in the opposite direction: .*? \(([+-][0-9.e-]+)\)\.", said)
     largest = max(parts, key=lambda part: abs(part.value))
     assert bool(other) == (abs(largest.value) > max(p.value * np.sign(change) for p in parts))
     assert not other or float(other[1]) * change < 0
@@ -238,10 +248,11 @@ def test_the_list_of_topics_shows_texts_as_they_are_and_bars_by_sign() -> None:
 
 def test_the_sentence_of_no_difference_says_why() -> None:
     same = split_difference(["d", "e"], ["d", "e"], JUDGMENTS, 2)
-    assert "the top 2 documents are the same, in the same order" in rank_tables.change_sentence(same, "A", "B", 2, {})
+    said = rank_tables.change_sentence(same, "A", "B", 2, {}, 2)
+    assert "the top 2 documents are the same, in the same order" in said
     idle = split_difference(["d", "e"], ["d", "f"], JUDGMENTS, 2)
     assert "no relevant document entered, dropped out or changed rank" in rank_tables.change_sentence(
-        idle, "A", "B", 2, {}
+        idle, "A", "B", 2, {}, 2
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.evaluation.ann_answer import milliseconds
 from core.evaluation.ann_tables import COSTS, frontier, setting_text
+from core.evaluation.table_formats import milliseconds
 from core.indexes.registry import LABELS
 from dashboard.shared.charts import DARK_GREY, GREY, finish
 

@@ -11,6 +11,7 @@ import numpy as np
 import streamlit as st
 
 from core.evaluation.ann_sweep import OWN_GRAPH, search_without
+from core.evaluation.table_formats import milliseconds
 from core.indexes.base import VectorIndex
 from core.indexes.recall import TrueSimilarities, recall_at_k, ties_as_exact
 from core.indexes.registry import KINDS, LABELS, PARAMETER_LABELS, make_index
@@ -129,7 +130,7 @@ def query_panel(asked: Asked, dense: list[str]) -> None:
     grades = content.qrels.get(topic.id, {}) if topic else None
     st.write(
         f"Recall@{DEPTH} on this query: {recall:.2f}.{_judged_missed(missed, grades)} "
-        f"Latency of the search: exact {exact_ms:.3f} ms, approximate {found_ms:.3f} ms."
+        f"Latency of the search: exact {milliseconds(exact_ms)}, approximate {milliseconds(found_ms)}."
     )
     exact_list = _Ranking("exact", "exact search", names_of[0], of_exact[0].tolist())
     approximate = _Ranking("ANN", LABELS[kind], names_of[1], of_found[0].tolist())

@@ -15,12 +15,12 @@ from core.evaluation.ann_answer import (
     answer_table,
     at_size_sentence,
     conclusion,
-    milliseconds,
 )
 from core.evaluation.ann_figures import at_size, caption, reference_caption
 from core.evaluation.ann_sweep import measured_sweeps
 from core.evaluation.ann_tables import COSTS, MATCHED, growth, one_graph, setting_text, size_label
 from core.evaluation.freshness import changes
+from core.evaluation.table_formats import milliseconds
 from core.indexes.registry import GRAPHS, LABELS
 from core.workspace.artifacts import Manifest, read_manifest
 from core.workspace.errors import UserError

@@ -11,7 +11,7 @@ from core.retrieval.bm25 import Origin, origins
 from core.retrieval.systems import Bm25System
 from core.workspace.artifacts import open_artifact, read_latest
 from core.workspace.profile import SystemSettings
-from dashboard.shared import data, live, results, state
+from dashboard.shared import data, links, live, results
 from dashboard.shared.escaping import escape_markdown, shortened
 from dashboard.shared.predicted_queries import searched
 from dashboard.shared.provenance import downloads_and_provenance
@@ -48,10 +48,19 @@ def draw_example(opened: data.Opened, content: data.Content, system: SystemSetti
             st.markdown(
                 f"**{escape_markdown(title_of(document, document.id))}**  \n"
                 f"{escape_markdown(grade_text(gain.grade, content.highest_grade))} · {before} → **rank {gain.after}** "
-                f"· {gain.value:+.3f} nDCG@{CUTOFF}"
+                f"· {gain.value:+.4f} nDCG@{CUTOFF}"
             )
             st.text(shortened(document.text, LONGEST_TEXT))
-            st.button("Open this topic", on_click=_open, args=(gain.topic, gain.document), key="open example")
+            links.page_link(
+                "topic",
+                f"Open topic {escape_markdown(gain.topic)}",
+                ":material/arrow_forward:",
+                topic=gain.topic,
+                document=gain.document,
+                list="A",
+                a=system.name,
+                b=plain,
+            )
         with right:
             st.markdown("\n".join(_queries(example)))
     with st.expander("Values, downloads and provenance of this example"):
@@ -71,19 +80,15 @@ def draw_example(opened: data.Opened, content: data.Content, system: SystemSetti
 
 def _queries(example: Example) -> list[str]:
     """Return the predicted queries as lines of Markdown, the decisive one first and in bold."""
-    lines = [f"Predicted queries earn {example.queries['earned'].sum() / example.score:.0%} of its BM25 score:", ""]
+    whole = 100 * example.queries["earned"].sum() / example.score
+    lines = [f"Predicted queries earn {whole:.0f} % of its BM25 score:", ""]
     for number, (query, earned, terms) in enumerate(example.queries.itertuples(name=None)):
-        text, share = escape_markdown(str(query)), f"{earned / example.score:.0%}"
+        text, share = escape_markdown(str(query)), f"{100 * earned / example.score:.0f} %"
         if not number:
             lines.append(f"- **{text}** :blue-badge[decisive: {share}, by {escape_markdown(terms)}]")
         else:
             lines.append(f"- {text}" + (f" · {share}, by {escape_markdown(terms)}" if earned else ""))
     return lines
-
-
-def _open(topic: str, document: str) -> None:
-    state.write("topic", topic)
-    state.write("document", document)
 
 
 @st.cache_data(max_entries=20, show_spinner="Looking for the document that expansion helped most …")

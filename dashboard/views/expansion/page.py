@@ -5,7 +5,6 @@ import streamlit as st
 from core.evaluation import expansion_effects
 from core.evaluation.expansion_effects import Move, moves
 from core.evaluation.rank_tables import document_title
-from core.evaluation.significance import compare
 from core.evaluation.table_formats import Table
 from core.evaluation.verdicts import verdict
 from core.formats.documents import Document
@@ -19,7 +18,7 @@ from dashboard.shared.charts import clicked, difference_bars
 from dashboard.shared.escaping import escape_markdown, shortened, show_error
 from dashboard.shared.predicted_queries import draw_predicted_queries
 from dashboard.shared.provenance import downloads_and_provenance
-from dashboard.shared.verdicts import draw_verdict
+from dashboard.shared.verdicts import compare_pair, draw_verdict
 from dashboard.shared.widgets import SIGNED
 from dashboard.views.expansion.curve import draw_curve
 from dashboard.views.expansion.effects import effects_by_topic
@@ -87,7 +86,7 @@ def draw_effect(opened: data.Opened, content: data.Content, system: SystemSettin
             raise UserError(f"{opened.labels[name]} has not been evaluated yet")
     depth = chosen_depth()
     labels = (opened.labels[system.name], opened.labels[plain])
-    found = verdict(*labels, measure, compare(values[system.name], values[plain]))
+    found = compare_pair(values, system.name, plain)
     table = expansion_effects.topics_table(
         effects_by_topic(opened, plain, system.name, depth),
         values[system.name],
@@ -96,8 +95,9 @@ def draw_effect(opened: data.Opened, content: data.Content, system: SystemSettin
         content.topics,
         labels,
         opened.folder.name,
+        found,
     )
-    draw_verdict(found)
+    draw_verdict(verdict(labels[0], labels[1], measure, *found))
     shown = table.shown.reset_index()
     name = f"{opened.folder.name}-expansion"
     bars = difference_bars(shown.rename(columns={f"{measure} difference": "difference"}), *labels, measure, topic)

@@ -7,6 +7,7 @@ from string import ascii_uppercase
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.evaluation.table_formats import milliseconds
 from core.formats.topics import Topic
 from core.retrieval.answer import Answer
 from core.retrieval.fusion import K, fuse_answers
@@ -85,7 +86,7 @@ class Columns:
         self.lists: dict[str, DeltaGenerator] = {}
         for (name, title), column in zip(titles.items(), st.columns(len(titles)), strict=True):
             self._columns[name] = column = column.container(key=keys[name], gap="xsmall")
-            column.markdown(f"**{escape_markdown(title)}**")
+            column.container(key=f"{keys[name]}-name").markdown(f"**{escape_markdown(title)}**")
             self.values[name], self.latencies[name], self.lists[name] = column.empty(), column.empty(), column.empty()
             self.latencies[name].caption(f"Sum of 1 / ({K} + rank) in the top {DEPTH}" if name == FUSED else "…")
             self.lists[name].caption("Searching …")
@@ -220,17 +221,20 @@ def show_latencies(columns: Columns) -> None:
                 show_error(error)
             continue
         busy = latency is None
-        place.caption(latency_text(latency) if latency else "Latency not measured: another measurement is in progress")
-
-
-def _milliseconds(seconds: float) -> str:
-    """Return a time in milliseconds, with two decimals below 0.1 ms: BM25 takes 0.05 ms on the sample."""
-    return f"{1000 * seconds:.{2 if 0 < seconds < 0.0001 else 1}f}"
+        if latency:
+            place.caption(latency_text(latency), help=measured_text(latency))
+        else:
+            place.caption("Latency not measured: another measurement is in progress")
 
 
 def latency_text(latency: Latency) -> str:
-    """Return a latency as text: the total, the time of encoding, and the number of measurements."""
+    """Return a latency as text: the total and the time of encoding."""
     encoding = latency.seconds.get("encode")
-    steps = "" if encoding is None else f" (encode {_milliseconds(encoding)})"
-    times = f"median of {latency.times}" if latency.times > 1 else "measured once"
-    return f"{_milliseconds(sum(latency.seconds.values()))} ms{steps}, {times}"
+    steps = "" if encoding is None else f" (encoding {milliseconds(1000 * encoding)})"
+    return f"{milliseconds(1000 * sum(latency.seconds.values()))}{steps}"
+
+
+def measured_text(latency: Latency) -> str:
+    """Return how a latency was measured, in a sentence."""
+    times = f"Median of {latency.times} searches" if latency.times > 1 else "One search"
+    return f"{times} of the top {DEPTH}, after the answer below, while no other system searched."

@@ -38,7 +38,7 @@ def query_form(topics: Iterable[Topic], topic_field: str) -> str:
     asked = one_line(state.read("query")) or st.session_state.get("long query", "")
     st.session_state["query box"] = asked
     with st.form("search", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-        st.text_input("Query", key="query box", placeholder="loss of smell")
+        st.text_input("Query", key="query box", placeholder="e.g. loss of smell")
         st.form_submit_button("Search", type="primary", on_click=lambda: ask(st.session_state["query box"]))
     with st.container():  # keeps the place of what follows, which the browser would show twice for a moment
         if not asked:
@@ -48,7 +48,7 @@ def query_form(topics: Iterable[Topic], topic_field: str) -> str:
 
 
 def _examples(topics: Iterable[Topic], topic_field: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="xxsmall"):
         st.caption("Examples", width="content")
         for topic in topics:
             text = topic.text(topic_field)

@@ -68,7 +68,7 @@ def unknown_words_note(opened: data.Opened, systems: Sequence[SystemSettings], q
     more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
     named = ", ".join(f"“{escape_markdown(shortened(word, 40))}”" for word in words[:NAMED])
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f":material/spellcheck: In no index: {named}{more}.", width="content")
+        st.markdown(f":material/spellcheck: Not in any BM25 index: {named}{more}.", width="content")
         if similar:
             corrected = re.sub(r"\w+", lambda word: similar.get(word[0], word[0]), query)
             label = f"Search for {escape_markdown(shortened(corrected, 80))}"

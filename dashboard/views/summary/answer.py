@@ -8,9 +8,9 @@ import streamlit as st
 from core.evaluation.comparison_tables import latencies
 from core.evaluation.robustness import in_short
 from core.evaluation.significance import Comparison
-from core.evaluation.table_formats import Table
+from core.evaluation.table_formats import Table, milliseconds
 from core.evaluation.training_figures import recipe, recipe_in_short
-from core.evaluation.verdicts import Verdict, single_verdict, winner_verdict
+from core.evaluation.verdicts import Verdict, single_verdict, verdict
 from core.training.histories import trained_models
 from core.workspace.artifacts import Manifest, read_latest, read_manifest
 from core.workspace.errors import UserError
@@ -32,7 +32,7 @@ def verdict_of(view: View, against: Against) -> Verdict:
         return single_verdict(view.labels[view.baseline], view.measure, mean, low, high, topics)
     adjusted = float(table.loc[view.a, "Holm randomisation"])
     labels = view.labels[view.a], view.labels[view.baseline]
-    return winner_verdict(*labels, view.measure, found[view.a], adjusted, len(found))
+    return verdict(*labels, view.measure, found[view.a], adjusted, len(found), better_first=True)
 
 
 def draw_answer(view: View, against: Against, manifests: Mapping[str, Manifest]) -> st.delta_generator.DeltaGenerator:
@@ -43,7 +43,7 @@ def draw_answer(view: View, against: Against, manifests: Mapping[str, Manifest])
         st.markdown(escape_markdown(f"{found.evidence}."))
     if not view.a:
         return st.empty()
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         place = st.empty()
         if said := _latencies(view.pair if against[1][view.a].difference >= 0 else view.pair[::-1], manifests):
             st.badge(said, icon=":material/timer:", color="gray", help="Median time of one query, with its encoding.")
@@ -85,11 +85,7 @@ def _robustness(view: View, digests: tuple[str, ...]) -> Table:
 def _latencies(pair: Sequence[str], manifests: Mapping[str, Manifest]) -> str:
     """Return the latencies of two systems, in the order in which the headline names them."""
     first, second = latencies(pair, manifests).values()
-    return f"Latency {_milliseconds(first)} vs {_milliseconds(second)} ms" if first and second else ""
-
-
-def _milliseconds(value: float) -> str:
-    return f"{value:.1f}" if value >= 1 else f"{value:.2g}"
+    return f"Latency {milliseconds(first, '')} vs {milliseconds(second)}" if first and second else ""
 
 
 def trained(view: View) -> Manifest | None:

@@ -37,7 +37,7 @@ def forest(table: pd.DataFrame, labels: Mapping[str, str], measure: str, baselin
     rows = list(range(len(table)))
     names = [escape_plotly(shortened(labels.get(system, system), LABEL)) for system in table.index]
     bold = [f"<b>{name}</b>" if system == chosen else name for name, system in zip(names, table.index, strict=True)]
-    ticks = [f"{name}  {value:+.3f}" for name, value in zip(bold, table["difference"], strict=True)]
+    ticks = [f"{name}  {value:+.4f}" for name, value in zip(bold, table["difference"], strict=True)]
     intervals = interval_texts(table[["difference low", "difference high"]], "+")
     figure = go.Figure(
         go.Scatter(

@@ -1,15 +1,24 @@
 """Effectiveness vs cost: the selected measure against query latency and index size."""
 
+from typing import Any
+
 import streamlit as st
 
-from core.evaluation.comparison_tables import INDEX_SIZE, LATENCY, best_systems, cost_rows, cost_table, older_latencies
-from core.evaluation.table_formats import MISSING
+from core.evaluation.comparison_tables import (
+    BUILD_TIME,
+    INDEX_SIZE,
+    LATENCY,
+    best_systems,
+    cost_rows,
+    cost_table,
+    older_latencies,
+)
+from core.evaluation.table_formats import MISSING, milliseconds
 from core.workspace.artifacts import Manifest
 from dashboard.shared import export
 from dashboard.shared.comparison import View
 from dashboard.shared.escaping import error_markdown, escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
-from dashboard.shared.widgets import FOUR
 from dashboard.views.summary import charts
 from dashboard.views.summary.baseline import compared
 
@@ -25,8 +34,11 @@ def draw_cost(view: View, manifests: dict[str, Manifest]) -> None:
         f"{view.measure} against latency and index size",
     )
     table = cost_table(rows, view.labels, view.measure)
-    config = dict.fromkeys(table.shown.columns[:3], FOUR) | {INDEX_SIZE: st.column_config.NumberColumn(format="%.2f")}
-    st.dataframe(table.shown, column_config=config, placeholder=MISSING, alt="Effectiveness and cost of each system")
+    form: dict[str, Any] = dict.fromkeys(table.figures.columns[:3], "{:.4f}")
+    form |= {INDEX_SIZE: "{:.2f}", BUILD_TIME: "{:.1f}", LATENCY: lambda value: milliseconds(value, "")}
+    # pandas styles no table with equal labels
+    shown = table.figures.style.format(form, na_rep=MISSING) if table.figures.index.is_unique else table.figures
+    st.dataframe(shown, placeholder=MISSING, alt="Effectiveness and cost of each system")
     builds = sorted({manifest.command for manifest in manifests.values()})
     about = f"latency, index size and build time as measured by {', '.join(builds)}"
     downloads_and_provenance(view.opened, name, table, "cost", {"measure": view.measure}, about)

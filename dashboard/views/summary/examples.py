@@ -50,9 +50,12 @@ def card(example: Example, labels: tuple[str, str], highest: int) -> str:
         highest: the collection's highest grade.
     """
     lists = "".join(
-        f'<section><p class="rs-small"><strong>{escape(label)}</strong><span>{value:.4f}</span></p>'
+        f'<section><p class="rs-small"><strong title="{label}">{label}</strong><span>{value:.4f}</span></p>'
         f"{_top(top, highest)}</section>"
-        for label, value, top in zip(labels, (example.a, example.b), (example.top_a, example.top_b), strict=True)
+        for label, value, top in (
+            (escape(labels[0]), example.a, example.top_a),
+            (escape(labels[1]), example.b, example.top_b),
+        )
     )
     return (
         f'<div class="rs-list rs-example"><p><strong>{escape(example.kind)}</strong>: {escape(example.query)}</p>'

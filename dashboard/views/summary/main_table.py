@@ -10,7 +10,7 @@ from core.evaluation import comparison_tables
 from core.evaluation.comparison_tables import LATENCY, SHOW, TESTS, means_table, older_latencies, significance_note
 from core.evaluation.results import left_out_sentence
 from core.evaluation.significance import BOOTSTRAP_RESAMPLES, Test
-from core.evaluation.table_formats import MISSING, Table
+from core.evaluation.table_formats import MISSING, Table, milliseconds
 from core.workspace.artifacts import Manifest
 from core.workspace.measure_names import parse_measure
 from dashboard.shared import links, results, state
@@ -87,7 +87,7 @@ def _draw(view: View, manifests: Mapping[str, Manifest], measures: Sequence[str]
     alt = f"Mean of {', '.join(measures)} for each system, the highest {measures[0]} first"
     config = {name: st.column_config.Column(alignment="right") for name in measures}
     config[LATENCY] = st.column_config.Column("Latency (ms)", help="Median of single queries, query encoding included")
-    st.dataframe(_styled(table.shown, means), column_config=config, placeholder=MISSING, alt=alt)
+    st.dataframe(_styled(table.figures, means), column_config=config, placeholder=MISSING, alt=alt)
     return table
 
 
@@ -101,7 +101,7 @@ def _styled(rows: pd.DataFrame, means: pd.DataFrame) -> object:
         if parse_measure(measure).name != "Judged" and not best.all():
             bold.loc[best, measure] = "font-weight: bold"
     numbers = {name: "{:.4f}" for name in means.columns if rows[name].dtype.kind == "f"}
-    form = numbers | ({LATENCY: "{:.3g}"} if LATENCY in rows else {})
+    form = numbers | ({LATENCY: lambda value: milliseconds(value, "")} if LATENCY in rows else {})
     return rows.style.apply(lambda _: bold, axis=None).format(form, na_rep=MISSING)
 
 

@@ -9,9 +9,15 @@ from core.workspace.artifacts import read_latest
 from dashboard.shared import data, export, results
 from dashboard.shared.comparison import View
 from dashboard.shared.provenance import downloads_and_provenance
-from dashboard.shared.widgets import FOUR
+from dashboard.shared.widgets import FOUR, SIGNED
 from dashboard.views.summary import charts
 
+NARROW = {
+    "difference, lower bound": st.column_config.NumberColumn("lower", format="%+.4f", help="difference, lower bound"),
+    "difference, upper bound": st.column_config.NumberColumn("upper", format="%+.4f", help="difference, upper bound"),
+    "ranking could flip": st.column_config.Column("could flip", help="ranking could flip"),
+}
+"""Columns with shorter names, so that the table fits the page."""
 WORDS = """
 - **Condensed list** (Sakai, 2007): unjudged documents are removed from the ranking and the others move up.
 - **Lower bound, upper bound**: the lowest and highest nDCG that is possible if every unjudged document in the top {k}
@@ -35,7 +41,9 @@ def draw_unjudged(view: View) -> None:
     )
     export.chart(figure, name, f"Range of {measure} over possible judgments")
     table = unjudged_table(rows, view.baseline, view.labels, view.cutoff)
-    config = {column: FOUR for column in table.figures.columns if table.figures[column].dtype.kind == "f"}
+    figures_of = [column for column in table.figures.columns if table.figures[column].dtype.kind == "f"]
+    config = {column: SIGNED if column.startswith("difference") else FOUR for column in figures_of} | NARROW
+    config[f"condensed-list {measure}"] = st.column_config.NumberColumn("condensed list", format="%.4f")
     st.dataframe(
         table.shown, column_config=config, placeholder=MISSING, alt="nDCG of each system with its lower and upper bound"
     )

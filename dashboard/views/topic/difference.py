@@ -26,7 +26,8 @@ def difference(shown: Shown) -> None:
         open_clicked(
             charts.split_bars(drawn, label_a, label_b, k), "split", "Contribution of each document to the difference"
         )
-    exported = rank_tables.contributions_table(parts, label_a, label_b, k, titles, shown.caption)
+    highest = shown.content.highest_grade
+    exported = rank_tables.contributions_table(parts, label_a, label_b, k, titles, highest, shown.caption)
     st.caption(
         f"{escape_markdown(exported.sentences[-1])} Documents that are not relevant contribute indirectly, through the "
         "ranks of the relevant ones."
@@ -35,7 +36,12 @@ def difference(shown: Shown) -> None:
         exported.shown.reset_index(),
         hide_index=True,
         placeholder="–",
-        column_config={"contribution": SIGNED},
+        column_config={
+            "title": st.column_config.Column(width=430),
+            f"rank in {label_a}": st.column_config.Column("rank in A", help=escape_markdown(label_a)),
+            f"rank in {label_b}": st.column_config.Column("rank in B", help=escape_markdown(label_b)),
+            "contribution": SIGNED,
+        },
         alt="Contribution of each document to the difference",
     )
     a, b = shown.systems[:2]

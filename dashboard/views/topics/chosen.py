@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.evaluation.significance import Values
+from core.evaluation import topic_tables
+from core.evaluation.significance import Corrected, Values
 from core.evaluation.table_formats import MISSING, Table
-from dashboard.shared import data, links
+from dashboard.shared import data, links, verdicts
 from dashboard.shared.charts import clicked
 from dashboard.shared.export import picture_button
 from dashboard.shared.provenance import downloads_and_provenance
@@ -44,6 +45,11 @@ class Chosen:
     def topics(self) -> list[str]:
         """The selected topics, by descending difference."""
         return list(self.table["topic"])
+
+    def compared(self) -> Corrected:
+        """Return the comparison of a and b on the selected topics."""
+        values = topic_tables.comparable(self.values, self.b, self.topics)
+        return verdicts.compare_pair(values, self.a, self.b, self.tie)
 
     @property
     def difference(self) -> str:

@@ -34,7 +34,7 @@ def differences(chosen: Chosen, key: str) -> None:
         chart(figure, key, "Difference on each topic, largest first; click a bar to open the topic")
     collection = chosen.opened.folder.name
     shown = topic_tables.differences_table(
-        chosen.table, chosen.labels, chosen.a, chosen.b, chosen.measure, chosen.tie, collection
+        chosen.table, chosen.labels, chosen.a, chosen.b, chosen.measure, collection, chosen.compared
     )
     table_of(chosen, shown, "topics", {label_a: FOUR, label_b: FOUR, "difference": SIGNED}, tie=chosen.tie)
     if not chosen.b:

@@ -41,7 +41,9 @@ def choose_comparison(opened: data.Opened, content: data.Content, tidy: pd.DataF
 
 def verdict(chosen: Chosen) -> Verdict:
     """Return how the two systems compare over these topics."""
-    return topic_tables.topics_verdict(chosen.table, chosen.labels, chosen.a, chosen.b, chosen.measure, chosen.tie)
+    return topic_tables.topics_verdict(
+        len(chosen.table), chosen.labels, chosen.a, chosen.b, chosen.measure, chosen.compared
+    )
 
 
 def choose_topic(chosen: Chosen) -> None:

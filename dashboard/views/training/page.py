@@ -4,14 +4,13 @@ import streamlit as st
 
 from core.evaluation import topic_tables, training_figures
 from core.evaluation.results import first_baseline
-from core.evaluation.significance import compare
 from core.evaluation.verdicts import verdict
 from core.training.histories import Training, read_training
 from core.workspace.errors import UserError
 from dashboard.shared import charts, comparison, data, export, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.shared.provenance import downloads_and_provenance
-from dashboard.shared.verdicts import draw_verdict
+from dashboard.shared.verdicts import compare_pair, draw_verdict
 from dashboard.shared.widgets import FOUR
 from dashboard.views.training import charts as training_charts
 
@@ -53,9 +52,10 @@ def draw_gain(opened: data.Opened, training: Training) -> None:
         return
     measure = comparison.choose_measure(opened, tidy)
     values, labels = results.values(opened, measure), opened.labels
-    draw_verdict(verdict(labels[own], labels[base], measure, compare(values[own], values[base])))
+    found = compare_pair(values, own, base)
+    draw_verdict(verdict(labels[own], labels[base], measure, *found))
     table = topic_tables.differences(values[own], values[base], data.judged_topics(opened).topics)
-    exported = topic_tables.differences_table(table, labels, own, base, measure, 0.0, opened.folder.name)
+    exported = topic_tables.differences_table(table, labels, own, base, measure, opened.folder.name, lambda: found)
     figure = charts.difference_bars(table, labels[own], labels[base], measure, "")
     name = f"{opened.folder.name}-{own}-{base}"
     export.chart(figure, name, f"Difference of {measure} for each topic")

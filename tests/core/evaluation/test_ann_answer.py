@@ -16,7 +16,6 @@ from core.evaluation.ann_answer import (
     answer_table,
     at_size_sentence,
     conclusion,
-    milliseconds,
     own_sweeps,
     shipped_sweeps,
     worthwhile_from,
@@ -119,13 +118,6 @@ def test_the_origin_says_what_was_measured_where_and_when():
     said = f"Reference sweep, not of this collection: 3 vectors of a model; {about}."
     assert sweeps(1.0, 100, source=REFERENCE).origin(100) == said
     assert sweeps(1.0, 100, 1000).origin(1000).startswith("Measured on 1,000 vectors of this collection (simulated)")
-
-
-@pytest.mark.parametrize(
-    ("value", "said"), [(0.053, "0.05 ms"), (8.6, "8.6 ms"), (18.37, "18.4 ms"), (1240.4, "1,240 ms")]
-)
-def test_latencies_have_two_decimals_one_or_none(value, said):
-    assert milliseconds(value) == said
 
 
 def write_sweep(folder: CollectionFolder, run: dict[str, object] | None, procedure: int = TIMING_PROCEDURE) -> None:

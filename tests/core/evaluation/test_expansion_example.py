@@ -62,5 +62,5 @@ def test_the_example_is_the_largest_gain_that_a_predicted_query_earned() -> None
     table = example_table(example, "who?", {"d": Document("d", "", "Hot days.")}, ("BM25+", "BM25"), "c")
     assert table.figures["share of score"].tolist() == [0.75, 0.0]
     assert "“Hot days.” (grade 2) from outside the run to rank 3, which contributes +0.250" in table.sentences[0]
-    assert "75% of its score" in table.sentences[1] and "“a fever”" in table.sentences[1]
+    assert "75 % of its score" in table.sentences[1] and "“a fever”" in table.sentences[1]
     assert find_example(candidates[:1], lambda topic, document: explained[document], ANALYZER) is None

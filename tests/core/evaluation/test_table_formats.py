@@ -61,3 +61,28 @@ def test_no_exported_cell_begins_a_formula(texts: list[str]) -> None:
 def test_no_page_writes_a_table_in_another_way() -> None:
     pages = {path.name: path.read_text() for path in (CHECKOUT / "dashboard").rglob("*.py")}
     assert not [name for name, text in pages.items() if re.search("to_csv|to_latex|to_markdown", text)]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0.0004, "< 0.001 ms"),
+        (0.0094, "0.0094 ms"),
+        (0.069, "0.069 ms"),
+        (0.5, "0.50 ms"),
+        (0.996, "1.0 ms"),
+        (8.6, "8.6 ms"),
+        (18.37, "18.4 ms"),
+        (99.96, "100 ms"),
+        (1240.4, "1,240 ms"),
+    ],
+)
+def test_latencies_have_two_significant_digits_or_more(value: float, said: str) -> None:
+    assert table_formats.milliseconds(value) == said
+    assert table_formats.milliseconds(value, "") == said.removesuffix(" ms")
+
+
+def test_no_page_writes_a_latency_in_another_way() -> None:
+    sources = [*CHECKOUT.glob("dashboard/**/*.py"), *CHECKOUT.glob("core/evaluation/*.py")]
+    formatted = re.compile(r"(?<!%)\{[^{}]*:[^{}]*[fg]\} ms\b")  # "%{y:.3f} ms" is Plotly's
+    assert not [path.name for path in sources if formatted.search(path.read_text(encoding="utf-8"))]

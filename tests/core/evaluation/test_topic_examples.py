@@ -28,13 +28,19 @@ def test_each_kind_has_its_topic_its_sentence_and_both_lists() -> None:
     assert (win.kind, win.topic, win.query) == ("Largest win", "win", "query win")
     gain = f"{AT[1] - AT[2]:+.4f}"
     assert win.sentence == (
-        f"{gain} nDCG@10; largest contribution: “A relevant document” (grade 1), from rank 2 to rank 1: {gain}."
+        f"{gain} nDCG@10; largest contribution: “A relevant document” (relevant) rises from rank 2 to 1 ({gain})."
     )
     assert [(d.document, d.grade, d.title) for d in win.top_a] == [("r", 1, "A relevant document"), ("n", None, "n")]
     assert (loss.kind, loss.topic) == ("Largest loss", "loss")
-    assert "from rank 1 to rank 3: -0.5000" in loss.sentence
+    assert "falls from rank 1 to 3 (-0.5000)" in loss.sentence
     assert (same.kind, same.topic) == ("Same score, different documents", "same"), "a score above 0 comes first"
     assert same.sentence == "Both have nDCG@10 1.0000, with 2 of the top 10 documents in common."
+
+
+def test_scores_that_are_only_close_are_said_to_be() -> None:
+    table = differences({"win": 1.0, "same": 0.505}, {"win": 0.5, "same": 0.5}, TOPICS)
+    _, same = find_examples(table, "AP", (scores(A), scores(B)), QRELS, {})
+    assert same.sentence == "AP 0.5050 and 0.5000 (equal within 0.01), with 2 of the top 10 documents in common."
 
 
 def test_kinds_that_do_not_occur_are_left_out() -> None:

@@ -29,7 +29,7 @@ def test_the_recipe_names_base_data_and_loss(settings: dict[str, object], words:
     said = recipe_sentence(training(**settings, epochs=0.5, batch=64, learning_rate=5e-5))
     assert said.startswith("Model tuned: base-model, fine-tuned on ")
     assert words in said
-    assert said.endswith("(1,234 rows, 0.5 epochs, batches of 64, learning rate 5e-05, 40 min on a CPU).")
+    assert said.endswith("(1,234 rows, 0.5 epochs, batches of 64, learning rate 5e-5, 40 min on a CPU).")
     assert recipe_sentence(training(**settings)) in settings_table(training(**settings)).sentences
 
 

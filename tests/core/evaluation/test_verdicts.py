@@ -2,15 +2,16 @@
 
 import itertools
 import re
+from functools import partial
 
 import numpy as np
 import pytest
 import scipy.stats
 
 from core.evaluation import comparison_tables
-from core.evaluation.significance import compare
+from core.evaluation.significance import compare, compare_corrected
 from core.evaluation.table_formats import MISSING
-from core.evaluation.topic_tables import differences, topics_verdict
+from core.evaluation.topic_tables import MEDIAN, comparable, topics_verdict
 from core.evaluation.verdicts import baseline_verdicts, outcome_of, overall_verdict, p_relation, p_text, verdict
 
 UP = {str(i): 0.5 + i / 100 for i in range(20)}
@@ -105,12 +106,45 @@ def test_many_comparisons_are_counted_in_one_sentence() -> None:
 
 def test_a_comparison_over_topics_without_a_second_system_or_topics_says_so() -> None:
     labels = {"a": "A", "b": "B"}
-    alone = differences({"1": 0.5, "2": 0.25}, None, {})
-    assert "Only A is evaluated" in topics_verdict(alone, labels, "a", "", "AP", 0).sentence
-    one = differences({"1": 0.5}, {"1": 0.25}, {})
-    assert topics_verdict(one, labels, "a", "b", "AP", 0).sentence.startswith("Topics selected: 1. At least two")
-    two = differences({"1": 0.5, "2": 0.25}, {"1": 0.25, "2": 0.24}, {})
-    assert "1 win, 1 tie, 0 losses on 2 topics" in topics_verdict(two, labels, "a", "b", "AP", 0.1).evidence
+    values = {"a": {"1": 0.5, "2": 0.25}, "b": {"1": 0.25, "2": 0.24}}
+    compared = partial(compare_corrected, values, "a", "b", 0.1)
+    assert "Only A is evaluated" in topics_verdict(2, labels, "a", "", "AP", compared).sentence
+    assert topics_verdict(1, labels, "a", "b", "AP", compared).sentence.startswith("Topics selected: 1. At least two")
+    assert "1 win, 1 tie, 0 losses on 2 topics" in topics_verdict(2, labels, "a", "b", "AP", compared).evidence
+
+
+def test_p_is_corrected_over_all_systems_compared_with_b() -> None:
+    generator = np.random.default_rng(1)
+    values = {name: dict(zip("abcdefgh", generator.random(8), strict=True)) for name in ("x", "y", "z", "b")}
+    signs = np.array(list(itertools.product([1, -1], repeat=8)))
+    p = {}
+    for name in ("x", "y", "z"):
+        differences = np.array([values[name][t] - values["b"][t] for t in "abcdefgh"])
+        p[name] = float(np.mean(np.abs(signs @ differences) >= abs(differences.sum()) - 1e-9))
+    adjusted, least = {}, 0.0
+    for number, name in enumerate(sorted(p, key=p.__getitem__)):
+        least = adjusted[name] = max(least, min(1, p[name] * (3 - number)))
+    for name in p:
+        comparison, corrected, comparisons = compare_corrected(values, name, "b")
+        assert (comparison.p_randomisation, corrected, comparisons) == (
+            pytest.approx(p[name]),
+            pytest.approx(adjusted[name]),
+            3,
+        )
+
+
+def test_the_better_system_may_be_named_first() -> None:
+    a, b = {"1": 0.1, "2": 0.3, "3": 0.2}, {"1": 0.2, "2": 0.35, "3": 0.1}
+    said = verdict("B", "A", "AP", compare(b, a))
+    assert verdict("A", "B", "AP", compare(a, b), better_first=True) == said
+    assert verdict("B", "A", "AP", compare(b, a), better_first=True) == said
+
+
+def test_the_median_system_and_a_selection_of_topics_can_be_compared() -> None:
+    values = {"a": {"1": 0.5, "2": 0.25, "3": 0.0}, "b": {"1": 0.3, "2": 0.2, "3": 0.1}, "short": {"1": 1.0}}
+    assert comparable(values, "b", ["1", "2"]) == {"a": {"1": 0.5, "2": 0.25}, "b": {"1": 0.3, "2": 0.2}}
+    both = {name: values[name] for name in "ab"}
+    assert comparable(both, MEDIAN, ["1"]) == {"a": {"1": 0.5}, "b": {"1": 0.3}, MEDIAN: {"1": 0.4}}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ TEXTS = [
     "Vaccines against COVID-19: a vaccine for children",
     "Quarantine of travellers, transmission on board, hydroxychloroquine and symptoms",
     "Masks in schools. A vacccine is misspelled here.",
+    "MERS-CoV and other coronaviruses",
     *[f"The vaccination of group {number}, vaccinated twice" for number in range(40)],
 ]
 DOCUMENTS = {str(number): Document(str(number), "", text) for number, text in enumerate(TEXTS)}
@@ -36,6 +37,8 @@ def test_unknown_words_are_those_whose_terms_are_not_in_the_index(index: Bm25Ind
         ("hidroxicloroquine", "hydroxychloroquine"),
         ("simptoms", "symptoms"),
         ("vacinne", "vaccine"),
+        ("covd", "covid"),
+        ("Covdi", "covid"),
     ],
 )
 def test_a_similar_word_is_one_of_the_documents(index: Bm25Index, word: str, similar: str) -> None:
