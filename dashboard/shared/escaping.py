@@ -14,7 +14,7 @@ from core.evaluation.table_formats import shortened as shortened
 from core.workspace.errors import UserError, in_words
 
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
-AFTER_PARSING = re.compile(r"[:@](?=\S)|(?<=\bwww)(?=\.)|(?<=[<~])(?=[=-])|(?<=[->])(?=[=>-])", re.IGNORECASE)
+AFTER_PARSING = re.compile(r":(?=\S)|@(?=\S*\.\S)|(?<=\bwww)(?=\.)|(?<=[<~])(?=[=-])|(?<=[->])(?=[=>-])", re.IGNORECASE)
 WORD_JOINER = "\u2060"
 COMMAND = re.compile(r"python3? (?:-m core|scripts/)[^;,()`]*")
 
@@ -23,7 +23,8 @@ def escape_markdown(text: str) -> str:
     """Return text that Streamlit's Markdown shows literally, on one line.
 
     Every ASCII punctuation mark is escaped. That does not stop what is looked for after the parsing (":smile:",
-    "https://", "www.", "->"), so an invisible word joiner parts those, and only those: a page is searched and copied.
+    "https://", "www.", "a@b.c", "->"), so an invisible word joiner parts those, and only those: a page is searched
+    and copied. "nDCG@10" is no address, since nothing follows with a dot.
     """
     parted = AFTER_PARSING.sub(rf"\g<0>{WORD_JOINER}", " ".join(text.split()))
     return PUNCTUATION.sub(r"\\\1", parted)

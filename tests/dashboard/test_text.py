@@ -33,6 +33,8 @@ def test_what_streamlit_looks_for_after_parsing_is_parted(text: str, pair: str) 
 
 def test_ordinary_titles_stay_searchable() -> None:
     assert WORD_JOINER not in escape_markdown("COVID-19: loss of smell (SARS-CoV-2), 5 > 3")
+    assert WORD_JOINER not in escape_markdown("A beats B by +0.1000 nDCG@10. It leads in P@5, too."), "it can be found"
+    assert f"@{WORD_JOINER}" in escape_markdown("write to a@b.c")
 
 
 def test_the_command_of_an_error_can_be_copied() -> None:

@@ -71,7 +71,7 @@ def unknown_words_note(opened: data.Opened, systems: Sequence[SystemSettings], q
         st.markdown(f":material/spellcheck: Not in any BM25 index: {named}{more}.", width="content")
         if similar:
             corrected = re.sub(r"\w+", lambda word: similar.get(word[0], word[0]), query)
-            label = f"Search for {escape_markdown(shortened(corrected, 80))}"
+            label = f"Search for “{escape_markdown(shortened(corrected, 80))}”"
             st.button(label, key="corrected query", icon=":material/search:", on_click=ask, args=(corrected,))
 
 
