@@ -41,7 +41,9 @@ class Entry:
 
 
 def inventory(profile: Profile, folder: CollectionFolder) -> list[Entry]:
-    """Return the artifacts of `profile` under `folder` in build order, then all others.
+    """Return the artifacts of `profile` under `folder` in build order, imported ones included, then all others.
+
+    Of the models that were trained here, those that a system uses are listed.
 
     Every file is read once and compared with the digest in its manifest.
     """
@@ -52,8 +54,14 @@ def inventory(profile: Profile, folder: CollectionFolder) -> list[Entry]:
     known = {entry.place for entry in planned}
     names = {system.name for system in profile.system} | {"collection", "doc2query", "measures"}
     others = [_other(artifact, names) for artifact in folder.artifacts()]
-    others += [_other(model, None) for model in folder.workspace.models() if (model / MANIFEST).is_file()]
-    return planned + [entry for entry in others if entry.place not in known]
+    used = {system.model for system in profile.system}
+    models = [model for model in folder.workspace.models() if model.shown in used and (model / MANIFEST).is_file()]
+    others = [entry for entry in [*others, *(_other(model, None) for model in models)] if entry.place not in known]
+    # The measures come after all runs, the imported ones included.
+    imported = [entry for entry in others if entry.stage == "import_runs"]
+    before = next((place for place, entry in enumerate(planned) if entry.stage == "evaluate"), len(planned))
+    rest = [entry for entry in others if entry not in imported]
+    return [*planned[:before], *imported, *planned[before:], *rest]
 
 
 def _made_on_demand(build: Build) -> Iterator[Step]:

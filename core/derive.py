@@ -96,7 +96,9 @@ def _with_runs(
         except UserError:
             continue  # a system that did not run is absent, not zero
         scores: Scores = _unjudged(run.scores, earlier)
-        with writing(folder.run(system.name).made_by(command), "import_runs", {}, {"run": digest}) as partial:
+        depth = max(map(len, scores.values()), default=0)
+        target = folder.run(system.name).made_by(command)
+        with writing(target, "import_runs", {}, {"run": digest}, {"depth": depth}) as partial:
             write_run(partial / FILE, system.name, ((topic, ranked(by)) for topic, by in scores.items()))
         systems.append(SystemSettings(name=system.name, kind="run", label=system.label))
     ignored = profile.collection.ignore_identical_ids

@@ -120,7 +120,10 @@ try:
     choose_collection()
     navigation()
     close_menu(page.url_path)
-    page.run()
+    try:
+        page.run()
+    except UserError as error:
+        show_error(error)
     copy_link()
 except UserError as error:
     show_error(error)

@@ -13,11 +13,15 @@ import streamlit as st
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from dashboard.shared.links import PAGES
 from dashboard.streamlit_internals import is_host_allowed
+
+FIRST_PAGE = (PAGES[0].name, "overview")
+"""Addresses of the first page, in use and in older links, that Streamlit does not know: it is at the root."""
 
 
 class SameOrigin:
@@ -54,6 +58,13 @@ async def process_id(_request: Request) -> Response:
     return PlainTextResponse(str(os.getpid()))
 
 
+async def first_page(request: Request) -> Response:
+    """Redirect to the root, with the query parameters."""
+    return RedirectResponse(f".{'?' if request.url.query else ''}{request.url.query}")
+
+
 app = st.App(
-    Path(__file__).with_name("app.py"), routes=[Route("/process-id", process_id)], middleware=[Middleware(SameOrigin)]
+    Path(__file__).with_name("app.py"),
+    routes=[Route("/process-id", process_id), *(Route(f"/{name}", first_page) for name in FIRST_PAGE)],
+    middleware=[Middleware(SameOrigin)],
 )

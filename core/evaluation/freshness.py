@@ -3,8 +3,8 @@
     corpus.jsonl -> doc2query, vectors -> bm25 -> runs -> measures, ann
 
 During a rebuild an artifact can be older than its inputs. The input digests in its manifest are compared with the
-current ones, recursively from input to input. Only manifests are read, so that pages can check on every rerun;
-`core.workspace.artifacts.open_artifact` checks whether files are intact.
+current ones, recursively from input to input. Only manifests are read, so that pages can check on every rerun (and the
+runs of older imports, once, for their depth); `core.workspace.artifacts.open_artifact` checks whether files are intact.
 """
 
 import math
@@ -18,6 +18,7 @@ from core.formats.collections import QRELS, TOPICS
 from core.formats.documents import CORPUS
 from core.formats.exclusions import EXCLUDED
 from core.formats.predicted_queries import SCORES_FOLDER
+from core.formats.runs import run_depth
 from core.workspace.artifacts import MANIFEST, Artifact, Manifest, is_whole, open_artifact, read_manifest
 from core.workspace.errors import UserError
 from core.workspace.models import model_digest
@@ -170,14 +171,17 @@ def evaluation(profile: Profile, folder: CollectionFolder) -> Evaluation:
     runs: dict[str, str] = {}
     without_run: dict[str, str] = {}
     depths: dict[str, int] = {}
+    documents = collection.facts.get("documents") or math.inf
     for system in profile.system:
         try:
             manifest = read_manifest(folder.run(system.name))
             runs[system.name] = manifest.digest
-            if 0 < manifest.facts.get("depth", 0) < (collection.facts.get("documents") or math.inf):
-                depths[system.name] = manifest.facts["depth"]
         except UserError as error:
             without_run[system.name] = str(error)
+            continue
+        with suppress(UserError):  # the measures of a damaged run may be stored
+            if 0 < (depth := run_depth(folder, system.name, manifest)) < documents:
+                depths[system.name] = depth
     known = Evaluation(collection.digest, excluded, runs, without_run, depths=depths)
     try:
         measures = open_artifact(folder.measures, MEASURES_FILE)

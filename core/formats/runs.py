@@ -5,6 +5,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import compress
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -67,6 +68,31 @@ def built_run(folder: CollectionFolder, system: str, digest: str = "") -> Run:
         return Run(system, _built_scores(place / FILE)).without(built_exclusions(folder))
 
     return read_whole(place, read, digest=digest)
+
+
+def run_depth(folder: CollectionFolder, system: str, manifest: Manifest) -> int:
+    """Return the largest number of documents that an imported run has for a topic; 0 for the run of a search.
+
+    It is a fact of the manifest, and counted where the run was imported before that was recorded.
+
+    Raises:
+        Replaced: if the run is not of that manifest.
+        UserError: if the run is missing or damaged.
+    """
+    if manifest.stage != "import_runs":
+        return 0
+    return int(manifest.facts.get("depth") or _built_depth(folder, system, manifest.digest))
+
+
+@lru_cache(maxsize=1000)
+def _built_depth(folder: CollectionFolder, system: str, digest: str) -> int:
+    place = folder.run(system)
+
+    def count(_: Manifest) -> int:
+        with (place / FILE).open("rb") as file:
+            return max(Counter(line.partition(b" ")[0] for line in file).values(), default=0)
+
+    return read_whole(place, count, digest=digest)
 
 
 def _built_scores(path: Path) -> Scores:

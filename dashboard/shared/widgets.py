@@ -51,6 +51,11 @@ def answering_artifacts(opened: data.Opened, systems: Iterable[SystemSettings]) 
     return names
 
 
+def topic_name(topic: str, query: str, letters: int = 80) -> str:
+    """Return the id of a topic and its query, shortened; the id alone of a topic without a text."""
+    return topic if query in ("", topic) else f"{topic} · {shortened(query, letters)}"
+
+
 def topic_link(topic: str, query: str) -> None:
     """Draw a link to a topic's page."""
-    links.page_link("topic", escape_markdown(f"{topic} · {shortened(query, 40)}"), topic=topic, document="", list="")
+    links.page_link("topic", escape_markdown(topic_name(topic, query, 40)), topic=topic, document="", list="")

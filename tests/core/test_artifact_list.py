@@ -8,7 +8,7 @@ from core.artifact_list import Entry, inventory
 from core.build import run_build
 from core.import_runs import import_runs
 from core.workspace.artifacts import writing
-from core.workspace.profile import Profile, read_profile
+from core.workspace.profile import Profile, SystemSettings, read_profile
 from core.workspace.stage import Build
 from core.workspace.workspace import Workspace
 
@@ -54,6 +54,12 @@ def test_a_changed_setting_a_cut_file_and_a_missing_folder_are_told_apart(profil
     assert (missing.state, missing.bytes, missing.manifest) == ("missing", 0, None)
 
 
+def using_model(profile: Profile) -> Profile:
+    """Return the profile with another system, of the model "some"."""
+    system = SystemSettings(name="dense", kind="dense", model="artifacts/models/some")
+    return profile.model_copy(update={"system": [*profile.system, system]})
+
+
 def test_imported_runs_models_and_leftovers_are_there_too(profile, workspace, tmp_path):
     (tmp_path / "mine.run").write_text("1 Q0 d1 1 1 t\n")
     folder = workspace.collection("tiny")
@@ -64,6 +70,10 @@ def test_imported_runs_models_and_leftovers_are_there_too(profile, workspace, tm
         pass
     (folder / "bm25" / ".bm25.partial").mkdir()
     found = by_place(read_profile(str(folder / "profile.json")), workspace)
+    assert "models/some" not in found, "no system uses it"
+    assert list(found)[-3:] == ["tiny/runs/mine", "tiny/measures", "tiny/vectors/gone"], "measures come after all runs"
+    using = using_model(read_profile(str(folder / "profile.json")))
+    found = by_place(using, workspace)
     assert found["tiny/runs/mine"].state == "up to date"
     assert found["tiny/runs/mine"].command == "python -m core.import_runs RUN --name tiny"
     assert found["models/some"].command == "python -m core.finetune"
@@ -71,6 +81,6 @@ def test_imported_runs_models_and_leftovers_are_there_too(profile, workspace, tm
     assert not any(".partial" in place for place in found)
     (workspace.root / "models" / "some" / "config.json").write_text("{ }")
     (folder / "runs" / "mine" / "manifest.json").write_text("{")
-    found = by_place(read_profile(str(folder / "profile.json")), workspace)
+    found = by_place(using, workspace)
     assert "config.json is damaged" in found["models/some"].reason
     assert found["tiny/runs/mine"].reason == "its manifest is damaged"

@@ -60,6 +60,7 @@ def test_residual_leaves_out_what_was_judged_before(first, tmp_path, command):
     assert made_by == {"python -m core.derive first --qrels FILE --name rest --residual"}
     kept = read_run(folder / "runs" / "a" / "run.trec").scores["1"]
     assert [document for document, _ in ranked(kept)] == ["d2", "d3"], "d1 was judged before, d2 for topic 2 alone"
+    assert read_manifest(folder.run("a")).facts["depth"] == 2
     ideal = 2 + 1 / 1.5849625
     assert values(folder, "nDCG@10") == pytest.approx({"1": (1 + 2 / 1.5849625) / ideal})
 

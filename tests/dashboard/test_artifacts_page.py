@@ -7,6 +7,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.workspace.workspace import CollectionFolder
 
+PLAN = ["artifact", "state", "reason"]
+
 
 def frame_with(app: AppTest, column: str) -> pd.DataFrame:
     return next(frame.value for frame in app.dataframe if column in frame.value)
@@ -18,7 +20,7 @@ def test_the_page_opens_with_what_there_is_and_whether_it_is_up_to_date(open_pag
     count = len(frame_with(app, "command"))
     assert f"**Up to date: {count} artifacts, nothing to build.**" in said
     assert "MB on disk; built 2026-" in said
-    assert not [frame for frame in app.dataframe if "why" in frame.value]
+    assert not [frame for frame in app.dataframe if list(frame.value) == PLAN]
 
 
 def test_what_is_stale_or_missing_is_a_plan_with_its_command(open_page: Open, made_up: CollectionFolder) -> None:
@@ -26,11 +28,12 @@ def test_what_is_stale_or_missing_is_a_plan_with_its_command(open_page: Open, ma
     path.write_text(path.read_text()[:-5])
     app = open_page("artifacts")
     every = frame_with(app, "command").set_index("artifact")["state"]
-    plan = frame_with(app, "why").set_index("artifact")
+    plan = next(frame.value for frame in app.dataframe if list(frame.value) == PLAN).set_index("artifact")
     assert list(plan.index) == [name for name, state in every.items() if state[2:] in ("stale", "missing")]
-    assert "run.trec is damaged" in plan["why"]["runs/bm25"]
+    assert "run.trec is damaged" in plan["reason"]["runs/bm25"]
     kinds = [sum(every == sign) for sign in ("◐ stale", "○ missing")]
     said = app.markdown[0].value.replace("\\", "")
+    assert (plan["state"]["vectors/dense"], plan["reason"]["vectors/dense"]) == ("○ missing", "")
     assert f"**To build: {sum(kinds)} of {len(every)} artifacts ({kinds[0]} stale, {kinds[1]} missing).**" in said
     assert app.code[0].value == "python scripts/build.py --profile artifacts/made-up/profile.json"
 

@@ -3,7 +3,9 @@
 import base64
 import json
 import re
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,7 +22,16 @@ from core.workspace.artifacts import writing
 from core.workspace.profile import AnalyzerSettings
 from core.workspace.workspace import CollectionFolder
 from dashboard.shared.escaping import escape_markdown
-from dashboard.views.documents.document_map import MOST_IN_SVG, Shown, density, figure, label_places
+from dashboard.views.documents import document_map
+from dashboard.views.documents.document_map import (
+    MOST_IN_SVG,
+    Shown,
+    crowded,
+    density,
+    figure,
+    label_places,
+    narrow_style,
+)
 
 
 @pytest.fixture
@@ -167,10 +178,10 @@ def test_the_page_opens_with_the_clusters_and_their_names_on_the_map(open_page: 
 def test_names_of_clusters_do_not_overlap_and_are_no_html() -> None:
     rows = np.repeat(np.eye(3, dtype=np.float32), 40, axis=0)
     found = replace(map_of(rows, [f"d{n}" for n in range(120)]), names=["<b>one", "two", "three"])
-    placed = label_places(found)
+    placed = label_places(found, NO_MARKS)
     assert set(placed) == {0, 1, 2}
     same = replace(found, points=np.zeros_like(found.points))
-    assert set(label_places(same)) == {0}, "the largest cluster's"
+    assert set(label_places(same, NO_MARKS)) == {0}, "the largest cluster's"
     assert "<b><b>" not in figure(found, Shown(), webgl=False).to_json()
 
 
@@ -203,3 +214,59 @@ def test_the_density_of_documents_is_highest_where_most_are() -> None:
     drawn = density(points)
     row, column = np.unravel_index(np.argmax(drawn.z), drawn.z.shape)
     assert abs(drawn.x[column]) < 1 and abs(drawn.y[row]) < 1
+
+
+NO_MARKS = np.zeros((0, 2))
+
+
+def scattered(names: list[str], centres: list[tuple[float, float]]) -> DocumentMap:
+    """Return a map of which every cluster has its median at a given point, on the unit square."""
+    points = np.array([*centres, (0, 0), (1, 1)], dtype=np.float32)
+    clusters = np.array([*range(len(centres)), -1, -1])
+    documents = [f"d{number}" for number in range(len(points))]
+    return DocumentMap(documents, None, points, clusters, [], names)
+
+
+def test_a_name_moves_away_from_a_larger_cluster_and_from_a_mark() -> None:
+    found = scattered(["one", "two"], [(0.5, 0.5), (0.5, 0.51)])
+    placed = label_places(found, NO_MARKS)
+    assert placed[0] == pytest.approx((0.5, 0.5))
+    assert placed[1][0] == pytest.approx(0.5) and placed[1][1] > 0.5 + 0.06, "a height above the other"
+    marked = label_places(found, np.array([[0.51, 0.5]]))
+    assert abs(marked[0][1] - 0.5) > 0.03 and len(set(marked.values())) == 2
+    column = np.column_stack([np.full(300, 0.5), np.linspace(0, 1, 300)])
+    assert label_places(found, column) == {}, "the marks leave no room"
+
+
+def test_on_a_phone_the_names_that_would_overlap_are_hidden() -> None:
+    apart = scattered(["a" * 20, "b" * 20, "c" * 20], [(0.2, 0.5), (0.6, 0.5), (0.4, 0.1)])
+    placed = label_places(apart, NO_MARKS)
+    assert set(placed) == {0, 1, 2}
+    assert crowded(apart, placed, NO_MARKS) == [1]
+    assert crowded(apart, placed, np.array([[0.4, 0.16]])) == [1, 2]
+    style = narrow_style(apart, Shown())
+    assert 'g.annotation:is([data-index="1"]) { display: none; }' in style
+
+
+def test_the_map_is_drawn_before_the_model_of_the_query_is_loaded(
+    open_page: Open, made_up: CollectionFolder, vectors: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    drawn = document_map.figure
+    monkeypatch.setattr(
+        document_map, "figure", lambda found, shown, webgl: order.append("map") or drawn(found, shown, webgl)
+    )
+    monkeypatch.setattr("dashboard.shared.live.ready_system", lambda *arguments: order.append("model") or ready())
+    app = open_page("documents", query="masks")
+    assert order == ["map", "model", "map"]
+    assert len(app.get("plotly_chart")) == 1, "the second replaces the first"
+    app.run()
+    assert order == ["map", "model", "map", "map"], "the same query is not encoded again"
+
+
+def ready() -> SimpleNamespace:
+    """Return an open system that encodes every query as the first unit vector."""
+    system = DenseSystem.__new__(DenseSystem)
+    system.encode = lambda queries: np.eye(1, 6, dtype=np.float32)
+    system.search = lambda queries, k: [Answer([("d4", 1.0)], {})]
+    return SimpleNamespace(system=system, lock=nullcontext())

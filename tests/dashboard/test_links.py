@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from made_up import Open, last_line_of
 
+from core.workspace.errors import UserError
 from core.workspace.workspace import CHECKOUT
 from dashboard.shared import data, links
 from dashboard.shared.availability import unavailable
@@ -46,3 +47,16 @@ def test_a_page_imports_no_other_page_and_the_first_none_of_the_libraries_of_den
         "sorted(name for name in sys.modules if name.startswith('dashboard.views.') and name.endswith('.page')))"
     )
     assert last_line_of(program, made_up) == "[] ['dashboard.views.summary.page']"
+
+
+@pytest.mark.parametrize("page", [entry.name for entry in PAGES])
+def test_a_page_that_ends_with_an_error_still_has_the_links_of_the_frame(
+    open_page: Open, made_up: Path, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise UserError("nothing to show")
+
+    monkeypatch.setattr(f"dashboard.views.{page}.page.page", fail)
+    app = open_page(page, collection="made-up")
+    assert "nothing to show" in app.warning[-1].value
+    assert [element.value for element in app.sidebar.code] == ["None?collection=made-up"]

@@ -38,6 +38,8 @@ def bring(app: AppTest, *files: tuple[str, str | bytes]) -> AppTest:
 def test_a_run_is_imported_compared_and_removed(open_page: Open, made_up: CollectionFolder) -> None:
     app = bring(open_page("runs"), ("team one.run.gz", gzip.compress(GOOD.encode())))
     assert "Imported: team-one" in app.success[0].value.replace("\\", "")
+    link = next(link.proto for link in app.main.get("page_link"))
+    assert (link.page, link.query_string) == ("", "a=team-one")
     assert list(app.dataframe[0].value["run"]) == ["team-one"]
     assert list(app.dataframe[0].value["state"]) == ["evaluated"]
     assert app.button(key="import").disabled, "the upload is empty again"

@@ -269,6 +269,9 @@ def test_every_mark_of_the_charts_of_topics_is_its_topic() -> None:
     assert [list(bar.customdata) for bar in cells] == [["3", "1", "2"]] * 2
     assert list(cells[0].marker.color) == [0.0, 0.5, 0.25]
     assert [list(bar.base) for bar in cells] == [[0] * 3, [1] * 3]
+    ten = dict.fromkeys("abcdefghij", "a long name of a system & its version")
+    axis = topics_charts.heat_map(hard.assign(**dict.fromkeys(ten, 0.5)), ten, "AP").layout.xaxis
+    assert axis.tickangle == -90 and len(axis.ticktext[0]) < 32 and "&amp;" not in axis.ticktext[0][:20]
     (bars,) = topics_charts.difficulty_bars(hard, "AP").data
     assert list(bars.customdata) == ["3", "1", "2"]
     assert list(bars.y - bars.error_y.arrayminus) == pytest.approx([0.0, 0.125, 0.25])

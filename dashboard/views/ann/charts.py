@@ -159,7 +159,9 @@ def growth(grown: pd.DataFrame, size: int, encoding: float | None, own: pd.DataF
         figure.add_annotation(x=x, y=y, xanchor="left", xshift=8, text=text, showarrow=False)
     # Room for the labels on the right.
     margin = 0.05 * (right - left) or 0.5
-    figure.update_xaxes(title="documents", type="log", dtick=1, range=[left - margin, right + 5 * margin])
+    figure.update_xaxes(
+        title="documents", type="log", dtick=1, tickformat="~s", range=[left - margin, right + 5 * margin]
+    )
     figure.update_yaxes(title=COSTS["p50_ms"], type="log", dtick=1, range=[low, high])
     figure.update_layout(showlegend=False)
     return finish(figure, HEIGHT)

@@ -115,6 +115,7 @@ def page(opened: data.Opened) -> None:
         warn_if_incomparable(target)
     question.figures(asked)
     question.draw_charts(asked)
+    question.origin(asked)
     question.downloads(asked)
     sections: dict[str, Callable[[], object]] = {
         "Compare on a query": lambda: live.query_panel(asked, dense),

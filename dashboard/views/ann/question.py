@@ -163,12 +163,17 @@ def _documents(opened: data.Opened, own: Sweeps | None) -> int:
 
 
 def figures(asked: Asked) -> None:
-    """Draw the answer: exact search, the fastest index, a query from end to end, cost of the index; in a sentence."""
+    """Draw the answer in a sentence, and in figures: exact search, the fastest index, a query with encoding, cost."""
     found = answer(asked.sweeps, asked.size, asked.recall, asked.every_graph)
+    said = conclusion(asked.growing, asked.recall, asked.every_graph)
+    st.markdown(f"**{escape_markdown(at_size_sentence(found))}** {escape_markdown(said)}")
     with st.container(horizontal=True, key="ann figures"):
         _metrics(found, asked.sweeps.manifests[asked.size].facts.get("threads", THREADS))
-    said = conclusion(asked.growing, asked.recall, asked.every_graph)
-    st.markdown(f"**{escape_markdown(said)}** {escape_markdown(at_size_sentence(found))}")
+
+
+def origin(asked: Asked) -> None:
+    """Draw where the figures were measured, and how the time to encode a query is known."""
+    found = answer(asked.sweeps, asked.size, asked.recall, asked.every_graph)
     encoding = ""
     if found.encoding is not None:
         whose = asked.opened.labels[asked.system] if asked.sweeps.source == OWN else "the same model"

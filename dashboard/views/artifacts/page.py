@@ -49,7 +49,8 @@ def answer(entries: Sequence[Entry]) -> str:
     unmade = [entry for entry in entries if entry.state in TO_MAKE]
     if not unmade:
         return f"Up to date: {counted(len(entries), 'artifact')}, nothing to build."
-    kinds = [f"{sum(entry.state == kind for entry in unmade)} {kind}" for kind in TO_MAKE]
+    counts = {kind: sum(entry.state == kind for entry in unmade) for kind in TO_MAKE}
+    kinds = [f"{count} {kind}" for kind, count in counts.items() if count]
     return f"To build: {len(unmade)} of {counted(len(entries), 'artifact')} ({', '.join(kinds)})."
 
 
@@ -86,10 +87,11 @@ def draw_plan(opened: data.Opened, entries: Sequence[Entry]) -> None:
             {
                 "artifact": [_place(opened, entry) for entry in unmade],
                 "state": [SIGNS[entry.state] for entry in unmade],
-                "why": [entry.reason for entry in unmade],
+                "reason": [_reason(entry) for entry in unmade],
             }
         ),
         hide_index=True,
+        column_order=["artifact", "state", *(["reason"] if any(map(_reason, unmade)) else [])],
         alt="What is stale or missing, in the order of a build",
     )
 
@@ -98,14 +100,19 @@ def _place(opened: data.Opened, entry: Entry) -> str:
     return entry.place.removeprefix(f"artifacts/{opened.folder.name}/").removeprefix("artifacts/")
 
 
+def _reason(entry: Entry) -> str:
+    """Return why an artifact is in its state; "" where the state says it."""
+    return "" if entry.reason == entry.state else entry.reason
+
+
 def draw_table(opened: data.Opened, entries: Sequence[Entry], places: Sequence[str]) -> None:
     """Draw the table of all artifacts; a row opens its manifest."""
     table = pd.DataFrame(
         {
             "state": [SIGNS[entry.state] for entry in entries],
             "artifact": places,
-            "reason": [entry.reason for entry in entries],
-            "size (MB)": [entry.bytes / 1e6 for entry in entries],
+            "reason": [_reason(entry) for entry in entries],
+            "size (MB)": [entry.bytes / 1e6 if entry.bytes else None for entry in entries],
             "build time (s)": [entry.manifest.seconds if entry.manifest else None for entry in entries],
             "built": [entry.manifest.finished if entry.manifest else None for entry in entries],
             "command": [entry.command for entry in entries],
@@ -137,7 +144,7 @@ def draw_table(opened: data.Opened, entries: Sequence[Entry], places: Sequence[s
 
 def draw_manifest(entry: Entry, place: str) -> None:
     """Draw the state of an artifact, the command that makes it, its files and its manifest."""
-    st.text(f"{SIGNS[entry.state]}: {entry.reason}" if entry.reason else SIGNS[entry.state])
+    st.text(": ".join(filter(None, [SIGNS[entry.state], _reason(entry)])))
     st.caption("Command to rebuild it:")
     st.code(entry.command, language=None, wrap_lines=True)
     if entry.manifest is None:

@@ -29,8 +29,12 @@ HEIGHT = 520
 FEWEST_FOR_DENSITY = 50
 BINS, SMOOTHING = 50, 1.5
 """Bins of the histogram along each axis, and the standard deviation, in bins, that it is smoothed with."""
-WIDTH_PER_LETTER, LABEL_HEIGHT = 0.0105, 0.05
-"""Width of a letter and height of a cluster's name, as shares of the map's."""
+WIDE, NARROW = np.array([0.0135, 0.066]), np.array([0.025, 0.085])
+"""Width of a letter and height of a cluster's name, as shares of the map's, on a wide screen and on a phone."""
+SHIFTS = (0, 1, -1, 2, -2)
+"""Where a cluster's name may be written, in heights above the median of the cluster, in order of preference."""
+MARK = 0.02
+"""Radius of a mark as a share of the map's width and height."""
 LABEL = {"bgcolor": "rgba(20, 28, 36, 0.78)", "borderpad": 2, "font": {"size": 12, "color": "#ffffff"}}
 """Look of a cluster's name, legible in both themes."""
 HUES = ("#2F86C9", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9")
@@ -150,7 +154,9 @@ def density(points: np.ndarray) -> go.Contour:
     Args:
         points: float32 [n, 2].
     """
-    counts, x, y = np.histogram2d(points[:, 0], points[:, 1], bins=BINS)
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = np.maximum((high - low) / 8, 1e-6)  # so that the outermost lines are closed
+    counts, x, y = np.histogram2d(*points.T, bins=BINS, range=np.transpose([low - margin, high + margin]))
     line = f"rgba({', '.join(str(int(GREY[at : at + 2], 16)) for at in (1, 3, 5))}, 0.5)"
     return go.Contour(
         x=(x[1:] + x[:-1]) / 2,
@@ -165,24 +171,78 @@ def density(points: np.ndarray) -> go.Contour:
     )
 
 
-def label_places(found: DocumentMap) -> dict[int, tuple[float, float]]:
-    """Return where the names of clusters are written: the median of each, without those that would overlap.
+def label_places(found: DocumentMap, marks: np.ndarray) -> dict[int, tuple[float, float]]:
+    """Return where the names of clusters are written: at the median of each, or a little above or below.
 
-    Larger clusters come first; sizes of names are those of a map of 700 x 480 pixels.
+    Larger clusters come first. A name that would cover another one or a mark everywhere is left out.
+
+    Args:
+        marks: float32 [m, 2], the points that names do not cover.
     """
     span = np.ptp(found.points, axis=0) if len(found.points) else np.ones(2)
     placed: dict[int, tuple[float, float]] = {}
     for number, name in enumerate(found.names):
-        x, y = np.median(found.points[found.clusters == number], axis=0).tolist()
-        width = WIDTH_PER_LETTER * len(name) * span[0]
-        clear = all(
-            abs(x - other_x) > (width + WIDTH_PER_LETTER * len(found.names[other]) * span[0]) / 2
-            or abs(y - other_y) > LABEL_HEIGHT * span[1]
-            for other, (other_x, other_y) in placed.items()
-        )
-        if clear:
-            placed[number] = (x, y)
+        median = np.median(found.points[found.clusters == number], axis=0)
+        half = _half_size(name, WIDE, span)
+        for shift in SHIFTS:
+            place = median + [0, 2 * shift * half[1]]
+            if not (_covers(place, half, marks, span) or _overlaps(place, half, placed, found.names, WIDE, span)):
+                placed[number] = (float(place[0]), float(place[1]))
+                break
     return placed
+
+
+def crowded(found: DocumentMap, placed: Mapping[int, tuple[float, float]], marks: np.ndarray) -> list[int]:
+    """Return which of the placed names, counted from 0, would cover a larger cluster's name or a mark on a phone."""
+    span = np.ptp(found.points, axis=0) if len(found.points) else np.ones(2)
+    kept: dict[int, tuple[float, float]] = {}
+    for number, place in placed.items():
+        half = _half_size(found.names[number], NARROW, span)
+        at = np.array(place)
+        if not (_covers(at, half, marks, span) or _overlaps(at, half, kept, found.names, NARROW, span)):
+            kept[number] = place
+    return [index for index, number in enumerate(placed) if number not in kept]
+
+
+def _half_size(name: str, size: np.ndarray, span: np.ndarray) -> np.ndarray:
+    """Return half the width and the height of a name, in the units of the map, float64 [2]."""
+    half: np.ndarray = size * [len(name), 1] * span / 2
+    return half
+
+
+def _covers(place: np.ndarray, half: np.ndarray, marks: np.ndarray, span: np.ndarray) -> bool:
+    """Return whether a name of that half size at that place would cover one of the marks."""
+    return bool((np.abs(marks - place) < half + MARK * span).all(axis=1).any())
+
+
+def _overlaps(
+    place: np.ndarray,
+    half: np.ndarray,
+    placed: Mapping[int, tuple[float, float]],
+    names: Sequence[str],
+    size: np.ndarray,
+    span: np.ndarray,
+) -> bool:
+    """Return whether a name of that half size at that place would overlap one that is placed."""
+    return any(
+        bool((np.abs(place - other) <= half + _half_size(names[number], size, span)).all())
+        for number, other in placed.items()
+    )
+
+
+def marks_of(found: DocumentMap, shown: Shown) -> np.ndarray:
+    """Return the points that are marked on the map, float32 [m, 2]."""
+    marked = {*shown.relevant, *shown.nearest, shown.chosen, *(one for some in shown.found.values() for one in some)}
+    marks = found.points[[place for place, name in enumerate(found.documents) if name in marked]]
+    return marks if shown.query is None else np.vstack([marks, shown.query])
+
+
+def narrow_style(found: DocumentMap, shown: Shown) -> str:
+    """Return a style that hides the names of clusters that would overlap on a phone."""
+    marks = marks_of(found, shown)
+    hidden = [f'[data-index="{index}"]' for index in crowded(found, label_places(found, marks), marks)]
+    rule = f".st-key-document-map g.annotation:is({', '.join(hidden)}) {{ display: none; }}" if hidden else ""
+    return f"<style>@media (max-width: 640px) {{ {rule} }}</style>"
 
 
 def figure(found: DocumentMap, shown: Shown, webgl: bool) -> go.Figure:
@@ -242,7 +302,7 @@ def figure(found: DocumentMap, shown: Shown, webgl: bool) -> go.Figure:
         x, y = shown.query.tolist()
         star = {"color": ORANGE, "symbol": "star", "size": 18, "line": {"width": 1, "color": "white"}}
         drawn.add_scatter(x=[x], y=[y], name="query", mode="markers", marker=star, hoverinfo="name")
-    for number, (x, y) in label_places(found).items():
+    for number, (x, y) in label_places(found, marks_of(found, shown)).items():
         text = f"<b>{escape_plotly(found.names[number])}</b>"
         drawn.add_annotation(x=x, y=y, text=text, showarrow=False, **LABEL)
     if shown.chosen in places.index:
@@ -250,13 +310,14 @@ def figure(found: DocumentMap, shown: Shown, webgl: bool) -> go.Figure:
         drawn.add_annotation(x=float(x), y=float(y), text="selected", ax=0, ay=-36)
     first, second = found.projection.shares.tolist()
     drawn.update_xaxes(
-        title=f"PC 1 ({first:.0%} of the variance)", zeroline=False, showgrid=False, showticklabels=False
+        title=f"PC 1 ({first:.0%} of the variance)", zeroline=False, showgrid=False, showticklabels=False, ticks=""
     )
-    drawn.update_yaxes(title=f"PC 2 ({second:.0%})", zeroline=False, showgrid=False, showticklabels=False)
+    drawn.update_yaxes(title=f"PC 2 ({second:.0%})", zeroline=False, showgrid=False, showticklabels=False, ticks="")
     # No dragging, so that swiping over the map scrolls the page on a phone; the buttons above it zoom.
     drawn.update_layout(height=HEIGHT, margin={"l": 8, "r": 8, "t": 36, "b": 8}, dragmode=False)
     drawn.update_layout(clickmode="event+select", hovermode="closest")
     drawn.update_layout(legend={"orientation": "h", "y": -0.12, "yanchor": "top", "x": 0})
+    drawn.update_layout(showlegend=not unmarked or bool(some))  # the page's first sentence has the number of documents
     return drawn
 
 

@@ -1,6 +1,6 @@
 """Documents: a map of a dense system's vectors with clusters, a topic's documents, and those near a query."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +16,13 @@ from core.workspace.artifacts import open_artifact
 from core.workspace.errors import UserError
 from dashboard.shared import data, left_out, live, results, state, widgets
 from dashboard.shared.charts import clicked
-from dashboard.shared.escaping import escape_markdown, shortened, show_error
+from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.views.documents import document_map
 
 FIRST = 10
+ENCODED = "encoded query"
+"""Key of the session's state that holds the last query's vector and its nearest documents."""
 LONGEST_QUERY = 1000
 """Number of letters of a query, which is kept in the URL."""
 TEXT_HEIGHT, LONG_TEXT = 180, 600
@@ -180,7 +182,10 @@ def draw_clusters(opened: data.Opened, content: data.Content, system: str, found
         hide_index=True,
         key=key,
         height=document_map.HEIGHT - 80,
-        column_config={"cluster": st.column_config.TextColumn(width="medium")},
+        column_config={
+            "cluster": st.column_config.TextColumn(width="medium"),
+            "documents": st.column_config.NumberColumn(width="small"),
+        },
         on_select=lambda: open_document_of_row(key, documents),
         selection_mode="single-row",
         alt="Clusters with their number of documents and most central document",
@@ -204,17 +209,30 @@ def ask_query() -> str:
     return state.read("query")[:LONGEST_QUERY]
 
 
-def encode_query(opened: data.Opened, system: str, query: str) -> tuple[np.ndarray, list[tuple[str, float]]]:
+def encode_query(
+    opened: data.Opened, system: str, query: str, draw_first: Callable[[], object]
+) -> tuple[np.ndarray, list[tuple[str, float]]]:
     """Return a query's vector, float32 [1, dimension], and its nearest documents with their similarities.
+
+    Args:
+        draw_first: draws what need not wait for the model, which takes seconds to load; not called if the query is the
+            last one of the session.
 
     Raises:
         UserError: the model or the vectors cannot be loaded.
     """
+    version = (str(opened.folder), system, query, open_artifact(opened.folder.vectors(system)).digest)
+    known = st.session_state.get(ENCODED)
+    if known and known[0] == version:
+        return known[1], known[2]
+    draw_first()
     with st.spinner("Encoding the query …"):
         ready = live.ready_system(opened, find_settings(opened.profile, system))
         assert isinstance(ready.system, DenseSystem)
         with ready.lock:
-            return ready.system.encode([query]), ready.system.search([query], FIRST)[0].hits
+            vector, hits = ready.system.encode([query]), ready.system.search([query], FIRST)[0].hits
+    st.session_state[ENCODED] = (version, vector, hits)
+    return vector, hits
 
 
 def choose(opened: data.Opened, content: data.Content, dense: list[str]) -> tuple[str, str, str, list[str], bool]:
@@ -223,7 +241,7 @@ def choose(opened: data.Opened, content: data.Content, dense: list[str]) -> tupl
     with first:
         query = ask_query()
     with second:
-        names = {t.id: f"{t.id} · {shortened(t.query, 80)}" for t in content.topics.values()}
+        names = {t.id: widgets.topic_name(t.id, t.query) for t in content.topics.values()}
         topic = state.choose("Topic", ["", *names], "topic", "", names | {"": "none"})
     with third, st.popover("Map options", width="stretch"):
         default = next((name for name in (state.read("a"), state.read("b")) if name in dense), dense[0])
@@ -270,24 +288,19 @@ def page(opened: data.Opened) -> None:
     point: np.ndarray | None = None
     nearest: list[tuple[str, float]] = []
     of: dict[str, str] = {}
-    if query:
-        try:
-            vector, nearest = encode_query(opened, system, query)
-            point, of = found.projection.points(vector)[0], {"query": query}
-        except UserError as error:
-            show_error(error)
-    if chosen in content.documents:
-        nearest, of = document_map.nearest_documents(opened, system, chosen, FIRST), {"document": chosen}
     top = {opened.labels[name]: list(by)[:FIRST] for name, by in marked.ranks.items()}
-    titles = dict(document_map.all_titles(opened)) or titles_of(
-        content.documents, [d for some in (*top.values(), marked.relevant, [d for d, _ in nearest]) for d in some]
-    )
-    shown = document_map.Shown(titles, marked.relevant, top, chosen, [document for document, _ in nearest], point)
     webgl = not svg and len(found.documents) > document_map.MOST_IN_SVG
     left, right = st.columns([3, 2])
-    with left:
-        key = f"map {system} {topic} {'.'.join(systems)} {chosen} {query}"
-        st.plotly_chart(
+    with left, st.container(key="document-map"):
+        place = st.empty()
+
+    def draw_map(final: bool) -> None:
+        titles = dict(document_map.all_titles(opened)) or titles_of(
+            content.documents, [d for some in (*top.values(), marked.relevant, [d for d, _ in nearest]) for d in some]
+        )
+        shown = document_map.Shown(titles, marked.relevant, top, chosen, [document for document, _ in nearest], point)
+        key = f"map {system} {topic} {'.'.join(systems)} {chosen} {query} {final}"
+        place.plotly_chart(
             document_map.figure(found, shown, webgl),
             key=key,
             config=document_map.CONFIG,
@@ -295,6 +308,19 @@ def page(opened: data.Opened) -> None:
             selection_mode="points",
             alt="Map of the documents; the tables list the clusters and the marked documents",
         )
+        st.html(document_map.narrow_style(found, shown))
+
+    if chosen in content.documents:
+        nearest, of = document_map.nearest_documents(opened, system, chosen, FIRST), {"document": chosen}
+    if query:
+        with right:
+            try:
+                vector, hits = encode_query(opened, system, query, lambda: draw_map(final=False))
+                point = found.projection.points(vector)[0]
+                nearest, of = (nearest, of) if of else (hits, {"query": query})
+            except UserError as error:
+                show_error(error)
+    draw_map(final=True)
     with right:
         if chosen:
             draw_document(opened, content, marked, chosen)

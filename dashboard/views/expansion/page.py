@@ -15,7 +15,7 @@ from core.workspace.names import safe_name
 from core.workspace.profile import SystemSettings
 from dashboard.shared import comparison, data, export, left_out, results, state, widgets
 from dashboard.shared.charts import clicked, difference_bars
-from dashboard.shared.escaping import escape_markdown, shortened, show_error
+from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.shared.predicted_queries import draw_predicted_queries
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.verdicts import compare_pair, draw_verdict
@@ -197,7 +197,7 @@ def page(opened: data.Opened) -> None:
         show_error(error)
     st.header("Effect on the topics")
     table = draw_effect(opened, content, system, plain, topic).shown
-    names = {str(name): f"{name} · {shortened(query, 80)}" for name, query in table["query"].items()}
+    names = {str(name): widgets.topic_name(str(name), query) for name, query in table["query"].items()}
     topic = state.choose("Topic", ["", *names], "topic", "", names | {"": "choose a topic to see its rank changes"})
     if topic:
         st.subheader(f"Topic {escape_markdown(topic)}: {escape_markdown(content.topics[topic].query)}")

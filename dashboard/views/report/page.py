@@ -10,7 +10,7 @@ from core.evaluation.comparison_tables import BEST, best_systems
 from core.workspace.errors import UserError
 from dashboard.shared import data, state, widgets
 from dashboard.shared.comparison import View, choose
-from dashboard.shared.escaping import escape_markdown, shortened, show_error
+from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.views.report.contents import DEPTH, Chosen, make_report
 from dashboard.views.report.paper import draw_paper
 from dashboard.views.summary.baseline import compared
@@ -30,7 +30,7 @@ def choose_topics(table: pd.DataFrame) -> list[str]:
         "Example topics",
         names,
         key=KEY,
-        format_func=lambda name: f"{name} · {shortened(texts[name], 60)}",
+        format_func=lambda name: widgets.topic_name(name, texts[name], 60),
         on_change=lambda: state.write("topics", ",".join(st.session_state[KEY])),
     )
 

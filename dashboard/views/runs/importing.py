@@ -22,18 +22,24 @@ from dashboard.shared.uploads import LARGEST_UNPACKED, saved
 from dashboard.shared.widgets import FOUR, SIGNED
 
 MESSAGE = "runs message"
+IMPORTED = "runs imported"
+"""Key of the session's state that holds the name of a run that was just imported."""
 ROUND = "runs round"  # part of the uploaders' keys, so that they are empty after each import
 
 
-def carry_out(work: Callable[[], Any], message: str) -> None:
-    """Carry out a button's action, then redraw the page with the message, or show the error."""
+def carry_out(work: Callable[[], Any], message: str, imported: str = "") -> None:
+    """Carry out a button's action, then redraw the page with the message, or show the error.
+
+    Args:
+        imported: the name of a run that the action imports, which the page then links to.
+    """
     try:
         with st.spinner("Evaluating …"):
             work()
     except UserError as error:
         show_error(error)
         return
-    st.session_state[MESSAGE] = message
+    st.session_state[MESSAGE], st.session_state[IMPORTED] = message, imported
     st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
     st.rerun()
 
@@ -120,7 +126,8 @@ def bring_runs(opened: data.Opened) -> None:
     if st.button(f"Import{count}", key="import", type="primary", disabled=not (ready and chosen)):
         carry_out(
             lambda: import_uploads(opened, chosen, order == "rank"),
-            f"Imported: {', '.join(chosen)}. The Summary compares all systems.",
+            f"Imported: {', '.join(chosen)}.",
+            next(iter(chosen)),
         )
 
 

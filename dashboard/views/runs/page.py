@@ -12,14 +12,15 @@ from core.derive import derive
 from core.evaluation.results import left_out_sentence, notices
 from core.evaluation.run_orders import orders_table, stored_orders
 from core.evaluation.verdicts import counted
+from core.formats.runs import run_depth
 from core.import_runs import arrange_runs, remove_run
 from core.workspace.artifacts import Artifact, open_artifact, read_manifest
 from core.workspace.errors import UserError
-from dashboard.shared import data, results
+from dashboard.shared import data, links, results
 from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.uploads import saved
-from dashboard.views.runs.importing import MESSAGE, ROUND, bring_runs, carry_out, draw_orders
+from dashboard.views.runs.importing import IMPORTED, MESSAGE, ROUND, bring_runs, carry_out, draw_orders
 
 
 def imported_runs(opened: data.Opened) -> None:
@@ -47,7 +48,7 @@ def imported_runs(opened: data.Opened) -> None:
         }
         try:
             manifest = open_artifact(opened.folder.run(name))
-            row |= {"depth": manifest.facts.get("depth"), "imported": manifest.finished}
+            row |= {"depth": run_depth(opened.folder, name, manifest), "imported": manifest.finished}
             row |= {"warnings": "; ".join(manifest.facts.get("notices", []))}
         except UserError as error:
             row["state"] = str(error)
@@ -56,7 +57,10 @@ def imported_runs(opened: data.Opened) -> None:
         pd.DataFrame(rows),
         hide_index=True,
         placeholder="",
-        column_config={"depth": st.column_config.NumberColumn(help="The largest number of documents of a topic")},
+        column_config={
+            "depth": st.column_config.NumberColumn(help="The largest number of documents of a topic"),
+            "imported": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
+        },
         alt="Imported runs",
     )
     both_orders(opened)
@@ -159,8 +163,12 @@ def other_judgments(opened: data.Opened) -> None:
 
 def page(opened: data.Opened) -> None:
     """Draw the page Import runs of a collection."""
-    if message := st.session_state.get(MESSAGE, ""):
+    imported = st.session_state.pop(IMPORTED, "")
+    if message := st.session_state.pop(MESSAGE, ""):
         st.success(escape_markdown(message))
+    if imported in opened.labels:
+        label = escape_markdown(f"Compare {opened.labels[imported]} with the other systems")
+        links.page_link("summary", label, icon=":material/leaderboard:", a=imported)
     imported_runs(opened)
     st.header("Upload runs")
     bring_runs(opened)

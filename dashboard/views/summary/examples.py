@@ -57,8 +57,9 @@ def card(example: Example, labels: tuple[str, str], highest: int) -> str:
             (escape(labels[1]), example.b, example.top_b),
         )
     )
+    topic = f"topic {example.topic}" if example.query in ("", example.topic) else example.query
     return (
-        f'<div class="rs-list rs-example"><p><strong>{escape(example.kind)}</strong>: {escape(example.query)}</p>'
+        f'<div class="rs-list rs-example"><p><strong>{escape(example.kind)}</strong>: {escape(topic)}</p>'
         f'<p class="rs-small">{escape(example.sentence)}</p><div>{lists}</div></div>'
     )
 

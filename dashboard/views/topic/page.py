@@ -7,7 +7,7 @@ from core.formats.runs import ranked
 from core.workspace.errors import UserError
 from dashboard.shared import comparison, data, glossary, links, results, state, widgets
 from dashboard.shared.availability import unavailable
-from dashboard.shared.escaping import escape_markdown, shortened
+from dashboard.shared.escaping import escape_markdown
 from dashboard.views.topic import difference, lists, shown
 
 MOST = 4
@@ -59,7 +59,7 @@ def choose_place(names: list[str]) -> int:
 def options(view: comparison.View, table: pd.DataFrame) -> tuple[list[str], int]:
     """Draw the choice of topic, further systems and depth; return the last two."""
     names = list(table["topic"])
-    labels = {t: f"{t} · {shortened(query, 80)}" for t, query in zip(names, table["query"], strict=True)}
+    labels = {t: widgets.topic_name(t, query) for t, query in zip(names, table["query"], strict=True)}
     with st.popover("Options", icon=":material/tune:"):
         state.choose("Topic", names, "topic", names[0], labels, silent=True)
         more = choose_further(view.opened, view.systems, view.pair)

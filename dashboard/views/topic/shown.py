@@ -141,7 +141,7 @@ def topic_line(shown: Shown, table: pd.DataFrame, place: int) -> str:
     if topic.kind:
         facts.append(escape(TYPE_LABELS.get(topic.kind, topic.kind)))
     facts.append(f"{len(shown.ideal)} relevant of {len(shown.judgments)} judged")
-    name = escape(f"Topic {topic.id}: {topic.query}" if topic.query else f"Topic {topic.id}")
+    name = escape(f"Topic {topic.id}" + (f": {topic.query}" if topic.query not in ("", topic.id) else ""))
     inside = "".join(f"<span>{fact}</span>" for fact in facts)
     return f'{LINE}<div class="rs-topic"><h2 title="{name}">{name}</h2><p>{inside}</p></div>'
 
@@ -154,7 +154,9 @@ def about(shown: Shown) -> None:
     """Draw the topic's question and narrative, and what was searched."""
     topic = shown.topic
     said = [f"<span>{escape(topic.question)}</span>"] if topic.question != topic.query else []
-    if shown.query not in (topic.question, topic.query):
+    if shown.opened.is_imported and topic.query == topic.id:
+        said = []  # the judgments of an import need no texts of topics; "topic 1" stands in
+    elif shown.query not in (topic.question, topic.query):
         said.append(f"<span>query used: {escape(shortened(shown.query, 200))}</span>")
     if topic.narrative:
         said.append(f"<details><summary>Narrative</summary>{escape(topic.narrative)}</details>")

@@ -7,9 +7,11 @@ import plotly.graph_objects as go
 
 from core.evaluation.topic_tables import LENGTH, TYPE_LABELS
 from dashboard.shared.charts import BLUE, DARK_GREY, ORANGE, clickable, finish, topic_texts, wrapped
-from dashboard.shared.escaping import escape_plotly
+from dashboard.shared.escaping import escape_plotly, shortened
 
 SEQUENTIAL = "Cividis"
+MOST_LEVEL, LABEL = 5, 24
+"""Number of systems above which their labels are upright, and then the letters of a label."""
 
 
 def heat_map(table: pd.DataFrame, systems: Mapping[str, str], measure: str) -> go.Figure:
@@ -41,9 +43,13 @@ def heat_map(table: pd.DataFrame, systems: Mapping[str, str], measure: str) -> g
             hovertext=[f"{text}<br>{escape_plotly(label)}: {v:.4f}" for text, v in zip(texts, values, strict=True)],
             hovertemplate="%{hovertext}<extra></extra>",
         )
-    labels = [wrapped(label) for label in systems.values()]
+    upright = len(systems) > MOST_LEVEL
+    labels = [escape_plotly(shortened(s, LABEL)) if upright else wrapped(s) for s in systems.values()]
     figure.update_xaxes(
-        tickangle=0, tickvals=[place + 0.5 for place in range(len(labels))], ticktext=labels, side="top"
+        tickangle=-90 if upright else 0,
+        tickvals=[place + 0.5 for place in range(len(labels))],
+        ticktext=labels,
+        side="top",
     )
     figure.update_xaxes(range=[0, len(labels)], showgrid=False, zeroline=False)
     figure.update_yaxes(type="category", autorange="reversed", title="topic", showgrid=False)

@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation import topic_tables
+from core.evaluation.comparison_tables import best_systems
 from dashboard.shared.widgets import FOUR, SIGNED
 from dashboard.views.topics import charts
 from dashboard.views.topics.chosen import Chosen, chart, table_of
@@ -13,8 +14,11 @@ def heat_map(chosen: Chosen, key: str) -> None:
     """Draw topics x systems."""
     table = hard_topics(chosen)
     systems = {name: chosen.labels[name] for name in chosen.values}
-    figure = charts.heat_map(table, systems, chosen.measure)
+    best = best_systems(chosen.values, [chosen.a, chosen.b])
+    figure = charts.heat_map(table, {name: systems[name] for name in best}, chosen.measure)
     chart(figure, key, f"{chosen.measure} for each topic and system; click a cell to open the topic")
+    if len(best) < len(systems):
+        st.caption(f"The best {len(best)} of {len(systems)} systems, the compared ones included; the data have all.")
     shown = topic_tables.heat_map_table(table, systems, list(systems), chosen.caption)
     table_of(chosen, shown, "heat-map", dict.fromkeys(systems.values(), FOUR))
 

@@ -7,7 +7,7 @@ from core.evaluation import topic_tables
 from core.evaluation.topic_tables import MEDIAN, TYPE_LABELS, median_system
 from core.evaluation.verdicts import Verdict
 from dashboard.shared import clicks, comparison, data, glossary, state, widgets
-from dashboard.shared.escaping import escape_markdown, shortened
+from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.verdicts import draw_verdict
 from dashboard.views.topics import differences, difficulty
 from dashboard.views.topics.chosen import Chosen, open_topic
@@ -53,7 +53,7 @@ def choose_topic(chosen: Chosen) -> None:
         "Open a topic",
         chosen.topics,
         index=None,
-        format_func=lambda name: f"{name} · {shortened(queries[name], 80)}",
+        format_func=lambda name: widgets.topic_name(name, queries[name]),
         placeholder="Choose or type",
         width=320,
     )

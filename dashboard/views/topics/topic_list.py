@@ -7,9 +7,12 @@ from typing import Any
 import pandas as pd
 
 from core.evaluation.topic_tables import TYPE_LABELS
+from dashboard.shared.widgets import topic_name
 
 LISTED = 400
 """Maximum number of topics in the list: half of them from either end of the order."""
+LONGEST = 1000
+"""Maximum number of letters of a query, which the browser cuts to the width of the row."""
 STYLE = """<style>
 .rs-topics { font-size: 0.875rem; line-height: 1.4; max-height: 36rem; overflow-y: auto;
   border: 1px solid color-mix(in srgb, currentColor 15%, transparent); border-radius: 0.4rem; }
@@ -29,6 +32,9 @@ STYLE = """<style>
   border-left: 1px solid currentColor; }
 .rs-topics .rs-bar span { position: absolute; inset-block: 0.1rem; background: #2f86c9; }
 .rs-topics .rs-bar .rs-negative { background: repeating-linear-gradient(135deg, #d55e00 0 3px, #d55e0088 3px 6px); }
+.rs-topics.rs-untyped .rs-type { display: none; }
+@media (min-width: 641px) { .rs-topics.rs-untyped:not(.rs-alone) .rs-row {
+  grid-template-columns: minmax(0, 1fr) 3.2rem 3.2rem 3.7rem 4.5rem; } }
 .rs-topics.rs-alone .rs-row { grid-template-columns: minmax(0, 1fr) 6rem 3.8rem 5rem; }
 .rs-topics.rs-alone .rs-bar::before { left: 0; }
 @media (max-width: 640px) { .rs-topics { max-height: none; }
@@ -67,13 +73,13 @@ def topic_list(
         values = f'<span class="rs-number">{escape(label_a)}</span>'
     head = f'<span>Topic</span><span class="rs-type">Type</span>{values}<span></span>'
     head = f'<div class="rs-row rs-top" aria-hidden="true">{head}</div>'
-    kind = "rs-topics" if label_b else "rs-topics rs-alone"
-    return f'{STYLE}<div class="{kind}">{head}<ol>{"".join(rows)}</ol></div>'
+    kinds = ["rs-topics", *([] if label_b else ["rs-alone"]), *([] if table["kind"].any() else ["rs-untyped"])]
+    return f'{STYLE}<div class="{" ".join(kinds)}">{head}<ol>{"".join(rows)}</ol></div>'
 
 
 def _row(row: Any, paired: bool, address: str, is_current: bool, largest: float, tie: float) -> str:
     """Return the row of a topic; `row` is a row of the table."""
-    name = escape(f"{row.topic} · {row.query}" if row.query else row.topic)
+    name = escape(topic_name(row.topic, row.query, LONGEST))
     kind = escape(TYPE_LABELS.get(row.kind, row.kind))
     short = kind.partition(" (")[0]
     cells = [f'<span class="rs-name" title="{name}">{name}</span><span class="rs-type" title="{kind}">{short}</span>']

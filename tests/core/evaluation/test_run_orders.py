@@ -1,5 +1,6 @@
 """Runs whose scores are tied: both orders by ir_measures, depth, and measures deeper than the lists."""
 
+import json
 from pathlib import Path
 
 import ir_measures
@@ -9,6 +10,7 @@ from core.evaluation.results import Results, left_out_sentence, saved_profile
 from core.evaluation.run_orders import means_by_order, run_orders
 from core.formats.run_validation import check_run
 from core.import_runs import arrange_runs, import_runs
+from core.workspace.artifacts import MANIFEST, OWN_DIGEST
 from core.workspace.errors import UserError
 from core.workspace.workspace import CollectionFolder, Workspace
 
@@ -86,6 +88,21 @@ def test_measures_deeper_than_the_lists_are_left_out_of_the_tables(folder: Colle
     assert "nDCG@10, P@10, Judged@10 of 2 imported runs" in left_out_sentence(measured, found.labels)
     assert left_out_sentence(measured, found.labels, "AP") == ""
     assert set(found.values("nDCG@10")) == {"tied", "deep", "other"}, "a measure that is asked for is computed"
+
+
+def test_the_depth_of_runs_imported_before_it_was_recorded_is_counted(folder: CollectionFolder) -> None:
+    recorded = results(folder).measured.too_deep
+    for run in ("tied", "deep", "other"):
+        path = folder.run(run) / MANIFEST
+        manifest = json.loads(path.read_text())
+        assert manifest["facts"].pop("depth") and manifest.pop(OWN_DIGEST)
+        path.write_text(json.dumps(manifest))
+    run = folder.run("tied") / "run.trec"
+    kept = run.read_bytes()
+    run.write_bytes(b"")
+    assert results(folder).measured.too_deep["nDCG@10"] == ["other"], "of a damaged run it is unknown"
+    run.write_bytes(kept)
+    assert results(folder).measured.too_deep == recorded != {}
 
 
 @pytest.mark.parametrize("show", ["means", "intervals", "letters"])
