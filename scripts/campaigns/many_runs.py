@@ -2,12 +2,13 @@
 """Import many runs at once, and measure the time and memory of every page that shows them.
 
     python scripts/campaigns/many_runs.py make runs/*.run.gz --qrels qrels.txt [--systems 118]
-    python scripts/campaigns/many_runs.py measure many-118 [--only overview]
+    python scripts/campaigns/many_runs.py measure many-118 [--only summary]
 
 `make` varies the given runs (neighbours swapped, noise added to scores, lists truncated, pairs fused, one copy) until
 there are enough, and imports them as the collection `many-<systems>`. `measure` opens every page and view in a separate
 process: "first" is the first visit after that of another collection (so that imports of libraries are not counted),
-"again" the second visit, and MB the peak memory of the process.
+"again" the second visit, "CPU s" their CPU seconds (those to compare on a machine with other work), and MB the peak
+memory of the process.
 """
 
 import argparse
@@ -119,7 +120,7 @@ def measure(collection: str, only: str) -> None:
     """Print one row per page and view."""
     if not Workspace.default().collection(collection).path.is_dir():
         raise UserError(f"no collection {collection}; make it with scripts/campaigns/many_runs.py make")
-    print(f"{'page':<48}{'first s':>9}{'again s':>9}{'MB':>7}", flush=True)
+    print(f"{'page':<48}{'first s':>9}{'again s':>9}{'CPU s':>9}{'again':>9}{'MB':>7}", flush=True)
     for page, parameters in VIEWS:
         if only and page != only:
             continue
@@ -130,7 +131,8 @@ def measure(collection: str, only: str) -> None:
             print(f"{name:<48} failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}", flush=True)
             continue
         found = json.loads(done.stdout.splitlines()[-1])
-        print(f"{name:<48}{found['first']:>9.2f}{found['again']:>9.2f}{found['megabytes']:>7.0f}", flush=True)
+        seconds = "".join(f"{found[of]:>9.2f}" for of in ("first", "again", "first_cpu", "again_cpu"))
+        print(f"{name:<48}{seconds}{found['megabytes']:>7.0f}", flush=True)
         for sentence in found["warnings"]:
             print(f"    {sentence}")
 
@@ -141,15 +143,19 @@ def visit(collection: str, page: str, parameters: dict[str, str]) -> None:
     if parameters.pop("made", ""):
         st.download_button = pressed
     opened(f"many-{SMALL}", page, parameters)
-    started = time.perf_counter()
-    opened(collection, page, parameters)
-    first = time.perf_counter() - started
-    started = time.perf_counter()
-    app = opened(collection, page, parameters)
-    again = time.perf_counter() - started
+    _, first, first_cpu = timed(collection, page, parameters)
+    app, again, again_cpu = timed(collection, page, parameters)
     sentences = [warning.value.replace("\\", "") for warning in app.warning]
-    found = {"first": first, "again": again, "megabytes": peak_megabytes(), "warnings": sentences}
+    found = {"first": first, "again": again, "first_cpu": first_cpu, "again_cpu": again_cpu}
+    found |= {"megabytes": peak_megabytes(), "warnings": sentences}
     print(json.dumps(found))
+
+
+def timed(collection: str, page: str, parameters: dict[str, str]) -> tuple[AppTest, float, float]:
+    """Return the rendered page, the seconds by the clock, and the CPU seconds of all threads."""
+    started, computed = time.perf_counter(), time.process_time()
+    app = opened(collection, page, parameters)
+    return app, time.perf_counter() - started, time.process_time() - computed
 
 
 def pressed(label: str, data: Any, *arguments: Any, **options: Any) -> bool:
@@ -188,7 +194,7 @@ def main() -> None:
     making.add_argument("--seed", type=int, default=13)
     measuring = verbs.add_parser("measure", help="open every page")
     measuring.add_argument("collection")
-    measuring.add_argument("--only", default="", help="one page, e.g. overview")
+    measuring.add_argument("--only", default="", help="one page, e.g. summary")
     visiting = verbs.add_parser("visit", help="open one page (used by measure)")
     visiting.add_argument("collection")
     visiting.add_argument("page")

@@ -82,6 +82,7 @@ def page(opened: data.Opened) -> None:
         _try(lambda: _warn_of_far(view))
     cells = main_table.draw_main(view, manifests)
     section("All measures", "measures", lambda: main_table.draw_all(view, manifests, cells))
+    section("Effectiveness vs cost", "cost", lambda: cost.draw_cost(view, manifests))
     st.header("Robustness and diagnostics")
     section("Comparison with the baseline", "baseline", lambda: baseline.draw_baseline(view))
     if any(topic.kind for topic in view.content.topics.values()):
@@ -90,7 +91,6 @@ def page(opened: data.Opened) -> None:
     section("Published figures", "published", lambda: configurations.draw_published(view, manifests))
     section("Precision-recall curve", "curve", lambda: curve.draw_curve(view))
     section("Unjudged documents", "unjudged", lambda: unjudged.draw_unjudged(view))
-    section("Effectiveness vs cost", "cost", lambda: cost.draw_cost(view, manifests))
     section("Configuration of the systems", "systems", lambda: configurations.draw_configurations(opened, manifests))
     section("Cross-check with other libraries", "checks", lambda: checks.draw_checks(view))
     state.choose("Figure format", ["svg", "png"], "picture", "svg", {"svg": "SVG", "png": "PNG"}, width=200)
