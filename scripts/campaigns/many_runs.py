@@ -146,9 +146,8 @@ def visit(collection: str, page: str, parameters: dict[str, str]) -> None:
     _, first, first_cpu = timed(collection, page, parameters)
     app, again, again_cpu = timed(collection, page, parameters)
     sentences = [warning.value.replace("\\", "") for warning in app.warning]
-    found = {"first": first, "again": again, "first_cpu": first_cpu, "again_cpu": again_cpu}
-    found |= {"megabytes": peak_megabytes(), "warnings": sentences}
-    print(json.dumps(found))
+    seconds = {"first": first, "again": again, "first_cpu": first_cpu, "again_cpu": again_cpu}
+    print(json.dumps({**seconds, "megabytes": peak_megabytes(), "warnings": sentences}))
 
 
 def timed(collection: str, page: str, parameters: dict[str, str]) -> tuple[AppTest, float, float]:

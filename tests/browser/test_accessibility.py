@@ -12,13 +12,14 @@ from test_browser import MADE_UP, settle
 pytestmark = pytest.mark.browser
 
 VIEWS = {
-    "summary": ["open=systems,conclusion,curve,unjudged,cost", "collection=gone"],
-    "topics": ["chart=differences", "chart=heat", "chart=contrasts&a=expanded&b=bm25"],
+    "summary": ["open=systems,conclusion,curve,unjudged,cost"],
+    "topics": ["chart=differences", "chart=contrasts&a=expanded&b=bm25"],
     "topic": ["topic=1&a=expanded&b=bm25", "topic=02&a=expanded&b=bm25&document=d5"],
     "search": ["query=fever&systems=bm25,expanded&judge=on"],
     "documents": ["collection=sample&topic=1"],
     "ann": ["system=dense"],
     "expansion": ["topic=02&document=d5"],
+    "artifacts": ["collection=gone"],
 }
 """What is looked at of a page that has more to show than it does at first."""
 ADDRESSES = [(name, view) for name in PAGES for view in VIEWS.get(name, [""])]

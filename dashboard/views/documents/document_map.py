@@ -156,7 +156,8 @@ def density(points: np.ndarray) -> go.Contour:
     """
     low, high = points.min(axis=0), points.max(axis=0)
     margin = np.maximum((high - low) / 8, 1e-6)  # so that the outermost lines are closed
-    counts, x, y = np.histogram2d(*points.T, bins=BINS, range=np.transpose([low - margin, high + margin]))
+    limits = list(zip((low - margin).tolist(), (high + margin).tolist(), strict=True))
+    counts, x, y = np.histogram2d(points[:, 0], points[:, 1], bins=BINS, range=limits)
     line = f"rgba({', '.join(str(int(GREY[at : at + 2], 16)) for at in (1, 3, 5))}, 0.5)"
     return go.Contour(
         x=(x[1:] + x[:-1]) / 2,
