@@ -16,7 +16,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from core.evaluation import ann_figures, document_map, figures, run_orders, training_figures
+from core.evaluation import ann_figures, document_map, figures, rerank_depths, run_orders, training_figures
 from core.evaluation.ann_answer import SOURCES
 from core.evaluation.ann_tables import COSTS
 from core.evaluation.comparison_tables import SHOW, TESTS
@@ -37,6 +37,7 @@ OF_RUNS: dict[str, Callable[..., Table]] = {
     "unjudged": figures.unjudged,
     "run-orders": run_orders.run_orders,
     "cost": figures.cost,
+    "rerank-depths": rerank_depths.rerank_depths,
     "dense-systems": figures.dense_systems,
     "bm25-systems": figures.bm25_systems,
     "published": figures.published,
@@ -120,7 +121,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "the system to compare it with (default: the first BM25 without expansion)",
     },
     "depth": {"type": int, "metavar": "K", "help": "number of documents per list (default: 10)"},
-    "system": {"metavar": "SYSTEM", "help": "the dense system (default: the first with a sweep)"},
+    "depths": {"metavar": "NUMBERS", "type": command_line.numbers, "help": "comma-separated (default: 10,20,50,100)"},
+    "system": {
+        "metavar": "SYSTEM",
+        "help": "the dense system (default: the first with a sweep), or the re-ranker (default: the first)",
+    },
     "size": {
         "type": int,
         "metavar": "N",

@@ -1,12 +1,16 @@
-"""Fine-tune a dense bi-encoder with sentence-transformers' trainer and losses.
+"""Fine-tune a dense bi-encoder, or the cross-encoder of a re-ranker, with sentence-transformers' trainers and losses.
 
 On MS MARCO triples, the loss is the cross-entropy with in-batch negatives (Henderson et al., 2017; Karpukhin et al.,
 2020), in addition to the negatives of the triples or mined ones. With a teacher, or on pseudo-labelled queries, it is
 the Kullback-Leibler divergence from the teacher's distribution over the passages (Lin et al., 2020).
+
+A cross-encoder (`architecture = "cross-encoder"`) is trained by the cross-entropy over the passages of a query, or by
+ListNet (Cao et al., 2007) on the scores of a teacher or of pseudo-labels.
 """
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +37,7 @@ from core.workspace.models import (
     pick_device,
     trained_elsewhere,
 )
-from core.workspace.profile import FinetuneSettings
+from core.workspace.profile import OF_BI_ENCODERS, OF_CROSS_ENCODERS, FinetuneSettings
 from core.workspace.stage import Build, Draft, Stage, Target
 
 # torch, datasets and transformers are imported in functions: this takes seconds, and the build plan does not need them.
@@ -53,7 +57,10 @@ def targets(build: Build) -> Iterator[Target[FinetuneSettings]]:
 
 def model_settings(build: Build, settings: FinetuneSettings) -> dict[str, Any]:
     """Return the settings that affect the model."""
-    return settings.model_dump(exclude={"model", "device"}) | build.profile.triples.model_dump(exclude={"source"})
+    # What the other architecture alone has is left out, so that models made before there were two stay up to date.
+    absent = OF_BI_ENCODERS if settings.architecture == "cross-encoder" else ("architecture", *OF_CROSS_ENCODERS)
+    own = settings.model_dump(exclude={"model", "device", *absent})
+    return own | build.profile.triples.model_dump(exclude={"source"})
 
 
 def inputs(build: Build, settings: FinetuneSettings) -> dict[str, str]:
@@ -75,34 +82,34 @@ def train(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
     """
     from transformers import set_seed
 
-    from core.training.bi_encoder import (
-        MODEL_CARD,
-        build_model,
-        data_in_words,
-        fit,
-        held_out_evaluator,
-        mix_weights,
-        training_rows,
-    )
+    from core.training import bi_encoder, cross_encoder
 
     profile, folder = build.profile, build.folder
     triples, held_out = split_by_query(read_triples(triples_file(build)), profile.triples.held_out)
     base = locate_model(folder.workspace, settings.base)
     device = pick_device(settings.device if build.device == "auto" else build.device)
     set_seed(settings.seed)
-    model = build_model(settings, base, device)
-    evaluator = held_out_evaluator(held_out, settings.similarity, triples[: profile.triples.distractors])
-    training, validation = training_rows(settings, folder, triples, held_out, model)
+    others = triples[: profile.triples.distractors]
+    passages = len({passage for t in [*held_out, *others] for passage in (t.relevant, t.not_relevant)})
+    library: Any = bi_encoder
+    evaluator: Any
+    if settings.architecture == "cross-encoder":
+        library = cross_encoder
+        evaluator = cross_encoder.held_out_evaluator(held_out, settings.candidates, others)
+    else:
+        evaluator = bi_encoder.held_out_evaluator(held_out, settings.similarity, others)
+    model = library.build_model(settings, base, device)
+    training, validation = library.training_rows(settings, folder, triples, held_out, model)
     before = evaluator(model)[str(evaluator.primary_metric)]
-    history = fit(model, training, validation, settings, draft / "checkpoints", evaluator)
+    history = library.fit(model, training, validation, settings, draft / "checkpoints", evaluator)
     if settings.base_share:
-        mix_weights(model, build_model(settings, base, device), settings.base_share)
+        bi_encoder.mix_weights(model, library.build_model(settings, base, device), settings.base_share)
     after = evaluator(model)[str(evaluator.primary_metric)]
     draft.facts.update(
         {
             "rows": len(training),
-            "held_out_queries": len(evaluator.queries),
-            "held_out_passages": len(evaluator.corpus),
+            "held_out_queries": len({triple.query for triple in held_out}),
+            "held_out_passages": passages,
             "held_out_mrr@10": {"before": round(before, 4), "after": round(after, 4)},
             "device": device,
         }
@@ -112,12 +119,12 @@ def train(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
     (draft / histories.FILE).write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8", newline="\n")
     check_finite(settings.model, model.half())
     model.save(str(draft.folder), create_model_card=False, safe_serialization=True)
-    card = MODEL_CARD.format(
+    card = library.MODEL_CARD.format(
         base=settings.base,
-        data=data_in_words(settings, len(training), folder),
+        data=bi_encoder.data_in_words(settings, len(training), folder),
         history=histories.FILE,
         settings="\n".join(f"| {name} | {value} |" for name, value in model_settings(build, settings).items()),
-        passages=len(evaluator.corpus),
+        passages=passages,
         before=before,
         after=after,
     )
@@ -134,6 +141,8 @@ def is_trained(build: Build) -> bool:
 
 def estimate(build: Build, settings: FinetuneSettings, sizes: Sizes) -> Cost:
     """Return the cost of training on triples or pseudo-labels and of the validations, in floating-point operations."""
+    if settings.architecture == "cross-encoder":
+        return _cross_encoder_estimate(build, settings, sizes)
     shape = shape_of(build.folder.workspace, settings.base)
     query, passage = shape.encoding(np.minimum([QUERY_TOKENS, PASSAGE_TOKENS], settings.max_tokens)).tolist()
     triples = expected_triples(build)
@@ -148,13 +157,35 @@ def estimate(build: Build, settings: FinetuneSettings, sizes: Sizes) -> Cost:
     # forward, backward (twice the work), and for chunks the forward pass again
     passes = 4 if settings.chunk and device == "cpu" else 3
     operations = passes * settings.epochs * rows * row + validations * passages * passage
-    checkpoints = 2 * 12 * shape.parameters
+    return _cost(build, settings, operations, shape.parameters)
+
+
+def _cross_encoder_estimate(build: Build, settings: FinetuneSettings, sizes: Sizes) -> Cost:
+    """Return the cost of training on and validating pairs of a query and a passage."""
+    shape = shape_of(build.folder.workspace, settings.base)
+    if settings.layers:
+        shape = replace(shape, layers=min(settings.layers, shape.layers))
+    triples, held_out = expected_triples(build), build.profile.triples.held_out
+    rows = (1 - held_out) * triples
+    pair = float(shape.encoding(np.minimum([QUERY_TOKENS + PASSAGE_TOKENS], settings.max_tokens))[0])
+    if settings.data == "pseudo-labels":
+        rows = sizes.documents * build.profile.pseudo_labels.rounds * build.profile.pseudo_labels.queries
+        pair = sizes.total(shape.encoding, settings.max_tokens) / sizes.documents
+    validations = 2 + settings.epochs * rows / settings.batch / settings.evaluate_every
+    pairs = (
+        3 * settings.epochs * rows * settings.candidates + 2 * validations * held_out * triples * settings.candidates
+    )
+    return _cost(build, settings, pairs * pair, shape.parameters)
+
+
+def _cost(build: Build, settings: FinetuneSettings, operations: float, parameters: int) -> Cost:
+    device = device_without_torch(settings.device if build.device == "auto" else build.device)
     rate = (
         GPU_TRAINING
         if device != "cpu"
         else TRAINING.get(chosen_precision(settings.precision, device), TRAINING["fp32"])
     )
-    return Cost(operations, rate, 2 * shape.parameters, 15.0, checkpoints)
+    return Cost(operations, rate, 2 * parameters, 15.0, 2 * 12 * parameters)
 
 
 STAGE = Stage(

@@ -13,11 +13,12 @@ from tqdm import tqdm
 from core.formats.collections import TOPICS, collection_digests, read_built_topics
 from core.formats.exclusions import EXCLUDED, built_exclusions
 from core.formats.runs import FILE, write_run
-from core.retrieval.kinds import open_system, query_cost, search_settings, searched
+from core.retrieval.kinds import open_system, other_inputs, query_cost, search_settings, searched
 from core.retrieval.systems import search_without
 from core.workspace import command_line
 from core.workspace.artifacts import read_manifest
 from core.workspace.estimates import Cost, Sizes
+from core.workspace.models import locate_model
 from core.workspace.profile import SystemSettings
 from core.workspace.stage import Build, Draft, Stage, Target
 from core.workspace.timing import MOST_QUERIES, PROCEDURE, ROUNDS, TIMING_PROCEDURE, latency
@@ -35,7 +36,10 @@ def targets(build: Build) -> Iterator[Target[SystemSettings]]:
     systems = [system for system in build.chosen if system.kind != "run"]
     for system in sorted(systems, key=lambda one: (len(build.profile.built_on(one)), one.kind != "bm25")):
         needs = tuple(searched(build.profile, system, build.folder).values())
-        yield Target(build.folder.run(system.name), system, needs)
+        trained = build.profile.finetune.model
+        rerankers = [one for one in (*build.profile.built_on(system), system) if one.kind == "rerank"]
+        models = (build.folder.model(trained),) if any(one.model == trained for one in rerankers) else ()
+        yield Target(build.folder.run(system.name), system, (*needs, *models))
 
 
 def settings(build: Build, system: SystemSettings) -> dict[str, Any]:
@@ -49,7 +53,15 @@ def inputs(build: Build, system: SystemSettings) -> dict[str, str]:
     """Return the digests of the topics, their excluded documents, and the indexes and vectors searched."""
     artifacts = searched(build.profile, system, build.folder)
     made_from = {name: read_manifest(artifact).digest for name, artifact in artifacts.items()}
-    return collection_digests(build.folder, TOPICS, EXCLUDED) | made_from
+    own = other_inputs(build.profile, system, build.folder)
+    return collection_digests(build.folder, TOPICS, EXCLUDED) | made_from | own
+
+
+def prepare(build: Build, system: SystemSettings) -> None:
+    """Download the cross-encoders that are not on this machine, so that the manifest records them."""
+    for one in (*build.profile.built_on(system), system):
+        if one.kind == "rerank":
+            locate_model(build.folder.workspace, one.model)
 
 
 def make(build: Build, settings: SystemSettings, draft: Draft) -> None:
@@ -85,7 +97,7 @@ def estimate(build: Build, system: SystemSettings, sizes: Sizes) -> Cost:
     return replace(cost, units=queries * cost.units, bytes=size)
 
 
-STAGE = Stage("search", targets, settings, inputs, make, estimate=estimate)
+STAGE = Stage("search", targets, settings, inputs, make, prepare=prepare, estimate=estimate)
 
 
 def main(arguments: list[str] | None = None) -> None:

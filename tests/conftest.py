@@ -132,6 +132,12 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Path) -> Path:
+    """Return the folder of a cross-encoder over `tiny_bert` with random weights."""
+    return tiny_models.make_cross_encoder(tmp_path_factory.mktemp("models") / "tiny-cross-encoder", tiny_bert)
+
+
+@pytest.fixture(scope="session")
 def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a T5 of one layer and random weights that knows T5_WORDS."""
     return tiny_models.make_t5(tmp_path_factory.mktemp("models") / "tiny-t5")

@@ -65,3 +65,16 @@ def make_encoder(folder: Path, bert: Path) -> Path:
 
     build_model(FinetuneSettings(max_tokens=32), bert, "cpu").save(str(folder))
     return folder
+
+
+def make_cross_encoder(folder: Path, bert: Path, labels: int = 1) -> Path:
+    """Write a cross-encoder over a BERT whose layer for the score has random weights, and return its folder."""
+    import torch
+    from transformers import AutoTokenizer, BertForSequenceClassification
+
+    torch.manual_seed(2)
+    model = BertForSequenceClassification.from_pretrained(bert, num_labels=labels)
+    model.classifier.weight.data *= 20  # else all scores are about the same
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(bert).save_pretrained(folder)
+    return folder

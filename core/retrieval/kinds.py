@@ -8,10 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from core.formats.collections import built_documents, collection_digests, read_built_topics
+from core.formats.documents import CORPUS
+from core.formats.runs import built_run
 from core.workspace.artifacts import Artifact
 from core.workspace.errors import UserError
 from core.workspace.estimates import Cost, Rate, Sizes
 from core.workspace.model_shapes import shape_of
+from core.workspace.models import digest_if_here
 from core.workspace.profile import EXACT, Profile, SystemSettings
 from core.workspace.workspace import CollectionFolder
 
@@ -30,6 +34,10 @@ FUSING = Rate("search fusion", 1.0)
 """Seconds of the systems that are fused."""
 
 
+RERANKING = Rate("rerank", 1.5e11, "fp32")
+"""Floating-point operations per second of a cross-encoder on one thread."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of system; what it builds on (`SystemSettings.of`) is added by the functions below.
@@ -42,6 +50,7 @@ class Kind:
         settings: returns the settings that determine its run, other than those of the artifacts that it searches.
         cost: returns what one query costs it, given its settings, the collection's folder and size.
         answers: whether it can answer new queries.
+        inputs: returns the digests of what else determines its run and no artifact that it searches records.
     """
 
     open: Callable[[Profile, SystemSettings, CollectionFolder, str, Sequence["System"]], "System"]
@@ -49,6 +58,7 @@ class Kind:
     settings: Callable[[Profile, SystemSettings], dict[str, Any]]
     cost: Callable[[CollectionFolder, SystemSettings, Sizes], Cost]
     answers: bool = True
+    inputs: Callable[[CollectionFolder, SystemSettings], dict[str, str]] = lambda folder, system: {}
 
 
 def _open_bm25(
@@ -115,10 +125,38 @@ def _fusion_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]
     return system.fusion.model_dump() | {"depth": system.fusion.depth or profile.depth}
 
 
-def _refuse(
+def _open_rerank(
     profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str, parts: Sequence["System"]
 ) -> "System":
-    raise UserError(f"{system.name} is an imported run without an index, so it cannot answer new queries")
+    from core.retrieval.rerank import RerankSystem, load_reranker
+
+    documents = built_documents(folder)
+    return RerankSystem(system, parts[0], documents, lambda: load_reranker(folder.workspace, system, device))
+
+
+def _rerank_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
+    limits = {"depth": system.depth, "max_tokens": system.max_tokens, "precision": system.precision}
+    return limits | {"query_prefix": system.query_prefix, "document_prefix": system.document_prefix}
+
+
+def _rerank_inputs(folder: CollectionFolder, system: SystemSettings) -> dict[str, str]:
+    return collection_digests(folder, CORPUS) | {"model": digest_if_here(folder.workspace, system.model)}
+
+
+def _rerank_cost(folder: CollectionFolder, system: SystemSettings, sizes: Sizes) -> Cost:
+    shape = shape_of(folder.workspace, system.model)
+    pair = sizes.total(shape.encoding, system.max_tokens or shape.limit) / sizes.documents
+    return Cost(min(system.depth, sizes.documents) * pair, RERANKING, startup=8.0)
+
+
+def _open_run(
+    profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str, parts: Sequence["System"]
+) -> "System":
+    from core.retrieval.imported import RunSystem
+
+    topics, _ = read_built_topics(folder)
+    texts = {topic.id: topic.text(profile.collection.topic_field) for topic in topics}
+    return RunSystem(system, built_run(folder, system.name).scores, texts)
 
 
 KINDS = {
@@ -135,9 +173,10 @@ KINDS = {
         _fusion_settings,
         lambda folder, system, sizes: Cost(0, FUSING),
     ),
+    "rerank": Kind(_open_rerank, lambda folder, system: {}, _rerank_settings, _rerank_cost, inputs=_rerank_inputs),
     "run": Kind(
-        _refuse,
-        lambda folder, system: {},
+        _open_run,
+        lambda folder, system: {"run": folder.run(system.name)},
         lambda profile, system: {},
         lambda folder, system, sizes: Cost(0, SCORING),
         answers=False,
@@ -182,6 +221,14 @@ def search_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
     by_name = {one.name: one for one in profile.built_on(system)}
     parts = [{"system": name} | search_settings(profile, by_name[name]) for name in system.of]
     return own | {"of": parts} if parts else own
+
+
+def other_inputs(profile: Profile, system: SystemSettings, folder: CollectionFolder) -> dict[str, str]:
+    """Return the digests of what determines a system's run beside the artifacts, with those of what it builds on."""
+    found = KINDS[system.kind].inputs(folder, system)
+    for one in profile.built_on(system):
+        found |= {f"{one.name}: {name}": digest for name, digest in KINDS[one.kind].inputs(folder, one).items()}
+    return found
 
 
 def query_cost(profile: Profile, system: SystemSettings, folder: CollectionFolder, sizes: Sizes) -> Cost:

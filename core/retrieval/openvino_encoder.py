@@ -1,8 +1,8 @@
-"""Transformers of dense systems run by OpenVINO on a CPU, with the vectors of torch.
+"""Transformers of dense systems and re-rankers run by OpenVINO on a CPU, with the vectors and scores of torch.
 
-OpenVINO replaces the transformers model inside each `Transformer` module of a `SentenceTransformer` and nothing else:
-tokenizer, prompts, pooling, Dense layers, normalisation and two towers remain those of sentence-transformers. A
-converted model is checked against torch and kept on disk, since conversion takes seconds.
+OpenVINO replaces the transformers model inside each `Transformer` module of a `SentenceTransformer` or `CrossEncoder`
+and nothing else: tokenizer, prompts, pooling, Dense layers, normalisation and two towers remain those of
+sentence-transformers. A converted model is checked against torch and kept on disk, since conversion takes seconds.
 
 sentence-transformers has a backend of its own, `backend="openvino"`. It needs optimum-intel, whose pins conflict with
 those of requirements.txt; all that is needed of it is the call of `openvino.convert_model` below.
@@ -38,8 +38,16 @@ CHECKED = ["one", "two and", "three texts of other lengths than those that the m
 """The texts whose vectors must be those of torch."""
 
 
+QUERY = "a query"
+"""The text before each of these for a cross-encoder, which reads pairs."""
+
+
 TOLERANCE = 1e-4
 """Maximum norm of the difference from torch's vectors, relative to their norm."""
+
+
+LOGITS = "logits"
+"""Name of the output of a cross-encoder's transformer: scores before the activation function."""
 
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -97,7 +105,8 @@ class OpenVinoModel(torch.nn.Module):
     """A transformers model run by OpenVINO, in the place of the `model` of a `Transformer` module.
 
     It runs on as many threads as torch would, `torch.get_num_threads()`. A batch of one text, such as a query, uses all
-    of them. Larger batches run on one thread each, and so many of them at once, which takes less time per text.
+    of them, and so do the batches of a cross-encoder, which come one after the other. Larger batches of an encoder run
+    on one thread each, and so many of them at once, which takes less time per text.
 
     A copy of it shares the compiled model.
     """
@@ -130,8 +139,11 @@ class OpenVinoModel(torch.nn.Module):
             return held
 
     def forward(self, **features: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the output of the transformers model, float32 [n_texts, n_tokens, dimension], by its name."""
-        compiled = self.compiled(single=len(features["input_ids"]) == 1)
+        """Return the output of the transformers model by its name.
+
+        It is float32 [n_texts, n_tokens, dimension], or [n_texts, 1] from a cross-encoder.
+        """
+        compiled = self.compiled(single=len(features["input_ids"]) == 1 or self.output == LOGITS)
         try:
             request = compiled.idle.pop()
         except IndexError:
@@ -143,7 +155,7 @@ class OpenVinoModel(torch.nn.Module):
 
 
 def use_openvino(encoder: Any, workspace: Workspace, name: str, digest: str, precision: str = "fp32") -> None:
-    """Let OpenVINO run the transformers of a `SentenceTransformer`.
+    """Let OpenVINO run the transformers of a `SentenceTransformer` or a `CrossEncoder`.
 
     Args:
         name: the name of the model in the profile.
@@ -210,6 +222,8 @@ def _models(workspace: Workspace, name: str, digest: str, parts: list[Any]) -> l
     core, place, inputs = openvino().Core(), workspace.converted(name), {"model": digest}
     # A conversion is kept for these versions.
     settings = {key: version for key, version in versions().items() if key in ("openvino", "torch", "transformers")}
+    if any(output_name(part) == LOGITS for part in parts):
+        settings["output"] = LOGITS
     files = [_file(number) for number in range(len(parts))]
     if stale_reason(place, settings, inputs):
         models = [_convert(part) for part in parts]
@@ -242,14 +256,17 @@ def _convert(part: Any) -> Any:
     with torch.inference_mode():
         expected = part.model(**features)[name]
         found = _with(model, part, "fp32")(**features)[name]
-    difference = (found - expected)[features["attention_mask"] == 1].norm() / expected.norm()
+    if name != LOGITS:
+        found, expected = (output[features["attention_mask"] == 1] for output in (found, expected))
+    difference = (found - expected).norm() / expected.norm()
     if not difference < TOLERANCE:
-        raise NotConverted(f"its vectors differ from torch's by {difference:.0e}")
+        raise NotConverted(f"its {'scores' if name == LOGITS else 'vectors'} differ from torch's by {difference:.0e}")
     return model
 
 
 def _features(part: Any, texts: list[str]) -> dict[str, torch.Tensor]:
-    features = part.preprocess(texts)
+    pairs = [(QUERY, text) for text in texts] if output_name(part) == LOGITS else texts
+    features = part.preprocess(pairs)
     return {key: value for key, value in features.items() if key in ("input_ids", "attention_mask", "token_type_ids")}
 
 

@@ -54,7 +54,7 @@ class Bm25System:
         documents.
         """
         answers = []
-        for query, depth in zip(queries, _depths(queries, k), strict=True):
+        for query, depth in zip(queries, depths(queries, k), strict=True):
             started = time.perf_counter()
             hits = self.index.search(query, depth)
             answers.append(Answer(hits, {"search": time.perf_counter() - started}))
@@ -111,13 +111,13 @@ class DenseSystem:
         """See `System`; queries with the same k are searched together."""
         if not queries:
             return []
-        depths = _depths(queries, k)
+        wanted = depths(queries, k)
         started = time.perf_counter()
         vectors = self.encode(queries)
         encoded = time.perf_counter()
         hits: list[list[tuple[str, float]]] = [[] for _ in queries]
-        for depth in set(depths):
-            rows = [row for row, query_depth in enumerate(depths) if query_depth == depth]
+        for depth in set(wanted):
+            rows = [row for row, query_depth in enumerate(wanted) if query_depth == depth]
             results = self._search(vectors[rows], min(depth, len(self.document_ids)))
             for row, positions, similarities in zip(rows, *(array.tolist() for array in results), strict=True):
                 ranked = zip(positions, similarities, strict=True)
@@ -155,7 +155,8 @@ class DenseSystem:
         return token_shares(self._encoder, vector, text, self.settings.similarity)
 
 
-def _depths(queries: Sequence[str], k: int | Sequence[int]) -> Sequence[int]:
+def depths(queries: Sequence[str], k: int | Sequence[int]) -> Sequence[int]:
+    """Return the number of documents wanted for each query; see `System.search`."""
     return [k] * len(queries) if isinstance(k, int) else k
 
 

@@ -77,6 +77,18 @@ def names(given: str) -> list[str]:
     return [name.strip() for name in given.split(",") if name.strip()]
 
 
+def numbers(given: str) -> list[int]:
+    """Return the numbers in a comma-separated list.
+
+    Raises:
+        argparse.ArgumentTypeError: if one is not a whole number.
+    """
+    listed = names(given)
+    if not listed or not all(name.isdecimal() for name in listed):
+        raise argparse.ArgumentTypeError(f"{given!r} is not a list of whole numbers, such as 10,20,50")
+    return [int(name) for name in listed]
+
+
 def add_identical_ids_option(parser: argparse.ArgumentParser) -> None:
     """Add the option --keep-identical-ids."""
     parser.add_argument(

@@ -11,7 +11,7 @@ import pickle
 import platform
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,8 @@ from core.workspace.artifacts import MANIFEST, file_digest, open_artifact, value
 from core.workspace.errors import UserError
 from core.workspace.hub_errors import why_unavailable
 from core.workspace.library_internals import t5_tokenizer, transformer_modules, uses_pooler
+from core.workspace.model_configuration import read_table
+from core.workspace.profile import CROSS_ENCODER
 from core.workspace.workspace import SHOWN, Workspace
 
 MODELS_VARIABLE = "RANKSCOPE_MODELS"
@@ -40,6 +42,10 @@ NOT_LOADED = (".md", ".h5", ".msgpack", ".ot", ".onnx")
 
 POSITION_TABLES = ("position_embeddings", "position_embedding", "embed_positions", "wpe")
 """Names that transformers gives to the embeddings of absolute positions."""
+
+
+CROSS_ENCODERS = ("ForSequenceClassification", "ForCausalLM")
+"""Endings of the architectures that sentence-transformers reads as cross-encoders."""
 
 
 NAMED = 3
@@ -217,6 +223,34 @@ def load_sentence_transformer(workspace: Workspace, name: str, device: str = "au
     return model
 
 
+def load_cross_encoder(workspace: Workspace, name: str, device: str = "auto", precision: str = "fp32") -> Any:
+    """Load a `CrossEncoder` that gives one score per pair of texts.
+
+    Raises:
+        UserError: if it is unavailable, its files are not a valid model, it is no cross-encoder, has more than one
+            label, or `check_weights` refuses it.
+    """
+    folder, shown = locate_model(workspace, name), workspace.shown_model(name)
+    model_digest(folder)
+    architectures = [str(known) for known in read_table(folder / "config.json").get("architectures") or []]
+    if not any(known.endswith(CROSS_ENCODERS) for known in architectures):
+        what = f"a {architectures[0]}" if architectures else "another model"
+        raise UserError(f"the model {shown} is no cross-encoder but {what}; use one such as {CROSS_ENCODER}")
+    import torch
+    from sentence_transformers import CrossEncoder
+
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
+    settings = {"use_safetensors": True, "dtype": dtype, "ignore_mismatched_sizes": True}  # reported by `check_weights`
+    with loading(shown):
+        model = CrossEncoder(str(folder), device=pick_device(device), model_kwargs=settings)
+    if model.num_labels != 1:
+        raise UserError(
+            f"the model {shown} has {model.num_labels} labels; a re-ranker needs a cross-encoder with one, its score"
+        )
+    check_weights(shown, folder, model)
+    return model
+
+
 def load_t5(shown: str, folder: Path, precision: str = "fp32") -> tuple[Any, Any]:
     """Load the T5 in a folder and its tokenizer.
 
@@ -238,7 +272,7 @@ def load_t5(shown: str, folder: Path, precision: str = "fp32") -> tuple[Any, Any
         )
     if model.config.model_type not in ("t5", "mt5"):
         raise UserError(f"the model {shown} is a {model.config.model_type}, expected a T5")
-    _refuse_missing(shown, folder, report, aside="")
+    _refuse_missing(shown, folder, report)
     check_finite(shown, model)
     return model, tokenizer
 
@@ -269,11 +303,14 @@ def quiet() -> Iterator[None]:
         reports.set_verbosity(verbosity)
 
 
-def check_weights(shown: str, folder: Path, model: Any) -> None:
-    """Check that all weights of a `SentenceTransformer` come from the files in a folder, and are finite.
+def check_weights(shown: str, folder: Path, model: Any, new: Collection[str] = ()) -> None:
+    """Check that all weights of a model of sentence-transformers come from the files in a folder, and are finite.
 
     Its transformers are loaded again without memory for weights (on torch's device "meta") to get a report of missing
     weights; sentence-transformers itself checks the weights of other modules (Dense, LayerNorm).
+
+    Args:
+        new: the parts whose weights may be missing, since they are about to be trained.
 
     Raises:
         UserError: if weights are missing or have the wrong shape, and so would be random, or are not finite.
@@ -292,8 +329,7 @@ def check_weights(shown: str, folder: Path, model: Any) -> None:
                 output_loading_info=True,
             )
         # sentence-transformers pools in a separate module, so most models' own pooler is not used.
-        aside = "" if uses_pooler(part) else "pooler"
-        _refuse_missing(shown, file.parent, report, aside)
+        _refuse_missing(shown, file.parent, report, new if uses_pooler(part) else {*new, "pooler"})
     check_finite(shown, model)
 
 
@@ -305,9 +341,9 @@ def _model_type(file: Path) -> str:
     return str(table.get("model_type", "")) if isinstance(table, dict) else ""
 
 
-def _refuse_missing(shown: str, folder: Path, report: Mapping[str, Any], aside: str) -> None:
-    missing = sorted(key for key in report["missing_keys"] if aside not in key.split("."))
-    other_shape = sorted(key for key, *_ in report["mismatched_keys"] if aside not in key.split("."))
+def _refuse_missing(shown: str, folder: Path, report: Mapping[str, Any], aside: Collection[str] = ()) -> None:
+    missing = sorted(key for key in report["missing_keys"] if not set(aside) & set(key.split(".")))
+    other_shape = sorted(key for key, *_ in report["mismatched_keys"] if not set(aside) & set(key.split(".")))
     for keys, what in ((missing, "missing"), (other_shape, "of a different shape than in its configuration")):
         if keys:
             listed = ", ".join(keys[:NAMED]) + (f" and {len(keys) - NAMED} more" if len(keys) > NAMED else "")

@@ -191,9 +191,22 @@ class PseudoLabelSettings(Section):
     seed: int = 13
 
 
-class FinetuneSettings(Section):
-    """Settings for fine-tuning the bi-encoder."""
+OF_BI_ENCODERS = ("pooling", "towers", "similarity", "chunk", "base_share")
+"""Settings of `FinetuneSettings` that a cross-encoder does not have."""
+OF_CROSS_ENCODERS = ("layers", "candidates")
+"""Settings of `FinetuneSettings` that a bi-encoder does not have."""
 
+
+class FinetuneSettings(Section):
+    """Settings for fine-tuning a bi-encoder or a cross-encoder."""
+
+    architecture: Literal["bi-encoder", "cross-encoder"] = "bi-encoder"
+    """What is trained: the encoder of a dense system, or the model of a re-ranker."""
+    layers: int = Field(0, ge=0)
+    """The number of layers of the base model that a cross-encoder takes, the first ones; 0 for all."""
+    candidates: int = Field(8, ge=3)
+    """Passages per query that a cross-encoder is trained and validated on: on triples the negatives of other queries
+    fill them up, on pseudo-labels half of them are those with the highest scores."""
     base: str = "microsoft/MiniLM-L12-H384-uncased"
     model: str = "artifacts/models/fine-tuned"
     data: Literal["triples", "pseudo-labels"] = "triples"
@@ -237,6 +250,13 @@ class FinetuneSettings(Section):
     base_share: float = Field(0.0, ge=0, lt=1)
     """Weight of the base model in the average with the fine-tuned weights (WiSE-FT, Wortsman et al., 2022)."""
     seed: int = 13
+
+    @model_validator(mode="after")
+    def _fits_architecture(self) -> "FinetuneSettings":
+        others = OF_BI_ENCODERS if self.architecture == "cross-encoder" else OF_CROSS_ENCODERS
+        if given := next((name for name in others if getattr(self, name) != type(self).model_fields[name].default), ""):
+            raise ValueError(f"a {self.architecture} has no setting {given}")
+        return self
 
 
 class AblationSettings(Section):
@@ -284,7 +304,7 @@ class FusionSettings(Section):
         return weights
 
 
-LEAST_OF = {"fusion": 2}
+LEAST_OF = {"fusion": 2, "rerank": 1}
 """Kinds of systems that build on others (`SystemSettings.of`), and on how many at least."""
 
 
@@ -314,16 +334,22 @@ ENCODED_BY = ("model", "max_tokens", "precision", "document_prefix")
 """Settings that determine the vectors of a dense system."""
 
 
+CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L6-v2"
+"""The model of a re-ranker that names none."""
+
+
 class SystemSettings(Section):
     """A retrieval system."""
 
     name: Name
-    kind: Literal["bm25", "dense", "run", "fusion"]
+    kind: Literal["bm25", "dense", "run", "fusion", "rerank"]
     """Kind of system; "run" is an imported run, which is evaluated but cannot answer new queries."""
     label: str = ""
     of: list[str] = []
-    """The systems that a fusion builds on, by name."""
+    """The systems that a fusion builds on, by name; the one system that a re-ranker does."""
     fusion: FusionSettings = FusionSettings()
+    depth: int = Field(100, ge=1)
+    """Number of documents of the other system that a re-ranker reads."""
     expanded: bool = False
     expansion: ExpansionSettings = ExpansionSettings()
     analyzer: AnalyzerSettings | None = None
@@ -331,6 +357,7 @@ class SystemSettings(Section):
     bm25: Bm25Settings | None = None
     """A BM25 system's own parameters; keys that it lacks are those of the profile's section `bm25`."""
     model: str = ""
+    """The model of a dense system, or the cross-encoder of a re-ranker ("" for `CROSS_ENCODER`)."""
     similarity: Literal["cosine", "dot"] = "cosine"
     vectors_of: str = ""
     """The dense system whose vectors this one searches, with another backend or fewer dimensions. Its model, its
@@ -351,6 +378,12 @@ class SystemSettings(Section):
     config_sentence_transformers.json; without a prefix that prompt is used."""
     document_prefix: str = ""
     """Prefix of every document before encoding, such as "passage: "; it replaces the model's document prompt."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cross_encoder(cls, table: Any) -> Any:
+        unnamed = isinstance(table, dict) and table.get("kind") == "rerank" and not table.get("model")
+        return table | {"model": CROSS_ENCODER} if unnamed else table
 
     @property
     def vectors_name(self) -> str:
@@ -380,6 +413,8 @@ class SystemSettings(Section):
     def _model_named(self) -> "SystemSettings":
         if self.kind == "dense" and not self.model and not self.vectors_of:
             raise ValueError("a dense system needs a model, or vectors_of another system")
+        if self.kind == "rerank" and self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"{self.name}: a re-ranker has no precision {self.precision}; use fp32 or bf16")
         if self.kind != "bm25" and (self.analyzer or self.bm25):
             raise ValueError(f"a {self.kind} system has no section analyzer or bm25")
         return self
@@ -390,7 +425,11 @@ class SystemSettings(Section):
         if self.of and not least:
             raise ValueError(f"{self.name}: a {self.kind} system has no setting `of`")
         if len(self.of) < least:
-            raise ValueError(f"{self.name}: `of` must name at least {least} systems")
+            raise ValueError(f"{self.name}: `of` must name at least {least} system{'s' if least > 1 else ''}")
+        if self.kind == "rerank" and len(self.of) > 1:
+            raise ValueError(
+                f"{self.name}: a re-ranker reads the documents of one system; fuse {', '.join(self.of)} first"
+            )
         if repeated := next((name for name in self.of if self.of.count(name) > 1), ""):
             raise ValueError(f"{self.name}: `of` names {repeated} twice")
         if (weights := len(self.fusion.weights)) not in (0, len(self.of)):
@@ -513,6 +552,14 @@ class Profile(Section):
             return {name: other[name] for name in shared if name in other} | system
 
         return table | {"system": list(map(completed, table["system"]))}
+
+    @model_validator(mode="after")
+    def _depths_retrieved(self) -> "Profile":
+        for system in self.system:
+            if system.kind == "rerank" and system.depth > self.depth:
+                retrieved = f"the profile retrieves {self.depth} documents per topic"
+                raise ValueError(f"{system.name}: depth is {system.depth}, but {retrieved}")
+        return self
 
     @field_validator("measures")
     @classmethod

@@ -20,6 +20,8 @@ TOGETHER_SECONDS = 0.2
 DEPTH = 100
 """Number of documents retrieved from each system, for fusion and for the ranks in other columns."""
 NDCG = "nDCG@10"
+UNEXPLAINED = ("dense", "rerank")
+"""Kinds of systems whose scores are not explained in the lists."""
 
 
 def answer_query(
@@ -40,7 +42,7 @@ def answer_query(
     with ready.lock:
         (answer,) = search_without(ready.system, [query], DEPTH, [excluded])
         parts = {document: ready.system.explain(query, document) for document in answer.ranking[:explained]}
-    return replace(answer, parts=parts)
+    return replace(answer, parts={**answer.parts, **parts})
 
 
 @dataclass(frozen=True)
@@ -85,11 +87,12 @@ def in_batches(
     """Yield the answers in batches: those ready within TOGETHER_SECONDS, which may be none, then others as they come.
 
     Args:
-        explained, excluded: as in `answer_query`; the score of a dense system is not explained, since it has one part.
+        explained, excluded: as in `answer_query`. The score of a dense system is not explained, since it has one part;
+            that of a re-ranker is by its answer, since to explain more takes a pass of the model per word.
     """
     with ThreadPoolExecutor(max(len(systems), 1), "answer") as pool:
         asked = {
-            pool.submit(answer_query, opened, s, query, 0 if s.kind == "dense" else explained, excluded): s.name
+            pool.submit(answer_query, opened, s, query, 0 if s.kind in UNEXPLAINED else explained, excluded): s.name
             for s in systems
         }
         done, waiting = wait(asked, TOGETHER_SECONDS)

@@ -5,6 +5,7 @@ Systems are opened on demand, since a model takes seconds to load.
 
 from collections.abc import Sequence
 from html import escape
+from threading import Lock
 from typing import TYPE_CHECKING, cast
 
 import pandas as pd
@@ -19,6 +20,7 @@ from dashboard.shared.ranked_lists import marked, shaded_words
 from dashboard.views.topic.shown import Shown
 
 if TYPE_CHECKING:
+    from core.retrieval.rerank import RerankSystem
     from core.retrieval.systems import DenseSystem
 
 WORDS = 10
@@ -65,9 +67,11 @@ def _explanation(shown: Shown, settings: SystemSettings, identity: str, document
     Raises:
         UserError: if the system cannot be opened, or its model cannot be explained.
     """
-    if settings.kind == "dense" and document is None:
+    if settings.kind in ("dense", "rerank") and document is None:
         raise UserError("The text of the document is not included, so the contributions of its words are unknown")
     ready = live.ready_system(shown.opened, settings)
+    if settings.kind == "rerank" and document:
+        return _reranked(cast("RerankSystem", ready.system), ready.lock, shown.query, document, name)
     with ready.lock:
         if settings.kind == "dense" and document:
             shares = cast("DenseSystem", ready.system).explain_words(shown.query, document)
@@ -79,6 +83,23 @@ def _explanation(shown: Shown, settings: SystemSettings, identity: str, document
     rows = [(term, weight, "" if own is None or term in own else "predicted queries only") for term, weight in shares]
     table = _table(name, rows) if rows else _caption(name) + _small("No query term occurs in the document.")
     return table + (_predicted(shown, settings, identity) if settings.expanded else "")
+
+
+def _reranked(system: "RerankSystem", lock: Lock, query: str, document: Document, name: str) -> str:
+    """Return what the score of a re-ranker loses without each word of the query, and of the document as shading."""
+    with lock:
+        shares = system.explain(query, document.id)
+        losses = system.explain_words(query, document) if shares else []
+    if not shares:
+        below = f"Below the first {system.settings.depth} documents, which alone are re-ranked: kept in their order."
+        return _caption(name) + _small(below)
+    table = _table(name, [(word, loss, "") for word, loss in shares])
+    note = (
+        "Each word of the query: what the score loses without it. Darker in the text: the score loses more without all "
+        "occurrences of the word; dotted underline: it gains. Only the text that the model read is shown."
+    )
+    shaded = f"<details><summary>Words in document order</summary>{shaded_words(losses)}</details>"
+    return table + shaded + _small(note)
 
 
 def _table(name: str, rows: Sequence[tuple[str, float, str]], rest: Sequence[tuple[str, float]] = ()) -> str:
