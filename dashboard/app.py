@@ -3,6 +3,7 @@
 Served by dashboard/server.py.
 """
 
+import os
 import sys
 from contextlib import suppress
 from functools import partial
@@ -47,7 +48,7 @@ def chosen_collection() -> str:
 
 
 def choose_collection() -> None:
-    """Draw the collection selector, and a warning if the collection in the URL is not built.
+    """Draw the collection selector, and a warning if the collection of the URL or of the profile is not built.
 
     Raises:
         UserError: as `chosen_collection`.
@@ -57,7 +58,8 @@ def choose_collection() -> None:
     names = data.collection_names()
     with st.sidebar:
         state.choose("Collection", names, "collection", chosen, silent=True)
-    if wanted not in names:
+    named = state.read("collection") or os.environ.get(data.PROFILE_VARIABLE)
+    if named and wanted not in names:
         again = data.building_again(wanted)
         show_error(UserError(f"the collection {wanted} is not built here{again}; {chosen} is shown in its place"))
 

@@ -106,12 +106,16 @@ def recipe_in_short(manifest: Manifest) -> str:
 
 def held_out_sentence(training: Training) -> str:
     """Return a sentence on the MRR@10 of held-out MS MARCO queries before and after fine-tuning."""
-    facts = training.manifest.facts
+    facts, outside = training.manifest.facts, ""
+    if training.manifest.settings.get("data") == "pseudo-labels":
+        outside = (
+            " MS MARCO is not in its training data: this checks that the model has not lost what it could do before."
+        )
     mrr = facts.get("held_out_mrr@10", {})
     return (
         f"MRR@10 of {facts.get('held_out_queries', 0):,} held-out MS MARCO queries over "
         f"{facts.get('held_out_passages', 0):,} passages: {mrr.get('before', 0):.4f} before fine-tuning, "
-        f"{mrr.get('after', 0):.4f} after."
+        f"{mrr.get('after', 0):.4f} after.{outside}"
     )
 
 

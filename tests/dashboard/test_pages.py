@@ -52,6 +52,7 @@ def test_no_collection_at_all_is_a_sentence_with_the_command(
 def test_unknown_collection_and_choices_in_a_link_fall_back(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("topics", collection="gone", measure="nDCG@zero", a="nobody", b="bm25", topic="77", kind="odd")
     assert "gone is not built here; made" in warnings(app)
+    assert "not built here" not in warnings(open_page("topics")), "nobody asked for the sample"
     (made_up.workspace.root / "lost").mkdir()
     shutil.copy(made_up / "profile.json", made_up.workspace.root / "lost")
     again = "rebuild it with `python scripts/build.py --profile artifacts/lost/profile.json`"

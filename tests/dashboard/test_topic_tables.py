@@ -240,6 +240,9 @@ def test_the_list_of_topics_shows_texts_as_they_are_and_bars_by_sign() -> None:
     assert re.findall(r'style="left: ([0-9.]+)%; width: ([0-9.]+)%"', markup) == [("50.0", "50.0"), ("25.0", "25.0")]
     assert markup.count('aria-current="true"') == 1
     assert "+0.5000" in markup and "\N{MINUS SIGN}0.2500" in markup
+    assert "rs-untyped" not in markup.rpartition("</style>")[2]
+    untyped = topic_list(table.assign(kind=""), "A", "B", lambda topic: topic, "", 0.0)
+    assert '<div class="rs-topics rs-untyped">' in untyped, "no empty column of types"
     many = pd.concat([table.assign(topic=str(number)) for number in range(200)], ignore_index=True)
     markup = topic_list(many, "A", "B", lambda topic: topic, "", 0.0)
     assert markup.count("data-rs-open=") == 400

@@ -46,6 +46,8 @@ def test_the_page_opens_with_the_recipe_and_the_gain(open_page: Open) -> None:
 def test_without_a_model_or_with_a_damaged_one_the_page_says_so(open_page: Open, made_up: CollectionFolder) -> None:
     page = open_page("training", collection="made-up")
     assert "there is no fine-tuned model" in page.warning[0].value.replace("\\", "")
+    assert "python -m core.ablations --profile ablations" in [code.value for code in page.code]
+    assert len(page.warning) == 1, "that there are no ablations is no warning"
     folder = add_model(made_up.workspace)
     (folder / "history.json").write_text("[]")
     page = open_page("training", collection="made-up")

@@ -117,7 +117,7 @@ def draw_preview(table: PaperTable) -> None:
     ]  # fmt: skip
     head = [escape_markdown(name) for name in table.head]
     st.caption(escape_markdown(table.caption))
-    st.table(pd.DataFrame(rows, columns=head).set_index(head[0]), border="horizontal")
+    st.table(pd.DataFrame(rows, columns=head), border="horizontal", hide_index=True)
 
 
 @st.cache_data(max_entries=100, show_spinner=False)

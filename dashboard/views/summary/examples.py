@@ -27,7 +27,7 @@ def draw_examples(view: View) -> None:
     )
     if not found:
         st.caption("Both systems have the same top documents on every topic.")
-    for column, example in zip(st.columns(3), found, strict=False):
+    for column, example in zip(st.columns(max(len(found), 2)), found, strict=False):
         with column, st.container(border=True, gap="xsmall", height="stretch"):
             labels = view.labels[view.a], view.labels[view.baseline]
             st.html(card(example, labels, view.content.highest_grade))

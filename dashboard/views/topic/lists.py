@@ -115,9 +115,9 @@ def _missed(shown: Shown) -> Column:
     found = set(rank_tables.shown_documents(shown.rankings, shown.depth))
     names = [name for name, _ in shown.ideal if name not in found]
     hits = [_hit(shown, name, "M", [_chip(shown, system, name) for system in shown.systems]) for name in names]
-    facts = f"{len(names)} of {len(shown.ideal)} relevant outside every top {shown.depth}"
+    facts = f"{len(names)} of {len(shown.ideal)} outside every top {shown.depth}"
     if len(names) > shown.depth:
-        facts += f"; the first {shown.depth}"
+        facts += f"; {shown.depth} shown"
     return Column("M", "Missed relevant", facts, hits[: shown.depth], shown.spans(""), ranked=False)
 
 

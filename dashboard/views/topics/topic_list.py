@@ -33,8 +33,9 @@ STYLE = """<style>
 .rs-topics .rs-bar span { position: absolute; inset-block: 0.1rem; background: #2f86c9; }
 .rs-topics .rs-bar .rs-negative { background: repeating-linear-gradient(135deg, #d55e00 0 3px, #d55e0088 3px 6px); }
 .rs-topics.rs-untyped .rs-type { display: none; }
-@media (min-width: 641px) { .rs-topics.rs-untyped:not(.rs-alone) .rs-row {
-  grid-template-columns: minmax(0, 1fr) 3.2rem 3.2rem 3.7rem 4.5rem; } }
+@media (min-width: 641px) {
+  .rs-topics.rs-untyped .rs-row { grid-template-columns: minmax(0, 1fr) 3.2rem 3.2rem 3.7rem 4.5rem; }
+  .rs-topics.rs-untyped.rs-alone .rs-row { grid-template-columns: minmax(0, 1fr) 3.8rem 5rem; } }
 .rs-topics.rs-alone .rs-row { grid-template-columns: minmax(0, 1fr) 6rem 3.8rem 5rem; }
 .rs-topics.rs-alone .rs-bar::before { left: 0; }
 @media (max-width: 640px) { .rs-topics { max-height: none; }

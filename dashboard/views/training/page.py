@@ -92,15 +92,19 @@ def draw_curves(opened: data.Opened, training: Training) -> None:
 
 
 def ablations(opened: data.Opened, training: Training | None) -> None:
-    """Draw the ablations of the fine-tuning, labelled where they are of another base model.
+    """Draw the ablations of the fine-tuning, labelled where they are of another base model, or how to make some.
 
     Args:
         training: the fine-tuned model that the page shows; None if it cannot be read.
 
     Raises:
-        UserError: there are none, or the chosen ones are damaged.
+        UserError: the chosen ones are damaged.
     """
     workspace = opened.folder.workspace
+    if not workspace.all_ablations():
+        st.caption("No variants of the training settings have been compared. To compare them:")
+        st.code("python -m core.ablations --profile ablations", language=None, wrap_lines=True)
+        return
     made = training_figures.all_ablations(workspace)
     base = next(iter(made))
     left, right = st.columns(2)
