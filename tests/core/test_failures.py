@@ -85,9 +85,14 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("stage", CASES)
 @pytest.mark.parametrize(
-    "error", [ZeroDivisionError("division by zero"), MemoryError(), RuntimeError("one\ntwo"), OSError(5, "I/O error")]
+    ("stage", "error"),
+    [
+        ("encode", ZeroDivisionError("division by zero")),
+        ("encode", OSError(5, "I/O error")),
+        ("search", MemoryError()),
+        ("ann", RuntimeError("one\ntwo")),
+    ],
 )
 def test_any_exception_costs_one_system(stage, error, plain, folder, monkeypatch):
     lost = CASES[stage]

@@ -43,7 +43,7 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
     st.cache_resource.clear()
 
     def opened(page: str, **parameters: str) -> AppTest:
-        app = AppTest.from_file(str(CHECKOUT / "dashboard" / "app.py"), default_timeout=60)
+        app = AppTest.from_file(str(CHECKOUT / "dashboard" / "app.py"), default_timeout=600)  # for a busy machine
         app.query_params.update(parameters)
         go_to(app, page).run()
         assert not app.exception, app.exception[0].message

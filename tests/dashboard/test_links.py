@@ -41,7 +41,7 @@ def test_a_link_to_a_topic_sets_the_topic_and_keeps_the_rest(open_page: Open, ma
 def test_a_page_imports_no_other_page_and_the_first_none_of_the_libraries_of_dense_systems(made_up: Path) -> None:
     program = (
         "import sys; from streamlit.testing.v1 import AppTest; from dashboard.shared import live; "
-        "live.warm_up = lambda: None; app = AppTest.from_file('dashboard/app.py', default_timeout=60).run(); "
+        "live.warm_up = lambda: None; app = AppTest.from_file('dashboard/app.py', default_timeout=600).run(); "
         "assert not app.exception and app.dataframe; "
         "print(sorted({'torch', 'transformers', 'sentence_transformers'} & set(sys.modules)), "
         "sorted(name for name in sys.modules if name.startswith('dashboard.views.') and name.endswith('.page')))"
