@@ -10,7 +10,7 @@ from core.workspace.workspace import CHECKOUT
 
 sys.path.insert(0, str(CHECKOUT / "tests" / "dashboard"))
 from made_up import HOSTILE_TITLE  # noqa: E402
-from test_accessibility import barriers  # noqa: E402
+from test_accessibility import violations  # noqa: E402
 from test_report import evil_report  # noqa: E402
 
 pytestmark = pytest.mark.browser
@@ -33,7 +33,7 @@ def test_the_report_opens_from_the_disk_with_charts_and_lists(
 ) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(f"{address}/report?collection=made-up&measure=AP&topics=1,02")
-    with page.expect_download(timeout=30_000) as download:
+    with page.expect_download() as download:
         page.get_by_role("button", name="Download the report").click()
     download.value.save_as(tmp_path / "report.html")
     report, wrong = opened_offline(browser, tmp_path / "report.html", width)
@@ -45,7 +45,7 @@ def test_the_report_opens_from_the_disk_with_charts_and_lists(
     assert report.evaluate("window.hacked") is None
     assert report.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert wrong == []
-    assert barriers(report) == []
+    assert violations(report) == []
     report.context.close()
 
 
