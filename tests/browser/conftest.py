@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from core.workspace.workspace import CHECKOUT, VARIABLE, Workspace
 from scripts.environment import BROWSERS, find_browser
@@ -19,7 +19,9 @@ from scripts.environment import BROWSERS, find_browser
 sys.path.insert(0, str(CHECKOUT / "tests" / "dashboard"))  # the made-up collection is shared with the page tests
 from made_up import add_sweep, build  # noqa: E402
 
-expect.set_options(timeout=20_000)  # the first page of a server waits for its imports
+TIMEOUT = 60_000
+"""Milliseconds; the first page of a server waits for its imports, and all wait for other tests on a busy machine."""
+expect.set_options(timeout=TIMEOUT)
 
 
 def find_chromium() -> str:
@@ -42,15 +44,15 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the artifacts that the running dashboard shows."""
     return tmp_path_factory.mktemp("artifacts")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address(artifacts: Path) -> Iterator[str]:
-    """The address of a running dashboard; its log must hold no traceback in the end."""
+    """The address of a running dashboard, one for all files; its log must hold no traceback in the end."""
     shutil.copytree(Workspace.default().collection("sample"), artifacts / "sample", ignore=shutil.ignore_patterns(".*"))
     add_sweep(build(artifacts))
     with socket.socket() as free:
@@ -83,10 +85,17 @@ def _wait(server: subprocess.Popen, address: str, log: Path) -> None:
     pytest.fail(f"the dashboard did not start: {log.read_text()}")
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A fresh page, 1440 pixels wide; an error in its console fails the test."""
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """What the pages of a file share: the cache, so that the browser compiles the dashboard's scripts but once."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A fresh page, 1440 pixels wide; an error in its console fails the test."""
     page = context.new_page()
     errors: list[str] = []
 
@@ -97,7 +106,9 @@ def page(browser: Browser) -> Iterator[Page]:
 
     page.on("console", listen)
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(TIMEOUT)
     yield page
-    context.close()
+    if page.url.startswith("http"):
+        page.evaluate("localStorage.clear()")  # what this test chose is not there in the next
+    page.close()
     assert not errors, errors

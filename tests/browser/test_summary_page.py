@@ -14,7 +14,6 @@ from core.import_runs import import_runs
 from core.workspace.workspace import Workspace
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=30_000)
 
 SECTIONS = "open=measures,baseline,types,published,systems,conclusion,curve,unjudged,cost,checks"
 
@@ -133,7 +132,7 @@ def test_measure_and_cutoff_are_chosen_and_kept_in_the_link(page: Page, address:
 def test_no_part_scrolls_the_page_sideways(page: Page, address: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.goto(f"{address}/?{MADE_UP}&{SECTIONS}&check=yes&cells=letters")
-    expect(page.get_by_text("identical within tolerance")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("identical within tolerance")).to_be_visible()
     settle(page)
     assert page.get_by_test_id("stMain").evaluate("e => e.scrollWidth <= e.clientWidth")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

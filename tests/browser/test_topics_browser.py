@@ -23,7 +23,7 @@ def open_topic_of(page: Page) -> str:
 
 def plot(page: Page) -> dict[str, float]:
     area = page.locator(".js-plotly-plot .nsewdrag").first
-    expect(area).to_be_visible(timeout=60_000)
+    expect(area).to_be_visible()
     settle(page)
     box = area.bounding_box()
     assert box
