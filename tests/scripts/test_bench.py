@@ -3,7 +3,6 @@
 import csv
 import json
 import platform
-import subprocess
 import sys
 import time
 
@@ -110,13 +109,12 @@ def test_the_machine_is_told_without_its_name():
 
 
 @pytest.mark.slow
-def test_the_sections_that_need_no_model_run_on_the_sample(tmp_path):
+def test_the_sections_that_need_no_model_run_on_the_sample(tmp_path, monkeypatch, capsys):
     out = tmp_path / "b.json"
-    command = [sys.executable, bench.__file__, "--toy", "--out", str(out)]
-    done = subprocess.run(
-        [*command, "--sections", "bm25", "evaluation"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", f"bench.py --toy --out {out} --sections bm25 evaluation".split())
+    bench.main()
+    printed = capsys.readouterr().out
     found = json.loads(out.read_text())
     assert len(found["comparisons"]) == 7
     for compared in found["comparisons"]:
@@ -125,8 +123,9 @@ def test_the_sections_that_need_no_model_run_on_the_sample(tmp_path):
         rounds = {len(values) for values in compared["seconds"].values()}
         assert len(rounds) == 1
         assert all(0 < value < 60 for values in compared["seconds"].values() for value in values)
-    shown = subprocess.run([*command[:2], "--table", str(out)], capture_output=True, text=True, check=True).stdout
-    assert shown in done.stdout
+    monkeypatch.setattr("sys.argv", f"bench.py --table {out}".split())
+    bench.main()
+    assert capsys.readouterr().out in printed
 
 
 def test_all_searchers_find_the_same_documents():

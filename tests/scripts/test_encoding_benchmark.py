@@ -1,32 +1,22 @@
 """The benchmark of encoding, and encoders with random weights, on a model of a few kilobytes."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 from sentence_transformers import SentenceTransformer
 
 from core.workspace.workspace import Workspace
+from scripts.benchmarks import encoding
 from scripts.random_encoder import make_random_encoder
 
-ROOT = Path(__file__).resolve().parents[2]
 pytest.importorskip("openvino")
 
 
 @pytest.mark.slow
-def test_the_benchmark_prints_a_row_for_each_way_to_encode(encoder, beir_folder, tmp_path):
-    script = ROOT / "scripts" / "benchmarks" / "encoding.py"
-    ended = subprocess.run(
-        [sys.executable, script, beir_folder(), f"{encoder}:16", "--documents", "3", "--rounds", "1", "--ndcg"],
-        env=os.environ | {"RANKSCOPE_ARTIFACTS": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in ended.stdout.splitlines() if line[:1] == "|"]
+def test_the_benchmark_prints_a_row_for_each_way_to_encode(encoder, beir_folder, workspace, monkeypatch, capsys):
+    command = ["encoding.py", beir_folder(), f"{encoder}:16", "--documents", "3", "--rounds", "1", "--ndcg"]
+    monkeypatch.setattr("sys.argv", [str(part) for part in command])
+    encoding.main()
+    printed = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if line[:1] == "|"]
     assert [row[0].split(" (")[0] for row in rows[2:5]] == [
         "SentenceTransformer.encode",
         "torch, fp32, batches by length",
