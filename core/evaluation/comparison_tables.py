@@ -338,7 +338,9 @@ def baseline_sentences(
     if len(found) > SENTENCES:
         said = [overall_verdict(table, found, measure, labels[baseline]).sentence]
     else:
-        said = [one.sentence for one in baseline_verdicts(table, found, labels, measure, baseline).values()]
+        verdicts = baseline_verdicts(table, found, labels, measure, baseline)
+        ordered = table["mean"].sort_values(ascending=False, kind="stable").index
+        said = [verdicts[system].sentence for system in ordered if system in verdicts]
     few = too_few_topics(next(iter(found.values())).topics, len(found))
     return [*said, few] if few else said
 

@@ -12,6 +12,15 @@ JUDGED = (
     "**Judged@k** is the fraction of the top k documents that are judged for the topic. Unjudged documents count as "
     "not relevant, though they may be relevant: where Judged@k is low, nDCG may be underestimated."
 )
+SIGNIFICANCE = (
+    "**95 % CI** of a difference: an interval computed so that, over many samples of topics, 95 % of such intervals "
+    "hold the true mean difference (paired t-test). **p**, randomisation test: how often a mean difference at least as "
+    "large arises when the sign of every topic's difference is drawn at random; below 0.05 a difference is called "
+    "significant. **Holm-adjusted**: p is increased since several systems are compared with the same one. **Wins, "
+    "ties, losses**: the topics on which the system named first has the higher, the same and the lower value. "
+    "**MDE**, minimum detectable effect: the smallest true difference that this number of topics shows as significant "
+    "in 80 % of samples."
+)
 GRADES = (
     "**Grade symbols**: ●● or more relevant, ● partly relevant (or relevant, if there is only one grade above 0), "
     "○ not relevant, ? unjudged."

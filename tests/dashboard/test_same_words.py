@@ -34,3 +34,11 @@ def test_a_card_names_a_contribution_as_the_topic_page_does(open_page: Open) -> 
     contribution = re.search(r"” (\(.*?relevant\) .*? \([+-][\d.]+\))", card)[1]
     topic = next(link.proto.label for link in summary.get("page_link") if link.proto.label.startswith("Open topic "))
     assert contribution in texts(open_page("topic", topic=topic.removeprefix("Open topic ")))
+
+
+@pytest.mark.parametrize("page", ["summary", "topics", "training"])
+def test_the_terms_of_a_comparison_are_in_the_glossary(open_page: Open, page: str) -> None:
+    said = texts(open_page(page))
+    terms = set(re.findall(r"95 % CI|Holm-adjusted|\bp\b(?= [=<])|MDE", said))
+    assert {"95 % CI", "p", "Holm-adjusted"} <= terms
+    assert [term for term in terms if f"**{term}**" not in said] == []

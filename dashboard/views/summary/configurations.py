@@ -16,6 +16,12 @@ from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import FOUR, SIGNED
 
+NARROW = {
+    "input limit (tokens)": st.column_config.Column("input limit", help="input limit (tokens)"),
+    "the model's own limit": st.column_config.Column("own limit", help="the model's own limit (tokens)"),
+}
+"""Columns with shorter names, so that the table fits the page."""
+
 
 def published_table(opened: data.Opened, systems: Collection[str], manifests: dict[str, Manifest]) -> Table:
     """Return the table of measured and published figures; see `core.evaluation.published.agreement_table`."""
@@ -69,7 +75,8 @@ def draw_configurations(opened: data.Opened, manifests: dict[str, Manifest]) -> 
     if not tables:
         st.write("These systems were imported as runs; how they were configured is not known.")
     for figure, table in tables.items():
-        st.dataframe(table.shown, placeholder=MISSING, alt=table.caption)
+        shown = table.shown.dropna(axis="columns", how="all")
+        st.dataframe(shown, column_config=NARROW, placeholder=MISSING, alt=table.caption)
         downloads_and_provenance(opened, f"{opened.folder.name}-{figure}", table, figure, {})
     if "dense-systems" in tables:
         st.caption(

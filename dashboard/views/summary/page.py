@@ -95,7 +95,7 @@ def page(opened: data.Opened) -> None:
     section("Cross-check with other libraries", "checks", lambda: checks.draw_checks(view))
     state.choose("Figure format", ["svg", "png"], "picture", "svg", {"svg": "SVG", "png": "PNG"}, width=200)
     links.page_link("artifacts", "Provenance", ":material/inventory_2:")
-    glossary.explain_terms(glossary.NDCG, glossary.JUDGED)
+    glossary.explain_terms(glossary.NDCG, glossary.JUDGED, glossary.SIGNIFICANCE)
     if opened.is_sample:
         st.caption(SAMPLE)
 

@@ -80,7 +80,11 @@ def contrasts(chosen: Chosen, key: str) -> None:
             st.markdown(f"**{escape_markdown(heading)}**")
             rows = table.figures[table.figures["notable"] == heading]
             if rows.empty:
-                st.caption("No topics.")
+                st.caption(
+                    f"No topic where the scores differ by at most {max(chosen.tie, topic_tables.CLOSE)}."
+                    if heading == topic_tables.TIED
+                    else "No topics."
+                )
             for topic, row in rows.iterrows():
                 with st.container(border=True, gap="xsmall"):
                     topic_link(str(topic), str(row["query"]))

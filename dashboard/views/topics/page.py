@@ -90,4 +90,5 @@ def page(opened: data.Opened) -> None:
     # One key per view, so that a click in another view does not stay selected.
     key = " ".join([view, chosen.a, chosen.b, chosen.measure, kind, str(chosen.tie)])
     VIEWS[view][1](chosen, key)
-    glossary.explain_terms(glossary.NDCG, glossary.JUDGED, glossary.MEDIAN, glossary.PARTS, glossary.RBO)
+    terms = (glossary.NDCG, glossary.JUDGED, glossary.SIGNIFICANCE, glossary.MEDIAN, glossary.PARTS, glossary.RBO)
+    glossary.explain_terms(*terms)

@@ -7,7 +7,7 @@ from core.evaluation.results import first_baseline
 from core.evaluation.verdicts import verdict
 from core.training.histories import Training, read_training
 from core.workspace.errors import UserError
-from dashboard.shared import charts, comparison, data, export, results, state, widgets
+from dashboard.shared import charts, comparison, data, export, glossary, results, state, widgets
 from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.verdicts import compare_pair, draw_verdict
@@ -154,3 +154,4 @@ def page(opened: data.Opened) -> None:
         show_error(error)
     with st.expander("Glossary", icon=":material/help:"):
         st.markdown(WORDS)
+        st.markdown(glossary.SIGNIFICANCE)
