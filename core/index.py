@@ -41,7 +41,8 @@ LINKS = 142
 def vector_bytes(kind: str, width: int) -> float:
     """Return the estimated size of an index on disk per vector of this dimension, in bytes."""
     full = 4.0 * width
-    by_kind = {"hnsw": LINKS, "faiss-ivf": full + 8, "faiss-ivf-pq": 56, "faiss-sq8": width, "faiss-binary": width / 8}
+    by_kind = {"hnsw": LINKS, "faiss-ivf": full + 8, "faiss-ivf-pq": 56, "faiss-sq8": width}
+    by_kind |= {"faiss-binary": width / 8, "faiss-binary-codes": width / 8}
     return by_kind.get(kind, full + LINKS)
 
 

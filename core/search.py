@@ -81,9 +81,9 @@ def make(build: Build, settings: SystemSettings, draft: Draft) -> None:
                 yield from ((topic, answer.hits) for topic, answer in zip(ids, answers, strict=True))
                 bar.update(len(ids))
 
-    def seconds(query: str) -> float:
+    def seconds(query: str) -> dict[str, float]:
         (answer,) = system.search([query], profile.depth)
-        return sum(answer.seconds.values())
+        return answer.seconds
 
     write_run(draft / FILE, settings.name, rankings())
     draft.facts.update({"topics": len(topics)} | latency(seconds, list(texts.values()), build.threads))

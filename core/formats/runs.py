@@ -13,7 +13,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from core.formats.exclusions import Exclusions, built_exclusions, left_out, without
-from core.formats.text_lines import read_lines
+from core.formats.mteb import ENDINGS as MTEB_ENDINGS
+from core.formats.mteb import run_lines
 from core.workspace.artifacts import Manifest, read_whole
 from core.workspace.errors import UserError
 from core.workspace.workspace import CollectionFolder
@@ -125,14 +126,15 @@ def run_name(path: Path, tag: str = "") -> str:
     """Return the name of the run in a file: the file name without extensions such as .run, .txt and .gz.
 
     An extension that is part of the tag is kept (`final.txt` in final.txt.gz). Files named `input.TAG`, as in TREC's
-    archive, yield TAG, and files with a generic name such as run.trec yield the name of their folder.
+    archive, yield TAG, predictions of MTEB their model, and files with a generic name such as run.trec the name of their
+    folder.
     """
     return _name_parts(path, tag)[-1]
 
 
 def _name_parts(path: Path, tag: str) -> tuple[str, ...]:
     """Return the folders of a path, followed by the name of its run."""
-    name = path.name
+    name = tag if tag and path.name.endswith(MTEB_ENDINGS) else path.name
     while name not in (tag, f"input.{tag}"):
         ending = next((ending for ending in ENDINGS if name.endswith(ending) and name != ending), None)
         if ending is None:
@@ -183,7 +185,7 @@ def first_lines(path: Path, count: int) -> list[tuple[int, list[str]]]:
         UserError: if the file cannot be read.
     """
     lines: list[tuple[int, list[str]]] = []
-    for number, line in read_lines(path):
+    for number, line in run_lines(path):
         columns = line.split()
         if columns and (lines or not _is_header(columns)):
             lines.append((number, columns))
@@ -248,14 +250,14 @@ def read_run_file(path: Path, most_faults: int = 1) -> RunFile:
     """Read a run file, plain or .gz, including all of its errors.
 
     A line is invalid if it does not have six columns, if its rank or score is not a finite number, or if its topic
-    already has the document. A file that `core.formats.text_lines.read_lines` cannot read adds one more error. Three
+    already has the document. A file that `core.formats.mteb.run_lines` cannot read adds one more error. Three
     columns, as in MS MARCO's format, are topic, document and rank; the score is the negative rank.
     """
     by_topic: dict[str, TopicLines] = {}
     faults: list[str] = []
     tag, header, wrong, width = "", 0, 0, 0
     try:
-        for number, line in read_lines(path):
+        for number, line in run_lines(path):
             columns = line.split()
             if not columns:
                 continue
@@ -359,7 +361,7 @@ def run_topics(path: Path, excluded: Exclusions) -> set[str]:
     Raises:
         UserError: if the file is missing or truncated.
     """
-    lines = (line.split(maxsplit=3) for _, line in read_lines(path))
+    lines = (line.split(maxsplit=3) for _, line in run_lines(path))
     return {columns[0] for columns in lines if columns and columns[2] not in excluded.get(columns[0], ())}
 
 

@@ -57,10 +57,11 @@ def index_settings(system: SystemSettings) -> dict[str, Any]:
 def search_settings(system: SystemSettings) -> dict[str, Any]:
     """Return the settings of the backend that affect a system's run, for its manifest; empty for the default."""
     backend = system.backend
-    if backend.kind == MILVUS and not backend.parameters:
+    if backend.kind == MILVUS and not backend.parameters and not backend.depth:
         settings: dict[str, Any] = {"engine": MILVUS}  # the setting's former name, so that older runs stay up to date
     else:
-        settings = {} if backend.kind == EXACT else {"backend": {"kind": backend.kind} | backend.parameters}
+        depth = {"depth": backend.depth} if backend.depth else {}
+        settings = {} if backend.kind == EXACT else {"backend": {"kind": backend.kind} | depth | backend.parameters}
     return settings | ({"dimensions": system.dimensions} if system.dimensions else {})
 
 

@@ -84,8 +84,8 @@ def _open_dense(
     from core.retrieval.systems import DenseSystem
 
     vectors, document_ids = searched_vectors(folder, system)
-    index = open_index(folder, system, vectors)
-    return DenseSystem(system, lambda: load_encoder_of(folder, system, device), index, vectors, document_ids)
+    index, depth = open_index(folder, system, vectors), system.backend.depth or profile.depth
+    return DenseSystem(system, lambda: load_encoder_of(folder, system, device), index, vectors, document_ids, depth)
 
 
 def _dense_searched(folder: CollectionFolder, system: SystemSettings) -> dict[str, Artifact]:

@@ -82,12 +82,15 @@ class DenseSystem:
         index: VectorIndex,
         vectors: np.ndarray,
         document_ids: list[str],
+        depth: int = 1000,
     ):
         """Take a function that loads the encoder, which is called at the first query, and the vectors of the index.
 
         Args:
             vectors: float32 [n_documents, dimension].
+            depth: number of documents that an index other than exact search is asked for in every search.
         """
+        self._depth = depth
         self.settings, self.index, self.vectors, self.document_ids = settings, index, vectors, document_ids
         self._load_encoder = encoder
         self._encoder: Any = None
@@ -127,11 +130,15 @@ class DenseSystem:
         return [Answer(query_hits, dict(seconds)) for query_hits in hits]
 
     def _search(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """See `VectorIndex.search`; only exact search has the same results in a batch as for one vector."""
+        """See `VectorIndex.search`.
+
+        Only exact search has the same results in a batch as for one vector, and the same first results at any k.
+        """
         if isinstance(self.index, ExactIndex):
             return self.index.search(vectors, k)
-        positions, similarities = zip(*(self.index.search(vector[None], k) for vector in vectors), strict=True)
-        return np.concatenate(positions), np.concatenate(similarities)
+        depth = min(self._depth, len(self.document_ids))
+        positions, similarities = zip(*(self.index.search(vector[None], depth) for vector in vectors), strict=True)
+        return np.concatenate(positions)[:, :k], np.concatenate(similarities)[:, :k]
 
     def explain(self, query: str, document: str) -> list[tuple[str, float]]:
         """See `System`; the contributions are the similarity, and the error of an index that quantises vectors."""

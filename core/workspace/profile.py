@@ -313,6 +313,9 @@ class BackendSettings(Section):
 
     kind: str
     """"exact", or another index of `core.indexes.registry`."""
+    depth: int = Field(0, ge=0)
+    """Number of documents that an index is asked for in every search, since what approximate search finds depends on
+    it; the run has no more. 0 for the profile's `depth`."""
     parameters: dict[str, Annotated[int, Field(strict=True, ge=0)]] = {}
     """Parameters of construction and search; others have the index's defaults."""
 
@@ -323,8 +326,8 @@ class BackendSettings(Section):
             return {"kind": value}
         if not isinstance(value, dict) or "parameters" in value:
             return value
-        inline = {name: number for name, number in value.items() if name != "kind"}
-        return {name: kind for name, kind in value.items() if name == "kind"} | {"parameters": inline}
+        parameters = {name: number for name, number in value.items() if name not in cls.model_fields}
+        return {name: value[name] for name in cls.model_fields if name in value} | {"parameters": parameters}
 
 
 EXACT = "exact"

@@ -1,5 +1,6 @@
 """Latency measurement: single queries, after a warm-up, several rounds, on a stated number of threads."""
 
+import operator
 import statistics
 import sys
 import time
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 T = TypeVar("T")
@@ -52,26 +54,42 @@ def limited_threads(threads: int) -> Iterator[None]:
                 torch.set_num_threads(before)
 
 
-def latency(seconds: Callable[[T], float], queries: Sequence[T], threads: int = THREADS) -> dict[str, Any]:
+def latency(
+    seconds: Callable[[T], Mapping[str, float]], queries: Sequence[T], threads: int = THREADS
+) -> dict[str, Any]:
     """Return the median latency of a query in milliseconds, and how it was measured, for a manifest's facts.
+
+    Besides the median it has the 95th percentile, and the median of each step.
 
     At most MOST_QUERIES queries, evenly spaced over all of them, are timed in ROUNDS rounds, so that a few seconds of
     other load on the machine affect one round only. A query's latency is the median over its rounds.
 
     Args:
-        seconds: answers a query and returns the time it took; every query has been answered once already.
+        seconds: answers a query and returns the time that each step took; every query has been answered once already.
         queries: at least one.
     """
     asked = [queries[i * len(queries) // MOST_QUERIES] for i in range(MOST_QUERIES)]
     asked = list(queries) if len(queries) <= MOST_QUERIES else asked
-    rounds: list[list[float]] = []
+    rounds: list[list[Mapping[str, float]]] = []
     until = time.perf_counter() + MOST_SECONDS
     with limited_threads(threads):
         while not rounds or (len(rounds) < ROUNDS and time.perf_counter() < until):
             rounds.append([seconds(query) for query in asked])
-    median = statistics.median(statistics.median(times) for times in zip(*rounds, strict=True))
+
+    def of_queries(time_of: Callable[[Mapping[str, float]], float]) -> list[float]:
+        return [1000 * statistics.median(map(time_of, times)) for times in zip(*rounds, strict=True)]
+
+    totals = of_queries(lambda steps: sum(steps.values()))
+    by_step = {
+        step: round(statistics.median(of_queries(operator.methodcaller("get", step, 0.0))), 3) for step in rounds[0][0]
+    }
     about = {"threads": threads, "queries": len(asked), "rounds": len(rounds), "warm_up_rounds": 1}
-    return {"median_milliseconds": round(1000 * median, 3), "latency": about}
+    return {
+        "median_milliseconds": round(statistics.median(totals), 3),
+        "p95_milliseconds": round(float(np.percentile(totals, 95)), 3),
+        "step_milliseconds": by_step,
+        "latency": about,
+    }
 
 
 def repeated(ask: Callable[[], T], most: int = 6, budget: float = 0.15) -> list[T]:

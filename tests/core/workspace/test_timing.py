@@ -18,22 +18,24 @@ def test_the_median_latency_is_not_that_of_a_burst_of_other_work():
 
     def seconds(query):
         asked.append(query)
-        return 1.0 if 3 < len(asked) <= 6 else query / 1000
+        return {"encode": 0.9, "search": 0.1} if 3 < len(asked) <= 6 else {"encode": 0.0005, "search": query / 1000}
 
     found = latency(seconds, [1, 2, 3])
-    assert found["median_milliseconds"] == 2
+    assert found["median_milliseconds"] == 2.5
+    assert found["p95_milliseconds"] == pytest.approx(3.4)
+    assert found["step_milliseconds"] == {"encode": 0.5, "search": 2.0}
     assert asked == [1, 2, 3] * 3, "round by round"
     assert found["latency"] == {"threads": 1, "queries": 3, "rounds": 3, "warm_up_rounds": 1}
 
 
 def test_a_system_that_takes_minutes_is_asked_one_round(monkeypatch):
     monkeypatch.setattr(timing, "MOST_SECONDS", 0.0)
-    assert latency(lambda query: 0.5, [1, 2])["latency"]["rounds"] == 1
+    assert latency(lambda query: {"search": 0.5}, [1, 2])["latency"]["rounds"] == 1
 
 
 def test_of_many_queries_some_are_asked_spread_over_all():
     asked = []
-    found = latency(lambda query: asked.append(query) or 0.001, range(1000))
+    found = latency(lambda query: asked.append(query) or {"search": 0.001}, range(1000))
     assert found["latency"]["queries"] == MOST_QUERIES == len(set(asked))
     assert np.diff(sorted(set(asked))).tolist() == [1000 // MOST_QUERIES] * (MOST_QUERIES - 1)
 
@@ -46,7 +48,7 @@ def test_torch_and_blas_have_as_many_threads_as_are_said_and_get_theirs_back(thr
 
     def seconds(query):
         seen.append((torch.get_num_threads(), {pool["num_threads"] for pool in threadpool_info()}))
-        return 1.0
+        return {"search": 1.0}
 
     assert latency(seconds, ["q"], threads)["latency"]["threads"] == threads
     assert seen == [(threads, {threads})] * 3
