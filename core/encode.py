@@ -12,6 +12,7 @@ import numpy as np
 
 from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS, write_ids
+from core.retrieval import own_vectors
 from core.retrieval.encoder import Encoder, encode_to_file, load_encoder
 from core.retrieval.precision import auto_precision, quantise
 from core.workspace import command_line
@@ -33,6 +34,10 @@ RATES = {
     ("gpu", "bf16"): (8e12, 5e13, ""),
 }
 """Runtime and precision -> floating-point operations per second of narrow and of wide models, and their probe."""
+
+
+COPYING = Rate("copy vectors", 2e8)
+"""Bytes per second."""
 
 
 WIDE = 512
@@ -64,7 +69,9 @@ def targets(build: Build) -> Iterator[Target[SystemSettings]]:
 
 
 def settings(build: Build, system: SystemSettings) -> dict[str, Any]:
-    """Return the settings that affect the vectors."""
+    """Return the settings that affect the vectors; of own vectors, those by which they are checked."""
+    if system.vectors:
+        return {"similarity": system.similarity}
     shaped: dict[str, Any] = {"max_tokens": system.max_tokens, "document_prefix": system.document_prefix}
     # Only recorded if it is not the default, so that vectors made before this setting existed stay up to date.
     return shaped if system.precision == "fp32" else shaped | {"precision": system.precision}
@@ -72,12 +79,17 @@ def settings(build: Build, system: SystemSettings) -> dict[str, Any]:
 
 def inputs(build: Build, system: SystemSettings) -> dict[str, str]:
     """Return the digests of the documents and the model; "" for a model that is not on this machine."""
+    if system.vectors:
+        return own_vectors.inputs(build.folder, system)
     model = digest_if_here(build.folder.workspace, system.model)
     return collection_digests(build.folder, CORPUS) | {"model": model}
 
 
 def make(build: Build, system: SystemSettings, draft: Draft) -> None:
-    """Encode the built collection."""
+    """Encode the built collection, or copy vectors that were made elsewhere."""
+    if system.vectors:
+        draft.facts.update(own_vectors.write_own_vectors(build.profile, build.folder, system, draft.folder))
+        return
     workspace, path = build.folder.workspace, draft / "vectors.npy"
     documents = read_built_collection(build.folder).documents
     load = functools.partial(load_encoder, workspace, system, build.device)
@@ -111,7 +123,11 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
 
 
 def estimate(build: Build, system: SystemSettings, sizes: Sizes) -> Cost:
-    """Return the cost of encoding, in floating-point operations."""
+    """Return the cost of encoding, in floating-point operations, or of copying, in bytes."""
+    if system.vectors:
+        file = build.folder.workspace.located(system.vectors)
+        size = float(file.stat().st_size) if file.is_file() else 0.0
+        return Cost(size, COPYING, size)
     finetune = build.profile.finetune
     base = finetune.base if system.model == finetune.model else ""
     shape = shape_of(build.folder.workspace, system.model, base)
@@ -132,7 +148,7 @@ STAGE = Stage(
     make,
     estimate=estimate,
     resume=True,
-    prepare=lambda build, system: locate_model(build.folder.workspace, system.model),
+    prepare=lambda build, system: system.vectors or locate_model(build.folder.workspace, system.model),
 )
 
 

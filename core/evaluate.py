@@ -83,7 +83,7 @@ def make(build: Build, profile: Profile, draft: Draft) -> None:
         if system.name not in draft.inputs:
             continue
         values, agreed = kept_values.get(system.name), kept.get(system.name, [])
-        checked = system.kind == "dense" and system.is_exact
+        checked = system.kind == "dense" and system.is_exact and not system.vectors
         if values is None or (checked and not agreed):
             try:
                 run = built_run(folder, system.name, draft.inputs[system.name])

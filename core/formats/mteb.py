@@ -81,7 +81,5 @@ def _ranked(path: Path, topic: str, by_document: dict[str, Any]) -> list[tuple[s
         if not isinstance(score, int | float) or isinstance(score, bool) or not math.isfinite(score):
             raise UserError(f"{path.name}: the score of {document} for topic {topic} is not a finite number")
         if len(topic.split()) != 1 or len(document.split()) != 1:
-            raise UserError(
-                f"{path.name}: {topic!r} or {document!r} is empty or has white space"
-            )
+            raise UserError(f"{path.name}: {topic!r} or {document!r} is empty or has white space")
     return sorted(by_document.items(), key=lambda hit: -hit[1])

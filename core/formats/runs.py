@@ -126,7 +126,7 @@ def run_name(path: Path, tag: str = "") -> str:
     """Return the name of the run in a file: the file name without extensions such as .run, .txt and .gz.
 
     An extension that is part of the tag is kept (`final.txt` in final.txt.gz). Files named `input.TAG`, as in TREC's
-    archive, yield TAG, predictions of MTEB their model, and files with a generic name such as run.trec the name of their
+    archive, yield TAG, MTEB's predictions their model, and files with a generic name such as run.trec that of their
     folder.
     """
     return _name_parts(path, tag)[-1]

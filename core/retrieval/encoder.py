@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from core.formats.documents import read_ids, shards
 from core.formats.topics import Topic
+from core.retrieval.own_vectors import given_queries
 from core.workspace.artifacts import Manifest, read_manifest, read_whole, value_digest
 from core.workspace.command_line import note
 from core.workspace.errors import UserError
@@ -25,9 +26,17 @@ from core.workspace.workspace import CollectionFolder, Workspace
 def topic_vectors(
     profile: Profile, system: SystemSettings, topics: list[Topic], folder: CollectionFolder, device: str = "auto"
 ) -> np.ndarray:
-    """Encode topics, float32 [n_topics, dimension], with the model that made the system's vectors under `folder`."""
-    texts = [system.query_prefix + topic.text(profile.collection.topic_field) for topic in topics]
-    return encode_texts(load_encoder_of(folder, system, device), texts, "query")
+    """Return the topics' vectors, float32 [n_topics, dimension]: given ones, or by the model of the system's vectors.
+
+    Raises:
+        UserError: if the model is unavailable, or topics of one text have different vectors.
+    """
+    texts = [topic.text(profile.collection.topic_field) for topic in topics]
+    if given := given_queries(profile, folder, system):
+        return np.stack([given[text] for text in texts])
+    return encode_texts(
+        load_encoder_of(folder, system, device), [system.query_prefix + text for text in texts], "query"
+    )
 
 
 T = TypeVar("T")

@@ -4,6 +4,7 @@ To add a kind, see "To add a kind" in docs/house.md. A system's class and its li
 opened, since plans and pages need just artifacts and settings.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from core.formats.collections import built_documents, collection_digests, read_built_topics
 from core.formats.documents import CORPUS
 from core.formats.runs import built_run
-from core.workspace.artifacts import Artifact
+from core.workspace.artifacts import Artifact, read_manifest
 from core.workspace.errors import UserError
 from core.workspace.estimates import Cost, Rate, Sizes
 from core.workspace.model_shapes import shape_of
@@ -85,7 +86,14 @@ def _open_dense(
 
     vectors, document_ids = searched_vectors(folder, system)
     index, depth = open_index(folder, system, vectors), system.backend.depth or profile.depth
-    return DenseSystem(system, lambda: load_encoder_of(folder, system, device), index, vectors, document_ids, depth)
+    load: Callable[[], Any] = functools.partial(load_encoder_of, folder, system, device)
+    if not system.vectors:
+        return DenseSystem(system, load, index, vectors, document_ids, depth)
+    from core.retrieval.own_vectors import checked_encoder, given_queries
+
+    dimension = read_manifest(folder.vectors(system.vectors_name)).facts["dimension"]
+    load, given = checked_encoder(load, system, dimension), given_queries(profile, folder, system)
+    return DenseSystem(system, load, index, vectors, document_ids, depth, given)
 
 
 def _dense_searched(folder: CollectionFolder, system: SystemSettings) -> dict[str, Artifact]:
@@ -243,8 +251,14 @@ def query_cost(profile: Profile, system: SystemSettings, folder: CollectionFolde
 
 
 def cannot_answer(profile: Profile, system: SystemSettings) -> UserError | None:
-    """Return why a system cannot answer new queries: it is an imported run, or builds on one; None if it can."""
-    runs = [one.name for one in (*profile.built_on(system), system) if not KINDS[one.kind].answers]
+    """Return why a system cannot answer new queries, None if it can.
+
+    It is or builds on an imported run, or a system without a model.
+    """
+    every = [*profile.built_on(system), system]
+    runs = [one.name for one in every if not KINDS[one.kind].answers]
+    if without := [one.name for one in every if one.vectors and not one.model]:
+        return UserError(f"{without[0]} has vectors of the topics alone, and no model that could encode other queries")
     if not runs:
         return None
     return UserError("an imported run, which has no index" if system.name in runs else f"builds on the run {runs[0]}")

@@ -1,7 +1,7 @@
 """Retrieval systems behind one interface, used by batch runs and live search alike."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -83,21 +83,27 @@ class DenseSystem:
         vectors: np.ndarray,
         document_ids: list[str],
         depth: int = 1000,
+        given: Mapping[str, np.ndarray] | None = None,
     ):
         """Take a function that loads the encoder, which is called at the first query, and the vectors of the index.
 
         Args:
             vectors: float32 [n_documents, dimension].
             depth: number of documents that an index other than exact search is asked for in every search.
+            given: vectors of queries that need no encoder, float32 [dimension].
         """
-        self._depth = depth
+        self._depth, self._given = depth, given or {}
         self.settings, self.index, self.vectors, self.document_ids = settings, index, vectors, document_ids
         self._load_encoder = encoder
-        self._encoder: Any = None
 
     @cached_property
     def _position(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self.document_ids)}
+
+    @cached_property
+    def encoder(self) -> Any:
+        """The encoder, loaded at first use."""
+        return self._load_encoder()
 
     def encode(self, queries: Sequence[str]) -> np.ndarray:
         """Return the queries' vectors, float32 [n_queries, dimension]; each is the same in a batch as alone.
@@ -105,10 +111,10 @@ class DenseSystem:
         The model encodes one query at a time: padding and batch size change the last bits of a vector, and thereby the
         order of documents whose scores are that close.
         """
-        if self._encoder is None:
-            self._encoder = self._load_encoder()
-        texts = [self.settings.query_prefix + query for query in queries]
-        return prefixes(encode_texts(self._encoder, texts, "query", batch=1), self.settings)
+        texts = [self.settings.query_prefix + query for query in queries if query not in self._given]
+        encoded = iter(encode_texts(self.encoder, texts, "query", batch=1) if texts else [])
+        vectors = [self._given[query] if query in self._given else next(encoded) for query in queries]
+        return prefixes(np.stack(vectors), self.settings)
 
     def search(self, queries: Sequence[str], k: int | Sequence[int]) -> list[Answer]:
         """See `System`; queries with the same k are searched together."""
@@ -159,7 +165,7 @@ class DenseSystem:
         """
         vector = self.encode([query])[0]
         text = self.settings.document_prefix + document.full_text
-        return token_shares(self._encoder, vector, text, self.settings.similarity)
+        return token_shares(self.encoder, vector, text, self.settings.similarity)
 
 
 def depths(queries: Sequence[str], k: int | Sequence[int]) -> Sequence[int]:

@@ -35,7 +35,7 @@ LICENSE = "LICENSE.md"
 PARTS = {
     "texts": ("collection/corpus.jsonl",),
     "predicted-queries": ("doc2query/expansions.jsonl", "bm25/*/predicted.jsonl", "pseudo-labels/*"),
-    "vectors": ("vectors/*/vectors.npy", "ann/*/index-*"),
+    "vectors": ("vectors/*/*.npy", "ann/*/index-*"),
     "models": ("models/*",),
 }
 """Parts of a collection that an archive may leave out -> patterns of their files."""
@@ -219,6 +219,10 @@ def profile_problem(table: dict[str, Any]) -> str:
     for section in ("collection", "triples", "doc2query"):
         if _leads_out(table[section]["source"]):
             return f"{section}.source is the absolute path {table[section]['source']!r}"
+    for system in table["system"]:
+        for key in ("vectors", "topic_vectors"):
+            if _leads_out(system[key]):
+                return f"{key} of {system['name']} is the absolute path {system[key]!r}"
     if not is_trained_here(table["finetune"]["model"]):
         return f"finetune.model is {table['finetune']['model']!r}, not a folder in artifacts/models"
     for where, names_model, key in model_settings(table):

@@ -233,6 +233,7 @@ def save_profile(profile: Profile, folder: CollectionFolder) -> None:
     folder.path.mkdir(parents=True, exist_ok=True)
     table = profile.model_dump()
     sections = [(table[name], "source") for name in ("collection", "triples", "doc2query")]
+    sections += [(system, key) for system in table["system"] for key in ("vectors", "topic_vectors")]
     for section, key in [*sections, *((section, key) for _, section, key in model_settings(table))]:
         section[key] = folder.workspace.recorded(section[key])
     write_text(folder.profile, with_own_digest(table))

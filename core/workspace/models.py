@@ -54,6 +54,8 @@ NAMED = 3
 
 def find_model(workspace: Workspace, name: str) -> Path | None:
     """Return the folder of a model that is on this machine, or None; never uses the network."""
+    if not name:
+        return None
     short = name.rstrip("/").split("/")[-1]
     # A model that was trained in the workspace comes before the one that is shipped with the project.
     candidates = [workspace.model(name).path, workspace.checkout / name, Path(name)]

@@ -333,8 +333,11 @@ class BackendSettings(Section):
 EXACT = "exact"
 
 
-ENCODED_BY = ("model", "max_tokens", "precision", "document_prefix")
-"""Settings that determine the vectors of a dense system."""
+ENCODED_BY = ("model", "max_tokens", "precision", "document_prefix", "vectors", "topic_vectors")
+"""Settings that determine the vectors of a dense system and of the topics."""
+
+
+DENSE_ONLY = ("backend", "dimensions", "vectors", "topic_vectors", "vectors_of")
 
 
 CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L6-v2"
@@ -362,6 +365,11 @@ class SystemSettings(Section):
     model: str = ""
     """The model of a dense system, or the cross-encoder of a re-ranker ("" for `CROSS_ENCODER`)."""
     similarity: Literal["cosine", "dot"] = "cosine"
+    vectors: str = ""
+    """File of a dense system's document vectors, made elsewhere: .npy, with the ids beside it (see
+    `core.formats.own_vectors`). The model, if one is named, encodes queries that have no vector."""
+    topic_vectors: str = ""
+    """File of the topics' vectors that belong to `vectors`, in the same form."""
     vectors_of: str = ""
     """The dense system whose vectors this one searches, with another backend or fewer dimensions. Its model, its
     similarity and its prefixes apply unless this system has its own similarity or query prefix."""
@@ -407,15 +415,19 @@ class SystemSettings(Section):
 
     @model_validator(mode="after")
     def _dense_settings_only_of_dense(self) -> "SystemSettings":
-        other = [name for name in ("backend", "dimensions", "vectors_of") if getattr(self, name) != _default(name)]
+        other = [name for name in DENSE_ONLY if getattr(self, name) != _default(name)]
         if self.kind != "dense" and other:
             raise ValueError(f"a {self.kind} system has no setting {other[0]}")
         return self
 
     @model_validator(mode="after")
     def _model_named(self) -> "SystemSettings":
-        if self.kind == "dense" and not self.model and not self.vectors_of:
-            raise ValueError("a dense system needs a model, or vectors_of another system")
+        if self.kind == "dense" and not (self.model or self.vectors or self.vectors_of):
+            raise ValueError("a dense system needs a model, vectors made elsewhere, or vectors_of another system")
+        if self.vectors and not self.model and not self.topic_vectors:
+            raise ValueError("a system with vectors made elsewhere needs topic_vectors, or the model that made them")
+        if self.topic_vectors and not self.vectors and not self.vectors_of:
+            raise ValueError("topic_vectors belong to vectors, the documents' file of vectors, which is missing")
         if self.kind == "rerank" and self.precision not in ("fp32", "bf16"):
             raise ValueError(f"{self.name}: a re-ranker has no precision {self.precision}; use fp32 or bf16")
         if self.kind != "bm25" and (self.analyzer or self.bm25):

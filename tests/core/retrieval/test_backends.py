@@ -97,14 +97,14 @@ ONE_PER_KIND = {
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])
 @pytest.mark.parametrize("kind", ONE_PER_KIND)
 def test_a_system_finds_what_the_laboratorys_index_with_its_parameters_finds(kind, similarity, folder):
-    profile = profile_of(variant(backend={"kind": kind, **ONE_PER_KIND[kind]}, similarity=similarity))
+    profile = profile_of(variant(backend={"kind": kind, "depth": 10, **ONE_PER_KIND[kind]}, similarity=similarity))
     system = opened(folder, profile)
     by_hand = make_index(kind, similarity, **ONE_PER_KIND[kind])
     by_hand.build(VECTORS)
     answers = system.search(QUERIES, 10)
     for query, answer in zip(QUERIES, answers, strict=True):
         assert answer.hits == as_hits(*by_hand.search(ASKED[query][None], 10))[0]
-        assert system.search([query], 10)[0].hits == answer.hits, "alone as in a batch"
+        assert system.search([query], 4)[0].hits == answer.hits[:4], "alone as in a batch, at any k"
         document, score = answer.hits[3]
         assert sum(share for _, share in system.explain(query, document)) == pytest.approx(score, abs=1e-5)
 
@@ -145,7 +145,7 @@ def test_int8_vectors_are_those_of_faiss_and_within_its_rounding(folder):
 
 
 def test_binary_codes_are_searched_by_hamming_distance_and_ranked_by_the_full_query(folder):
-    system = opened(folder, profile_of(variant(backend={"kind": "faiss-binary-codes", "rescore": 5})))
+    system = opened(folder, profile_of(variant(backend={"kind": "faiss-binary-codes", "rescore": 5, "depth": 4})))
     signs = np.where(VECTORS > 0, 1.0, -1.0)
     for query in QUERIES:
         asked = ASKED[query] / np.linalg.norm(ASKED[query])
@@ -233,7 +233,7 @@ NEXT = '[[system]]\nname = "variant"\nkind = "dense"\n'
             HEAD + NEXT + 'vectors_of = "base"\nmax_tokens = 9\n',
             "max_tokens is that of base, whose vectors it searches",
         ),
-        (HEAD + NEXT, "a dense system needs a model, or vectors_of another system"),
+        (HEAD + NEXT, "a dense system needs a model, vectors made elsewhere, or vectors_of another system"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_in_one_sentence(text, sentence, tmp_path):
