@@ -73,14 +73,13 @@ def provenance(
         made_from: the artifacts that the figure shows, by name; the runs and judgments where None.
     """
     with st.popover("Provenance", type="tertiary", icon=":material/fingerprint:", key=f"provenance {name}"):
+        st.text("To print this figure:")
+        st.code(command, language=None, wrap_lines=True)
         if made_from is None:
             st.text("\n".join([about, *_origin(opened)]).strip())
         for shown, manifest in (made_from or {}).items():
             st.text(_origin_of(shown, manifest))
             st.code(manifest.command, language=None, wrap_lines=True)
-        if made_from is not None:
-            st.text("To print this figure:")
-        st.code(command, language=None, wrap_lines=True)
 
 
 def _origin_of(shown: str, manifest: Manifest) -> str:

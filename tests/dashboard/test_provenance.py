@@ -127,3 +127,9 @@ def test_a_command_is_quoted_for_the_shell() -> None:
         *("topics", "a+b", "--topic", "it's $HOME; rm -rf", "--b=-median"),
         *("--measure", "P(rel=2)@20", "--depth", "10"),
     ]
+
+
+def test_the_command_comes_first_in_a_provenance(open_page: Open, made_up: CollectionFolder) -> None:
+    add_sweep(made_up)
+    commands = [element.value for element in open_page("ann", collection="made-up").code]
+    assert commands[0].startswith("python -m core.compare ann-answer made-up")

@@ -448,3 +448,9 @@ def test_many_systems_still_look_different() -> None:
     curves = pd.DataFrame({str(i): [0.5] for i in range(20)}, index=["0.0"])
     looks = [(t.line.color, t.line.dash, t.marker.symbol) for t in charts.precision_recall(curves, {}).data]
     assert len(set(looks)) == 20
+
+
+def test_costs_of_different_orders_of_magnitude_have_a_logarithmic_axis() -> None:
+    assert charts.cost_axis(pd.Series([0.07, 12.0]))["type"] == "log"
+    for costs in ([1.0, 9.0], [0.0, 12.0], [float("nan")], []):
+        assert charts.cost_axis(pd.Series(costs, dtype=float)) == {"rangemode": "tozero"}

@@ -66,21 +66,27 @@ def recall_against(sweep: pd.DataFrame, cost: str, target: float) -> go.Figure:
     optimal = {(row.index, row.value) for row in _rows(best)}
     for kind, rows in sweep.groupby("index", sort=False):
         colour, symbol = STYLES.get(str(kind), OTHER_STYLE)
-        of_kind = _rows(rows)
         figure.add_scatter(
             x=rows[cost],
             y=[stretched(recall) for recall in rows["recall"]],
             mode="lines+markers",
             line={"color": colour, "width": 1},
-            marker={
-                "symbol": symbol,
-                "size": 13 if kind == "exact" else 9,
-                "color": [colour if (row.index, row.value) in optimal else GREY for row in of_kind],
-                "opacity": [1 if (row.index, row.value) in optimal else 0.55 for row in of_kind],
-            },
+            marker={"symbol": symbol, "size": _size(kind), "color": colour},
             name=LABELS.get(str(kind), str(kind)),
             customdata=[f"{setting_text(row)} recall@10 {row['recall']:.4f}".strip() for _, row in rows.iterrows()],
             hovertemplate="%{customdata}, %{x:.4g}<extra>%{fullData.name}</extra>",
+        )
+    # Over the coloured marks: the legend shows the colour of a trace's first mark, whether that is dominated or not.
+    dominated = sweep[[(row.index, row.value) not in optimal for row in _rows(sweep)]]
+    if not dominated.empty:
+        symbols = [STYLES.get(str(kind), OTHER_STYLE)[1] for kind in dominated["index"]]
+        figure.add_scatter(
+            x=dominated[cost],
+            y=[stretched(recall) for recall in dominated["recall"]],
+            mode="markers",
+            marker={"symbol": symbols, "size": [_size(kind) for kind in dominated["index"]], "color": GREY},
+            name="dominated",
+            hoverinfo="skip",
         )
     lowest = min(sweep["recall"].min(), 0.9)
     place = stretched(target)
@@ -98,6 +104,10 @@ def recall_against(sweep: pd.DataFrame, cost: str, target: float) -> go.Figure:
         zeroline=False,
     )
     return finish(figure, HEIGHT)
+
+
+def _size(kind: object) -> int:
+    return 13 if kind == "exact" else 9
 
 
 def _rows(table: pd.DataFrame) -> list[Any]:

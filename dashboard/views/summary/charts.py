@@ -1,6 +1,7 @@
 """Charts of the Summary page: pure functions from tables to Plotly figures."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,6 +14,9 @@ from dashboard.shared.escaping import escape_plotly, shortened
 
 LABEL = 28
 """Maximum number of characters of a system's label in a chart."""
+
+DECADE = 10
+"""Ratio of the largest to the smallest cost above which the axis is logarithmic."""
 
 COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#B8860B", "#56B4E9", DARK_GREY)
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon", "pentagon")
@@ -187,11 +191,18 @@ def cost(table: pd.DataFrame, labels: Mapping[str, str], measure: str) -> go.Fig
                 legendgroup=str(system),
                 showlegend=panel == 1 or pd.isna(row[LATENCY]),
                 marker=_style(number) | {"size": 13},
-                hovertemplate=f"{column}: %{{x:.2f}}<br>mean: %{{y:.4f}}<extra>%{{fullData.name}}</extra>",
+                hovertemplate=f"{column}: %{{x:.3g}}<br>mean: %{{y:.4f}}<extra>%{{fullData.name}}</extra>",
                 row=1,
                 col=panel,
             )
-    figure.update_xaxes(title=LATENCY, rangemode="tozero", col=1)
-    figure.update_xaxes(title=INDEX_SIZE, rangemode="tozero", col=2)
+    figure.update_xaxes(title=LATENCY, **cost_axis(table[LATENCY]), col=1)
+    figure.update_xaxes(title=INDEX_SIZE, **cost_axis(table[INDEX_SIZE]), col=2)
     figure.update_yaxes(title=f"mean {measure}", col=1)
     return finish(figure, 420)
+
+
+def cost_axis(costs: pd.Series) -> dict[str, Any]:
+    """Return a logarithmic axis for costs of different orders of magnitude, else one from 0."""
+    if costs.min() > 0 and costs.max() > DECADE * costs.min():
+        return {"type": "log", "dtick": 1}
+    return {"rangemode": "tozero"}
