@@ -42,5 +42,5 @@ def gains(summary: pd.DataFrame, measure: str) -> go.Figure:
     )
     figure.add_vline(x=default, line={"color": GREY, "dash": "dash"})
     figure.update_yaxes(type="category", autorange="reversed")
-    figure.update_xaxes(title=f"{measure}, mean and standard deviation over seeds")
+    figure.update_xaxes(title=f"mean {measure} over seeds")
     return finish(figure, 90 + 34 * len(names))
