@@ -127,6 +127,10 @@ def test_of_many_systems_charts_show_ten_and_the_table_all(open_page: Open, made
     assert len(figure["data"][0]["customdata"]) == 9
     assert {"s07"} < set(figure["data"][0]["customdata"]), "the chosen system is among them"
     assert "The best 10 of 30 systems" in texts(app)
+    opened = open_page("summary", collection="many", open="cost,conclusion")
+    assert "Cost is not available: the runs were not made here." in texts(opened)
+    assert len(opened.get("plotly_chart")) == len(app.get("plotly_chart")), "no chart of unknown costs"
+    assert "Here all 30 systems compete" in texts(opened)
 
 
 def test_any_cutoff_and_threshold_is_what_ir_measures_computes(open_page: Open, made_up: CollectionFolder) -> None:

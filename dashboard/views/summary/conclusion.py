@@ -51,6 +51,7 @@ def _left_out(values: Values) -> dict[str, Winner]:
 def draw_conclusion(view: View) -> None:
     """Draw the table and say how often the winner is the same."""
     found = table(view)
+    systems = len(view.systems)
     for sentence in found.sentences:
         st.write(escape_markdown(sentence))
     config = {"margin": st.column_config.NumberColumn(format="%.4f")}
@@ -68,4 +69,5 @@ def draw_conclusion(view: View) -> None:
     st.caption(
         "A result that changes with the measure or with a single topic is not robust. The margin is the difference to "
         "the runner-up; for its significance, see the tests above."
+        + (f" Here all {systems} systems compete; beside the headline, A and B alone." if systems > 2 else "")
     )

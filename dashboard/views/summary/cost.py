@@ -5,6 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core.evaluation.comparison_tables import (
+    BEST,
     BUILD_TIME,
     INDEX_SIZE,
     LATENCY,
@@ -27,6 +28,10 @@ def draw_cost(view: View, manifests: dict[str, Manifest]) -> None:
     """Draw both panels and the table."""
     means, _ = compared(view.values, view.baseline)
     rows = cost_rows(means, manifests)
+    unknown = [view.labels[str(name)] for name in rows.index[rows[LATENCY].isna() & rows[INDEX_SIZE].isna()]]
+    if len(unknown) == len(rows):
+        st.write("Cost is not available: the runs were not made here.")
+        return
     name = f"{view.opened.folder.name}-{view.measure}-cost"
     export.chart(
         charts.cost(rows.loc[best_systems(view.values, view.pair)], view.labels, view.measure),
@@ -44,8 +49,9 @@ def draw_cost(view: View, manifests: dict[str, Manifest]) -> None:
     downloads_and_provenance(view.opened, name, table, "cost", {"measure": view.measure}, about)
     if older := older_latencies(manifests, {system: view.labels[system] for system in view.values}):
         st.write(error_markdown(older))
-    if unknown := [view.labels[str(name)] for name in rows.index[rows[LATENCY].isna() & rows[INDEX_SIZE].isna()]]:
-        st.write(escape_markdown(f"Cost is not available for {', '.join(unknown)}: the runs were not made here."))
+    if unknown:
+        named = ", ".join(unknown) if len(unknown) <= BEST else f"{len(unknown)} systems"
+        st.write(escape_markdown(f"Cost is not available for {named}: the runs were not made here."))
     st.caption(
         "Latency: one query at a time, query encoding included, measured after a warm-up when the run was made, on one "
         "thread unless the manifest says otherwise. Index size: the files of the BM25 index, or the vectors for "
