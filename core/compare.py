@@ -39,6 +39,7 @@ OF_RUNS: dict[str, Callable[..., Table]] = {
     "cost": figures.cost,
     "rerank-depths": rerank_depths.rerank_depths,
     "dense-systems": figures.dense_systems,
+    "sparse-systems": figures.sparse_systems,
     "bm25-systems": figures.bm25_systems,
     "published": figures.published,
     "cross-check": figures.cross_check,

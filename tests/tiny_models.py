@@ -23,6 +23,27 @@ def make_bert(folder: Path) -> Path:
     return folder
 
 
+def make_splade(folder: Path, words: list[str] = WORDS, bias: float = -4.0) -> Path:
+    """Write a masked language model of one layer that knows some words, and return its folder.
+
+    The lower the bias, the fewer terms have a weight.
+    """
+    import torch
+    from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
+
+    folder.mkdir()
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(2)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    configuration = BertConfig(vocab_size=len(vocabulary), hidden_dropout_prob=0.0, initializer_range=0.3, **sizes)
+    model = BertForMaskedLM(configuration)
+    torch.nn.init.constant_(model.cls.predictions.bias, bias)
+    model.save_pretrained(folder)
+    return folder
+
+
 def make_t5(folder: Path, words: list[str] = T5_WORDS) -> Path:
     """Write a T5 of one layer that knows some words, and return its folder."""
     import torch

@@ -406,6 +406,10 @@ def unjudged_table(rows: Mapping[str, Mapping[str, float]], baseline: str, label
     return Table(shown, f"{measure} and its range over possible judgments of the unjudged documents")
 
 
+INDEXES = ("bm25", "sparse", "vectors")
+"""Folders of the artifacts that systems search."""
+
+
 def cost_rows(means: pd.DataFrame, manifests: Mapping[str, Manifest]) -> pd.DataFrame:
     """Return one row per system: its mean with interval, query latency and index cost.
 
@@ -416,7 +420,7 @@ def cost_rows(means: pd.DataFrame, manifests: Mapping[str, Manifest]) -> pd.Data
     rows = {}
     for system in means.index:
         run = manifests.get(f"runs/{system}")
-        index = manifests.get(f"bm25/{system}") or manifests.get(f"vectors/{system}")
+        index = next((manifests[f"{kind}/{system}"] for kind in INDEXES if f"{kind}/{system}" in manifests), None)
         rows[system] = {
             LATENCY: run.facts.get("median_milliseconds") if run else None,
             INDEX_SIZE: sum(file["bytes"] for file in index.files.values()) / 1e6 if index else None,

@@ -1,4 +1,4 @@
-"""How each system was configured, from the manifests of its artifacts: a table of dense and one of BM25 systems."""
+"""How each system was configured, from the manifests of its artifacts: tables of dense, sparse and BM25 systems."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -71,6 +71,37 @@ def dense_table(
     whole = ["input limit (tokens)", "the model's own limit", "dimension"]
     return Table(
         table.astype(dict.fromkeys(whole, "Int64")) if rows else table, f"{collection}: configuration of dense systems"
+    )
+
+
+def sparse_table(
+    systems: Iterable[SystemSettings], manifests: Mapping[str, Manifest], labels: Mapping[str, str], collection: str
+) -> Table:
+    """Return the configuration of the learned sparse systems that have an index; see `dense_table`."""
+    rows = {}
+    for system in systems:
+        index, run = manifests.get(f"sparse/{system.name}"), manifests.get(f"runs/{system.name}")
+        if system.kind != "sparse" or index is None:
+            continue
+        facts = index.facts
+        prompts = facts.get("prompts", {})
+        rows[labels[system.name]] = {
+            "model": facts.get("model"),
+            "input limit (tokens)": facts.get("max_tokens"),
+            "query prompt": (run.settings.get("query_prefix") if run else None) or prompts.get("query"),
+            "document prompt": index.settings.get("document_prefix") or prompts.get("document"),
+            "terms": facts.get("terms"),
+            "terms per document": facts.get("terms_per_document"),
+            "most terms kept of a document": index.settings.get("max_document_terms"),
+            "most terms kept of a query": (run.settings.get("max_query_terms") if run else None) or None,
+            "runtime": facts.get("runtime"),
+            "precision": facts.get("precision"),
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("system")
+    whole = ["input limit (tokens)", "terms", "most terms kept of a document", "most terms kept of a query"]
+    return Table(
+        table.astype(dict.fromkeys(whole, "Int64")) if rows else table,
+        f"{collection}: configuration of learned sparse systems",
     )
 
 

@@ -15,7 +15,7 @@ from core.evaluation import comparison_tables, cross_checks, expansion_effects, 
 from core.evaluation import expansion_curve as curves
 from core.evaluation import robustness as robust
 from core.evaluation.comparison_tables import against_baseline, best_systems, evaluated_measures
-from core.evaluation.configurations import bm25_table, dense_table
+from core.evaluation.configurations import bm25_table, dense_table, sparse_table
 from core.evaluation.expansion_example import example_table, find_example, gains
 from core.evaluation.measures import Evaluator, mean, mean_curves
 from core.evaluation.ndcg_decomposition import ideal_ranking, split_difference
@@ -155,6 +155,11 @@ def dense_systems(results: Results) -> Table:
     """The configuration of the dense systems: model, input limit, pooling, similarity, prompts, precision."""
     systems, found = results.profile.system, manifests(results.folder)
     return dense_table(results.folder.workspace, systems, found, results.labels, results.folder.name)
+
+
+def sparse_systems(results: Results) -> Table:
+    """The configuration of the learned sparse systems: model, input limit, prompts, terms, precision."""
+    return sparse_table(results.profile.system, manifests(results.folder), results.labels, results.folder.name)
 
 
 def bm25_systems(results: Results) -> Table:

@@ -1,6 +1,6 @@
 """Detection of stale artifacts, and of stored measures that no longer match the current runs and judgments.
 
-    corpus.jsonl -> doc2query, vectors -> bm25 -> runs -> measures, ann
+    corpus.jsonl -> doc2query, vectors, sparse -> bm25 -> runs -> measures, ann
 
 During a rebuild an artifact can be older than its inputs. The input digests in its manifest are compared with the
 current ones, recursively from input to input. Only manifests are read, so that pages can check on every rerun (and the
@@ -31,6 +31,7 @@ NAMES = {
     QRELS: "judgments",
     EXCLUDED: "documents left out",
     "bm25": "index",
+    "sparse": "sparse index",
     "vectors": "vectors",
     "runs": "runs",
     "indexes": "index of vectors",
@@ -81,7 +82,7 @@ def changes_of(manifest: Manifest, folder: CollectionFolder, place: str, above: 
             found += _compared("runs", digest, _digest(folder.run(name)))
             found += changes(folder, f"runs/{name}", (*above, place))
         elif name.partition("/")[0] in NAMES:
-            source = f"{name}/{system}" if name in ("bm25", "vectors", "milvus") else name
+            source = f"{name}/{system}" if name in ("bm25", "sparse", "vectors", "milvus") else name
             found += _compared(name.partition("/")[0], digest, _digest(folder.artifact(source)))
             found += changes(folder, source, (*above, place))
     if TOPICS in manifest.inputs and EXCLUDED not in manifest.inputs and excluded_digest(folder):

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -13,7 +13,7 @@ from tqdm import tqdm
 from core.formats.documents import read_ids, shards
 from core.formats.topics import Topic
 from core.retrieval.own_vectors import given_queries
-from core.workspace.artifacts import Manifest, read_manifest, read_whole, value_digest
+from core.workspace.artifacts import Artifact, Manifest, read_manifest, read_whole, value_digest
 from core.workspace.command_line import note
 from core.workspace.errors import UserError
 from core.workspace.executors import HERE, Executor, over_shards
@@ -57,10 +57,11 @@ def load_encoder(
     precision: str = "",
     quantised: Path | None = None,
 ) -> Any:
-    """Return the system's `SentenceTransformer`, ready to encode.
+    """Return the system's `SentenceTransformer`, or the `SparseEncoder` of a sparse system, ready to encode.
 
-    On a CPU its transformers run on OpenVINO, or else on torch, and a note says why. Its `runtime` has what is recorded
-    in manifests: name and version of the library, the precision, and why OpenVINO is not used.
+    On a CPU the transformers of a `SentenceTransformer` run on OpenVINO, or else on torch, and a note says why. Its
+    `runtime` has what is recorded in manifests: name and version of the library, the precision, and why OpenVINO is not
+    used.
 
     A prefix in the system's settings disables the model's own prompt for that role; callers add the prefix themselves.
 
@@ -75,12 +76,13 @@ def load_encoder(
     precision = precision or ("bf16" if system.precision == "bf16" else "fp32")
     device = pick_device(device)
     encoder, runtime = None, dict[str, str]()
-    if device == "cpu":
+    sparse = system.kind == "sparse"
+    if device == "cpu" and not sparse:
         encoder, runtime = _on_openvino(workspace, system, precision)
     if encoder is None:
         if quantised:
             raise UserError(f"{system.name}: int8 needs OpenVINO, but {runtime.get('fallback', 'a GPU is in use')}")
-        encoder = load_sentence_transformer(workspace, system.model, device, precision)
+        encoder = load_sentence_transformer(workspace, system.model, device, precision, sparse)
         limit_tokens(encoder, system.max_tokens, f"max_tokens of {system.name}")
         runtime |= {"runtime": f"torch {metadata.version('torch')}", "precision": precision}
     for role, prefix in (("query", system.query_prefix), ("document", system.document_prefix)):
@@ -189,18 +191,41 @@ def encode_to_file(
     executor: Executor = HERE,
     made_with: str = "",
 ) -> dict[str, Any]:
-    """Encode the texts of items into a .npy file, float32 [n_items, dimension], shard by shard.
+    """Encode the texts of items into a .npy file, float32 [n_items, dimension]; see `encode_shards`."""
+    vectors = LoggedArray(path, len(items), log)
+    return encode_shards(open_encoder, items, text, vectors, description, executor, made_with)
 
-    Shards logged as finished are skipped unless their texts, their vectors or `made_with` have changed.
+
+class Rows(Protocol):
+    """Where the rows of encoded shards are kept; see `LoggedArray`."""
+
+    def holds(self, shard: str, rows: Any, made_from: str) -> bool:
+        """Return whether the rows were written for this shard from the same input and are intact."""
+
+    def write(self, shard: str, rows: Any, made_from: str, values: Any) -> None:
+        """Write the rows of a shard."""
+
+
+def encode_shards(
+    open_encoder: Callable[[], Callable[[list[str]], tuple[Any, dict[str, Any]]]],
+    items: Sequence[T],
+    text: Callable[[T], str],
+    kept: Rows,
+    description: str,
+    executor: Executor = HERE,
+    made_with: str = "",
+) -> dict[str, Any]:
+    """Encode the texts of items shard by shard.
+
+    Shards logged as finished are skipped unless their texts, their rows or `made_with` have changed.
 
     Args:
-        made_with: what else determines the vectors, such as the precision.
+        made_with: what else determines the rows, such as the precision.
 
     Returns:
-        The device, the token limit and the number of vectors per second in this call; empty if nothing was left to
+        The device, the token limit and the number of texts per second in this call; empty if nothing was left to
         encode.
     """
-    vectors = LoggedArray(path, len(items), log)
     facts: dict[str, Any] = {}
     encoded, started = 0, time.perf_counter()
     with tqdm(total=len(items), desc=description) as bar:
@@ -209,39 +234,39 @@ def encode_to_file(
             for number, positions, members in shards(items, lambda item: len(text(item)), SHARD):
                 texts = list(map(text, members))
                 key = str(number), positions, value_digest([made_with, texts] if made_with else texts)
-                if vectors.holds(*key):
+                if kept.holds(*key):
                     bar.update(len(positions))
                 else:
                     yield key, texts
 
         for key, (rows, about) in over_shards(executor, open_encoder, unfinished()):
-            vectors.write(*key, rows)
-            encoded += len(rows)
+            kept.write(*key, rows)
+            encoded += len(key[1])
             facts = about | {"per_second": encoded / (time.perf_counter() - started)}
-            bar.update(len(rows))
+            bar.update(len(key[1]))
     return facts
 
 
 def load_encoder_of(folder: CollectionFolder, system: SystemSettings, device: str = "auto") -> Any:
-    """Return the encoder that made the vectors of a system under `folder`, ready to encode queries.
+    """Return the encoder that made the vectors or the sparse index of a system, ready to encode queries.
 
     Raises:
-        UserError: if the model is unavailable, or is not the model that made the vectors.
+        UserError: if the model is unavailable, or is not the model that encoded the documents.
     """
-    made_by = read_manifest(folder.vectors(system.vectors_name)).inputs.get("model", "")
-    _check_model(folder, system, made_by)
+    made = folder.sparse(system.name) if system.kind == "sparse" else folder.vectors(system.vectors_name)
+    digest = read_manifest(made).inputs.get("model", "")
+    _check_model(folder.workspace, system, made, digest)
     encoder = load_encoder(folder.workspace, system, device)
-    _check_model(folder, system, made_by)  # its files may have been replaced while loading
+    _check_model(folder.workspace, system, made, digest)  # its files may have been replaced while loading
     return encoder
 
 
-def _check_model(folder: CollectionFolder, system: SystemSettings, made_by: str) -> None:
-    if not made_by or model_digest(locate_model(folder.workspace, system.model)) == made_by:
+def _check_model(workspace: Workspace, system: SystemSettings, made: Artifact, digest: str) -> None:
+    if not digest or model_digest(locate_model(workspace, system.model)) == digest:
         return
-    vectors = folder.vectors(system.vectors_name)
     raise UserError(
-        f"the files of the model {folder.workspace.shown_model(system.model)} are not those that made {vectors.shown}; "
-        f"restore the original model files, or re-encode with {vectors.command}"
+        f"the files of the model {workspace.shown_model(system.model)} are not those that made {made.shown}; "
+        f"restore the original model files, or re-encode with {made.command}"
     )
 
 

@@ -31,6 +31,10 @@ SCORING = Rate("search bm25", 2.5e8)
 """Documents that BM25 scores per second."""
 
 
+ADDING = Rate("search sparse", 5e7)
+"""Documents that a learned sparse system scores per second, with the encoding of the query."""
+
+
 FUSING = Rate("search fusion", 1.0)
 """Seconds of the systems that are fused."""
 
@@ -121,6 +125,20 @@ def _dense_cost(folder: CollectionFolder, system: SystemSettings, sizes: Sizes) 
     return Cost(sizes.documents * width, SCANNING, startup=6.0)
 
 
+def _open_sparse(
+    profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str, parts: Sequence["System"]
+) -> "System":
+    from core.retrieval.encoder import load_encoder_of
+    from core.retrieval.sparse import SparseSystem, load_index
+
+    return SparseSystem(system, lambda: load_encoder_of(folder, system, device), load_index(folder, system.name))
+
+
+def _sparse_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
+    kept = {"max_query_terms": system.max_query_terms} if system.max_query_terms else {}
+    return {"query_prefix": system.query_prefix} | kept
+
+
 def _open_fusion(
     profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str, parts: Sequence["System"]
 ) -> "System":
@@ -175,6 +193,12 @@ KINDS = {
         lambda folder, system, sizes: Cost(sizes.documents, SCORING, startup=1.0),
     ),
     "dense": Kind(_open_dense, _dense_searched, _dense_settings, _dense_cost),
+    "sparse": Kind(
+        _open_sparse,
+        lambda folder, system: {"sparse": folder.sparse(system.name)},
+        _sparse_settings,
+        lambda folder, system, sizes: Cost(sizes.documents, ADDING, startup=8.0),
+    ),
     "fusion": Kind(
         _open_fusion,
         lambda folder, system: {},

@@ -21,7 +21,7 @@ and a test that no other module uses private names.
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,26 +135,10 @@ def output_name(module: Any) -> str:
     return str(names[0]) if isinstance(names, list | tuple) and len(names) == 1 else ""
 
 
-class Postings(NamedTuple):
-    """The postings of a bm25s index, as a sparse matrix in compressed columns.
-
-    Attributes:
-        data: the score of each posting, float32 [n_postings].
-        indices: the document of each posting, int32 [n_postings].
-        indptr: where the postings of each token begin, int [n_tokens + 1].
-        n_documents: number of documents.
-    """
-
-    data: "np.ndarray"
-    indices: "np.ndarray"
-    indptr: "np.ndarray"
-    n_documents: int
-
-
-def postings(index: "bm25s.BM25") -> Postings:
-    """Return the postings of a bm25s index."""
+def postings(index: "bm25s.BM25") -> "tuple[np.ndarray, np.ndarray, np.ndarray, int]":
+    """Return the postings of a bm25s index: the fields of `core.retrieval.postings.Postings`."""
     scores = index.scores
-    return Postings(scores["data"], scores["indices"], scores["indptr"], int(scores["num_docs"]))
+    return scores["data"], scores["indices"], scores["indptr"], int(scores["num_docs"])
 
 
 def multiply_scores(index: "bm25s.BM25", weight: float) -> None:

@@ -37,6 +37,17 @@ def describe_model(folder: Path) -> dict[str, Any]:
     return about
 
 
+def is_sparse_encoder(folder: Path) -> bool:
+    """Return whether a model is a sparse encoder: one of sentence-transformers, or a masked language model (SPLADE).
+
+    Of any other model sentence-transformers would make a `SparseEncoder` with random weights.
+    """
+    if (folder / "modules.json").is_file():
+        return read_table(folder / "config_sentence_transformers.json").get("model_type") == "SparseEncoder"
+    architectures = read_table(folder / "config.json").get("architectures")
+    return isinstance(architectures, list) and any(str(name).endswith("ForMaskedLM") for name in architectures)
+
+
 def _pooling(settings: dict[str, Any]) -> str:
     mode = settings.get("pooling_mode", "")
     if mode:

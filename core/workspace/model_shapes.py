@@ -46,10 +46,18 @@ class Shape:
         """Return the floating-point operations to encode texts of these numbers of tokens: 2 per weight and token."""
         return self.layers * (2.0 * self._per_layer * tokens + 4.0 * self.width * tokens**2)
 
+    def weighing(self, tokens: np.ndarray) -> np.ndarray:
+        """Return the floating-point operations of a sparse encoder, which projects each token to the vocabulary."""
+        return self.encoding(tokens) + (2.0 * self.width + POOLING) * self.vocabulary * tokens
+
     @property
     def decoding(self) -> float:
         """The floating-point operations to generate one token, including the projection to the vocabulary."""
         return 2.0 * (self.decoder_layers * (self._per_layer + 4 * self.width**2) + self.width * self.vocabulary)
+
+
+POOLING = 200.0
+"""Operations that take as long as the pooling of a token's weight for one term, which memory bounds."""
 
 
 BASE = Shape(12, 768, 3072)

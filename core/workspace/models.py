@@ -21,7 +21,7 @@ from core.workspace.artifacts import MANIFEST, file_digest, open_artifact, value
 from core.workspace.errors import UserError
 from core.workspace.hub_errors import why_unavailable
 from core.workspace.library_internals import t5_tokenizer, transformer_modules, uses_pooler
-from core.workspace.model_configuration import read_table
+from core.workspace.model_configuration import is_sparse_encoder, read_table
 from core.workspace.profile import CROSS_ENCODER
 from core.workspace.workspace import SHOWN, Workspace
 
@@ -206,21 +206,30 @@ def digest_if_here(workspace: Workspace, name: str) -> str:
 # Loading
 
 
-def load_sentence_transformer(workspace: Workspace, name: str, device: str = "auto", precision: str = "fp32") -> Any:
-    """Load a `SentenceTransformer`.
+def load_sentence_transformer(
+    workspace: Workspace, name: str, device: str = "auto", precision: str = "fp32", sparse: bool = False
+) -> Any:
+    """Load a `SentenceTransformer`, or a `SparseEncoder`.
 
     Raises:
-        UserError: if it is unavailable, its files are not a valid model, or `check_weights` refuses it.
+        UserError: if it is unavailable, its files are not a valid model or not a sparse encoder, or `check_weights`
+            refuses it.
     """
     folder, shown = locate_model(workspace, name), workspace.shown_model(name)
     model_digest(folder)  # refuses a folder without .safetensors weights
+    if sparse and not is_sparse_encoder(folder):
+        raise UserError(
+            f"the model {shown} is not a sparse encoder; use a SparseEncoder of sentence-transformers or a masked "
+            'language model, such as naver/splade-v3, or kind = "dense"'
+        )
     import torch
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import SentenceTransformer, SparseEncoder
 
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
     settings = {"use_safetensors": True, "dtype": dtype, "ignore_mismatched_sizes": True}  # reported by `check_weights`
     with loading(shown):
-        model = SentenceTransformer(str(folder), device=pick_device(device), model_kwargs=settings)
+        load = SparseEncoder if sparse else SentenceTransformer
+        model = load(str(folder), device=pick_device(device), model_kwargs=settings)
     check_weights(shown, folder, model)
     return model
 

@@ -251,12 +251,13 @@ def _model_members(
 
 
 def _digest_of(folder: CollectionFolder, name: str, found: Path | None) -> str:
-    """Return the digest of a model, from the vectors that it made if it is not on this machine."""
+    """Return the digest of a model, from what it encoded if it is not on this machine."""
     if found:
         return model_digest(found)
     profile = read_profile(str(folder.profile))
-    vectors = [folder.vectors(system.name) for system in profile.system if system.model == name]
-    made = [read_manifest(artifact) for artifact in vectors if (artifact / MANIFEST).is_file()]
+    systems = [system.name for system in profile.system if system.model == name]
+    encoded = [artifact for system in systems for artifact in (folder.vectors(system), folder.sparse(system))]
+    made = [read_manifest(artifact) for artifact in encoded if (artifact / MANIFEST).is_file()]
     return next((manifest.inputs["model"] for manifest in made if manifest.inputs.get("model")), "")
 
 

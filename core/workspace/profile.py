@@ -337,19 +337,24 @@ ENCODED_BY = ("model", "max_tokens", "precision", "document_prefix", "vectors", 
 """Settings that determine the vectors of a dense system and of the topics."""
 
 
-DENSE_ONLY = ("backend", "dimensions", "vectors", "topic_vectors", "vectors_of")
-
-
 CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 """The model of a re-ranker that names none."""
+
+
+SETTINGS_OF = {
+    "dense": ("backend", "dimensions", "vectors", "topic_vectors", "vectors_of"),
+    "sparse": ("max_document_terms", "max_query_terms"),
+}
+"""Kind of system -> settings that no other kind has."""
 
 
 class SystemSettings(Section):
     """A retrieval system."""
 
     name: Name
-    kind: Literal["bm25", "dense", "run", "fusion", "rerank"]
-    """Kind of system; "run" is an imported run, which is evaluated but cannot answer new queries."""
+    kind: Literal["bm25", "dense", "sparse", "run", "fusion", "rerank"]
+    """Kind of system; "sparse" is a learned sparse encoder such as SPLADE (see core/retrieval/sparse.py), "run" an
+    imported run, which is evaluated but cannot answer new queries."""
     label: str = ""
     of: list[str] = []
     """The systems that a fusion builds on, by name; the one system that a re-ranker does."""
@@ -384,6 +389,10 @@ class SystemSettings(Section):
     """Precision of encoding. "auto": for documents the fastest that keeps cosines to fp32 above 0.9999 on this device,
     for queries fp32. "bf16" for both is slower than fp32 on processors without AMX. "int8" (requirements-int8.txt):
     documents by a model quantised on a sample of them, queries in fp32."""
+    max_document_terms: int = Field(0, ge=0)
+    max_query_terms: int = Field(0, ge=0)
+    """Maximum numbers of terms with a weight that a sparse system keeps of a document and of a query, those with the
+    largest weights; 0 keeps all."""
     query_prefix: str = ""
     """Prefix of every query before encoding, such as "query: " for E5. It replaces the query prompt in the model's
     config_sentence_transformers.json; without a prefix that prompt is used."""
@@ -414,10 +423,10 @@ class SystemSettings(Section):
         return table
 
     @model_validator(mode="after")
-    def _dense_settings_only_of_dense(self) -> "SystemSettings":
-        other = [name for name in DENSE_ONLY if getattr(self, name) != _default(name)]
-        if self.kind != "dense" and other:
-            raise ValueError(f"a {self.kind} system has no setting {other[0]}")
+    def _settings_only_of_their_kind(self) -> "SystemSettings":
+        others = [name for kind, names in SETTINGS_OF.items() if kind != self.kind for name in names]
+        if set_here := [name for name in others if getattr(self, name) != _default(name)]:
+            raise ValueError(f"a {self.kind} system has no setting {set_here[0]}")
         return self
 
     @model_validator(mode="after")
@@ -430,6 +439,10 @@ class SystemSettings(Section):
             raise ValueError("topic_vectors belong to vectors, the documents' file of vectors, which is missing")
         if self.kind == "rerank" and self.precision not in ("fp32", "bf16"):
             raise ValueError(f"{self.name}: a re-ranker has no precision {self.precision}; use fp32 or bf16")
+        if self.kind == "sparse" and not self.model:
+            raise ValueError("a sparse system needs a model")
+        if self.kind == "sparse" and self.precision not in ("fp32", "bf16"):
+            raise ValueError('the precision of a sparse system is "fp32" or "bf16"')
         if self.kind != "bm25" and (self.analyzer or self.bm25):
             raise ValueError(f"a {self.kind} system has no section analyzer or bm25")
         return self

@@ -77,6 +77,11 @@ class Build:
         return [system for system in self.required if system.kind == "dense"]
 
     @property
+    def sparse(self) -> list[SystemSettings]:
+        """The required learned sparse systems."""
+        return [system for system in self.required if system.kind == "sparse"]
+
+    @property
     def lexical(self) -> list[SystemSettings]:
         """The required BM25 systems."""
         return [system for system in self.required if system.kind == "bm25"]

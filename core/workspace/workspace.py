@@ -197,6 +197,10 @@ class CollectionFolder:
         """Return an index of vectors; `core.retrieval.backends.index_artifact` names it."""
         return self.artifact(f"indexes/{name}")
 
+    def sparse(self, system: str) -> Artifact:
+        """Return the inverted index of a learned sparse system."""
+        return self.artifact(f"sparse/{system}")
+
     def milvus(self, system: str) -> Artifact:
         """Return the Milvus index of a dense system."""
         return self.artifact(f"milvus/{system}")

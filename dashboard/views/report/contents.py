@@ -95,9 +95,10 @@ def commands(chosen: Chosen) -> list[str]:
     name, measure = chosen.opened.folder.name, chosen.measure
     tabled = [] if len(chosen.tabled) == len(results.measured(chosen.opened).systems) else chosen.tabled
     options = {"measure": measure, "systems": ",".join(tabled)}
+    configured = configuration_tables(chosen.opened, chosen.tabled, results.manifests(chosen.opened))
     printed = [
         compare_command(name, "means", {"systems": ",".join(tabled)}),
-        *(compare_command(name, figure, {}) for figure in ("published", "dense-systems", "bm25-systems")),
+        *(compare_command(name, figure, {}) for figure in ("published", *configured)),
         compare_command(name, "baseline", {**options, "baseline": chosen.baseline}),
     ]
     if chosen.other:

@@ -72,6 +72,7 @@ class Columns:
         self._letters = dict(zip((system.name for system in asked.systems), ascii_uppercase, strict=False))
         self._spans = term_finders(asked.opened.profile, asked.query)
         self._expanded = {system.name: system for system in asked.systems if system.expanded}
+        self._sparse = {system.name for system in asked.systems if system.kind == "sparse"}
         self._predicted: dict[str, Mapping[str, list[str]]] = {}
         topic = asked.topic
         self._judgments = self.content.qrels.get(topic.id, {}) if topic else None
@@ -126,7 +127,8 @@ class Columns:
             value = topic_ndcg(answer, self.asked.topic.id, self._judgments) if self.asked.topic else 0.0
             self.values[name].markdown(f"{NDCG} **{value:.4f}**")
         if not answer.hits:
-            self.lists[name].markdown("No query term occurs in the index, or the query has only stop words.")
+            only = "" if name in self._sparse else ", or the query has only stop words"
+            self.lists[name].markdown(f"No query term occurs in the index{only}.")
             return
         predicted = self._queries_of(name)
         hits = self.asked.hits

@@ -80,7 +80,7 @@ def language_note(opened: data.Opened, systems: Sequence[SystemSettings], query:
     models = [
         opened.labels[system.name]
         for system in systems
-        if system.kind == "dense" and shape_of(opened.folder.workspace, system.model).vocabulary < ENGLISH_VOCABULARY
+        if system.model and shape_of(opened.folder.workspace, system.model).vocabulary < ENGLISH_VOCABULARY
     ]
     scripts = query_checks.other_scripts(query)
     if not models or not (scripts or query_checks.is_in_other_language(query)):

@@ -54,7 +54,7 @@ def draw_cost(view: View, manifests: dict[str, Manifest]) -> None:
         st.write(escape_markdown(f"Cost is not available for {named}: the runs were not made here."))
     st.caption(
         "Latency: one query at a time, query encoding included, measured after a warm-up when the run was made, on one "
-        "thread unless the manifest says otherwise. Index size: the files of the BM25 index, or the vectors for "
-        "exact search, without the model. Build time: indexing or encoding, on the machine where it was done. For "
+        "thread unless the manifest says otherwise. Index size: the files of the BM25 or sparse index, or the vectors "
+        "for exact search, without the model. Build time: indexing or encoding, on the machine where it was done. For "
         "approximate search, see the page Exact vs ANN."
     )

@@ -21,10 +21,11 @@ from dashboard.views.topic.shown import Shown
 
 if TYPE_CHECKING:
     from core.retrieval.rerank import RerankSystem
+    from core.retrieval.sparse import SparseSystem
     from core.retrieval.systems import DenseSystem
 
 WORDS = 10
-"""Number of words of a dense score that are listed."""
+"""Number of words of a dense score, and of terms of a learned sparse one, that are listed."""
 MATCHING = 5
 """Number of predicted queries with a query term that are listed."""
 WAITING = '<p class="rs-small">Score explanation …</p>'
@@ -75,6 +76,8 @@ def _explanation(shown: Shown, settings: SystemSettings, identity: str, document
     with ready.lock:
         if settings.kind == "dense" and document:
             shares = cast("DenseSystem", ready.system).explain_words(shown.query, document)
+        elif settings.kind == "sparse":
+            return _terms(cast("SparseSystem", ready.system).explain_terms(shown.query, identity), name)
         else:
             shares = ready.system.explain(shown.query, identity)
     if settings.kind == "dense":
@@ -114,6 +117,16 @@ def _table(name: str, rows: Sequence[tuple[str, float, str]], rest: Sequence[tup
     more = ", ".join(f"{value:.4f} from {what}" for what, value in rest)
     sum_of = f"Sum: {total:.4f} (= score){f', including {more}' if more else ''}."
     return f"<table><caption>{escape(name)}</caption>{lines}</table>{_small(sum_of)}"
+
+
+def _terms(weights: Sequence[tuple[str, float, float]], name: str) -> str:
+    """Return the contributions of terms to a learned sparse score, with the weights that they are the product of."""
+    if not weights:
+        return _caption(name) + _small("Query and document have no term with a weight in common.")
+    rows = [(term, query * document, f"{query:.2f} × {document:.2f}") for term, query, document in weights]
+    rest = [(f"{len(rows) - WORDS} more terms", sum(value for _, value, _ in rows[WORDS:]))] if rows[WORDS:] else []
+    note = "The product of the term’s weights in the query and in the document; the model adds terms to both."
+    return _table(name, rows[:WORDS], rest) + _small(note)
 
 
 def _words(rules: Analyzer, shares: Sequence[tuple[str, float]], name: str) -> str:

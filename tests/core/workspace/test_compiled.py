@@ -36,8 +36,9 @@ index = ExactIndex("dot")
 index.build(np.arange(12, dtype=np.float32).reshape(6, 2))
 print(index.search(np.ones((1, 2), dtype=np.float32), 3)[0].tolist())
 total = np.zeros(3, dtype=np.float32)
-core.retrieval.bm25_fields._add_postings(
-    np.array([1, 2], dtype=np.float32), np.array([0, 2]), np.array([0, 2]), np.array([0], dtype=np.int64), total
+core.retrieval.postings._add_postings(
+    *(np.array([1, 2], dtype=np.float32), np.array([0, 2]), np.array([0, 2])),
+    *(np.array([0], dtype=np.int64), np.ones(1, dtype=np.float32), total),
 )
 print(total.tolist())
 """
