@@ -121,3 +121,9 @@ def test_no_usage_is_told_to_anyone(address: str) -> None:
             content = tab.recv(timeout=30)
             message.ParseFromString(content)
     assert message.new_session.config.gather_usage_stats is False
+
+
+@pytest.mark.parametrize("name", ["summary", "overview"])
+def test_the_names_of_the_first_page_lead_to_the_root_with_their_parameters(address: str, name: str) -> None:
+    with urllib.request.urlopen(f"{address}/{name}?collection=a%20b&measure=P%4010", timeout=20) as answer:
+        assert answer.url == f"{address}/?collection=a%20b&measure=P%4010"

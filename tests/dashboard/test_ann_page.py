@@ -1,5 +1,6 @@
 """The Exact vs ANN page: what the sweeps say, and one query answered by both."""
 
+import json
 import shutil
 import threading
 from collections.abc import Callable
@@ -42,7 +43,9 @@ def test_the_recall_chart_has_every_index_and_greys_what_another_setting_dominat
     graph = by_name["HNSW (RankScope)"]
     assert [text.split(" recall")[0] for text in graph.customdata] == ["ef 10", "ef 20", "ef 40"]
     ivf, grey = by_name["IVF-Flat (FAISS)"], by_name["dominated"]
-    assert set(ivf.x) == set(grey.x) and grey.marker.color == GREY, "the graph is faster with higher recall"
+    assert set(ivf.x) == set(grey.x) and (grey.marker.color, grey.marker.opacity) == (GREY, 1), (
+        "the graph is faster with higher recall"
+    )
     assert GREY not in {trace.marker.color for trace in figure.data if trace is not grey}, "the legend has colours"
     by_throughput = {t.name: t for t in ann_charts.recall_against(SWEEP, "queries_per_second", 0.95).data}
     assert not {*by_throughput["IVF-Flat (FAISS)"].x} & {*getattr(by_throughput.get("dominated"), "x", ())}
@@ -145,6 +148,8 @@ def test_the_encoding_of_the_query_is_in_the_answer(open_page: Open, made_up: Co
     app = open_page("ann", collection="made-up", size="5")
     assert metrics(app)["With encoding the query"] == "8.8 ms"  # 10 ms less 2 of exact search, and 0.8 of the graph
     assert "a query takes 8.8 ms with HNSW (RankScope), ef 20, and 10.0 ms with exact search: 12 % less" in text(app)
+    annotations = json.loads(app.get("plotly_chart")[0].proto.spec)["layout"]["annotations"]
+    assert "encoding a query: 8.0 ms" in [annotation["text"] for annotation in annotations], "as in the answer"
 
 
 def test_the_page_shows_the_sweep_or_its_command(open_page: Open, made_up: CollectionFolder) -> None:

@@ -84,7 +84,13 @@ def recall_against(sweep: pd.DataFrame, cost: str, target: float) -> go.Figure:
             x=dominated[cost],
             y=[stretched(recall) for recall in dominated["recall"]],
             mode="markers",
-            marker={"symbol": symbols, "size": [_size(kind) for kind in dominated["index"]], "color": GREY},
+            # Plotly makes marks of several sizes translucent unless told otherwise.
+            marker={
+                "symbol": symbols,
+                "size": [_size(kind) for kind in dominated["index"]],
+                "color": GREY,
+                "opacity": 1,
+            },
             name="dominated",
             hoverinfo="skip",
         )

@@ -236,7 +236,9 @@ def draw_charts(asked: Asked) -> None:
         apart = asked.own if asked.own and asked.growing is not asked.own else None
         points = growth(asked.shown(apart.table), asked.recall) if apart else None
         grown = growth(asked.shown(asked.growing.table), asked.recall)
-        figure = charts.growth(grown, asked.size, asked.growing.encoding, points)
+        # The time in the answer, where that has one.
+        encoding = asked.growing.encoding if asked.sweeps.encoding is None else asked.sweeps.encoding
+        figure = charts.growth(grown, asked.size, encoding, points)
         alt = "Median latency of each index against the number of documents, both axes logarithmic"
         export.chart(figure, asked.export_name(f"growth-{asked.recall:.2f}"), alt)
         beside = " Open marks: this collection." if apart else ""
