@@ -44,10 +44,6 @@ POSITION_TABLES = ("position_embeddings", "position_embedding", "embed_positions
 """Names that transformers gives to the embeddings of absolute positions."""
 
 
-CROSS_ENCODERS = ("ForSequenceClassification", "ForCausalLM")
-"""Endings of the architectures that sentence-transformers reads as cross-encoders."""
-
-
 NAMED = 3
 """Maximum number of weights that an error message names."""
 
@@ -244,7 +240,7 @@ def load_cross_encoder(workspace: Workspace, name: str, device: str = "auto", pr
     folder, shown = locate_model(workspace, name), workspace.shown_model(name)
     model_digest(folder)
     architectures = [str(known) for known in read_table(folder / "config.json").get("architectures") or []]
-    if not any(known.endswith(CROSS_ENCODERS) for known in architectures):
+    if not any(known.endswith("ForSequenceClassification") for known in architectures):
         what = f"a {architectures[0]}" if architectures else "another model"
         raise UserError(f"the model {shown} is no cross-encoder but {what}; use one such as {CROSS_ENCODER}")
     import torch

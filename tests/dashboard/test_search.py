@@ -211,6 +211,7 @@ def test_a_slow_system_is_measured_once_more_and_a_busy_one_not_at_all(monkeypat
     assert latency == Latency({"encode": 7.0, "search": 0.0}, 1)
     assert latency_text(latency) == "7,000 ms (encoding 7,000 ms)"
     assert measured_text(latency).startswith("One search of the top 100")
+    assert latency_text(Latency({"search": 0.1, "rerank": 0.4}, 5)) == "500 ms (re-ranking 400 ms)"
     latency = Latency({"search": 0.000052}, 5)
     assert latency_text(latency) == "0.052 ms"
     assert measured_text(latency).startswith("Median of 5 searches")

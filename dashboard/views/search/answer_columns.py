@@ -34,6 +34,8 @@ EXPLAINED_WORDS = 60
 """The matched terms are not shown for longer queries."""
 FUSED = "fused"
 FUSED_LABEL = "Fused (RRF)"
+STEPS = {"encode": "encoding", "rerank": "re-ranking"}
+"""The steps of a search that a latency names."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Columns:
         self._spans = term_finders(asked.opened.profile, asked.query)
         self._expanded = {system.name: system for system in asked.systems if system.expanded}
         self._sparse = {system.name for system in asked.systems if system.kind == "sparse"}
+        self._reranked = {system.name for system in asked.systems if system.kind == "rerank"}
         self._predicted: dict[str, Mapping[str, list[str]]] = {}
         topic = asked.topic
         self._judgments = self.content.qrels.get(topic.id, {}) if topic else None
@@ -139,7 +142,8 @@ class Columns:
                 rank,
                 self._dot(identity),
                 score,
-                parts=answer.parts.get(identity, ()),
+                note=answer.parts[identity][0][0] if name in self._reranked and identity in answer.parts else "",
+                parts=() if name in self._reranked else answer.parts.get(identity, ()),
                 predicted=predicted.get(identity, ()),
                 chips=chips(identity, rank, others, hits) if name != FUSED else chips(identity, rank, others, DEPTH),
             )
@@ -230,10 +234,10 @@ def show_latencies(columns: Columns) -> None:
 
 
 def latency_text(latency: Latency) -> str:
-    """Return a latency as text: the total and the time of encoding."""
-    encoding = latency.seconds.get("encode")
-    steps = "" if encoding is None else f" (encoding {milliseconds(1000 * encoding)})"
-    return f"{milliseconds(1000 * sum(latency.seconds.values()))}{steps}"
+    """Return a latency as text: the total, and the time of encoding and of re-ranking."""
+    times = {name: latency.seconds[step] for step, name in STEPS.items() if step in latency.seconds}
+    steps = ", ".join(f"{name} {milliseconds(1000 * seconds)}" for name, seconds in times.items())
+    return f"{milliseconds(1000 * sum(latency.seconds.values()))}{f' ({steps})' if steps else ''}"
 
 
 def measured_text(latency: Latency) -> str:
