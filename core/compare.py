@@ -20,6 +20,7 @@ from core.evaluation import ann_figures, document_map, figures, rerank_depths, r
 from core.evaluation.ann_answer import SOURCES
 from core.evaluation.ann_tables import COSTS
 from core.evaluation.comparison_tables import SHOW, TESTS
+from core.evaluation.fusion_tuning import weight_notes
 from core.evaluation.paper_tables import CORRECTIONS
 from core.evaluation.results import Results, left_out_sentence, notices, older, saved_profile
 from core.evaluation.table_formats import Table, csv, plain_text
@@ -41,6 +42,7 @@ OF_RUNS: dict[str, Callable[..., Table]] = {
     "dense-systems": figures.dense_systems,
     "sparse-systems": figures.sparse_systems,
     "bm25-systems": figures.bm25_systems,
+    "fusions": figures.fusions,
     "published": figures.published,
     "cross-check": figures.cross_check,
     "topics": figures.topics,
@@ -77,12 +79,13 @@ OF_TRAININGS: dict[str, Callable[..., Table]] = {
     "ablations": training_figures.ablations,
 }
 OF_QUERIES: dict[str, Callable[..., Table]] = {"expansion-curve": figures.expansion_curve}
+OF_WEIGHTS: dict[str, Callable[..., Table]] = {"fusion-weights": figures.fusion_weights}
 OF_VECTORS: dict[str, Callable[..., Table]] = {
     "document-points": document_map.document_points,
     "document-clusters": document_map.document_clusters,
     "document-neighbours": document_map.document_neighbours,
 }
-FIGURES = OF_RUNS | OF_QUERIES | OF_SWEEPS | OF_TRAININGS | OF_VECTORS
+FIGURES = OF_RUNS | OF_QUERIES | OF_WEIGHTS | OF_SWEEPS | OF_TRAININGS | OF_VECTORS
 OPTIONS: dict[str, dict[str, Any]] = {
     "measure": {"help": "e.g. nDCG@10 or P(rel=2)@20 (default: the first of the profile)"},
     "baseline": {"metavar": "SYSTEM", "help": "the baseline system (default: from the profile)"},
@@ -125,7 +128,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "depths": {"metavar": "NUMBERS", "type": command_line.numbers, "help": "comma-separated (default: 10,20,50,100)"},
     "system": {
         "metavar": "SYSTEM",
-        "help": "the dense system (default: the first with a sweep), or the re-ranker (default: the first)",
+        "help": "the dense system, fusion or re-ranker (default: the first that was measured)",
     },
     "size": {
         "type": int,
@@ -191,11 +194,16 @@ def _notes(results: Results, name: str) -> list[str]:
         )
     if name in OF_QUERIES:
         return older(results.folder, {"doc2query-curve": "the curve"})
+    if name in OF_WEIGHTS:
+        fusions = [system.name for system in results.profile.system if system.kind == "fusion"]
+        return older(results.folder, {f"tuning/{system}": f"the weights of {system}" for system in fusions})
     if name in OF_SWEEPS:
         return ann_figures.sweep_notices(results.folder, results.profile)
     missing = [f"{results.labels[system]}: {why}" for system, why in results.measured.unavailable.items()]
     short = left_out_sentence(results.measured, results.labels)
-    return [*notices(results.folder, results.labels, results.measured), *missing, *([short] if short else [])]
+    weights = weight_notes(results.profile, results.folder, results.labels)
+    noticed = notices(results.folder, results.labels, results.measured)
+    return [*noticed, *missing, *weights, *([short] if short else [])]
 
 
 def main(arguments: list[str] | None = None) -> None:

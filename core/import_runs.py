@@ -163,6 +163,8 @@ def remove_run(folder: CollectionFolder, run: str) -> None:
         rest = [system for system in profile.system if (system.name, system.kind) != (run, "run")]
         if len(rest) == len(profile.system):
             raise UserError(f"{folder.name} has no imported run {run!r}")
+        if needing := next((system.name for system in rest if run in system.of), ""):
+            raise UserError(f"{needing} builds on the run {run}; remove {needing} from the profile first")
         profile = profile.model_copy(update={"system": rest})
         # The run is deleted first to free space for the profile on a full disk.
         if folder.run(run).path.exists():

@@ -420,11 +420,14 @@ def cost_rows(means: pd.DataFrame, manifests: Mapping[str, Manifest]) -> pd.Data
     rows = {}
     for system in means.index:
         run = manifests.get(f"runs/{system}")
-        index = next((manifests[f"{kind}/{system}"] for kind in INDEXES if f"{kind}/{system}" in manifests), None)
+        own = [f"{kind}/{system}" for kind in INDEXES if f"{kind}/{system}" in manifests][:1]
+        # A system that builds on others searches their indexes, which its run names by place.
+        places = own or [place for place in (run.inputs if run else ()) if place.partition("/")[0] in INDEXES]
+        indexes = [manifests[place] for place in places if place in manifests]
         rows[system] = {
             LATENCY: run.facts.get("median_milliseconds") if run else None,
-            INDEX_SIZE: sum(file["bytes"] for file in index.files.values()) / 1e6 if index else None,
-            BUILD_TIME: index.seconds if index else None,
+            INDEX_SIZE: sum(file["bytes"] for index in indexes for file in index.files.values()) / 1e6 or None,
+            BUILD_TIME: sum(index.seconds for index in indexes) or None,
         }
     costs = pd.DataFrame.from_dict(rows, orient="index", dtype=float)
     return means[["mean", "low", "high"]].join(costs)

@@ -124,6 +124,26 @@ def bm25_table(
     return Table(table, f"{collection}: configuration of BM25 systems")
 
 
+def fusion_table(
+    systems: Iterable[SystemSettings], manifests: Mapping[str, Manifest], labels: Mapping[str, str], collection: str
+) -> Table:
+    """Return the configuration of the fusions that have a run; see `dense_table`."""
+    rows = {}
+    for system in systems:
+        run = manifests.get(f"runs/{system.name}")
+        if system.kind != "fusion" or run is None:
+            continue
+        made, weights = run.settings, run.settings.get("weights") or []
+        rows[labels[system.name]] = {
+            "of": ", ".join(labels.get(part["system"], part["system"]) for part in made["of"]),
+            "by": f"reciprocal ranks, k {made['k']}" if made["by"] == "reciprocal ranks" else f"scores, {made['by']}",
+            "weights": ", ".join(f"{weight:g}" for weight in weights) or "equal",
+            "weights chosen on": system.fusion.chosen_on or ("unknown" if weights else None),
+            "documents of each": made["depth"],
+        }
+    return Table(pd.DataFrame.from_dict(rows, orient="index").rename_axis("system"), f"{collection}: fusions")
+
+
 def bm25_settings(index: Manifest) -> dict[str, Any]:
     """Return the settings of a BM25 index, with those that are recorded only if they are not the default."""
     return {"lengths": "exact", "tokenizer": "rankscope"} | index.settings

@@ -11,11 +11,19 @@ from typing import cast
 
 import pandas as pd
 
-from core.evaluation import comparison_tables, cross_checks, expansion_effects, paper_tables, rank_tables, topic_tables
+from core.evaluation import (
+    comparison_tables,
+    cross_checks,
+    expansion_effects,
+    fusion_tuning,
+    paper_tables,
+    rank_tables,
+    topic_tables,
+)
 from core.evaluation import expansion_curve as curves
 from core.evaluation import robustness as robust
 from core.evaluation.comparison_tables import against_baseline, best_systems, evaluated_measures
-from core.evaluation.configurations import bm25_table, dense_table, sparse_table
+from core.evaluation.configurations import bm25_table, dense_table, fusion_table, sparse_table
 from core.evaluation.expansion_example import example_table, find_example, gains
 from core.evaluation.measures import Evaluator, mean, mean_curves
 from core.evaluation.ndcg_decomposition import ideal_ranking, split_difference
@@ -165,6 +173,21 @@ def sparse_systems(results: Results) -> Table:
 def bm25_systems(results: Results) -> Table:
     """The configuration of the BM25 systems: parameters, fields, analyzer."""
     return bm25_table(results.profile.system, manifests(results.folder), results.labels, results.folder.name)
+
+
+def fusions(results: Results) -> Table:
+    """The configuration of the fusions: systems, normalisation, weights and where these were chosen."""
+    return fusion_table(results.profile.system, manifests(results.folder), results.labels, results.folder.name)
+
+
+def fusion_weights(results: Results, system: str = "") -> Table:
+    """A fusion by its weights, from the runs of the fused systems (`python -m core.tune` measures it)."""
+    every = [one.name for one in results.profile.system if one.kind == "fusion"]
+    if not every:
+        raise UserError(f"{results.folder.name} has no fusion")
+    fused = find_settings(results.profile, system or every[0])
+    systems, curve, measure = fusion_tuning.read_curve(results.folder, fused.name)
+    return fusion_tuning.curve_table(curve, systems, measure, fused, results.labels, results.folder.name)
 
 
 def published(results: Results) -> Table:

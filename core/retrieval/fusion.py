@@ -108,7 +108,7 @@ class FusionSystem:
         self.settings, self.parts, self.depth = settings, parts, depth
         by_bound = settings.fusion.by == "theoretical"
         self._lowest = [lowest_score(part.settings) for part in parts] if by_bound else []
-        self._last: tuple[str, list[Answer]] = ("", [])
+        self._last: tuple[str, list[Answer], dict[str, list[float]]] = ("", [], {})
 
     def search(self, queries: Sequence[str], k: int | Sequence[int]) -> list[Answer]:
         """See `System`; the seconds of the parts are added up by step."""
@@ -119,26 +119,25 @@ class FusionSystem:
         answers = []
         for query, depth, *lists in zip(queries, depths, *found, strict=True):
             started = time.perf_counter()
-            hits = fuse([answer.hits for answer in lists], self.settings.fusion, self._lowest)[:depth]
+            parts = contributions([answer.hits for answer in lists], self.settings.fusion, self._lowest)
+            hits = ranked({document: sum(values) for document, values in parts.items()})[:depth]
             seconds: dict[str, float] = {}
             for answer in lists:
                 for step, duration in answer.seconds.items():
                     seconds[step] = seconds.get(step, 0.0) + duration
             answers.append(Answer(hits, seconds | {"fuse": time.perf_counter() - started}))
-            self._last = query, lists
+            self._last = query, lists, parts
         return answers
 
     def explain(self, query: str, document: str) -> list[tuple[str, float]]:
         """See `System`; one contribution per system, with the document's rank in it; none if no system retrieved it."""
-        asked, lists = self._last
-        if asked != query:
+        if not self._last[1] or self._last[0] != query:
             self.search([query], 1)
-            _, lists = self._last
-        by_document = contributions([answer.hits for answer in lists], self.settings.fusion, self._lowest)
-        if document not in by_document:
+        _, lists, parts = self._last
+        if document not in parts:
             return []
         named = []
-        for part, answer, value in zip(self.parts, lists, by_document[document], strict=True):
+        for part, answer, value in zip(self.parts, lists, parts[document], strict=True):
             ranking = answer.ranking
             place = f"rank {ranking.index(document) + 1}" if document in ranking else f"not in its first {self.depth}"
             named.append((f"{part.settings.label or part.settings.name}, {place}", value))

@@ -25,6 +25,7 @@ class RunSystem:
                     f"{settings.name} is an imported run, but topics {other} and {topic} have the same text"
                 )
         self.settings, self._scores, self._topics = settings, scores, topics
+        self.topics = set(scores)
 
     def search(self, queries: Sequence[str], k: int | Sequence[int]) -> list[Answer]:
         """See `core.retrieval.systems.System`.

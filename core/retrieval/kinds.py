@@ -35,8 +35,9 @@ ADDING = Rate("search sparse", 5e7)
 """Documents that a learned sparse system scores per second, with the encoding of the query."""
 
 
-FUSING = Rate("search fusion", 1.0)
-"""Seconds of the systems that are fused."""
+MICROSECONDS = 1e6
+FUSING = Rate("search fusion", MICROSECONDS)
+"""Microseconds, on the reference machine, of the systems that are fused."""
 
 
 RERANKING = Rate("rerank", 1.5e11, "fp32")
@@ -143,12 +144,16 @@ def _open_fusion(
     profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str, parts: Sequence["System"]
 ) -> "System":
     from core.retrieval.fusion import FusionSystem
+    from core.retrieval.imported import RunSystem
 
+    of_topics = [part.topics for part in parts if isinstance(part, RunSystem)]
+    if of_topics and not set.intersection(*of_topics):
+        raise UserError(f"{' and '.join(system.of)} share no topic, so that there is nothing to fuse")
     return FusionSystem(system, parts, system.fusion.depth or profile.depth)
 
 
 def _fusion_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
-    return system.fusion.model_dump() | {"depth": system.fusion.depth or profile.depth}
+    return system.fusion.model_dump(exclude={"chosen_on"}) | {"depth": system.fusion.depth or profile.depth}
 
 
 def _open_rerank(
@@ -264,14 +269,14 @@ def other_inputs(profile: Profile, system: SystemSettings, folder: CollectionFol
 
 
 def query_cost(profile: Profile, system: SystemSettings, folder: CollectionFolder, sizes: Sizes) -> Cost:
-    """Return what one query costs a system, with what it builds on; in seconds if it builds on others."""
+    """Return what one query costs a system, with what it builds on; in microseconds if it builds on others."""
     own = KINDS[system.kind].cost(folder, system, sizes)
     if not system.of:
         return own
     every = [own, *(KINDS[one.kind].cost(folder, one, sizes) for one in profile.built_on(system))]
     seconds = sum(cost.units / cost.rate.per_second for cost in every)
-    rate = Rate(f"search {system.kind}", 1.0, own.rate.probe)
-    return Cost(seconds, rate, startup=sum(cost.startup for cost in every))
+    rate = Rate(f"search {system.kind}", MICROSECONDS, own.rate.probe)
+    return Cost(MICROSECONDS * seconds, rate, startup=sum(cost.startup for cost in every))
 
 
 def cannot_answer(profile: Profile, system: SystemSettings) -> UserError | None:

@@ -293,6 +293,8 @@ class FusionSettings(Section):
     """Constant of reciprocal ranks; the larger it is, the less the top ranks dominate."""
     weights: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = []
     """Weight of each system in `of`; empty for equal weights."""
+    chosen_on: str = ""
+    """The collection on whose topics the weights were chosen (see core/tune.py); it must be another one."""
     depth: int = Field(0, ge=0)
     """Number of documents from each system; 0 for the profile's `depth`."""
 
@@ -546,6 +548,16 @@ class Profile(Section):
                 graph[name] = by_name[name].of
                 waiting += graph[name]
         return [by_name[name] for name in TopologicalSorter(graph).static_order()]
+
+    @model_validator(mode="after")
+    def _weights_chosen_elsewhere(self) -> "Profile":
+        for system in self.system:
+            if system.fusion.weights and system.fusion.chosen_on == self.collection.name:
+                raise ValueError(
+                    f"{system.name}: its weights were chosen on the topics of {self.collection.name} itself, so that "
+                    "its measures would be no result; choose them on another collection or split"
+                )
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -209,6 +209,10 @@ class CollectionFolder:
         """Return the run of a system."""
         return self.artifact(f"runs/{system}")
 
+    def tuning(self, system: str) -> Artifact:
+        """Return the measures of a fusion by its weights."""
+        return self.artifact(f"tuning/{system}")
+
     def sweep(self, system: str, size: int = 0) -> Artifact:
         """Return the ANN sweep of a dense system; with a size, the sweep over this number of simulated documents."""
         return self.artifact(f"ann-simulated/{system}-{size}" if size else f"ann/{system}")
@@ -255,6 +259,8 @@ class CollectionFolder:
         profile = self.build_command.partition(" --profile ")[2]
         if kind == "doc2query-curve":
             return f"python -m core.doc2query curve --profile {profile}"
+        if kind == "tuning":
+            return f"python -m core.tune --profile {profile} --systems {name}"
         if kind == "ann-simulated":
             system, _, size = name.rpartition("-")
             return f"python -m core.ann --profile {profile} --systems {system} --size {size}"

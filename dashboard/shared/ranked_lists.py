@@ -352,10 +352,11 @@ def _small(markup: str) -> str:
 
 
 def matched_terms(parts: Sequence[tuple[str, float]]) -> str:
-    """Return the matched terms with their contributions to the score, largest first."""
-    shown = " + ".join(f"{term} {weight:.2f}" for term, weight in parts[:TERMS])
+    """Return the matched terms, or the fused systems, with their contributions to the score."""
+    decimals = 2 if sum(weight for _, weight in parts) >= 0.1 else 4  # reciprocal ranks add up to 0.03 at most
+    shown = " + ".join(f"{term} {weight:.{decimals}f}" for term, weight in parts[:TERMS])
     rest = sum(weight for _, weight in parts[TERMS:])
-    return f"matched: {shown}" + (f" + {len(parts) - TERMS} more {rest:.2f}" if rest else "")
+    return f"score: {shown}" + (f" + {len(parts) - TERMS} more {rest:.{decimals}f}" if rest else "")
 
 
 def shaded_words(shares: Sequence[tuple[str, float]]) -> str:

@@ -11,8 +11,10 @@ from pathlib import Path
 import ir_measures
 import pytest
 from made_up import EXPANSIONS, HOSTILE_QUERY, HOSTILE_TEXT, HOSTILE_TITLE, Open, lists, warnings
+from stages import make
 from streamlit.testing.v1 import AppTest
 
+from core import search
 from core.formats.qrels import read_qrels
 from core.formats.runs import ranked, read_run
 from core.retrieval.answer import Answer
@@ -59,9 +61,35 @@ def test_search_answers_as_the_run_does(open_page: Open, made_up: CollectionFold
     app = open_page("search", query="Do masks help in SCHOOLS?", systems="bm25")
     assert documents(unmarked(app)[0]) == ranking(made_up, "bm25", "02")
     assert "This query is topic 02." in texts(app)
-    assert "matched" in texts(app)
+    assert "score:" in texts(app)
     link = next(link.proto for link in app.get("page_link") if link.proto.label == "Open the topic")
     assert "topic=02" in link.query_string
+
+
+def with_fusion(folder: CollectionFolder, *of: str) -> None:
+    """Add a fusion to a collection, with its run."""
+    profile = read_profile(str(folder.profile))
+    hybrid = SystemSettings(name="hybrid", kind="fusion", label="Hybrid", of=list(of))
+    profile = profile.model_copy(update={"system": [*profile.system, hybrid]})
+    save_profile(profile, folder)
+    if "dense" not in of:
+        make(search.STAGE, profile, folder, hybrid)
+
+
+def test_a_fusion_answers_as_its_run_does_and_says_what_each_system_adds(
+    open_page: Open, made_up: CollectionFolder
+) -> None:
+    with_fusion(made_up, "expanded", "bm25")
+    app = open_page("search", query="Do masks help in SCHOOLS?", systems="hybrid")
+    assert documents(unmarked(app)[0]) == ranking(made_up, "hybrid", "02")
+    assert "score: BM25 + &lt;b&gt;queries&lt;/b&gt;, rank 1 0.0164 + BM25, rank 1 0.0164" in texts(app)
+
+
+def test_a_fusion_waits_for_the_systems_that_it_is_made_of(open_page: Open, made_up: CollectionFolder) -> None:
+    with_fusion(made_up, "dense", "bm25")
+    app = open_page("search", query="masks")
+    assert re.search("Hybrid: .*vectors/dense is missing", warnings(app))
+    assert "document d4" in texts(app)
 
 
 def test_search_shows_why_a_system_cannot_answer_and_the_others_do(open_page: Open, made_up: CollectionFolder) -> None:

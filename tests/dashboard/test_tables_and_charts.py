@@ -69,5 +69,6 @@ def test_grades_have_a_sign_and_words() -> None:
 
 
 def test_matched_terms_add_up() -> None:
-    assert matched_terms([("smell", 2.0), ("loss", 1.0)]) == "matched: smell 2.00 + loss 1.00"
+    assert matched_terms([("smell", 2.0), ("loss", 1.0)]) == "score: smell 2.00 + loss 1.00"
+    assert matched_terms([("BM25, rank 1", 1 / 61)]) == "score: BM25, rank 1 0.0164"
     assert matched_terms([(str(i), 1.0) for i in range(10)]).endswith("+ 2 more 2.00")

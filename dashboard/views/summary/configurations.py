@@ -6,7 +6,7 @@ from functools import partial
 import streamlit as st
 
 from core.evaluation.comparison_tables import published_rows
-from core.evaluation.configurations import bm25_table, dense_table, sparse_table
+from core.evaluation.configurations import bm25_table, dense_table, fusion_table, sparse_table
 from core.evaluation.published import agreement_table, published_figures
 from core.evaluation.table_formats import MISSING, Table
 from core.workspace.artifacts import Manifest
@@ -39,13 +39,14 @@ def published_table(opened: data.Opened, systems: Collection[str], manifests: di
 def configuration_tables(
     opened: data.Opened, names: Collection[str], manifests: dict[str, Manifest]
 ) -> dict[str, Table]:
-    """Return the tables of dense, sparse and BM25 systems, by the name of their figure, without empty ones."""
+    """Return the tables of the systems of each kind, by the name of their figure, without empty ones."""
     systems = [system for system in opened.profile.system if system.name in names]
     labels, name = opened.labels, opened.folder.name
     tables = {
         "dense-systems": dense_table(opened.folder.workspace, systems, manifests, labels, name),
         "sparse-systems": sparse_table(systems, manifests, labels, name),
         "bm25-systems": bm25_table(systems, manifests, labels, name),
+        "fusions": fusion_table(systems, manifests, labels, name),
     }
     return {figure: table for figure, table in tables.items() if len(table.figures)}
 
@@ -71,7 +72,7 @@ def draw_published(view: View, manifests: dict[str, Manifest]) -> None:
 
 
 def draw_configurations(opened: data.Opened, manifests: dict[str, Manifest]) -> None:
-    """Draw the configuration of the dense, the sparse and the BM25 systems."""
+    """Draw the configuration of the systems, a table for each kind."""
     tables = configuration_tables(opened, list(opened.labels), manifests)
     if not tables:
         st.write("These systems were imported as runs; how they were configured is not known.")

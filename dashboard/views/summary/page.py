@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from core.evaluation.fusion_tuning import weight_notes
 from core.evaluation.published import far_from_published, published_figures
 from core.workspace.errors import UserError
 from dashboard.shared import comparison, data, glossary, left_out, links, results, state, widgets
@@ -21,6 +22,7 @@ from dashboard.views.summary import (
     examples,
     main_table,
     unjudged,
+    weights,
 )
 
 SAMPLE = (
@@ -80,6 +82,8 @@ def page(opened: data.Opened) -> None:
             answer.draw_robustness(view, place)
     with noticed:
         _try(lambda: _warn_of_far(view))
+        for sentence in weight_notes(opened.profile, opened.folder, opened.labels):
+            st.warning(escape_markdown(sentence), icon=":material/warning:")
     cells = main_table.draw_main(view, manifests)
     section("All measures", "measures", lambda: main_table.draw_all(view, manifests, cells))
     section("Effectiveness vs cost", "cost", lambda: cost.draw_cost(view, manifests))
@@ -91,6 +95,8 @@ def page(opened: data.Opened) -> None:
     section("Published figures", "published", lambda: configurations.draw_published(view, manifests))
     section("Precision-recall curve", "curve", lambda: curve.draw_curve(view))
     section("Unjudged documents", "unjudged", lambda: unjudged.draw_unjudged(view))
+    if any(system.kind == "fusion" for system in opened.profile.system):
+        section("Weights of fusions", "weights", lambda: weights.draw_weights(opened))
     section("Configuration of the systems", "systems", lambda: configurations.draw_configurations(opened, manifests))
     section("Cross-check with other libraries", "checks", lambda: checks.draw_checks(view))
     state.choose("Figure format", ["svg", "png"], "picture", "svg", {"svg": "SVG", "png": "PNG"}, width=200)

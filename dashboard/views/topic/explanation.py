@@ -84,7 +84,8 @@ def _explanation(shown: Shown, settings: SystemSettings, identity: str, document
         return _words(shown.analyzer(settings), shares, name)
     own = set(shown.analyzer(settings).tokens(document.full_text)) if settings.expanded and document else None
     rows = [(term, weight, "" if own is None or term in own else "predicted queries only") for term, weight in shares]
-    table = _table(name, rows) if rows else _caption(name) + _small("No query term occurs in the document.")
+    nothing = "None of its systems retrieved it." if settings.of else "No query term occurs in the document."
+    table = _table(name, rows) if rows else _caption(name) + _small(nothing)
     return table + (_predicted(shown, settings, identity) if settings.expanded else "")
 
 

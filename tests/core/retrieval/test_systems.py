@@ -12,7 +12,7 @@ from core.indexes.exact import ExactIndex
 from core.retrieval.answer import Answer
 from core.retrieval.bm25 import Bm25Index
 from core.retrieval.encoder import encode_texts, load_encoder
-from core.retrieval.fusion import fuse_answers
+from core.retrieval.fusion import FusionSystem, fuse_answers
 from core.retrieval.kinds import open_system
 from core.retrieval.systems import Bm25System, DenseSystem, find_settings, search_without
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, SystemSettings, read_profile
@@ -22,6 +22,7 @@ SAMPLE = Workspace(CHECKOUT / "artifacts").collection("sample")
 TOLERANCE = 1e-6
 LEXICAL = ["bm25s", "bm25s, two fields", "rank_bm25", "predicted queries"]
 DENSE = ["cosine", "dot"]
+FUSED = ["fusion", "fusion of a fusion"]
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +63,14 @@ def systems(documents, encoder):
         lexical(engine="rank_bm25"),
         lexical({document.id: [document.text[:20]] for document in documents[::2]}),
     ]
-    return dict(zip([*LEXICAL, *DENSE], [*made, *map(dense, DENSE)], strict=True))
+    found = dict(zip([*LEXICAL, *DENSE], [*made, *map(dense, DENSE)], strict=True))
+    settings = SystemSettings(name="fusion", kind="fusion", of=["bm25s", "cosine"])
+    fusion = FusionSystem(settings, [found["bm25s"], found["cosine"]], 50)
+    outer = SystemSettings(name="outer", kind="fusion", of=["fusion", "dot"], fusion={"by": "z-score"})
+    return found | {"fusion": fusion, "fusion of a fusion": FusionSystem(outer, [fusion, found["dot"]], 40)}
 
 
-@pytest.mark.parametrize("name", [*LEXICAL, *DENSE])
+@pytest.mark.parametrize("name", [*LEXICAL, *DENSE, *FUSED])
 @pytest.mark.parametrize("k", [1, 10, 1000])
 def test_a_query_is_answered_in_a_batch_as_alone(name, k, systems, queries):
     system = systems[name]
@@ -89,7 +94,7 @@ def test_documents_of_equal_score_stand_in_the_collections_order(name, systems, 
     assert any(len(positions) > 1 for positions in tied.values())
 
 
-@pytest.mark.parametrize("name", [*LEXICAL, *DENSE])
+@pytest.mark.parametrize("name", [*LEXICAL, *DENSE, *FUSED])
 def test_each_query_may_have_a_k_of_its_own(name, systems, queries):
     depths = [1 + 7 * number % 40 for number in range(len(queries))]
     deepest = systems[name].search(queries, 1000)
@@ -122,6 +127,33 @@ def test_a_query_has_one_vector_whatever_is_encoded_beside_it(systems, queries):
 def test_fused_answers_by_hand():
     answers = {"a": Answer([("x", 3.0), ("y", 1.0)]), "b": Answer([("y", 0.5)])}
     assert fuse_answers(answers).hits == [("y", pytest.approx(1 / 62 + 1 / 61)), ("x", pytest.approx(1 / 61))]
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_what_the_fused_systems_contribute_adds_up_to_the_score(name, systems, queries):
+    system = systems[name]
+    for query in queries[2:6]:
+        (answer,) = system.search([query], 30)
+        for document, score in answer.hits:
+            parts = system.explain(query, document)
+            assert sum(value for _, value in parts) == pytest.approx(score)
+            for (label, _), part in zip(parts, system.parts, strict=True):
+                (theirs,) = part.search([query], system.depth)
+                ranks = {name: f"rank {rank}" for rank, name in enumerate(theirs.ranking, 1)}
+                assert label.rpartition(", ")[2] == ranks.get(document, f"not in its first {system.depth}")
+    assert system.explain(queries[2], "no such document") == []
+
+
+def test_the_committed_hybrid_is_the_fusion_of_the_committed_runs():
+    bm25, dense, hybrid = (built_run(SAMPLE, name).scores for name in ("bm25", "fine-tuned", "hybrid"))
+    same = []
+    for topic, found in hybrid.items():
+        expected: dict[str, float] = {}
+        for run in (bm25, dense):
+            for rank, (document, _) in enumerate(ranked(run.get(topic, {})), 1):
+                expected[document] = expected.get(document, 0) + 1 / (60 + rank)
+        same += [mine == theirs for (mine, _), (theirs, _) in zip(ranked(found), ranked(expected), strict=False)]
+    assert sum(same) > 0.999 * len(same), "another processor may exchange two documents of a dense system"
 
 
 @pytest.mark.parametrize("name", ["bm25", "bm25-doc2query", "all-MiniLM-L6-v2", "fine-tuned"])
