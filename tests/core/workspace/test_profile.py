@@ -2,6 +2,7 @@
 
 import pytest
 
+from core.retrieval.kinds import KINDS
 from core.workspace.errors import UserError
 from core.workspace.profile import Profile, model_settings, names, read_profile
 
@@ -66,7 +67,7 @@ def test_a_profile_that_is_not_there_is_told_with_those_that_are():
 def test_every_profile_of_the_project_can_be_read_and_has_its_baseline(name):
     profile = read_profile(name)
     assert profile.baseline in {system.name for system in profile.system}
-    assert {system.kind for system in profile.system} <= {"bm25", "dense", "rerank"}
+    assert {system.kind for system in profile.system} <= KINDS.keys()
 
 
 def test_a_profile_without_more_has_the_missions_base_and_depth(tmp_path):
