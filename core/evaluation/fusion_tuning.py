@@ -34,6 +34,8 @@ STEPS = {2: 20}
 """Number of systems -> number of steps from weight 0 to 1."""
 STEPS_OF_MORE = 10
 FOLDS = 5
+NEGLIGIBLE = 0.05
+"""Share of topics up to which measures are still a result although weights were chosen on these topics."""
 SEED = 13
 
 Weights = tuple[float, ...]
@@ -216,18 +218,21 @@ def weight_notes(profile: Profile, folder: CollectionFolder, labels: Mapping[str
                 f"{label}: the profile does not say on which topics the weights were chosen (`chosen_on`); if on "
                 "these, its measures are no result."
             )
-        elif shared := _shared_topics(folder, folder.workspace.collection(chosen_on)):
+            continue
+        shared, total = _shared_topics(folder, folder.workspace.collection(chosen_on))
+        if shared:
+            so = ", so that its measures are no result" if shared > NEGLIGIBLE * total else ""
             said.append(
-                f"{label}: the weights were chosen on {chosen_on}, which has {shared} of these topics, so that its "
-                "measures are no result."
+                f"{label}: the weights were chosen on {chosen_on}, which has {shared} of these {total} topics{so}."
             )
     return said
 
 
-def _shared_topics(folder: CollectionFolder, other: CollectionFolder) -> int:
-    """Return how many topics of a collection have the text of a topic of another; 0 if the other is not here."""
+def _shared_topics(folder: CollectionFolder, other: CollectionFolder) -> tuple[int, int]:
+    """Return how many topics have the text of a topic of another collection, 0 if it is not here, and of how many."""
     try:
         theirs = {topic.question.casefold().strip() for topic in read_built_topics(other)[0]}
-        return sum(topic.question.casefold().strip() in theirs for topic in read_built_topics(folder)[0])
+        ours = read_built_topics(folder)[0]
+        return sum(topic.question.casefold().strip() in theirs for topic in ours), len(ours)
     except UserError:
-        return 0
+        return 0, 0

@@ -101,4 +101,4 @@ def test_weights_chosen_on_the_topics_shown_are_refused_or_said(folder):
     assert not weight_notes(with_weights(weights=[1, 1]), folder, {}), "equal weights are not chosen"
     shutil.copytree(folder.path, folder.path.parent / "copy")
     (same,) = weight_notes(with_weights(chosen_on="copy"), folder, {})
-    assert "chosen on copy, which has 48 of these topics" in same
+    assert "chosen on copy, which has 48 of these 48 topics, so that its measures are no result" in same
