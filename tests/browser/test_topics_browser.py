@@ -10,6 +10,13 @@ pytestmark = pytest.mark.browser
 
 SAMPLE = "collection=sample"
 
+COVERED = """[...document.querySelectorAll(".js-plotly-plot")].some(plot => {
+  const [legend, button] = [".legend .bg", ".modebar-group"].map(part => plot.querySelector(part));
+  if (!legend || !button) return false;
+  const [a, b] = [legend, button].map(part => part.getBoundingClientRect());
+  return a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+})"""
+
 
 def topic_heading(page: Page) -> Locator:
     return page.get_by_role("heading", name=re.compile("^Topic .+: "))
@@ -232,3 +239,4 @@ def test_no_view_scrolls_sideways(page: Page, address: str, width: int) -> None:
         settle(page)
         assert page.get_by_test_id("stMain").evaluate("e => e.scrollWidth <= e.clientWidth"), view
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+        assert not page.evaluate(COVERED), f"{view}: the chart's button covers its legend"

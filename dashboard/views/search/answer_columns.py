@@ -92,7 +92,10 @@ class Columns:
             self._columns[name] = column = column.container(key=keys[name], gap="xsmall")
             column.container(key=f"{keys[name]}-name").markdown(f"**{escape_markdown(title)}**")
             self.values[name], self.latencies[name], self.lists[name] = column.empty(), column.empty(), column.empty()
-            self.latencies[name].caption(f"Sum of 1 / ({K} + rank) in the top {DEPTH}" if name == FUSED else "…")
+            if name == FUSED:
+                self.latencies[name].caption(f"Sum of 1 / ({K} + rank)", help=f"Over the top {DEPTH} of each system")
+            else:
+                self.latencies[name].caption("…")
             self.lists[name].caption("Searching …")
 
     def draw_one(self, name: str) -> None:

@@ -30,10 +30,10 @@ def split_bars(table: pd.DataFrame, label_a: str, label_b: str, k: int) -> go.Fi
         table: from `rank_tables.split_table`, without contributions of 0.
     """
     figure = go.Figure()
-    names = [f"{escape_plotly(shortened(title, 38))} " for title in table["title"]]
+    names = [f"{escape_plotly(shortened(title, 32))} " for title in table["title"]]
     kinds = [
-        (f"in favour of {label_a}", table["contribution"] > 0, BLUE, ""),
-        (f"in favour of {label_b}", table["contribution"] < 0, ORANGE, "/"),
+        (f"favours {label_a}", table["contribution"] > 0, BLUE, ""),
+        (f"favours {label_b}", table["contribution"] < 0, ORANGE, "/"),
     ]
     for name, chosen, colour, pattern in kinds:
         rows = table[chosen]
@@ -53,9 +53,10 @@ def split_bars(table: pd.DataFrame, label_a: str, label_b: str, k: int) -> go.Fi
             hovertemplate="%{hovertext}: %{x:+.4f}<extra></extra>",
         )
     figure.update_yaxes(tickvals=list(table.index), ticktext=names, autorange="reversed")
-    figure.update_xaxes(title=f"contribution to the difference in nDCG@{k}", zeroline=True)
+    figure.update_xaxes(title=f"contribution to nDCG@{k}", zeroline=True)
     figure.update_layout(showlegend=True, bargap=0.25)
-    return finish(clickable(figure), 130 + 26 * len(table))
+    # Around the left edge of the bars, so that on a phone the legend keeps clear of the button in the corner.
+    return finish(clickable(figure), 130 + 26 * len(table)).update_layout(legend={"xanchor": "center"})
 
 
 def position_lines(table: pd.DataFrame, systems: Mapping[str, str], depth: int, highest_grade: int) -> go.Figure:

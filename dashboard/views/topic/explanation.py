@@ -162,7 +162,7 @@ def _predicted(shown: Shown, settings: SystemSettings, identity: str) -> str:
 
 
 def _caption(name: str) -> str:
-    return f"<p><strong>{escape(name)}</strong></p>"
+    return f'<p class="rs-small"><strong>{escape(name)}</strong></p>'
 
 
 def _small(text: str, escaped: bool = False) -> str:
