@@ -137,6 +137,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "recall": {"type": float, "metavar": "R", "help": "the target recall@10 (default: 0.95)"},
     "cost": {"choices": list(COSTS), "help": "latency or throughput (default: p50_ms)"},
+    "price": {"type": float, "metavar": "P", "help": "price of a machine per hour (default: from the profile)"},
     "source": {
         "choices": list(SOURCES),
         "help": "own: sweeps of the collection (default); reference: those shipped with RankScope, of other vectors",

@@ -406,43 +406,6 @@ def unjudged_table(rows: Mapping[str, Mapping[str, float]], baseline: str, label
     return Table(shown, f"{measure} and its range over possible judgments of the unjudged documents")
 
 
-INDEXES = ("bm25", "sparse", "vectors")
-"""Folders of the artifacts that systems search."""
-
-
-def cost_rows(means: pd.DataFrame, manifests: Mapping[str, Manifest]) -> pd.DataFrame:
-    """Return one row per system: its mean with interval, query latency and index cost.
-
-    Args:
-        means: a table indexed by system with columns mean, low, high.
-        manifests: manifests keyed by the artifact's place.
-    """
-    rows = {}
-    for system in means.index:
-        run = manifests.get(f"runs/{system}")
-        own = [f"{kind}/{system}" for kind in INDEXES if f"{kind}/{system}" in manifests][:1]
-        # A system that builds on others searches their indexes, which its run names by place.
-        places = own or [place for place in (run.inputs if run else ()) if place.partition("/")[0] in INDEXES]
-        indexes = [manifests[place] for place in places if place in manifests]
-        rows[system] = {
-            LATENCY: run.facts.get("median_milliseconds") if run else None,
-            INDEX_SIZE: sum(file["bytes"] for index in indexes for file in index.files.values()) / 1e6 or None,
-            BUILD_TIME: sum(index.seconds for index in indexes) or None,
-        }
-    costs = pd.DataFrame.from_dict(rows, orient="index", dtype=float)
-    return means[["mean", "low", "high"]].join(costs)
-
-
-def cost_table(rows: pd.DataFrame, labels: Mapping[str, str], measure: str) -> Table:
-    """Return the table of effectiveness and cost.
-
-    Args:
-        rows: from `cost_rows`.
-    """
-    table = rows.rename(index=labels, columns=BASELINE_COLUMNS)
-    return Table(table, f"{measure}: effectiveness vs cost", _readable_latencies(table))
-
-
 def older_latencies(manifests: Mapping[str, Manifest], labels: Mapping[str, str]) -> str:
     """Return a note on the systems whose latencies were measured by an older procedure, "" if there are none.
 

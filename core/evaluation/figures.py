@@ -13,6 +13,7 @@ import pandas as pd
 
 from core.evaluation import (
     comparison_tables,
+    costs,
     cross_checks,
     expansion_effects,
     fusion_tuning,
@@ -141,12 +142,13 @@ def unjudged(results: Results, cutoff: int = 10, baseline: str = "") -> Table:
     return comparison_tables.unjudged_table(rows, baseline, results.labels, cutoff)
 
 
-def cost(results: Results, measure: str = "") -> Table:
-    """Effectiveness vs cost: the mean of each system, query latency, index size and build time."""
+def cost(results: Results, measure: str = "", price: float | None = None) -> Table:
+    """Effectiveness vs cost: the mean of each system, latency by step, memory, build time and money per query."""
     measure = _measure(results, measure)
     table, _ = against_baseline(results.values(measure), _baseline(results, ""))
-    rows = comparison_tables.cost_rows(table, manifests(results.folder))
-    return comparison_tables.cost_table(rows, results.labels, measure)
+    price = results.profile.price_per_hour if price is None else price
+    rows = costs.cost_rows(table, results.profile, results.folder, manifests(results.folder), price)
+    return costs.cost_table(rows, results.labels, measure)
 
 
 def cross_check(results: Results, measure: str = "", library: str = "") -> Table:

@@ -520,6 +520,8 @@ class Profile(Section):
     """Number of documents retrieved per topic."""
     measures: list[str] = ["nDCG@10", "nDCG@20", "P@10", "P@20", "R@100", "AP", "Bpref", "RR", "Judged@10"]
     baseline: str = "bm25"
+    price_per_hour: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """Price of the machine that answers queries, per hour in any currency, for the cost of a million queries."""
     compared: str = ""
     """The system that is compared with the baseline unless another is chosen; "" for the one fine-tuned with this
     profile, or else the one with the highest mean."""

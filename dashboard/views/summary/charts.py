@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.evaluation.comparison_tables import INDEX_SIZE, LATENCY
+from core.evaluation.costs import STEPS, front
 from core.evaluation.topic_tables import TYPE_LABELS
 from dashboard.shared.charts import BLUE, DARK_GREY, GREY, ORANGE, clickable, finish, interval_texts
 from dashboard.shared.escaping import escape_plotly, shortened
@@ -171,11 +172,16 @@ def ndcg_ranges(rows: Mapping[str, Mapping[str, float]], labels: Mapping[str, st
     return finish(figure, 130 + 50 * len(table))
 
 
+def _steps(row: pd.Series) -> str:
+    """Return the latency of each step that a run has recorded, for hovering."""
+    return "".join(f"<br>{name}: {row[name]:.2f}" for name in STEPS.values() if name in row and pd.notna(row[name]))
+
+
 def cost(table: pd.DataFrame, labels: Mapping[str, str], measure: str) -> go.Figure:
-    """Draw effectiveness against median latency and against index size, one point per system.
+    """Draw effectiveness against median latency and against index size, one point per system, and the Pareto fronts.
 
     Args:
-        table: index system; from `comparison_tables.cost_rows`; a system without a cost has no point.
+        table: index system; from `core.evaluation.costs.cost_rows`; a system without a cost has no point.
     """
     figure = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.05)
     for panel, column in enumerate((LATENCY, INDEX_SIZE), 1):
@@ -191,7 +197,22 @@ def cost(table: pd.DataFrame, labels: Mapping[str, str], measure: str) -> go.Fig
                 legendgroup=str(system),
                 showlegend=panel == 1 or pd.isna(row[LATENCY]),
                 marker=_style(number) | {"size": 13},
-                hovertemplate=f"{column}: %{{x:.3g}}<br>mean: %{{y:.4f}}<extra>%{{fullData.name}}</extra>",
+                hovertemplate=f"{column}: %{{x:.3g}}<br>mean: %{{y:.4f}}{_steps(row)}<extra>%{{fullData.name}}</extra>",
+                row=1,
+                col=panel,
+            )
+        optimal = front(table, column)
+        if len(optimal) > 1:
+            line = {"color": GREY, "width": 1.5, "dash": "dot", "shape": "hv"}
+            figure.add_scatter(
+                x=optimal[column],
+                y=optimal["mean"],
+                mode="lines",
+                line=line,
+                name="Pareto front",
+                legendgroup="front",
+                showlegend=panel == 1,
+                hoverinfo="skip",
                 row=1,
                 col=panel,
             )

@@ -4,16 +4,8 @@ from typing import Any
 
 import streamlit as st
 
-from core.evaluation.comparison_tables import (
-    BEST,
-    BUILD_TIME,
-    INDEX_SIZE,
-    LATENCY,
-    best_systems,
-    cost_rows,
-    cost_table,
-    older_latencies,
-)
+from core.evaluation.comparison_tables import BEST, BUILD_TIME, INDEX_SIZE, LATENCY, best_systems, older_latencies
+from core.evaluation.costs import MEMORY, PRICE, STEPS, cost_rows, cost_table
 from core.evaluation.table_formats import MISSING, milliseconds
 from core.workspace.artifacts import Manifest
 from dashboard.shared import export
@@ -27,7 +19,8 @@ from dashboard.views.summary.baseline import compared
 def draw_cost(view: View, manifests: dict[str, Manifest]) -> None:
     """Draw both panels and the table."""
     means, _ = compared(view.values, view.baseline)
-    rows = cost_rows(means, manifests)
+    hourly = float(view.opened.profile.price_per_hour)
+    rows = cost_rows(means, view.opened.profile, view.opened.folder, manifests, hourly)
     unknown = [view.labels[str(name)] for name in rows.index[rows[LATENCY].isna() & rows[INDEX_SIZE].isna()]]
     if len(unknown) == len(rows):
         st.write("Cost is not available: the runs were not made here.")
@@ -38,15 +31,19 @@ def draw_cost(view: View, manifests: dict[str, Manifest]) -> None:
         name,
         f"{view.measure} against latency and index size",
     )
+    price = st.number_input("Price of a machine per hour", min_value=0.0, value=hourly, step=0.1, width=260)
+    rows = cost_rows(means, view.opened.profile, view.opened.folder, manifests, price)
     table = cost_table(rows, view.labels, view.measure)
     form: dict[str, Any] = dict.fromkeys(table.figures.columns[:3], "{:.4f}")
-    form |= {INDEX_SIZE: "{:.2f}", BUILD_TIME: "{:.1f}", LATENCY: lambda value: milliseconds(value, "")}
+    form |= {INDEX_SIZE: "{:.2f}", MEMORY: "{:.1f}", BUILD_TIME: "{:.1f}", PRICE: "{:.2f}"}
+    form |= dict.fromkeys((LATENCY, *STEPS.values()), lambda value: milliseconds(value, ""))
+    form = {name: look for name, look in form.items() if name in table.figures}
     # pandas styles no table with equal labels
     shown = table.figures.style.format(form, na_rep=MISSING) if table.figures.index.is_unique else table.figures
     st.dataframe(shown, placeholder=MISSING, alt="Effectiveness and cost of each system")
     builds = sorted({manifest.command for manifest in manifests.values()})
     about = f"latency, index size and build time as measured by {', '.join(builds)}"
-    downloads_and_provenance(view.opened, name, table, "cost", {"measure": view.measure}, about)
+    downloads_and_provenance(view.opened, name, table, "cost", {"measure": view.measure, "price": str(price)}, about)
     if older := older_latencies(manifests, {system: view.labels[system] for system in view.values}):
         st.write(error_markdown(older))
     if unknown:
@@ -54,7 +51,9 @@ def draw_cost(view: View, manifests: dict[str, Manifest]) -> None:
         st.write(escape_markdown(f"Cost is not available for {named}: the runs were not made here."))
     st.caption(
         "Latency: one query at a time, query encoding included, measured after a warm-up when the run was made, on one "
-        "thread unless the manifest says otherwise. Index size: the files of the BM25 or sparse index, or the vectors "
-        "for exact search, without the model. Build time: indexing or encoding, on the machine where it was done. For "
-        "approximate search, see the page Exact vs ANN."
+        "thread unless the manifest says otherwise; its steps are medians, too. Index size: the files of the BM25 "
+        "or sparse index, the vectors for exact search, or an approximate index in memory. Build time: indexing and "
+        "encoding, on the machine where it was done. On the Pareto front is each system that none beats at its latency or below. A "
+        "million queries cost the price of the hours that they take, one after the other on one machine. More indexes "
+        "and sizes: Exact vs ANN."
     )
