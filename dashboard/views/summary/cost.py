@@ -51,9 +51,9 @@ def draw_cost(view: View, manifests: dict[str, Manifest]) -> None:
         st.write(escape_markdown(f"Cost is not available for {named}: the runs were not made here."))
     st.caption(
         "Latency: one query at a time, query encoding included, measured after a warm-up when the run was made, on one "
-        "thread unless the manifest says otherwise; its steps are medians, too. Index size: the files of the BM25 "
-        "or sparse index, the vectors for exact search, or an approximate index in memory. Build time: indexing and "
-        "encoding, on the machine where it was done. On the Pareto front is each system that none beats at its latency or below. A "
-        "million queries cost the price of the hours that they take, one after the other on one machine. More indexes "
-        "and sizes: Exact vs ANN."
+        "thread unless the manifest says otherwise; its steps are medians, too. Index size: the files of the BM25 or "
+        "sparse index, the vectors for exact search, or an approximate index in memory. Build time: indexing and "
+        "encoding, on the machine where it was done. On the Pareto front is each system that none beats at its latency "
+        "or below. A million queries cost the price of the hours that they take, one after the other on one machine. "
+        "More indexes and sizes: Exact vs ANN."
     )
