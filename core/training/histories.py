@@ -61,7 +61,7 @@ def as_table(log: list[dict[str, Any]]) -> pd.DataFrame:
                 row["loss"] = float(value)
             elif key == "eval_loss":
                 row["held-out loss"] = float(value)
-            elif key.endswith("mrr@10"):
+            elif key.endswith("mrr@10") and "_base_" not in key:  # that of BM25, which a cross-encoder re-ranks
                 row["held-out MRR@10"] = float(value)
     columns = ["step", "loss", "held-out loss", "held-out MRR@10"]
     return pd.DataFrame(list(rows.values()), columns=columns).sort_values("step", ignore_index=True)

@@ -12,6 +12,7 @@ from transformers import set_seed
 from core.formats.triples import Triple
 from core.training.bi_encoder import triple_rows
 from core.training.cross_encoder import _queries_of, build_model, fit, held_out_evaluator, listed, training_rows
+from core.training.histories import as_table
 from core.training.pseudo_labels import Batch
 from core.workspace.errors import UserError
 from core.workspace.profile import FinetuneSettings
@@ -86,7 +87,9 @@ def test_a_training_that_is_interrupted_goes_on_and_ends_the_same(tiny_bert, wor
                     return evaluate(model, output_path, epoch, steps)
 
             evaluator.__class__ = Stopped
-        fit(model, rows, held_out, chosen, tmp_path / name, evaluator)
+        history = fit(model, rows, held_out, chosen, tmp_path / name, evaluator)
+        evaluated = [entry["eval_held-out_mrr@10"] for entry in history if "eval_loss" in entry]
+        assert as_table(history)["held-out MRR@10"].dropna().tolist() == evaluated  # BM25's are in the history, too
         return model.state_dict()
 
     whole = trained("whole")
