@@ -180,7 +180,7 @@ def curve_table(
     topics = list(next(iter(curve.values())))
     chosen, equal = best(curve, topics), min(curve, key=lambda weights: sum(weight**2 for weight in weights))
     in_words = ", ".join(f"{name} {weight:.2f}" for name, weight in zip(named, chosen, strict=True))
-    alike = ", ".join(f"{weight:.2f}" for weight in equal)
+    alike = "equal weights" if len(set(equal)) == 1 else f"the weights {', '.join(f'{weight:.2f}' for weight in equal)}"
     weights = ", ".join(f"{weight:g}" for weight in chosen)
     return Table(
         figures.set_index(list(figures.columns[: len(systems)])),
@@ -189,8 +189,10 @@ def curve_table(
             f"Highest mean {measure} on these {len(topics)} topics: {mean(curve[chosen]):.4f}, with the weights "
             f"{in_words}. Chosen on the topics that it is measured on, it is not a result: in {FOLDS}-fold "
             f"cross-validation, with the weights that are best on other topics, it is "
-            f"{mean(cross_validated(curve)):.4f}; with the weights {alike}, {mean(curve[equal]):.4f}.",
-            f"For other collections: fusion = {{ {_by(fused.fusion)}weights = [{weights}], "
+            f"{mean(cross_validated(curve)):.4f}; with {alike}, {mean(curve[equal]):.4f}.",
+            f"No fusion is better than {named[chosen.index(1.0)]} alone here."
+            if 1.0 in chosen
+            else f"For other collections: fusion = {{ {_by(fused.fusion)}weights = [{weights}], "
             f'chosen_on = "{collection}" }}.',
         ],
     )

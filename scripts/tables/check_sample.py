@@ -101,8 +101,9 @@ def main() -> None:
         by_kind = [mean({t.id: ndcg[t.id] for t in collection.topics if t.kind == kind}) for kind in kinds]
         figures = "".join(f"{value:9.4f}" for value in [mean(ndcg), *by_kind])
         print(f"{system.name:<20}{figures}{judged:11.3f}")
-        if judged < 1:
-            faults.append(f"{system.name}: judged@10 is {judged:.3f}, 1 is expected")
+        least = 0.99 if system.of else 1  # a fusion lifts a few documents that no judged list had in its top 10
+        if judged < least:
+            faults.append(f"{system.name}: judged@10 is {judged:.3f}, at least {least} is expected")
         if not 0.30 <= mean(ndcg) <= 0.90:
             faults.append(f"{system.name}: nDCG@10 is {mean(ndcg):.4f}, between 0.30 and 0.90 is expected")
     print("\n".join(f"FAULT {fault}" for fault in faults) or "no fault found")

@@ -8,7 +8,7 @@ from stages import make
 
 from core import tune
 from core.compare import figure
-from core.evaluation.fusion_tuning import best, cross_validated, folds, grid, read_curve, weight_notes
+from core.evaluation.fusion_tuning import best, cross_validated, curve_table, folds, grid, read_curve, weight_notes
 from core.evaluation.measures import evaluate, mean
 from core.formats.collections import read_built_topics
 from core.formats.runs import built_run, ranked
@@ -78,7 +78,10 @@ def test_the_curve_is_that_of_fusions_with_these_weights(folder):
     table, _ = figure("sample", "fusion-weights")
     assert len(table.figures) == 21
     assert "it is not a result: in 5-fold cross-validation" in table.sentences[0]
-    assert 'chosen_on = "sample"' in table.sentences[1]
+    assert table.sentences[1] == "No fusion is better than Fine-tuned MiniLM alone here."
+    half = {weights: values for weights, values in curve.items() if weights[0] > 0.4}
+    advice = curve_table(half, systems, measure, system, {}, "sample").sentences[1]
+    assert advice == 'For other collections: fusion = { weights = [0.5, 0.5], chosen_on = "sample" }.'
 
 
 def test_a_profile_without_a_fusion_has_nothing_to_tune(folder):
