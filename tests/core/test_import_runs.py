@@ -187,6 +187,19 @@ def test_the_last_run_may_be_removed_too(files, workspace, command):
     assert "mine,a,1,RR,0.5\n" in measures_csv(workspace)
 
 
+def test_a_run_that_a_fusion_builds_on_is_not_removed(files, workspace, command):
+    command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
+    folder = workspace.collection("mine")
+    import_runs(folder, [files / "a.run"], names=["other"])
+    profile = json.loads(folder.profile.read_text())
+    del profile["sha256"]
+    profile["system"].append({"name": "both", "kind": "fusion", "of": ["a", "other"]})
+    folder.profile.write_text(json.dumps(profile))
+    with pytest.raises(UserError, match="both builds on the run other"):
+        remove_run(folder, "other")
+    assert (folder / "runs" / "other").is_dir()
+
+
 def test_a_built_system_is_not_removed(files, workspace, command):
     command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
     path = workspace.collection("mine") / "profile.json"

@@ -1,14 +1,18 @@
 """Fusion against the papers' formulas by hand and in exact fractions, and against ranx."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.retrieval.fusion import contributions, fuse, lowest_score, reciprocal_rank_fusion
+from core.retrieval.imported import RunSystem
+from core.retrieval.kinds import open_system
 from core.workspace.errors import UserError
-from core.workspace.profile import FusionSettings, SystemSettings
+from core.workspace.profile import FusionSettings, Profile, SystemSettings
+from core.workspace.workspace import Workspace
 
 RANKINGS = st.lists(st.lists(st.sampled_from("abcdefgh"), unique=True), max_size=4)
 
@@ -111,3 +115,31 @@ def test_lowest_scores_that_are_not_known_are_refused():
         lowest_score(SystemSettings(name="r", kind="run"))
     with pytest.raises(UserError, match="no known lower bound"):
         lowest_score(SystemSettings(name="d", kind="dense", model="m", similarity="dot"))
+
+
+# Of imported runs
+
+
+def open_fusion_of(*runs):
+    """Open a fusion of runs, topic -> document -> score, over the topics 1 and 2."""
+    texts = {"1": "masks", "2": "fever"}
+    settings = [SystemSettings(name=f"run{number}", kind="run") for number in range(len(runs))]
+    systems = [RunSystem(one, run, texts) for one, run in zip(settings, runs, strict=True)]
+    fusion = SystemSettings(name="f", kind="fusion", of=[one.name for one in settings])
+    profile = Profile(collection={"name": "tiny"}, system=[*settings, fusion])
+    opened = {one.name: system for one, system in zip(settings, systems, strict=True)}
+    return open_system(profile, fusion, Workspace(Path("none")).collection("tiny"), opened=opened)
+
+
+def test_runs_that_share_a_topic_are_fused():
+    fusion = open_fusion_of({"1": {"a": 1.0}, "2": {"b": 1.0}}, {"1": {"b": 9.0, "a": 8.0}})
+    masks, fever = fusion.search(["masks", "fever"], 10)
+    assert masks.hits == [("a", pytest.approx(1 / 61 + 1 / 62)), ("b", pytest.approx(1 / 61))]
+    assert fever.hits == [("b", pytest.approx(1 / 61))]
+    with pytest.raises(UserError, match="cannot answer new queries"):
+        fusion.search(["cough"], 10)
+
+
+def test_runs_that_share_no_topic_are_refused():
+    with pytest.raises(UserError, match="run0 and run1 share no topic"):
+        open_fusion_of({"1": {"a": 1.0}}, {"2": {"a": 1.0}})
