@@ -11,7 +11,7 @@ from core.evaluation.ann_sweep import read_sweep
 from core.formats.runs import read_run
 from core.indexes.exact import ExactIndex
 from core.indexes.milvus import TOKEN, URI, MilvusIndex
-from core.indexes.recall import recall_at_k
+from core.indexes.recall import TrueSimilarities, recall_at_k
 from core.indexes.registry import make_index
 from core.retrieval.kinds import open_system
 from core.workspace.errors import UserError
@@ -48,9 +48,10 @@ def test_an_embedded_index_finds_what_exact_search_finds_and_comes_back_from_its
     index.save(tmp_path / "index")
     again.load(tmp_path / "index", vectors)
     wanted, similarities = exact.search(queries, 20)
+    true_similarities = TrueSimilarities(queries, vectors, similarity)
     for built in (index, again):
         found, scores = built.search(queries, 20)
-        assert recall_at_k(found, wanted) == 1
+        assert recall_at_k(true_similarities(found), true_similarities(wanted)) == 1
         assert scores == pytest.approx(similarities, abs=1e-4)
         positions, beyond = built.search(queries[:1], 305)
         assert (positions[0, 300:] == -1).all() and np.isneginf(beyond[0, 300:]).all()
@@ -110,7 +111,7 @@ def test_a_served_index_is_found_again_until_its_server_is_gone(tmp_path, monkey
         again.load(tmp_path / "index", vectors)
 
 
-def test_a_dense_system_may_be_served_and_measured_by_milvus(encoder, beir_folder, tmp_path):
+def test_a_dense_system_may_be_served_and_measured_by_milvus(encoder, beir_folder, workspace):
     pytest.importorskip("milvus_lite")
     systems = [{"name": name, "kind": "dense", "model": str(encoder), "backend": name} for name in ("exact", "milvus")]
     profile = Profile(
@@ -119,7 +120,7 @@ def test_a_dense_system_may_be_served_and_measured_by_milvus(encoder, beir_folde
         baseline="exact",
         ann={"index": [{"kind": "milvus", "values": [50]}], "repeats": 1},
     )
-    folder = tmp_path / "tiny"
+    folder = workspace.collection("tiny")
     outcomes = run_build(Build(profile, folder, "cpu"), say=lambda line: None)
     assert [outcome.step.stage.name for outcome in outcomes if outcome.result == "failed"] == []
     exact, served = (read_run(folder / "runs" / name / "run.trec").scores for name in ("exact", "milvus"))
