@@ -307,7 +307,8 @@ GENERATE = Stage(
 def score_targets(build: Build) -> Iterator[Target[str]]:
     """Yield the scores of the predicted queries by the scorer of the profile."""
     scorer = build.profile.doc2query.scorer
-    vectors = build.folder.vectors(find_settings(build.profile, scorer).vectors_name)
+    of_scorer = (system.vectors_name for system in build.profile.system if system.name == scorer)
+    vectors = build.folder.vectors(next(of_scorer, scorer))  # that there is no such system is said when it is used
     yield Target(build.folder.query_scores, scorer, (build.folder.predicted_queries, vectors))
 
 

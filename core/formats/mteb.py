@@ -72,7 +72,9 @@ def _predictions(path: Path, table: dict[str, Any]) -> dict[str, dict[str, Any]]
         raise UserError(f"{path.name}: predictions for {', '.join(splits)}; keep one of them in the file")
     by_topic: dict[str, dict[str, Any]] = next(iter(splits.values()), subsets)
     if not by_topic or not all(isinstance(value, dict) for value in by_topic.values()):
-        raise UserError(f"{path.name}: not predictions of MTEB; expected subset, split, topic, document and score")
+        raise UserError(
+            f"{path.name}: not a run or predictions of MTEB, which have subset, split, topic, document and score"
+        )
     return by_topic
 
 

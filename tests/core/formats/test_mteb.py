@@ -48,8 +48,8 @@ def test_a_folder_of_several_models_yields_a_run_of_each_and_skips_results(tmp_p
     ("table", "sentence"),
     [
         (META | {"default": {"dev": SCORES, "test": SCORES}}, "predictions for default/dev, default/test; keep one"),
-        ([1, 2], "not predictions of MTEB; expected subset, split, topic, document and score"),
-        (META, "not predictions of MTEB"),
+        ([1, 2], "not a run or predictions of MTEB, which have subset, split, topic, document and score"),
+        (META, "not a run or predictions of MTEB"),
         ({"1": {"d1": "high"}}, "the score of d1 for topic 1 is not a finite number"),
         ({"1": {"d1": float("nan")}}, "the score of d1 for topic 1 is not a finite number"),
         ({"1": {"d 1": 0.5}}, "'d 1' is empty or has white space"),

@@ -163,6 +163,7 @@ def test_a_plan_of_all_kinds_of_systems_has_every_stage(workspace):
             {"name": "bm25", "kind": "bm25", **expanded},
             {"name": "dense", "kind": "dense", "model": "artifacts/models/own"},
             {"name": "served", "kind": "dense", "model": "artifacts/models/own", "backend": "milvus"},
+            {"name": "sparse", "kind": "sparse", "model": "artifacts/models/own"},
         ],
     )
     lines: list[str] = []
