@@ -32,7 +32,6 @@ from core.formats.triples import (
     split_by_query,
     triples_file,
 )
-from core.retrieval.systems import find_settings
 from core.training import t5
 from core.training.query_quality import quality, quality_inputs, quality_settings
 from core.training.query_scores import score, scores_inputs, scores_settings
@@ -60,7 +59,7 @@ from core.workspace.models import (
     pick_device,
     trained_elsewhere,
 )
-from core.workspace.profile import Doc2querySettings, SystemSettings
+from core.workspace.profile import Doc2querySettings, SystemSettings, find_settings
 from core.workspace.stage import Build, Draft, Stage, Target
 
 # torch, datasets and transformers are imported in functions: this takes seconds, and the build plan does not need them.

@@ -22,14 +22,13 @@ from core.formats.collections import QRELS, TOPICS, Collection, collection_diges
 from core.formats.exclusions import EXCLUDED
 from core.formats.qrels import read_qrels
 from core.formats.runs import Run, built_run, run_names
-from core.retrieval.systems import find_settings
 from core.workspace import command_line
 from core.workspace.artifacts import Artifact, open_artifact, read_whole, record_failure, versions
 from core.workspace.errors import UserError, in_words
 from core.workspace.estimates import Cost, Rate, Sizes
 from core.workspace.model_shapes import shape_of
 from core.workspace.models import find_model
-from core.workspace.profile import Profile
+from core.workspace.profile import Profile, find_settings
 from core.workspace.stage import Build, Draft, Stage, Target
 from core.workspace.workspace import CollectionFolder
 

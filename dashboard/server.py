@@ -5,7 +5,10 @@ python -m streamlit run dashboard/server.py
 
 import os
 import sys
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # `dashboard` is found however this was started
 
@@ -22,6 +25,21 @@ from dashboard.streamlit_internals import is_host_allowed
 
 FIRST_PAGE = (PAGES[0].name, "overview")
 """Addresses of the first page, in use and in older links, that Streamlit does not know: it is at the root."""
+
+
+EARLY = (
+    "core.evaluation.results",
+    "core.evaluation.comparison_tables",
+    "plotly.graph_objects",
+)
+"""What the first page imports, which takes a second."""
+
+
+def import_early() -> None:
+    """Import what the first page needs, while a browser still loads the dashboard's scripts."""
+    with suppress(ImportError):  # the page says what is wrong
+        for name in EARLY:
+            import_module(name)
 
 
 class SameOrigin:
@@ -68,3 +86,5 @@ app = st.App(
     routes=[Route("/process-id", process_id), *(Route(f"/{name}", first_page) for name in FIRST_PAGE)],
     middleware=[Middleware(SameOrigin)],
 )
+
+Thread(target=import_early, daemon=True).start()

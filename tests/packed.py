@@ -15,10 +15,9 @@ from stages import make
 from core import bm25, collection, evaluate, search
 from core.formats.documents import write_ids
 from core.formats.predicted_queries import write_expansions
-from core.retrieval.systems import find_settings
 from core.workspace.artifacts import writing
 from core.workspace.command_line import save_profile
-from core.workspace.profile import Profile
+from core.workspace.profile import Profile, find_settings
 from core.workspace.workspace import CollectionFolder, Workspace
 
 NAME, MODEL = "tiny", "artifacts/models/tuned"

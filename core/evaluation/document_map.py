@@ -21,8 +21,8 @@ from core.retrieval.analyzer import Analyzer, open_analyzer
 from core.retrieval.backends import searched_vectors
 from core.retrieval.kinds import open_system
 from core.retrieval.projection import BLOCK, Projection, evenly_spaced, fit_projection, scaled
-from core.retrieval.systems import find_settings
 from core.workspace.errors import UserError
+from core.workspace.profile import find_settings
 
 MOST_CLUSTERS = 12
 """Number of clusters; more labels would overlap."""

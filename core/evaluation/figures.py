@@ -38,9 +38,9 @@ from core.evaluation.topic_tables import MEDIAN
 from core.evaluation.unjudged import figures as unjudged_figures
 from core.formats.runs import ranked
 from core.retrieval.bm25 import Origin, load_index, origins, stored_predicted
-from core.retrieval.systems import find_settings
 from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
+from core.workspace.profile import find_settings
 
 MakeTable = Callable[[pd.DataFrame, Mapping[str, str], Sequence[str], str], Table]
 

@@ -22,10 +22,9 @@ from core.formats.exclusions import EXCLUDED
 from core.formats.runs import built_run, ranked
 from core.retrieval.fusion import contributions, lowest_score
 from core.retrieval.kinds import search_settings
-from core.retrieval.systems import find_settings
 from core.workspace.artifacts import Manifest, read_manifest, read_whole
 from core.workspace.errors import UserError
-from core.workspace.profile import FusionSettings, Profile, SystemSettings
+from core.workspace.profile import FusionSettings, Profile, SystemSettings, find_settings
 from core.workspace.stage import Build, Draft
 from core.workspace.workspace import CollectionFolder
 

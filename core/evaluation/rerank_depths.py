@@ -10,9 +10,9 @@ from core.evaluation.results import Results
 from core.evaluation.table_formats import Table
 from core.formats.collections import built_documents
 from core.retrieval.kinds import open_system
-from core.retrieval.systems import System, find_settings, search_without
+from core.retrieval.systems import System, search_without
 from core.workspace.errors import UserError
-from core.workspace.profile import SystemSettings
+from core.workspace.profile import SystemSettings, find_settings
 from core.workspace.timing import THREADS, limited_threads
 
 DEPTHS = (10, 20, 50, 100)

@@ -10,8 +10,7 @@ from sentence_transformers.util import cos_sim, dot_score
 from core.formats.collections import Collection
 from core.formats.exclusions import Exclusions
 from core.retrieval.encoder import load_encoder_of, load_vectors
-from core.retrieval.systems import find_settings
-from core.workspace.profile import Profile
+from core.workspace.profile import Profile, find_settings
 from core.workspace.workspace import CollectionFolder
 
 

@@ -17,8 +17,7 @@ from core.retrieval.backends import prefixes
 from core.retrieval.bm25 import Bm25Index
 from core.retrieval.encoder import encode_texts
 from core.retrieval.word_attribution import token_shares
-from core.workspace.errors import UserError
-from core.workspace.profile import Profile, SystemSettings
+from core.workspace.profile import SystemSettings
 
 
 class System(Protocol):
@@ -186,15 +185,3 @@ def search_without(system: System, queries: Sequence[str], k: int, excluded: Seq
         replace(answer, hits=kept_hits(answer.hits, documents, k))
         for answer, documents in zip(answers, excluded, strict=True)
     ]
-
-
-def find_settings(profile: Profile, name: str) -> SystemSettings:
-    """Return the settings of a system by name.
-
-    Raises:
-        UserError: if the profile has no such system.
-    """
-    for settings in profile.system:
-        if settings.name == name:
-            return settings
-    raise UserError(f"this profile has no system {name!r}; its systems are {', '.join(s.name for s in profile.system)}")

@@ -12,10 +12,9 @@ from core.formats.triples import is_held_out
 from core.indexes.base import unit_rows
 from core.retrieval.bm25 import load_index
 from core.retrieval.encoder import Encoder, encode_to_file, load_encoder_of, load_vectors
-from core.retrieval.systems import find_settings
 from core.workspace.artifacts import Manifest, read_whole
 from core.workspace.errors import UserError
-from core.workspace.profile import Profile, PseudoLabelSettings, SystemSettings
+from core.workspace.profile import Profile, PseudoLabelSettings, SystemSettings, find_settings
 from core.workspace.progress import ProgressLog
 from core.workspace.workspace import CollectionFolder
 

@@ -722,3 +722,15 @@ def read_profile(name_or_path: str) -> Profile:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the profile"
         raise UserError(f"{path.name}: {where}: {first['msg']}") from None
+
+
+def find_settings(profile: Profile, name: str) -> SystemSettings:
+    """Return the settings of a system by name.
+
+    Raises:
+        UserError: if the profile has no such system.
+    """
+    for settings in profile.system:
+        if settings.name == name:
+            return settings
+    raise UserError(f"this profile has no system {name!r}; its systems are {', '.join(s.name for s in profile.system)}")

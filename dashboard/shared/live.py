@@ -13,7 +13,7 @@ from core.retrieval.answer import Answer
 from core.retrieval.kinds import cannot_answer, searched
 from core.workspace.artifacts import Replaced, open_artifact, read_latest
 from core.workspace.errors import UserError
-from core.workspace.profile import Profile, SystemSettings
+from core.workspace.profile import Profile, SystemSettings, find_settings
 from core.workspace.workspace import CollectionFolder, Workspace
 from dashboard.shared import data
 
@@ -113,7 +113,6 @@ def _require_model(workspace: Workspace, settings: SystemSettings) -> None:
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _open_system(folder: CollectionFolder, profile_json: str, name: str, digests: tuple[str, ...]) -> Ready:
     from core.retrieval.kinds import open_system
-    from core.retrieval.systems import find_settings
 
     profile = Profile.model_validate_json(profile_json)
     settings = find_settings(profile, name)

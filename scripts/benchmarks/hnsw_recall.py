@@ -24,8 +24,8 @@ from core.indexes.recall import TrueSimilarities, recall_at_k
 from core.indexes.registry import make_index
 from core.indexes.simulation import simulate
 from core.retrieval.encoder import load_vectors, topic_vectors
-from core.retrieval.systems import find_settings
 from core.workspace import command_line
+from core.workspace.profile import find_settings
 
 K = 10
 KINDS = ("hnsw", "hnswlib")

@@ -20,9 +20,9 @@ import numpy as np
 
 from core.formats.collections import read_built_collection
 from core.retrieval.encoder import SHARD, Encoder, encode_to_file, load_encoder
-from core.retrieval.systems import find_settings
 from core.workspace import command_line
 from core.workspace.executors import HERE, Executor
+from core.workspace.profile import find_settings
 from core.workspace.progress import ProgressLog
 
 

@@ -30,11 +30,10 @@ from core.formats.documents import CORPUS, Document, StoredDocuments, write_ids
 from core.formats.exclusions import EXCLUDED, write_excluded
 from core.indexes.simulation import simulate
 from core.retrieval.encoder import load_vectors
-from core.retrieval.systems import find_settings
 from core.workspace import command_line
 from core.workspace.artifacts import Artifact, writing
 from core.workspace.errors import UserError
-from core.workspace.profile import read_profile
+from core.workspace.profile import find_settings, read_profile
 from core.workspace.progress import new_array
 from core.workspace.stage import Build
 from core.workspace.workspace import CollectionFolder, Workspace

@@ -16,9 +16,8 @@ from core.indexes.base import unit_rows
 from core.indexes.exact import ExactIndex
 from core.indexes.simulation import simulate
 from core.retrieval.encoder import encode_texts, load_encoder, load_vectors, topic_vectors
-from core.retrieval.systems import find_settings
 from core.workspace.models import locate_model, pick_device
-from core.workspace.profile import SystemSettings, read_profile
+from core.workspace.profile import SystemSettings, find_settings, read_profile
 from core.workspace.workspace import CollectionFolder
 from scripts.benchmarks.measuring import Comparison, Figure, Scale, in_turns, shared
 

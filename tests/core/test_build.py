@@ -26,10 +26,9 @@ from core.plan import steps
 from core.retrieval import encoder
 from core.retrieval.encoder import encode_texts, load_vectors
 from core.retrieval.kinds import open_system
-from core.retrieval.systems import find_settings
 from core.workspace.artifacts import read_manifest, writing
 from core.workspace.errors import UserError
-from core.workspace.profile import Profile
+from core.workspace.profile import Profile, find_settings
 from core.workspace.stage import Build
 from core.workspace.workspace import Workspace
 

@@ -31,14 +31,13 @@ from core.formats.documents import Document
 from core.formats.runs import write_run
 from core.retrieval.encoder import encode_texts, load_encoder, load_encoder_of
 from core.retrieval.kinds import open_system
-from core.retrieval.systems import find_settings
 from core.retrieval.word_attribution import token_shares
 from core.training.bi_encoder import build_model
 from core.training.t5 import open_predictor
 from core.workspace.artifacts import is_whole, read_manifest, stale_reason
 from core.workspace.errors import UserError
 from core.workspace.models import check_finite, load_sentence_transformer, longest_input, model_digest
-from core.workspace.profile import Doc2querySettings, FinetuneSettings, Profile, SystemSettings
+from core.workspace.profile import Doc2querySettings, FinetuneSettings, Profile, SystemSettings, find_settings
 from core.workspace.stage import Build
 
 pytestmark = pytest.mark.slow

@@ -13,10 +13,9 @@ from streamlit.testing.v1 import AppTest
 
 from core import bm25, collection, evaluate, search
 from core.formats.predicted_queries import write_expansions
-from core.retrieval.systems import find_settings
 from core.workspace.artifacts import writing
 from core.workspace.command_line import save_profile
-from core.workspace.profile import CollectionSettings, Profile, SystemSettings
+from core.workspace.profile import CollectionSettings, Profile, SystemSettings, find_settings
 from core.workspace.timing import PROCEDURE, TIMING_PROCEDURE
 from core.workspace.workspace import CHECKOUT, VARIABLE, CollectionFolder, Workspace
 from dashboard.shared import links

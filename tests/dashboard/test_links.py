@@ -43,7 +43,7 @@ def test_a_page_imports_no_other_page_and_the_first_none_of_the_libraries_of_den
         "import sys; from streamlit.testing.v1 import AppTest; from dashboard.shared import live; "
         "live.warm_up = lambda: None; app = AppTest.from_file('dashboard/app.py', default_timeout=600).run(); "
         "assert not app.exception and app.dataframe; "
-        "print(sorted({'torch', 'transformers', 'sentence_transformers'} & set(sys.modules)), "
+        "print(sorted({'torch', 'transformers', 'sentence_transformers', 'numba', 'faiss'} & set(sys.modules)), "
         "sorted(name for name in sys.modules if name.startswith('dashboard.views.') and name.endswith('.page')))"
     )
     assert last_line_of(program, made_up) == "[] ['dashboard.views.summary.page']"

@@ -11,10 +11,9 @@ from core import evaluate, pack, search, sparse
 from core.evaluation.comparison_tables import INDEX_SIZE
 from core.plan import steps
 from core.retrieval.kinds import open_system
-from core.retrieval.systems import find_settings
 from core.workspace.command_line import save_profile
 from core.workspace.opening import open_archive, opened
-from core.workspace.profile import SystemSettings, read_profile
+from core.workspace.profile import SystemSettings, find_settings, read_profile
 from core.workspace.stage import Build
 from core.workspace.workspace import VARIABLE, CollectionFolder, Workspace
 

@@ -25,7 +25,6 @@ from core.import_runs import import_runs
 from core.indexes.exact import ExactIndex
 from core.retrieval.encoder import load_encoder
 from core.retrieval.kinds import open_system
-from core.retrieval.systems import find_settings
 from core.training.length_batches import LengthSampler
 from core.workspace.artifacts import (
     is_whole,
@@ -38,7 +37,7 @@ from core.workspace.artifacts import (
 from core.workspace.command_line import save_profile
 from core.workspace.errors import UserError
 from core.workspace.models import model_digest
-from core.workspace.profile import IndexSettings, Profile, read_profile
+from core.workspace.profile import IndexSettings, Profile, find_settings, read_profile
 from core.workspace.progress import ProgressLog, new_array
 from core.workspace.stage import Build
 

@@ -14,9 +14,8 @@ from core.evaluation.document_map import DocumentMap, make_map, neighbours
 from core.evaluation.rank_tables import titles_of
 from core.retrieval.analyzer import open_analyzer
 from core.retrieval.backends import searched_vectors
-from core.retrieval.systems import find_settings
 from core.workspace.artifacts import open_artifact, read_latest, read_whole
-from core.workspace.profile import Profile, SystemSettings
+from core.workspace.profile import Profile, SystemSettings, find_settings
 from core.workspace.timing import limited_threads
 from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data

@@ -11,9 +11,10 @@ from core.evaluation.document_map import DocumentMap, clusters_table, neighbours
 from core.evaluation.grades import grade_text
 from core.evaluation.rank_tables import document_title, title_of, titles_of
 from core.formats.runs import ranked
-from core.retrieval.systems import DenseSystem, find_settings
+from core.retrieval.systems import DenseSystem
 from core.workspace.artifacts import open_artifact
 from core.workspace.errors import UserError
+from core.workspace.profile import find_settings
 from dashboard.shared import data, left_out, live, results, state, widgets
 from dashboard.shared.charts import clicked
 from dashboard.shared.escaping import escape_markdown, show_error

@@ -13,9 +13,8 @@ from core.evaluation.measures import evaluate, mean
 from core.formats.collections import read_built_topics
 from core.formats.runs import built_run, ranked
 from core.retrieval.fusion import fuse
-from core.retrieval.systems import find_settings
 from core.workspace.errors import UserError
-from core.workspace.profile import FusionSettings, Profile, read_profile
+from core.workspace.profile import FusionSettings, Profile, find_settings, read_profile
 from core.workspace.workspace import CHECKOUT, Workspace
 
 SAMPLE = Workspace(CHECKOUT / "artifacts").collection("sample")

@@ -12,10 +12,9 @@ from core.indexes.registry import KINDS, make_index
 from core.retrieval.backends import FILE, index_artifact, search_settings
 from core.retrieval.kinds import KINDS as SYSTEMS
 from core.retrieval.kinds import open_system
-from core.retrieval.systems import find_settings
 from core.workspace.artifacts import read_manifest, writing
 from core.workspace.errors import UserError
-from core.workspace.profile import Profile, SystemSettings, parse_saved, read_profile
+from core.workspace.profile import Profile, SystemSettings, find_settings, parse_saved, read_profile
 from core.workspace.stage import Build
 
 WIDTH, DOCUMENTS = 24, 500

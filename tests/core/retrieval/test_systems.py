@@ -14,8 +14,15 @@ from core.retrieval.bm25 import Bm25Index
 from core.retrieval.encoder import encode_texts, load_encoder
 from core.retrieval.fusion import FusionSystem, fuse_answers
 from core.retrieval.kinds import open_system
-from core.retrieval.systems import Bm25System, DenseSystem, find_settings, search_without
-from core.workspace.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, SystemSettings, read_profile
+from core.retrieval.systems import Bm25System, DenseSystem, search_without
+from core.workspace.profile import (
+    AnalyzerSettings,
+    Bm25Settings,
+    ExpansionSettings,
+    SystemSettings,
+    find_settings,
+    read_profile,
+)
 from core.workspace.workspace import CHECKOUT, Workspace
 
 SAMPLE = Workspace(CHECKOUT / "artifacts").collection("sample")

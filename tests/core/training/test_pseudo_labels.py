@@ -11,12 +11,11 @@ from core.build import run_build
 from core.formats.collections import read_built_collection
 from core.formats.predicted_queries import write_expansions
 from core.retrieval.kinds import open_system
-from core.retrieval.systems import find_settings
 from core.training.bi_encoder import pseudo_label_rows
 from core.training.pseudo_labels import _neighbour_groups, read_batches
 from core.workspace.artifacts import writing
 from core.workspace.errors import UserError
-from core.workspace.profile import Profile
+from core.workspace.profile import Profile, find_settings
 from core.workspace.stage import Build
 
 pytestmark = pytest.mark.slow

@@ -15,10 +15,9 @@ from core import ablations, ann, doc2query, encode, pseudo_labels
 from core.build import run_build
 from core.retrieval import encoder
 from core.retrieval.encoder import encode_to_file
-from core.retrieval.systems import find_settings
 from core.training import query_scores
 from core.workspace.artifacts import MANIFEST
-from core.workspace.profile import Profile
+from core.workspace.profile import Profile, find_settings
 from core.workspace.progress import FILE, LoggedArray, ProgressLog, new_array
 from core.workspace.stage import Build
 from core.workspace.workspace import Workspace
