@@ -1,6 +1,6 @@
 """A system's answer to a query: the record shared by batch runs and the dashboard."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -22,3 +22,8 @@ class Answer:
     def ranking(self) -> list[str]:
         """The document ids, best first."""
         return [document for document, _ in self.hits]
+
+
+def depths(queries: Sequence[str], k: int | Sequence[int]) -> Sequence[int]:
+    """Return the number of documents wanted for each query; see `core.retrieval.systems.System.search`."""
+    return [k] * len(queries) if isinstance(k, int) else k

@@ -74,17 +74,15 @@ def load_encoder(
             quantised model cannot run here.
     """
     precision = precision or ("bf16" if system.precision == "bf16" else "fp32")
-    device = pick_device(device)
-    encoder, runtime = None, dict[str, str]()
     sparse = system.kind == "sparse"
-    if device == "cpu" and not sparse:
-        encoder, runtime = _on_openvino(workspace, system, precision)
-    if encoder is None:
-        if quantised:
-            raise UserError(f"{system.name}: int8 needs OpenVINO, but {runtime.get('fallback', 'a GPU is in use')}")
-        encoder = load_sentence_transformer(workspace, system.model, device, precision, sparse)
-        limit_tokens(encoder, system.max_tokens, f"max_tokens of {system.name}")
-        runtime |= {"runtime": f"torch {metadata.version('torch')}", "precision": precision}
+
+    def load(device: str, precision: str) -> Any:
+        return load_sentence_transformer(workspace, system.model, device, precision, sparse)
+
+    encoder = load_to_run(load, workspace, system, pick_device(device), precision, "encoded", convert=not sparse)
+    if quantised and not encoder.runtime["runtime"].startswith("openvino"):
+        why = encoder.runtime.get("fallback", "a GPU is in use")
+        raise UserError(f"{system.name}: int8 needs OpenVINO, but {why}")
     for role, prefix in (("query", system.query_prefix), ("document", system.document_prefix)):
         if prefix:
             encoder.prompts[role] = ""
@@ -92,24 +90,54 @@ def load_encoder(
         from core.retrieval.openvino_encoder import use_quantised
 
         use_quantised(encoder, quantised)
-        runtime["precision"] = "int8"
-    encoder.runtime = runtime
+        encoder.runtime["precision"] = "int8"
     return encoder
 
 
-def _on_openvino(workspace: Workspace, system: SystemSettings, precision: str) -> tuple[Any, dict[str, str]]:
-    """Return the encoder run by OpenVINO and its `runtime`, or None and why OpenVINO does not run it."""
-    from core.retrieval.openvino_encoder import NotConverted, use_openvino
+def load_to_run(
+    load: Callable[[str, str], Any],
+    workspace: Workspace,
+    system: SystemSettings,
+    device: str,
+    precision: str,
+    done: str,
+    convert: bool = True,
+) -> Any:
+    """Return a system's model with its input limit, run by OpenVINO on a CPU, or else by torch, and a note says why.
 
-    encoder = load_sentence_transformer(workspace, system.model, "cpu")
-    limit_tokens(encoder, system.max_tokens, f"max_tokens of {system.name}")
-    digest = model_digest(locate_model(workspace, system.model))
-    try:
-        use_openvino(encoder, workspace, system.model, digest, precision)
-    except NotConverted as error:
-        note(f"{system.name} is encoded by torch, which is slower than OpenVINO: {error}")
-        return None, {"fallback": str(error)}
-    return encoder, {"runtime": f"openvino {metadata.version('openvino')}", "precision": precision}
+    Its `runtime` has the library, the precision, and why OpenVINO does not run it.
+
+    Args:
+        load: loads the model, given the device and the precision.
+        done: what the model does to documents, for the note, such as "encoded".
+        convert: whether OpenVINO may run it.
+
+    Raises:
+        UserError: if the input limit is below the system's `max_tokens`, or `load` raises one.
+    """
+
+    def limited(precision: str) -> Any:
+        model = load(device, precision)
+        limit_tokens(model, system.max_tokens, f"max_tokens of {system.name}")
+        return model
+
+    fallback: dict[str, str] = {}
+    if device == "cpu" and convert:
+        from core.retrieval.openvino_encoder import NotConverted, use_openvino
+
+        model = limited("fp32")
+        digest = model_digest(locate_model(workspace, system.model))
+        try:
+            use_openvino(model, workspace, system.model, digest, precision)
+        except NotConverted as error:
+            note(f"{system.name} is {done} by torch, which is slower than OpenVINO: {error}")
+            fallback = {"fallback": str(error)}
+        else:
+            model.runtime = {"runtime": f"openvino {metadata.version('openvino')}", "precision": precision}
+            return model
+    model = limited(precision)
+    model.runtime = fallback | {"runtime": f"torch {metadata.version('torch')}", "precision": precision}
+    return model
 
 
 def encode_texts(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.formats.runs import ranked
-from core.retrieval.answer import Answer
+from core.retrieval.answer import Answer, depths
 from core.workspace.errors import UserError
 from core.workspace.profile import FusionSettings, SystemSettings
 
@@ -115,9 +115,8 @@ class FusionSystem:
         if not queries:
             return []
         found = [part.search(queries, self.depth) for part in self.parts]
-        depths = [k] * len(queries) if isinstance(k, int) else k
         answers = []
-        for query, depth, *lists in zip(queries, depths, *found, strict=True):
+        for query, depth, *lists in zip(queries, depths(queries, k), *found, strict=True):
             started = time.perf_counter()
             parts = contributions([answer.hits for answer in lists], self.settings.fusion, self._lowest)
             hits = ranked({document: sum(values) for document, values in parts.items()})[:depth]

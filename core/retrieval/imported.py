@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from core.formats.runs import ranked
-from core.retrieval.answer import Answer
-from core.retrieval.systems import depths
+from core.retrieval.answer import Answer, depths
 from core.workspace.errors import UserError
 from core.workspace.profile import SystemSettings
 

@@ -7,18 +7,16 @@ first system.
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 
 from core.formats.documents import Document
-from core.retrieval.answer import Answer
-from core.retrieval.openvino_encoder import NotConverted, use_openvino
-from core.retrieval.systems import System, depths
-from core.workspace.command_line import note
+from core.retrieval.answer import Answer, depths
+from core.retrieval.encoder import load_to_run
+from core.retrieval.systems import System
 from core.workspace.errors import UserError
-from core.workspace.models import limit_tokens, load_cross_encoder, locate_model, model_digest, pick_device
+from core.workspace.models import load_cross_encoder, pick_device
 from core.workspace.profile import SystemSettings
 from core.workspace.workspace import Workspace
 
@@ -185,26 +183,9 @@ def load_reranker(workspace: Workspace, system: SystemSettings, device: str = "a
         UserError: if the model is unavailable, incomplete or no cross-encoder with one label, or its input limit is
             below the system's `max_tokens`.
     """
-    device, precision = pick_device(device), "bf16" if system.precision == "bf16" else "fp32"
-    model, runtime = None, dict[str, str]()
-    if device == "cpu":
-        model, runtime = _on_openvino(workspace, system, precision)
-    if model is None:
-        model = load_cross_encoder(workspace, system.model, device, precision)
-        limit_tokens(model, system.max_tokens, f"max_tokens of {system.name}")
-        runtime |= {"runtime": f"torch {metadata.version('torch')}", "precision": precision}
-    model.runtime = runtime
-    return model
+    precision = "bf16" if system.precision == "bf16" else "fp32"
 
+    def load(device: str, precision: str) -> Any:
+        return load_cross_encoder(workspace, system.model, device, precision)
 
-def _on_openvino(workspace: Workspace, system: SystemSettings, precision: str) -> tuple[Any, dict[str, str]]:
-    """Return the cross-encoder run by OpenVINO and its `runtime`, or None and why OpenVINO does not run it."""
-    model = load_cross_encoder(workspace, system.model, "cpu")
-    limit_tokens(model, system.max_tokens, f"max_tokens of {system.name}")
-    digest = model_digest(locate_model(workspace, system.model))
-    try:
-        use_openvino(model, workspace, system.model, digest, precision)
-    except NotConverted as error:
-        note(f"{system.name} is re-ranked by torch, which is slower than OpenVINO: {error}")
-        return None, {"fallback": str(error)}
-    return model, {"runtime": f"openvino {metadata.version('openvino')}", "precision": precision}
+    return load_to_run(load, workspace, system, pick_device(device), precision, "re-ranked")

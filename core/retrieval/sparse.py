@@ -16,7 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from core.formats.documents import read_ids, write_ids
-from core.retrieval.answer import Answer
+from core.retrieval.answer import Answer, depths
 from core.retrieval.encoder import Encoder
 from core.retrieval.postings import Postings
 from core.retrieval.ranking import top_k
@@ -236,7 +236,7 @@ class SparseSystem:
     def search(self, queries: Sequence[str], k: int | Sequence[int]) -> list[Answer]:
         """See `core.retrieval.systems.System`; a query without a term in the index has no hits."""
         answers = []
-        for query, depth in zip(queries, [k] * len(queries) if isinstance(k, int) else k, strict=True):
+        for query, depth in zip(queries, depths(queries, k), strict=True):
             started = time.perf_counter()
             weights = self.encode([query])
             encoded = time.perf_counter()

@@ -12,7 +12,7 @@ from core.formats.documents import Document
 from core.formats.exclusions import kept_hits
 from core.indexes.base import Quantised, VectorIndex
 from core.indexes.exact import ExactIndex
-from core.retrieval.answer import Answer
+from core.retrieval.answer import Answer, depths
 from core.retrieval.backends import prefixes
 from core.retrieval.bm25 import Bm25Index
 from core.retrieval.encoder import encode_texts
@@ -165,11 +165,6 @@ class DenseSystem:
         vector = self.encode([query])[0]
         text = self.settings.document_prefix + document.full_text
         return token_shares(self.encoder, vector, text, self.settings.similarity)
-
-
-def depths(queries: Sequence[str], k: int | Sequence[int]) -> Sequence[int]:
-    """Return the number of documents wanted for each query; see `System.search`."""
-    return [k] * len(queries) if isinstance(k, int) else k
 
 
 def search_without(system: System, queries: Sequence[str], k: int, excluded: Sequence[Collection[str]]) -> list[Answer]:

@@ -96,7 +96,7 @@ def test_openvino_gives_the_scores_of_torch(reranked, queries, documents, tiny_c
     def missing(*_):
         raise openvino_encoder.NotConverted("OpenVINO is not installed")
 
-    monkeypatch.setattr("core.retrieval.rerank.use_openvino", missing)
+    monkeypatch.setattr("core.retrieval.openvino_encoder.use_openvino", missing)
     plain = load_reranker(Workspace.default(), reranked.settings, "cpu")
     assert plain.runtime["runtime"].startswith("torch")
     pairs = [(queries[3], text) for text in texts]
