@@ -1,4 +1,4 @@
-"""Trainer arguments, early stopping and resuming, shared by the training of the bi-encoder and the T5.
+"""Training loop, trainer arguments, early stopping and resuming, shared by the trainings.
 
 Training resumes from the checkpoints of transformers' trainer, which include the states of the optimizer and the random
 number generators; all other stages resume with `core.workspace.progress`.
@@ -56,6 +56,43 @@ def trainer_arguments(
         "use_cpu": device == "cpu",
         "dataloader_pin_memory": False,
     }
+
+
+def fit(
+    trainer_class: Any,
+    arguments_class: Any,
+    model: Any,
+    loss: Any,
+    training: Any,
+    validation: Any | None,
+    settings: FinetuneSettings,
+    checkpoints: Path,
+    evaluator: Any | None,
+    **own: Any,
+) -> list[dict[str, Any]]:
+    """Train a model of sentence-transformers in place and return the trainer's log: step, losses and measures.
+
+    With `validation`, the best checkpoint is loaded at the end.
+
+    Args:
+        own: arguments that this kind of model alone has.
+    """
+    best_by = "eval_loss" if validation else None
+    if validation and evaluator and settings.best_by == "mrr":
+        best_by = f"eval_{evaluator.primary_metric}"
+    arguments = trainer_arguments(settings, len(training), checkpoints, model.device.type, best_by)
+    trainer = trainer_class(
+        model=model,
+        args=arguments_class(**arguments, **own),
+        train_dataset=training,
+        eval_dataset=validation,
+        loss=loss,
+        evaluator=evaluator if validation else None,
+        callbacks=early_stopping(settings.patience if validation else 0),
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints))
+    history: list[dict[str, Any]] = trainer.state.log_history
+    return history
 
 
 def early_stopping(patience: int) -> list[TrainerCallback]:
