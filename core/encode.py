@@ -4,7 +4,7 @@ Documents are encoded in shards of similar length. Finished shards are on disk, 
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -53,10 +53,16 @@ def encoding_rate(build: Build, system: SystemSettings, width: int) -> Rate:
         from core.retrieval.openvino_encoder import has_fast_bf16
 
         precision = "bf16" if runtime == "gpu" or has_fast_bf16() else "fp32"
-    precision = precision if (runtime, precision) in RATES else "fp32"
-    narrow, wide, probe = RATES[runtime, precision]
-    name = f"encode {runtime} {precision} {'wide' if width >= WIDE else 'narrow'}"
-    return Rate(name, wide if width >= WIDE else narrow, probe)
+    return rate_by_width("encode", RATES, runtime, precision if (runtime, precision) in RATES else "fp32", width)
+
+
+def rate_by_width(
+    name: str, rates: Mapping[tuple[str, str], tuple[float, float, str]], runtime: str, precision: str, width: int
+) -> Rate:
+    """Return the rate of a model of this width from a table such as `RATES`."""
+    narrow, wide, probe = rates[runtime, precision]
+    is_wide = width >= WIDE
+    return Rate(f"{name} {runtime} {precision} {'wide' if is_wide else 'narrow'}", wide if is_wide else narrow, probe)
 
 
 def targets(build: Build) -> Iterator[Target[SystemSettings]]:
@@ -112,14 +118,25 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
         build.executor,
         made_with,
     )
-    if "per_second" in made:
-        draft.facts["documents_per_second"] = round(made.pop("per_second"), 2)
     draft.facts.update(documents=len(documents), dimension=np.load(path, mmap_mode="r").shape[1])
-    draft.facts.update(made or open_encoder().about)
-    draft.facts.update(describe_model(locate_model(workspace, system.model)))
-    draft.facts.update(model=workspace.shown_model(system.model), engine=build.executor.name)
+    draft.facts.update(encoding_facts(build, system, made, open_encoder))
     write_ids(draft / "document_ids.json", (document.id for document in documents))
     remove_tree(quantised)
+
+
+def encoding_facts(
+    build: Build, system: SystemSettings, made: dict[str, Any], open_encoder: Callable[[], Encoder]
+) -> dict[str, Any]:
+    """Return what a manifest records of how documents were encoded.
+
+    Args:
+        made: the facts of the call that encoded them; if it is empty, an encoder is opened to describe it.
+    """
+    workspace = build.folder.workspace
+    facts = {"documents_per_second": round(made.pop("per_second"), 2)} if "per_second" in made else {}
+    facts |= made or open_encoder().about
+    facts |= describe_model(locate_model(workspace, system.model))
+    return facts | {"model": workspace.shown_model(system.model), "engine": build.executor.name}
 
 
 def estimate(build: Build, system: SystemSettings, sizes: Sizes) -> Cost:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from core.encode import ID_BYTES, WIDE
+from core.encode import ID_BYTES, encoding_facts, rate_by_width
 from core.formats.collections import collection_digests, read_built_collection
 from core.formats.documents import CORPUS
 from core.retrieval.encoder import encode_shards, load_encoder
@@ -17,8 +17,7 @@ from core.retrieval.postings import Postings
 from core.retrieval.sparse import LoggedRows, SparseDocumentEncoder, SparseIndex, terms_of
 from core.workspace import command_line
 from core.workspace.artifacts import remove_tree
-from core.workspace.estimates import Cost, Rate, Sizes
-from core.workspace.model_configuration import describe_model
+from core.workspace.estimates import Cost, Sizes
 from core.workspace.model_shapes import shape_of
 from core.workspace.models import device_without_torch, digest_if_here, locate_model
 from core.workspace.profile import SystemSettings
@@ -70,19 +69,14 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
         f"encode {system.name}",
         build.executor,
     )
-    if "per_second" in made:
-        draft.facts["documents_per_second"] = round(made.pop("per_second"), 2)
     weights = kept.matrix(len(documents))
     postings = Postings(weights.data, weights.indices, weights.indptr, len(documents))
     terms = terms_of(load(), weights.shape[1])
     SparseIndex(postings, terms, [document.id for document in documents]).save(draft.folder)
     used = int(np.count_nonzero(np.diff(weights.indptr)))
     draft.facts.update(documents=len(documents), terms=used, terms_per_document=round(weights.nnz / len(documents), 1))
-    draft.facts.update(made or open_encoder().about)
-    about = describe_model(locate_model(workspace, system.model))
-    about.pop("pooling", None)  # that of vectors
-    draft.facts.update(about)
-    draft.facts.update(model=workspace.shown_model(system.model), engine=build.executor.name)
+    draft.facts.update(encoding_facts(build, system, made, open_encoder))
+    draft.facts.pop("pooling", None)  # that of vectors
     remove_tree(draft / "shards")
 
 
@@ -90,12 +84,10 @@ def estimate(build: Build, system: SystemSettings, sizes: Sizes) -> Cost:
     """Return the cost of encoding, in floating-point operations."""
     shape = shape_of(build.folder.workspace, system.model)
     device = "cpu" if device_without_torch(build.device) == "cpu" else "gpu"
-    narrow, wide, probe = RATES[device, str(system.precision)]
-    is_wide = shape.width >= WIDE
-    name = f"encode sparse {device} {system.precision} {'wide' if is_wide else 'narrow'}"
+    rate = rate_by_width("encode sparse", RATES, device, str(system.precision), shape.width)
     size = sizes.documents * ((system.max_document_terms or TERMS) * POSTING_BYTES + ID_BYTES)
     operations = sizes.total(shape.weighing, system.max_tokens or shape.limit)
-    return Cost(operations, Rate(name, wide if is_wide else narrow, probe), size, 8.0, temporary=1.5 * size)
+    return Cost(operations, rate, size, 8.0, temporary=1.5 * size)
 
 
 STAGE = Stage(

@@ -8,18 +8,26 @@ T5_WORDS = ["which", "masks", "slow", "the", "spread", "of", "bats", "and", "fru
 """The words that `make_t5`'s model knows if it is given no others."""
 
 
+def _write_bert_tokenizer(folder: Path, words: list[str]) -> int:
+    """Write the tokenizer of a BERT that knows some words to a new folder, and return the size of its vocabulary."""
+    from transformers import BertTokenizerFast
+
+    folder.mkdir()
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    return len(vocabulary)
+
+
 def make_bert(folder: Path) -> Path:
     """Write a BERT of two layers that knows WORDS, and return its folder."""
     import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
+    from transformers import BertConfig, BertModel
 
-    folder.mkdir()
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    size = _write_bert_tokenizer(folder, WORDS)
     torch.manual_seed(1)
     sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
-    BertModel(BertConfig(vocab_size=len(vocabulary), hidden_dropout_prob=0.0, **sizes)).save_pretrained(folder)
+    BertModel(BertConfig(vocab_size=size, hidden_dropout_prob=0.0, **sizes)).save_pretrained(folder)
     return folder
 
 
@@ -29,15 +37,12 @@ def make_splade(folder: Path, words: list[str] = WORDS, bias: float = -4.0) -> P
     The lower the bias, the fewer terms have a weight.
     """
     import torch
-    from transformers import BertConfig, BertForMaskedLM, BertTokenizerFast
+    from transformers import BertConfig, BertForMaskedLM
 
-    folder.mkdir()
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    size = _write_bert_tokenizer(folder, words)
     torch.manual_seed(2)
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
-    configuration = BertConfig(vocab_size=len(vocabulary), hidden_dropout_prob=0.0, initializer_range=0.3, **sizes)
+    configuration = BertConfig(vocab_size=size, hidden_dropout_prob=0.0, initializer_range=0.3, **sizes)
     model = BertForMaskedLM(configuration)
     torch.nn.init.constant_(model.cls.predictions.bias, bias)
     model.save_pretrained(folder)
