@@ -2,6 +2,7 @@
 
 import csv
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from core.formats.text_lines import read_lines, tab_fields
@@ -115,6 +116,7 @@ def is_qrels_line(columns: list[str]) -> bool:
     return bool(_header(columns)) or (len(columns) == 4 and _grade(columns[3]) is not None)
 
 
+@lru_cache(maxsize=1000)
 def _grade(text: str) -> int | None:
     if not re.fullmatch(r"[+-]?\d{1,9}(\.0*)?", text, re.ASCII):
         return None

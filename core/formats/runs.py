@@ -15,6 +15,7 @@ import numpy as np
 from core.formats.exclusions import Exclusions, built_exclusions, left_out, without
 from core.formats.mteb import ENDINGS as MTEB_ENDINGS
 from core.formats.mteb import run_lines
+from core.formats.plain_runs import PlainTopic, read_plain
 from core.workspace.artifacts import Manifest, read_whole
 from core.workspace.errors import UserError
 from core.workspace.workspace import CollectionFolder
@@ -97,6 +98,8 @@ def _built_depth(folder: CollectionFolder, system: str, digest: str) -> int:
 
 
 def _built_scores(path: Path) -> Scores:
+    if plain := read_plain(path):
+        return {topic.topic: topic.scores for topic in plain[1]}
     scores: Scores = {}
     try:
         with path.open(encoding="utf-8", newline="\n") as file:
@@ -253,6 +256,9 @@ def read_run_file(path: Path, most_faults: int = 1) -> RunFile:
     already has the document. A file that `core.formats.mteb.run_lines` cannot read adds one more error. Three
     columns, as in MS MARCO's format, are topic, document and rank; the score is the negative rank.
     """
+    if plain := read_plain(path):
+        tag, topics = plain
+        return RunFile({topic.topic: _lines(topic) for topic in topics}, tag, header=0, wrong=0, faults=[])
     by_topic: dict[str, TopicLines] = {}
     faults: list[str] = []
     tag, header, wrong, width = "", 0, 0, 0
@@ -294,6 +300,11 @@ def read_run_file(path: Path, most_faults: int = 1) -> RunFile:
         wrong += 1
         faults.append(str(error))
     return RunFile(by_topic, tag, header, wrong, faults)
+
+
+def _lines(topic: PlainTopic) -> TopicLines:
+    numbers = np.arange(topic.first, topic.first + len(topic.scores))
+    return TopicLines(array("q", numbers.tobytes()), array("d", topic.ranks.tobytes()), topic.scores)
 
 
 def _fault(columns: Sequence[str], without_scores: bool, lines: TopicLines | None) -> str:
@@ -463,11 +474,12 @@ def write_run(path: Path, tag: str, rankings: Iterable[tuple[str, list[tuple[str
     """
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for topic, ranking in rankings:
-            for document, score in ranking:
-                if not math.isfinite(score):
-                    problem = f"the score of document {document} for topic {topic} is {score}"
-                    raise UserError(f"{tag}: {problem}, expected a finite number")
-            scores = _falling(as_float32(score for _, score in ranking)).tolist()
+            values = np.array([score for _, score in ranking], dtype=np.float64)
+            if not np.isfinite(values).all():
+                document, score = ranking[int(np.argmin(np.isfinite(values)))]
+                problem = f"the score of document {document} for topic {topic} is {score}"
+                raise UserError(f"{tag}: {problem}, expected a finite number")
+            scores = _falling(as_float32(values)).tolist()
             file.writelines(
                 f"{topic} Q0 {document} {rank} {score!r} {tag}\n"
                 for rank, ((document, _), score) in enumerate(zip(ranking, scores, strict=True), 1)
