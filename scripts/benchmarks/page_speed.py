@@ -40,10 +40,10 @@ FRESH = "[data-testid=stElementContainer][data-stale=false] "
 """Selector of elements drawn by the current run of the page, not stale ones."""
 PAGES = {
     "Summary": ("", FRESH + "h2"),
-    "Topics": ("topics", FRESH + ".barlayer .point path"),
+    "Topics": ("topics", FRESH + ".rs-topics a"),
     "Topic": ("topic", FRESH + ".rs-list li"),
 }
-COLD = {"headline": FRESH + "h2", "chart": FRESH + ".js-plotly-plot .point", "example": FRESH + ".rs-example"}
+COLD = {"headline": FRESH + "h2", "chart": FRESH + ".rs-dots a", "example": FRESH + ".rs-example"}
 ELSEWHERE = "Import runs"
 PORT = 8720
 PATIENCE_MILLISECONDS = 120_000

@@ -123,9 +123,10 @@ def test_of_many_systems_charts_show_ten_and_the_table_all(open_page: Open, made
     app = open_page("summary", collection="many", a="s07")
     assert len(main_table(app)) == 30
     assert main_table(app)["nDCG@10"].is_monotonic_decreasing
-    figure = json.loads(app.get("plotly_chart")[0].proto.spec)
-    assert len(figure["data"][0]["customdata"]) == 9
-    assert {"s07"} < set(figure["data"][0]["customdata"]), "the chosen system is among them"
+    forest = next(element.proto.body for element in app.get("html") if '<div class="rs-dots' in element.proto.body)
+    systems = re.findall('data-rs-open="(.*?)"', forest)
+    assert len(systems) == 9
+    assert {"s07"} < set(systems), "the chosen system is among them"
     assert "The best 10 of 30 systems" in texts(app)
     opened = open_page("summary", collection="many", open="cost,conclusion")
     assert "Cost is not available: the runs were not made here." in texts(opened)
@@ -422,7 +423,10 @@ def test_markdown_keeps_its_columns_whatever_the_names() -> None:
 
 def test_a_picture_is_vector_graphics_or_pixels(open_page: Open, made_up: CollectionFolder) -> None:
     for form in ("svg", "png"):
-        configs = [json.loads(chart.proto.config) for chart in open_page("summary", picture=form).get("plotly_chart")]
+        configs = [
+            json.loads(chart.proto.config)
+            for chart in open_page("summary", picture=form, open="types").get("plotly_chart")
+        ]
         assert {config["toImageButtonOptions"]["format"] for config in configs} == {form}
 
 

@@ -10,13 +10,15 @@ from core.evaluation.comparison_tables import baseline_table, best_systems, judg
 from core.evaluation.measures import mean
 from core.evaluation.significance import BOOTSTRAP_RESAMPLES, SEED, Comparison, Values
 from core.evaluation.table_formats import MISSING
-from core.evaluation.topic_tables import types_table
+from core.evaluation.topic_tables import means_by_type, types_table
 from core.workspace.measure_names import parse_measure
 from dashboard.shared import charts, data, export, results
 from dashboard.shared.comparison import View
 from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import FOUR, SIGNED
+from dashboard.views.summary.charts import forest, type_dots
+from dashboard.views.summary.differences import forest_rows
 
 NARROW = {
     name: st.column_config.Column(short, help=name, alignment="right")
@@ -43,25 +45,28 @@ the difference is the same on every topic, its variance is zero and t-test, CI a
 
 
 def draw_baseline(view: View) -> None:
-    """Draw the bars, the sentences, and the table with its exports."""
-    table, found = compared(view.values, view.baseline)
+    """Draw the sentences, the charts, and the table with its exports."""
+    table, found = against = compared(view.values, view.baseline)
     table = table.sort_values("mean", ascending=False, kind="stable")
+    collection, name = view.opened.folder.name, f"{view.opened.folder.name}-{view.measure}"
+    judged = judged_means(view.opened, view.measure, list(view.values))
+    shown = baseline_table(table, found, view.labels, view.measure, view.baseline, collection, judged)
+    for sentence in shown.sentences:
+        st.markdown(escape_markdown(sentence))
+    if not found:
+        st.write("Only one system is evaluated: there is nothing to compare it with.")
+    best = table[table.index.isin(best_systems(view.values, view.pair))]
     left, right = st.columns(2)
     with left:
-        best = table[table.index.isin(best_systems(view.values, view.pair))]
         figure = charts.mean_bars(best, view.labels, view.measure, view.baseline)
-        name = f"{view.opened.folder.name}-{view.measure}"
         export.chart(figure, name, f"Bars of mean {view.measure} by system")
-        if len(best) < len(table):
-            st.caption(f"The best {len(best)} of {len(table)} systems.")
-    judged = judged_means(view.opened, view.measure, list(view.values))
-    collection = view.opened.folder.name
-    shown = baseline_table(table, found, view.labels, view.measure, view.baseline, collection, judged)
     with right:
-        for sentence in shown.sentences:
-            st.markdown(escape_markdown(sentence))
-        if not found:
-            st.write("Only one system is evaluated: there is nothing to compare it with.")
+        if found:
+            rows = forest_rows(view, against)
+            figure = forest(rows, view.labels, view.measure, view.baseline, view.a)
+            export.chart(figure, f"{name}-differences", f"Differences in {view.measure} to the baseline, with 95 % CI")
+    if len(best) < len(table):
+        st.caption(f"The best {len(best)} of {len(table)} systems.")
     config = {name: FOUR for name in ("mean", judged_partner(view.measure))} | {"difference": SIGNED} | NARROW
     alt = f"Comparison of each system with the baseline, {view.measure}"
     st.dataframe(shown.shown, column_config=config, placeholder=MISSING, alt=alt)
@@ -108,10 +113,12 @@ def draw_missing(view: View) -> None:
 
 
 def draw_types(view: View) -> None:
-    """Draw the means by topic type."""
+    """Draw the means by topic type: those of systems A and B in a chart, all in a table."""
+    by_type = means_by_type({name: view.values[name] for name in view.pair if name}, view.content.topics)
+    figure = type_dots(by_type, view.labels, view.measure, view.pair)
+    name = f"{view.opened.folder.name}-{view.measure}"
+    export.chart(figure, f"{name}-types", f"Mean {view.measure} by topic type")
     table = types_table(view.values, view.content.topics, view.labels, view.measure, view.opened.folder.name)
     config = {label: FOUR for label in view.labels.values()}
     st.dataframe(table.shown, column_config=config, alt=f"{view.measure} by topic type")
-    downloads_and_provenance(
-        view.opened, f"{view.opened.folder.name}-{view.measure}-kinds", table, "types", {"measure": view.measure}
-    )
+    downloads_and_provenance(view.opened, f"{name}-kinds", table, "types", {"measure": view.measure})

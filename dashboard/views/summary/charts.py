@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 from core.evaluation.comparison_tables import INDEX_SIZE, LATENCY
 from core.evaluation.costs import STEPS, front
 from core.evaluation.topic_tables import TYPE_LABELS
-from dashboard.shared.charts import BLUE, DARK_GREY, GREY, ORANGE, clickable, finish, interval_texts
+from dashboard.shared.charts import BLUE, DARK_GREY, GREY, ORANGE, finish, interval_texts
 from dashboard.shared.escaping import escape_plotly, shortened
 
 LABEL = 28
@@ -31,8 +31,6 @@ def _style(number: int) -> dict[str, str]:
 
 def forest(table: pd.DataFrame, labels: Mapping[str, str], measure: str, baseline: str, chosen: str) -> go.Figure:
     """Draw each system's difference to the baseline with its 95 % CI; filled where it is significant.
-
-    The custom data of every mark is its system.
 
     Args:
         table: index system, in the order of the rows; columns difference, difference low, difference high (NaN where
@@ -61,7 +59,6 @@ def forest(table: pd.DataFrame, labels: Mapping[str, str], measure: str, baselin
                 "symbol": ["circle" if one else "circle-open" for one in table["significant"]],
                 "line": {"width": 2},
             },
-            customdata=list(table.index),
             text=[escape_plotly(labels.get(system, system)) for system in table.index],
             hovertext=intervals,
             hovertemplate="%{text}: %{x:+.4f} (%{hovertext})<extra></extra>",
@@ -72,7 +69,7 @@ def forest(table: pd.DataFrame, labels: Mapping[str, str], measure: str, baselin
     against = escape_plotly(shortened(labels.get(baseline, baseline), LABEL))
     figure.update_xaxes(title=f"difference in {measure} to {against}", zeroline=False)
     figure.update_layout(hovermode="closest")
-    return finish(clickable(figure), 76 + 24 * max(len(rows), 4)).update_layout(margin={"t": 8, "r": 44})
+    return finish(figure, 76 + 24 * max(len(rows), 4)).update_layout(margin={"t": 8, "r": 44})
 
 
 def type_dots(table: pd.DataFrame, labels: Mapping[str, str], measure: str, pair: tuple[str, str]) -> go.Figure:

@@ -7,7 +7,7 @@ import streamlit as st
 from core.evaluation.fusion_tuning import weight_notes
 from core.evaluation.published import far_from_published, published_figures
 from core.workspace.errors import UserError
-from dashboard.shared import comparison, data, glossary, left_out, links, results, state, widgets
+from dashboard.shared import clicks, comparison, data, glossary, left_out, links, results, state, widgets
 from dashboard.shared.comparison import View
 from dashboard.shared.escaping import escape_markdown, show_error
 from dashboard.views.summary import (
@@ -64,6 +64,7 @@ def page(opened: data.Opened) -> None:
         UserError: topics or judgments are missing or damaged, or no system is evaluated.
     """
     manifests = results.manifests(opened)
+    clicks.reported("summary", lambda system: state.write("a", system))
     about, answered, noticed = (st.container(gap="xsmall") for _ in range(3))
     with noticed:
         tidy = widgets.evaluated(opened)
