@@ -21,6 +21,7 @@ from dashboard.shared import data, links, live, state  # noqa: E402
 from dashboard.shared.availability import unavailable  # noqa: E402
 from dashboard.shared.comparison import LINKED  # noqa: E402
 from dashboard.shared.escaping import error_markdown, show_error  # noqa: E402
+from dashboard.shared.faults import show_fault  # noqa: E402
 from dashboard.shared.ranked_lists import STYLE  # noqa: E402
 
 # In a full line of choices the box to type in shrinks; WCAG 2.2 asks for targets of 24 pixels.
@@ -119,6 +120,7 @@ page = st.navigation(
     [links.streamlit_page(entry, partial(show, entry.name)) for entry in links.PAGES], position="hidden"
 )
 st.title(page.title)
+above = st.container()
 try:
     # Outside the page: Streamlit removes the elements of a page as soon as another page is opened.
     choose_collection()
@@ -128,6 +130,9 @@ try:
         page.run()
     except UserError as error:
         show_error(error)
+    except Exception as error:
+        with above:
+            show_fault(page.title, error)
     copy_link()
 except UserError as error:
     show_error(error)
