@@ -58,18 +58,16 @@ class Bm25Index:
             expansion: whether the queries are appended to the document's last field or form a field of their own, and
                 the weight of that field.
         """
-        analyzer, expansion = open_analyzer(analyzer_settings), expansion or ExpansionSettings()
-        build = field_class(settings).build
+        expansion, build = expansion or ExpansionSettings(), field_class(settings).build
         appended = predicted if expansion.field == "appended" else None
-        count = 1 if settings.fields == "one" else 2
-        fields = [
-            build((analyzer.tokens(field_texts(d, settings, appended)[number]) for d in documents), settings)
-            for number in range(count)
-        ]
+        fields = []
+        for number in range(1 if settings.fields == "one" else 2):
+            texts = (field_texts(document, settings, appended)[number] for document in documents)
+            fields.append(build(texts, analyzer_settings, settings))
         if predicted is not None and expansion.field == "own":
-            tokens = (analyzer.tokens(" ".join(predicted.get(document.id, []))) for document in documents)
-            fields.append(build(tokens, settings, expansion.weight))
-        return cls([document.id for document in documents], fields, analyzer)
+            texts = (" ".join(predicted.get(document.id, [])) for document in documents)
+            fields.append(build(texts, analyzer_settings, settings, expansion.weight))
+        return cls([document.id for document in documents], fields, open_analyzer(analyzer_settings))
 
     def save(self, folder: Path) -> int:
         """Write each field's index to a folder `field-<number>` and return the vocabulary size of the last one.

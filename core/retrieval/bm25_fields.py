@@ -3,7 +3,7 @@
 Searches use bm25s (Lù, 2024). rank_bm25 is the reference: slower, independent, and with the same scores.
 """
 
-from array import array
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable
 from itertools import chain
@@ -13,24 +13,24 @@ from typing import Any, Protocol
 import bm25s
 import numpy as np
 from rank_bm25 import BM25Okapi
-from scipy import sparse
 
+from core.retrieval.analyzer import open_analyzer
 from core.retrieval.lucene import stored_length
-from core.retrieval.postings import Postings
+from core.retrieval.postings import Postings, count_postings, weigh_postings
+from core.retrieval.token_numbers import NOTHING, Tokens, analysed
 from core.workspace import library_internals
 from core.workspace.errors import UserError
-from core.workspace.profile import Bm25Settings
-
-NOTHING = "\0"
-"""Placeholder token for a collection without tokens, since both libraries need at least one; no query contains it."""
+from core.workspace.profile import AnalyzerSettings, Bm25Settings
 
 
 class Field(Protocol):
     """The BM25 index of one field of all documents."""
 
     @classmethod
-    def build(cls, tokens: Iterable[list[str]], settings: Bm25Settings, weight: float = 1.0) -> "Field":
-        """Index the tokens of every document's field; its scores are multiplied by `weight`."""
+    def build(
+        cls, texts: Iterable[str], analyzer: AnalyzerSettings, settings: Bm25Settings, weight: float = 1.0
+    ) -> "Field":
+        """Index the text of every document's field; its scores are multiplied by `weight`."""
 
     def scores(self, tokens: list[str]) -> np.ndarray:
         """Return the score of every document for a query's tokens, float32 [n_documents]."""
@@ -43,27 +43,31 @@ class Field(Protocol):
         """Return the contribution of one query occurrence of a token to the score of the document at a position."""
 
 
-class LuceneBM25(bm25s.BM25):  # type: ignore[misc]
-    """The index of bm25s with Lucene's document lengths, and without empty documents in N and the mean length."""
+class Bm25sIndex(bm25s.BM25):  # type: ignore[misc]
+    """The index of bm25s with the same scores, counted by compiled code.
+
+    With Lucene's document lengths, empty documents count neither for N nor for the mean length.
+    """
+
+    def __init__(self, settings: Bm25Settings):
+        super().__init__(method="lucene", k1=settings.k1, b=settings.b)
+        self.lengths = settings.lengths
 
     def build_index_from_ids(
-        self, unique_token_ids: list[int], corpus_token_ids: "list[array[int]]", *_: Any, **__: Any
+        self, unique_token_ids: list[int], corpus_token_ids: tuple[np.ndarray, np.ndarray], *_: Any, **__: Any
     ) -> dict[str, Any]:
         """Return the postings, as the method of bm25s does, which its documentation invites to override."""
         self.nonoccurrence_array = None  # as for every method but BM25L and BM25+; `save` reads it
-        lengths = np.array([len(tokens) for tokens in corpus_token_ids])
-        tokens = np.concatenate([np.asarray(tokens, dtype=np.int32) for tokens in corpus_token_ids])
-        shape = (len(lengths), len(unique_token_ids))
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        counts = sparse.csr_array((np.ones(len(tokens), dtype=np.int32), tokens, starts), shape=shape).tocsc()
-        counts.sum_duplicates()
-        n_documents, documents_with = np.count_nonzero(lengths), np.diff(counts.indptr)
-        idf = np.log(1 + (n_documents - documents_with + 0.5) / (documents_with + 0.5))
-        relative = np.array(list(map(stored_length, lengths.tolist()))) * n_documents / lengths.sum()
-        norms = self.k1 * (1 - self.b + self.b * relative)
-        scores = np.repeat(idf, documents_with) * counts.data / (counts.data + norms[counts.indices])
-        postings = {"data": scores.astype(self.dtype), "indices": counts.indices, "indptr": counts.indptr}
-        return postings | {"num_docs": len(lengths)}
+        tokens, lengths = corpus_token_ids
+        indptr, indices, counts = count_postings(tokens, lengths, len(unique_token_ids))
+        n_documents, counted = len(lengths), lengths.astype(np.float64)
+        if self.lengths == "lucene":
+            n_documents = int(np.count_nonzero(lengths))
+            counted = np.array(list(map(stored_length, lengths.tolist())), dtype=np.float64)
+        norms = self.k1 * ((1 - self.b) + self.b * counted / (len(tokens) / n_documents))
+        idf = [math.log(1 + (n_documents - n + 0.5) / (n + 0.5)) for n in np.diff(indptr).tolist()]
+        weigh_postings(indptr, indices, counts, np.array(idf, dtype=np.float32), norms)
+        return {"data": counts, "indices": indices, "indptr": indptr, "num_docs": len(lengths)}
 
 
 class Bm25sField:
@@ -73,16 +77,19 @@ class Bm25sField:
         self.index = index
 
     @classmethod
-    def build(cls, tokens: Iterable[list[str]], settings: Bm25Settings, weight: float = 1.0) -> "Bm25sField":
+    def build(
+        cls, texts: Iterable[str], analyzer: AnalyzerSettings, settings: Bm25Settings, weight: float = 1.0
+    ) -> "Bm25sField":
         """See `Field`."""
-        # An array takes four bytes per token; lists of strings for ten million documents would not fit in memory.
-        vocabulary: dict[str, int] = {}
-        numbers = [array("i", [vocabulary.setdefault(token, len(vocabulary)) for token in own]) for own in tokens]
-        if not vocabulary:
-            vocabulary, numbers[-1] = {NOTHING: 0}, array("i", [0])
-        kind = LuceneBM25 if settings.lengths == "lucene" else bm25s.BM25
-        index = kind(method="lucene", k1=settings.k1, b=settings.b)
-        index.index((numbers, vocabulary), show_progress=False)
+        return cls.of(analysed(texts, analyzer), settings, weight)
+
+    @classmethod
+    def of(cls, tokens: Tokens, settings: Bm25Settings, weight: float = 1.0) -> "Bm25sField":
+        """Index the tokens of every document's field."""
+        if not tokens.vocab:
+            tokens = Tokens.of([*([] for _ in tokens.ids[1][1:]), [NOTHING]])
+        index = Bm25sIndex(settings)
+        index.index(tokens, show_progress=False)
         if weight != 1.0:
             library_internals.multiply_scores(index, weight)
         return cls(index)
@@ -144,9 +151,11 @@ class RankBm25Field:
         self.index = index
 
     @classmethod
-    def build(cls, tokens: Iterable[list[str]], settings: Bm25Settings, weight: float = 1.0) -> "RankBm25Field":
+    def build(
+        cls, texts: Iterable[str], analyzer: AnalyzerSettings, settings: Bm25Settings, weight: float = 1.0
+    ) -> "RankBm25Field":
         """See `Field`; Lucene's idf replaces the library's, which has a floor for negative values."""
-        lists = list(tokens)
+        lists = list(map(open_analyzer(analyzer).tokens, texts))
         index = BM25Okapi(lists if any(lists) else [*lists[:-1], [NOTHING]], k1=settings.k1, b=settings.b)
         documents_with = Counter(chain.from_iterable(index.doc_freqs))
         n_documents = index.corpus_size

@@ -68,3 +68,53 @@ def _add_postings(
         column, weight = columns[number], weights[number]
         for posting in range(indptr[column], indptr[column + 1]):
             total[indices[posting]] += weight * data[posting]
+
+
+@compiled(nogil=True)
+def count_postings(tokens: np.ndarray, lengths: np.ndarray, n_terms: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return `indptr` int64, `indices` int32 and the number of occurrences float32 of each posting; see `Postings`.
+
+    Args:
+        tokens: the terms of one document after the other, int32 [n_tokens].
+        lengths: number of tokens of each document, int32 [n_documents].
+    """
+    last = np.full(n_terms, -1, dtype=np.int32)  # the last document in which a term was seen
+    indptr = np.zeros(n_terms + 1, dtype=np.int64)
+    position = 0
+    for document in range(len(lengths)):
+        for token in tokens[position : position + lengths[document]]:
+            if last[token] != document:
+                last[token] = document
+                indptr[token + 1] += 1
+        position += lengths[document]
+    indptr = np.cumsum(indptr)
+    ends = indptr[:-1].copy()
+    indices = np.empty(indptr[-1], dtype=np.int32)
+    counts = np.zeros(indptr[-1], dtype=np.float32)
+    last[:] = -1
+    position = 0
+    for document in range(len(lengths)):
+        for token in tokens[position : position + lengths[document]]:
+            if last[token] != document:
+                last[token] = document
+                indices[ends[token]] = document
+                ends[token] += 1
+            counts[ends[token] - 1] += 1
+        position += lengths[document]
+    return indptr, indices, counts
+
+
+@compiled(nogil=True)
+def weigh_postings(
+    indptr: np.ndarray, indices: np.ndarray, counts: np.ndarray, idf: np.ndarray, norms: np.ndarray
+) -> None:
+    """Replace the number of occurrences tf of each posting by BM25's weight: idf tf / (norm + tf).
+
+    Args:
+        idf: of each term, float32 [n_terms].
+        norms: k1 (1 - b + b length / mean length) of each document, float64 [n_documents].
+    """
+    for term in range(len(idf)):
+        for posting in range(indptr[term], indptr[term + 1]):
+            count = np.float64(counts[posting])
+            counts[posting] = np.float64(idf[term]) * (count / (norms[indices[posting]] + count))

@@ -14,6 +14,7 @@ from rank_bm25 import BM25Okapi
 from core.formats.collections import read_built_collection
 from core.retrieval.bm25 import Bm25Index
 from core.retrieval.bm25_fields import Bm25sField
+from core.retrieval.token_numbers import Tokens
 from core.workspace.profile import Bm25Settings, read_profile
 from core.workspace.workspace import CollectionFolder
 from scripts.benchmarks.measuring import WITHIN, Comparison, Scale, in_turns, shared
@@ -46,7 +47,7 @@ def measure(folder: CollectionFolder, scale: Scale) -> Iterator[Comparison | str
     slow = BM25Okapi(tokens, k1=settings.k1, b=settings.b)
     positions = np.arange(len(documents))
     builds: dict[str, Callable[[], object]] = {
-        "RankScope": lambda: Bm25sField.build(tokens, settings),
+        "RankScope": lambda: Bm25sField.of(Tokens.of(tokens), settings),
         "bm25s": lambda: by_bm25s("numpy"),
         "bm25s (numba, scipy)": lambda: by_bm25s("numba", "scipy"),
         "rank_bm25": lambda: BM25Okapi(tokens, k1=settings.k1, b=settings.b),

@@ -2,7 +2,10 @@
 
 import json
 import math
+import os
+from itertools import chain
 
+import bm25s
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +15,7 @@ from core.formats.documents import Document, read_documents
 from core.retrieval.bm25 import Bm25Index, origins
 from core.retrieval.bm25_fields import Bm25sField
 from core.retrieval.systems import Bm25System
+from core.retrieval.token_numbers import analysed
 from core.workspace.errors import UserError
 from core.workspace.profile import AnalyzerSettings, Bm25Settings, ExpansionSettings, SystemSettings
 
@@ -265,3 +269,31 @@ def test_an_index_whose_arrays_lead_out_of_bounds_is_refused(tmp_path, name, cha
         file.write_text(json.dumps(change(json.loads(file.read_text()))))
     with pytest.raises(UserError, match="damaged, or not an index of bm25s"):
         Bm25sField.load(tmp_path / "index")
+
+
+@given(documents=corpora, k1=st.floats(0.1, 3), b=st.floats(0, 1))
+def test_the_index_is_bit_for_bit_that_of_bm25s(documents, k1, b):
+    tokens = [document.full_text.split() for document in documents]
+    vocabulary = {token: number for number, token in enumerate(dict.fromkeys(chain.from_iterable(tokens)))}
+    if not vocabulary:
+        return
+    theirs = bm25s.BM25(method="lucene", k1=k1, b=b)
+    numbers = [[vocabulary[token] for token in own] for own in tokens]
+    theirs.index((numbers, dict(vocabulary)), show_progress=False)
+    ours = build(documents, k1=k1, b=b).fields[0].index
+    assert ours.vocab_dict == theirs.vocab_dict
+    for name in ("data", "indices", "indptr"):
+        assert ours.scores[name].tobytes() == theirs.scores[name].tobytes()
+        assert ours.scores[name].dtype == theirs.scores[name].dtype
+
+
+@pytest.mark.parametrize("processes", ["run", "end before their time"])
+def test_documents_analysed_by_several_processes_have_the_same_tokens(processes, monkeypatch):
+    texts = [f"Masks, w{n % 7} and «w{n % 11}» COVID 19\n" * (n % 3) for n in range(60)]
+    alone = analysed(texts, PLAIN)
+    monkeypatch.setattr("core.retrieval.token_numbers.PART_CHARACTERS", 500)
+    if processes != "run":
+        monkeypatch.setattr("core.retrieval.token_numbers._open_analyzer", os._exit)  # raises, given settings
+    together = analysed(iter(texts), PLAIN)
+    assert list(together.vocab.items()) == list(alone.vocab.items())
+    assert [ids.tolist() for ids in together.ids] == [ids.tolist() for ids in alone.ids]
