@@ -104,3 +104,30 @@ def make_cross_encoder(folder: Path, bert: Path, labels: int = 1) -> Path:
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(bert).save_pretrained(folder)
     return folder
+
+
+def make_multi_vector_encoder(folder: Path, bert: Path, **settings: object) -> Path:
+    """Write a multi-vector encoder over a BERT whose projection has random weights, and return its folder.
+
+    Documents are cut at 24 tokens, and "ban" does not count in them.
+
+    Args:
+        settings: of its `Transformer`, such as `query_expansion`.
+    """
+    import torch
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.base.modules import Dense, Normalize, Transformer
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+
+    torch.manual_seed(3)
+    names = {"module_input_name": "token_embeddings", "module_output_name": "token_embeddings"}
+    projection = Dense(64, 16, bias=False, activation_function=torch.nn.Identity(), **names)
+    modules = [
+        Transformer(str(bert), **{"document_length": 24, **settings}),
+        projection,
+        MultiVectorMask(skiplist_words=["ban"]),
+        Normalize(module_input_name="token_embeddings"),
+    ]
+    prompts = {"query": "fas ", "document": "fen "}
+    MultiVectorEncoder(modules=modules, prompts=prompts, device="cpu").save(str(folder))
+    return folder

@@ -2,18 +2,21 @@
 
 import statistics
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 
 from core.evaluation.measures import Evaluator, mean
 from core.evaluation.results import Results
 from core.evaluation.table_formats import Table
-from core.formats.collections import built_documents
 from core.retrieval.kinds import open_system
 from core.retrieval.systems import System, search_without
 from core.workspace.errors import UserError
 from core.workspace.profile import SystemSettings, find_settings
 from core.workspace.timing import THREADS, limited_threads
+
+if TYPE_CHECKING:
+    from core.retrieval.rerank import RerankSystem
 
 DEPTHS = (10, 20, 50, 100)
 
@@ -25,24 +28,21 @@ def rerank_depths(results: Results, system: str = "", measure: str = "", depths:
         UserError: if there is no such re-ranker, one of its artifacts or its model is missing, or a depth is not from 1
             to the profile's.
     """
-    from core.retrieval.rerank import RerankSystem, load_reranker
-
     profile, settings = results.profile, _reranker(results, system)
     if wrong := [depth for depth in depths if not 1 <= depth <= profile.depth]:
         raise UserError(f"--depths {wrong[0]}: expected numbers from 1 to {profile.depth}, the profile's depth")
-    first = open_system(profile, find_settings(profile, settings.of[0]), results.folder)
-    documents, model = built_documents(results.folder), load_reranker(results.folder.workspace, settings)
+    reranked = cast("RerankSystem", open_system(profile, settings, results.folder))
+    first = reranked.first
     measure = measure or profile.measures[0]
     evaluator = Evaluator(results.qrels, [measure])
     label = first.settings.label or first.settings.name
     rows = {f"0 ({label})": _row(results, first, evaluator, measure)}
     for depth in sorted(set(depths)):
-        shallower = settings.model_copy(update={"depth": depth})
-        reranked = RerankSystem(shallower, first, documents, lambda: model)
+        reranked.settings = settings.model_copy(update={"depth": depth})
         rows[str(depth)] = _row(results, reranked, evaluator, measure)
     table = pd.DataFrame(rows).T.rename_axis("documents read")
     about = f"{results.labels.get(settings.name, settings.name)} over {label}: {measure} and seconds per query"
-    how = f"Median over {len(results.topics)} topics, {THREADS} thread, {model.runtime['runtime']}"
+    how = f"Median over {len(results.topics)} topics, {THREADS} thread, {reranked.model.runtime['runtime']}"
     return Table(table, f"{results.folder.name}: {about} by number of documents read. {how}.")
 
 

@@ -83,15 +83,20 @@ def load_encoder(
     if quantised and not encoder.runtime["runtime"].startswith("openvino"):
         why = encoder.runtime.get("fallback", "a GPU is in use")
         raise UserError(f"{system.name}: int8 needs OpenVINO, but {why}")
-    for role, prefix in (("query", system.query_prefix), ("document", system.document_prefix)):
-        if prefix:
-            encoder.prompts[role] = ""
+    use_own_prefixes(encoder, system)
     if quantised:
         from core.retrieval.openvino_encoder import use_quantised
 
         use_quantised(encoder, quantised)
         encoder.runtime["precision"] = "int8"
     return encoder
+
+
+def use_own_prefixes(encoder: Any, system: SystemSettings) -> None:
+    """Disable the model's own prompt for each role that has a prefix in the system's settings."""
+    for role, prefix in (("query", system.query_prefix), ("document", system.document_prefix)):
+        if prefix:
+            encoder.prompts[role] = ""
 
 
 def load_to_run(

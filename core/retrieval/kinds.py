@@ -159,14 +159,17 @@ def _fusion_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]
 def _open_rerank(
     profile: Profile, system: SystemSettings, folder: CollectionFolder, device: str, parts: Sequence["System"]
 ) -> "System":
+    from core.retrieval.late_interaction import LateInteractionSystem
     from core.retrieval.rerank import RerankSystem, load_reranker
 
+    kind = LateInteractionSystem if system.architecture == "multi-vector" else RerankSystem
     documents = built_documents(folder)
-    return RerankSystem(system, parts[0], documents, lambda: load_reranker(folder.workspace, system, device))
+    return kind(system, parts[0], documents, lambda: load_reranker(folder.workspace, system, device))
 
 
 def _rerank_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]:
-    limits = {"depth": system.depth, "max_tokens": system.max_tokens, "precision": system.precision}
+    limits: dict[str, Any] = {"depth": system.depth, "max_tokens": system.max_tokens, "precision": system.precision}
+    limits |= {"architecture": system.architecture} if system.architecture != "cross-encoder" else {}
     return limits | {"query_prefix": system.query_prefix, "document_prefix": system.document_prefix}
 
 

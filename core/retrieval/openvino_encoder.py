@@ -1,6 +1,6 @@
 """Transformers of dense systems and re-rankers run by OpenVINO on a CPU, with the vectors and scores of torch.
 
-OpenVINO replaces the transformers model inside each `Transformer` module of a `SentenceTransformer` or `CrossEncoder`
+OpenVINO replaces the transformers model inside each `Transformer` module of sentence-transformers' models
 and nothing else: tokenizer, prompts, pooling, Dense layers, normalisation and two towers remain those of
 sentence-transformers. A converted model is checked against torch and kept on disk, since conversion takes seconds.
 
@@ -105,15 +105,20 @@ class OpenVinoModel(torch.nn.Module):
     """A transformers model run by OpenVINO, in the place of the `model` of a `Transformer` module.
 
     It runs on as many threads as torch would, `torch.get_num_threads()`. A batch of one text, such as a query, uses all
-    of them, and so do the batches of a cross-encoder, which come one after the other. Larger batches of an encoder run
-    on one thread each, and so many of them at once, which takes less time per text.
+    of them, and so do the batches of models that encode one after the other. Larger batches of a `SentenceTransformer`
+    run on one thread each, and so many of them at once, which takes less time per text.
 
     A copy of it shares the compiled model.
     """
 
-    def __init__(self, model: Any, config: Any, output: str, precision: str):
-        """Take an OpenVINO model, the configuration of the transformers model and the name of its output."""
+    def __init__(self, model: Any, config: Any, output: str, precision: str, in_turn: bool = False):
+        """Take an OpenVINO model, the configuration of the transformers model and the name of its output.
+
+        Args:
+            in_turn: whether larger batches come one after the other, too.
+        """
         super().__init__()
+        self.in_turn = in_turn
         self.source, self.config, self.output, self.precision = model, config, output, precision
         self.device = torch.device("cpu")
         self.inputs = [port.any_name for port in model.inputs]
@@ -143,7 +148,7 @@ class OpenVinoModel(torch.nn.Module):
 
         It is float32 [n_texts, n_tokens, dimension], or [n_texts, 1] from a cross-encoder.
         """
-        compiled = self.compiled(single=len(features["input_ids"]) == 1 or self.output == LOGITS)
+        compiled = self.compiled(single=self.in_turn or len(features["input_ids"]) == 1)
         try:
             request = compiled.idle.pop()
         except IndexError:
@@ -155,7 +160,7 @@ class OpenVinoModel(torch.nn.Module):
 
 
 def use_openvino(encoder: Any, workspace: Workspace, name: str, digest: str, precision: str = "fp32") -> None:
-    """Let OpenVINO run the transformers of a `SentenceTransformer` or a `CrossEncoder`.
+    """Let OpenVINO run the transformers of a model of sentence-transformers, such as a `CrossEncoder`.
 
     Args:
         name: the name of the model in the profile.
@@ -168,9 +173,11 @@ def use_openvino(encoder: Any, workspace: Workspace, name: str, digest: str, pre
     if precision == "bf16" and not has_fast_bf16():
         openvino()
         raise NotConverted("this processor has no fast bf16")
-    parts = transformer_modules(encoder)
+    from sentence_transformers import SentenceTransformer
+
+    parts, in_turn = transformer_modules(encoder), not isinstance(encoder, SentenceTransformer)
     for part, model in zip(parts, _models(workspace, name, digest, parts), strict=True):
-        part.model = _with(model, part, precision)
+        part.model = _with(model, part, precision, in_turn)
 
 
 def save_quantised(encoder: Any, texts: list[str], folder: Path) -> None:
@@ -213,8 +220,8 @@ def use_quantised(encoder: Any, folder: Path) -> None:
             part.model = _with(openvino().Core().read_model(file), part, beside_int8())
 
 
-def _with(model: Any, part: Any, precision: str) -> OpenVinoModel:
-    return OpenVinoModel(model, part.model.config, output_name(part), precision)
+def _with(model: Any, part: Any, precision: str, in_turn: bool = False) -> OpenVinoModel:
+    return OpenVinoModel(model, part.model.config, output_name(part), precision, in_turn)
 
 
 def _models(workspace: Workspace, name: str, digest: str, parts: list[Any]) -> list[Any]:

@@ -1,4 +1,6 @@
-"""Re-ranking: a cross-encoder reads the query together with each of the first documents of another system.
+"""Re-ranking: a model reads the query and each of the first documents of another system.
+
+`RerankSystem` is that of a cross-encoder, which reads both together; `core.retrieval.late_interaction` has the other.
 
 After Nogueira & Cho (2019), "Passage Re-ranking with BERT". The documents below the depth follow in the order of the
 first system.
@@ -13,10 +15,11 @@ import numpy as np
 
 from core.formats.documents import Document
 from core.retrieval.answer import Answer, depths
-from core.retrieval.encoder import load_to_run
+from core.retrieval.encoder import load_to_run, use_own_prefixes
 from core.retrieval.systems import System
 from core.workspace.errors import UserError
-from core.workspace.models import load_cross_encoder, pick_device
+from core.workspace.library_internals import transformer_modules
+from core.workspace.models import load_cross_encoder, load_multi_vector_encoder, pick_device
 from core.workspace.profile import SystemSettings
 from core.workspace.workspace import Workspace
 
@@ -52,7 +55,7 @@ class RerankSystem:
 
     @property
     def model(self) -> Any:
-        """The `CrossEncoder`."""
+        """The `CrossEncoder`, or another architecture's model."""
         if self._model is None:
             self._model = self._load()
         return self._model
@@ -65,20 +68,26 @@ class RerankSystem:
         Raises:
             UserError: if a score is NaN or infinite.
         """
-        from torch.nn import Identity
-
-        pairs = [(self.settings.query_prefix + query, self.settings.document_prefix + text) for text in texts]
-        if not pairs:
+        if not texts:
             return np.empty(0, dtype=np.float32)
-        found: np.ndarray = self.model.predict(
-            pairs, batch_size=BATCH, activation_fn=Identity(), show_progress_bar=False
-        ).astype(np.float32)
+        prefix = self.settings.document_prefix
+        found = self._scores(self.settings.query_prefix + query, [prefix + text for text in texts])
         if not np.isfinite(found).all():
             raise UserError(
                 f"{self.settings.name}: the model gives a score that is NaN or infinite for the query {query[:60]!r}; "
                 "use another precision or other weights"
             )
         return found
+
+    def _scores(self, query: str, texts: list[str]) -> np.ndarray:
+        """Return the scores of at least one text, prefixes included; float32 [n_texts]."""
+        from torch.nn import Identity
+
+        pairs = [(query, text) for text in texts]
+        found: np.ndarray = self.model.predict(
+            pairs, batch_size=BATCH, activation_fn=Identity(), show_progress_bar=False
+        )
+        return found.astype(np.float32)
 
     def search(self, queries: Sequence[str], k: int | Sequence[int]) -> list[Answer]:
         """See `System`; the pairs of a query are scored together, so that its scores do not depend on other queries.
@@ -126,17 +135,22 @@ class RerankSystem:
         name of the rest says at which rank the first system has the document. A document below the depth has no score
         of the model.
         """
-        (answer,) = self.first.search([query], self.settings.depth)
-        label = self.first.settings.label or self.first.settings.name
-        if document not in answer.ranking:
+        before = self.rank_before(query, document)
+        if not before:
             return []
         words = list(dict.fromkeys(query.split()))
         shorter = [" ".join(other for other in query.split() if other != word) for word in words]
         text = self._text(document)
         score, *without = (float(self.scores(one, [text])[0]) for one in [query, *shorter])
         losses = sorted(((w, score - less) for w, less in zip(words, without, strict=True)), key=lambda part: -part[1])
-        rest = f"{REST} (rank {answer.ranking.index(document) + 1} in {label})"
+        rest = f"{REST} ({before})"
         return [*losses, (rest, score - sum(loss for _, loss in losses))]
+
+    def rank_before(self, query: str, document: str) -> str:
+        """Return at which rank the first system has a document, as words; "" if it is below the depth."""
+        (answer,) = self.first.search([query], self.settings.depth)
+        label = self.first.settings.label or self.first.settings.name
+        return f"rank {answer.ranking.index(document) + 1} in {label}" if document in answer.ranking else ""
 
     def explain_words(self, query: str, document: Document) -> list[tuple[str, float]]:
         """Return (word, loss) pairs in document order: what the score loses if all occurrences of a word are left out.
@@ -175,17 +189,24 @@ def _without(text: str, words: Sequence[tuple[str, int, int]], left_out: str) ->
 
 
 def load_reranker(workspace: Workspace, system: SystemSettings, device: str = "auto") -> Any:
-    """Return the system's `CrossEncoder`, ready to score, with its `runtime` as in `core.retrieval.encoder`.
+    """Return the system's `CrossEncoder` or `MultiVectorEncoder`, ready to score.
 
-    On a CPU its transformer runs on OpenVINO, or else on torch, and a note says why.
+    It has a `runtime` as in `core.retrieval.encoder`. On a CPU its transformer runs on OpenVINO, or else on torch, and
+    a note says why.
 
     Raises:
-        UserError: if the model is unavailable, incomplete or no cross-encoder with one label, or its input limit is
-            below the system's `max_tokens`.
+        UserError: if the model is unavailable, incomplete, no cross-encoder with one label or no multi-vector encoder,
+            or its input limit is below the system's `max_tokens`.
     """
     precision = "bf16" if system.precision == "bf16" else "fp32"
 
     def load(device: str, precision: str) -> Any:
-        return load_cross_encoder(workspace, system.model, device, precision)
+        if system.architecture == "cross-encoder":
+            return load_cross_encoder(workspace, system.model, device, precision)
+        model = load_multi_vector_encoder(workspace, system.model, device, precision)
+        use_own_prefixes(model, system)
+        for part in transformer_modules(model) if system.max_tokens else []:
+            part.document_length = system.max_tokens  # it comes before the model's limit
+        return model
 
     return load_to_run(load, workspace, system, pick_device(device), precision, "re-ranked")

@@ -48,11 +48,11 @@ def token_shares(encoder: Any, query: np.ndarray, text: str, similarity: str) ->
     ids = encoded["input_ids"].tolist()
     if batch["input_ids"] != ids:  # the model's own prompt precedes the text
         return list(zip(encoder.tokenizer.convert_ids_to_tokens(ids), values.tolist(), strict=True))
-    return _by_word(batch, text, values)
+    return by_word(batch, text, values)
 
 
-def _by_word(batch: Any, text: str, values: np.ndarray) -> list[tuple[str, float]]:
-    """Sum the values of the pieces of each word."""
+def by_word(batch: Any, text: str, values: np.ndarray) -> list[tuple[str, float]]:
+    """Return (word, value) pairs: the sums of the values of the pieces of each word of a tokenized text."""
     words: list[tuple[str, float]] = []
     previous = None
     pieces = zip(batch.word_ids(), batch["offset_mapping"], batch.tokens(), values, strict=True)

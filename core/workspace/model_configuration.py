@@ -48,6 +48,16 @@ def is_sparse_encoder(folder: Path) -> bool:
     return isinstance(architectures, list) and any(str(name).endswith("ForMaskedLM") for name in architectures)
 
 
+def is_multi_vector_encoder(folder: Path) -> bool:
+    """Return whether a model is a multi-vector encoder of sentence-transformers, PyLate or Stanford's ColBERT.
+
+    Of any other model sentence-transformers would make a `MultiVectorEncoder` with a random projection.
+    """
+    stated = read_table(folder / "config_sentence_transformers.json").get("model_type")
+    architectures = read_table(folder / "config.json").get("architectures")
+    return stated in ("MultiVectorEncoder", "ColBERT") or architectures == ["HF_ColBERT"]
+
+
 def _pooling(settings: dict[str, Any]) -> str:
     mode = settings.get("pooling_mode", "")
     if mode:

@@ -21,8 +21,8 @@ from core.workspace.artifacts import MANIFEST, file_digest, open_artifact, value
 from core.workspace.errors import UserError
 from core.workspace.hub_errors import why_unavailable
 from core.workspace.library_internals import t5_tokenizer, transformer_modules, uses_pooler
-from core.workspace.model_configuration import is_sparse_encoder, read_table
-from core.workspace.profile import CROSS_ENCODER
+from core.workspace.model_configuration import is_multi_vector_encoder, is_sparse_encoder, read_table
+from core.workspace.profile import CROSS_ENCODER, MULTI_VECTOR_ENCODER
 from core.workspace.workspace import SHOWN, Workspace
 
 MODELS_VARIABLE = "RANKSCOPE_MODELS"
@@ -218,14 +218,38 @@ def load_sentence_transformer(
             f"the model {shown} is not a sparse encoder; use a SparseEncoder of sentence-transformers or a masked "
             'language model, such as naver/splade-v3, or kind = "dense"'
         )
-    import torch
     from sentence_transformers import SentenceTransformer, SparseEncoder
+
+    return _load(SparseEncoder if sparse else SentenceTransformer, shown, folder, device, precision)
+
+
+def load_multi_vector_encoder(workspace: Workspace, name: str, device: str = "auto", precision: str = "fp32") -> Any:
+    """Load a `MultiVectorEncoder`: one of sentence-transformers, PyLate or Stanford's ColBERT.
+
+    Raises:
+        UserError: if it is unavailable, its files are not a valid model or not of a multi-vector encoder, or
+            `check_weights` refuses it.
+    """
+    folder, shown = locate_model(workspace, name), workspace.shown_model(name)
+    model_digest(folder)
+    if not is_multi_vector_encoder(folder):
+        raise UserError(
+            f"the model {shown} is no multi-vector encoder; use one such as {MULTI_VECTOR_ENCODER}, or a cross-encoder "
+            'with architecture = "cross-encoder"'
+        )
+    from sentence_transformers import MultiVectorEncoder
+
+    return _load(MultiVectorEncoder, shown, folder, device, precision)
+
+
+def _load(kind: type, shown: str, folder: Path, device: str, precision: str) -> Any:
+    """Load a model of one of sentence-transformers' kinds from a folder, and check its weights."""
+    import torch
 
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
     settings = {"use_safetensors": True, "dtype": dtype, "ignore_mismatched_sizes": True}  # reported by `check_weights`
     with loading(shown):
-        load = SparseEncoder if sparse else SentenceTransformer
-        model = load(str(folder), device=pick_device(device), model_kwargs=settings)
+        model = kind(str(folder), device=pick_device(device), model_kwargs=settings)
     check_weights(shown, folder, model)
     return model
 
@@ -243,18 +267,13 @@ def load_cross_encoder(workspace: Workspace, name: str, device: str = "auto", pr
     if not any(known.endswith("ForSequenceClassification") for known in architectures):
         what = f"a {architectures[0]}" if architectures else "another model"
         raise UserError(f"the model {shown} is no cross-encoder but {what}; use one such as {CROSS_ENCODER}")
-    import torch
     from sentence_transformers import CrossEncoder
 
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
-    settings = {"use_safetensors": True, "dtype": dtype, "ignore_mismatched_sizes": True}  # reported by `check_weights`
-    with loading(shown):
-        model = CrossEncoder(str(folder), device=pick_device(device), model_kwargs=settings)
+    model = _load(CrossEncoder, shown, folder, device, precision)
     if model.num_labels != 1:
         raise UserError(
             f"the model {shown} has {model.num_labels} labels; a re-ranker needs a cross-encoder with one, its score"
         )
-    check_weights(shown, folder, model)
     return model
 
 

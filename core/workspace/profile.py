@@ -341,10 +341,13 @@ ENCODED_BY = ("model", "max_tokens", "precision", "document_prefix", "vectors", 
 
 CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 """The model of a re-ranker that names none."""
+MULTI_VECTOR_ENCODER = "lightonai/GTE-ModernColBERT-v1"
+"""An example of a multi-vector encoder, for messages."""
 
 
 SETTINGS_OF = {
     "dense": ("backend", "dimensions", "vectors", "topic_vectors", "vectors_of"),
+    "rerank": ("architecture",),
     "sparse": ("max_document_terms", "max_query_terms"),
 }
 """Kind of system -> settings that no other kind has."""
@@ -363,6 +366,8 @@ class SystemSettings(Section):
     fusion: FusionSettings = FusionSettings()
     depth: int = Field(100, ge=1)
     """Number of documents of the other system that a re-ranker reads."""
+    architecture: Literal["cross-encoder", "multi-vector"] = "cross-encoder"
+    """What a re-ranker's model is: a cross-encoder, or a multi-vector encoder such as ColBERT (late interaction)."""
     expanded: bool = False
     expansion: ExpansionSettings = ExpansionSettings()
     analyzer: AnalyzerSettings | None = None
@@ -370,7 +375,7 @@ class SystemSettings(Section):
     bm25: Bm25Settings | None = None
     """A BM25 system's own parameters; keys that it lacks are those of the profile's section `bm25`."""
     model: str = ""
-    """The model of a dense system, or the cross-encoder of a re-ranker ("" for `CROSS_ENCODER`)."""
+    """The model of a dense or sparse system or a re-ranker ("" for `CROSS_ENCODER` if it is a cross-encoder)."""
     similarity: Literal["cosine", "dot"] = "cosine"
     vectors: str = ""
     """File of a dense system's document vectors, made elsewhere: .npy, with the ids beside it (see
@@ -405,7 +410,8 @@ class SystemSettings(Section):
     @classmethod
     def _cross_encoder(cls, table: Any) -> Any:
         unnamed = isinstance(table, dict) and table.get("kind") == "rerank" and not table.get("model")
-        return table | {"model": CROSS_ENCODER} if unnamed else table
+        default = unnamed and table.get("architecture", "cross-encoder") == "cross-encoder"
+        return table | {"model": CROSS_ENCODER} if default else table
 
     @property
     def vectors_name(self) -> str:
@@ -441,6 +447,8 @@ class SystemSettings(Section):
             raise ValueError("topic_vectors belong to vectors, the documents' file of vectors, which is missing")
         if self.kind == "rerank" and self.precision not in ("fp32", "bf16"):
             raise ValueError(f"{self.name}: a re-ranker has no precision {self.precision}; use fp32 or bf16")
+        if self.kind == "rerank" and not self.model:
+            raise ValueError(f"{self.name}: a multi-vector re-ranker needs a model, such as {MULTI_VECTOR_ENCODER}")
         if self.kind == "sparse" and not self.model:
             raise ValueError("a sparse system needs a model")
         if self.kind == "sparse" and self.precision not in ("fp32", "bf16"):

@@ -29,6 +29,14 @@ WORDS = 10
 MATCHING = 5
 """Number of predicted queries with a query term that are listed."""
 WAITING = '<p class="rs-small">Score explanation …</p>'
+LOSSES = (
+    "Each word of the query: what the score loses without it. Darker in the text: the score loses more without all "
+    "occurrences of the word; dotted underline: it gains. Only the text that the model read is shown."
+)
+MATCHES = (
+    "Before re-ranking: {before}. Each token of the query with the token of the document that is most similar to it, "
+    "and their similarity. Darker in the text: more similarity to tokens of the query that match the word."
+)
 STYLE = """<style>
 .rs-why { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: 0.25rem 1rem; }
 .rs-why table { width: 100%; border-collapse: collapse; font-size: 0.8rem; margin: 0; }
@@ -90,18 +98,19 @@ def _explanation(shown: Shown, settings: SystemSettings, identity: str, document
 
 
 def _reranked(system: "RerankSystem", lock: Lock, query: str, document: Document, name: str) -> str:
-    """Return what the score of a re-ranker loses without each word of the query, and of the document as shading."""
+    """Return the contributions to a re-ranker's score: of the query in a table, of the document as shading.
+
+    Those of a cross-encoder are what the score loses without a word, those of a multi-vector encoder similarities.
+    """
     with lock:
         shares = system.explain(query, document.id)
         losses = system.explain_words(query, document) if shares else []
+        before = system.rank_before(query, document.id)
     if not shares:
         below = f"Below the first {system.settings.depth} documents, which alone are re-ranked: kept in their order."
         return _caption(name) + _small(below)
     table = _table(name, [(word, loss, "") for word, loss in shares])
-    note = (
-        "Each word of the query: what the score loses without it. Darker in the text: the score loses more without all "
-        "occurrences of the word; dotted underline: it gains. Only the text that the model read is shown."
-    )
+    note = LOSSES if system.settings.architecture == "cross-encoder" else MATCHES.format(before=before)
     shaded = f"<details><summary>Words in document order</summary>{shaded_words(losses)}</details>"
     return table + shaded + _small(note)
 

@@ -103,7 +103,7 @@ def test_a_prompt_of_the_model_has_its_share(tiny_bert: object, words: list[str]
 
 
 def test_pieces_of_a_word_are_added_up(tiny_bert: object) -> None:
-    from core.retrieval.word_attribution import _by_word
+    from core.retrieval.word_attribution import by_word
 
     class Batch(dict):
         word_ids = staticmethod(lambda: [None, 0, 0, 1, None])
@@ -111,7 +111,7 @@ def test_pieces_of_a_word_are_added_up(tiny_bert: object) -> None:
 
     text = "Coronavirus virus"
     batch = Batch(offset_mapping=[(0, 0), (0, 6), (6, 11), (12, 17), (0, 0)])
-    shares = _by_word(batch, text, np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    shares = by_word(batch, text, np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
     assert shares == [("[CLS]", 1.0), ("Coronavirus", 5.0), ("virus", 4.0), ("[SEP]", 5.0)]
 
 
