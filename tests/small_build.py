@@ -4,7 +4,7 @@ import json
 import random
 from pathlib import Path
 
-from tiny_models import WORDS, make_bert, make_encoder, make_t5
+from tiny_models import WORDS, make_bert, make_cross_encoder, make_encoder, make_splade, make_t5
 
 from core.workspace.profile import Profile
 
@@ -36,7 +36,7 @@ def prepare(source: Path, artifacts: Path, documents: int = 60) -> Profile:
     pairs = [generator.sample(KNOWN, 3) for _ in range(60)]
     (source / "triples.tsv").write_text("".join("\t".join(pair) + "\n" for pair in pairs))
     bert = make_bert(source / "tiny-bert")
-    trained = artifacts / "models" / "fine-tuned"
+    trained, reads_pairs = artifacts / "models" / "fine-tuned", make_cross_encoder(source / "tiny-pairs", bert)
     return Profile.model_validate(
         {
             "collection": {"name": NAME, "source": str(source / "collection")},
@@ -65,6 +65,10 @@ def prepare(source: Path, artifacts: Path, documents: int = 60) -> Profile:
                 {"name": "expanded", "kind": "bm25", "expanded": True, "expansion": {"keep": 0.7}},
                 {"name": "tiny", "kind": "dense", "model": str(make_encoder(source / "tiny-encoder", bert))},
                 {"name": "fine-tuned", "kind": "dense", "model": str(trained)},
+                {"name": "hnsw", "kind": "dense", "vectors_of": "tiny", "backend": {"kind": "hnsw", "ef": 20}},
+                {"name": "splade", "kind": "sparse", "model": str(make_splade(source / "tiny-splade"))},
+                {"name": "hybrid", "kind": "fusion", "of": ["bm25", "hnsw", "splade"]},
+                {"name": "reranked", "kind": "rerank", "of": ["hybrid"], "model": str(reads_pairs), "depth": 10},
             ],
             "ann": {
                 "index": [

@@ -59,7 +59,7 @@ class LateInteractionSystem(RerankSystem):
     def explain_words(self, query: str, document: Document) -> list[tuple[str, float]]:
         """Return (word, contribution) pairs in document order: the similarities of the query's tokens that it matches.
 
-        They add up to the score.
+        Their sum is the score.
         """
         text = self.settings.document_prefix + document.full_text
         found, read = self._matches(query, text)

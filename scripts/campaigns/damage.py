@@ -104,7 +104,7 @@ def same_json(path: Path, before: bytes, after: bytes) -> bool:
 def readers(name: str, profile: Profile) -> dict[str, Callable[[], Any]]:
     """Return the functions in `core` that read artifacts of a collection, by name."""
     folder = WORKSPACE.collection(name)
-    dense = [system for system in profile.system if system.kind == "dense"]
+    encoded = [system for system in profile.system if system.name in profile.encoded]
     lexical = [system for system in profile.system if system.kind == "bm25"]
     found: dict[str, Callable[[], Any]] = {
         "profile": lambda: read_profile(str(folder.profile)).model_dump(),
@@ -119,7 +119,7 @@ def readers(name: str, profile: Profile) -> dict[str, Callable[[], Any]]:
         found[f"index {system.name}"] = partial(_ranking, profile, system, folder)
         if system.expanded:
             found[f"predicted {system.name}"] = partial(stored_predicted, folder, system.name)
-    for system in dense:
+    for system in encoded:
         found[f"sweep {system.name}"] = partial(_as_text, read_sweep, folder, system.name)
         found[f"growth {system.name}"] = partial(_as_text, read_growth, folder, system.name)
         found[f"vectors {system.name}"] = partial(_vectors, folder, system.name)

@@ -55,8 +55,8 @@ from core.workspace.workspace import Workspace  # noqa: E402
 WORKSPACE = Workspace.default()
 ARTIFACTS, REFERENCE = WORKSPACE.root, WORK / "reference"
 FOLDER = WORKSPACE.collection(NAME)
-SYSTEMS = ("tiny", "expanded")
-"""The dense system and the BM25 system whose stages are killed."""
+SYSTEMS = ("tiny", "expanded", "reranked")
+"""The systems whose stages are killed, with those that the last one builds on: a fusion, HNSW and a sparse one."""
 FREE = (0.0, 0.25, 0.5, 0.75, 0.95)
 """Free space of the full disk, as shares of the space that a stage needs."""
 WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree"}
