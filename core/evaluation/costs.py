@@ -12,6 +12,7 @@ from core.workspace.models import find_model
 from core.workspace.profile import EXACT, Profile, SystemSettings
 from core.workspace.workspace import CollectionFolder
 
+P95 = "Latency, p95 (ms)"
 MEMORY, PRICE, OPTIMAL = "Memory with models (MB)", "Cost of a million queries", "Pareto-optimal"
 STEPS = {"encode": "Encode (ms)", "search": "Search (ms)", "fuse": "Fuse (ms)", "rerank": "Re-rank (ms)"}
 """Steps of a query -> their columns, the median of each."""
@@ -22,10 +23,10 @@ MILLION_PER_HOUR = 1e6 / 1000 / 3600
 def cost_rows(
     means: pd.DataFrame, profile: Profile, folder: CollectionFolder, manifests: Mapping[str, Manifest], price: float
 ) -> pd.DataFrame:
-    """Return one row per system: its mean with interval, median latencies, size, build time and price.
+    """Return one row per system: its mean with interval, latencies, size, build time and price.
 
-    A cost that is unknown is NaN; steps that no run has recorded, and the price if it is 0, have no column. A fusion or
-    a re-ranker has the costs of what it builds on.
+    A cost that is unknown is NaN; percentiles and steps that no run has recorded, and the price if it is 0, have no
+    column. A fusion or a re-ranker has the costs of what it builds on.
 
     Args:
         means: a table indexed by system with columns mean, low, high.
@@ -40,7 +41,7 @@ def cost_rows(
         parts = {key: costs for system in every for key, costs in _artifacts(folder, system, manifests)}
         index = _total(size for size, _ in parts.values())
         models = {system.model: _model_bytes(folder, system.model) for system in every if system.model}
-        rows[name] = {LATENCY: facts.get("median_milliseconds")}
+        rows[name] = {LATENCY: facts.get("median_milliseconds"), P95: facts.get("p95_milliseconds")}
         rows[name] |= {column: facts.get("step_milliseconds", {}).get(step) for step, column in STEPS.items()}
         rows[name] |= {INDEX_SIZE: index, MEMORY: _total([index, *models.values()])}
         rows[name][BUILD_TIME] = _total(seconds for _, seconds in parts.values())
@@ -48,7 +49,7 @@ def cost_rows(
     costs[[INDEX_SIZE, MEMORY]] /= 1e6
     if price:
         costs[PRICE] = costs[LATENCY] * MILLION_PER_HOUR * price
-    costs = costs.drop(columns=[column for column in STEPS.values() if costs[column].isna().all()])
+    costs = costs.drop(columns=[column for column in (P95, *STEPS.values()) if costs[column].isna().all()])
     table = means[["mean", "low", "high"]].join(costs)
     return table.assign(**{OPTIMAL: table.index.isin(front(table, LATENCY).index)})
 
@@ -104,6 +105,6 @@ def cost_table(rows: pd.DataFrame, labels: Mapping[str, str], measure: str) -> T
     """
     table = rows.rename(index=labels, columns=BASELINE_COLUMNS)
     table[OPTIMAL] = table[OPTIMAL].map({True: "yes", False: ""})
-    times = [column for column in (LATENCY, *STEPS.values()) if column in table]
+    times = [column for column in (LATENCY, P95, *STEPS.values()) if column in table]
     readable = {name: [MISSING if pd.isna(one) else milliseconds(one, "") for one in table[name]] for name in times}
     return Table(table, f"{measure}: effectiveness vs cost", table.assign(**readable))

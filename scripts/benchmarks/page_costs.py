@@ -2,6 +2,7 @@
 """Measure every page of the dashboard and live queries: seconds, processor time and the server's memory.
 
     python scripts/benchmarks/page_costs.py --collection trec-covid [--times 3] [--queries 200] [--json FILE]
+    python scripts/benchmarks/page_costs.py --collection trec-covid --live    # the live queries alone
 
 Starts its own servers on this machine and acts like a browser tab (see scripts/campaigns/load.py), so the time that a
 browser needs to draw a page is not included; page_speed.py measures that. Linux only, as it reads /proc.
@@ -11,7 +12,8 @@ browser needs to draw a page is not included; page_speed.py measures that. Linux
 - again: the median of further visits or of other values of the control;
 - memory: resident memory of that server after the visit, and how much of it is files mapped from disk, which the
   operating system can drop;
-- live query: each system alone, one query at a time, and the Search page with all of them.
+- live query: each system alone, one query at a time on one thread as on the Search page, with the median and the 95th
+  percentile of each step (encode, search, fuse, re-rank) after those of the query; and the page with all systems.
 """
 
 import argparse
@@ -34,12 +36,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core.formats.collections import read_built_topics
 from core.formats.topics import Topic
-from core.retrieval.kinds import open_system
+from core.retrieval.kinds import cannot_answer, open_system
 from core.workspace.artifacts import host, versions
 from core.workspace.profile import Profile, read_profile
 from core.workspace.timing import limited_threads
 from core.workspace.workspace import CollectionFolder, Workspace
 from dashboard.shared.links import PAGES
+from dashboard.views.search.answers import DEPTH
 from scripts.campaigns.load import draw, open_tab
 from scripts.start import child, free_port, server_command, wait_for
 
@@ -190,45 +193,55 @@ def line(row: dict[str, Any]) -> str:
     return f"{row['page']:<11}{row['what']:<20}{shown(row['cold'])}{shown(row['first'])}{shown(middle)}{memory}"
 
 
-def live(folder: CollectionFolder, profile: Profile, queries: list[str]) -> dict[str, list[tuple[float, float]]]:
-    """Return (seconds, processor seconds) of each query for each system alone, on one thread as in the dashboard."""
+def live(folder: CollectionFolder, profile: Profile, queries: list[str]) -> dict[str, list[dict[str, float]]]:
+    """Return the seconds, processor seconds and seconds by step of each query, for each system that can answer."""
     found = {}
     for settings in profile.system:
-        if settings.kind == "run":
+        if cannot_answer(profile, settings):
             continue
         system = open_system(profile, settings, folder)
-        system.search(queries[:1], 10)  # loads the model, and with it the libraries whose threads are limited
+        system.search(queries[:1], DEPTH)  # loads the model, and with it the libraries whose threads are limited
         with limited_threads(1):
             for query in queries[:5]:
-                system.search([query], 10)
+                system.search([query], DEPTH)
             of_system = []
             for query in queries:
                 started, begun = time.perf_counter(), time.process_time()
-                system.search([query], 10)
-                of_system.append((time.perf_counter() - started, time.process_time() - begun))
+                (answer,) = system.search([query], DEPTH)
+                whole = {"seconds": time.perf_counter() - started, "processor": time.process_time() - begun}
+                of_system.append(whole | answer.seconds)
         found[settings.name] = of_system
-        print(latency(settings.name, of_system), flush=True)
+        steps = {step: [query[step] for query in of_system] for step in list(of_system[0])[2:]}
+        by_step = "".join(
+            f"  {step} {percentile(every, 50):.1f} {percentile(every, 95):.1f}" for step, every in steps.items()
+        )
+        print(latency(f"{settings.name} ({settings.kind})", of_system) + by_step, flush=True)
     return found
 
 
-async def search_page(options: argparse.Namespace, profile: Profile, queries: list[str]) -> list[tuple[float, float]]:
-    """Return (seconds, processor seconds) of the Search page with all systems for each query, after a first one.
+async def search_page(options: argparse.Namespace, profile: Profile, queries: list[str]) -> list[dict[str, float]]:
+    """Return the seconds and processor seconds of the Search page with all systems for each query, after a first one.
 
     The page searches with all systems at once, draws their answers, and then measures each system's latency.
     """
-    systems = ",".join(system.name for system in profile.system if system.kind != "run")
+    systems = ",".join(system.name for system in profile.system if not cannot_answer(profile, system))
     with Server(Path(options.log)) as server:
         pages = await hashes(server, options.collection)
         async with open_tab(f"http://localhost:{server.port}") as tab:
             fixed = {"collection": options.collection, "systems": systems}
             costs = [await server.visit(tab, pages["search"], fixed | {"query": query}) for query in queries]
-    return [(cost.seconds, cost.processor) for cost in costs[1:]]
+    return [{"seconds": cost.seconds, "processor": cost.processor} for cost in costs[1:]]
 
 
-def latency(name: str, costs: list[tuple[float, float]]) -> str:
+def percentile(seconds: list[float], q: int) -> float:
+    """Return a percentile of times in milliseconds."""
+    return 1000 * float(np.percentile(seconds, q))
+
+
+def latency(name: str, costs: list[dict[str, float]]) -> str:
     """Return the percentiles of wall-clock and processor time as a line."""
-    columns = [1000 * float(np.percentile(values, q)) for values in zip(*costs, strict=True) for q in (50, 95)]
-    return f"{name:<28}{''.join(f'{value:9.1f}' for value in columns)}{len(costs):6}"
+    columns = [percentile([cost[time] for cost in costs], q) for time in ("seconds", "processor") for q in (50, 95)]
+    return f"{name:<36}{''.join(f'{value:9.1f}' for value in columns)}{len(costs):6}"
 
 
 def main() -> None:
@@ -238,18 +251,20 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=3, help="further visits of each page (default: 3)")
     parser.add_argument("--queries", type=int, default=200, help="number of live queries; 0 for none (default: 200)")
     parser.add_argument("--only", nargs="*", help="only these pages")
+    parser.add_argument("--live", action="store_true", help="only the live queries")
     parser.add_argument("--log", default=os.devnull, help="file for the output of the servers")
     parser.add_argument("--json", type=Path, help="output file for all times, with versions and machine")
     options = parser.parse_args()
     folder = Workspace.default().collection(options.collection)
     profile, topics = read_profile(str(folder.profile)), read_built_topics(folder)[0]
     about = {"collection": options.collection, "host": host(), "versions": versions()}
-    seconds = "".join(f"{name:>15}" for name in ("cold", "first", "again"))
-    print(f"{'seconds (processor)':<31}{seconds}   GiB (mapped)")
-    about["pages"] = asyncio.run(measured(options, profile, topics))
+    if not options.live:
+        seconds = "".join(f"{name:>15}" for name in ("cold", "first", "again"))
+        print(f"{'seconds (processor)':<31}{seconds}   GiB (mapped)")
+        about["pages"] = asyncio.run(measured(options, profile, topics))
     if options.queries:
         heads = "".join(f"{name:>9}" for name in ("p50", "p95", "cpu p50", "cpu p95"))
-        print(f"\n{'live query, milliseconds':<28}{heads}{'n':>6}")
+        print(f"\n{'live query, milliseconds':<36}{heads}{'n':>6}  p50 and p95 of each step")
         queries = texts(topics, options.queries)
         about["live"] = live(folder, profile, queries)
         about["search page"] = asyncio.run(search_page(options, profile, queries[: max(2, len(queries) // 5)]))

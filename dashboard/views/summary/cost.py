@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core.evaluation.comparison_tables import BEST, BUILD_TIME, INDEX_SIZE, LATENCY, best_systems, older_latencies
-from core.evaluation.costs import MEMORY, PRICE, STEPS, cost_rows, cost_table
+from core.evaluation.costs import MEMORY, P95, PRICE, STEPS, cost_rows, cost_table
 from core.evaluation.table_formats import MISSING, milliseconds
 from core.workspace.artifacts import Manifest
 from dashboard.shared import export
@@ -36,7 +36,7 @@ def draw_cost(view: View, manifests: dict[str, Manifest]) -> None:
     table = cost_table(rows, view.labels, view.measure)
     form: dict[str, Any] = dict.fromkeys(table.figures.columns[:3], "{:.4f}")
     form |= {INDEX_SIZE: "{:.2f}", MEMORY: "{:.1f}", BUILD_TIME: "{:.1f}", PRICE: "{:.2f}"}
-    form |= dict.fromkeys((LATENCY, *STEPS.values()), lambda value: milliseconds(value, ""))
+    form |= dict.fromkeys((LATENCY, P95, *STEPS.values()), lambda value: milliseconds(value, ""))
     form = {name: look for name, look in form.items() if name in table.figures}
     # pandas styles no table with equal labels
     shown = table.figures.style.format(form, na_rep=MISSING) if table.figures.index.is_unique else table.figures

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from core.evaluation.comparison_tables import BUILD_TIME, INDEX_SIZE, LATENCY
-from core.evaluation.costs import MEMORY, OPTIMAL, PRICE, cost_rows, cost_table, front
+from core.evaluation.costs import MEMORY, OPTIMAL, P95, PRICE, cost_rows, cost_table, front
 from core.evaluation.results import manifests
 from core.workspace.artifacts import writing
 from core.workspace.profile import Profile
@@ -36,6 +36,7 @@ def rows(workspace):
     make(folder.index("base+hnsw"), 1_000_000, memory_bytes=9_000_000)
     for name, value in MILLISECONDS.items():
         steps = {} if name == "bm25" else {"step_milliseconds": {"encode": value - 1, "search": 1}}
+        steps |= {"p95_milliseconds": value + 1} if name == "both" else {}
         make(folder.run(name), 1, median_milliseconds=value, **steps)
     model = workspace.root / "models" / "tiny"
     model.mkdir(parents=True)
@@ -53,6 +54,7 @@ def test_sizes_are_those_of_what_each_system_searches(rows):
 
 def test_steps_and_the_price_of_a_million_queries(rows):
     assert rows.loc["graph", ["Encode (ms)", "Search (ms)"]].tolist() == [9, 1]
+    assert rows[P95].dropna().to_dict() == {"both": MILLISECONDS["both"] + 1}
     assert np.isnan(rows.loc["bm25", "Encode (ms)"]) and "Re-rank (ms)" not in rows
     # A million queries of 10 ms take 10,000 s, 2.78 hours at 0.36 each.
     assert rows[PRICE].dropna().to_dict() == pytest.approx({name: value / 10 for name, value in MILLISECONDS.items()})
