@@ -1,36 +1,45 @@
 """Print a figure of the dashboard: comparisons of systems, topics, ranked lists, ANN sweeps and trainings.
 
     python -m core.compare means sample --show letters
-    python -m core.compare baseline sample --measure nDCG@10 --baseline bm25 --latex
+    python -m core.compare table sample --measures nDCG@10,AP --baseline bm25 --correction benjamini-hochberg
+    python -m core.compare table a.run b.run.gz --qrels qrels.txt --baseline a --test wilcoxon --format latex
     python -m core.compare paper sample --systems bm25,fine-tuned --measures nDCG@10,AP,R@100 --latex
     python -m core.compare topics sample --a fine-tuned --b bm25 --csv
     python -m core.compare lists sample --topic 7 --depth 20
     python -m core.compare ann-at-recall sample --system fine-tuned --recall 0.99
 
 Figures are computed from the current runs and judgments; artifacts older than their inputs are reported on standard
-error.
+error. With --qrels, figures of runs are computed from files. With --format, a table carries its provenance, from which
+`python -m core.verify` repeats it.
 """
 
 import argparse
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from core import __version__
 from core.evaluation import ann_figures, document_map, figures, rerank_depths, run_orders, training_figures
 from core.evaluation.ann_answer import SOURCES
 from core.evaluation.ann_tables import COSTS
-from core.evaluation.comparison_tables import SHOW, TESTS
+from core.evaluation.comparison_tables import CORRECTIONS, SHOW, TESTS
 from core.evaluation.fusion_tuning import weight_notes
-from core.evaluation.paper_tables import CORRECTIONS
+from core.evaluation.given_runs import GivenResults, add_excluded_option
 from core.evaluation.results import Results, left_out_sentence, notices, older, saved_profile
-from core.evaluation.table_formats import Table, csv, plain_text
+from core.evaluation.table_exports import FORMS, Provenance, export, inputs_of
+from core.evaluation.table_formats import Table, plain_text
 from core.workspace import command_line
 from core.workspace.artifacts import Replaced, read_latest
+from core.workspace.errors import UserError
+from core.workspace.measure_names import split_names
 from core.workspace.workspace import Workspace
 
 OF_RUNS: dict[str, Callable[..., Table]] = {
     "means": figures.means,
-    "baseline": figures.baseline,
+    "table": figures.table,
     "paper": figures.paper,
     "types": figures.types,
     "robustness": figures.robustness,
@@ -86,6 +95,11 @@ OF_VECTORS: dict[str, Callable[..., Table]] = {
     "document-neighbours": document_map.document_neighbours,
 }
 FIGURES = OF_RUNS | OF_QUERIES | OF_WEIGHTS | OF_SWEEPS | OF_TRAININGS | OF_VECTORS
+OF_FILES = (
+    *("means", "table", "paper", "robustness", "precision-recall", "unjudged", "published", "cross-check", "topics"),
+    *("wins", "notable", "heat-map", "difficulty", "lists", "contributions", "ranks", "overlap", "missed"),
+)
+"""Figures of runs that can be given as files, with their judgments."""
 OPTIONS: dict[str, dict[str, Any]] = {
     "measure": {"help": "e.g. nDCG@10 or P(rel=2)@20 (default: the first of the profile)"},
     "baseline": {"metavar": "SYSTEM", "help": "the baseline system (default: from the profile)"},
@@ -97,12 +111,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "test": {"choices": list(TESTS), "help": "significance test (default: randomisation; t-test for many systems)"},
     "measures": {
         "metavar": "NAMES",
-        "type": command_line.names,
-        "help": "these measures, comma-separated (default: all; of the table for a paper the first three)",
+        "type": split_names,
+        "help": "these measures, comma-separated, by the names of ir_measures (default: all, or the first)",
     },
     "label": {"action": "append", "metavar": "SYSTEM=LABEL", "help": "name of a system in the table; repeatable"},
     "against": {"metavar": "SYSTEM", "help": "test against this system only (default: all pairs of systems)"},
     "correction": {"choices": list(CORRECTIONS), "help": "correction for multiple comparisons (default: holm)"},
+    "detect": {"type": float, "metavar": "X", "help": "print how many topics a difference of X needs at 80 %% power"},
     "decimals": {"type": int, "metavar": "N", "help": "decimals of the means (default: 4)"},
     "bold": {"action": argparse.BooleanOptionalAction, "help": "highest means in bold (default)"},
     "published": {"action": argparse.BooleanOptionalAction, "help": "published figures below a line"},
@@ -157,32 +172,61 @@ def parser() -> argparse.ArgumentParser:
     for name, function in FIGURES.items():
         about = (function.__doc__ or "").partition("\n")[0]
         command = commands.add_parser(name, help=about, description=about)
-        command.add_argument("collection", metavar="COLLECTION", help="name of a built collection, e.g. sample")
+        if name in OF_FILES:
+            about = "name of a built collection, e.g. sample; with --qrels, run files, plain or .gz"
+            command.add_argument("of", nargs="+", metavar="COLLECTION", help=about)
+            about = "qrels in TREC or BEIR format, plain or .gz: compute the figure from run files"
+            command.add_argument("--qrels", type=Path, help=about)
+            about = "order run files by their rank column instead of the scores"
+            command.add_argument("--by-rank", action="store_true", help=about)
+            add_excluded_option(command)
+            command_line.add_identical_ids_option(command)
+        else:
+            command.add_argument("of", nargs=1, metavar="COLLECTION", help="name of a built collection, e.g. sample")
         for option in list(inspect.signature(function).parameters)[1:]:
             command.add_argument(f"--{option}", default=argparse.SUPPRESS, **OPTIONS[option])
         form = command.add_mutually_exclusive_group()
+        form.add_argument("--format", choices=FORMS, help="print it in this format, with its provenance")
         form.add_argument("--csv", action="store_true", help="print CSV with values in full precision")
         form.add_argument("--latex", action="store_true", help="print a LaTeX table for the package booktabs")
         form.add_argument("--markdown", action="store_true", help="print a Markdown table")
     return made
 
 
-def figure(collection: str, name: str, **options: Any) -> tuple[Table, list[str]]:
-    """Return a figure of a collection as a table, and notes about it.
+def figure(arguments: Sequence[str] | argparse.Namespace) -> tuple[Table, list[str], Provenance]:
+    """Return a figure as a table, notes about it, and its provenance.
+
+    Args:
+        arguments: those of this command, or what its parser returns.
 
     Raises:
         UserError: if the collection or a run is missing or damaged, or an option is invalid for it.
     """
+    given = arguments if isinstance(arguments, argparse.Namespace) else parser().parse_args(arguments)
+    parameters = list(inspect.signature(FIGURES[given.figure]).parameters)[1:]
+    options = {name: value for name, value in vars(given).items() if name in parameters}
+    if getattr(given, "qrels", None):
+        results = GivenResults([Path(path) for path in given.of], given.qrels, given, options.get("measures", ()))
+        table = FIGURES[given.figure](results, **options)
+        return table, _notes(results, given.figure), _provenance(results)
+    if len(given.of) > 1:
+        raise UserError("give the name of one collection, or run files with their --qrels")
+    collection = given.of[0]
     folder, profile = saved_profile(Workspace.default(), collection)
 
-    def make(digests: tuple[str, ...]) -> tuple[Table, list[str]]:
+    def make(digests: tuple[str, ...]) -> tuple[Table, list[str], Provenance]:
         results = Results(folder, profile)
-        table = FIGURES[name](results, **options)
+        table = FIGURES[given.figure](results, **options)
         if results.digests() != digests:
             raise Replaced(f"an artifact of {collection} was replaced while it was read; try again")
-        return table, _notes(results, name)
+        return table, _notes(results, given.figure), _provenance(results)
 
     return read_latest(Results(folder, profile).digests, make)
+
+
+def _provenance(results: Results) -> Provenance:
+    """Return the digests of the inputs of a figure; `main` adds the arguments."""
+    return Provenance([], __version__, inputs_of(results.digests()))
 
 
 def _notes(results: Results, name: str) -> list[str]:
@@ -209,19 +253,27 @@ def _notes(results: Results, name: str) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.compare`."""
-    options = vars(parser().parse_args(arguments))
-    forms = {name: options.pop(name) for name in ("csv", "latex", "markdown")}
-    table, notes = figure(options.pop("collection"), options.pop("figure"), **options)
+    arguments = list(sys.argv[1:] if arguments is None else map(str, arguments))
+    given = parser().parse_args(arguments)
+    table, notes, provenance = figure(given)
     for sentence in notes:
         command_line.note(sentence)
-    if forms["csv"]:
-        print(csv(table.figures), end="")
-    elif forms["latex"]:
-        print(table.latex(), end="")
-    elif forms["markdown"]:
-        print(table.markdown(), end="")
-    else:
+    bare = next((form for form in ("csv", "latex", "markdown") if getattr(given, form)), "")
+    form = given.format or bare or "table"
+    if form == "table":
         print(plain_text(table), end="")
+        return
+    provenance = replace(provenance, arguments=without_format(arguments))
+    print(export(table, form, None if bare else provenance), end="")
+
+
+def without_format(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments without --format."""
+    kept = [word for word in arguments if not word.startswith("--format=")]
+    while "--format" in kept:
+        place = kept.index("--format")
+        del kept[place : place + 2]
+    return kept
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from core.evaluation.given_runs import add_excluded_option, given_exclusions, read_given_run
-from core.evaluation.measures import Evaluator, PerTopic, evaluate, interpolated_precision, mean
+from core.evaluation.measures import Evaluator, PerTopic, evaluate, interpolated_precision, mean, providers, residuals
 from core.evaluation.stored_measures import AGREEMENT, AGREEMENT_FILE, COLUMNS, MEASURES_FILE, read_table, tidy
 from core.formats.collections import QRELS, TOPICS, Collection, collection_digests, read_built_collection
 from core.formats.exclusions import EXCLUDED
@@ -26,6 +26,7 @@ from core.workspace import command_line
 from core.workspace.artifacts import Artifact, open_artifact, read_whole, record_failure, versions
 from core.workspace.errors import UserError, in_words
 from core.workspace.estimates import Cost, Rate, Sizes
+from core.workspace.measure_names import split_names
 from core.workspace.model_shapes import shape_of
 from core.workspace.models import find_model
 from core.workspace.profile import Profile, find_settings
@@ -186,7 +187,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser = command_line.stage_parser("evaluate", __doc__)
     parser.add_argument("runs", nargs="*", type=Path, metavar="RUN", help="TREC runs, plain or .gz")
     parser.add_argument("--qrels", type=Path, help="qrels of the runs in TREC or BEIR format, plain or .gz")
-    parser.add_argument("--measures", help="comma-separated, e.g. nDCG@10,P@20,AP (default: from the profile)")
+    parser.add_argument(
+        "--measures",
+        help="comma-separated names of ir_measures, e.g. nDCG@10,AP,RBP(rel=1,p=0.5) (default: from the profile)",
+    )
     parser.add_argument("--by-rank", action="store_true", help="order by the rank column instead of the scores")
     parser.add_argument("--json", action="store_true", help="print one JSON object {run name: {measure: mean}}")
     parser.add_argument(
@@ -203,17 +207,21 @@ def main(arguments: list[str] | None = None) -> None:
     if not options.qrels:
         raise UserError("--qrels is required to evaluate runs")
     qrels = read_qrels(options.qrels)
-    measures = [name.strip() for name in options.measures.split(",")] if options.measures else profile.measures
+    measures = split_names(options.measures) if options.measures else profile.measures
     evaluator = Evaluator(qrels, measures)
     options.keep_identical_ids |= not profile.collection.ignore_identical_ids
     excluded = given_exclusions(options, qrels)
     figures: dict[str, Any] = {}
+    if not options.curve and any(not measure.trec_eval_key for measure in evaluator.measures.values()):
+        command_line.note(providers(measures))
     for path, name in zip(options.runs, run_names(options.runs), strict=True):
         run = read_given_run(path, qrels, excluded, "rank" if options.by_rank else "score", name)
         if options.curve:
             values = interpolated_precision(run.scores, qrels, options.curve)
         else:
             values = evaluator.evaluate(run.scores)
+            left = residuals(run.scores, qrels, measures)
+            values |= {f"residual of {name}": by_topic for name, by_topic in left.items()}
         figures[run.name] = {measure: mean(by_topic) for measure, by_topic in values.items()}
         if options.per_topic:
             figures[run.name]["topics"] = {t: {m: values[m][t] for m in values} for t in qrels}

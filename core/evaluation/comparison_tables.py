@@ -1,6 +1,7 @@
 """Tables that compare systems over all topics: means, intervals, significance, differences from a baseline."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import isnan
 
 import numpy as np
@@ -11,17 +12,21 @@ from core.evaluation.published import Published
 from core.evaluation.significance import (
     BOOTSTRAP_RESAMPLES,
     Comparison,
+    Correction,
     Test,
     Values,
     beaten,
     bootstrap_intervals,
     compare_all,
-    holm,
+    corrected,
+    p_values,
+    topics_needed,
 )
 from core.evaluation.table_formats import LETTERS, MISSING, SUPERSCRIPTS, Table, milliseconds
 from core.evaluation.verdicts import baseline_verdicts, overall_verdict, p_text, too_few_topics
 from core.workspace.artifacts import Manifest
-from core.workspace.measure_names import parse_measure
+from core.workspace.errors import UserError
+from core.workspace.measure_names import COUNTS, judged_cutoff, parse_measure
 from core.workspace.timing import OLDER_TIMING, is_comparable
 
 ByMeasure = Mapping[str, Values]
@@ -36,13 +41,21 @@ BASELINE_COLUMNS = {
     "difference low": "95 % CI of difference, lower bound",
     "difference high": "95 % CI of difference, upper bound",
     "detectable": "MDE at 80 % power",
-    "p randomisation": "p, randomisation test",
-    "Holm randomisation": "p, randomisation test (Holm-adjusted)",
-    "p t-test": "p, paired t-test",
-    "Holm t-test": "p, paired t-test (Holm-adjusted)",
 }
 """Columns of `against_baseline` -> their names where they are shown or exported."""
-TESTS: dict[Test, str] = {"randomisation": "randomisation test", "t-test": "paired t-test"}
+TESTS: dict[Test, str] = {
+    "randomisation": "randomisation test",
+    "t-test": "paired t-test",
+    "wilcoxon": "Wilcoxon signed-rank test",
+}
+BOTH: tuple[Test, ...] = ("randomisation", "t-test")
+"""The tests of a comparison with a baseline where none is chosen."""
+CORRECTIONS: dict[Correction, str] = {
+    "holm": "Holm",
+    "bonferroni": "Bonferroni",
+    "benjamini-hochberg": "Benjamini-Hochberg",
+    "none": "none",
+}
 BEST = 10
 """Number of systems in charts and chosen tables where none are chosen."""
 MAIN_MEASURES = 4
@@ -127,7 +140,7 @@ def main_measures(tidy: pd.DataFrame, wanted: Sequence[str], measure: str) -> li
     """Return the measures of a short table: the chosen one, then the first wanted one of each other family."""
     families = {parse_measure(measure).name: measure}
     for name in evaluated_measures(tidy, wanted):
-        if parse_measure(name).name != "Judged":
+        if is_tested(name):
             families.setdefault(parse_measure(name).name, name)
     return list(families.values())[:MAIN_MEASURES]
 
@@ -233,8 +246,8 @@ def with_letters(by_measure: ByMeasure, test: Test, systems: Sequence[str] = ())
 
 
 def is_tested(measure: str) -> bool:
-    """Tell whether systems are tested by a measure; Judged@k says how much is judged, not how good a system is."""
-    return parse_measure(measure).name != "Judged"
+    """Tell whether systems are tested by a measure; counts such as Judged@k do not say how good a system is."""
+    return parse_measure(measure).name not in COUNTS
 
 
 def has_letters(systems: int) -> bool:
@@ -261,36 +274,81 @@ def published_rows(published: Sequence[Published], columns: Sequence[str]) -> pd
     return pd.DataFrame.from_dict(rows, orient="index", dtype=float).reindex(columns=list(columns))
 
 
-def against_baseline(values: Values, baseline: str) -> tuple[pd.DataFrame, dict[str, Comparison]]:
+def against_baseline(
+    values: Values,
+    baseline: str,
+    tests: Sequence[Test] = BOTH,
+    correction: Correction = "holm",
+    detect: float | None = None,
+) -> tuple[pd.DataFrame, dict[str, Comparison]]:
     """Compare every system with the baseline.
 
+    Args:
+        tests: the significance tests; the t-test and the randomisation test where none is chosen.
+        correction: the correction of p over the rows.
+        detect: also return with how many topics a t-test detects a true difference of this size.
+
     Returns:
-        A table with one row per system, with p values Holm-adjusted over the rows, in which the baseline has no
-        comparison; and the comparisons by system.
+        A table with one row per system, in which the baseline has no comparison, and the comparisons by system. Of each
+        test it has the p ("p t-test") and the corrected p ("Holm t-test").
 
     Raises:
         UserError: if the systems were evaluated on different topics, or on fewer than two.
     """
     found = compare_all(values, baseline)
-    p_t_test = np.array([one.p_t_test for one in found.values()], dtype=float)  # None is NaN
+    p_t_test = {system: np.nan if one.p_t_test is None else one.p_t_test for system, one in found.items()}
+    by_test = {"randomisation": {system: one.p_randomisation for system, one in found.items()}, "t-test": p_t_test}
+    p_columns: dict[str, dict[str, float]] = {}
+    for test in tests:
+        p = by_test.get(test)
+        if p is None or (test == "randomisation" and correction != "holm"):
+            p = p_values(values, baseline, test, correction)[0]
+        p_columns[f"p {test}"] = p
+        if correction != "none":
+            adjusted = corrected(np.array(list(p.values()), dtype=float), correction).tolist()
+            p_columns[f"{CORRECTIONS[correction]} {test}"] = dict(zip(p, adjusted, strict=True))
     compared = pd.DataFrame(
         {
             "difference": {system: one.difference for system, one in found.items()},
             "difference low": {system: one.interval[0] for system, one in found.items() if one.interval},
             "difference high": {system: one.interval[1] for system, one in found.items() if one.interval},
+            "effect size": {system: one.effect_size for system, one in found.items()},
             "detectable": {system: one.smallest_detectable for system, one in found.items()},
-            "p randomisation": {system: one.p_randomisation for system, one in found.items()},
-            "Holm randomisation": dict(zip(found, holm([one.p_randomisation for one in found.values()]), strict=True)),
-            "p t-test": {system: one.p_t_test for system, one in found.items()},
-            "Holm t-test": dict(zip(found, holm(p_t_test), strict=True)),
+            **p_columns,
             "wins": {system: one.wins for system, one in found.items()},
             "ties": {system: one.ties for system, one in found.items()},
             "losses": {system: one.losses for system, one in found.items()},
         },
         dtype=float,
     )
+    if detect is not None:
+        if not detect > 0:
+            raise UserError(f"a difference to detect is a positive number, not {detect}")
+        deviations = {system: one.deviation for system, one in found.items() if one.deviation}
+        needed = {system: float(topics_needed(abs(deviation), detect)) for system, deviation in deviations.items()}
+        compared[f"topics for {detect:g}"] = pd.Series(needed, dtype=float)
     intervals = pd.DataFrame.from_dict(bootstrap_intervals(values), orient="index", columns=["mean", "low", "high"])
     return intervals.join(compared).rename_axis("system"), found
+
+
+def joined_tables(tables: Mapping[str, Table], caption: str) -> Table:
+    """Return the comparisons with a baseline by several measures as one table, measure after measure.
+
+    Args:
+        tables: measure -> its table from `baseline_table`.
+    """
+    if len(tables) == 1:
+        return replace(next(iter(tables.values())), caption=caption)
+
+    def joined(parts: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        for measure, part in parts.items():
+            part.insert(0, "measure", measure)
+        return pd.concat(parts.values()).rename_axis("system")
+
+    figures = joined({name: table.figures.copy() for name, table in tables.items()})
+    judged = {judged_partner(name): "Judged@k" for name in tables if judged_partner(name)}
+    shown = joined({name: table.shown.rename(columns=judged) for name, table in tables.items()})
+    return Table(figures, caption, shown, [sentence for table in tables.values() for sentence in table.sentences])
 
 
 def baseline_table(
@@ -312,17 +370,33 @@ def baseline_table(
     if judged is not None:
         shown.insert(2, judged_partner(measure), [judged[str(system)] for system in shown.index])
     return Table(
-        table.rename(index=labels, columns=BASELINE_COLUMNS),
-        f"{collection}: {measure}, comparison with the baseline {labels[baseline]}",
+        table.rename(index=labels, columns=BASELINE_COLUMNS | p_names(table)),
+        baseline_caption(collection, [measure], labels[baseline]),
         shown.rename(index=labels),
         baseline_sentences(table, found, labels, measure, baseline),
     )
 
 
+def baseline_caption(collection: str, measures: Sequence[str], baseline: str) -> str:
+    """Return the caption of a comparison with a baseline."""
+    return f"{collection}: {', '.join(measures)}, comparison with the baseline {baseline}"
+
+
+def p_names(table: pd.DataFrame) -> dict[str, str]:
+    """Return the columns of p of a table of `against_baseline`, and their names where they are shown or exported."""
+    names = {}
+    for test, label in TESTS.items():
+        for column in table.columns:
+            kind, _, of = str(column).partition(" ")
+            if of == test:
+                names[str(column)] = f"p, {label}" if kind == "p" else f"p, {label} ({kind}-adjusted)"
+    return names
+
+
 def judged_partner(measure: str) -> str:
     """Return Judged@k for the measure nDCG@k, "" for other measures."""
-    parsed = parse_measure(measure)
-    return f"Judged@{parsed.cutoff}" if parsed.name == "nDCG" else ""
+    cutoff = judged_cutoff(measure)
+    return f"Judged@{cutoff}" if cutoff else ""
 
 
 def baseline_sentences(
@@ -333,8 +407,8 @@ def baseline_sentences(
     Args:
         table, found: the table and the comparisons from `against_baseline`.
     """
-    if not found:
-        return []
+    if not found or "Holm randomisation" not in table:
+        return []  # the sentences are about the randomisation test, Holm-adjusted
     if len(found) > SENTENCES:
         said = [overall_verdict(table, found, measure, labels[baseline]).sentence]
     else:
@@ -346,26 +420,40 @@ def baseline_sentences(
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table of `against_baseline` with each interval, each pair of p values and the counts in one column."""
+    """Return the table of `against_baseline` with each interval, the p of each test and the counts in one column."""
+    names = p_names(table)
 
     def together(form: str, *columns: str) -> list[str]:
         rows = table[list(columns)].itertuples(index=False)
         return [MISSING if any(map(pd.isna, row)) else form.format(*row) for row in rows]
 
-    def p_and_holm(test: str) -> list[str]:
-        """Return p with the Holm-adjusted p in brackets."""
-        rows = table[[f"p {test}", f"Holm {test}"]].itertuples(index=False)
-        return [MISSING if pd.isna(p) else f"{p_text(p)} ({p_text(adjusted)})" for p, adjusted in rows]
+    def p_columns() -> dict[str, list[str]]:
+        """Return, of each test, p with the corrected p in brackets."""
+        columns = {}
+        for test in TESTS:
+            own = [name for name in names if name.partition(" ")[2] == test]
+            if own:
+                rows = table[own].itertuples(index=False)
+                columns[names[own[-1]]] = [
+                    MISSING if pd.isna(p) else p_text(p) + "".join(f" ({p_text(q)})" for q in rest) for p, *rest in rows
+                ]
+        return columns
 
+    needed = {
+        name: table[name].map(lambda n: MISSING if pd.isna(n) else f"{n:,.0f}")
+        for name in table
+        if str(name).startswith("topics for ")
+    }
     return pd.DataFrame(
         {
             "mean": table["mean"],
             "95 % CI": together("{:.3f} to {:.3f}", "low", "high"),
             "difference": table["difference"],
             "95 % CI of difference": together("{:+.3f} to {:+.3f}", "difference low", "difference high"),
+            "effect size (d)": together("{:+.2f}", "effect size"),
             "MDE at 80 % power": together("{:.3f}", "detectable"),
-            "p, randomisation test (Holm-adjusted)": p_and_holm("randomisation"),
-            "p, paired t-test (Holm-adjusted)": p_and_holm("t-test"),
+            **p_columns(),
+            **needed,
             "wins/ties/losses": together("{:.0f}/{:.0f}/{:.0f}", "wins", "ties", "losses"),
         },
         index=table.index,

@@ -15,7 +15,7 @@ from core.evaluation.table_formats import Table
 from core.formats.qrels import Qrels
 from core.formats.runs import Scores, first_ranked
 from core.workspace.errors import UserError
-from core.workspace.measure_names import parse_measure
+from core.workspace.measure_names import judged_cutoff, parse_measure
 
 TOLERANCE = 1e-9
 LARGEST_DIFFERENCE = "largest per-topic difference"
@@ -83,7 +83,7 @@ def check_rows(
     Raises:
         UserError: if ir_measures is not installed.
     """
-    ndcgs = {name: parse_measure(name).cutoff for name in values if parse_measure(name).name == "nDCG"}
+    ndcgs = {name: cutoff for name in values if (cutoff := judged_cutoff(name))}
     rows = []
     for system in systems:
         scores = scores_of(system)

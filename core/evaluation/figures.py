@@ -23,10 +23,10 @@ from core.evaluation import (
 )
 from core.evaluation import expansion_curve as curves
 from core.evaluation import robustness as robust
-from core.evaluation.comparison_tables import against_baseline, best_systems, evaluated_measures
+from core.evaluation.comparison_tables import BOTH, against_baseline, best_systems, evaluated_measures
 from core.evaluation.configurations import bm25_table, dense_table, fusion_table, sparse_table
 from core.evaluation.expansion_example import example_table, find_example, gains
-from core.evaluation.measures import Evaluator, mean, mean_curves
+from core.evaluation.measures import Evaluator, mean, mean_curves, providers, residuals
 from core.evaluation.ndcg_decomposition import ideal_ranking, split_difference
 from core.evaluation.published import agreement_table, far_from_published, published_figures
 from core.evaluation.rank_overlap import rank_biased_overlap
@@ -52,9 +52,8 @@ def means(
     chosen = _systems(results, systems)
     tidy = results.measured.tidy
     tidy = tidy[tidy["system"].isin(chosen)]
-    shown = measures or evaluated_measures(tidy, results.profile.measures)
+    shown = [_measure(results, name) for name in measures] or evaluated_measures(tidy, results.profile.measures)
     for name in shown:
-        parse_measure(name)
         tidy = comparison_tables.with_measure(tidy, name, partial(results.values, name))
     tidy = comparison_tables.by_mean(tidy, shown[0])
     topics, order = tidy["topic"].nunique(), list(dict.fromkeys(tidy["system"]))
@@ -67,18 +66,45 @@ def means(
     return comparison_tables.means_table(cells, about, latencies, results.labels, known, shown)
 
 
-def baseline(results: Results, measure: str = "", baseline: str = "", systems: Sequence[str] = ()) -> Table:
-    """Comparison of every system with a baseline by one measure: intervals, tests, wins, ties and losses."""
-    measure, baseline = _measure(results, measure), _baseline(results, baseline)
+def table(
+    results: Results,
+    measures: Sequence[str] = (),
+    baseline: str = "",
+    systems: Sequence[str] = (),
+    test: Test | None = None,
+    correction: Correction = "holm",
+    detect: float | None = None,
+) -> Table:
+    """Comparison with a baseline: means, intervals, differences, effect size, MDE, corrected p, wins, ties, losses."""
+    measures, baseline = [_measure(results, name) for name in measures or [""]], _baseline(results, baseline)
     chosen = [name for name in results.systems if name == baseline or name in _systems(results, systems)]
-    values = results.values(measure)
-    table, found = against_baseline({name: values[name] for name in chosen}, baseline)
-    judged = comparison_tables.judged_partner(measure)
-    shares = results.values(judged) if judged else {}
-    by_system = {name: mean(shares[name]) for name in chosen} if judged else None
-    return comparison_tables.baseline_table(
-        table, found, results.labels, measure, baseline, results.folder.name, by_system
+    tables = {}
+    for measure in measures:
+        values = _of(results.values(measure), chosen)
+        compared = against_baseline(values, baseline, [test] if test else BOTH, correction, detect)
+        judged = comparison_tables.judged_partner(measure)
+        shares = results.values(judged) if judged else {}
+        by_system = {name: mean(shares[name]) for name in chosen} if judged else None
+        tables[measure] = comparison_tables.baseline_table(
+            *compared, results.labels, measure, baseline, results.folder.name, by_system
+        )
+    made = comparison_tables.joined_tables(
+        tables, comparison_tables.baseline_caption(results.folder.name, measures, results.labels[baseline])
     )
+    return replace(made, details=[f"{providers(measures)}.", *_residuals(results, chosen, measures)])
+
+
+def _residuals(results: Results, systems: Sequence[str], measures: Sequence[str]) -> list[str]:
+    """Return a sentence on the residuals of each RBP among the measures."""
+    rbp = [name for name in measures if parse_measure(name).name == "RBP"]
+    if not rbp:
+        return []
+    found = {system: residuals(results.run(system).scores, results.qrels, rbp) for system in systems}
+    return [
+        f"Residual of {name}: "
+        + "; ".join(f"{results.labels[system]} {mean(of_system[name]):.4f}" for system, of_system in found.items())
+        for name in rbp
+    ]
 
 
 def paper(
@@ -385,8 +411,7 @@ def _expanded_and_plain(results: Results, expanded: str, plain: str) -> tuple[st
 def _measure(results: Results, measure: str) -> str:
     """Return the named measure, by default the first that was evaluated."""
     if measure:
-        parse_measure(measure)
-        return measure
+        return parse_measure(measure).notation
     return evaluated_measures(results.measured.tidy, results.profile.measures)[0]
 
 

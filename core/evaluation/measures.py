@@ -1,19 +1,21 @@
-"""Evaluation of runs by trec_eval (through pytrec_eval), with ir_measures' names of measures.
+"""Evaluation of runs by trec_eval (through pytrec_eval), and by ir_measures where trec_eval lacks a measure.
 
 A judged topic that is missing from the run counts as 0, as with `trec_eval -c`; a topic without judgments is left out.
-trec_eval ranks by score, ties by descending document id, and ignores the rank column.
+trec_eval ranks by score, ties by descending document id, and ignores the rank column; ir_measures' other providers
+treat ties differently, so they are given trec_eval's ranks instead of scores.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from math import fsum
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import fsum, isfinite
+from typing import Any
 
 import pandas as pd
 import pytrec_eval
 
 from core.formats.qrels import Qrels
-from core.formats.runs import Scores, first_ranked
-from core.workspace.errors import UserError
-from core.workspace.measure_names import RECALL_LEVELS, parse_measure
+from core.formats.runs import Scores, first_ranked, ranked
+from core.workspace.errors import UserError, in_words
+from core.workspace.measure_names import RANKSCOPE, RECALL_LEVELS, TREC_EVAL, Measure, parse_measure
 
 PerTopic = dict[str, dict[str, float]]
 """measure -> topic -> value."""
@@ -33,10 +35,12 @@ class Evaluator:
         self._of_trec_eval: list[tuple[TrecEval, dict[str, str]]] = []
         for level in sorted({measure.relevance for measure in self.measures.values()}):
             keys = {
-                name: f"{family.trec_eval}.{cutoff}" if family.with_cutoff else family.trec_eval
-                for name, (family, _, cutoff, relevance) in self.measures.items()
-                if family.trec_eval and relevance == level
+                name: measure.trec_eval_key
+                for name, measure in self.measures.items()
+                if measure.provider == TREC_EVAL and measure.relevance == level
             }
+            if not keys:
+                continue
             found_as = {name: key.replace(".", "_") for name, key in keys.items()}
             self._of_trec_eval.append((TrecEval(qrels, set(keys.values()), level), found_as))
 
@@ -47,9 +51,13 @@ class Evaluator:
             values = trec_eval.evaluate(scores)
             for name, key in found_as.items():
                 result[name] = {topic: values[topic][key] if topic in values else 0.0 for topic in self.qrels}
-        for name, (family, _, cutoff, _) in self.measures.items():
-            if not family.trec_eval:
-                result[name] = judged_share(scores, self.qrels, cutoff)
+        others = {}
+        for name, measure in self.measures.items():
+            if measure.provider == RANKSCOPE:
+                result[name] = judged_share(scores, self.qrels, measure.cutoff)
+            elif measure.provider != TREC_EVAL:
+                others[name] = measure
+        result |= _by_ir_measures(scores, self.qrels, others) if others else {}
         return {name: result[name] for name in self.measures}
 
 
@@ -60,6 +68,74 @@ def evaluate(scores: Scores, qrels: Qrels, measures: Iterable[str]) -> PerTopic:
         UserError: if a measure is unknown.
     """
     return Evaluator(qrels, measures).evaluate(scores)
+
+
+def _by_ir_measures(scores: Scores, qrels: Qrels, measures: Mapping[str, Measure]) -> PerTopic:
+    """Return the values of measures that ir_measures' own providers compute (MacAvaney, Macdonald & Ounis, 2022).
+
+    Topics are numbered, as gdeval requires, and scores replaced by ranks, so that ties are trec_eval's.
+
+    Raises:
+        UserError: if a provider fails.
+    """
+    import ir_measures
+
+    numbers = {topic: str(number) for number, topic in enumerate(qrels, 1) if max(qrels[topic].values()) >= 0}
+    topics = {number: topic for topic, number in numbers.items()}
+    judged = {number: qrels[topic] for number, topic in topics.items()}
+    answered = {
+        # Positive, as Compat takes 0 for the score of a document that was not retrieved.
+        number: {document: float(rank) for rank, (document, _) in enumerate(reversed(ranked(scores[topic])), 1)}
+        for number, topic in topics.items()
+        if scores.get(topic)
+    }
+    values: PerTopic = {name: dict.fromkeys(qrels, 0.0) for name in measures}
+    if not answered:
+        return values
+    names: dict[Any, str] = {ir_measures.parse_measure(measure.notation): name for name, measure in measures.items()}
+    try:
+        found = list(ir_measures.iter_calc(list(names), judged, answered))
+    except Exception as error:  # each provider has its own errors
+        raise UserError(f"{', '.join(measures)}: ir_measures failed ({in_words(error)})") from None
+    for metric in found:
+        values[names[metric.measure]][topics[metric.query_id]] = float(metric.value)
+    if name := next((name for name, by in values.items() if not all(map(isfinite, by.values()))), ""):
+        raise UserError(f"{name}: ir_measures returned a value that is not finite")
+    return values
+
+
+def rbp_residual(scores: Scores, qrels: Qrels, persistence: float) -> dict[str, float]:
+    """Return the residual of RBP for every judged topic: the weight of unjudged and missing ranks.
+
+    It is the amount by which RBP would rise if all of these documents were relevant (Moffat & Zobel, 2008).
+    """
+    residuals = {}
+    for topic, judgments in qrels.items():
+        ranking = [document for document, _ in ranked(scores.get(topic, {}))]
+        unjudged = fsum(persistence**i for i, document in enumerate(ranking) if document not in judgments)
+        residuals[topic] = (1 - persistence) * unjudged + persistence ** len(ranking)
+    return residuals
+
+
+def residuals(scores: Scores, qrels: Qrels, measures: Iterable[str]) -> dict[str, dict[str, float]]:
+    """Return the residual of every RBP among the measures, measure -> topic -> residual."""
+    import ir_measures
+
+    parsed = {name: ir_measures.parse_measure(name) for name in measures if parse_measure(name).name == "RBP"}
+    return {name: rbp_residual(scores, qrels, float(measure["p"])) for name, measure in parsed.items()}
+
+
+def providers(measures: Sequence[str]) -> str:
+    """Return which libraries compute the measures, in words."""
+    by_provider: dict[str, list[str]] = {}
+    for name in measures:
+        by_provider.setdefault(parse_measure(name).provider, []).append(name)
+    if list(by_provider) in ([TREC_EVAL], []):
+        return f"Measures by {TREC_EVAL}"
+    return "Measures by " + "; ".join(
+        f"{provider if provider in (TREC_EVAL, RANKSCOPE) else f'{provider} (ir_measures)'}: {', '.join(names)}"
+        for provider, names in by_provider.items()
+    )
 
 
 def interpolated_precision(scores: Scores, qrels: Qrels, relevance: int = 1) -> PerTopic:

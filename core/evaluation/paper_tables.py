@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from core.evaluation.comparison_tables import TESTS, is_tested
+from core.evaluation.comparison_tables import CORRECTIONS, TESTS, is_tested
 from core.evaluation.measures import mean
 from core.evaluation.published import Published
 from core.evaluation.significance import ALPHA, Correction, SignificantPairs, Test, Values, significant_pairs
@@ -25,7 +25,6 @@ from core.evaluation.verdicts import too_few_topics
 from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
 
-CORRECTIONS: dict[Correction, str] = {"holm": "Holm", "bonferroni": "Bonferroni", "none": "none"}
 DECIMALS = range(1, 7)
 FIRST_MEASURES = 3
 """Number of measures where none are chosen."""
@@ -241,11 +240,9 @@ def _caption(
     said = [f"{collection}: means over {topics} topics"]
     if tested:
         count = comparisons(len(choices.labels), choices.against)
-        correction = {
-            "holm": f"Holm-adjusted over {count} comparisons for each measure",
-            "bonferroni": f"Bonferroni-adjusted over {count} comparisons for each measure",
-            "none": "not corrected for multiple comparisons",
-        }[choices.correction]
+        correction = "not corrected for multiple comparisons"
+        if choices.correction != "none":
+            correction = f"{CORRECTIONS[choices.correction]}-adjusted over {count} comparisons for each measure"
         marks = "Superscript letters: significantly better than the systems with these letters"
         if choices.against:
             name = choices.labels[choices.against]

@@ -11,7 +11,7 @@ from core.evaluation.ndcg_decomposition import CHANGES, Part, ideal_ranking, tot
 from core.evaluation.rank_overlap import jaccard, rank_biased_overlap
 from core.evaluation.table_formats import Table, shortened
 from core.formats.documents import Document
-from core.workspace.measure_names import parse_measure
+from core.workspace.measure_names import judged_cutoff
 
 TITLE = 90
 
@@ -38,8 +38,7 @@ def titles_of(documents: Mapping[str, Document], names: Sequence[str]) -> dict[s
 
 def split_cutoff(measure: str) -> int:
     """Return the cut-off of the nDCG to decompose: the measure's own, or else 10."""
-    parsed = parse_measure(measure)
-    return parsed.cutoff if parsed.name == "nDCG" else 10
+    return judged_cutoff(measure) or 10
 
 
 def change_sentence(

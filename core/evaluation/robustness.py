@@ -8,7 +8,7 @@ import pandas as pd
 from core.evaluation.measures import mean
 from core.evaluation.significance import Values, same_topics
 from core.evaluation.table_formats import Table
-from core.workspace.measure_names import measure_name, parse_measure
+from core.workspace.measure_names import COUNTS, measure_name, parse_measure
 
 CUTOFFS = (1, 3, 5, 10, 20, 50, 100)
 DEFAULT_CUTOFF = 10
@@ -69,14 +69,14 @@ def variations(measure: str, measures: Iterable[str], highest_grade: int) -> Ite
     seen = set()
     rows = [("selected measure", measure)]
     rows += [("other measure", other) for other in dict.fromkeys(measures)]
-    if chosen.family.with_cutoff:
-        rows += [("other cut-off", measure_name(chosen.name, k, chosen.relevance)) for k in CUTOFFS]
+    if chosen.cutoff:
+        rows += [("other cut-off", chosen.at_cutoff(k)) for k in CUTOFFS]
+    varies = chosen.family.binary and chosen.is_plain
+    names = {chosen.name: chosen.cutoff} if varies else {"P": chosen.cutoff or DEFAULT_CUTOFF, "AP": 0}
     for relevance in range(1, highest_grade + 1):
-        names = [chosen.name] if chosen.family.binary else ["P", "AP"]
-        cutoff = chosen.cutoff or DEFAULT_CUTOFF
-        rows += [("other relevance threshold", measure_name(name, cutoff, relevance)) for name in names]
+        rows += [("other relevance threshold", measure_name(name, k, relevance)) for name, k in names.items()]
     for varied, name in rows:
-        if name not in seen and parse_measure(name).name != "Judged":
+        if name not in seen and parse_measure(name).name not in COUNTS:
             seen.add(name)
             yield varied, name
 

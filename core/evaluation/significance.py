@@ -1,4 +1,4 @@
-"""Paired comparison of systems over the same topics: randomisation test, t-test, Holm's correction, bootstrap."""
+"""Paired comparison of systems over the same topics: tests, corrections, effect size, power, equivalence, bootstrap."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +38,10 @@ ERRORS = 3
 """Half-width of the interval around an estimated p, in standard errors."""
 
 
+ROUNDED = 12
+"""Number of decimals to which differences are rounded before they are ranked."""
+
+
 ROUNDING = 1e-12
 """Tolerance below which means count as equal."""
 
@@ -48,8 +52,10 @@ SEED = 13
 ALPHA, POWER = 0.05, 0.8
 
 
-Test = Literal["randomisation", "t-test"]
-Correction = Literal["holm", "bonferroni", "none"]
+Test = Literal["randomisation", "t-test", "wilcoxon"]
+Correction = Literal["holm", "bonferroni", "benjamini-hochberg", "none"]
+MOST_TOPICS = 10_000_000
+"""Number of topics beyond which a difference is not worth detecting."""
 
 
 Values = Mapping[str, Mapping[str, float]]
@@ -78,6 +84,36 @@ class Comparison:
     wins: int
     ties: int
     losses: int
+    effect_size: float | None = None
+    """Cohen's d of paired differences: their mean over their standard deviation (Cohen, 1988; for IR Sakai, 2018)."""
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation of the differences; None if they are all equal."""
+        return self.difference / self.effect_size if self.effect_size else None
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Two one-sided t-tests (TOST; Schuirmann, 1987) of whether two systems differ by less than a margin.
+
+    Attributes:
+        difference: the mean of a - b.
+        interval: its 90 % confidence interval, which lies within the margin exactly if p < 0.05; None if the
+            difference is the same on every topic, so that it has no variance.
+        p: the larger p of the two tests; 0 or 1 without variance.
+    """
+
+    topics: int
+    margin: float
+    difference: float
+    interval: tuple[float, float] | None
+    p: float
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether the systems are equivalent within the margin at the 0.05 level."""
+        return self.p < ALPHA
 
 
 @dataclass(frozen=True)
@@ -207,6 +243,7 @@ def compare_all(values: Values, baseline: str, tie: float = 0.0) -> dict[str, Co
             wins=int((own > tie).sum()),
             ties=int((np.abs(own) <= tie).sum()),
             losses=int((own < -tie).sum()),
+            effect_size=mean / deviation if varies else None,
         )
     return found
 
@@ -234,6 +271,49 @@ def t_test(values: np.ndarray, pairs: np.ndarray) -> np.ndarray:
         t = differences[:, varying].mean(axis=0) / error
         p[part[varying]] = 2 * special.stdtr(topics - 1, -np.abs(t))
     return p
+
+
+def wilcoxon_test(values: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Return the two-sided p of Wilcoxon's signed-rank test for pairs of systems, by scipy.
+
+    Topics without a difference are left out; the result is NaN if there are no others.
+
+    Args:
+        values: float [n_topics, n_systems].
+        pairs: int [n_pairs, 2], columns of `values`.
+
+    Returns:
+        float [n_pairs].
+    """
+    from scipy import stats  # takes half a second to import, and only this test needs it
+
+    p = np.full(len(pairs), np.nan)
+    for number, (first, second) in enumerate(pairs.tolist()):
+        differences = np.round(values[:, first] - values[:, second], ROUNDED)  # so that equal ones are tied
+        differences = differences[differences != 0]
+        if len(differences):
+            p[number] = stats.wilcoxon(differences).pvalue
+    return p
+
+
+def equivalence(a: Mapping[str, float], b: Mapping[str, float], margin: float) -> Equivalence:
+    """Test whether two systems differ by less than a margin, by two one-sided paired t-tests.
+
+    Raises:
+        UserError: if the systems were not evaluated on the same topics, or on fewer than two, a value is not finite, or
+            the margin is not positive.
+    """
+    if not 0 < margin < float("inf"):
+        raise UserError(f"the margin of an equivalence test is a positive number, not {margin}")
+    array = _array({"a": a, "b": b})
+    differences, topics = array[:, 0] - array[:, 1], len(array)
+    mean = fsum(differences.tolist()) / topics
+    if float(np.ptp(differences)) <= ROUNDING:
+        return Equivalence(topics, margin, mean, None, 0.0 if abs(mean) < margin else 1.0)
+    error = float(differences.std(ddof=1)) / float(np.sqrt(topics))
+    p = max(float(special.stdtr(topics - 1, -(margin + sign * mean) / error)) for sign in (1, -1))
+    half = float(special.stdtrit(topics - 1, 1 - ALPHA)) * error
+    return Equivalence(topics, margin, mean, (mean - half, mean + half), p)
 
 
 def randomisation_test(values: np.ndarray, pairs: np.ndarray, correction: Correction = "holm") -> Randomisation:
@@ -368,6 +448,12 @@ def corrected(p: np.ndarray, correction: Correction) -> np.ndarray:
     """
     if correction == "holm":
         return np.array(holm(p))
+    if correction == "benjamini-hochberg":
+        from scipy import stats  # takes half a second to import, and only this correction needs it
+
+        adjusted, given = np.full(len(p), np.nan), ~np.isnan(p)
+        adjusted[given] = stats.false_discovery_control(p[given]) if given.any() else p[given]
+        return adjusted
     return np.minimum(p * np.count_nonzero(~np.isnan(p)), 1) if correction == "bonferroni" else p
 
 
@@ -395,6 +481,55 @@ def smallest_detectable(deviation: float, topics: int) -> float:
     return float(special.nctdtrinc(topics - 1, 1 - POWER, critical)) * deviation / float(np.sqrt(topics))
 
 
+def topics_needed(deviation: float, difference: float) -> int:
+    """Return the number of topics with which a t-test detects a true difference with a power of 0.8 at alpha 0.05.
+
+    It is the smallest n whose `smallest_detectable` is at most the difference; `MOST_TOPICS` if that has more.
+
+    Args:
+        deviation: the standard deviation of the paired differences.
+        difference: the true difference of the means, not 0.
+    """
+    low, high = 1, 2  # `high` may suffice, `low` does not
+    while high < MOST_TOPICS and smallest_detectable(deviation, high) > abs(difference):
+        low, high = high, high * 2
+    if high >= MOST_TOPICS:
+        return MOST_TOPICS
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if smallest_detectable(deviation, middle) > abs(difference) else (low, middle)
+    return high
+
+
+def tested(values: np.ndarray, pairs: np.ndarray, test: Test, correction: Correction = "holm") -> Randomisation:
+    """Return the p of a test for pairs of systems; only the randomisation test can be undecided.
+
+    Args:
+        values: float [n_topics, n_systems].
+        pairs: int [n_pairs, 2], columns of `values`.
+        correction: the correction after which the randomisation test is to be decided.
+    """
+    if test == "randomisation":
+        return randomisation_test(values, pairs, correction)
+    p = t_test(values, pairs) if test == "t-test" else wilcoxon_test(values, pairs)
+    return Randomisation(p, np.zeros(len(pairs), dtype=int), np.zeros(len(pairs), dtype=bool))
+
+
+def p_values(
+    values: Values, baseline: str, test: Test, correction: Correction = "holm"
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the p of each other system's comparison with the baseline, as tested and as corrected.
+
+    Raises:
+        UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is not finite.
+    """
+    array, names = _array(values), list(values)
+    others = [name for name in names if name != baseline]
+    pairs = np.array([(names.index(name), names.index(baseline)) for name in others], dtype=int).reshape(-1, 2)
+    p = tested(array, pairs, test, correction).p
+    return dict(zip(others, p.tolist(), strict=True)), dict(zip(others, corrected(p, correction).tolist(), strict=True))
+
+
 @dataclass(frozen=True)
 class SignificantPairs:
     """The pairs of systems that differ significantly by a measure, after a correction over all pairs compared.
@@ -413,7 +548,7 @@ def significant_pairs(
 ) -> SignificantPairs:
     """Return the pairs with p < 0.05 after the correction, of all pairs of systems or of those with the baseline.
 
-    A pair is not significant if the randomisation test is undecided or the t-test undefined.
+    A pair is not significant if the randomisation test is undecided or another test undefined.
 
     Raises:
         UserError: if the systems were not evaluated on the same topics, or on fewer than two, or a value is not finite.
@@ -421,13 +556,9 @@ def significant_pairs(
     array, names = _array(values), list(values)
     compared = [pair for pair in combinations(names, 2) if not baseline or baseline in pair]
     pairs = np.array([(names.index(a), names.index(b)) for a, b in compared], dtype=int).reshape(-1, 2)
-    undecided = np.zeros(len(pairs), dtype=bool)
-    if test == "randomisation":
-        found = randomisation_test(array, pairs, correction)
-        p, undecided = found.p, found.undecided
-    else:
-        p = t_test(array, pairs)
-    significant = (corrected(p, correction) < ALPHA) & ~undecided
+    found = tested(array, pairs, test, correction)
+    undecided = found.undecided
+    significant = (corrected(found.p, correction) < ALPHA) & ~undecided
     means = array.mean(axis=0)
     better = [
         (names[first], names[second]) if means[first] > means[second] else (names[second], names[first])

@@ -130,30 +130,48 @@ def _choose_measure(opened: data.Opened, tidy: pd.DataFrame) -> str:
     current = _current(comparison_tables.measure_order(list(tidy["measure"].unique())), highest)
 
     def write() -> None:
-        family = FAMILIES[st.session_state["choice family"]]
-        cutoff = int(st.session_state.get("choice cutoff") or current.cutoff or CUTOFF)
+        chosen = st.session_state["choice family"] or current.name
+        if chosen not in FAMILIES:  # typed, perhaps with further parameters
+            state.write("measure", chosen)
+            return
+        family = FAMILIES[chosen]
+        cutoff = int(st.session_state.get("choice cutoff") or current.cutoff)
+        if chosen != current.name:
+            cutoff = (current.cutoff or family.usual_cutoff) if family.usual_cutoff else 0
         relevance = int(st.session_state.get("choice relevance") or current.relevance)
-        state.write(
-            "measure", measure_name(st.session_state["choice family"], cutoff, relevance if family.binary else 1)
-        )
+        state.write("measure", measure_name(chosen, cutoff, relevance if family.binary else 1))
 
-    def box(label: str, name: str, options: list[str], value: str, explained: str) -> None:
+    def box(label: str, name: str, options: dict[str, str], value: str, explained: str) -> None:
         key = f"choice {name}"
         st.session_state[key] = value
-        st.selectbox(label, options, key=key, on_change=write, help=explained)
+        st.selectbox(
+            label,
+            list(options),
+            key=key,
+            on_change=write,
+            help=explained,
+            format_func=lambda option: options.get(option, option),
+            accept_new_options=name == "family",
+        )
 
+    family = current.family
     left, right = st.columns([3, 2])
     with left:
-        box("Measure", "family", list(FAMILIES), current.name, current.family.description)
-    if current.family.with_cutoff:
-        cutoffs = sorted({*CUTOFFS, current.cutoff})
+        named = current.name if current.is_plain else current.notation
+        explained = f"{family.description}. Others of ir_measures can be typed, such as RBP(rel=1,p=0.5)."
+        box("Measure", "family", {name: name for name in [*FAMILIES, named]}, named, explained)
+    if not current.is_plain:
+        return current.notation
+    if family.cutoff != "none":
+        cutoffs = sorted({*CUTOFFS, current.cutoff} | ({0} if family.cutoff == "optional" else set()))
+        options = {str(k): str(k) if k else "none" for k in cutoffs}
         with right:
-            box("Cut-off", "cutoff", [str(k) for k in cutoffs], str(current.cutoff), "Only the top k documents count.")
-    if current.family.binary and highest > 1:
-        grades = [str(grade) for grade in range(1, highest + 1)]
+            box("Cut-off", "cutoff", options, str(current.cutoff), "Only the top k documents count.")
+    if family.binary and highest > 1:
+        grades = {str(grade): str(grade) for grade in range(1, highest + 1)}
         explained = "The lowest grade that counts as relevant; at 1, partly relevant documents count as relevant."
         box("Relevance threshold (grade ≥)", "relevance", grades, str(current.relevance), explained)
-    return measure_name(current.name, current.cutoff, current.relevance)
+    return current.notation
 
 
 def _current(evaluated: list[str], highest: int) -> Measure:
@@ -165,4 +183,4 @@ def _current(evaluated: list[str], highest: int) -> Measure:
     if wanted.relevance <= max(highest, 1):
         return wanted
     st.warning(f"No judgment has grade {wanted.relevance}; the relevance threshold 1 is used instead.")
-    return wanted._replace(relevance=1)
+    return parse_measure(measure_name(wanted.name, wanted.cutoff) if wanted.is_plain else evaluated[0])

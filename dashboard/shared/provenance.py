@@ -2,17 +2,20 @@
 
 import shlex
 from collections.abc import Mapping
+from functools import partial
 
 import streamlit as st
 
+from core import __version__
 from core.evaluation.freshness import changes
+from core.evaluation.table_exports import Provenance, inputs_of
 from core.evaluation.table_formats import Table
 from core.formats.collections import QRELS
 from core.formats.exclusions import EXCLUDED
 from core.formats.runs import FILE
 from core.workspace.artifacts import Manifest, open_artifact
 from core.workspace.errors import UserError
-from dashboard.shared import data, export
+from dashboard.shared import data, export, results
 
 
 def compare_command(collection: str, figure: str, options: Mapping[str, object]) -> str:
@@ -57,8 +60,15 @@ def downloads_and_provenance(
         made_from: the artifacts that the figure shows, by name; the runs and judgments where None.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
-        export.downloads(table, name)
-        provenance(opened, name, compare_command(opened.folder.name, figure, options), about, made_from)
+        command = compare_command(opened.folder.name, figure, options)
+        export.downloads(table, name, partial(_carried, opened, command))
+        provenance(opened, name, command, about, made_from)
+
+
+def _carried(opened: data.Opened, command: str) -> Provenance:
+    """Return the provenance that an exported table carries."""
+    digests = [f"{place} {manifest.digest}" for place, manifest in results.manifests(opened).items()]
+    return Provenance(shlex.split(command)[3:], __version__, inputs_of(digests))
 
 
 def provenance(

@@ -44,7 +44,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
     """The tables that pages draw from now on, each with the command in its provenance."""
     st.cache_data.clear()
     found: Drawn = []
-    monkeypatch.setattr("dashboard.shared.export.downloads", lambda table, name: found.append((table, "")))
+    monkeypatch.setattr("dashboard.shared.export.downloads", lambda table, *rest: found.append((table, "")))
 
     def provenance(opened: Any, name: str, command: str, about: str = "", made_from: Any = None) -> None:
         table, _ = found.pop()

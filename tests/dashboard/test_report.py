@@ -14,7 +14,7 @@ import streamlit as st
 from made_up import Open
 from test_pages import texts
 
-from core.compare import figure, parser
+from core.compare import figure
 from core.evaluation.results import saved_profile
 from core.formats.documents import Document
 from core.import_runs import import_runs
@@ -138,10 +138,7 @@ def test_the_table_for_a_paper_has_what_the_link_says(open_page: Open, made_up: 
     ):
         assert option in command
     words = shlex.split(command)[3:]
-    parsed = vars(parser().parse_args(words))
-    for name in ("figure", "collection", "csv", "latex", "markdown"):
-        del parsed[name]
-    table, _ = figure(words[1], words[0], **parsed)
+    table, _, _ = figure(words)
     assert table.latex().strip() == code.strip(), "the command prints what the page shows"
 
 

@@ -158,7 +158,7 @@ def test_measure_cutoff_and_threshold_are_one_parameter_of_the_url(open_page: Op
     assert again.selectbox(key="choice relevance").value == "2"
 
 
-@pytest.mark.parametrize("measure", ["nonsense", "nDCG@0", "AP@3", "P(rel=9)@10", "nDCG@99999999"])
+@pytest.mark.parametrize("measure", ["nonsense", "nDCG@0", "R@0", "P(rel=9)@10", "nDCG@99999999"])
 def test_a_measure_that_there_is_not_falls_back(open_page: Open, made_up: CollectionFolder, measure: str) -> None:
     app = open_page("summary", collection="made-up", measure=measure)
     assert app.selectbox(key="choice family").value == ("P" if measure.startswith("P") else "nDCG")
@@ -270,7 +270,7 @@ def test_the_command_of_a_figures_provenance_names_what_is_looked_at(
     open_page: Open, made_up: CollectionFolder
 ) -> None:
     app = open_page("summary", measure="P(rel=2)@3", b="bm25", open="baseline")
-    line = "python -m core.compare baseline made-up --measure 'P(rel=2)@3' --baseline bm25"
+    line = "python -m core.compare table made-up --measures 'P(rel=2)@3' --baseline bm25"
     assert line in [code.value for code in app.code]
 
 
@@ -358,7 +358,7 @@ def test_the_caption_says_what_stands_in_the_cells(
     open_page: Open, made_up: CollectionFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     captions = []
-    monkeypatch.setattr("dashboard.shared.export.downloads", lambda table, name: captions.append(table.caption))
+    monkeypatch.setattr("dashboard.shared.export.downloads", lambda table, *rest: captions.append(table.caption))
     shown = texts(open_page("summary", cells="letters"))
     assert "Superscript letters" in shown
     assert "With 3 topics, the smallest p that the randomisation test can give is 0.25" in shown

@@ -83,7 +83,7 @@ def test_tables_are_exported_as_csv_latex_and_markdown(
 ) -> None:
     given = {}
 
-    def downloads(table: Table, name: str) -> None:
+    def downloads(table: Table, name: str, *rest: object) -> None:
         given[name] = (table.figures, table_formats.latex(table_formats.texts(table.shown), table.caption))
 
     monkeypatch.setattr("dashboard.shared.export.downloads", downloads)

@@ -94,12 +94,12 @@ def commands(chosen: Chosen) -> list[str]:
     """Return the commands that print the report's figures."""
     name, measure = chosen.opened.folder.name, chosen.measure
     tabled = [] if len(chosen.tabled) == len(results.measured(chosen.opened).systems) else chosen.tabled
-    options = {"measure": measure, "systems": ",".join(tabled)}
+    tabled_by = {"measures": measure, "systems": ",".join(tabled)}
     configured = configuration_tables(chosen.opened, chosen.tabled, results.manifests(chosen.opened))
     printed = [
         compare_command(name, "means", {"systems": ",".join(tabled)}),
         *(compare_command(name, figure, {}) for figure in ("published", *configured)),
-        compare_command(name, "baseline", {**options, "baseline": chosen.baseline}),
+        compare_command(name, "table", {**tabled_by, "baseline": chosen.baseline}),
     ]
     if chosen.other:
         printed.append(compare_command(name, "topics", {"measure": measure, "a": chosen.other, "b": chosen.baseline}))
@@ -230,7 +230,7 @@ def _provenance(report: Report, chosen: Chosen, measured: Measured, manifests: d
     report.heading("Definitions of the measures")
     known = comparison_tables.evaluated_measures(measured.tidy, chosen.opened.profile.measures)
     for name in dict.fromkeys([*known, chosen.measure]):
-        report.paragraph(f"{name}: {parse_measure(name)[0].description}.", note=True)
+        report.paragraph(f"{name}: {parse_measure(name).family.description}.", note=True)
     report.heading("Provenance")
     runs = {f"runs/{name}" for name in chosen.tabled}
     rows = {

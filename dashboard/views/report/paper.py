@@ -8,12 +8,12 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation import paper_tables
-from core.evaluation.comparison_tables import TESTS, evaluated_measures
-from core.evaluation.paper_tables import CORRECTIONS, Choices, PaperTable, paper_table, raised
+from core.evaluation.comparison_tables import CORRECTIONS, TESTS, evaluated_measures
+from core.evaluation.paper_tables import Choices, PaperTable, paper_table, raised
 from core.evaluation.published import published_figures
 from core.evaluation.significance import Correction, SignificantPairs, Test, Values, significant_pairs
 from core.workspace.errors import UserError
-from core.workspace.measure_names import measure_name, parse_measure
+from core.workspace.measure_names import parse_measure, split_names
 from dashboard.shared import data, results, state
 from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
@@ -68,13 +68,11 @@ def choose_measures(opened: data.Opened, tidy: pd.DataFrame) -> list[str]:
     """Draw the choice of measures, in the order of choice; any measure can be typed."""
     key = "choice measures"
     known, unknown = [], []
-    for name in filter(None, state.read("measures").split(",")):
+    for name in split_names(state.read("measures")):
         try:
-            family, cutoff, relevance = parse_measure(name)[1:]
+            known.append(parse_measure(name).notation)
         except UserError as error:
             unknown.append(str(error))
-            continue
-        known.append(measure_name(family, cutoff, relevance))
     for sentence in unknown:
         st.warning(escape_markdown(sentence))
     st.session_state[key] = list(dict.fromkeys(known)) or paper_tables.first_measures(tidy)
@@ -85,7 +83,7 @@ def choose_measures(opened: data.Opened, tidy: pd.DataFrame) -> list[str]:
         key=key,
         accept_new_options=True,
         on_change=lambda: state.write("measures", ",".join(st.session_state[key])),
-        help="In the order of choice. Any other measure can be typed, such as P@5 or R(rel=2)@1000.",
+        help="In the order of choice. Others of ir_measures can be typed, such as R(rel=2)@1000 or RBP(rel=1,p=0.5).",
     )
 
 

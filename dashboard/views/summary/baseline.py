@@ -24,6 +24,7 @@ NARROW = {
     name: st.column_config.Column(short, help=name, alignment="right")
     for name, short in {
         "95 % CI of difference": "CI of difference",
+        "effect size (d)": "d",
         "MDE at 80 % power": "MDE",
         "p, randomisation test (Holm-adjusted)": "p, randomisation",
         "p, paired t-test (Holm-adjusted)": "p, t-test",
@@ -37,7 +38,8 @@ TEST = (
 )
 WORDS = f"""
 95 % CI of the mean: percentile bootstrap over topics, {BOOTSTRAP_RESAMPLES:,} resamples. Differences to the baseline
-are paired by topic; their 95 % CI is that of the paired t-test. MDE: minimum detectable effect at 80 % power (alpha
+are paired by topic; their 95 % CI is that of the paired t-test. Effect size: Cohen's d, the mean of the differences
+over their standard deviation. MDE: minimum detectable effect at 80 % power (alpha
 0.05), λ · s / √n, where s is the standard deviation of the n differences and λ comes from the noncentral t distribution
 (Cohen, 1988; Sakai, 2018). p: {TEST} and paired t-test; in parentheses, p Holm-adjusted over the systems shown. Where
 the difference is the same on every topic, its variance is zero and t-test, CI and MDE are undefined.
@@ -71,9 +73,9 @@ def draw_baseline(view: View) -> None:
     alt = f"Comparison of each system with the baseline, {view.measure}"
     st.dataframe(shown.shown, column_config=config, placeholder=MISSING, alt=alt)
     about = f"{TEST}; percentile bootstrap over topics, {BOOTSTRAP_RESAMPLES:,} resamples; seed {SEED}"
-    options = {"measure": view.measure, "baseline": view.baseline}
-    downloads_and_provenance(view.opened, f"{name}-against-{view.baseline}", shown, "baseline", options, about)
-    st.caption(f"{escape_markdown(view.measure)}: {parse_measure(view.measure)[0].description}. {WORDS}")
+    options = {"measures": view.measure, "baseline": view.baseline}
+    downloads_and_provenance(view.opened, f"{name}-against-{view.baseline}", shown, "table", options, about)
+    st.caption(f"{escape_markdown(view.measure)}: {parse_measure(view.measure).family.description}. {WORDS}")
 
 
 def judged_means(opened: data.Opened, measure: str, systems: Sequence[str]) -> dict[str, float] | None:

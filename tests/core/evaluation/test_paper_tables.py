@@ -242,7 +242,7 @@ def test_every_table_rounds_the_same_mean(capsys: pytest.CaptureFixture[str]) ->
         ("means", []),
         ("means", ["--show", "letters"]),
         ("means", ["--show", "intervals"]),
-        ("baseline", ["--measure", "P@20"]),
+        ("table", ["--measures", "P@20"]),
         ("cost", ["--measure", "P@20"]),
     ]:
         main([figure, "sample", *options, "--csv"])

@@ -5,7 +5,6 @@ import random
 import tracemalloc
 from collections import Counter
 from itertools import combinations
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,25 +12,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from core.evaluation.measures import evaluate
 from core.evaluation.significance import (
     BOOTSTRAP_RESAMPLES,
     RESAMPLES,
     SEED,
-    Test,
     attainable,
     beaten,
     bootstrap_intervals,
     compare,
     compare_all,
+    corrected,
+    equivalence,
     holm,
+    p_values,
     randomisation_test,
     smallest_detectable,
     t_test,
+    topics_needed,
 )
+from core.formats.qrels import read_qrels
+from core.formats.runs import read_run
 from core.significance import main
 from core.workspace.errors import UserError
 
-TESTS = get_args(Test)
+TESTS = ("randomisation", "t-test")
 values = st.floats(0, 1).map(lambda value: round(value, 4))
 pairs = st.lists(st.tuples(values, values), min_size=2, max_size=30)
 
@@ -400,3 +405,94 @@ def test_a_comparison_knows_what_it_could_have_seen():
     deviation = np.std([a[t] - b[t] for t in a], ddof=1)
     assert compare(a, b).smallest_detectable == pytest.approx(smallest_detectable(deviation, 25))
     assert compare(a, dict(a)).smallest_detectable is None, "no variance, no power"
+
+
+# Wilcoxon, Benjamini-Hochberg, equivalence, power
+
+
+def test_corrections_are_those_of_their_definitions():
+    p = np.array([0.01, 0.04, 0.03, np.nan, 0.005, 0.8])
+    m = 5
+    assert corrected(p, "bonferroni") == pytest.approx([0.05, 0.2, 0.15, np.nan, 0.025, 1], nan_ok=True)
+    # Benjamini & Hochberg (1995): the smallest p(j) * m / j over ranks j at or above one's own
+    ranked = sorted(p[~np.isnan(p)])
+    of = {value: min(ranked[j] * m / (j + 1) for j in range(i, m)) for i, value in enumerate(ranked)}
+    expected = [np.nan if np.isnan(value) else of[value] for value in p]
+    assert corrected(p, "benjamini-hochberg") == pytest.approx(expected, nan_ok=True)
+    assert corrected(p, "none").tolist()[:3] == [0.01, 0.04, 0.03]
+
+
+def test_equivalence_is_two_one_sided_t_tests():
+    a, b = tables(random_pairs(40, 3, gain=0.001))
+    differences = np.array(list(a.values())) - np.array(list(b.values()))
+    for margin in (0.01, 0.03, 0.1):
+        found = equivalence(a, b, margin)
+        lower = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
+        upper = stats.ttest_1samp(differences, margin, alternative="less").pvalue
+        assert found.p == pytest.approx(max(lower, upper), rel=1e-9)
+        low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.90)
+        assert found.interval == pytest.approx((low, high))
+        assert found.equivalent == (-margin < low and high < margin)
+
+
+def test_systems_without_variance_are_equivalent_if_they_are_within_the_margin():
+    a = {"1": 0.5, "2": 0.25}
+    assert equivalence(a, a, 0.01).equivalent
+    assert not equivalence(a, {"1": 0.4, "2": 0.15}, 0.01).equivalent
+    with pytest.raises(UserError, match="margin"):
+        equivalence(a, a, 0.0)
+
+
+@pytest.mark.parametrize("effect", [0.05, 0.3, 1.5])
+def test_the_topics_needed_give_the_power_and_one_less_does_not(effect):
+    n = topics_needed(1.0, effect)
+
+    def power(topics):
+        critical = stats.t.ppf(0.975, topics - 1)
+        return stats.nct.sf(critical, topics - 1, effect * np.sqrt(topics))
+
+    assert power(n) >= 0.8 - 1e-6
+    assert n == 2 or power(n - 1) < 0.8 + 1e-6
+
+
+@pytest.mark.data
+def test_every_statistic_of_twenty_pairs_of_official_runs_is_that_of_scipy(data_folder):
+    folder = data_folder / "trec-covid-runs" / "round5"
+    qrels = read_qrels(folder / "qrels.covid-round5.txt.gz")
+    paths = sorted(folder.glob("*.run.gz"))
+    values = {path.name: evaluate(read_run(path).scores, qrels, ["nDCG@20"])["nDCG@20"] for path in paths}
+    pairs = list(combinations(values, 2))[:20]
+    assert len(pairs) == 20
+    for first, second in pairs:
+        a, b = (np.array([values[name][topic] for topic in qrels]) for name in (first, second))
+        found = compare(values[first], values[second])
+        expected = stats.ttest_rel(a, b)
+        assert found.p_t_test == pytest.approx(expected.pvalue, rel=1e-9)
+        assert found.interval == pytest.approx(tuple(expected.confidence_interval(0.95)))
+        assert found.effect_size == pytest.approx(expected.statistic / np.sqrt(len(a)))
+        plain = stats.permutation_test(
+            (a, b), lambda x, y, axis: np.mean(x - y, axis=axis), permutation_type="samples", n_resamples=4999, rng=1
+        ).pvalue
+        assert abs(found.p_randomisation - plain) < 4 * np.sqrt(plain * (1 - plain) / 4999) + 2 / 5000
+        both = {"a": values[first], "b": values[second]}
+        wilcoxon = p_values(both, "b", "wilcoxon")[0]["a"]
+        assert wilcoxon == pytest.approx(stats.wilcoxon(np.round(a - b, 12)).pvalue, rel=1e-9)
+        margin = (
+            stats.ttest_1samp(a - b, -0.05, alternative="greater"),
+            stats.ttest_1samp(a - b, 0.05, alternative="less"),
+        )
+        assert equivalence(values[first], values[second], 0.05).p == pytest.approx(max(one.pvalue for one in margin))
+    statsmodels = pytest.importorskip("statsmodels.stats.multitest")
+    names = {"holm": "holm", "bonferroni": "bonferroni", "benjamini-hochberg": "fdr_bh"}
+    p = np.array([compare(values[a], values[b]).p_t_test for a, b in pairs])
+    for ours, theirs in names.items():
+        assert corrected(p, ours) == pytest.approx(statsmodels.multipletests(p, method=theirs)[1], rel=1e-12)
+    from statsmodels.stats.power import TTestPower
+    from statsmodels.stats.weightstats import ttost_paired
+
+    for first, second in pairs:
+        a, b = (np.array([values[name][topic] for topic in qrels]) for name in (first, second))
+        assert equivalence(values[first], values[second], 0.05).p == pytest.approx(ttost_paired(a, b, -0.05, 0.05)[0])
+        deviation = np.std(a - b, ddof=1)
+        needed = TTestPower().solve_power(0.02 / deviation, power=0.8, alpha=0.05, nobs=None)
+        assert topics_needed(deviation, 0.02) == np.ceil(needed)
