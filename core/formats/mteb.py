@@ -8,7 +8,7 @@ Version 1 of MTEB wrote `{"<topic>": {"<document>": score}}`.
 """
 
 import json
-import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,26 @@ def run_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        table = json.loads("\n".join(line for _, line in read_lines(path)))
+        text = "\n".join(line for _, line in read_lines(path))
+        table = json.loads(text, object_pairs_hook=_distinct)
+        if "\\u" in text:
+            json.dumps(table, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{path.name}: an unpaired surrogate, which is not a valid character") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path.name}: not JSON ({error})") from None
     if isinstance(table, dict) and "scores" in table and "task_name" in table:
         raise UserError(f"{path.name}: results of MTEB, which have means alone; save its predictions and import those")
     return table if isinstance(table, dict) else {}
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, in which no name may stand twice: the first value would be lost."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)} is there twice")
+    return table
 
 
 def _model(table: dict[str, Any]) -> str:
@@ -80,7 +94,7 @@ def _predictions(path: Path, table: dict[str, Any]) -> dict[str, dict[str, Any]]
 
 def _ranked(path: Path, topic: str, by_document: dict[str, Any]) -> list[tuple[str, float]]:
     for document, score in by_document.items():
-        if not isinstance(score, int | float) or isinstance(score, bool) or not math.isfinite(score):
+        if not isinstance(score, int | float) or isinstance(score, bool) or not abs(score) <= sys.float_info.max:
             raise UserError(f"{path.name}: the score of {document} for topic {topic} is not a finite number")
         if len(topic.split()) != 1 or len(document.split()) != 1:
             raise UserError(f"{path.name}: {topic!r} or {document!r} is empty or has white space")

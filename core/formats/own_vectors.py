@@ -51,7 +51,9 @@ def open_vectors(path: Path) -> tuple[np.ndarray, list[str]]:
     try:
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path.name}: not a .npy file of numbers, or cut short ({error})") from None
+        # numpy takes any other file for a pickle, and advises to read it as one.
+        why = "Python objects are not read" if "object" in str(error) else error
+        raise UserError(f"{path.name}: not a .npy file of numbers, or cut short ({why})") from None
     if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype.kind != "f" or not vectors.shape[1]:
         shape = f"{vectors.dtype} {list(vectors.shape)}" if isinstance(vectors, np.ndarray) else "an archive of arrays"
         raise UserError(f"{path.name}: {shape}, expected one vector per row, float [n, dimension]")
@@ -101,10 +103,13 @@ def write_arranged(path: Path, target: Path, wanted: Sequence[str], what: str, n
     written = new_array(target, (len(wanted), vectors.shape[1]))
     for begin in range(0, len(wanted), BLOCK):
         names = wanted[begin : begin + BLOCK]
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             block = vectors[[rows[name] for name in names]].astype(np.float32)
+            norms = np.linalg.norm(block, axis=1)
         faults = {"NaN or infinite values": ~np.isfinite(block).all(axis=1)}
-        faults |= {"only zeros, and so no cosine": ~block.any(axis=1)} if nonzero else {}
+        if nonzero:
+            faults["only zeros, and so no cosine"] = ~block.any(axis=1)
+            faults["a length that is no float32, and so no cosine"] = ~np.isfinite(norms) | (norms == 0)
         for fault, where in faults.items():
             if where.any():
                 raise UserError(f"{path.name}: the vector of {names[int(np.argmax(where))]} has {fault}")

@@ -174,6 +174,11 @@ def _rerank_settings(profile: Profile, system: SystemSettings) -> dict[str, Any]
 
 
 def _rerank_inputs(folder: CollectionFolder, system: SystemSettings) -> dict[str, str]:
+    if CORPUS not in read_manifest(folder.collection).files:
+        raise UserError(
+            f"{system.name} re-ranks by the texts of documents, but {folder.name} has runs and judgments alone; build "
+            "it from a source with texts"
+        )
     return collection_digests(folder, CORPUS) | {"model": digest_if_here(folder.workspace, system.model)}
 
 

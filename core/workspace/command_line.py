@@ -17,7 +17,7 @@ from core.workspace.artifacts import with_own_digest, write_text
 from core.workspace.errors import UserError, in_words
 from core.workspace.models import MODELS_VARIABLE
 from core.workspace.names import collection_name_problem
-from core.workspace.profile import CollectionSettings, Profile, model_settings, read_profile
+from core.workspace.profile import OWN_MESSAGE, CollectionSettings, Profile, model_settings, read_profile
 from core.workspace.stage import Build, Stage
 from core.workspace.timing import THREADS
 from core.workspace.workspace import CollectionFolder, Workspace
@@ -191,7 +191,7 @@ def profile_and_folder(options: argparse.Namespace) -> tuple[Profile, Collection
     except ValidationError as error:
         first = error.errors()[0]
         option = {"split": "--split"}.get(str(first["loc"][0]), "--collection")
-        raise UserError(f"{option}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise UserError(f"{option}: {first['msg'].removeprefix(OWN_MESSAGE)}") from None
     return profile.model_copy(update={"collection": collection}), Workspace.default().collection(name)
 
 

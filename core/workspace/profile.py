@@ -24,6 +24,10 @@ else:
 PROFILES = Path(__file__).parent / "profiles"
 
 
+OWN_MESSAGE = "Value error, "
+"""What pydantic puts before the message of a validator."""
+
+
 STOP_WORD_LANGUAGES = (
     *("danish", "dutch", "french", "german", "italian"),
     *("norwegian", "portuguese", "russian", "spanish", "swedish", "turkish"),
@@ -291,7 +295,7 @@ class FusionSettings(Section):
     the lowest possible and the highest retrieved."""
     k: int = Field(60, ge=0)
     """Constant of reciprocal ranks; the larger it is, the less the top ranks dominate."""
-    weights: list[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = []
+    weights: list[Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]] = []
     """Weight of each system in `of`; empty for equal weights."""
     chosen_on: str = ""
     """The collection on whose topics the weights were chosen (see core/tune.py); it must be another one."""
@@ -347,7 +351,8 @@ MULTI_VECTOR_ENCODER = "lightonai/GTE-ModernColBERT-v1"
 
 SETTINGS_OF = {
     "dense": ("backend", "dimensions", "vectors", "topic_vectors", "vectors_of"),
-    "rerank": ("architecture",),
+    "fusion": ("fusion",),
+    "rerank": ("architecture", "depth"),
     "sparse": ("max_document_terms", "max_query_terms"),
 }
 """Kind of system -> settings that no other kind has."""
@@ -434,7 +439,7 @@ class SystemSettings(Section):
     def _settings_only_of_their_kind(self) -> "SystemSettings":
         others = [name for kind, names in SETTINGS_OF.items() if kind != self.kind for name in names]
         if set_here := [name for name in others if getattr(self, name) != _default(name)]:
-            raise ValueError(f"a {self.kind} system has no setting {set_here[0]}")
+            raise ValueError(f"{self.name}: a {self.kind} system has no setting {set_here[0]}")
         return self
 
     @model_validator(mode="after")
@@ -453,6 +458,8 @@ class SystemSettings(Section):
             raise ValueError("a sparse system needs a model")
         if self.kind == "sparse" and self.precision not in ("fp32", "bf16"):
             raise ValueError('the precision of a sparse system is "fp32" or "bf16"')
+        if self.kind in ("bm25", "fusion", "run") and self.model:
+            raise ValueError(f"{self.name}: a {self.kind} system has no model")
         if self.kind != "bm25" and (self.analyzer or self.bm25):
             raise ValueError(f"a {self.kind} system has no section analyzer or bm25")
         return self
@@ -562,7 +569,7 @@ class Profile(Section):
     @model_validator(mode="after")
     def _weights_chosen_elsewhere(self) -> "Profile":
         for system in self.system:
-            if system.fusion.weights and system.fusion.chosen_on == self.collection.name:
+            if system.fusion.weights and system.fusion.chosen_on.lower() == self.collection.name.lower():
                 raise ValueError(
                     f"{system.name}: its weights were chosen on the topics of {self.collection.name} itself, so that "
                     "its measures would be no result; choose them on another collection or split"
@@ -629,7 +636,9 @@ class Profile(Section):
             except ValidationError as error:
                 first = error.errors()[0]
                 where = ".".join(str(part) for part in first["loc"])
-                raise ValueError(f"ablations.variants.{name}: {where}: {first['msg']}") from None
+                raise ValueError(
+                    f"ablations.variants.{name}: {where}: {first['msg'].removeprefix(OWN_MESSAGE)}"
+                ) from None
         return self
 
     @field_validator("system")
@@ -729,7 +738,7 @@ def read_profile(name_or_path: str) -> Profile:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the profile"
-        raise UserError(f"{path.name}: {where}: {first['msg']}") from None
+        raise UserError(f"{path.name}: {where}: {first['msg'].removeprefix(OWN_MESSAGE)}") from None
 
 
 def find_settings(profile: Profile, name: str) -> SystemSettings:

@@ -15,7 +15,7 @@ from core.formats.topics import read_all_topics
 from core.import_runs import import_runs, main, remove_run, topics_for
 from core.workspace.artifacts import open_artifact
 from core.workspace.errors import UserError
-from core.workspace.profile import read_profile
+from core.workspace.profile import SystemSettings, read_profile
 from core.workspace.stage import Build
 
 RUN = "1 Q0 d1 1 2.0 t\n1 Q0 d2 2 1.0 t\n2 Q0 d2 1 1.0 t\n"
@@ -216,6 +216,20 @@ def test_a_build_by_the_first_profile_keeps_the_imported_runs(files, workspace, 
     without = read_profile(str(folder / "profile.json")).model_copy(update={"system": []})
     run_build(Build(without, folder), say=lambda line: None)
     assert [system.name for system in read_profile(str(folder / "profile.json")).system] == ["a"]
+
+
+def test_imported_runs_have_no_texts_to_re_rank(files, workspace, command, tiny_cross_encoder):
+    command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
+    folder = workspace.collection("mine")
+    read = read_profile(str(folder.profile))
+    reranked = SystemSettings(name="r", kind="rerank", of=["a"], model=str(tiny_cross_encoder))
+    outcomes = run_build(
+        Build(read.model_copy(update={"system": [*read.system, reranked]}), folder), say=lambda _: None
+    )
+    (failed,) = [outcome for outcome in outcomes if outcome.result == "failed"]
+    assert failed.reason == (
+        "r re-ranks by the texts of documents, but mine has runs and judgments alone; build it from a source with texts"
+    )
 
 
 def test_a_folder_without_runs_is_refused(tmp_path):

@@ -52,12 +52,21 @@ def test_a_folder_of_several_models_yields_a_run_of_each_and_skips_results(tmp_p
         (META, "not a run or predictions of MTEB"),
         ({"1": {"d1": "high"}}, "the score of d1 for topic 1 is not a finite number"),
         ({"1": {"d1": float("nan")}}, "the score of d1 for topic 1 is not a finite number"),
+        ({"1": {"d1": 10**400}}, "the score of d1 for topic 1 is not a finite number"),
         ({"1": {"d 1": 0.5}}, "'d 1' is empty or has white space"),
+        ({"1": {"\ud800": 0.5}}, "an unpaired surrogate"),
     ],
 )
 def test_other_json_is_refused_in_one_sentence(table, sentence, tmp_path):
     with pytest.raises(UserError, match=rf"x\.json: .*{sentence}"):
         read_run(written(tmp_path / "x.json", table))
+
+
+def test_a_topic_or_a_document_that_is_there_twice_is_refused(tmp_path):
+    for text in ('{"1": {"d1": 0.5, "d1": 0.4}}', '{"1": {"d1": 0.5}, "1": {"d2": 0.4}}'):
+        (tmp_path / "x.json").write_text(text)
+        with pytest.raises(UserError, match=r"x\.json: not JSON \(\w+ is there twice\)"):
+            read_run(tmp_path / "x.json")
 
 
 def test_json_that_is_cut_short_or_too_deep_is_refused(tmp_path):

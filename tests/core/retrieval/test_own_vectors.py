@@ -1,6 +1,7 @@
 """Vectors made elsewhere: the run is that of the model that made them, and what does not fit is refused."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -143,6 +144,8 @@ CHANGES = {
     "NaN": (dict(vectors=with_value(4, np.nan)), r"documents\.npy: the vector of d16 has NaN or infinite values"),
     "too large": (dict(vectors=with_value(4, 1e300)), r"documents\.npy: the vector of d16 has NaN or infinite values"),
     "zero": (dict(vectors=with_value(4, 0)), r"documents\.npy: the vector of d16 has only zeros, and so no cosine"),
+    "too long": (dict(vectors=with_value(4, 3e38)), r"the vector of d16 has a length that is no float32, and so no"),
+    "too short": (dict(vectors=with_value(4, 1e-30)), r"the vector of d16 has a length that is no float32, and so no"),
     "integers": (
         dict(vectors=lambda vectors: (9 * vectors).astype(np.int64)),
         r"documents\.npy: int64 \[21, 8\], expected one vector per row, float \[n, dimension\]",
@@ -176,7 +179,10 @@ def test_vectors_that_do_not_fit_are_refused_in_one_sentence(name, source, files
 
 def test_no_object_is_unpickled_and_no_truncated_file_is_read(source, files, workspace):
     np.save(files[0], np.array([[print, 1]], dtype=object), allow_pickle=True)
-    with pytest.raises(UserError, match=r"documents\.npy: not a \.npy file of numbers, or cut short"):
+    with pytest.raises(UserError, match=r"documents\.npy: not a \.npy file .* \(Python objects are not read\)"):
+        made(source, files, workspace)
+    files[0].write_bytes(pickle.dumps([1.0]))
+    with pytest.raises(UserError, match=r"documents\.npy: not a \.npy file .* \(Python objects are not read\)"):
         made(source, files, workspace)
     np.save(files[0], np.ones((21, WIDTH)))
     files[0].write_bytes(files[0].read_bytes()[:-5])
