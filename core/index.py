@@ -1,8 +1,8 @@
 """Index the vectors of dense systems: the artifacts `indexes/<name>` and `milvus/<system>`.
 
 The command builds the index of every dense system of the profile whose `backend` is not exact search. Systems that
-search the same vectors with the same construction parameters share an index. Indexes are built on one thread, so that
-the same vectors give the same index, except by Milvus (Wang et al., 2021).
+search the same vectors with the same construction parameters share an index. The same vectors give the same index,
+except by Milvus (Wang et al., 2021): RankScope's HNSW is built on all threads, the others on one.
 
 Milvus runs embedded (milvus-lite) or on a server:
 
@@ -15,6 +15,7 @@ of its vectors and settings; rebuilding replaces it, and all of these collection
 
 import os
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from core.indexes.milvus import URI
@@ -77,7 +78,7 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
     """Index the vectors that a system searches."""
     vectors, _ = searched_vectors(build.folder, system)
     index = make_index(system.backend.kind, system.similarity, **construction(system))
-    with limited_threads(1):
+    with nullcontext() if system.backend.kind == "hnsw" else limited_threads(1):
         index.build(vectors)
     index.save(draft / FILE)
     draft.facts.update(documents=len(vectors), dimension=vectors.shape[1], memory_bytes=index.bytes)

@@ -16,6 +16,9 @@ Compiled code is cached on disk (see `core.workspace.compiled`), so that only th
 import math
 import threading
 import zipfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,8 +26,17 @@ import numpy as np
 
 from core.indexes.base import empty_results, equal_norm_queries, equal_norm_vectors, search_values
 from core.indexes.distinct import group_equal_rows
+from core.indexes.heaps import pop, push
 from core.workspace.compiled import compiled
 from core.workspace.errors import UserError
+from core.workspace.timing import allowed_threads
+
+BATCH = 50
+"""The graph has at least so many times the nodes of a batch, which do not see each other when they are inserted."""
+
+
+MOST_THREADS = 16
+"""Maximum number of threads of a build; each has a scratch of 16 bytes per node."""
 
 
 class Graph(NamedTuple):
@@ -84,40 +96,6 @@ def _similarity(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @compiled()
-def _push(keys: np.ndarray, ids: np.ndarray, size: int, key: float, identity: int) -> int:
-    """Add an entry to a min-heap of `size` entries; return the new size."""
-    place = size
-    while place > 0:
-        parent = (place - 1) >> 1
-        if keys[parent] <= key:
-            break
-        keys[place], ids[place] = keys[parent], ids[parent]
-        place = parent
-    keys[place], ids[place] = key, identity
-    return size + 1
-
-
-@compiled()
-def _pop(keys: np.ndarray, ids: np.ndarray, size: int) -> int:
-    """Remove the top entry of a min-heap, which the caller has read; return the new size."""
-    size -= 1
-    key, identity = keys[size], ids[size]
-    place = 0
-    while True:
-        child = 2 * place + 1
-        if child >= size:
-            break
-        if child + 1 < size and keys[child + 1] < keys[child]:
-            child += 1
-        if keys[child] >= key:
-            break
-        keys[place], ids[place] = keys[child], ids[child]
-        place = child
-    keys[place], ids[place] = key, identity
-    return size
-
-
-@compiled()
 def _greedy(graph: Graph, query: np.ndarray, node: int, layer: int) -> int:
     """Move to a nearer neighbour of the query until there is none (algorithm 2 with ef = 1); return the node."""
     best = _similarity(graph.vectors[node], query)
@@ -148,16 +126,16 @@ def _search_layer(
         if visited[node] != stamp:
             visited[node] = stamp
             similarity = _similarity(graph.vectors[node], query)
-            candidates = _push(keys, ids, candidates, -similarity, node)
+            candidates = push(keys, ids, candidates, -similarity, node)
             if size < ef:
-                size = _push(found, nearest, size, similarity, node)
+                size = push(found, nearest, size, similarity, node)
             elif similarity > found[0]:
-                size = _push(found, nearest, _pop(found, nearest, size), similarity, node)
+                size = push(found, nearest, pop(found, nearest, size), similarity, node)
     while candidates > 0:
         best, node = -keys[0], ids[0]
         if size == ef and best < found[0]:
             break
-        candidates = _pop(keys, ids, candidates)
+        candidates = pop(keys, ids, candidates)
         slot = _slot(graph, node, layer)
         start = _start(graph, slot)
         for i in range(start, start + graph.counts[slot]):
@@ -167,12 +145,12 @@ def _search_layer(
             visited[neighbour] = stamp
             similarity = _similarity(graph.vectors[neighbour], query)
             if size < ef:
-                size = _push(found, nearest, size, similarity, neighbour)
+                size = push(found, nearest, size, similarity, neighbour)
             elif similarity > found[0]:
-                size = _push(found, nearest, _pop(found, nearest, size), similarity, neighbour)
+                size = push(found, nearest, pop(found, nearest, size), similarity, neighbour)
             else:
                 continue
-            candidates = _push(keys, ids, candidates, -similarity, neighbour)
+            candidates = push(keys, ids, candidates, -similarity, neighbour)
     return found[:size], nearest[:size]
 
 
@@ -203,53 +181,101 @@ def _select(graph: Graph, similarities: np.ndarray, candidates: np.ndarray, limi
     return kept[:count]
 
 
-@compiled()
-def _link(graph: Graph, node: int, neighbour: int, layer: int) -> None:
-    """Add a link; if the slot is full, reselect among the old links and the new one (algorithm 1, lines 11 to 16)."""
-    slot = _slot(graph, node, layer)
-    start, room = _start(graph, slot), graph.connections * (2 if layer == 0 else 1)
-    if graph.counts[slot] < room:
-        graph.links[start + graph.counts[slot]] = neighbour
-        graph.counts[slot] += 1
-        return
-    candidates, similarities = np.empty(room + 1, np.int32), np.empty(room + 1, np.float32)
-    candidates[:room], candidates[room] = graph.links[start : start + room], neighbour
-    for i in range(room + 1):
-        similarities[i] = _similarity(graph.vectors[candidates[i]], graph.vectors[node])
-    kept = _select(graph, similarities, candidates, room)
-    graph.links[start : start + len(kept)] = kept
-    graph.counts[slot] = len(kept)
+@compiled(nogil=True)
+def _find_neighbours(graph: Graph, entry: int, ef: int, nodes: np.ndarray, scratch: Scratch, stamp: int) -> int:
+    """Link new nodes to their neighbours (algorithm 1, INSERT, lines 5 to 10); return the last stamp used.
 
-
-@compiled()
-def _insert(graph: Graph, node: int, entry: int, ef: int, scratch: Scratch, stamp: int) -> int:
-    """Insert a node into the graph (algorithm 1: INSERT); return the last stamp used."""
-    query, top, near = graph.vectors[node], graph.layers[entry], entry
-    for layer in range(top, graph.layers[node], -1):
-        near = _greedy(graph, query, near, layer)
-    for layer in range(min(top, graph.layers[node]), -1, -1):
-        stamp += 1
-        similarities, candidates = _search_layer(graph, query, near, near, ef, layer, scratch, stamp)
-        chosen = _select(graph, similarities, candidates, graph.connections)
-        slot = _slot(graph, node, layer)
-        start = _start(graph, slot)
-        graph.links[start : start + len(chosen)] = chosen
-        graph.counts[slot] = len(chosen)
-        for neighbour in chosen:
-            _link(graph, neighbour, node, layer)
-        near = chosen[0]
+    No link leads to the new nodes yet, so that several threads may find the neighbours of some each.
+    """
+    for node in nodes:
+        query, top, near = graph.vectors[node], graph.layers[entry], entry
+        for layer in range(top, graph.layers[node], -1):
+            near = _greedy(graph, query, near, layer)
+        for layer in range(min(top, graph.layers[node]), -1, -1):
+            stamp += 1
+            similarities, candidates = _search_layer(graph, query, near, near, ef, layer, scratch, stamp)
+            chosen = _select(graph, similarities, candidates, graph.connections)
+            slot = _slot(graph, node, layer)
+            start = _start(graph, slot)
+            graph.links[start : start + len(chosen)] = chosen
+            graph.counts[slot] = len(chosen)
+            near = chosen[0]
     return stamp
 
 
 @compiled()
-def _build(graph: Graph, ef: int, scratch: Scratch) -> int:
-    """Insert all nodes in order; return the entry point, a node of the highest layer."""
-    entry, stamp = 0, 0
-    for node in range(1, len(graph.vectors)):
-        stamp = _insert(graph, node, entry, ef, scratch, stamp)
-        if graph.layers[node] > graph.layers[entry]:
-            entry = node
+def _links_back(graph: Graph, begin: int, end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the links from the neighbours of new nodes to these: slots, nodes whose slots they are, and new nodes.
+
+    They are ordered by slot, and for one slot by new node; all int32 [number of links].
+    """
+    total = 0
+    for node in range(begin, end):
+        for layer in range(graph.layers[node] + 1):
+            total += graph.counts[_slot(graph, node, layer)]
+    slots, owners, new = np.empty(total, np.int32), np.empty(total, np.int32), np.empty(total, np.int32)
+    count = 0
+    for node in range(begin, end):
+        for layer in range(graph.layers[node] + 1):
+            slot = _slot(graph, node, layer)
+            start = _start(graph, slot)
+            for i in range(start, start + graph.counts[slot]):
+                neighbour = graph.links[i]
+                slots[count], owners[count], new[count] = _slot(graph, neighbour, layer), neighbour, node
+                count += 1
+    order = np.argsort(slots, kind="mergesort")
+    return slots[order], owners[order], new[order]
+
+
+@compiled(nogil=True)
+def _link_back(graph: Graph, slots: np.ndarray, owners: np.ndarray, new: np.ndarray, begin: int, end: int) -> None:
+    """Add links `begin` to `end`; a slot that would be overfull reselects among old and new (lines 11 to 16)."""
+    while begin < end:
+        slot, node, last = slots[begin], owners[begin], begin + 1
+        while last < end and slots[last] == slot:
+            last += 1
+        room = graph.connections * (2 if slot < len(graph.vectors) else 1)
+        start, count = _start(graph, slot), graph.counts[slot]
+        candidates = np.concatenate((graph.links[start : start + count], new[begin:last]))
+        if len(candidates) > room:
+            similarities = np.empty(len(candidates), np.float32)
+            for i in range(len(candidates)):
+                similarities[i] = _similarity(graph.vectors[candidates[i]], graph.vectors[node])
+            candidates = _select(graph, similarities, candidates, room)
+        graph.links[start : start + len(candidates)] = candidates
+        graph.counts[slot] = len(candidates)
+        begin = last
+
+
+def _build(graph: Graph, ef: int, scratches: Sequence[Scratch]) -> int:
+    """Insert all nodes in order; return the entry point, a node of the highest layer.
+
+    They are inserted in batches that grow with the graph, as in ParlayANN (Manohar et al., 2024, arXiv 2305.04359): all
+    nodes of a batch find their neighbours among those inserted before, and then these link back. Each thread, one per
+    scratch, has a part of either; the graph does not depend on their number.
+    """
+    threads = len(scratches)
+    entry, begin, stamps = 0, 1, [0] * threads
+    with ThreadPoolExecutor(threads) as pool:
+        while begin < len(graph.vectors):
+            end = min(begin + max(1, begin // BATCH), len(graph.vectors))
+            higher = np.flatnonzero(graph.layers[begin:end] > graph.layers[entry])
+            if len(higher):
+                end = begin + int(higher[0]) + 1  # the next batch begins its search at this node
+            parts = [np.arange(begin + thread, end, threads) for thread in range(threads)]
+            find = partial(_find_neighbours, graph, entry, ef)
+            stamps = list(pool.map(find, parts, scratches, stamps))
+            links = _links_back(graph, begin, end)
+            bounds = _bounds(links[0], threads)
+            list(pool.map(partial(_link_back, graph, *links), bounds, bounds[1:]))
+            entry, begin = end - 1 if len(higher) else entry, end
     return entry
+
+
+def _bounds(slots: np.ndarray, parts: int) -> list[int]:
+    """Return where parts of about equal size begin, and the end of the last; no slot is in two parts."""
+    inner = np.searchsorted(slots, [slots[len(slots) * part // parts] for part in range(1, parts)])
+    return [0, *inner.tolist(), len(slots)]
 
 
 @compiled()
@@ -357,6 +383,10 @@ def _fits(layers: np.ndarray, links: np.ndarray, counts: np.ndarray, connections
     return bool((layers[neighbours] >= own[:, None])[used].all())
 
 
+def _scratch(nodes: int) -> Scratch:
+    return Scratch(np.zeros(nodes, np.int64), np.empty(nodes + 1, np.float32), np.empty(nodes + 1, np.int32))
+
+
 class HnswIndex:
     """HNSW as implemented here; see `VectorIndex` for the interface and `HnswlibIndex` for the parameters.
 
@@ -376,7 +406,7 @@ class HnswIndex:
         self._searching = threading.Lock()
 
     def build(self, vectors: np.ndarray) -> None:
-        """See `VectorIndex`; single-threaded, so that the same vectors and seed give the same graph."""
+        """See `VectorIndex`; on all allowed threads, whose number does not change the graph."""
         rows = self._distinct(vectors)
         nodes = len(rows)
         uniform = 1 - np.random.default_rng(self.seed).random(nodes)  # in (0, 1]
@@ -386,7 +416,9 @@ class HnswIndex:
         self._take(rows, layers, links, np.zeros(nodes + slots_above, np.int32))
         self._entry = 0
         if nodes:
-            self._entry = _build(self._graph, self.ef_construction, self._scratch)
+            threads = min(allowed_threads(), MOST_THREADS)
+            scratches = [self._scratch, *(_scratch(nodes) for _ in range(threads - 1))]
+            self._entry = _build(self._graph, self.ef_construction, scratches)
             self._scratch.visited[:] = 0
             _connect(self._graph, self._entry)
 
@@ -402,9 +434,7 @@ class HnswIndex:
         nodes = len(rows)
         upper = (nodes + np.cumsum(layers) - layers).astype(np.int32)
         self._graph = Graph(rows, layers, upper, links, counts, self.connections)
-        self._scratch = Scratch(
-            np.zeros(nodes, np.int64), np.empty(nodes + 1, np.float32), np.empty(nodes + 1, np.int32)
-        )
+        self._scratch = _scratch(nodes)
         self._stamp = 0
 
     def search(self, queries: np.ndarray, k: int, **parameters: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 T = TypeVar("T")
 
@@ -52,6 +52,11 @@ def limited_threads(threads: int) -> Iterator[None]:
         finally:
             if torch:
                 torch.set_num_threads(before)
+
+
+def allowed_threads() -> int:
+    """Return the number of threads that BLAS and OpenMP may use: that of the cores, or a lower limit."""
+    return max((pool["num_threads"] for pool in threadpool_info()), default=1)
 
 
 def latency(

@@ -59,6 +59,17 @@ def assert_nearest(index, similarity, queries, vectors, k):
     assert all(len(set(row)) == filled for row in positions[:, :filled].tolist())
 
 
+@pytest.mark.parametrize("threads", [2, 5])
+def test_our_graph_is_the_same_on_any_number_of_threads(threads, monkeypatch):
+    vectors, graphs = random_vectors(2000), []
+    for allowed in (1, threads):
+        monkeypatch.setattr(hnsw, "allowed_threads", lambda allowed=allowed: allowed)
+        index = HnswIndex("cosine", connections=4, ef_construction=20)
+        index.build(vectors)
+        graphs.append((index._entry, index._graph.links.tobytes(), index._graph.counts.tobytes()))
+    assert graphs[0] == graphs[1]
+
+
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 @given(rows=st.integers(1, 30), dimension=st.integers(1, 9), k=st.integers(1, 40), seed=st.integers(0, 999))
 def test_exact_search_is_a_full_sort(similarity, rows, dimension, k, seed):
