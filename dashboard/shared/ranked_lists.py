@@ -257,22 +257,20 @@ def _compact_item(hit: Hit, spans: Spans, name: str) -> str:
 
 def _about(hit: Hit, spans: Spans) -> str:
     """Return the details of a row: the passage that matches best, score, terms and the whole text."""
-    score = f"score {hit.score:.3f}" if hit.score is not None else ""
-    note = _small(" · ".join(part for part in (score, escape(hit.note)) if part))
-    parts = _small(escape(matched_terms(hit.parts)) if hit.parts else "")
+    note = _small(escape(" · ".join(part for part in (score_in_words(hit.score, hit.parts), hit.note) if part)))
     identity = _small(f"document {escape(hit.identity)}")
     predicted = _details("Predicted queries", _predicted(hit, spans))
     if hit.document is None:
-        return f"{identity}{_small('text not included')}{note}{parts}{predicted}"
+        return f"{identity}{_small('text not included')}{note}{predicted}"
     text = hit.document.text
     begin, end = best_passage(text, spans)
     within = [(start - begin, stop - begin) for start, stop in spans(text) if begin <= start and stop <= end]
     passage = marked(text[begin:end], lambda _: within) or "(no text)"
     if (begin, end) == (0, len(text)):
-        return f"<p>{passage}</p>{note}{parts}{identity}{predicted}"
+        return f"<p>{passage}</p>{note}{identity}{predicted}"
     passage = f"{'… ' if begin else ''}{passage}{' …' if end < len(text) else ''}"
     whole = _details("Whole text", f'<p class="rs-text">{_text(text, spans)}</p>')
-    return f"<p>{passage}</p>{note}{parts}{identity}{whole}{predicted}"
+    return f"<p>{passage}</p>{note}{identity}{whole}{predicted}"
 
 
 def best_passage(text: str, spans: Spans) -> tuple[int, int]:
@@ -312,21 +310,17 @@ def ranked_list(hits: Sequence[Hit], spans: Spans, name: str = "", facts: str = 
 def _item(hit: Hit, spans: Spans, snippets: bool) -> str:
     document = hit.document
     place = f"<strong>{hit.rank}</strong>" if hit.rank else ""
-    score = f"score {hit.score:.3f}" if hit.score is not None else ""
     first = _small(" ".join(part for part in (place, hit.badge) if part))
-    note = _small(" · ".join(part for part in (score, escape(hit.note)) if part))
+    note = _small(escape(" · ".join(part for part in (score_in_words(hit.score, hit.parts), hit.note) if part)))
     identity = _small(f"document {escape(hit.identity)}")
-    parts = _small(escape(matched_terms(hit.parts)) if hit.parts else "")
     if document is None:
         missing = _small("text not included")
-        return (
-            f"<li>{first}{identity}{missing}{note}{parts}{_details('Predicted queries', _predicted(hit, spans))}</li>"
-        )
+        return f"<li>{first}{identity}{missing}{note}{_details('Predicted queries', _predicted(hit, spans))}</li>"
     title = title_of(document, hit.identity)
     lines = [first, f'<p class="rs-title"><strong>{marked(title, spans)}</strong></p>']
     if snippets and document.title and document.text:
         lines.append(f"<p>{marked(shortened(document.text, SNIPPET), spans)}</p>")
-    lines += [note, parts]
+    lines.append(note)
     inside = f'<p class="rs-text">{_text(document.text, spans)}</p>{identity}{_predicted(hit, spans)}'
     summary = "Text and predicted queries" if hit.predicted else "Text"
     return f"<li>{''.join(lines)}{_details(summary, inside)}</li>"
@@ -351,12 +345,17 @@ def _small(markup: str) -> str:
     return f'<p class="rs-small">{markup}</p>' if markup else ""
 
 
-def matched_terms(parts: Sequence[tuple[str, float]]) -> str:
-    """Return the matched terms, or the fused systems, with their contributions to the score."""
-    decimals = 2 if sum(weight for _, weight in parts) >= 0.1 else 4  # reciprocal ranks add up to 0.03 at most
-    shown = " + ".join(f"{term} {weight:.{decimals}f}" for term, weight in parts[:TERMS])
-    rest = sum(weight for _, weight in parts[TERMS:])
-    return f"score: {shown}" + (f" + {len(parts) - TERMS} more {rest:.{decimals}f}" if rest else "")
+def score_in_words(score: float | None, parts: Sequence[tuple[str, float]] = ()) -> str:
+    """Return a score and the contributions that add up to it, of matched terms or of fused systems."""
+    if score is None:
+        return ""
+    small = abs(score) < 0.1  # reciprocal ranks add up to 0.03 at most
+    if not parts:
+        return f"score {score:.{4 if small else 3}f}"
+    rest = [(f"{len(parts) - TERMS} more", sum(weight for _, weight in parts[TERMS:]))] if parts[TERMS:] else []
+    decimals = 4 if small else 2
+    shown = " + ".join(f"{weight:.{decimals}f} ({term})" for term, weight in [*parts[:TERMS], *rest])
+    return f"score {score:.{decimals}f} = {shown}"
 
 
 def shaded_words(shares: Sequence[tuple[str, float]]) -> str:

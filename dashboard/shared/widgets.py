@@ -1,6 +1,7 @@
 """Widgets that several pages share."""
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import pandas as pd
 import streamlit as st
@@ -14,6 +15,15 @@ from dashboard.shared.escaping import escape_markdown, shortened, show_error
 
 FOUR = st.column_config.NumberColumn(format="%.4f")
 SIGNED = st.column_config.NumberColumn(format="%+.4f")
+
+
+WHOLE = 20
+"""Number of rows up to which a table of systems is shown whole; one with more is scrolled."""
+
+
+def height(rows: int) -> Literal["content", "auto"]:
+    """Return the height of a table of systems with a number of rows."""
+    return "content" if rows <= WHOLE else "auto"
 
 
 def evaluated(opened: data.Opened) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def test_search_shows_the_terms_of_each_score(open_page: Open, shown: Collection
     (html,) = lists(app)
     assert re.findall(r">document ([^<]*)<", html) == answer.ranking
     term, weight = system.explain(QUERY, answer.ranking[0])[0]
-    assert f"score: {term.replace('<', '&lt;').replace('>', '&gt;')} {weight:.2f}" in html
+    assert f"= {weight:.2f} ({term.replace('<', '&lt;').replace('>', '&gt;')})" in html
 
 
 def test_the_score_explanation_has_both_weights_of_each_term(open_page: Open, shown: CollectionFolder) -> None:

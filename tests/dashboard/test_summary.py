@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import evaluate
 from core.evaluation import comparison_tables, table_formats
+from core.evaluation.comparison_tables import INDEX_SIZE
 from core.evaluation.measures import mean
 from core.evaluation.published import Published
 from core.evaluation.significance import compare
@@ -446,10 +447,11 @@ def test_latencies_of_an_older_procedure_say_so_with_the_command(open_page: Open
 
 def test_the_cost_chart_leaves_out_what_is_unknown() -> None:
     table = pd.DataFrame(
-        {"mean": 0.5, "low": 0.4, "high": 0.6, charts.LATENCY: [1.0, None], charts.INDEX_SIZE: [2.0, 3.0]}, ["a", "b"]
+        {"mean": 0.5, "low": 0.4, "high": 0.6, charts.LATENCY: [1.0, None], INDEX_SIZE: [2.0, 3.0]}, ["a", "b"]
     )
-    found = [(trace.name, list(trace.x)) for trace in charts.cost(table, {"a": "<b>A</b>"}, "AP").data]
-    assert found == [("&lt;b&gt;A&lt;/b&gt;", [1.0]), ("&lt;b&gt;A&lt;/b&gt;", [2.0]), ("b", [3.0])]
+    latency, size = (charts.cost(table, {"a": "<b>A</b>"}, "AP", cost) for cost in (charts.LATENCY, INDEX_SIZE))
+    assert [(trace.name, list(trace.x)) for trace in latency.data] == [("&lt;b&gt;A&lt;/b&gt;", [1.0])]
+    assert [(trace.name, list(trace.x)) for trace in size.data] == [("&lt;b&gt;A&lt;/b&gt;", [2.0]), ("b", [3.0])]
 
 
 def test_many_systems_still_look_different() -> None:

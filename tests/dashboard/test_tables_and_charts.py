@@ -7,7 +7,7 @@ from core.evaluation import comparison_tables, topic_tables
 from core.evaluation.grades import grade_text
 from core.formats.topics import Topic
 from dashboard.shared import charts
-from dashboard.shared.ranked_lists import matched_terms
+from dashboard.shared.ranked_lists import score_in_words
 
 TOPICS = {
     name: Topic(name, f"query {name}", f"question {name}", "", kind) for name, kind in zip("123", "xxy", strict=True)
@@ -68,7 +68,9 @@ def test_grades_have_a_sign_and_words() -> None:
     assert grade_text(-1, 2) == "○ not relevant (-1)"
 
 
-def test_matched_terms_add_up() -> None:
-    assert matched_terms([("smell", 2.0), ("loss", 1.0)]) == "score: smell 2.00 + loss 1.00"
-    assert matched_terms([("BM25, rank 1", 1 / 61)]) == "score: BM25, rank 1 0.0164"
-    assert matched_terms([(str(i), 1.0) for i in range(10)]).endswith("+ 2 more 2.00")
+def test_a_score_is_the_sum_of_its_terms() -> None:
+    assert score_in_words(None) == ""
+    assert score_in_words(0.75) == "score 0.750"
+    assert score_in_words(3.0, [("smell", 2.0), ("loss", 1.0)]) == "score 3.00 = 2.00 (smell) + 1.00 (loss)"
+    assert score_in_words(1 / 61, [("BM25, rank 1", 1 / 61)]) == "score 0.0164 = 0.0164 (BM25, rank 1)"
+    assert score_in_words(10.0, [(str(i), 1.0) for i in range(10)]).endswith("1.00 (7) + 2.00 (2 more)")

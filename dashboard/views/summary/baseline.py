@@ -16,7 +16,7 @@ from dashboard.shared import charts, data, export, results
 from dashboard.shared.comparison import View
 from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
-from dashboard.shared.widgets import FOUR, SIGNED
+from dashboard.shared.widgets import FOUR, SIGNED, height
 from dashboard.views.summary.charts import forest, type_dots
 from dashboard.views.summary.differences import forest_rows
 
@@ -71,7 +71,7 @@ def draw_baseline(view: View) -> None:
         st.caption(f"The best {len(best)} of {len(table)} systems.")
     config = {name: FOUR for name in ("mean", judged_partner(view.measure))} | {"difference": SIGNED} | NARROW
     alt = f"Comparison of each system with the baseline, {view.measure}"
-    st.dataframe(shown.shown, column_config=config, placeholder=MISSING, alt=alt)
+    st.dataframe(shown.shown, column_config=config, placeholder=MISSING, alt=alt, height=height(len(table)))
     about = f"{TEST}; percentile bootstrap over topics, {BOOTSTRAP_RESAMPLES:,} resamples; seed {SEED}"
     options = {"measures": view.measure, "baseline": view.baseline}
     downloads_and_provenance(view.opened, f"{name}-against-{view.baseline}", shown, "table", options, about)

@@ -5,9 +5,8 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
-from core.evaluation.comparison_tables import INDEX_SIZE, LATENCY
+from core.evaluation.comparison_tables import LATENCY
 from core.evaluation.costs import STEPS, front
 from core.evaluation.topic_tables import TYPE_LABELS
 from dashboard.shared.charts import BLUE, DARK_GREY, GREY, ORANGE, finish, interval_texts
@@ -174,49 +173,35 @@ def _steps(row: pd.Series) -> str:
     return "".join(f"<br>{name}: {row[name]:.2f}" for name in STEPS.values() if name in row and pd.notna(row[name]))
 
 
-def cost(table: pd.DataFrame, labels: Mapping[str, str], measure: str) -> go.Figure:
-    """Draw effectiveness against median latency and against index size, one point per system, and the Pareto fronts.
+def cost(table: pd.DataFrame, labels: Mapping[str, str], measure: str, column: str) -> go.Figure:
+    """Draw effectiveness against a cost, one point per system, and the Pareto front.
 
     Args:
-        table: index system; from `core.evaluation.costs.cost_rows`; a system without a cost has no point.
+        table: index system; from `core.evaluation.costs.cost_rows`; a system whose cost is unknown has no point.
+        column: the cost.
     """
-    figure = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.05)
-    for panel, column in enumerate((LATENCY, INDEX_SIZE), 1):
-        for number, (system, row) in enumerate(table.iterrows()):
-            if pd.isna(row[column]):
-                continue
-            figure.add_scatter(
-                x=[row[column]],
-                y=[row["mean"]],
-                error_y={"array": [row["high"] - row["mean"]], "arrayminus": [row["mean"] - row["low"]], "width": 4},
-                mode="markers",
-                name=escape_plotly(labels.get(str(system), str(system))),
-                legendgroup=str(system),
-                showlegend=panel == 1 or pd.isna(row[LATENCY]),
-                marker=_style(number) | {"size": 13},
-                hovertemplate=f"{column}: %{{x:.3g}}<br>mean: %{{y:.4f}}{_steps(row)}<extra>%{{fullData.name}}</extra>",
-                row=1,
-                col=panel,
-            )
-        optimal = front(table, column)
-        if len(optimal) > 1:
-            line = {"color": GREY, "width": 1.5, "dash": "dot", "shape": "hv"}
-            figure.add_scatter(
-                x=optimal[column],
-                y=optimal["mean"],
-                mode="lines",
-                line=line,
-                name="Pareto front",
-                legendgroup="front",
-                showlegend=panel == 1,
-                hoverinfo="skip",
-                row=1,
-                col=panel,
-            )
-    figure.update_xaxes(title=LATENCY, **cost_axis(table[LATENCY]), col=1)
-    figure.update_xaxes(title=INDEX_SIZE, **cost_axis(table[INDEX_SIZE]), col=2)
-    figure.update_yaxes(title=f"mean {measure}", col=1)
-    return finish(figure, 420)
+    figure = go.Figure()
+    for number, (system, row) in enumerate(table.iterrows()):
+        if pd.isna(row[column]):
+            continue
+        steps = _steps(row) if column == LATENCY else ""
+        figure.add_scatter(
+            x=[row[column]],
+            y=[row["mean"]],
+            error_y={"array": [row["high"] - row["mean"]], "arrayminus": [row["mean"] - row["low"]], "width": 4},
+            mode="markers",
+            name=escape_plotly(labels.get(str(system), str(system))),
+            marker=_style(number) | {"size": 13},
+            hovertemplate=f"{column}: %{{x:.3g}}<br>mean: %{{y:.4f}}{steps}<extra>%{{fullData.name}}</extra>",
+        )
+    optimal = front(table, column)
+    if len(optimal) > 1:
+        line = {"color": GREY, "width": 1.5, "dash": "dot", "shape": "hv"}
+        x, y = optimal[column], optimal["mean"]
+        figure.add_scatter(x=x, y=y, mode="lines", line=line, name="Pareto front", hoverinfo="skip")
+    figure.update_xaxes(title=column, **cost_axis(table[column]))
+    figure.update_yaxes(title=f"mean {measure}")
+    return finish(figure, 320 + 22 * len(table))  # the legend has a line per system where labels are long
 
 
 def cost_axis(costs: pd.Series) -> dict[str, Any]:

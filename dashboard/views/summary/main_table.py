@@ -17,6 +17,7 @@ from dashboard.shared import links, results, state
 from dashboard.shared.comparison import View
 from dashboard.shared.escaping import error_markdown, escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
+from dashboard.shared.widgets import height
 from dashboard.views.summary.baseline import draw_missing
 
 
@@ -87,7 +88,8 @@ def _draw(view: View, manifests: Mapping[str, Manifest], measures: Sequence[str]
     alt = f"Mean of {', '.join(measures)} for each system, the highest {measures[0]} first"
     config = {name: st.column_config.Column(alignment="right") for name in measures}
     config[LATENCY] = st.column_config.Column("Latency (ms)", help="Median of single queries, query encoding included")
-    st.dataframe(_styled(table.figures, means), column_config=config, placeholder=MISSING, alt=alt)
+    rows = _styled(table.figures, means)
+    st.dataframe(rows, column_config=config, placeholder=MISSING, alt=alt, height=height(len(means)))
     return table
 
 

@@ -9,7 +9,7 @@ from core.workspace.artifacts import open_artifact, read_latest
 from core.workspace.workspace import CollectionFolder
 from dashboard.shared import data, export, state, widgets
 from dashboard.shared.charts import BLUE, finish
-from dashboard.shared.escaping import escape_markdown
+from dashboard.shared.escaping import escape_markdown, escape_plotly
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import FOUR
 
@@ -78,6 +78,6 @@ def chart(table: pd.DataFrame, measure: str) -> go.Figure:
         line={"color": BLUE},
         hovertemplate="weight %{x:.2f}: %{y:.4f}<extra></extra>",
     )
-    figure.update_xaxes(title=str(table.index.names[0]))
+    figure.update_xaxes(title=escape_plotly(str(table.index.names[0])))
     figure.update_yaxes(title=f"mean {measure}")
     return finish(figure, 320)

@@ -16,7 +16,7 @@ LONGEST = 1000
 STYLE = """<style>
 .rs-topics { font-size: 0.875rem; line-height: 1.4; max-height: 36rem; overflow-y: auto;
   border: 1px solid color-mix(in srgb, currentColor 15%, transparent); border-radius: 0.4rem; }
-.rs-topics ol { list-style: none; margin: 0; padding: 0; }
+.rs-topics ol { list-style: none; margin: 0; padding: 0; font-size: inherit; }
 .rs-topics li { margin: 0; font-size: inherit; }
 .rs-topics .rs-row { display: grid; grid-template-columns: minmax(0, 1fr) 5.2rem 3.2rem 3.2rem 3.7rem 4.5rem;
   column-gap: 0.6rem; align-items: center; padding: 0.28rem 0.6rem; color: inherit; text-decoration: none;
