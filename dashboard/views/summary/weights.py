@@ -13,6 +13,8 @@ from dashboard.shared.escaping import escape_markdown, escape_plotly
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import FOUR
 
+WEIGHT = st.column_config.NumberColumn(format="%.2f")
+
 
 def draw_weights(opened: data.Opened) -> None:
     """Draw the curve of a fusion, or the command that measures it.
@@ -46,7 +48,8 @@ def draw_weights(opened: data.Opened) -> None:
     st.dataframe(
         table.shown.reset_index(),
         hide_index=True,
-        column_config=dict.fromkeys([measure, "CI low", "CI high"], FOUR),
+        column_config=dict.fromkeys(table.shown.index.names, WEIGHT)
+        | dict.fromkeys([measure, "CI low", "CI high"], FOUR),
         alt=table.caption,
     )
     downloads_and_provenance(
