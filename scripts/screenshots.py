@@ -83,7 +83,8 @@ def picture(page: Page, address: str, width: int, whole: bool) -> None:
     page.goto(address)
     page.wait_for_selector("h1", timeout=PATIENCE_MILLISECONDS)
     page.wait_for_timeout(2000)  # Streamlit's running indicator appears late, and Plotly draws after it
-    page.wait_for_selector("[data-testid=stStatusWidget]", state="detached", timeout=PATIENCE_MILLISECONDS)
+    for unfinished in ("stStatusWidget", "stSkeleton"):
+        page.wait_for_selector(f"[data-testid={unfinished}]", state="detached", timeout=PATIENCE_MILLISECONDS)
     if not whole:
         return
     height = page.evaluate("document.querySelector('[data-testid=stMainBlockContainer]').scrollHeight")
