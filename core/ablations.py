@@ -18,14 +18,14 @@ from core.formats.collections import QRELS, TOPICS, Collection, collection_diges
 from core.formats.documents import CORPUS
 from core.formats.exclusions import EXCLUDED
 from core.formats.runs import run_of
-from core.formats.triples import read_triples, split_by_query, triples_file
+from core.formats.triples import training_and_held_out, triples_file
 from core.indexes.exact import ExactIndex
 from core.retrieval.encoder import encode_texts
 from core.training.bi_encoder import build_model, fit, held_out_evaluator, training_rows
 from core.workspace import artifacts, command_line
 from core.workspace.artifacts import file_digest, value_digest
 from core.workspace.models import locate_model, model_digest, pick_device
-from core.workspace.profile import FinetuneSettings, Profile
+from core.workspace.profile import FinetuneSettings, Profile, recorded
 from core.workspace.stage import Build, Draft, Stage, Target
 
 RECIPE = "recipe"
@@ -42,9 +42,9 @@ def settings(build: Build, recipe: FinetuneSettings) -> dict[str, Any]:
     """Return the settings that affect the table."""
     profile = build.profile
     return {
-        "recipe": recipe.model_dump(exclude={"model", "device"}),
+        "recipe": recorded(recipe, ("model", "device")),
         "ablations": profile.ablations.model_dump(),
-        "triples": profile.triples.model_dump(exclude={"source"}),
+        "triples": recorded(profile.triples, ("source",)),
         "collection": profile.collection.model_dump(include={"name", "split", "topic_field"}),
     }
 
@@ -66,7 +66,7 @@ def make(build: Build, recipe: FinetuneSettings, draft: Draft) -> None:
     variants = {
         name: FinetuneSettings(**(recipe.model_dump() | changed)) for name, changed in variants_of(profile).items()
     }
-    triples, held_out = split_by_query(read_triples(triples_file(build)), profile.triples.held_out)
+    triples, held_out = training_and_held_out(build, recipe)
     base = locate_model(folder.workspace, recipe.base)
     device = pick_device(recipe.device if build.device == "auto" else build.device)
     draft.facts["device"] = device

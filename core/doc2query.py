@@ -28,7 +28,7 @@ from core.formats.triples import (
     PASSAGE_TOKENS,
     QUERY_TOKENS,
     expected_triples,
-    read_triples,
+    read_training_triples,
     split_by_query,
     triples_file,
 )
@@ -59,7 +59,7 @@ from core.workspace.models import (
     pick_device,
     trained_elsewhere,
 )
-from core.workspace.profile import Doc2querySettings, SystemSettings, find_settings
+from core.workspace.profile import Doc2querySettings, SystemSettings, find_settings, recorded
 from core.workspace.stage import Build, Draft, Stage, Target
 
 # torch, datasets and transformers are imported in functions: this takes seconds, and the build plan does not need them.
@@ -74,7 +74,7 @@ def model_targets(build: Build) -> Iterator[Target[Doc2querySettings]]:
 
 def model_settings(build: Build, settings: Doc2querySettings) -> dict[str, Any]:
     """Return the settings that affect the T5."""
-    return train_settings(settings) | {"held_out": build.profile.triples.held_out}
+    return train_settings(settings) | recorded(build.profile.triples, ("source", "distractors"))
 
 
 def model_inputs(build: Build, settings: Doc2querySettings) -> dict[str, str]:
@@ -91,7 +91,7 @@ def train(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
     """
     from transformers import set_seed
 
-    triples = read_triples(triples_file(build))
+    triples = read_training_triples(build)
     training, validation = split_by_query(triples, build.profile.triples.held_out)
     base = locate_model(build.folder.workspace, settings.base)
     set_seed(settings.seed)

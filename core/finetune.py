@@ -6,10 +6,20 @@ the Kullback-Leibler divergence from the teacher's distribution over the passage
 
 A cross-encoder (`architecture = "cross-encoder"`) is trained by the cross-entropy over the passages of a query, or by
 ListNet (Cao et al., 2007) on the scores of a teacher or of pseudo-labels.
+
+After a training the model is checked for common mistakes; `--check` does this before a training, too, or for another
+model. `--overfit` learns ten pairs by heart, which shows in a minute or two that model, loss and data fit together, and
+`--dev` rehearses the training with a few steps.
+
+    python -m core.finetune --profile seed-recipe --overfit
+    python -m core.finetune --profile seed-recipe --check
+    python -m core.finetune --profile seed-recipe --dev
+    python -m core.finetune --profile seed-recipe
 """
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -19,25 +29,28 @@ from core.formats.triples import (
     PASSAGE_TOKENS,
     QUERY_TOKENS,
     expected_triples,
-    read_triples,
-    split_by_query,
+    training_and_held_out,
     triples_file,
 )
 from core.training import histories
 from core.workspace import artifacts, command_line
 from core.workspace.artifacts import file_digest, read_manifest
-from core.workspace.estimates import Cost, Rate, Sizes
+from core.workspace.errors import UserError
+from core.workspace.estimates import Cost, Rate, Sizes, in_time
 from core.workspace.model_shapes import shape_of
 from core.workspace.models import (
     check_finite,
     chosen_precision,
     device_without_torch,
+    digest_if_here,
+    find_model,
+    load_sentence_transformer,
     locate_model,
     model_digest,
     pick_device,
     trained_elsewhere,
 )
-from core.workspace.profile import OF_BI_ENCODERS, OF_CROSS_ENCODERS, FinetuneSettings
+from core.workspace.profile import OF_BI_ENCODERS, OF_CROSS_ENCODERS, FinetuneSettings, Profile, recorded
 from core.workspace.stage import Build, Draft, Stage, Target
 
 # torch, datasets and transformers are imported in functions: this takes seconds, and the build plan does not need them.
@@ -82,8 +95,8 @@ def model_settings(build: Build, settings: FinetuneSettings) -> dict[str, Any]:
     """Return the settings that affect the model."""
     # What the other architecture alone has is left out, so that models made before there were two stay up to date.
     absent = OF_BI_ENCODERS if settings.architecture == "cross-encoder" else ("architecture", *OF_CROSS_ENCODERS)
-    own = settings.model_dump(exclude={"model", "device", *absent})
-    return own | build.profile.triples.model_dump(exclude={"source"})
+    own = recorded(settings, ("model", "device", *absent))
+    return own | recorded(build.profile.triples, ("source",))
 
 
 def inputs(build: Build, settings: FinetuneSettings) -> dict[str, str]:
@@ -105,10 +118,10 @@ def train(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
     """
     from transformers import set_seed
 
-    from core.training import bi_encoder, cross_encoder
+    from core.training import bi_encoder, cross_encoder, diagnosis
 
     profile, folder = build.profile, build.folder
-    triples, held_out = split_by_query(read_triples(triples_file(build)), profile.triples.held_out)
+    triples, held_out = training_and_held_out(build, settings)
     base = locate_model(folder.workspace, settings.base)
     device = pick_device(settings.device if build.device == "auto" else build.device)
     set_seed(settings.seed)
@@ -122,6 +135,10 @@ def train(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
     else:
         evaluator = bi_encoder.held_out_evaluator(held_out, settings.similarity, others)
     model = library.build_model(settings, base, device)
+    pairs = diagnosis.pairs_of(triples, held_out)
+    findings: list[diagnosis.Finding] = []
+    if library is bi_encoder:
+        findings += diagnosis.before_training(folder.workspace, settings, model, pairs, triples)
     training, validation = library.training_rows(settings, folder, triples, held_out, model)
     before = evaluator(model)[str(evaluator.primary_metric)]
     history = library.fit(model, training, validation, settings, draft / "checkpoints", evaluator)
@@ -135,11 +152,17 @@ def train(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
             "held_out_passages": passages,
             "held_out_mrr@10": {"before": round(before, 4), "after": round(after, 4)},
             "device": device,
+            "training_seconds": next(entry["train_runtime"] for entry in history if "train_runtime" in entry),
         }
     )
     if settings.precision == "auto":
         draft.facts["precision"] = chosen_precision(settings.precision, device)
     (draft / histories.FILE).write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8", newline="\n")
+    if library is bi_encoder:
+        findings += diagnosis.after_training(
+            model, profile, pairs, histories.as_table(history), {"before": before, "after": after}
+        )
+        _write_checks(draft, findings, pairs)
     check_finite(settings.model, model.half())
     model.save(str(draft.folder), create_model_card=False, safe_serialization=True)
     card = MODEL_CARD.format(
@@ -170,17 +193,20 @@ def estimate(build: Build, settings: FinetuneSettings, sizes: Sizes) -> Cost:
     shape = shape_of(build.folder.workspace, settings.base)
     query, passage = shape.encoding(np.minimum([QUERY_TOKENS, PASSAGE_TOKENS], settings.max_tokens)).tolist()
     triples = expected_triples(build)
-    passages = 2 * (build.profile.triples.held_out * triples + min(triples, build.profile.triples.distractors))
-    rows, row = (1 - build.profile.triples.held_out) * triples, query + (1 + settings.use_negative) * passage
+    held_out = settings.held_out_rows or build.profile.triples.held_out * triples
+    passages = 2 * (held_out + min(triples, build.profile.triples.distractors))
+    rows, row = triples - held_out, query + (1 + settings.use_negative) * passage
     if settings.data == "pseudo-labels":
         labels = build.profile.pseudo_labels
         rows = sizes.documents * labels.rounds
         row = sizes.total(shape.encoding, settings.max_tokens) / sizes.documents + labels.queries * query
-    validations = 2 + settings.epochs * rows / settings.batch / settings.evaluate_every
+    steps = settings.epochs * rows / settings.batch
+    steps = min(steps, settings.steps) if settings.steps else steps
+    validations = 2 + steps / settings.evaluate_every
     device = device_without_torch(settings.device if build.device == "auto" else build.device)
     # forward, backward (twice the work), and for chunks the forward pass again
     passes = 4 if settings.chunk and device == "cpu" else 3
-    operations = passes * settings.epochs * rows * row + validations * passages * passage
+    operations = passes * steps * settings.batch * row + validations * passages * passage
     return _cost(build, settings, operations, shape.parameters)
 
 
@@ -212,6 +238,120 @@ def _cost(build: Build, settings: FinetuneSettings, operations: float, parameter
     return Cost(operations, rate, 2 * parameters, 15.0, 2 * 12 * parameters)
 
 
+# Checks
+
+
+def check_targets(build: Build) -> Iterator[Target[FinetuneSettings]]:
+    """Yield the checks of the model."""
+    settings = build.profile.finetune
+    if settings.architecture == "bi-encoder":
+        yield Target(build.folder.workspace.checks(settings.model), settings)
+
+
+def check_inputs(build: Build, settings: FinetuneSettings) -> dict[str, str]:
+    """Return the digests of the base model and the model, "" for one that does not exist."""
+    workspace = build.folder.workspace
+    return {"base": digest_if_here(workspace, settings.base), "model": digest_if_here(workspace, settings.model)}
+
+
+def check(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
+    """Check the settings, the data and the base model, and the trained model if it exists."""
+    from core.training import bi_encoder, diagnosis
+
+    workspace = build.folder.workspace
+    pairs, triples = diagnosis.checked_pairs(build)
+    device = pick_device(settings.device if build.device == "auto" else build.device)
+    findings: list[diagnosis.Finding] = []
+    trained = find_model(workspace, settings.model)
+    if settings.base and (find_model(workspace, settings.base) or not trained):
+        untrained = bi_encoder.build_model(settings, locate_model(workspace, settings.base), device)
+        findings += diagnosis.before_training(workspace, settings, untrained, pairs, triples)
+    if trained:
+        model = load_sentence_transformer(workspace, settings.model, device)
+        known: tuple[Any, ...] = ()
+        with suppress(UserError):  # a model that was not trained here has no history
+            training = histories.read_training(workspace.model(settings.model))
+            known = training.history, training.manifest.facts.get("held_out_mrr@10", {})
+        findings += diagnosis.after_training(model, build.profile, pairs, *known)
+    _write_checks(draft, findings, pairs)
+
+
+def _write_checks(draft: Draft, findings: list[Any], pairs: Any) -> None:
+    """Write the findings, and what they were made of into the facts."""
+    from core.training.diagnosis import as_table
+
+    as_table(findings).to_csv(draft / histories.CHECKS, index=False, lineterminator="\n")
+    draft.facts["checks"] = {"pairs": len(pairs.triples), "source": pairs.source}
+
+
+CHECK = Stage(
+    "check", check_targets, model_settings, check_inputs, check, recorded="finetune check", in_build=lambda build: False
+)
+
+
+# The overfitting test
+
+
+def overfitting_targets(build: Build) -> Iterator[Target[FinetuneSettings]]:
+    """Yield the overfitting test of the base model."""
+    from core.training.overfitting import settings_of
+
+    settings = build.profile.finetune
+    if settings.architecture == "bi-encoder":
+        yield Target(build.folder.workspace.overfitting(settings.base), settings_of(settings))
+
+
+def overfitting_inputs(build: Build, settings: FinetuneSettings) -> dict[str, str]:
+    """Return the digests of the triples and the base model."""
+    base = locate_model(build.folder.workspace, settings.base)
+    return {"triples": file_digest(triples_file(build)), "base": model_digest(base)}
+
+
+def overfit(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
+    """Train the base model on ten triples until it knows them by heart."""
+    from transformers import set_seed
+
+    from core.training import overfitting
+    from core.training.diagnosis import distinct
+
+    triples, _ = training_and_held_out(build, settings)
+    pairs = distinct(triples, overfitting.PAIRS)
+    device = pick_device(settings.device if build.device == "auto" else build.device)
+    set_seed(settings.seed)
+    base = locate_model(build.folder.workspace, settings.base)
+    history, before = overfitting.learn_by_heart(settings, base, pairs, device)
+    (draft / histories.FILE).write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8", newline="\n")
+    draft.facts.update({"pairs": len(pairs), "mrr@10 before": round(before, 4), "device": device})
+
+
+OVERFIT = Stage(
+    "overfit",
+    overfitting_targets,
+    model_settings,
+    overfitting_inputs,
+    overfit,
+    recorded="finetune overfit",
+    in_build=lambda build: False,
+)
+
+
+# A rehearsal
+
+
+DEV_STEPS = 20
+DEV = "-dev"
+"""What is appended to the name of a model that `--dev` trains."""
+
+
+def rehearsal(profile: Profile) -> Profile:
+    """Return a profile whose training is a rehearsal: a few steps, a hundred held-out queries, another name."""
+    finetune = profile.finetune
+    changed: dict[str, Any] = {"model": finetune.model + DEV, "steps": DEV_STEPS, "evaluate_every": DEV_STEPS // 2}
+    changed["held_out_rows"] = min(finetune.held_out_rows, 100)
+    triples = profile.triples.model_copy(update={"held_out": 0.01, "distractors": 100})
+    return profile.model_copy(update={"finetune": finetune.model_copy(update=changed), "triples": triples})
+
+
 STAGE = Stage(
     "finetune",
     targets,
@@ -226,8 +366,68 @@ STAGE = Stage(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `python -m core.finetune`."""
-    command_line.run_stage(STAGE, "finetune", __doc__, arguments, "triples")
+    """Run `python -m core.finetune`.
+
+    Raises:
+        UserError: if a cross-encoder is to be checked.
+    """
+    parser = command_line.stage_parser("finetune", __doc__, "triples")
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument(
+        "--check",
+        nargs="?",
+        const="",
+        metavar="MODEL",
+        help="check the profile's base model and settings and, if it exists, its trained model, or check another MODEL",
+    )
+    modes.add_argument(
+        "--overfit", action="store_true", help="learn ten pairs by heart, the shortest test of a training"
+    )
+    modes.add_argument(
+        "--dev", action="store_true", help=f"train {DEV_STEPS} steps, for the time that a step takes: no figure counts"
+    )
+    options = parser.parse_args(arguments)
+    build = command_line.build_from(options)
+    if options.check:
+        model = build.profile.finetune.model_copy(update={"base": "", "model": options.check})
+        build = replace(build, profile=build.profile.model_copy(update={"finetune": model}))
+    if options.dev:
+        build = replace(build, profile=rehearsal(build.profile))
+    cross_encoder = build.profile.finetune.architecture == "cross-encoder"
+    if cross_encoder and (options.overfit or options.check is not None):
+        raise UserError("--check and --overfit are for bi-encoders, but the profile trains a cross-encoder")
+    (made,) = (CHECK if options.check is not None else OVERFIT if options.overfit else STAGE).run_all(build)
+    print(made)
+    if options.overfit:
+        print(histories.overfitting_sentence(histories.read_training(made)))
+    elif not cross_encoder:
+        _tell_checks(build)
+    if options.dev:
+        _tell_rehearsal(build)
+
+
+def _tell_checks(build: Build) -> None:
+    """Print the findings about the model, one a line."""
+    checks = histories.read_checks(build.folder.workspace, build.profile.finetune.model)
+    if checks is None:
+        return
+    for row in checks.findings.itertuples():
+        print(f"{row.when}, {row.check}: {row.fault or f'ok ({row.measured})'}")
+    print(checks.sentence)
+
+
+def _tell_rehearsal(build: Build) -> None:
+    """Print how long the whole training would take."""
+    from core.training.trainer import steps_of
+
+    settings = build.profile.finetune
+    manifest = read_manifest(build.folder.model(settings.model))
+    whole = steps_of(manifest.facts["rows"], settings.batch, settings.accumulate, settings.epochs)
+    seconds = manifest.facts["training_seconds"]
+    command_line.note(
+        f"--dev trained {settings.steps} steps in {in_time(seconds)}, validation included; all {whole:,} steps would "
+        f"take about {in_time(seconds * whole / settings.steps)}. The figures of {settings.model} mean nothing"
+    )
 
 
 if __name__ == "__main__":

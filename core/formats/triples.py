@@ -1,12 +1,16 @@
 """MS MARCO triples, one per line without a header: query TAB relevant passage TAB non-relevant passage."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from core.formats.text_lines import read_lines, regular_file, tab_fields
 from core.workspace.downloads import fetch
 from core.workspace.errors import UserError
+from core.workspace.profile import FinetuneSettings
 from core.workspace.stage import Build
 from core.workspace.workspace import Workspace
 
@@ -59,6 +63,23 @@ def triples_file(build: Build) -> Path:
     return regular_file(build.triples or locate_triples(build.profile.triples.source, build.folder.workspace))
 
 
+def read_training_triples(build: Build) -> list[Triple]:
+    """Read the triples that a build trains on, with the profile's settings; see `read_triples`."""
+    return read_triples(triples_file(build), build.profile.triples.fix_text)
+
+
+def training_and_held_out(build: Build, settings: FinetuneSettings) -> tuple[list[Triple], list[Triple]]:
+    """Return the triples that a model is fine-tuned on, and the held-out ones.
+
+    Raises:
+        UserError: if the triples are unavailable or too few.
+    """
+    triples = read_training_triples(build)
+    if settings.held_out_rows:
+        return split_by_row(triples, settings.held_out_rows, settings.seed)
+    return split_by_query(triples, build.profile.triples.held_out)
+
+
 def expected_triples(build: Build) -> float:
     """Return the number of triples that a build trains on, from the size of the file; it need not exist yet."""
     source = build.triples or build.profile.triples.source
@@ -68,17 +89,21 @@ def expected_triples(build: Build) -> float:
     return path.stat().st_size * (2.5 if path.suffix == ".gz" else 1) / TRIPLE_BYTES
 
 
-def read_triples(path: Path) -> list[Triple]:
+def read_triples(path: Path, fix_text: bool = False) -> list[Triple]:
     """Read a file of triples, plain or .gz.
 
     Only "\\n" ends a line, as MS MARCO's passages contain control characters at which `str.splitlines` would split.
 
+    Args:
+        fix_text: whether to repair wrongly decoded text, as the quotation marks of MS MARCO's passages often are.
+
     Raises:
-        UserError: if the file is missing or truncated, or a line does not have three non-empty columns.
+        UserError: if the file is missing or truncated, a line does not have three non-empty columns, or ftfy, which
+            repairs text, is not installed.
     """
-    triples = []
+    triples, fixed = [], text_fixer() if fix_text else str
     for number, line in read_lines(path):
-        columns = [column.strip() for column in _fields(line)]
+        columns = [fixed(column).strip() for column in _fields(line)]
         if len(columns) != 3 or not all(columns):
             raise UserError(
                 f"{path.name}, line {number}: {len(columns)} columns, expected a query, a relevant and a non-relevant "
@@ -88,6 +113,22 @@ def read_triples(path: Path) -> list[Triple]:
     if not triples:
         raise UserError(f"{path.name}: the file has no triples")
     return triples
+
+
+def text_fixer() -> Callable[[str], str]:
+    """Return ftfy's function that repairs text.
+
+    Raises:
+        UserError: if ftfy is not installed.
+    """
+    try:
+        from ftfy import fix_text
+    except ImportError:
+        raise UserError(
+            "triples.fix_text repairs text with ftfy, which is not installed; run pip install ftfy, or set it to false"
+        ) from None
+    fixer: Callable[[str], str] = fix_text
+    return fixer
 
 
 def _fields(line: str) -> list[str]:
@@ -105,6 +146,21 @@ def split_by_query(triples: list[Triple], held_out: float) -> tuple[list[Triple]
     training = [triple for triple in triples if not is_held_out(triple.query, held_out)]
     validation = [triple for triple in triples if is_held_out(triple.query, held_out)]
     return training, validation
+
+
+def split_by_row(triples: list[Triple], held_out: int, seed: int) -> tuple[list[Triple], list[Triple]]:
+    """Split triples into training and held-out ones, drawn by row; both may have triples of a query.
+
+    numpy's legacy generator draws, as in the notebook of the exercise that the profile `seed-recipe` repeats.
+
+    Raises:
+        UserError: if there are too few triples.
+    """
+    if held_out >= len(triples):
+        raise UserError(f"finetune.held_out_rows is {held_out}, but there are only {len(triples)} triples; lower it")
+    drawn = np.random.RandomState(seed).choice(len(triples), held_out, replace=False).tolist()
+    rest = set(drawn)
+    return [triple for row, triple in enumerate(triples) if row not in rest], [triples[row] for row in drawn]
 
 
 def is_held_out(name: str, share: float) -> bool:

@@ -10,7 +10,6 @@ from sentence_transformers import (
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
-from sentence_transformers.base.sampler import DefaultBatchSampler
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 from sentence_transformers.sentence_transformer.losses import (
     DistillKLDivLoss,
@@ -20,7 +19,6 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Router, 
 from sentence_transformers.util import cos_sim, dot_score, mine_hard_negatives, pairwise_cos_sim, pairwise_dot_score
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
-from torch.utils.data import SequentialSampler
 
 from core.formats.collections import read_built_collection
 from core.formats.triples import Triple
@@ -294,12 +292,12 @@ def fit(
     training: Dataset,
     validation: Dataset | None,
     settings: FinetuneSettings,
-    checkpoints: Path,
+    checkpoints: Path | None,
     evaluator: InformationRetrievalEvaluator | None = None,
 ) -> list[dict[str, Any]]:
     """Train the model in place and return the trainer's log: step, loss, held-out loss and MRR@10.
 
-    With `validation`, the best checkpoint is loaded at the end.
+    See `core.training.trainer.fit`.
     """
     columns = [name for name in training.column_names if name != "label"]
     return trainer.fit(
@@ -312,15 +310,11 @@ def fit(
         settings,
         checkpoints,
         evaluator,
-        batch_sampler=_in_order if settings.data == "pseudo-labels" else "no_duplicates",
+        batch_sampler=trainer.in_order if settings.data == "pseudo-labels" else "no_duplicates",
         router_mapping={name: "query" if name.startswith("query") else "document" for name in columns}
         if settings.towers == "two"
         else {},
     )
-
-
-def _in_order(dataset: Dataset, **settings: Any) -> DefaultBatchSampler:
-    return DefaultBatchSampler(SequentialSampler(dataset), **settings)
 
 
 def held_out_evaluator(

@@ -13,12 +13,12 @@ from rouge_score.rouge_scorer import RougeScorer
 from tqdm import tqdm
 
 from core.formats.documents import Document
-from core.formats.triples import read_triples, split_by_query, triples_file
+from core.formats.triples import read_training_triples, split_by_query, triples_file
 from core.retrieval.analyzer import Analyzer, open_analyzer, recorded_settings
 from core.training.t5 import CPU_SAMPLES, QueryPredictor, generate_settings, open_predictor
 from core.workspace.artifacts import file_digest
 from core.workspace.models import locate_model, model_digest
-from core.workspace.profile import Doc2querySettings
+from core.workspace.profile import Doc2querySettings, recorded
 from core.workspace.stage import Build, Draft
 
 FILE = "examples.jsonl"
@@ -76,7 +76,7 @@ def measure(
 
 def quality_settings(build: Build, settings: Doc2querySettings) -> dict[str, Any]:
     """Return the settings that determine the figures, for the manifest."""
-    shaped = generate_settings(settings) | {"held_out": build.profile.triples.held_out}
+    shaped = generate_settings(settings) | recorded(build.profile.triples, ("source", "distractors"))
     return shaped | recorded_settings(build.profile.analyzer)
 
 
@@ -89,7 +89,7 @@ def quality_inputs(build: Build, settings: Doc2querySettings) -> dict[str, str]:
 def quality(build: Build, settings: Doc2querySettings, draft: Draft) -> None:
     """Predict queries for the held-out passages and measure them."""
     profile, workspace = build.profile, build.folder.workspace
-    _, held_out = split_by_query(read_triples(triples_file(build)), profile.triples.held_out)
+    _, held_out = split_by_query(read_training_triples(build), profile.triples.held_out)
     pairs = sorted({(triple.relevant, triple.query) for triple in held_out})
     passages = [Document(str(number), "", passage) for number, (passage, _) in enumerate(pairs)]
     predicted = _predict(open_predictor(workspace, settings, build.device), passages)

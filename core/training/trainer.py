@@ -6,9 +6,13 @@ number generators; all other stages resume with `core.workspace.progress`.
 
 import json
 import re
+from math import ceil
 from pathlib import Path
 from typing import Any
 
+import torch
+from sentence_transformers.base.sampler import DefaultBatchSampler
+from torch.utils.data import SequentialSampler
 from transformers import EarlyStoppingCallback, TrainerCallback
 
 from core.workspace.artifacts import remove_tree
@@ -27,28 +31,31 @@ def trainer_arguments(
     Args:
         best_by: the metric that selects the checkpoint loaded at the end; None without validation.
     """
-    accumulate = settings.accumulate if isinstance(settings, FinetuneSettings) else 1
+    finetune = settings if isinstance(settings, FinetuneSettings) else FinetuneSettings()
+    accumulate = finetune.accumulate
     precision = chosen_precision(settings.precision, device)
-    steps = max(1, int(n_rows / settings.batch / accumulate * settings.epochs))
+    steps = steps_of(n_rows, settings.batch, accumulate, settings.epochs, finetune.steps)
     every = min(settings.evaluate_every, steps)
     return {
         "output_dir": str(checkpoints),
         "num_train_epochs": settings.epochs,
+        "max_steps": steps if finetune.steps else -1,
         "per_device_train_batch_size": settings.batch,
         "per_device_eval_batch_size": settings.batch,
         "gradient_accumulation_steps": accumulate,
         "learning_rate": settings.learning_rate,
         "lr_scheduler_type": settings.schedule,
         "warmup_steps": int(steps * settings.warmup),
+        "max_grad_norm": finetune.clip,
         "eval_strategy": "steps" if best_by else "no",
         "eval_steps": every,
         "save_steps": every,
-        "save_total_limit": 1,
+        "save_total_limit": finetune.average_last,
         "load_best_model_at_end": bool(best_by),
         "metric_for_best_model": best_by or "eval_loss",
         "greater_is_better": best_by not in (None, "eval_loss"),
         "restore_callback_states_from_checkpoint": True,
-        "logging_steps": 10,
+        "logging_steps": min(10, every),
         "report_to": "none",
         "seed": settings.seed,
         "bf16": precision == "bf16",
@@ -56,6 +63,17 @@ def trainer_arguments(
         "use_cpu": device == "cpu",
         "dataloader_pin_memory": False,
     }
+
+
+def steps_of(n_rows: int, batch: int, accumulate: int, epochs: float, most: int = 0) -> int:
+    """Return the number of optimizer steps of a training, as transformers counts them.
+
+    Args:
+        most: the maximum; 0 for none.
+    """
+    of_epoch = max(1, ceil(ceil(n_rows / batch) / accumulate))
+    steps = max(1, ceil(of_epoch * epochs))
+    return min(steps, most) if most else steps
 
 
 def fit(
@@ -66,21 +84,28 @@ def fit(
     training: Any,
     validation: Any | None,
     settings: FinetuneSettings,
-    checkpoints: Path,
+    checkpoints: Path | None,
     evaluator: Any | None,
     **own: Any,
 ) -> list[dict[str, Any]]:
     """Train a model of sentence-transformers in place and return the trainer's log: step, losses and measures.
 
-    With `validation`, the best checkpoint is loaded at the end.
+    With `validation`, the best checkpoint is loaded at the end, unless `settings.best_by` is "last".
 
     Args:
+        checkpoints: their folder; None to save none, so that the training cannot be resumed.
         own: arguments that this kind of model alone has.
     """
     best_by = "eval_loss" if validation else None
     if validation and evaluator and settings.best_by == "mrr":
         best_by = f"eval_{evaluator.primary_metric}"
-    arguments = trainer_arguments(settings, len(training), checkpoints, model.device.type, best_by)
+    arguments = trainer_arguments(settings, len(training), checkpoints or Path(), model.device.type, best_by)
+    if settings.best_by == "last" or checkpoints is None:
+        arguments["load_best_model_at_end"] = False
+    if checkpoints is None:
+        arguments["save_strategy"] = "no"
+    if not settings.shuffle:
+        own["batch_sampler"] = in_order
     trainer = trainer_class(
         model=model,
         args=arguments_class(**arguments, **own),
@@ -90,9 +115,25 @@ def fit(
         evaluator=evaluator if validation else None,
         callbacks=early_stopping(settings.patience if validation else 0),
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints))
+    trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints) if checkpoints else None)
+    if settings.average_last > 1 and checkpoints:
+        average_weights(model, [type(model)(str(folder), device="cpu") for folder in whole_checkpoints(checkpoints)])
     history: list[dict[str, Any]] = trainer.state.log_history
     return history
+
+
+def in_order(dataset: Any, **settings: Any) -> DefaultBatchSampler:
+    """Return a batch sampler that takes the rows in their order."""
+    return DefaultBatchSampler(SequentialSampler(dataset), **settings)
+
+
+@torch.no_grad()
+def average_weights(model: torch.nn.Module, others: list[torch.nn.Module]) -> None:
+    """Set a model's weights to the mean of those of other models of its shape (Izmailov et al., 2018)."""
+    states = [other.state_dict() for other in others]
+    for name, weight in model.state_dict().items():
+        if weight.is_floating_point():
+            weight.copy_(torch.stack([state[name].to(weight) for state in states]).mean(0))
 
 
 def early_stopping(patience: int) -> list[TrainerCallback]:
@@ -101,7 +142,13 @@ def early_stopping(patience: int) -> list[TrainerCallback]:
 
 
 def last_checkpoint(checkpoints: Path) -> str | None:
-    """Return the newest complete checkpoint, and delete incomplete ones left by an interruption.
+    """Return the newest complete checkpoint; see `whole_checkpoints`."""
+    complete = whole_checkpoints(checkpoints)
+    return str(complete[-1]) if complete else None
+
+
+def whole_checkpoints(checkpoints: Path) -> list[Path]:
+    """Return the complete checkpoints, oldest first, and delete incomplete ones left by an interruption.
 
     The trainer writes its state last, so a checkpoint without it is incomplete.
     """
@@ -113,4 +160,4 @@ def last_checkpoint(checkpoints: Path) -> str | None:
             remove_tree(path)
             continue
         complete.append(path)
-    return str(max(complete, key=lambda path: int(re.sub(r"\D", "", path.name)))) if complete else None
+    return sorted(complete, key=lambda path: int(re.sub(r"\D", "", path.name)))

@@ -124,6 +124,8 @@ class TriplesSettings(Section):
     """Share of the queries held out from training."""
     distractors: int = Field(1000, ge=0)
     """Number of training triples whose passages are added to the passages that held-out queries search."""
+    fix_text: bool = False
+    """Whether to repair wrongly decoded text with the library ftfy (Speer, 2019), which must be installed."""
 
 
 MODEL = "model"
@@ -199,6 +201,8 @@ OF_BI_ENCODERS = ("pooling", "towers", "similarity", "chunk", "base_share")
 """Settings of `FinetuneSettings` that a cross-encoder does not have."""
 OF_CROSS_ENCODERS = ("layers", "candidates")
 """Settings of `FinetuneSettings` that a bi-encoder does not have."""
+RECORDED_IF_SET = ("shuffle", "clip", "held_out_rows", "steps", "average_last", "fix_text")
+"""Settings of training that are recorded only if they are not the default, as models older than them are up to date."""
 
 
 class FinetuneSettings(Section):
@@ -237,8 +241,14 @@ class FinetuneSettings(Section):
     accumulate: int = Field(1, ge=1)
     """Batches per optimizer step (gradient accumulation)."""
     learning_rate: float = Field(2e-5, gt=0)
-    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
+    schedule: Literal["linear", "cosine", "cosine_with_restarts", "constant_with_warmup"] = "linear"
     warmup: float = Field(0.1, ge=0, lt=1)
+    clip: float = Field(1.0, ge=0)
+    """Maximum norm of the gradients; 0 does not limit it."""
+    shuffle: bool = True
+    """Whether batches are drawn at random, without a text twice in a batch, or take the rows in the file's order."""
+    steps: int = Field(0, ge=0)
+    """Maximum number of optimizer steps; 0 for all of the epochs. `python -m core.finetune --dev` sets a few."""
     max_tokens: int = Field(128, ge=2)
     dropout: float | None = Field(None, ge=0, lt=1)
     """Dropout rate; None keeps the base model's. On a CPU, dropout takes a third of a step's time."""
@@ -247,12 +257,17 @@ class FinetuneSettings(Section):
     device: str = "auto"
     evaluate_every: int = Field(80, ge=1)
     """Steps between validations on the held-out queries, each with a checkpoint."""
-    best_by: Literal["mrr", "loss"] = "loss"
-    """Criterion for the checkpoint that is kept: highest MRR@10 or lowest loss on held-out queries."""
+    held_out_rows: int = Field(0, ge=0)
+    """Number of triples to hold out, drawn at random by row, so that a query may be in both parts; 0 holds out queries
+    (`triples.held_out`)."""
+    best_by: Literal["mrr", "loss", "last"] = "loss"
+    """Criterion for the checkpoint that is kept: highest MRR@10 or lowest loss on held-out queries, or the last one."""
     patience: int = Field(0, ge=0)
     """Number of validations without improvement after which training stops; 0 disables early stopping."""
     base_share: float = Field(0.0, ge=0, lt=1)
     """Weight of the base model in the average with the fine-tuned weights (WiSE-FT, Wortsman et al., 2022)."""
+    average_last: int = Field(1, ge=1)
+    """Number of last checkpoints whose weights are averaged (Izmailov et al., 2018); needs best_by = "last"."""
     seed: int = 13
 
     @model_validator(mode="after")
@@ -260,7 +275,18 @@ class FinetuneSettings(Section):
         others = OF_BI_ENCODERS if self.architecture == "cross-encoder" else OF_CROSS_ENCODERS
         if given := next((name for name in others if getattr(self, name) != type(self).model_fields[name].default), ""):
             raise ValueError(f"a {self.architecture} has no setting {given}")
+        if self.average_last > 1 and self.best_by != "last":
+            raise ValueError('average_last averages the last checkpoints; add best_by = "last"')
+        if self.best_by == "last" and self.patience:
+            raise ValueError('patience stops at a best checkpoint; with best_by = "last" set it to 0')
         return self
+
+
+def recorded(settings: FinetuneSettings | TriplesSettings, exclude: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return settings of a training for a manifest, without those of `RECORDED_IF_SET` that have the default."""
+    fields = type(settings).model_fields
+    unset = [n for n in RECORDED_IF_SET if n in fields and getattr(settings, n) == fields[n].default]
+    return settings.model_dump(exclude={*exclude, *unset})
 
 
 class AblationSettings(Section):

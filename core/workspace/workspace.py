@@ -2,7 +2,8 @@
 
     <root>/<collection>/   the artifacts of one collection, see `CollectionFolder`
     <root>/models/         models that were trained here
-    <root>/ablations/, <root>/quality/     artifacts of a model, independent of any collection
+    <root>/ablations/, <root>/quality/, <root>/checks/, <root>/overfitting/
+                           artifacts of a model, independent of any collection
     <root>/downloads/      downloaded files
     <root>/converted/      models as OpenVINO runs them
 
@@ -87,6 +88,20 @@ class Workspace:
     def all_ablations(self) -> list[Artifact]:
         """Return all existing ablations, sorted by the name of the base model."""
         return [self.ablations(path.parent.name) for path in sorted((self.root / "ablations").glob(f"*/{MANIFEST}"))]
+
+    def checks(self, model: str) -> Artifact:
+        """Return the findings about a fine-tuned model, or about its base model before the training."""
+        return self._other("checks", Path(model).name, "python -m core.finetune --check")
+
+    def overfitting(self, base: str) -> Artifact:
+        """Return the overfitting test of a base model."""
+        return self._other("overfitting", Path(base).name, "python -m core.finetune --overfit")
+
+    def all_overfitting(self) -> list[Artifact]:
+        """Return all existing overfitting tests, sorted by the name of the base model."""
+        return [
+            self.overfitting(path.parent.name) for path in sorted((self.root / "overfitting").glob(f"*/{MANIFEST}"))
+        ]
 
     def query_quality(self, model: str) -> Artifact:
         """Return the quality measurements of a T5's predicted queries."""

@@ -2,6 +2,8 @@
 
 import csv
 import gzip
+import sys
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -61,6 +63,23 @@ def test_triples_that_the_csv_module_quoted_read_the_same(tmp_path):
 def test_quotations_in_passages_stay(tmp_path):
     (tmp_path / "triples.tsv").write_text('"x" y\t"all of it"\tb"\n"q\t"a"\t"b\n')
     assert read_triples(tmp_path / "triples.tsv") == [Triple('"x" y', '"all of it"', 'b"'), Triple('"q', '"a"', '"b')]
+
+
+def test_text_is_repaired_where_the_setting_says_so(tmp_path, monkeypatch):
+    (tmp_path / "triples.tsv").write_text("is it\tdonâ\x80\x99t\tb\n", encoding="utf-8", newline="\n")
+    monkeypatch.setitem(sys.modules, "ftfy", None)
+    assert read_triples(tmp_path / "triples.tsv")[0].relevant == "donâ\x80\x99t"
+    with pytest.raises(UserError, match="pip install ftfy"):
+        read_triples(tmp_path / "triples.tsv", fix_text=True)
+    stand_in = SimpleNamespace(fix_text=lambda text: text.encode("latin-1").decode("utf-8").replace("\u2019", "'"))
+    monkeypatch.setitem(sys.modules, "ftfy", stand_in)
+    assert read_triples(tmp_path / "triples.tsv", fix_text=True)[0].relevant == "don't"
+
+
+def test_ftfy_repairs_as_expected(tmp_path):
+    pytest.importorskip("ftfy")
+    (tmp_path / "triples.tsv").write_text("is it\tdonâ\x80\x99t 1Â½\tb\n", encoding="utf-8", newline="\n")
+    assert read_triples(tmp_path / "triples.tsv", fix_text=True)[0].relevant == "don't 1½"
 
 
 @given(triples=triples_of_few_queries, held_out=st.floats(0.01, 0.99))

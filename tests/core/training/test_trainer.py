@@ -1,10 +1,11 @@
 """The arguments that both trainings share."""
 
 import pytest
+import torch
 from sentence_transformers import SentenceTransformerTrainingArguments
-from transformers import Seq2SeqTrainingArguments, TrainerControl, TrainerState
+from transformers import Seq2SeqTrainingArguments, Trainer, TrainerControl, TrainerState, TrainingArguments
 
-from core.training.trainer import early_stopping, last_checkpoint, trainer_arguments
+from core.training.trainer import average_weights, early_stopping, last_checkpoint, steps_of, trainer_arguments
 from core.workspace.profile import Doc2querySettings, FinetuneSettings
 
 COMMON = {"batch": 8, "epochs": 2, "learning_rate": 1e-3, "warmup": 0.1, "evaluate_every": 50, "seed": 7}
@@ -30,8 +31,8 @@ def test_accumulated_batches_make_fewer_steps_and_a_short_training_ends_with_a_v
     arguments = trainer_arguments(settings, 800, tmp_path, "cpu", "eval_held-out_cosine_mrr@10")
     assert arguments["warmup_steps"] == 5, "a tenth of 800 / 8 / 4 * 2 steps"
     assert arguments["greater_is_better"]
-    assert trainer_arguments(settings, 300, tmp_path, "cpu", None)["eval_steps"] == 18
-    assert trainer_arguments(settings, 0, tmp_path, "cpu", None)["eval_steps"] == 1
+    assert trainer_arguments(settings, 300, tmp_path, "cpu", None)["eval_steps"] == 20, "10 steps of 4 batches, twice"
+    assert trainer_arguments(settings, 0, tmp_path, "cpu", None)["eval_steps"] == 2
 
 
 def test_without_validation_nothing_is_compared(tmp_path):
@@ -64,3 +65,26 @@ def test_a_checkpoint_that_was_cut_short_is_removed(state, tmp_path):
     assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
     assert not newest.exists()
     assert last_checkpoint(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize(("rows", "batch", "accumulate", "epochs"), [(801, 8, 1, 2), (300, 8, 4, 2), (10, 16, 1, 0.5)])
+def test_steps_are_those_that_transformers_takes(rows, batch, accumulate, epochs, tmp_path):
+    arguments = TrainingArguments(
+        str(tmp_path), per_device_train_batch_size=batch, gradient_accumulation_steps=accumulate,
+        num_train_epochs=epochs, use_cpu=True,
+    )  # fmt: skip
+    trainer = Trainer(torch.nn.Linear(1, 1), arguments, train_dataset=list(range(rows)), data_collator=list)
+    *_, steps = trainer.set_initial_training_values(arguments, trainer.get_train_dataloader())
+    assert steps_of(rows, batch, accumulate, epochs) == steps
+    assert steps_of(rows, batch, accumulate, epochs, 3) == min(3, steps)
+
+
+def test_weights_are_averaged():
+    """Worked by hand."""
+    models = [torch.nn.Linear(2, 1) for _ in range(3)]
+    for model, value in zip(models[1:], (1.0, 4.0), strict=True):
+        torch.nn.init.constant_(model.weight, value)
+        torch.nn.init.constant_(model.bias, -value)
+    average_weights(models[0], models[1:])
+    assert models[0].weight.tolist() == [[2.5, 2.5]] and models[0].bias.tolist() == [-2.5]
+    assert models[1].weight.tolist() == [[1, 1]]
