@@ -85,6 +85,8 @@ OF_SWEEPS: dict[str, Callable[..., Table]] = {
 OF_TRAININGS: dict[str, Callable[..., Table]] = {
     "training-history": training_figures.training_history,
     "training-settings": training_figures.training_settings,
+    "training-checks": training_figures.training_checks,
+    "overfitting": training_figures.overfitting,
     "ablations": training_figures.ablations,
 }
 OF_QUERIES: dict[str, Callable[..., Table]] = {"expansion-curve": figures.expansion_curve}
@@ -159,7 +161,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "graphs": {"choices": ["one", "all"], "help": "implementations of HNSW that compete (default: one)"},
     "model": {"metavar": "MODEL", "help": "the fine-tuned model (default: the first)"},
-    "base": {"metavar": "MODEL", "help": "the base model of the ablations (default: the first)"},
+    "base": {"metavar": "MODEL", "help": "the base model (default: the first)"},
 }
 
 

@@ -3,17 +3,27 @@
 `python -m core.compare` prints them. Models and ablations belong to no collection.
 """
 
+from contextlib import suppress
+
 import pandas as pd
 
 from core.evaluation.ablation_tables import read_ablations, summary
 from core.evaluation.freshness import changes_of
 from core.evaluation.results import Results
 from core.evaluation.table_formats import Table
-from core.training.histories import Training, read_training, trained_models
+from core.training.histories import (
+    Checks,
+    Training,
+    overfitting_sentence,
+    read_checks,
+    read_training,
+    trained_models,
+)
 from core.workspace.artifacts import Artifact, Manifest
 from core.workspace.errors import UserError
 from core.workspace.estimates import in_time
 from core.workspace.model_shapes import known_shape
+from core.workspace.models import model_digest
 from core.workspace.workspace import Workspace
 
 
@@ -25,6 +35,25 @@ def training_history(results: Results, model: str = "") -> Table:
 def training_settings(results: Results, model: str = "") -> Table:
     """The settings that a model was fine-tuned with."""
     return settings_table(read_training(_model(results.folder.workspace, model)))
+
+
+def training_checks(results: Results, model: str = "") -> Table:
+    """The checks of a fine-tuned model, before and after its training: what was measured, and the faults."""
+    training = read_training(_model(results.folder.workspace, model))
+    checks = checks_of(results.folder.workspace, training)
+    if checks is None:
+        raise UserError(f"{training.model.name} was not checked; run {check_command(training)}")
+    return checks_table(checks, training)
+
+
+def overfitting(results: Results, base: str = "") -> Table:
+    """The overfitting test of a base model: the loss and MRR@10 on ten pairs, by training step."""
+    tests = all_overfitting(results.folder.workspace)
+    if not tests:
+        raise UserError("there is no overfitting test yet; run python -m core.finetune --profile ablations --overfit")
+    if base and base not in tests:
+        raise UserError(f"no overfitting test of the base model {base}; there are tests of {', '.join(tests)}")
+    return overfitting_table(tests[base or next(iter(tests))])
 
 
 def ablations(results: Results, base: str = "") -> Table:
@@ -60,6 +89,46 @@ def all_trained(workspace: Workspace) -> dict[str, Artifact]:
     return models
 
 
+def checks_of(workspace: Workspace, training: Training) -> Checks | None:
+    """Return the findings about a fine-tuned model; None if it was not checked.
+
+    Raises:
+        UserError: if they are damaged.
+    """
+    return read_checks(workspace, training.model.shown)
+
+
+def check_command(training: Training) -> str:
+    """Return the command that checks a model."""
+    return f"python -m core.finetune --check {training.model.shown}"
+
+
+def checks_table(checks: Checks, training: Training) -> Table:
+    """Return the findings about a model, one row per check, with a sentence on how many are faults."""
+    older = False
+    with suppress(UserError):  # an archive need not include the weights
+        older = checks.manifest.inputs.get("model") not in (None, model_digest(training.model.path))
+    outdated = f"These checks are of an older model; repeat them with {check_command(training)}."
+    table = checks.findings.set_index("check")
+    return Table(table, f"{training.model.name}: checks", sentences=[checks.sentence, *([outdated] if older else [])])
+
+
+def all_overfitting(workspace: Workspace) -> dict[str, Training]:
+    """Return the overfitting tests in a workspace, by base model.
+
+    Raises:
+        UserError: if one is damaged.
+    """
+    return {artifact.name: read_training(artifact) for artifact in workspace.all_overfitting()}
+
+
+def overfitting_table(test: Training) -> Table:
+    """Return the history of an overfitting test, one row per step, with a sentence on its result."""
+    table = test.history.dropna(subset=["loss"]).set_index("step")[["loss", "held-out MRR@10"]]
+    table = table.rename(columns={"held-out MRR@10": "MRR@10"})
+    return Table(table, f"{test.model.name}: overfitting test", sentences=[overfitting_sentence(test)])
+
+
 def history_table(training: Training) -> Table:
     """Return the losses and the held-out MRR@10 of a training, one row per step."""
     return Table(training.history.set_index("step"), f"{training.model.name}: training history")
@@ -82,7 +151,10 @@ def recipe_sentence(training: Training) -> str:
     sizes += [f"learning rate {rate}"] if rate else []
     device = {"cpu": "a CPU", "cuda": "a GPU"}.get(str(manifest.facts.get("device")), manifest.facts.get("device"))
     took = f"{in_time(manifest.seconds)} on {device}"
-    return f"Model {training.model.name}: {recipe(manifest)} ({', '.join([*sizes, took])})."
+    rehearsal = (
+        f" It is a rehearsal of {settings['steps']} steps, whose figures mean nothing." if settings.get("steps") else ""
+    )
+    return f"Model {training.model.name}: {recipe(manifest)} ({', '.join([*sizes, took])}).{rehearsal}"
 
 
 def recipe(manifest: Manifest) -> str:

@@ -122,6 +122,25 @@ def add_model(workspace: Workspace, base: str = "nobody/base") -> Path:
     return model.path
 
 
+def add_checks(workspace: Workspace, model: Path) -> None:
+    """Add the checks of an earlier version of a model, one of which found a fault."""
+    rows = pd.DataFrame(
+        [("after training", "padding", "cosine 1", ""), ("after training", "spread", "1", "Vectors <b>collapsed</b>.")],
+        columns=["when", "check", "measured", "fault"],
+    )
+    facts = {"checks": {"pairs": 48, "source": "held-out triples"}}
+    with writing(workspace.checks(model.name), "finetune check", {}, {"model": "an older one"}, facts) as partial:
+        rows.to_csv(partial / "checks.csv", index=False)
+
+
+def add_overfitting(workspace: Workspace) -> None:
+    """Add an overfitting test that learned ten pairs."""
+    log = [{"step": step, "loss": loss} for step, loss in ((10, 1.5), (20, 0.01))]
+    log += [{"step": step, "eval_held-out_cosine_mrr@10": mrr} for step, mrr in ((10, 0.5), (20, 1.0))]
+    with writing(workspace.overfitting("some-base"), "finetune overfit", {}, {}, {"pairs": 10}) as partial:
+        (partial / "history.json").write_text(json.dumps(log))
+
+
 def add_ablations(workspace: Workspace) -> None:
     """Add ablations of two variants with two seeds."""
     rows = pd.DataFrame(

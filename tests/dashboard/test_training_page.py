@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from made_up import LOG, Open, add_ablations, add_model
+from made_up import LOG, Open, add_ablations, add_checks, add_model, add_overfitting
 
 from core.training.histories import as_table
 from core.workspace.workspace import CollectionFolder
@@ -57,3 +57,24 @@ def test_without_a_model_or_with_a_damaged_one_the_page_says_so(open_page: Open,
         (add_model(made_up.workspace) / lost).unlink()
         page = open_page("training", collection="made-up")
         assert "is missing; rebuild it with `python -m core.finetune`" in page.warning[0].value.replace("\\", "")
+
+
+def test_the_page_shows_the_checks_and_the_overfitting_test(open_page: Open, made_up: CollectionFolder) -> None:
+    workspace = made_up.workspace
+    folder = add_model(workspace)
+    page = open_page("training", collection="made-up")
+    commands = [code.value for code in page.code]
+    assert "python -m core.finetune --check artifacts/models/tuned" in commands
+    assert "python -m core.finetune --profile ablations --overfit" in commands
+    (folder / "model.safetensors").write_bytes(b"weights")
+    add_checks(workspace, folder)
+    add_overfitting(workspace)
+    page = open_page("training", collection="made-up")
+    warned = " ".join(warning.value for warning in page.warning).replace("\\", "")
+    assert "2 checks on 48 pairs (held-out triples) found 1 fault." in warned
+    text = "\n".join(element.value for element in page.markdown).replace("\\", "")
+    assert "- Vectors <b>collapsed</b>." in text and "These checks are of an older model" in text
+    assert "some-base: Learned 10 pairs by heart: the loss went from 1.500 to 0.010 in 20 steps" in text
+    frames = {tuple(frame.value.columns): frame.value for frame in page.dataframe}
+    assert list(frames["check", "when", "measured", "fault"]["check"]) == ["padding", "spread"]
+    assert list(frames["step", "loss", "MRR@10"]["MRR@10"]) == [0.5, 1.0]

@@ -19,6 +19,7 @@ WORDS = """
 - **In-batch cross-entropy**: each query must score its own passage above the others of the batch (the negatives).
 - **Teacher**: a stronger model whose scores are the training target, in place of binary labels (distillation).
 - **Two towers**: separate encoders for queries and documents; with one tower they share an encoder.
+- **Overfitting test**: a training on ten pairs only. If it does not learn them by heart, no training will work.
 - **Held-out queries** are not used for training: their loss shows how well the model generalises.
 - **MRR@10**: the mean over queries of 1 / rank of the first relevant passage; 0 if it is below rank 10.
 """
@@ -91,6 +92,54 @@ def draw_curves(opened: data.Opened, training: Training) -> None:
         st.caption(f"Finished {escape_markdown(training.manifest.finished)}.")
 
 
+def draw_checks(opened: data.Opened, training: Training) -> None:
+    """Draw what the checks of a training found: the faults, and all that was measured folded."""
+    checks = training_figures.checks_of(opened.folder.workspace, training)
+    if checks is None:
+        st.caption("This model was not checked for common mistakes of fine-tuning. To check it:")
+        st.code(training_figures.check_command(training), language=None, wrap_lines=True)
+        return
+    table = training_figures.checks_table(checks, training)
+    first, *others = table.sentences
+    shown = st.warning if checks.faults else st.success
+    shown(escape_markdown(first), icon=":material/rule:")
+    for sentence in [*checks.faults, *others]:
+        st.markdown(f"- {escape_markdown(sentence)}")
+    with st.expander("All checks"):
+        st.dataframe(table.figures.reset_index(), hide_index=True, alt=table.caption)
+        made_from = {checks.artifact.shown: checks.manifest}
+        options = {"model": training.model.name}
+        downloads_and_provenance(
+            opened, f"{training.model.name}-checks", table, "training-checks", options, made_from=made_from
+        )
+
+
+def draw_overfitting(opened: data.Opened, training: Training | None) -> None:
+    """Draw the overfitting test of the model's base, or else of another base, or how to make one."""
+    tests = training_figures.all_overfitting(opened.folder.workspace)
+    if not tests:
+        st.caption("Ten pairs learned by heart are the shortest test of a training. To make it:")
+        st.code("python -m core.finetune --profile ablations --overfit", language=None, wrap_lines=True)
+        return
+    own = training_figures.short_name(str(training.manifest.settings.get("base"))) if training else ""
+    base = own if own in tests else next(iter(tests))
+    if len(tests) > 1:
+        base = state.choose("Base model of the test", list(tests), "overfitted", base)
+    table = training_figures.overfitting_table(tests[base])
+    st.write(escape_markdown(f"{base}: {table.sentences[0]}"))
+    history = table.figures.reset_index()
+    for column, name in zip(st.columns(2), ("loss", "MRR@10"), strict=True):
+        with column:
+            figure = training_charts.curves(history, [name], f"{name} on the ten pairs")
+            export.chart(figure, f"overfitting-{base}-{name}", f"{name} of the overfitting test over the steps")
+    with st.expander("Values of the overfitting test"):
+        st.dataframe(history, hide_index=True, placeholder="–", alt=table.caption)
+        made_from = {tests[base].model.shown: tests[base].manifest}
+        downloads_and_provenance(
+            opened, f"overfitting-{base}", table, "overfitting", {"base": base}, made_from=made_from
+        )
+
+
 def ablations(opened: data.Opened, training: Training | None) -> None:
     """Draw the ablations of the fine-tuning, labelled where they are of another base model, or how to make some.
 
@@ -147,11 +196,17 @@ def page(opened: data.Opened) -> None:
     if training:
         st.header("Training curves")
         draw_curves(opened, training)
-    st.header("Ablations")
-    try:
-        ablations(opened, training)
-    except UserError as error:
-        show_error(error)
+        st.header("Checks")
+        try:
+            draw_checks(opened, training)
+        except UserError as error:
+            show_error(error)
+    for title, draw in (("Overfitting test", draw_overfitting), ("Ablations", ablations)):
+        st.header(title)
+        try:
+            draw(opened, training)
+        except UserError as error:
+            show_error(error)
     with st.expander("Glossary", icon=":material/help:"):
         st.markdown(WORDS)
         st.markdown(glossary.SIGNIFICANCE)
