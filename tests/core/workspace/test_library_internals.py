@@ -19,8 +19,8 @@ from tiny_models import T5_WORDS, write_pieces
 from transformers import T5Config, T5ForConditionalGeneration
 
 from core.training import t5_sampling
-from core.training.bi_encoder import _in_order
 from core.training.t5_sampling import sample, sample_keys
+from core.training.trainer import in_order
 from core.workspace import compiled
 from core.workspace.library_internals import (
     embed_columns,
@@ -168,7 +168,7 @@ def test_contract_a_function_may_choose_the_batches_of_a_bi_encoder():
     rows = Dataset.from_dict({"a": list("abcde")})
     taken = ("batch_size", "drop_last", "valid_label_columns", "generator", "seed")
     assert set(inspect.signature(DefaultBatchSampler).parameters) == {"dataset", *taken}
-    sampler = _in_order(rows, batch_size=2, drop_last=False, valid_label_columns=[], generator=None, seed=3)
+    sampler = in_order(rows, batch_size=2, drop_last=False, valid_label_columns=[], generator=None, seed=3)
     sampler.set_epoch(1)
     assert list(sampler) == [[0, 1], [2, 3], [4]]
 
