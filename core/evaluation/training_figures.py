@@ -123,9 +123,12 @@ def all_overfitting(workspace: Workspace) -> dict[str, Training]:
 
 
 def overfitting_table(test: Training) -> Table:
-    """Return the history of an overfitting test, one row per step, with a sentence on its result."""
+    """Return the history of an overfitting test, one row per step, with a sentence on its result; step 0 is before."""
     table = test.history.dropna(subset=["loss"]).set_index("step")[["loss", "held-out MRR@10"]]
     table = table.rename(columns={"held-out MRR@10": "MRR@10"})
+    if "mrr@10 before" in test.manifest.facts:
+        table = pd.concat([pd.DataFrame({"MRR@10": {0: test.manifest.facts["mrr@10 before"]}}), table])[table.columns]
+        table = table.rename_axis("step")
     return Table(table, f"{test.model.name}: overfitting test", sentences=[overfitting_sentence(test)])
 
 

@@ -137,7 +137,9 @@ def add_overfitting(workspace: Workspace) -> None:
     """Add an overfitting test that learned ten pairs."""
     log = [{"step": step, "loss": loss} for step, loss in ((10, 1.5), (20, 0.01))]
     log += [{"step": step, "eval_held-out_cosine_mrr@10": mrr} for step, mrr in ((10, 0.5), (20, 1.0))]
-    with writing(workspace.overfitting("some-base"), "finetune overfit", {}, {}, {"pairs": 10}) as partial:
+    with writing(
+        workspace.overfitting("some-base"), "finetune overfit", {}, {}, {"pairs": 10, "mrr@10 before": 0.4}
+    ) as partial:
         (partial / "history.json").write_text(json.dumps(log))
 
 

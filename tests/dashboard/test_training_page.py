@@ -77,4 +77,4 @@ def test_the_page_shows_the_checks_and_the_overfitting_test(open_page: Open, mad
     assert "some-base: Learned 10 pairs by heart: the loss went from 1.500 to 0.010 in 20 steps" in text
     frames = {tuple(frame.value.columns): frame.value for frame in page.dataframe}
     assert list(frames["check", "when", "measured", "fault"]["check"]) == ["padding", "spread"]
-    assert list(frames["step", "loss", "MRR@10"]["MRR@10"]) == [0.5, 1.0]
+    assert list(frames["step", "loss", "MRR@10"]["MRR@10"]) == [0.4, 0.5, 1.0]

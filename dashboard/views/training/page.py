@@ -131,6 +131,8 @@ def draw_overfitting(opened: data.Opened, training: Training | None) -> None:
     for column, name in zip(st.columns(2), ("loss", "MRR@10"), strict=True):
         with column:
             figure = training_charts.curves(history, [name], f"{name} on the ten pairs")
+            if name == "MRR@10":
+                figure.update_yaxes(range=[0, 1.05])
             export.chart(figure, f"overfitting-{base}-{name}", f"{name} of the overfitting test over the steps")
     with st.expander("Values of the overfitting test"):
         st.dataframe(history, hide_index=True, placeholder="–", alt=table.caption)
