@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core import ann, doc2query, tune
+from core import ann, diagnose, doc2query, tune
 from core.plan import NOT_INCLUDED, UP_TO_DATE, Step, steps
 from core.workspace.artifacts import (
     MANIFEST,
@@ -70,7 +70,8 @@ def _made_on_demand(build: Build) -> Iterator[Step]:
         for artifact in build.folder.simulated_sweeps(system.name):
             size = int(artifact.name.rpartition("-")[2])
             yield Step(ann.STAGE, replace(build, size=size), Target(artifact, system))
-    yield from (Step(tune.STAGE, build, target) for target in tune.targets(build) if target.artifact.path.exists())
+    for stage in (tune.STAGE, diagnose.STAGE):
+        yield from (Step(stage, build, target) for target in stage.targets(build) if target.artifact.path.exists())
     if build.folder.expansion_curve.path.exists():
         yield from (Step(doc2query.CURVE, build, target) for target in doc2query.CURVE.targets(build))
 

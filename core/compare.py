@@ -45,6 +45,8 @@ OF_RUNS: dict[str, Callable[..., Table]] = {
     "robustness": figures.robustness,
     "precision-recall": figures.precision_recall,
     "unjudged": figures.unjudged,
+    "judged-ranks": figures.judged_ranks,
+    "equivalence": figures.equivalence,
     "run-orders": run_orders.run_orders,
     "cost": figures.cost,
     "rerank-depths": rerank_depths.rerank_depths,
@@ -52,6 +54,7 @@ OF_RUNS: dict[str, Callable[..., Table]] = {
     "sparse-systems": figures.sparse_systems,
     "bm25-systems": figures.bm25_systems,
     "fusions": figures.fusions,
+    "diagnosis": figures.diagnosis,
     "published": figures.published,
     "cross-check": figures.cross_check,
     "topics": figures.topics,
@@ -79,6 +82,7 @@ OF_SWEEPS: dict[str, Callable[..., Table]] = {
     "ann-speed-ups": ann_figures.ann_speed_ups,
     "ann-crossings": ann_figures.ann_crossings,
     "ann-missed": ann_figures.ann_missed,
+    "ann-equivalence": ann_figures.ann_equivalence,
     "ann-similarities": ann_figures.ann_similarities,
     "ann-sizes": ann_figures.ann_sizes,
 }
@@ -100,6 +104,7 @@ FIGURES = OF_RUNS | OF_QUERIES | OF_WEIGHTS | OF_SWEEPS | OF_TRAININGS | OF_VECT
 OF_FILES = (
     *("means", "table", "paper", "robustness", "precision-recall", "unjudged", "published", "cross-check", "topics"),
     *("wins", "notable", "heat-map", "difficulty", "lists", "contributions", "ranks", "overlap", "missed"),
+    *("judged-ranks", "equivalence"),
 )
 """Figures of runs that can be given as files, with their judgments."""
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -119,6 +124,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "label": {"action": "append", "metavar": "SYSTEM=LABEL", "help": "name of a system in the table; repeatable"},
     "against": {"metavar": "SYSTEM", "help": "test against this system only (default: all pairs of systems)"},
     "correction": {"choices": list(CORRECTIONS), "help": "correction for multiple comparisons (default: holm)"},
+    "reference": {
+        "action": "append",
+        "metavar": "FILE",
+        "help": "a result of MTEB (JSON), as a row of published figures; repeatable",
+    },
+    "margin": {"type": float, "metavar": "M", "help": "the margin of equivalence (default: 0.01)"},
     "detect": {"type": float, "metavar": "X", "help": "print how many topics a difference of X needs at 80 %% power"},
     "decimals": {"type": int, "metavar": "N", "help": "decimals of the means (default: 4)"},
     "bold": {"action": argparse.BooleanOptionalAction, "help": "highest means in bold (default)"},

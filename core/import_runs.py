@@ -17,6 +17,8 @@ from core.formats.collections import read_built_collection, read_built_topics
 from core.formats.exclusions import EXCLUDED, own_documents, write_excluded
 from core.formats.qrels import Qrels, read_qrels, write_qrels
 from core.formats.run_discovery import find_runs
+from core.formats.run_metadata import in_words as run_metadata
+from core.formats.run_metadata import read_metadata
 from core.formats.run_validation import read_checked
 from core.formats.runs import FILE, ranked, run_names, write_run
 from core.formats.topics import Topic, named, read_topics, write_topics
@@ -36,6 +38,8 @@ from core.workspace.profile import CollectionSettings, Profile, SystemSettings, 
 from core.workspace.stage import Build
 from core.workspace.workspace import CollectionFolder, Workspace
 
+MOST_METADATA = 4_000
+"""Maximum number of characters of a run's ir_metadata that are recorded."""
 MOST_NAMED = 20
 """Maximum number of skipped files that are reported by name."""
 
@@ -100,6 +104,10 @@ def import_runs(
             imported += 1
             inputs = {"file": file_digest(path)}
             facts: dict[str, Any] = {"notices": check.notices, "depth": check.depth}
+            metadata, problem = read_metadata(path)
+            if metadata:
+                facts["ir_metadata"] = run_metadata(metadata)[:MOST_METADATA]
+            notes += [f"{run}: {problem}"] if problem else []
             if check.reordered:
                 facts["orders"] = means_by_order(path, collection.qrels, collection.excluded, profile.measures)
             target = folder.imported(folder.run(run))

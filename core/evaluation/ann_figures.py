@@ -82,6 +82,14 @@ def ann_missed(results: Results, system: str = "") -> Table:
     return ann_tables.missed_table(read_sweep(results.folder, system), queries, caption(results.folder, system))
 
 
+def ann_equivalence(results: Results, system: str = "", margin: float = 0.01) -> Table:
+    """Equivalence of each index with exact search in nDCG@10 within a margin: two one-sided paired t-tests (TOST)."""
+    system = dense_system(results, system)
+    sweep = read_sweep(results.folder, system)
+    about = caption(results.folder, system)
+    return ann_tables.equivalence_table(sweep, list(results.qrels), margin, about)
+
+
 def ann_similarities(results: Results) -> Table:
     """The nDCG@10 of exact search by cosine and by dot product, of every dense system with a sweep."""
     figures = {}

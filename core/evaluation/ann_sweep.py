@@ -255,7 +255,7 @@ def _latencies(
 def with_ndcg(
     rows: Sequence[SweepRow], top_tens: Sequence[np.ndarray], collection: Collection, ids: list[str]
 ) -> list[SweepRow]:
-    """Return rows with nDCG@10 and, for each topic, the relevant documents that are missed.
+    """Return rows with nDCG@10 and, for each topic, its difference from exact search and relevant documents missed.
 
     Args:
         rows: the rows of the collection itself, exact search first.
@@ -266,6 +266,7 @@ def with_ndcg(
     topics = [topic.id for topic in collection.topics]
     complete: list[SweepRow] = []
     of_exact: dict[str, set[str]] = {}
+    exact: dict[str, float] = {}
     for row, positions in zip(rows, top_tens, strict=True):
         run = _ranked_run(topics, ids, positions)
         relevant = {
@@ -273,9 +274,11 @@ def with_ndcg(
         }
         of_exact = of_exact or relevant
         missed = {topic: sorted(of_exact[topic] - relevant[topic]) for topic in run}
-        ndcg = mean(evaluator.evaluate(run)["nDCG@10"])
+        values = evaluator.evaluate(run)["nDCG@10"]
+        exact = exact or values
+        apart = {topic: round(value - exact[topic], 6) for topic, value in values.items() if value != exact[topic]}
         missed = {topic: documents for topic, documents in missed.items() if documents}
-        complete.append(row.model_copy(update={"ndcg": ndcg, "missed": missed}))
+        complete.append(row.model_copy(update={"ndcg": mean(values), "missed": missed, "differences": apart}))
     return complete
 
 

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.evaluation.significance import equivalence
 from core.evaluation.table_formats import Table
+from core.evaluation.verdicts import equivalence_sentence, p_text
 from core.indexes.registry import GRAPHS, LABELS, PARAMETER_LABELS
 from core.workspace.artifacts import Manifest
+from core.workspace.errors import UserError
 
 MATCHED = (0.90, 0.95, 0.99)
 """The values of recall@10 at which indexes are compared."""
@@ -239,6 +242,40 @@ def crossings_table(sweeps: pd.DataFrame, recall: float, about: str) -> Table:
     table = table.rename(columns={"p50_ms": "latency there, median (ms)"})
     readable = table.assign(**{"faster than exact search": table["faster than exact search"].map(pays_from)})
     return Table(table, f"{about}: crossing points at recall@10 of at least {recall:.2f}", readable)
+
+
+def equivalence_table(sweep: pd.DataFrame, topics: Sequence[str], margin: float, about: str) -> Table:
+    """Return whether each setting equals exact search in nDCG@10 within a margin (two one-sided paired t-tests).
+
+    Args:
+        sweep: the rows of one size, exact search first.
+        topics: the judged topics.
+
+    Raises:
+        UserError: if the sweep does not have the differences by topic.
+    """
+    rows, sentences = [], []
+    none = dict.fromkeys(topics, 0.0)
+    for row in sweep.iloc[1:].to_dict("records"):
+        differences = row["differences"]
+        if not isinstance(differences, dict):
+            raise UserError("the sweep was measured before differences by topic were recorded; measure it again")
+        found = equivalence(none | differences, none, margin)
+        name = LABELS.get(row["index"], row["index"])
+        interval = found.interval or (None, None)
+        equivalent = "yes" if found.equivalent else "no"
+        rows.append((name, setting_text(row), row["recall"], found.difference, *interval, found.p, equivalent))
+        if not found.equivalent:
+            sentences.append(equivalence_sentence(f"{name}{setting_text(row, ', ')}", "exact search", "nDCG@10", found))
+    columns = ["index", "setting", "recall@10", "nDCG@10 vs exact", "90 % CI, lower bound", "90 % CI, upper bound"]
+    table = pd.DataFrame(rows, columns=[*columns, "p, TOST", "equivalent"]).set_index("index")
+    shown = table.assign(**{"p, TOST": [p_text(p) for p in table["p, TOST"]]})
+    equal = int((table["equivalent"] == "yes").sum())
+    said = (
+        f"{equal} of {len(table)} settings equal exact search within {margin:g} nDCG@10 (TOST, {len(topics)} topics)."
+    )
+    caption = f"{about}: equivalence with exact search within {margin:g} nDCG@10 (two one-sided paired t-tests)"
+    return Table(table, caption, shown, [said], sentences)
 
 
 def missed_table(sweep: pd.DataFrame, queries: Mapping[str, str], about: str) -> Table:

@@ -13,6 +13,7 @@ from core.evaluation.significance import (
     BOOTSTRAP_RESAMPLES,
     Comparison,
     Correction,
+    Equivalence,
     Test,
     Values,
     beaten,
@@ -23,7 +24,7 @@ from core.evaluation.significance import (
     topics_needed,
 )
 from core.evaluation.table_formats import LETTERS, MISSING, SUPERSCRIPTS, Table, milliseconds
-from core.evaluation.verdicts import baseline_verdicts, overall_verdict, p_text, too_few_topics
+from core.evaluation.verdicts import baseline_verdicts, equivalence_sentence, overall_verdict, p_text, too_few_topics
 from core.workspace.artifacts import Manifest
 from core.workspace.errors import UserError
 from core.workspace.measure_names import COUNTS, judged_cutoff, parse_measure
@@ -286,7 +287,7 @@ def against_baseline(
     Args:
         tests: the significance tests; the t-test and the randomisation test where none is chosen.
         correction: the correction of p over the rows.
-        detect: also return with how many topics a t-test detects a true difference of this size.
+        detect: also return the number of topics with which a t-test detects this difference.
 
     Returns:
         A table with one row per system, in which the baseline has no comparison, and the comparisons by system. Of each
@@ -458,6 +459,26 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
         },
         index=table.index,
     )
+
+
+def equivalence_table(
+    found: Mapping[str, Equivalence], baseline: str, measure: str, margin: float, collection: str
+) -> Table:
+    """Return the equivalence of systems with a baseline, a row and a sentence each.
+
+    Args:
+        found: the results of the tests, by the system's label.
+    """
+    rows = {
+        label: (one.difference, *(one.interval or (None, None)), one.p, "yes" if one.equivalent else "no")
+        for label, one in found.items()
+    }
+    columns = ["difference", "90 % CI, lower bound", "90 % CI, upper bound", "p, TOST", "equivalent"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("system")
+    shown = table.assign(**{"p, TOST": [p_text(one.p) for one in found.values()]})
+    caption = f"{collection}: {measure}, equivalence with {baseline} within {margin:g} (two one-sided paired t-tests)"
+    sentences = [equivalence_sentence(label, baseline, measure, one) for label, one in found.items()]
+    return Table(table, caption, shown, sentences if len(sentences) <= SENTENCES else ())
 
 
 def curve_table(curves: pd.DataFrame, labels: Mapping[str, str], relevance: int) -> Table:

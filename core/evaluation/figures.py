@@ -7,6 +7,7 @@ from results that they cache between reruns.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import pandas as pd
@@ -22,16 +23,19 @@ from core.evaluation import (
     topic_tables,
 )
 from core.evaluation import expansion_curve as curves
+from core.evaluation import judged_ranks as by_rank
 from core.evaluation import robustness as robust
 from core.evaluation.comparison_tables import BOTH, against_baseline, best_systems, evaluated_measures
 from core.evaluation.configurations import bm25_table, dense_table, fusion_table, sparse_table
+from core.evaluation.diagnosis_tables import read_diagnosis
 from core.evaluation.expansion_example import example_table, find_example, gains
 from core.evaluation.measures import Evaluator, mean, mean_curves, providers, residuals
 from core.evaluation.ndcg_decomposition import ideal_ranking, split_difference
-from core.evaluation.published import agreement_table, far_from_published, published_figures
+from core.evaluation.published import agreement_table, far_from_published, of_mteb, published_figures
 from core.evaluation.rank_overlap import rank_biased_overlap
 from core.evaluation.results import Results, first_baseline, first_compared, manifests
 from core.evaluation.significance import Correction, Test, Values, compare_corrected
+from core.evaluation.significance import equivalence as test_equivalence
 from core.evaluation.table_formats import Table
 from core.evaluation.topic_examples import examples_table, find_examples
 from core.evaluation.topic_tables import MEDIAN
@@ -46,7 +50,12 @@ MakeTable = Callable[[pd.DataFrame, Mapping[str, str], Sequence[str], str], Tabl
 
 
 def means(
-    results: Results, show: str = "means", test: str = "", systems: Sequence[str] = (), measures: Sequence[str] = ()
+    results: Results,
+    show: str = "means",
+    test: str = "",
+    systems: Sequence[str] = (),
+    measures: Sequence[str] = (),
+    reference: Sequence[str] = (),
 ) -> Table:
     """All systems by all measures, sorted by the first: mean, mean with CI, or mean with significance letters."""
     chosen = _systems(results, systems)
@@ -63,6 +72,7 @@ def means(
     about = comparison_tables.means_caption(results.folder.name, show, len(chosen), topics, by)
     latencies = comparison_tables.latencies(order, manifests(results.folder))
     known = [] if measures else published_figures(results.facts)
+    known += [of_mteb(Path(path)) for path in reference]
     return comparison_tables.means_table(cells, about, latencies, results.labels, known, shown)
 
 
@@ -168,6 +178,24 @@ def unjudged(results: Results, cutoff: int = 10, baseline: str = "") -> Table:
     return comparison_tables.unjudged_table(rows, baseline, results.labels, cutoff)
 
 
+def judged_ranks(results: Results, measure: str = "", depth: int = 10, systems: Sequence[str] = ()) -> Table:
+    """Judged@k at each depth, the judged documents that only one run has, and its figure without their judgments."""
+    measure, chosen = _measure(results, measure), _systems(results, systems)
+    rows = by_rank.judged_ranks(chosen, lambda name: results.run(name).scores, results.qrels, measure, depth)
+    return by_rank.judged_table(rows, results.labels, measure, depth, results.folder.name)
+
+
+def equivalence(
+    results: Results, measure: str = "", baseline: str = "", systems: Sequence[str] = (), margin: float = 0.01
+) -> Table:
+    """Equivalence of every system with a baseline within a margin: two one-sided paired t-tests (TOST)."""
+    measure, baseline = _measure(results, measure), _baseline(results, baseline)
+    values = results.values(measure)
+    chosen = [name for name in _systems(results, systems) if name != baseline]
+    found = {results.labels[name]: test_equivalence(values[name], values[baseline], margin) for name in chosen}
+    return comparison_tables.equivalence_table(found, results.labels[baseline], measure, margin, results.folder.name)
+
+
 def cost(results: Results, measure: str = "", price: float | None = None) -> Table:
     """Effectiveness vs cost: the mean of each system, latency by step, memory, build time and money per query."""
     measure = _measure(results, measure)
@@ -227,6 +255,15 @@ def published(results: Results) -> Table:
         known, results.folder.workspace, systems, manifests(results.folder), *of, results.folder.name
     )
     return replace(table, sentences=[*table.sentences, *far_from_published(known, systems, *of)])
+
+
+def diagnosis(results: Results, system: str = "") -> Table:
+    """Why a figure differs from a published one: what was tried, what closes the gap (`python -m core.diagnose`)."""
+    systems = [name for name in results.labels if results.folder.diagnosis(name).path.exists()]
+    if not (system or systems):
+        raise UserError(f"{results.folder.name} has no diagnosis; make one with python -m core.diagnose")
+    chosen = system or systems[0]
+    return read_diagnosis(results.folder, chosen, results.labels.get(chosen, chosen))
 
 
 def topics(results: Results, measure: str = "", a: str = "", b: str = "", tie: float = 0.0, type: str = "") -> Table:

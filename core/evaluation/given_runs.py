@@ -16,6 +16,7 @@ from core.evaluation.stored_measures import COLUMNS, tidy
 from core.formats.documents import Document
 from core.formats.exclusions import Exclusions, notice, own_documents, read_excluded, together
 from core.formats.qrels import Qrels, read_qrels
+from core.formats.run_metadata import in_words, read_metadata
 from core.formats.runs import Run, read_run, run_names
 from core.formats.topics import Topic
 from core.workspace import command_line
@@ -25,6 +26,8 @@ from core.workspace.names import safe_name
 from core.workspace.profile import CollectionSettings, Profile, SystemSettings
 from core.workspace.workspace import Workspace
 
+MOST_METADATA = 500
+"""Maximum number of characters of a run's ir_metadata in a note."""
 NOWHERE = Path(__file__).with_name("no-artifacts")
 """A folder that does not exist: runs that are given as files have no artifacts."""
 
@@ -73,7 +76,14 @@ def read_given_run(
     kept = run.without(excluded)
     if quiet:
         return kept
-    for sentence in [*_coverage_notices(run, qrels), *run.notices, *([notice(kept.left_out)] if kept.left_out else [])]:
+    metadata, problem = read_metadata(path)
+    about = [f"ir_metadata: {in_words(metadata)[:MOST_METADATA]}"] if metadata else [problem] if problem else []
+    for sentence in [
+        *about,
+        *_coverage_notices(run, qrels),
+        *run.notices,
+        *([notice(kept.left_out)] if kept.left_out else []),
+    ]:
         command_line.note(f"{run.name}: {sentence}")
     return kept
 

@@ -12,6 +12,7 @@ from core.evaluation.configurations import bm25_settings, described
 from core.evaluation.measures import mean
 from core.evaluation.significance import Values
 from core.evaluation.table_formats import Table
+from core.formats.mteb_results import read_result
 from core.workspace.artifacts import Manifest
 from core.workspace.profile import SystemSettings
 from core.workspace.workspace import Workspace
@@ -39,6 +40,7 @@ class Published:
     Attributes:
         bm25: the settings of a BM25 index that they hold for.
         dense: the model that they hold for, at its own input limit, with its own prompts and cosine similarity.
+        model: the model of a figure without a configuration; "" for that of `dense`.
     """
 
     system: str
@@ -46,6 +48,11 @@ class Published:
     measures: dict[str, float]
     bm25: dict[str, Any] = field(default_factory=dict)
     dense: dict[str, str] = field(default_factory=dict)
+    model: str = ""
+
+    def __post_init__(self) -> None:
+        """Take the model of the configuration where none is named."""
+        object.__setattr__(self, "model", self.model or self.dense.get("model", ""))
 
 
 def published_figures(facts: Mapping[str, Any]) -> list[Published]:
@@ -65,6 +72,17 @@ def published_figures(facts: Mapping[str, Any]) -> list[Published]:
 def _collections() -> list[dict[str, Any]]:
     collections: list[dict[str, Any]] = tomllib.loads(FILE.read_text(encoding="utf-8"))["collection"]
     return collections
+
+
+def of_mteb(path: Path) -> Published:
+    """Return a result of MTEB as published figures.
+
+    Raises:
+        UserError: if the file is no result of MTEB.
+    """
+    found = read_result(path)
+    source = f"MTEB result {found.task}, {found.split}"
+    return Published(found.model, source, found.means, model=found.model)
 
 
 def has_configuration(
@@ -126,13 +144,30 @@ def agreement_table(
     return Table(table, f"{collection}: measured and published figures", sentences=[_said(known, table)])
 
 
+def is_bm25(system: SystemSettings) -> bool:
+    """Tell whether a system is BM25, or an imported run that is named so."""
+    return system.kind == "bm25" or (system.kind == "run" and "bm25" in system.name.lower())
+
+
+def is_of(published: Published, system: SystemSettings) -> bool:
+    """Tell whether a published figure is of a system's kind: of BM25 (with a configuration), or of its model.
+
+    An imported run is of a model if it has its name.
+    """
+    if is_bm25(system):
+        return bool(published.bm25) and not system.expanded
+    model = published.model.rpartition("/")[2].lower()
+    own = system.name if system.kind == "run" else system.model.rpartition("/")[2]
+    return bool(model) and model == own.lower()
+
+
 def far_from_published(
     known: Iterable[Published],
     systems: Iterable[SystemSettings],
     values: Callable[[str], Values],
     labels: Mapping[str, str],
 ) -> list[str]:
-    """Return a sentence for each BM25 system whose nDCG@10 is far from every published one of BM25.
+    """Return a sentence for each system whose nDCG@10 is far from every published one of its model, or of BM25.
 
     Published configurations of BM25 differ by a tenth; a larger distance is usually an error in texts or judgments.
 
@@ -141,20 +176,21 @@ def far_from_published(
         systems: the evaluated systems.
         values: returns a measure's values, system -> topic -> value.
     """
-    figures = [one.measures[MEASURE] for one in known if "bm25" in one.system.lower() and MEASURE in one.measures]
-    if not figures:
-        return []
+    published = [one for one in known if MEASURE in one.measures]
     said = []
     for system in systems:
-        is_bm25 = system.kind == "bm25" or (system.kind == "run" and "bm25" in system.name.lower())
-        if not is_bm25:
+        lexical = is_bm25(system)
+        of_system = [one for one in published if ("bm25" in one.system.lower() if lexical else is_of(one, system))]
+        figures = [one.measures[MEASURE] for one in of_system]
+        if not figures:
             continue
         measured = mean(values(MEASURE)[system.name])
         nearest = min(figures, key=lambda figure: abs(figure - measured))
         if abs(nearest - measured) > FAR * nearest:
             said.append(
-                f"{labels[system.name]} has {MEASURE} {measured:.4f}, far from the published {nearest:.4f} of BM25 on "
-                "this collection: check the texts that were indexed, the topics and the judgments."
+                f"{labels[system.name]} has {MEASURE} {measured:.4f}, far from the published {nearest:.4f} of "
+                f"{'BM25' if lexical else of_system[0].system} on this collection: check the texts, the topics and the "
+                f"judgments. python -m core.diagnose --systems {system.name} says what closes the gap."
             )
     return said
 

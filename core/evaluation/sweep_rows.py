@@ -35,6 +35,7 @@ class SweepRow(BaseModel):
         deep: the cut-off k of `recall_deep`, which is recall@k.
         p50_ms: median latency of a single query; p95_ms and p99_ms are percentiles.
         ndcg: nDCG@10.
+        differences: topic -> nDCG@10 minus that of exact search, where it is not 0; absent in older sweeps.
         missed: topic -> the relevant documents in the top 10 of exact search that this index does not return there.
     """
 
@@ -56,8 +57,9 @@ class SweepRow(BaseModel):
     p99_ms: float | None = None
     ndcg: float | None = Field(None, validation_alias="nDCG@10")
     missed: dict[str, list[str]] | None = Field(None, validation_alias="lost")
+    differences: dict[str, float] | None = None
 
-    @field_validator("build", "missed", mode="before")
+    @field_validator("build", "missed", "differences", mode="before")
     @classmethod
     def _from_json(cls, value: object) -> object:
         return json.loads(value) if isinstance(value, str) else value

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pandas as pd
 
-from core.evaluation.significance import ALPHA, ROUNDING, Comparison, attainable
+from core.evaluation.significance import ALPHA, ROUNDING, Comparison, Equivalence, attainable
 
 Outcome = Literal["better", "worse", "not significant", "undecided", "same"]
 """How a system compares with another, at the 0.05 level after correction; "same": equal on every topic."""
@@ -145,6 +145,20 @@ def overall_verdict(table: pd.DataFrame, by_system: Mapping[str, Comparison], me
         evidence,
         outcome=outcome,
     )
+
+
+def equivalence_sentence(label: str, baseline: str, measure: str, found: Equivalence) -> str:
+    """Return the result of an equivalence test as a sentence."""
+    if found.interval is None:
+        evidence = f"the same difference, {found.difference:+.4f}, on all {found.topics} topics"
+    else:
+        low, high = found.interval
+        evidence = (
+            f"difference {found.difference:+.4f}, 90 % CI {low:+.4f} to {high:+.4f}; p {p_relation(found.p)} (two "
+            f"one-sided paired t-tests, {found.topics} topics)"
+        )
+    what = "equals" if found.equivalent else "is not shown to equal"
+    return f"{label} {what} {baseline} within {found.margin:g} {measure}: {evidence}."
 
 
 def too_few_topics(topics: int, comparisons: int) -> str:

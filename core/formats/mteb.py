@@ -49,7 +49,10 @@ def _read(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path.name}: not JSON ({error})") from None
     if isinstance(table, dict) and "scores" in table and "task_name" in table:
-        raise UserError(f"{path.name}: results of MTEB, which have means alone; save its predictions and import those")
+        raise UserError(
+            f"{path.name}: results of MTEB, which have means alone; save its predictions and import those, "
+            "or show these as a row with python -m core.compare means --reference"
+        )
     return table if isinstance(table, dict) else {}
 
 

@@ -228,6 +228,10 @@ class CollectionFolder:
         """Return the measures of a fusion by its weights."""
         return self.artifact(f"tuning/{system}")
 
+    def diagnosis(self, system: str) -> Artifact:
+        """Return the diagnosis of why a system's figure differs from a published one."""
+        return self.artifact(f"diagnosis/{system}")
+
     def sweep(self, system: str, size: int = 0) -> Artifact:
         """Return the ANN sweep of a dense system; with a size, the sweep over this number of simulated documents."""
         return self.artifact(f"ann-simulated/{system}-{size}" if size else f"ann/{system}")
@@ -276,6 +280,8 @@ class CollectionFolder:
             return f"python -m core.doc2query curve --profile {profile}"
         if kind == "tuning":
             return f"python -m core.tune --profile {profile} --systems {name}"
+        if kind == "diagnosis":
+            return f"python -m core.diagnose --profile {profile} --systems {name}"
         if kind == "ann-simulated":
             system, _, size = name.rpartition("-")
             return f"python -m core.ann --profile {profile} --systems {system} --size {size}"

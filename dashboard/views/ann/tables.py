@@ -33,6 +33,8 @@ FORMATS = {
 }
 """How the columns of `core.evaluation.ann_tables.SHOWN` are formatted."""
 
+MARGIN = 0.01
+"""Margin of equivalence with exact search, in nDCG@10."""
 WHY_MISSED = """
 Why no setting finds them. **SQ8** and **binary** store each component of a vector in few bits: documents whose
 similarities differ by less than the rounding error change places, and one at rank 10 drops out. In a **graph** a search
@@ -61,6 +63,8 @@ def measurements(asked: Asked) -> None:
         _sizes(asked)
     if asked.own is None:
         return
+    with st.expander("Equivalence with exact search"):
+        _equivalence(asked)
     with st.expander("Relevant documents missed by ANN"):
         _missed(asked)
     with st.expander("Cosine and dot product"):
@@ -123,6 +127,27 @@ def _sizes(asked: Asked) -> None:
     )
     if asked.system and sweeps.source != REFERENCE:
         st.caption(f"To measure another size: `{asked.opened.folder.sweep(asked.system, 171332).command}`.")
+
+
+def _equivalence(asked: Asked) -> None:
+    """Draw whether each setting equals exact search in nDCG@10."""
+    opened, system, own = asked.opened, asked.system, asked.own
+    assert own is not None
+    size = next(iter(own.manifests))
+    sweep, topics = at_size(own.table, size), list(data.judged_topics(opened).qrels)
+    try:
+        table = ann_tables.equivalence_table(sweep, topics, MARGIN, caption(opened.folder, system))
+    except UserError as error:
+        show_error(error)
+        return
+    for sentence in table.sentences:
+        st.write(escape_markdown(sentence))
+    name, made_from = own_export_name(opened, system, "equivalence"), {size_name(own, size): own.manifests[size]}
+    _draw(opened, name, table, "ann-equivalence", {"system": system}, made_from)
+    st.caption(
+        "Two one-sided paired t-tests (TOST; Schuirmann, 1987): equivalent if the 90 % CI of the difference in nDCG@10 "
+        f"lies within {MARGIN:g}. That no significant difference was found would not show equivalence."
+    )
 
 
 def _missed(asked: Asked) -> None:

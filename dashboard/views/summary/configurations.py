@@ -7,10 +7,11 @@ import streamlit as st
 
 from core.evaluation.comparison_tables import published_rows
 from core.evaluation.configurations import bm25_table, dense_table, fusion_table, sparse_table
+from core.evaluation.diagnosis_tables import read_diagnosis
 from core.evaluation.published import agreement_table, published_figures
 from core.evaluation.table_formats import MISSING, Table
-from core.workspace.artifacts import Manifest
-from dashboard.shared import data, results
+from core.workspace.artifacts import Manifest, read_manifest
+from dashboard.shared import data, results, widgets
 from dashboard.shared.comparison import View
 from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
@@ -62,6 +63,7 @@ def draw_published(view: View, manifests: dict[str, Manifest]) -> None:
         config = {"measured": FOUR, "published": FOUR, "difference": SIGNED}
         st.dataframe(table.shown, column_config=config, alt="Measured and published figures of the same configurations")
         downloads_and_provenance(opened, f"{opened.folder.name}-published", table, "published", {})
+    draw_diagnoses(view)
     if not known:
         return
     measures = list(dict.fromkeys(name for one in known for name in one.measures))
@@ -69,6 +71,24 @@ def draw_published(view: View, manifests: dict[str, Manifest]) -> None:
     st.dataframe(rows, column_config=dict.fromkeys(measures, FOUR), placeholder=MISSING, alt="Published figures")
     sources = "; ".join(f"{one.system}: {one.source}" for one in known)
     st.caption(escape_markdown(f"Published figures are given for context and are not part of the tests. {sources}."))
+
+
+def draw_diagnoses(view: View) -> None:
+    """Draw the stored diagnoses of why figures differ from published ones."""
+    opened = view.opened
+    for system in view.systems:
+        if not opened.folder.diagnosis(system).path.exists():
+            continue
+        place, label = f"diagnosis/{system}", view.labels[system]
+        widgets.say_older(opened, {place: f"the diagnosis of {label}"})
+        table = read_diagnosis(opened.folder, system, label)
+        st.markdown(f"**Why the figure of {escape_markdown(label)} differs**")
+        for sentence in table.sentences:
+            st.write(escape_markdown(sentence))
+        st.dataframe(table.shown, column_config={"left of the gap": FOUR}, placeholder=MISSING, alt=table.caption)
+        made_from = {place: read_manifest(opened.folder.diagnosis(system))}
+        name = f"{opened.folder.name}-diagnosis-{system}"
+        downloads_and_provenance(opened, name, table, "diagnosis", {"system": system}, made_from=made_from)
 
 
 def draw_configurations(opened: data.Opened, manifests: dict[str, Manifest]) -> None:

@@ -1,13 +1,16 @@
 """Effect of unjudged documents: condensed lists, and the range of nDCG and differences over possible judgments."""
 
+import pandas as pd
 import streamlit as st
 
 from core.evaluation.comparison_tables import best_systems, unjudged_table
+from core.evaluation.judged_ranks import judged_ranks, judged_table
 from core.evaluation.table_formats import MISSING
 from core.evaluation.unjudged import figures
 from core.workspace.artifacts import read_latest
 from dashboard.shared import data, export, results
 from dashboard.shared.comparison import View
+from dashboard.shared.escaping import escape_markdown
 from dashboard.shared.provenance import downloads_and_provenance
 from dashboard.shared.widgets import FOUR, SIGNED
 from dashboard.views.summary import charts
@@ -51,6 +54,38 @@ def draw_unjudged(view: View) -> None:
     options = {"cutoff": view.cutoff, "baseline": view.baseline}
     downloads_and_provenance(view.opened, name, table, "unjudged", options, about)
     st.markdown(WORDS.format(k=view.cutoff, highest=view.content.highest_grade))
+    _draw_ranks(view)
+
+
+def _draw_ranks(view: View) -> None:
+    """Draw Judged@k at each depth, and what each system owes to the documents that only it has."""
+    st.markdown("**Judgments by rank**")
+    rows = read_latest(
+        lambda: results.digests(view.opened, view.systems),
+        lambda digests: _by_rank(view.opened, view.systems, view.measure, view.cutoff, digests),
+    )
+    table = judged_table(rows, view.labels, view.measure, view.cutoff, view.opened.folder.name)
+    for sentence in table.sentences:
+        st.write(escape_markdown(sentence))
+    figures_of = [column for column in table.figures.columns if table.figures[column].dtype.kind == "f"]
+    config = dict.fromkeys(figures_of, FOUR) | {"effect": SIGNED}
+    st.dataframe(table.shown, column_config=config, placeholder=MISSING, alt=table.caption)
+    name = f"{view.opened.folder.name}-{view.measure}-judged-ranks"
+    options = {"measure": view.measure, "depth": view.cutoff}
+    downloads_and_provenance(view.opened, name, table, "judged-ranks", options)
+    st.caption(
+        f"Only here: judged documents in the top {view.cutoff} of this system and no other. Without them: the measure "
+        "after their judgments are removed (Zobel, 1998), as if the system had not been judged."
+    )
+
+
+@st.cache_data(max_entries=20, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})
+def _by_rank(
+    opened: data.Opened, systems: list[str], measure: str, depth: int, digests: tuple[str, ...]
+) -> pd.DataFrame:
+    qrels = data.read_judged_topics(opened.folder, digests[-1]).qrels
+    versions = dict(zip(systems, digests, strict=False))
+    return judged_ranks(systems, lambda name: results.scores_of(opened, name, versions[name]), qrels, measure, depth)
 
 
 @st.cache_data(max_entries=20, show_spinner=False, hash_funcs={data.Opened: lambda opened: str(opened.folder)})

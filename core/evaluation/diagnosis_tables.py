@@ -1,0 +1,135 @@
+"""The changes that a diagnosis tried, as a table and in words, and as the artifact `diagnosis/<system>`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from core.evaluation.table_formats import MISSING, Table
+from core.workspace.artifacts import Manifest, read_whole
+from core.workspace.workspace import CollectionFolder
+
+Means = dict[str, float]
+"""measure -> mean over topics."""
+CLOSED = 0.002
+"""Distance from the published figure up to which a change closes the gap: ties and rounding."""
+SHARE = 0.2
+"""Share of the gap that a change may leave open and still be named."""
+CHECK, WHOLE = "published configuration, searched here", "all settings as published"
+"""Rows that are no single change."""
+FILE = "diagnosis.csv"
+OVERLAPS = "overlap@10"
+COLUMNS = ["cause", "here", "tried", "left of the gap", OVERLAPS]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One change, and what it gives.
+
+    Attributes:
+        cause: what is changed, such as "stop words".
+        here: how it is here; tried: how it was tried.
+        means: the figures with the change.
+        goal: the figures that it is to give: the published ones, or, if the published configuration was changed, the
+            run's own.
+        overlap: the mean share of the run's top 10 that the changed search has, None for a change of the evaluation.
+    """
+
+    cause: str
+    here: str
+    tried: str
+    means: Means
+    goal: Mapping[str, float]
+    overlap: float | None = None
+
+    @property
+    def left(self) -> float:
+        """The largest distance from the goal over the measures."""
+        return max(abs(self.means[name] - value) for name, value in self.goal.items())
+
+
+def as_table(trials: Sequence[Trial]) -> pd.DataFrame:
+    """Return the trials as a table: COLUMNS, and the figures of each."""
+    rows = [(t.cause, t.here, t.tried, t.left, t.overlap, *t.means.values()) for t in trials]
+    measures = list(trials[0].means) if trials else []
+    return pd.DataFrame(rows, columns=[*COLUMNS, *measures]).set_index("cause")
+
+
+def diagnosis_table(
+    label: str, source: str, mine: Mapping[str, float], published: Mapping[str, float], table: pd.DataFrame
+) -> Table:
+    """Return what was tried, with what closes the gap in a sentence.
+
+    Args:
+        label: the run's name.
+        source: where the published figures are from.
+        table: from `as_table`.
+    """
+    gaps = ", ".join(
+        f"{name} {mine[name]:.4f}, published {value:.4f} ({mine[name] - value:+.4f})"
+        for name, value in published.items()
+    )
+    gap = max(abs(published[name] - mine[name]) for name in published)
+    found = closing(table, gap)
+    if gap <= CLOSED:
+        said = f"It agrees within {CLOSED}."
+    elif found.empty:
+        said = "Nothing that was tried closes the gap."
+        if len(table):
+            said += f" The least is left, {table['left of the gap'].iloc[0]:.4f}, by {_in_words(table.iloc[0])}."
+    else:
+        parts = [f"{_in_words(row)} (leaves {row['left of the gap']:.4f})" for _, row in found.iterrows()]
+        said = f"What closes the gap: {'; '.join(parts)}."
+    sentences = [f"{label}: {gaps}.", said]
+    if CHECK in table.index and (left := float(table.loc[CHECK, "left of the gap"])) > CLOSED:
+        sentences.append(
+            f"BM25 with the published configuration, searched here, is {left:.4f} from the published figure: "
+            "documents, topics or judgments differ from those of the publication."
+        )
+    shown = table.assign(**{OVERLAPS: [MISSING if pd.isna(one) else f"{one:.2f}" for one in table[OVERLAPS]]})
+    return Table(table, f"{label} and the published figure ({source})", shown, sentences)
+
+
+def closing(table: pd.DataFrame, gap: float) -> pd.DataFrame:
+    """Return the changes that close a gap, the best of each cause, the one that leaves least first.
+
+    Args:
+        table: from `as_table`.
+        gap: the largest distance of the run's figures from the published ones.
+    """
+    found = table[(table["left of the gap"] <= min(max(CLOSED, SHARE * gap), gap)) & (table.index != CHECK)]
+    found = found[~found.index.duplicated()]
+    single = found[found.index != WHOLE]
+    return found if single.empty else single
+
+
+def _in_words(row: pd.Series) -> str:
+    return f"{row.name} ({row['here']} here, tried: {row['tried']})"
+
+
+def write(path: Path, trials: Sequence[Trial]) -> None:
+    """Write the trials as CSV."""
+    as_table(trials).to_csv(path, lineterminator="\n")
+
+
+def read_diagnosis(folder: CollectionFolder, system: str, label: str, digest: str = "") -> Table:
+    """Return the stored diagnosis of a system.
+
+    Raises:
+        UserError: if the artifact is missing or damaged.
+    """
+    place = folder.diagnosis(system)
+
+    def read(manifest: Manifest) -> Table:
+        table = pd.read_csv(
+            place / FILE,
+            index_col=0,
+            dtype={"here": str, "tried": str},
+            keep_default_na=False,
+            na_values={OVERLAPS: [""]},
+        )
+        settings = manifest.settings
+        return diagnosis_table(label, settings["source"], manifest.facts["measured"], settings["published"], table)
+
+    return read_whole(place, read, digest=digest)

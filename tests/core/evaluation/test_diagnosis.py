@@ -1,0 +1,145 @@
+"""Why a figure differs: planted differences, of which the diagnosis names the cause."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from core import diagnose
+from core.evaluation.diagnosis import (
+    ANSERINI,
+    Bm25Configuration,
+    Case,
+    means,
+    parse_published,
+    published_configuration,
+)
+from core.evaluation.diagnosis import diagnose as diagnosed
+from core.evaluation.diagnosis_tables import as_table, closing, diagnosis_table
+from core.formats.collections import read_built_collection
+from core.formats.runs import first_ranked, ranked
+from core.workspace.errors import UserError
+from core.workspace.profile import AnalyzerSettings
+from core.workspace.workspace import CHECKOUT, Workspace
+
+MEASURES = ["nDCG@10", "R@100"]
+DOCUMENTS = 240
+SEARCHED = {}
+"""Runs by configuration: the same ones are searched for every planted difference."""
+
+
+@dataclass(frozen=True)
+class Remembered(Case):
+    """A case that searches with each configuration once."""
+
+    searched: dict = field(default_factory=lambda: SEARCHED)
+
+    def search(self, configuration):
+        if repr(configuration) not in self.searched:
+            self.searched[repr(configuration)] = super().search(configuration)
+        return self.searched[repr(configuration)]
+
+
+@pytest.fixture(scope="module")
+def published():
+    """Return a case whose run is that of the published configuration, on part of the embedded sample."""
+    collection = read_built_collection(Workspace(CHECKOUT / "artifacts").collection("sample"))
+    documents = list(collection.documents)[:DOCUMENTS]
+    kept = {document.id for document in documents}
+    qrels = {t: {d: grade for d, grade in by.items() if d in kept} for t, by in collection.qrels.items()}
+    qrels = {t: by for t, by in qrels.items() if by and max(by.values()) > 0}
+    topics = {topic.id: topic for topic in collection.topics}
+    configuration = published_configuration(ANSERINI)
+    case = Remembered({}, qrels, documents=documents, topics=topics, published_as=configuration)
+    return replace(case, scores=case.search(configuration))
+
+
+def analyzer(configuration, **changed):
+    settings = AnalyzerSettings(**(configuration.analyzer.model_dump() | changed))
+    return replace(configuration, analyzer=settings)
+
+
+def bm25(configuration, **changed):
+    return replace(configuration, bm25=configuration.bm25.model_copy(update=changed))
+
+
+SEARCHES = {
+    "fields": lambda c: bm25(c, fields="two"),
+    "k1 and b": lambda c: bm25(c, k1=1.5, b=0.75),
+    "stop words": lambda c: analyzer(c, stop_words="long"),
+    "stemmer": lambda c: analyzer(c, stemmer="none"),
+    "indexed text": lambda c: replace(c, part="title"),
+    "topic field": lambda c: replace(c, topic_field="query"),
+}
+
+
+def first_cause(case, goal):
+    mine, trials = diagnosed(case, goal)
+    table = as_table(trials)
+    return list(closing(table, max(abs(goal[name] - mine[name]) for name in goal)).index)[:1]
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["a run of unknown origin", "a system built here"])
+@pytest.mark.parametrize("cause", SEARCHES)
+def test_a_planted_difference_of_the_search_is_named(cause, known, published):
+    planted: Bm25Configuration = SEARCHES[cause](published.published_as)
+    goal = means(published.scores, published.qrels, MEASURES)
+    case = replace(published, scores=published.search(planted), configuration=planted if known else None)
+    assert first_cause(case, goal) == [cause]
+
+
+def binary(qrels):
+    return {t: {d: int(grade > 0) for d, grade in by.items()} for t, by in qrels.items()}
+
+
+def test_a_planted_difference_of_the_evaluation_is_named(published):
+    run, qrels = published.scores, published.qrels
+    topics = list(qrels)
+    fewer = {t: by for t, by in run.items() if t in topics[: len(topics) // 2]}
+    tied = {t: {d: float(round(score / 4)) for d, score in by.items()} for t, by in run.items()}
+    ascending = {t: {d: score - 1e-4 * i for i, (d, score) in enumerate(sorted(by.items()))} for t, by in tied.items()}
+    with_own = {t: {t: 1e6} | by for t, by in run.items()}
+    kept = {t: {d: grade for d, grade in by.items() if d in first_ranked(run[t], 10)} for t, by in qrels.items()}
+    half = {t: by for number, (t, by) in enumerate(qrels.items()) if number % 2}
+    plain = replace(published, documents=())
+    planted = {
+        "gains": (plain, means(run, binary(qrels), MEASURES)),
+        "ideal ranking": (plain, means(run, {t: by or {"": 0} for t, by in kept.items()}, ["nDCG@10"])),
+        "missing topics": (replace(plain, scores=fewer), means(fewer, {t: qrels[t] for t in fewer}, MEASURES)),
+        "ties and order": (replace(plain, scores=tied), means(ascending, qrels, MEASURES)),
+        "own documents of topics": (
+            replace(plain, scores=with_own, own={t: {t} for t in run}),
+            means(run, qrels, MEASURES),
+        ),
+        "judgments": (replace(plain, other_qrels={"dev": half}), means(run, half, MEASURES)),
+        "depth": (plain, means({t: dict(ranked(by)[:20]) for t, by in run.items()}, qrels, ["AP", "R@100"])),
+    }
+    assert {cause: first_cause(case, goal) for cause, (case, goal) in planted.items()} == {
+        cause: [cause] for cause in planted
+    }
+
+
+def test_a_figure_that_agrees_and_one_that_nothing_explains_are_said(published):
+    plain = replace(published, documents=())
+    mine, trials = diagnosed(plain, {"nDCG@10": 0.99})
+    said = diagnosis_table("BM25", "a paper", mine, {"nDCG@10": 0.99}, as_table(trials)).sentences[1]
+    assert said.startswith("Nothing that was tried closes the gap. The least is left")
+    agreeing = diagnosis_table("BM25", "a paper", mine, {"nDCG@10": mine["nDCG@10"] + 0.001}, as_table(trials))
+    assert agreeing.sentences[1] == "It agrees within 0.002."
+
+
+@pytest.mark.parametrize("text", ["0.59", "nDCG@10", "nDCG@10=59", "nDCG@10=x", "nonsense=0.5"])
+def test_a_published_figure_in_another_form_is_refused(text):
+    with pytest.raises(UserError, match="published figure|unknown measure"):
+        parse_published(text)
+    assert parse_published("nDCG@10=0.5947, R@100=0.1091") == {"nDCG@10": 0.5947, "R@100": 0.1091}
+
+
+def test_the_command_names_the_cause_for_a_run_file(command, tmp_path, workspace):
+    (tmp_path / "mine.run").write_text("1 Q0 a 1 2.0 t\n1 Q0 b 2 1.0 t\n2 Q0 c 1 1.0 t\n")
+    (tmp_path / "qrels.txt").write_text("1 0 a 1\n2 0 x 1\n3 0 y 1\n")
+    files = [tmp_path / "mine.run", "--qrels", tmp_path / "qrels.txt"]
+    outcome = command(diagnose.main, *files, "--published", "AP=0.5")
+    assert outcome.status == 0, outcome.err
+    assert "mine: AP 0.3333, published 0.5000 (-0.1667)." in outcome.out
+    assert "What closes the gap: missing topics (count as 0 here, tried: left out) (leaves 0.0000)." in outcome.out
+    assert command(diagnose.main, *files).status == 2
