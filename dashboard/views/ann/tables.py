@@ -138,7 +138,7 @@ def _equivalence(asked: Asked) -> None:
     try:
         table = ann_tables.equivalence_table(sweep, topics, MARGIN, caption(opened.folder, system))
     except UserError as error:
-        show_error(error)
+        st.caption(f"{str(error).capitalize()} with `{opened.folder.sweep(system).command}`.")
         return
     for sentence in table.sentences:
         st.write(escape_markdown(sentence))

@@ -1,12 +1,16 @@
 """The tables of the sweeps of approximate indexes, against brute force."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sweep_table import SWEEP
 
+from core.evaluation import ann_tables
 from core.evaluation.ann_tables import at_recall, crossings, frontier, growth, speed_ups
+from core.workspace.errors import UserError
 
 levels = st.sampled_from([1.0, 2.0, 3.0, 4.0, 5.0])
 
@@ -75,3 +79,20 @@ def test_speed_ups_at_each_size_and_recall_with_none_where_the_recall_is_not_rea
     columns = [(size, recall) for size in (100, 5_000) for recall in (0.90, 0.95, 0.99)]
     assert table.loc["hnsw", columns].to_list() == pytest.approx(expected)
     assert table.loc["faiss-ivf"].isna().all()
+
+
+def test_settings_equal_exact_search_within_a_margin_by_two_one_sided_t_tests():
+    rows = [
+        {"index": "exact", "parameter": None, "value": None, "recall": 1.0, "differences": {}},
+        {"index": "hnsw", "parameter": "ef", "value": 10.0, "recall": 0.99, "differences": {"1": -0.02, "3": 0.01}},
+        {"index": "hnsw", "parameter": "ef", "value": 80.0, "recall": 1.0, "differences": {}},
+    ]
+    topics = [str(number) for number in range(1, 9)]
+    table = ann_tables.equivalence_table(pd.DataFrame(rows), topics, 0.01, "c")
+    values = np.array([-0.02, 0, 0.01, 0, 0, 0, 0, 0])
+    lower = stats.ttest_1samp(values, -0.01, alternative="greater").pvalue
+    upper = stats.ttest_1samp(values, 0.01, alternative="less").pvalue
+    assert table.figures["p, TOST"].tolist() == pytest.approx([max(lower, upper), 0])
+    assert table.figures["equivalent"].tolist() == ["yes" if max(lower, upper) < 0.05 else "no", "yes"]
+    with pytest.raises(UserError, match="measure it again"):
+        ann_tables.equivalence_table(pd.DataFrame(rows).assign(differences=None), topics, 0.01, "c")
