@@ -57,6 +57,15 @@ CORRECTIONS: dict[Correction, str] = {
     "benjamini-hochberg": "Benjamini-Hochberg",
     "none": "none",
 }
+SHORT = {
+    "95 % CI of difference": "CI of diff.",
+    "difference": "diff.",
+    "effect size (d)": "d",
+    "MDE at 80 % power": "MDE",
+    "wins/ties/losses": "W/T/L",
+}
+"""Columns of a comparison with a baseline -> their names in LaTeX."""
+SHORT_TESTS: dict[Test, str] = {"randomisation": "p (rand.)", "t-test": "p (t)", "wilcoxon": "p (Wilcoxon)"}
 BEST = 10
 """Number of systems in charts and chosen tables where none are chosen."""
 MAIN_MEASURES = 4
@@ -349,7 +358,8 @@ def joined_tables(tables: Mapping[str, Table], caption: str) -> Table:
     figures = joined({name: table.figures.copy() for name, table in tables.items()})
     judged = {judged_partner(name): "Judged@k" for name in tables if judged_partner(name)}
     shown = joined({name: table.shown.rename(columns=judged) for name, table in tables.items()})
-    return Table(figures, caption, shown, [sentence for table in tables.values() for sentence in table.sentences])
+    sentences = [sentence for table in tables.values() for sentence in table.sentences]
+    return Table(figures, caption, shown, sentences, short=next(iter(tables.values())).short)
 
 
 def baseline_table(
@@ -375,6 +385,7 @@ def baseline_table(
         baseline_caption(collection, [measure], labels[baseline]),
         shown.rename(index=labels),
         baseline_sentences(table, found, labels, measure, baseline),
+        short=SHORT | {name: SHORT_TESTS[test] for test in TESTS for name in shown if f"p, {TESTS[test]}" in str(name)},
     )
 
 

@@ -1,8 +1,8 @@
 """Tables and their output formats: plain text, CSV, LaTeX with booktabs, Markdown."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
 
@@ -27,6 +27,8 @@ LATEX = str.maketrans(
     | {"<": "$<$", ">": "$>$", "≤": r"$\leq$", "≥": r"$\geq$", "†": r"$\dagger$", "‡": r"$\ddagger$"}
 )
 """Characters that LaTeX reads as commands, or that its fonts lack."""
+WIDE = 8
+"""Number of columns beyond which a table in LaTeX is set small."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -40,6 +42,7 @@ class Table:
         readable: the table for display, with each interval or test in one cell; None for `figures`.
         sentences: the sentences above the table.
         details: further sentences, which pages and reports fold away.
+        short: column -> its name in LaTeX, where columns are narrow; the caption explains it.
     """
 
     figures: pd.DataFrame
@@ -47,10 +50,14 @@ class Table:
     readable: pd.DataFrame | None = None
     sentences: Sequence[str] = ()
     details: Sequence[str] = ()
+    short: Mapping[str, str] = field(default_factory=dict)
 
     def latex(self) -> str:
         """Return the table for display as LaTeX; see `latex`."""
-        return latex(texts(self.shown), self.caption)
+        short = {name: head for name, head in self.short.items() if name in self.shown}
+        explained = "; ".join(f"{head}: {name}" for name, head in short.items())
+        caption = f"{self.caption}. {explained}." if explained else self.caption
+        return latex(texts(self.shown).rename(columns=short), caption)
 
     def markdown(self) -> str:
         """Return the table for display as Markdown; see `markdown`."""
@@ -105,8 +112,10 @@ def booktabs(
 
     body = "\n\\midrule\n".join("\n".join(map(row, rows)) for rows in ([head], *groups) if rows)
     named = f"\\label{{{label}}}\n" if label else ""
+    small = "\\footnotesize\\setlength{\\tabcolsep}{3pt}\n" if len(head) > WIDE else ""
     return (
-        f"% \\usepackage{{booktabs}}\n\\begin{{table}}\n\\centering\n\\caption{{{escape_latex(caption)}}}\n{named}"
+        f"% \\usepackage{{booktabs}}\n\\begin{{table}}\n\\centering\n{small}"
+        f"\\caption{{{escape_latex(caption)}}}\n{named}"
         f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
     )
 
