@@ -20,6 +20,7 @@ from core.evaluation.diagnosis import (
     Case,
     built_case,
     diagnose,
+    is_of_collection,
     parse_published,
     published_configuration,
     published_for,
@@ -89,13 +90,14 @@ def main(arguments: list[str] | None = None) -> None:
         run = read_given_run(options.run, qrels, {})
         by_rank = read_run(options.run, "rank").scores
         case = Case(run.scores, qrels, given_exclusions(options, qrels), own_documents(qrels), by_rank, others)
-        if (build.folder.collection / CORPUS).is_file():
+        if (build.folder.collection / CORPUS).is_file() and is_of_collection(case, build.folder):
             collection = read_built_collection(build.folder)
             topics = {topic.id: topic for topic in collection.topics}
             published_as = published_configuration(ANSERINI)
             case = replace(case, documents=collection.documents, topics=topics, published_as=published_as)
         else:
-            command_line.note(f"{build.folder.name} is not built: only the evaluation of the run is diagnosed")
+            why = "is not built, or does not have the documents of the run"
+            command_line.note(f"{build.folder.name} {why}: only the evaluation of the run is diagnosed")
         _print(run.name, "given", case, options.published)
         return
     if not options.systems:

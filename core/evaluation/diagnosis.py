@@ -316,6 +316,13 @@ def published_for(
     return found.source, found.measures, bm25
 
 
+def is_of_collection(case: Case, folder: CollectionFolder) -> bool:
+    """Tell whether most of the documents of a run are those of a built collection."""
+    retrieved = {document for by_document in case.scores.values() for document in by_document}
+    known = {document.id for document in read_built_collection(folder).documents}
+    return 2 * len(retrieved & known) > len(retrieved)
+
+
 def built_case(
     profile: Profile, folder: CollectionFolder, system: SystemSettings, published: Mapping[str, Any]
 ) -> Case:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from core import diagnose
+from core import compare, diagnose
 from core.evaluation.diagnosis import (
     ANSERINI,
     Bm25Configuration,
@@ -14,9 +14,10 @@ from core.evaluation.diagnosis import (
     published_configuration,
 )
 from core.evaluation.diagnosis import diagnose as diagnosed
-from core.evaluation.diagnosis_tables import as_table, closing, diagnosis_table
+from core.evaluation.diagnosis_tables import FILE, as_table, closing, diagnosis_table, read_diagnosis, write
 from core.formats.collections import read_built_collection
 from core.formats.runs import first_ranked, ranked
+from core.workspace.artifacts import writing
 from core.workspace.errors import UserError
 from core.workspace.profile import AnalyzerSettings
 from core.workspace.workspace import CHECKOUT, Workspace
@@ -143,3 +144,28 @@ def test_the_command_names_the_cause_for_a_run_file(command, tmp_path, workspace
     assert "mine: AP 0.3333, published 0.5000 (-0.1667)." in outcome.out
     assert "What closes the gap: missing topics (count as 0 here, tried: left out) (leaves 0.0000)." in outcome.out
     assert command(diagnose.main, *files).status == 2
+
+
+def test_a_run_of_other_documents_is_not_searched_in_the_sample(command, tmp_path):
+    (tmp_path / "mine.run").write_text("1 Q0 elsewhere 1 2.0 t\n")
+    (tmp_path / "qrels.txt").write_text("1 0 elsewhere 2\n1 0 other 1\n")
+    outcome = command(diagnose.main, tmp_path / "mine.run", "--qrels", tmp_path / "qrels.txt", "--published", "AP=1")
+    assert "only the evaluation of the run is diagnosed" in outcome.err
+    assert "relevance threshold (grade >= 1 here, tried: grade >= 2)" in outcome.out
+
+
+def test_a_collection_without_published_figures_or_diagnosis_says_so(command):
+    assert "no published figure of bm25 on sample is known" in command(diagnose.main, "--systems", "bm25").err
+    assert "has no diagnosis" in command(compare.main, "diagnosis", "sample").err
+
+
+def test_a_stored_diagnosis_is_read_as_it_was_written(published, workspace):
+    folder, goal = workspace.collection("mine"), {"nDCG@10": 0.99, "R@100": 0.5}
+    mine, trials = diagnosed(replace(published, documents=()), goal)
+    facts = {"measured": mine}
+    with writing(folder.diagnosis("bm25"), "diagnose", {"published": goal, "source": "a paper"}, {}, facts) as draft:
+        write(draft / FILE, trials)
+    expected = diagnosis_table("BM25", "a paper", mine, goal, as_table(trials))
+    read = read_diagnosis(folder, "bm25", "BM25")
+    assert read.sentences == expected.sentences
+    assert read.shown.to_csv() == expected.shown.to_csv()
