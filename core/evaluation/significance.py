@@ -276,7 +276,8 @@ def t_test(values: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 def wilcoxon_test(values: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Return the two-sided p of Wilcoxon's signed-rank test for pairs of systems, by scipy.
 
-    Topics without a difference are left out; the result is NaN if there are no others.
+    Topics without a difference are left out, as in R; the result is NaN if there are no others. p is exact for up to 50
+    topics without ties, and a normal approximation otherwise.
 
     Args:
         values: float [n_topics, n_systems].
