@@ -59,9 +59,8 @@ def load_encoder(
 ) -> Any:
     """Return the system's `SentenceTransformer`, or the `SparseEncoder` of a sparse system, ready to encode.
 
-    On a CPU the transformers of a `SentenceTransformer` run on OpenVINO, or else on torch, and a note says why. Its
-    `runtime` has what is recorded in manifests: name and version of the library, the precision, and why OpenVINO is not
-    used.
+    On a CPU its transformers run on OpenVINO, or else on torch, and a note says why. Its `runtime` has what is recorded
+    in manifests: name and version of the library, the precision, and why OpenVINO is not used.
 
     A prefix in the system's settings disables the model's own prompt for that role; callers add the prefix themselves.
 
@@ -79,7 +78,7 @@ def load_encoder(
     def load(device: str, precision: str) -> Any:
         return load_sentence_transformer(workspace, system.model, device, precision, sparse)
 
-    encoder = load_to_run(load, workspace, system, pick_device(device), precision, "encoded", convert=not sparse)
+    encoder = load_to_run(load, workspace, system, pick_device(device), precision, "encoded")
     if quantised and not encoder.runtime["runtime"].startswith("openvino"):
         why = encoder.runtime.get("fallback", "a GPU is in use")
         raise UserError(f"{system.name}: int8 needs OpenVINO, but {why}")
@@ -106,7 +105,6 @@ def load_to_run(
     device: str,
     precision: str,
     done: str,
-    convert: bool = True,
 ) -> Any:
     """Return a system's model with its input limit, run by OpenVINO on a CPU, or else by torch, and a note says why.
 
@@ -115,7 +113,6 @@ def load_to_run(
     Args:
         load: loads the model, given the device and the precision.
         done: what the model does to documents, for the note, such as "encoded".
-        convert: whether OpenVINO may run it.
 
     Raises:
         UserError: if the input limit is below the system's `max_tokens`, or `load` raises one.
@@ -127,7 +124,7 @@ def load_to_run(
         return model
 
     fallback: dict[str, str] = {}
-    if device == "cpu" and convert:
+    if device == "cpu":
         from core.retrieval.openvino_encoder import NotConverted, use_openvino
 
         model = limited("fp32")

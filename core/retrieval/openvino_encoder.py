@@ -1,8 +1,8 @@
-"""Transformers of dense systems and re-rankers run by OpenVINO on a CPU, with the vectors and scores of torch.
+"""Transformers of dense and sparse systems and re-rankers run by OpenVINO on a CPU, with the results of torch.
 
-OpenVINO replaces the transformers model inside each `Transformer` module of sentence-transformers' models
-and nothing else: tokenizer, prompts, pooling, Dense layers, normalisation and two towers remain those of
-sentence-transformers. A converted model is checked against torch and kept on disk, since conversion takes seconds.
+OpenVINO replaces the transformers model inside each `Transformer` module of sentence-transformers' models and nothing
+else: tokenizer, prompts, pooling, Dense layers, normalisation and two towers remain those of sentence-transformers. A
+converted model is checked against torch and kept on disk, since conversion takes seconds.
 
 sentence-transformers has a backend of its own, `backend="openvino"`. It needs optimum-intel, whose pins conflict with
 those of requirements.txt; all that is needed of it is the call of `openvino.convert_model` below.
@@ -47,7 +47,8 @@ TOLERANCE = 1e-4
 
 
 LOGITS = "logits"
-"""Name of the output of a cross-encoder's transformer: scores before the activation function."""
+"""Name of the output of a cross-encoder's transformer, scores before the activation function, and of that of a sparse
+encoder, which has one for each term of the vocabulary."""
 
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -146,7 +147,7 @@ class OpenVinoModel(torch.nn.Module):
     def forward(self, **features: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return the output of the transformers model by its name.
 
-        It is float32 [n_texts, n_tokens, dimension], or [n_texts, 1] from a cross-encoder.
+        It is float32 [n_texts, n_tokens, dimension or terms], or [n_texts, 1] from a cross-encoder.
         """
         compiled = self.compiled(single=self.in_turn or len(features["input_ids"]) == 1)
         try:
@@ -263,7 +264,7 @@ def _convert(part: Any) -> Any:
     with torch.inference_mode():
         expected = part.model(**features)[name]
         found = _with(model, part, "fp32")(**features)[name]
-    if name != LOGITS:
+    if not _reads_pairs(part):
         found, expected = (output[features["attention_mask"] == 1] for output in (found, expected))
     difference = (found - expected).norm() / expected.norm()
     if not difference < TOLERANCE:
@@ -271,9 +272,13 @@ def _convert(part: Any) -> Any:
     return model
 
 
+def _reads_pairs(part: Any) -> bool:
+    """Return whether a `Transformer` module is that of a cross-encoder."""
+    return bool(part.transformer_task == "sequence-classification")
+
+
 def _features(part: Any, texts: list[str]) -> dict[str, torch.Tensor]:
-    pairs = [(QUERY, text) for text in texts] if output_name(part) == LOGITS else texts
-    features = part.preprocess(pairs)
+    features = part.preprocess([(QUERY, text) for text in texts] if _reads_pairs(part) else texts)
     return {key: value for key, value in features.items() if key in ("input_ids", "attention_mask", "token_type_ids")}
 
 

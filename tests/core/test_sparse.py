@@ -1,5 +1,6 @@
 """Learned sparse systems: scores of `SparseEncoder.similarity`, explanations, resumption, staleness and bad input."""
 
+import importlib.util
 import json
 import random
 import shutil
@@ -16,6 +17,7 @@ from tiny_models import make_splade
 from core import collection, search, sparse
 from core.formats.runs import built_run
 from core.retrieval import encoder as encoding
+from core.retrieval import openvino_encoder
 from core.retrieval import sparse as retrieval
 from core.retrieval.kinds import open_system
 from core.workspace.artifacts import read_manifest
@@ -100,14 +102,33 @@ def check_rankings(answers, texts, expected):
     """Check that each answer has all documents with a positive similarity in the order of the similarities."""
     for answer, row in zip(answers, expected, strict=True):
         best = sorted((i for i in range(len(row)) if row[i] > 0), key=lambda i: (-row[i], i))
-        assert [score for _, score in answer.hits] == pytest.approx(row[best].tolist(), rel=1e-5)
-        assert dict(answer.hits) == pytest.approx({list(texts)[i]: row[i] for i in best}, rel=1e-5)
+        assert [score for _, score in answer.hits] == pytest.approx(row[best].tolist(), rel=1e-5, abs=1e-5)
+        assert dict(answer.hits) == pytest.approx({list(texts)[i]: row[i] for i in best}, rel=1e-5, abs=1e-5)
 
 
 def test_scores_are_those_of_sparse_encoder(built, splade, texts, queries):
     system, expected = opened(*built), similarities(splade, texts, queries)
     assert 0.02 < (expected == 0).mean() < 0.98, "some documents share no term with a query"
     check_rankings(system.search(list(queries.values()), len(texts)), texts, expected)
+
+
+def test_openvino_gives_the_weights_of_torch(workspace, built, texts, monkeypatch):
+    pytest.importorskip("openvino")
+    system = built[0].system[0]
+    by_openvino = encoding.load_encoder(workspace, system, "cpu")
+
+    def missing(*_):
+        raise openvino_encoder.NotConverted("OpenVINO is not installed")
+
+    monkeypatch.setattr(openvino_encoder, "use_openvino", missing)
+    by_torch = encoding.load_encoder(workspace, system, "cpu")
+    runtimes = by_openvino.runtime["runtime"], by_torch.runtime["runtime"], by_torch.runtime["fallback"]
+    assert [runtime.split()[0] for runtime in runtimes] == ["openvino", "torch", "OpenVINO"]
+    found, expected = (
+        retrieval.encode_sparse(encoder, list(texts.values()), "document", 4) for encoder in (by_openvino, by_torch)
+    )
+    assert abs(found - expected).max() < 1e-4 * expected.max()
+    assert found.nnz == expected.nnz
 
 
 def test_the_best_documents_are_those_of_brute_force(built, texts, queries):
@@ -140,10 +161,10 @@ def test_the_contributions_of_terms_add_up_to_the_score(built, splade, queries):
         weights = dict(plain.decode(plain.encode_query(query)))
         for document, score in answer.hits:
             parts = system.explain(query, document)
-            assert sum(part for _, part in parts) == pytest.approx(score, rel=1e-5)
+            assert sum(part for _, part in parts) == pytest.approx(score, rel=1e-5, abs=1e-5)
             assert [part for _, part in parts] == sorted((part for _, part in parts), reverse=True)
             for term, of_query, _ in system.explain_terms(query, document):
-                assert of_query == pytest.approx(weights[term], rel=1e-5)
+                assert of_query == pytest.approx(weights[term], rel=1e-5, abs=1e-5)
     assert system.explain("anything", "unknown document") == []
 
 
@@ -290,4 +311,4 @@ def test_what_the_manifest_records(built, splade, texts):
     assert facts["documents"] == len(texts)
     assert facts["terms_per_document"] == pytest.approx((weights > 0).sum() / len(texts), abs=0.05)
     assert facts["terms"] == (weights > 0).any(axis=0).sum()
-    assert facts["runtime"].startswith("torch")
+    assert facts["runtime"].startswith("openvino" if importlib.util.find_spec("openvino") else "torch")

@@ -6,14 +6,15 @@ from small_build import NAME, prepare
 from tiny_models import make_multi_vector_encoder
 
 from core.build import run_build
-from core.formats.collections import read_built_topics
+from core.formats.collections import built_documents, read_built_topics
 from core.formats.runs import built_run
 from core.workspace.command_line import save_profile
 from core.workspace.profile import Profile, find_settings
 from core.workspace.stage import Build
 from core.workspace.workspace import VARIABLE, CollectionFolder, Workspace
-from dashboard.shared import data
+from dashboard.shared import data, live
 from dashboard.views.search.answers import answer_query
+from dashboard.views.topic.explanation import _reranked
 
 pytestmark = pytest.mark.slow
 
@@ -55,3 +56,19 @@ def test_a_topic_is_ranked_live_as_in_the_batch(
         for document in answer.ranking[:3]:
             total = sum(value for _, value in answer.parts[document])
             assert total == pytest.approx(dict(answer.hits)[document], abs=1e-4)
+
+
+@pytest.mark.parametrize(("name", "parts"), [("reranked", ["what the score loses"]), ("late", [" → ", "rank 1 in "])])
+def test_a_re_ranked_score_is_explained_with_its_sum(
+    name: str, parts: list[str], built: tuple[Profile, CollectionFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile, folder = built
+    monkeypatch.setenv(VARIABLE, str(folder.workspace.root))
+    opened, topic = data.open_collection(folder.name), read_built_topics(folder)[0][0]
+    ready = live.ready_system(opened, find_settings(profile, name))
+    (before,) = ready.system.first.search([topic.text("question")], 1)
+    (answer,) = ready.system.search([topic.text("question")], DEPTH)
+    first = before.ranking[0]
+    document = built_documents(folder)[first]
+    html = _reranked(ready.system, ready.lock, topic.text("question"), document, "Re-ranked")
+    assert all(part in html for part in [*parts, f"Sum: {dict(answer.hits)[first]:.4f} (= score)"])
