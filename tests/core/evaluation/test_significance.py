@@ -477,9 +477,7 @@ def test_every_statistic_of_twenty_pairs_of_official_runs_is_that_of_scipy(data_
         both = {"a": values[first], "b": values[second]}
         wilcoxon = p_values(both, "b", "wilcoxon")[0]["a"]
         apart = np.round(a - b, 12)
-        apart = apart[
-            apart != 0
-        ]  # as R does; with zeros, scipy takes the normal approximation for any number of topics
+        apart = apart[apart != 0]  # as R does; with zeros, scipy always takes the normal approximation
         method = "exact" if len(np.unique(np.abs(apart))) == len(apart) else "approx"
         assert wilcoxon == pytest.approx(stats.wilcoxon(apart, method=method).pvalue, rel=1e-9)
         margin = (
