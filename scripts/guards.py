@@ -60,7 +60,9 @@ def hard(triples: list[Triple], held_out: float, folder: Path) -> None:
 
 def sentences(triples: list[Triple], share: float, folder: Path) -> None:
     """Write passages of which a share, drawn by hash, lost the sentence that searches them."""
-    documents, queries, pairs = {}, {}, []
+    documents: dict[str, str] = {}
+    queries: dict[str, str] = {}
+    pairs = []
     for passage in dict.fromkeys(passage for t in triples for passage in (t.relevant, t.not_relevant)):
         name, parts = f"p{len(documents)}", SENTENCE.split(passage)
         found = [n for n, sentence in enumerate(parts[1:-1], 1) if len(sentence.split()) in WORDS]
