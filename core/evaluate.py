@@ -212,8 +212,6 @@ def main(arguments: list[str] | None = None) -> None:
     options.keep_identical_ids |= not profile.collection.ignore_identical_ids
     excluded = given_exclusions(options, qrels)
     figures: dict[str, Any] = {}
-    if not options.curve and any(not measure.trec_eval_key for measure in evaluator.measures.values()):
-        command_line.note(providers(measures))
     for path, name in zip(options.runs, run_names(options.runs), strict=True):
         run = read_given_run(path, qrels, excluded, "rank" if options.by_rank else "score", name)
         if options.curve:
@@ -225,6 +223,8 @@ def main(arguments: list[str] | None = None) -> None:
         figures[run.name] = {measure: mean(by_topic) for measure, by_topic in values.items()}
         if options.per_topic:
             figures[run.name]["topics"] = {t: {m: values[m][t] for m in values} for t in qrels}
+    if not options.curve and any(not measure.trec_eval_key for measure in evaluator.measures.values()):
+        command_line.note(providers(measures))
     if options.json:
         print(json.dumps(figures))
         return

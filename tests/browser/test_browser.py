@@ -27,7 +27,7 @@ def test_the_start_page_says_what_the_sample_is_and_leads_to_every_page(page: Pa
     page.goto(address)
     expect(page.get_by_role("heading", level=1)).to_have_text("Summary")
     expect(page.get_by_text("python scripts/build.py --profile trec-covid", exact=True)).to_be_visible()
-    expect(page.locator(".js-plotly-plot").first).to_be_visible()
+    expect(page.locator(".rs-dots").first).to_be_visible()
     for name, title, *_ in [entry for entry in PAGES if entry.group and entry.name != "training"]:
         page.get_by_role("link", name=title, exact=True).first.click()
         expect(page.get_by_role("heading", level=1)).to_have_text(title)

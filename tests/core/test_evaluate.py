@@ -52,7 +52,7 @@ def test_a_gz_cut_short_is_refused(tmp_path, files, command):
 
 
 def test_an_unknown_measure_is_refused_with_those_that_there_are(files, command):
-    assert command(main, *files(), "--measures", "nDCG@10,MRR@10").refused_with("'MRR@10'", "nDCG@k")
+    assert command(main, *files(), "--measures", "nDCG@10,MRX@10").refused_with("'MRX@10'", "nDCG@k")
 
 
 def test_runs_without_qrels_are_refused(files, command):

@@ -59,7 +59,8 @@ def carried(folder: CollectionFolder, to: Path, name: str, *options: str) -> Col
 def copy(tmp_path_factory: pytest.TempPathFactory) -> CollectionFolder:
     """The sample, packed here and opened under another name in another workspace."""
     folder = carried(SAMPLE, tmp_path_factory.mktemp("packed"), COPY)
-    shutil.copytree(CHECKOUT / "artifacts" / "ablations", folder.workspace.root / "ablations")
+    for name in ("ablations", "checks", "overfitting"):  # which archives do not include
+        shutil.copytree(CHECKOUT / "artifacts" / name, folder.workspace.root / name)
     return folder
 
 

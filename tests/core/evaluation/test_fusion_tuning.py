@@ -74,7 +74,7 @@ def test_the_curve_is_that_of_fusions_with_these_weights(folder):
     plain = pd.Series(evaluate(built_run(folder, "hybrid").scores, qrels, [measure])[measure])
     equal = min(curve, key=lambda one: abs(one[0] - 0.5))
     assert mean(curve[equal]) == pytest.approx(plain.mean(), abs=1e-9)
-    table, _ = figure("sample", "fusion-weights")
+    table, *_ = figure(["fusion-weights", "sample"])
     assert len(table.figures) == 21
     assert "it is not a result: in 5-fold cross-validation" in table.sentences[0]
     assert table.sentences[1] == "No fusion is better than Fine-tuned MiniLM alone here."

@@ -41,7 +41,8 @@ def test_a_folder_of_several_models_yields_a_run_of_each_and_skips_results(tmp_p
     written(tmp_path / "a" / "SciFact.json", {"task_name": "SciFact", "scores": {"test": [{"main_score": 0.5}]}})
     runs, skipped = find_runs([tmp_path])
     assert run_names(runs) == ["one", "two"]
-    assert skipped == ["a/SciFact.json: results of MTEB, which have means alone; save its predictions and import those"]
+    assert len(skipped) == 1
+    assert skipped[0].startswith("a/SciFact.json: results of MTEB, which have means alone; save its predictions")
 
 
 @pytest.mark.parametrize(
