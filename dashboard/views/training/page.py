@@ -38,7 +38,8 @@ def choose_model(opened: data.Opened) -> Training:
 
 def draw_gain(opened: data.Opened, training: Training) -> None:
     """Draw what fine-tuning changed on the collection: the comparison with its base model, and each topic."""
-    models = {system.model: system.name for system in opened.profile.system if system.kind == "dense"}
+    # Of several systems with one model, such as that of exact search and those with other backends, the first counts.
+    models = {system.model: system.name for system in reversed(opened.profile.system) if system.kind == "dense"}
     own, base = models.get(training.model.shown), models.get(str(training.manifest.settings.get("base")))
     tidy = widgets.evaluated(opened)
     measured = list(dict.fromkeys(tidy["system"]))
