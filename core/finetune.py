@@ -118,7 +118,7 @@ def train(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
     """
     from transformers import set_seed
 
-    from core.training import bi_encoder, cross_encoder, diagnosis
+    from core.training import bi_encoder, checks, cross_encoder
 
     profile, folder = build.profile, build.folder
     triples, held_out = training_and_held_out(build, settings)
@@ -135,10 +135,10 @@ def train(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
     else:
         evaluator = bi_encoder.held_out_evaluator(held_out, settings.similarity, others)
     model = library.build_model(settings, base, device)
-    pairs = diagnosis.pairs_of(triples, held_out)
-    findings: list[diagnosis.Finding] = []
+    pairs = checks.pairs_of(triples, held_out)
+    findings: list[checks.Finding] = []
     if library is bi_encoder:
-        findings += diagnosis.before_training(folder.workspace, settings, model, pairs, triples)
+        findings += checks.before_training(folder.workspace, settings, model, pairs, triples)
     training, validation = library.training_rows(settings, folder, triples, held_out, model)
     before = evaluator(model)[str(evaluator.primary_metric)]
     history = library.fit(model, training, validation, settings, draft / "checkpoints", evaluator)
@@ -159,7 +159,7 @@ def train(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
         draft.facts["precision"] = chosen_precision(settings.precision, device)
     (draft / histories.FILE).write_text(json.dumps(history, indent=1) + "\n", encoding="utf-8", newline="\n")
     if library is bi_encoder:
-        findings += diagnosis.after_training(
+        findings += checks.after_training(
             model, profile, pairs, histories.as_table(history), {"before": before, "after": after}
         )
         _write_checks(draft, findings, pairs)
@@ -256,29 +256,29 @@ def check_inputs(build: Build, settings: FinetuneSettings) -> dict[str, str]:
 
 def check(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
     """Check the settings, the data and the base model, and the trained model if it exists."""
-    from core.training import bi_encoder, diagnosis
+    from core.training import bi_encoder, checks
 
     workspace = build.folder.workspace
-    pairs, triples = diagnosis.checked_pairs(build)
+    pairs, triples = checks.checked_pairs(build)
     device = pick_device(settings.device if build.device == "auto" else build.device)
-    findings: list[diagnosis.Finding] = []
+    findings: list[checks.Finding] = []
     trained = find_model(workspace, settings.model)
     if settings.base and (find_model(workspace, settings.base) or not trained):
         untrained = bi_encoder.build_model(settings, locate_model(workspace, settings.base), device)
-        findings += diagnosis.before_training(workspace, settings, untrained, pairs, triples)
+        findings += checks.before_training(workspace, settings, untrained, pairs, triples)
     if trained:
         model = load_sentence_transformer(workspace, settings.model, device)
         known: tuple[Any, ...] = ()
         with suppress(UserError):  # a model that was not trained here has no history
             training = histories.read_training(workspace.model(settings.model))
             known = training.history, training.manifest.facts.get("held_out_mrr@10", {})
-        findings += diagnosis.after_training(model, build.profile, pairs, *known)
+        findings += checks.after_training(model, build.profile, pairs, *known)
     _write_checks(draft, findings, pairs)
 
 
 def _write_checks(draft: Draft, findings: list[Any], pairs: Any) -> None:
     """Write the findings, and what they were made of into the facts."""
-    from core.training.diagnosis import as_table
+    from core.training.checks import as_table
 
     as_table(findings).to_csv(draft / histories.CHECKS, index=False, lineterminator="\n")
     draft.facts["checks"] = {"pairs": len(pairs.triples), "source": pairs.source}
@@ -312,7 +312,7 @@ def overfit(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
     from transformers import set_seed
 
     from core.training import overfitting
-    from core.training.diagnosis import distinct
+    from core.training.checks import distinct
 
     triples, _ = training_and_held_out(build, settings)
     pairs = distinct(triples, overfitting.PAIRS)

@@ -72,7 +72,7 @@ def as_table(log: list[dict[str, Any]]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Checks:
-    """The findings about a model; see `core.training.diagnosis`.
+    """The findings about a model; see `core.training.checks`.
 
     `findings` has the columns when, check, measured and fault, which is "" where nothing is wrong.
     """
