@@ -12,7 +12,7 @@ from core.evaluation.measures import evaluate, mean
 from core.evaluation.results import Results, saved_profile
 from core.formats.mteb_results import MtebResult, write_result
 from core.formats.run_metadata import metadata_lines
-from core.formats.runs import ranked
+from core.formats.runs import ranked, trec_lines
 from core.workspace import command_line
 from core.workspace.artifacts import read_manifest
 from core.workspace.errors import UserError
@@ -46,11 +46,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.run:
         method = {"kind": settings.kind} | ({"model": settings.model} if settings.model else {}) | manifest.settings
         lines = metadata_lines(options.system, folder.name, manifest, method) if options.ir_metadata else []
-        for topic, by_document in run.scores.items():
-            hits = enumerate(ranked(by_document), 1)
-            lines += [f"{topic} Q0 {d} {rank} {score!r} {options.system}" for rank, (d, score) in hits]
-        text = "\n".join(lines) + "\n"
-        data = text.encode()
+        rankings = ((topic, ranked(by_document)) for topic, by_document in run.scores.items())
+        data = "".join([*(f"{line}\n" for line in lines), *trec_lines(options.system, rankings)]).encode()
         options.run.write_bytes(gzip.compress(data, mtime=0) if options.run.suffix == ".gz" else data)
         print(options.run)
     if options.mteb:

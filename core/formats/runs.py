@@ -3,7 +3,7 @@
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import compress
@@ -463,7 +463,17 @@ def run_of(topics: Iterable[str], documents: Sequence[str], positions: np.ndarra
 
 
 def write_run(path: Path, tag: str, rankings: Iterable[tuple[str, list[tuple[str, float]]]]) -> None:
-    """Write rankings, (topic, [(document, score)] best first), as a TREC run, one after the other.
+    """Write rankings as a TREC run; see `trec_lines`.
+
+    Raises:
+        UserError: if a score is NaN or infinite.
+    """
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(trec_lines(tag, rankings))
+
+
+def trec_lines(tag: str, rankings: Iterable[tuple[str, list[tuple[str, float]]]]) -> Iterator[str]:
+    """Yield the lines of rankings, (topic, [(document, score)] best first), as a TREC run, one ranking after the other.
 
     Scores are written so that they give the same order when they are read: if a score is not lower than the previous
     one (a tie that the system broke), the next lower float32 is written instead, as trec_eval stores scores as float32.
@@ -472,18 +482,15 @@ def write_run(path: Path, tag: str, rankings: Iterable[tuple[str, list[tuple[str
     Raises:
         UserError: if a score is NaN or infinite.
     """
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for topic, ranking in rankings:
-            values = np.array([score for _, score in ranking], dtype=np.float64)
-            if not np.isfinite(values).all():
-                document, score = ranking[int(np.argmin(np.isfinite(values)))]
-                problem = f"the score of document {document} for topic {topic} is {score}"
-                raise UserError(f"{tag}: {problem}, expected a finite number")
-            scores = _falling(as_float32(values)).tolist()
-            file.writelines(
-                f"{topic} Q0 {document} {rank} {score!r} {tag}\n"
-                for rank, ((document, _), score) in enumerate(zip(ranking, scores, strict=True), 1)
-            )
+    for topic, ranking in rankings:
+        values = np.array([score for _, score in ranking], dtype=np.float64)
+        if not np.isfinite(values).all():
+            document, score = ranking[int(np.argmin(np.isfinite(values)))]
+            problem = f"the score of document {document} for topic {topic} is {score}"
+            raise UserError(f"{tag}: {problem}, expected a finite number")
+        scores = _falling(as_float32(values)).tolist()
+        for rank, ((document, _), score) in enumerate(zip(ranking, scores, strict=True), 1):
+            yield f"{topic} Q0 {document} {rank} {score!r} {tag}\n"
 
 
 def _falling(scores: np.ndarray) -> np.ndarray:
