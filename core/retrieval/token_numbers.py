@@ -1,6 +1,5 @@
 """The tokens of all documents as numbers, found on all cores."""
 
-import os
 import signal
 from array import array
 from collections import defaultdict, deque
@@ -16,6 +15,7 @@ import numpy as np
 
 from core.retrieval.analyzer import Analyzer, open_analyzer
 from core.workspace.profile import AnalyzerSettings
+from core.workspace.timing import allowed_threads
 
 PART_CHARACTERS = 4_000_000
 """Length of the texts that a process analyses at a time; fewer are not worth starting one, which takes a second."""
@@ -41,8 +41,7 @@ class Tokens:
     @classmethod
     def of(cls, documents: Iterable[list[str]]) -> "Tokens":
         """Number the tokens of each document."""
-        vocabulary: defaultdict[str, int] = defaultdict()
-        vocabulary.default_factory = vocabulary.__len__
+        vocabulary = _numbering()
         numbers, lengths = array("i"), array("i")
         for tokens in documents:
             numbers.extend(map(vocabulary.__getitem__, tokens))
@@ -52,14 +51,20 @@ class Tokens:
     @classmethod
     def joined(cls, parts: Iterable["Tokens"]) -> "Tokens":
         """Return the tokens of all parts, numbered as if they were one."""
-        vocabulary: defaultdict[str, int] = defaultdict()
-        vocabulary.default_factory = vocabulary.__len__
+        vocabulary = _numbering()
         numbers, lengths = array("i"), array("i")
         for part in parts:
             of_part = np.fromiter(map(vocabulary.__getitem__, part.vocab), np.int32, len(part.vocab))
             numbers.frombytes(of_part[part.ids[0]].tobytes())
             lengths.frombytes(part.ids[1].tobytes())
         return cls((_int32(numbers), _int32(lengths)), dict(vocabulary))
+
+
+def _numbering() -> defaultdict[str, int]:
+    """Return an empty vocabulary, in which a token that is looked up gets the next number."""
+    vocabulary: defaultdict[str, int] = defaultdict()
+    vocabulary.default_factory = vocabulary.__len__
+    return vocabulary
 
 
 def _int32(numbers: "array[int]") -> np.ndarray:
@@ -93,7 +98,7 @@ def _in_processes(parts: Iterable[list[str]], settings: AnalyzerSettings) -> Ite
     What a process that ends before its time has left (out of memory, a program that cannot be started twice) is
     analysed in this one.
     """
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = allowed_threads()
     waiting: deque[tuple[list[str], Future[Tokens] | None]] = deque()
     here = open_analyzer(settings)
     # Processes are spawned: those forked from one with threads, as torch and numba have, may hang.
