@@ -1,7 +1,5 @@
 """Late interaction: the scores of `MultiVectorEncoder.similarity`, explanations by brute force, refused models."""
 
-import random
-
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -20,24 +18,6 @@ from core.workspace.workspace import Workspace
 
 DEPTH = 8
 EXPANDED = {"query_expansion": {"strategy": "fixed", "attend": False, "length": 12}}
-
-
-@pytest.fixture(scope="module")
-def documents(words):
-    generator = random.Random(5)
-    return [Document(f"d{i}", "", " ".join(generator.sample(words, generator.randint(1, 40)))) for i in range(40)]
-
-
-@pytest.fixture(scope="module")
-def queries(words):
-    generator = random.Random(6)
-    return ["", "zzz", *(" ".join(generator.sample(words, generator.randint(1, 9))) for _ in range(6))]
-
-
-@pytest.fixture(scope="module")
-def bm25(documents):
-    index = Bm25Index.build(documents, Bm25Settings(), AnalyzerSettings(stemmer="none", stop_words="none"))
-    return Bm25System(SystemSettings(name="bm25", kind="bm25"), index)
 
 
 @pytest.fixture(scope="module")

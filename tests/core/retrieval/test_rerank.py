@@ -1,7 +1,5 @@
 """Re-ranking: the order of `CrossEncoder.rank`, the documents below the depth, explanations, and refused models."""
 
-import random
-
 import numpy as np
 import pytest
 from sentence_transformers import CrossEncoder
@@ -10,32 +8,12 @@ from torch.nn import Identity
 
 from core.formats.documents import Document
 from core.retrieval import openvino_encoder
-from core.retrieval.bm25 import Bm25Index
 from core.retrieval.rerank import REST, RerankSystem, load_reranker
-from core.retrieval.systems import Bm25System
 from core.workspace.errors import UserError
-from core.workspace.profile import CROSS_ENCODER, AnalyzerSettings, Bm25Settings, SystemSettings
+from core.workspace.profile import CROSS_ENCODER, SystemSettings
 from core.workspace.workspace import Workspace
 
 DEPTH = 12
-
-
-@pytest.fixture(scope="module")
-def documents(words):
-    generator = random.Random(5)
-    return [Document(f"d{i}", "", " ".join(generator.sample(words, generator.randint(1, 40)))) for i in range(80)]
-
-
-@pytest.fixture(scope="module")
-def queries(words):
-    generator = random.Random(6)
-    return ["", "zzz", *(" ".join(generator.sample(words, generator.randint(1, 9))) for _ in range(8))]
-
-
-@pytest.fixture(scope="module")
-def bm25(documents):
-    index = Bm25Index.build(documents, Bm25Settings(), AnalyzerSettings(stemmer="none", stop_words="none"))
-    return Bm25System(SystemSettings(name="bm25", kind="bm25"), index)
 
 
 def settings(model, **others):
