@@ -174,6 +174,10 @@ def saved_profile(workspace: Workspace, name: str) -> tuple[CollectionFolder, Pr
     saved = folder.profile
     if not saved.is_file() and name in names():
         return folder, read_profile(name)
+    if not folder.path.is_dir():
+        built = ", ".join(other.name for other in workspace.collections())
+        there = f"use one of {built}" if built else "none was built yet; make one with python scripts/build.py"
+        raise UserError(f"no collection {name!r} here: {there}")
     try:
         return folder, read_profile(str(saved))
     except UserError as error:

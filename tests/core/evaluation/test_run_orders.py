@@ -137,3 +137,11 @@ def test_a_run_that_is_imported_again_keeps_its_label_and_place(
     import_runs(folder, [files[0]])
     found = results(folder)
     assert (found.systems[0], found.labels["tied"]) == ("tied", "Team one")
+
+
+def test_a_collection_that_is_not_here_names_those_that_are(folder: CollectionFolder) -> None:
+    with pytest.raises(UserError, match=r"no collection 'importd' here: use one of imported"):
+        saved_profile(folder.workspace, "importd")
+    empty = Workspace(folder.workspace.root / "empty")
+    with pytest.raises(UserError, match=r"none was built yet; make one with python scripts/build\.py"):
+        saved_profile(empty, "importd")
