@@ -22,6 +22,7 @@ from core.formats.triples import training_and_held_out, triples_file
 from core.indexes.exact import ExactIndex
 from core.retrieval.encoder import encode_texts
 from core.training.bi_encoder import build_model, fit, held_out_evaluator, training_rows
+from core.training.trainer import rows_of
 from core.workspace import artifacts, command_line
 from core.workspace.artifacts import file_digest, value_digest
 from core.workspace.models import locate_model, model_digest, pick_device
@@ -91,7 +92,7 @@ def make(build: Build, recipe: FinetuneSettings, draft: Draft) -> None:
             history = fit(model, training, validation, changed, checkpoints)
             artifacts.remove_tree(checkpoints)
             row |= _figures(model, evaluator, collection, profile, changed)
-            row |= {"rows": len(training), "seconds": round(history[-1]["train_runtime"], 1)}
+            row |= {"rows": rows_of(training, changed.batch), "seconds": round(history[-1]["train_runtime"], 1)}
             draft.log.add({run_name: row})
             print(" ".join(f"{key} {value}" for key, value in row.items()), flush=True)
     artifacts.remove_tree(draft / "checkpoints")

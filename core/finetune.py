@@ -106,6 +106,8 @@ def inputs(build: Build, settings: FinetuneSettings) -> dict[str, str]:
     digests["base"] = model_digest(locate_model(workspace, settings.base))
     if settings.data == "pseudo-labels":
         digests["pseudo-labels"] = read_manifest(build.folder.pseudo_labels).digest
+    for name in settings.replay.collections:
+        digests[f"pseudo-labels/{name}"] = read_manifest(workspace.collection(name).pseudo_labels).digest
     if settings.teacher:
         digests["teacher"] = model_digest(locate_model(workspace, settings.teacher))
     return digests
@@ -119,6 +121,7 @@ def train(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
     from transformers import set_seed
 
     from core.training import bi_encoder, checks, cross_encoder
+    from core.training.trainer import rows_of
 
     profile, folder = build.profile, build.folder
     triples, held_out = training_and_held_out(build, settings)
@@ -147,7 +150,7 @@ def train(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
     after = evaluator(model)[str(evaluator.primary_metric)]
     draft.facts.update(
         {
-            "rows": len(training),
+            "rows": rows_of(training, settings.batch),
             "held_out_queries": len({triple.query for triple in held_out}),
             "held_out_passages": passages,
             "held_out_mrr@10": {"before": round(before, 4), "after": round(after, 4)},
@@ -168,7 +171,7 @@ def train(build: Build, settings: FinetuneSettings, draft: Draft) -> None:
     card = MODEL_CARD.format(
         **library.CARD,
         base=settings.base,
-        data=bi_encoder.data_in_words(settings, len(training), folder),
+        data=bi_encoder.data_in_words(settings, training, folder),
         history=histories.FILE,
         settings="\n".join(f"| {name} | {value} |" for name, value in model_settings(build, settings).items()),
         passages=passages,

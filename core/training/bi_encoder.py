@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 from sentence_transformers import (
     SentenceTransformer,
     SentenceTransformerTrainer,
     SentenceTransformerTrainingArguments,
 )
+from sentence_transformers.base.sampler import DefaultBatchSampler, NoDuplicatesBatchSampler
 from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 from sentence_transformers.sentence_transformer.losses import (
     DistillKLDivLoss,
@@ -33,6 +35,14 @@ from core.workspace.workspace import CollectionFolder
 
 CARD = {"task": "sentence-similarity", "title": "fine-tuned bi-encoder", "candidates": ""}
 """What the model card says of a bi-encoder (see `core.finetune`)."""
+
+REPLAYED, KEPT = "replayed triples", "similarities of the base"
+"""Sources of training data beside a training's own (see `replayed`)."""
+SETTINGS_OF: dict[str, dict[str, Any]] = {
+    REPLAYED: {"data": "triples", "teacher": ""},
+    KEPT: {"data": "pseudo-labels", "teacher_temperature": 1.0},
+}
+"""The settings that make the losses of these sources (see `training_loss`)."""
 
 
 # Models
@@ -244,11 +254,68 @@ def pseudo_label_rows(folder: CollectionFolder) -> tuple[Dataset, Dataset]:
     return rows(False), rows(True)
 
 
-def data_in_words(settings: FinetuneSettings, rows: int, folder: CollectionFolder) -> str:
+def _scored_batches(settings: FinetuneSettings, folder: CollectionFolder) -> tuple[Dataset, Dataset]:
+    """Return a collection's `pseudo_label_rows`; a UserError if their batches are not those of the settings."""
+    training, validation = pseudo_label_rows(folder)
+    if len(training["label"][0]) != settings.batch * (len(training.column_names) - 2):
+        raise UserError(
+            f"finetune.batch is {settings.batch}, but the pseudo-labels of {folder.name} were made for another batch "
+            "size; restore it or rebuild the pseudo-labels"
+        )
+    return training, validation
+
+
+def replayed(
+    settings: FinetuneSettings, folder: CollectionFolder, triples: list[Triple], base: SentenceTransformer, batches: int
+) -> dict[str, Dataset]:
+    """Return what is trained on beside `batches` batches of the data itself, by name (see `ReplaySettings`).
+
+    Raises:
+        UserError: if the pseudo-labels of another collection are missing or damaged, or have another batch size.
+    """
+    replay, sources = settings.replay, {}
+    for name in replay.collections:
+        sources[f"pseudo-labels of {name}"] = _scored_batches(settings, folder.workspace.collection(name))[0]
+    generator = np.random.default_rng(settings.seed)
+
+    def drawn(count: int) -> list[Triple]:
+        passes = range(-(-count // len(triples)))
+        return [triples[i] for _ in passes for i in generator.permutation(len(triples))][:count]
+
+    if wanted := round(batches * replay.triples):
+        sources[REPLAYED] = triple_rows(drawn(wanted * settings.batch), settings.use_negative)
+    if wanted := round(batches * replay.base):
+        sources[KEPT] = similarities_of(base, drawn(wanted * -(-settings.batch // 2)), settings)
+    return sources
+
+
+def similarities_of(base: SentenceTransformer, triples: list[Triple], settings: FinetuneSettings) -> Dataset:
+    """Return the base model's similarities of queries and passages as batches of the form of `pseudo_label_rows`.
+
+    A row is a query with a passage of its triple, relevant or not; half a batch of triples makes a batch.
+    """
+    half = -(-settings.batch // 2)
+    columns: dict[str, list[Any]] = {"query_1": [], "document": [], "label": []}
+    for begin in range(0, len(triples), half):
+        pairs = [(t.query, passage) for t in triples[begin : begin + half] for passage in (t.relevant, t.not_relevant)]
+        queries, documents = (list(texts) for texts in zip(*pairs[: settings.batch], strict=True))
+        unit: dict[str, Any] = {"normalize_embeddings": settings.similarity == "cosine", "show_progress_bar": False}
+        scores = base.encode_query(queries, **unit) @ base.encode_document(documents, **unit).T
+        scale = settings.scale if settings.similarity == "cosine" else 1.0
+        columns["query_1"] += queries
+        columns["document"] += documents
+        columns["label"] += list(np.float32(scale * scores))
+    return Dataset.from_dict(columns)
+
+
+def data_in_words(settings: FinetuneSettings, training: Dataset | DatasetDict, folder: CollectionFolder) -> str:
     """Describe the training data of a model for its model card."""
+    sources = dict(training) if isinstance(training, DatasetDict) else {settings.data: training}
+    rows = len(sources.pop(settings.data))
+    words = f"{rows:,} MS MARCO triples"
     if settings.data == "pseudo-labels":
-        return f"predicted queries of the collection {folder.name}, scored by a teacher ({rows:,} documents)"
-    return f"{rows:,} MS MARCO triples"
+        words = f"predicted queries of the collection {folder.name}, scored by a teacher ({rows:,} documents)"
+    return ", ".join([words, *(f"{name} ({len(source):,} rows)" for name, source in sources.items())])
 
 
 def training_rows(
@@ -257,20 +324,30 @@ def training_rows(
     triples: list[Triple],
     held_out: list[Triple],
     model: SentenceTransformer,
-) -> tuple[Dataset, Dataset]:
-    """Return the training rows and the validation rows.
+) -> tuple[Dataset | DatasetDict, Dataset]:
+    """Return the training rows, of several sources with `settings.replay`, and the validation rows.
+
+    Args:
+        model: the model before training.
 
     Raises:
-        UserError: if a teacher is set without negatives, or the pseudo-labels were made for another batch size.
+        UserError: if a teacher is set without negatives, or pseudo-labels are missing or have another batch size.
     """
+    training, validation = _own_rows(settings, folder, triples, held_out, model)
+    batches = -(-len(training) // settings.batch)
+    others = replayed(settings, folder, triples, model, batches)
+    return (DatasetDict({settings.data: training} | others) if others else training), validation
+
+
+def _own_rows(
+    settings: FinetuneSettings,
+    folder: CollectionFolder,
+    triples: list[Triple],
+    held_out: list[Triple],
+    model: SentenceTransformer,
+) -> tuple[Dataset, Dataset]:
     if settings.data == "pseudo-labels":
-        training, validation = pseudo_label_rows(folder)
-        if len(training["label"][0]) != settings.batch * (len(training.column_names) - 2):
-            raise UserError(
-                f"finetune.batch is {settings.batch}, but the pseudo-labels were made for another batch size; "
-                "restore it or rebuild the pseudo-labels"
-            )
-        return training, validation
+        return _scored_batches(settings, folder)
     if settings.teacher and not (settings.use_negative or settings.hard_negatives):
         raise UserError("finetune.teacher needs negative passages to score; set use_negative or hard_negatives")
     teacher = None
@@ -287,9 +364,16 @@ def training_rows(
     return next(scored), next(scored)
 
 
+def batches_of(rows: Dataset, **sampling: Any) -> DefaultBatchSampler:
+    """Return a sampler of batches: those that were scored as they are, others at random, without a text twice."""
+    if "document" in rows.column_names:
+        return trainer.in_order(rows, **sampling)
+    return NoDuplicatesBatchSampler(rows, **sampling)
+
+
 def fit(
     model: SentenceTransformer,
-    training: Dataset,
+    training: Dataset | DatasetDict,
     validation: Dataset | None,
     settings: FinetuneSettings,
     checkpoints: Path | None,
@@ -299,19 +383,21 @@ def fit(
 
     See `core.training.trainer.fit`.
     """
-    columns = [name for name in training.column_names if name != "label"]
+    sources = training if isinstance(training, DatasetDict) else {"": training}
+    losses = {name: training_loss(model, settings.model_copy(update=SETTINGS_OF.get(name, {}))) for name in sources}
+    columns = {name for rows in sources.values() for name in rows.column_names if name != "label"}
     return trainer.fit(
         SentenceTransformerTrainer,
         SentenceTransformerTrainingArguments,
         model,
-        training_loss(model, settings),
+        losses if training is sources else losses[""],
         training,
         validation,
         settings,
         checkpoints,
         evaluator,
-        batch_sampler=trainer.in_order if settings.data == "pseudo-labels" else "no_duplicates",
-        router_mapping={name: "query" if name.startswith("query") else "document" for name in columns}
+        batch_sampler=batches_of,
+        router_mapping={name: "query" if name.startswith("query") else "document" for name in sorted(columns)}
         if settings.towers == "two"
         else {},
     )

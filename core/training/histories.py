@@ -62,7 +62,9 @@ def as_table(log: list[dict[str, Any]]) -> pd.DataFrame:
         for key, value in entry.items():
             if key == "loss":
                 row["loss"] = float(value)
-            elif key == "eval_loss":
+            elif key.startswith("eval_") and key.endswith(
+                "loss"
+            ):  # with the source's name between, if there are several
                 row["held-out loss"] = float(value)
             elif key.endswith("mrr@10") and "_base_" not in key:  # that of BM25, which a cross-encoder re-ranks
                 row["held-out MRR@10"] = float(value)

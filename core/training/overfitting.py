@@ -8,7 +8,7 @@ from typing import Any
 
 from core.formats.triples import Triple
 from core.training import bi_encoder
-from core.workspace.profile import FinetuneSettings
+from core.workspace.profile import FinetuneSettings, ReplaySettings
 
 PAIRS = 10
 STEPS = 100
@@ -37,6 +37,7 @@ def settings_of(settings: FinetuneSettings) -> FinetuneSettings:
         "average_last": 1,
         "base_share": 0.0,
         "patience": 0,
+        "replay": ReplaySettings(),
     }
     return settings.model_copy(update=changed)
 

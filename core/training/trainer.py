@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import DatasetDict
 from sentence_transformers.base.sampler import DefaultBatchSampler
 from torch.utils.data import SequentialSampler
 from transformers import EarlyStoppingCallback, TrainerCallback
@@ -53,7 +54,7 @@ def trainer_arguments(
         "save_total_limit": finetune.average_last,
         "load_best_model_at_end": bool(best_by),
         "metric_for_best_model": best_by or "eval_loss",
-        "greater_is_better": best_by not in (None, "eval_loss"),
+        "greater_is_better": not (best_by or "loss").endswith("loss"),
         "restore_callback_states_from_checkpoint": True,
         "logging_steps": min(10, every),
         "report_to": "none",
@@ -76,6 +77,13 @@ def steps_of(n_rows: int, batch: int, accumulate: int, epochs: float, most: int 
     return min(steps, most) if most else steps
 
 
+def rows_of(training: Any, batch: int) -> int:
+    """Return the number of rows that training data has; several sources count as many as their batches hold."""
+    if not isinstance(training, DatasetDict):
+        return len(training)
+    return sum(ceil(len(source) / batch) * batch for source in training.values())
+
+
 def fit(
     trainer_class: Any,
     arguments_class: Any,
@@ -93,13 +101,19 @@ def fit(
     With `validation`, the best checkpoint is loaded at the end, unless `settings.best_by` is "last".
 
     Args:
+        training: the rows, or a `DatasetDict` of several sources, of which the first is validated; batches are drawn
+            from each in proportion to its size. `loss` has one for each of them, by name.
         checkpoints: their folder; None to save none, so that the training cannot be resumed.
         own: arguments that this kind of model alone has.
     """
     best_by = "eval_loss" if validation else None
+    if validation and isinstance(training, DatasetDict):
+        first = next(iter(training))
+        validation, best_by = DatasetDict({first: validation}), f"eval_{first}_loss"
     if validation and evaluator and settings.best_by == "mrr":
         best_by = f"eval_{evaluator.primary_metric}"
-    arguments = trainer_arguments(settings, len(training), checkpoints or Path(), model.device.type, best_by)
+    rows = rows_of(training, settings.batch)
+    arguments = trainer_arguments(settings, rows, checkpoints or Path(), model.device.type, best_by)
     if settings.best_by == "last" or checkpoints is None:
         arguments["load_best_model_at_end"] = False
     if checkpoints is None:

@@ -197,11 +197,23 @@ class PseudoLabelSettings(Section):
     seed: int = 13
 
 
-OF_BI_ENCODERS = ("pooling", "towers", "similarity", "chunk", "base_share")
+class ReplaySettings(Section):
+    """What a bi-encoder is trained on beside its own data, so that it unlearns nothing (rehearsal; Robins, 1995)."""
+
+    triples: float = Field(0.0, ge=0)
+    """Batches of MS MARCO triples for each batch of `finetune.data`."""
+    base: float = Field(0.0, ge=0)
+    """Batches for each of `finetune.data` in which the model keeps what the base model says: its similarities of the
+    triples' queries and passages (learning without forgetting, Li & Hoiem, 2016)."""
+    collections: list[Name] = []
+    """Other collections of the workspace whose pseudo-labels are learned as well, all of them."""
+
+
+OF_BI_ENCODERS = ("pooling", "towers", "similarity", "chunk", "base_share", "replay")
 """Settings of `FinetuneSettings` that a cross-encoder does not have."""
 OF_CROSS_ENCODERS = ("layers", "candidates")
 """Settings of `FinetuneSettings` that a bi-encoder does not have."""
-RECORDED_IF_SET = ("shuffle", "clip", "held_out_rows", "steps", "average_last", "fix_text")
+RECORDED_IF_SET = ("shuffle", "clip", "held_out_rows", "steps", "average_last", "replay", "fix_text")
 """Settings of training that are recorded only if they are not the default, as models older than them are up to date."""
 
 
@@ -268,6 +280,7 @@ class FinetuneSettings(Section):
     """Weight of the base model in the average with the fine-tuned weights (WiSE-FT, Wortsman et al., 2022)."""
     average_last: int = Field(1, ge=1)
     """Number of last checkpoints whose weights are averaged (Izmailov et al., 2018); needs best_by = "last"."""
+    replay: ReplaySettings = ReplaySettings()
     seed: int = 13
 
     @model_validator(mode="after")
@@ -277,6 +290,8 @@ class FinetuneSettings(Section):
             raise ValueError(f"a {self.architecture} has no setting {given}")
         if self.average_last > 1 and self.best_by != "last":
             raise ValueError('average_last averages the last checkpoints; add best_by = "last"')
+        if self.replay.collections and self.data != "pseudo-labels":
+            raise ValueError('replay.collections are learned by their pseudo-labels; add data = "pseudo-labels"')
         if self.best_by == "last" and self.patience:
             raise ValueError('patience stops at a best checkpoint; with best_by = "last" set it to 0')
         return self
