@@ -4,6 +4,9 @@ On MS MARCO triples, the loss is the cross-entropy with in-batch negatives (Hend
 2020), in addition to the negatives of the triples or mined ones. With a teacher, or on pseudo-labelled queries, it is
 the Kullback-Leibler divergence from the teacher's distribution over the passages (Lin et al., 2020).
 
+Beside its data a bi-encoder can replay triples, the base model's similarities and other collections' pseudo-labels, so
+that it gets no worse elsewhere (`replay`).
+
 A cross-encoder (`architecture = "cross-encoder"`) is trained by the cross-entropy over the passages of a query, or by
 ListNet (Cao et al., 2007) on the scores of a teacher or of pseudo-labels.
 
@@ -203,6 +206,9 @@ def estimate(build: Build, settings: FinetuneSettings, sizes: Sizes) -> Cost:
         labels = build.profile.pseudo_labels
         rows = sizes.documents * labels.rounds
         row = sizes.total(shape.encoding, settings.max_tokens) / sizes.documents + labels.queries * query
+    # The pseudo-labels of other collections are not counted, as they may not exist yet.
+    row += settings.replay.triples * (query + (1 + settings.use_negative) * passage)
+    row += settings.replay.base * (query + passage)
     steps = settings.epochs * rows / settings.batch
     steps = min(steps, settings.steps) if settings.steps else steps
     validations = 2 + steps / settings.evaluate_every

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Train a small masked-language model (Devlin et al., 2019): a base model that was never a retriever, for ablations.
 
-    python scripts/masked_language_model.py splade-tiny models/mlm --passages triples.tsv --corpus FOLDER
+    python scripts/masked_language_model.py rasyosef/splade-tiny models/mlm --passages FILE --corpus DIR
 
 It has the tokenizer and the shape of the model that is named first, a BERT, and random weights at the start. Texts are
 the passages of triples and documents in BEIR's form, joined to blocks of 128 tokens. An interrupted training resumes.
@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from core.workspace import command_line
+from core.workspace.artifacts import remove_tree
 
 BLOCK = 128
 
@@ -75,15 +78,18 @@ def train(base: Path, folder: Path, texts: list[str], epochs: float, batch: int,
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints"))
     trainer.save_model(str(folder))
+    remove_tree(folder / "checkpoints")
 
 
 def main() -> None:
     """Train and save the model."""
     from core.formats.documents import corpus_files, read_documents
     from core.formats.triples import read_triples
+    from core.workspace.models import locate_model
+    from core.workspace.workspace import Workspace
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("like", type=Path, help="folder of the model whose tokenizer and shape it has")
+    parser.add_argument("like", help="the model whose tokenizer and shape it has")
     parser.add_argument("folder", type=Path, help="folder of the new model")
     parser.add_argument("--passages", type=Path, metavar="FILE", help="MS MARCO triples whose passages are read")
     parser.add_argument("--corpus", type=Path, metavar="DIR", help="folder with documents in BEIR's form")
@@ -93,11 +99,11 @@ def main() -> None:
     options = parser.parse_args()
     triples = read_triples(options.passages) if options.passages else []
     texts = list(dict.fromkeys(passage for t in triples for passage in (t.relevant, t.not_relevant)))
-    texts += (
-        [document.full_text for document in read_documents(*corpus_files(options.corpus))] if options.corpus else []
-    )
-    train(options.like, options.folder, texts, options.epochs, options.batch, options.learning_rate)
+    if options.corpus:
+        texts += [document.full_text for document in read_documents(*corpus_files(options.corpus))]
+    base = locate_model(Workspace.default(), options.like)
+    train(base, options.folder, texts, options.epochs, options.batch, options.learning_rate)
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -154,7 +154,7 @@ def test_three_systems_stand_side_by_side_with_the_ideal_list(page: Page, addres
     expect(lists).to_have_count(4)
     settle(page)
     expect(page.locator(".rs-head strong")).to_have_text(
-        ["A: Fine-tuned MiniLM", "B: BM25", "C: BM25 + doc2query", "Ideal ranking"]
+        ["A: MiniLM adapted to TREC-COVID", "B: BM25", "C: BM25 + doc2query", "Ideal ranking"]
     )
     boxes = [one.bounding_box() for one in lists.all()]
     assert all(boxes)

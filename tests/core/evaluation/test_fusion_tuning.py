@@ -77,7 +77,7 @@ def test_the_curve_is_that_of_fusions_with_these_weights(folder):
     table, *_ = figure(["fusion-weights", "sample"])
     assert len(table.figures) == 21
     assert "it is not a result: in 5-fold cross-validation" in table.sentences[0]
-    assert table.sentences[1] == "No fusion is better than Fine-tuned MiniLM alone here."
+    assert table.sentences[1] == "No fusion is better than MiniLM adapted to TREC-COVID alone here."
     half = {weights: values for weights, values in curve.items() if weights[0] > 0.4}
     advice = curve_table(half, systems, measure, system, {}, "sample").sentences[1]
     assert advice == 'For other collections: fusion = { weights = [0.5, 0.5], chosen_on = "sample" }.'

@@ -222,7 +222,7 @@ def test_the_command_prints_the_chosen_table(capsys: pytest.CaptureFixture[str])
     main(["paper", "sample", *options, "--against", "bm25", "--decimals", "3", "--no-bold", "--test", "t-test"])
     (head, rows), _ = parsed(capsys.readouterr().out)
     assert head == [["System", "nDCG@10", "P@5", "AP"]]
-    assert [row[0] for row in rows] == ["Fine-tuned MiniLM", "Our BM25"]
+    assert [row[0] for row in rows] == ["MiniLM adapted to TREC-COVID", "Our BM25"]
     assert rows[0][1] == r"0.530$^{\dagger}$"
     main(["paper", "sample", *options[:-1], "--csv"])
     figures = capsys.readouterr().out.splitlines()
