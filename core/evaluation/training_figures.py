@@ -3,7 +3,9 @@
 `python -m core.compare` prints them. Models and ablations belong to no collection.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import pandas as pd
 
@@ -25,6 +27,9 @@ from core.workspace.estimates import in_time
 from core.workspace.model_shapes import known_shape
 from core.workspace.models import model_digest
 from core.workspace.workspace import Workspace
+
+SATURATED = 0.95
+"""MRR@10 of a base model above which its held-out queries tell little about what a training costs."""
 
 
 def training_history(results: Results, model: str = "") -> Table:
@@ -168,7 +173,17 @@ def recipe(manifest: Manifest) -> str:
         data = "predicted queries, by distillation of a teacher's scores; topics and judgments were not used"
     elif settings.get("teacher"):
         data = f"MS MARCO triples, by distillation of the scores of {short_name(settings['teacher'])}"
-    return f"{short_name(str(settings.get('base')))}, fine-tuned on {data}"
+    return f"{short_name(str(settings.get('base')))}, fine-tuned on {data}{_replay(settings.get('replay', {}))}"
+
+
+def _replay(replay: Mapping[str, Any]) -> str:
+    """Return what else was trained on, in words; "" if nothing was."""
+    said = [
+        *(["MS MARCO triples"] if replay.get("triples") else []),
+        *(["the base's similarities on MS MARCO"] if replay.get("base") else []),
+        *(f"the pseudo-labels of {name}" for name in replay.get("collections", [])),
+    ]
+    return f"; replayed: {', '.join(said)}" if said else ""
 
 
 def recipe_in_short(manifest: Manifest) -> str:
@@ -181,16 +196,20 @@ def recipe_in_short(manifest: Manifest) -> str:
 
 def held_out_sentence(training: Training) -> str:
     """Return a sentence on the MRR@10 of held-out MS MARCO queries before and after fine-tuning."""
-    facts, outside = training.manifest.facts, ""
-    if training.manifest.settings.get("data") == "pseudo-labels":
-        outside = (
+    facts, settings, notes = training.manifest.facts, training.manifest.settings, ""
+    mrr, replay = facts.get("held_out_mrr@10", {}), settings.get("replay", {})
+    if settings.get("data") == "pseudo-labels" and not (replay.get("triples") or replay.get("base")):
+        notes = (
             " MS MARCO is not in its training data: this checks that the model has not lost what it could do before."
         )
-    mrr = facts.get("held_out_mrr@10", {})
+    if mrr.get("before", 0) > SATURATED:
+        notes += (
+            " The base is near 1 here, so that this hardly shows a loss: scripts/guards.py makes harder collections."
+        )
     return (
         f"MRR@10 of {facts.get('held_out_queries', 0):,} held-out MS MARCO queries over "
         f"{facts.get('held_out_passages', 0):,} passages: {mrr.get('before', 0):.4f} before fine-tuning, "
-        f"{mrr.get('after', 0):.4f} after.{outside}"
+        f"{mrr.get('after', 0):.4f} after.{notes}"
     )
 
 

@@ -304,7 +304,7 @@ def similarities_of(base: SentenceTransformer, triples: list[Triple], settings: 
         scale = settings.scale if settings.similarity == "cosine" else 1.0
         columns["query_1"] += queries
         columns["document"] += documents
-        columns["label"] += list(np.float32(scale * scores))
+        columns["label"] += list(np.asarray(scale * scores, dtype=np.float32))
     return Dataset.from_dict(columns)
 
 

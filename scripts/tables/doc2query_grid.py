@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -25,8 +26,9 @@ from core.evaluation.measures import PerTopic, mean
 from core.evaluation.significance import compare
 from core.workspace import command_line
 from core.workspace.profile import SystemSettings
-from core.workspace.stage import Build
+from core.workspace.stage import Build, Stage
 
+STAGES: tuple[Stage[Any], ...] = (collection.STAGE, doc2query.GENERATE, doc2query.CURVE)
 EXPANDED = SystemSettings(name="bm25-doc2query", kind="bm25", expanded=True)
 
 
@@ -63,7 +65,7 @@ def main() -> None:
     rows = []
     for k in options.k:
         one = build_of(build, k, options.most)
-        for stage in (collection.STAGE, doc2query.GENERATE, doc2query.CURVE):
+        for stage in STAGES:
             for target in stage.targets(one):
                 if stage.stale(one, target):
                     stage.run(one, target)

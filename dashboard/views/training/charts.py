@@ -7,11 +7,12 @@ from dashboard.shared.charts import BLUE, GREY, ORANGE, finish
 from dashboard.shared.escaping import escape_plotly
 
 
-def curves(history: pd.DataFrame, columns: list[str], title: str) -> go.Figure:
+def curves(history: pd.DataFrame, columns: list[str], title: str, height: float = 0.0) -> go.Figure:
     """Draw columns of a training history over its steps, the first in blue, the second in orange with markers.
 
     Args:
         history: has the column step and those named; NaN where nothing was measured.
+        height: the least height of the y axis, so that small changes look small; 0 fits it to the values.
     """
     figure = go.Figure()
     for column, colour, mode in zip(columns, (BLUE, ORANGE), ("lines", "lines+markers"), strict=False):
@@ -19,6 +20,9 @@ def curves(history: pd.DataFrame, columns: list[str], title: str) -> go.Figure:
         figure.add_scatter(x=rows["step"], y=rows[column], name=column, mode=mode, line={"color": colour})
     figure.update_xaxes(title="step")
     figure.update_yaxes(title=title)
+    low, high = history[columns].min().min(), history[columns].max().max()
+    if high - low < height:
+        figure.update_yaxes(range=[high - 0.9 * height, high + 0.1 * height])
     return finish(figure, 320)
 
 

@@ -77,7 +77,7 @@ def draw_curves(opened: data.Opened, training: Training) -> None:
         figure = training_charts.curves(training.history, ["loss", "held-out loss"], "loss")
         export.chart(figure, f"{name}-loss", "Training loss and held-out loss over the steps")
     with right:
-        figure = training_charts.curves(training.history, ["held-out MRR@10"], "held-out MRR@10")
+        figure = training_charts.curves(training.history, ["held-out MRR@10"], "held-out MRR@10", height=0.1)
         export.chart(figure, f"{name}-mrr", "Held-out MRR at 10 over the steps")
     options, made_from = {"model": name}, {training.model.shown: training.manifest}
     with st.expander("Values of these charts"):
