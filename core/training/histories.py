@@ -64,7 +64,7 @@ def as_table(log: list[dict[str, Any]]) -> pd.DataFrame:
                 row["loss"] = float(value)
             elif key.startswith("eval_") and key.endswith(
                 "loss"
-            ):  # with the source's name between, if there are several
+            ):  # between them the source's name, if there are several
                 row["held-out loss"] = float(value)
             elif key.endswith("mrr@10") and "_base_" not in key:  # that of BM25, which a cross-encoder re-ranks
                 row["held-out MRR@10"] = float(value)
