@@ -3,9 +3,10 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
+from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import Stemmer
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -48,9 +49,9 @@ Name = Annotated[str, _checked_by(name_problem)]
 
 
 class Section(BaseModel):
-    """A table of the profile; unknown keys are an error."""
+    """A table of the profile; unknown keys, values of another type, NaN and infinity are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class CollectionSettings(Section):
@@ -336,12 +337,20 @@ class FusionSettings(Section):
     the lowest possible and the highest retrieved."""
     k: int = Field(60, ge=0)
     """Constant of reciprocal ranks; the larger it is, the less the top ranks dominate."""
-    weights: list[Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]] = []
+    weights: list[Annotated[float, Field(ge=0, le=1e6)]] = []
     """Weight of each system in `of`; empty for equal weights."""
     chosen_on: str = ""
     """The collection on whose topics the weights were chosen (see core/tune.py); it must be another one."""
     depth: int = Field(0, ge=0)
     """Number of documents from each system; 0 for the profile's `depth`."""
+
+    @model_validator(mode="after")
+    def _of_this_way(self) -> "FusionSettings":
+        if self.k != type(self).model_fields["k"].default and self.by != "reciprocal ranks":
+            raise ValueError(f'k is the constant of reciprocal ranks, but by = "{self.by}"; remove one of them')
+        if self.chosen_on and not self.weights:
+            raise ValueError("chosen_on says where weights were chosen, but there are no weights")
+        return self
 
     @field_validator("weights")
     @classmethod
@@ -355,6 +364,9 @@ LEAST_OF = {"fusion": 2, "rerank": 1}
 """Kinds of systems that build on others (`SystemSettings.of`), and on how many at least."""
 
 
+EXACT = "exact"
+
+
 class BackendSettings(Section):
     """What searches a dense system's vectors; in a profile `backend = "hnsw"` or `{ kind = "hnsw", ef = 40 }`."""
 
@@ -363,8 +375,14 @@ class BackendSettings(Section):
     depth: int = Field(0, ge=0)
     """Number of documents that an index is asked for in every search, since what approximate search finds depends on
     it; the run has no more. 0 for the profile's `depth`."""
-    parameters: dict[str, Annotated[int, Field(strict=True, ge=0)]] = {}
+    parameters: dict[str, Annotated[int, Field(ge=0)]] = {}
     """Parameters of construction and search; others have the index's defaults."""
+
+    @model_validator(mode="after")
+    def _exact_has_none(self) -> "BackendSettings":
+        if self.kind == EXACT and (self.parameters or self.depth):
+            raise ValueError(f"exact search has no {next(iter(self.parameters), 'depth')}; name the kind of an index")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -377,9 +395,6 @@ class BackendSettings(Section):
         return {name: value[name] for name in cls.model_fields if name in value} | {"parameters": parameters}
 
 
-EXACT = "exact"
-
-
 ENCODED_BY = ("model", "max_tokens", "precision", "document_prefix", "vectors", "topic_vectors")
 """Settings that determine the vectors of a dense system and of the topics."""
 
@@ -390,13 +405,15 @@ MULTI_VECTOR_ENCODER = "lightonai/GTE-ModernColBERT-v1"
 """An example of a multi-vector encoder, for messages."""
 
 
+ENCODING = ("max_tokens", "precision", "query_prefix", "document_prefix")
 SETTINGS_OF = {
-    "dense": ("backend", "dimensions", "vectors", "topic_vectors", "vectors_of"),
+    "bm25": ("expanded", "expansion"),
+    "dense": ("backend", "dimensions", "vectors", "topic_vectors", "vectors_of", "similarity", *ENCODING),
     "fusion": ("fusion",),
-    "rerank": ("architecture", "depth"),
-    "sparse": ("max_document_terms", "max_query_terms"),
+    "rerank": ("architecture", "depth", *ENCODING),
+    "sparse": ("max_document_terms", "max_query_terms", *ENCODING),
 }
-"""Kind of system -> settings that no other kind has."""
+"""Kind of system -> settings that kinds without them do not have; `of`, `model`, `analyzer` and `bm25` are apart."""
 
 
 class SystemSettings(Section):
@@ -478,9 +495,12 @@ class SystemSettings(Section):
 
     @model_validator(mode="after")
     def _settings_only_of_their_kind(self) -> "SystemSettings":
-        others = [name for kind, names in SETTINGS_OF.items() if kind != self.kind for name in names]
+        own = SETTINGS_OF.get(self.kind, ())
+        others = [name for names in SETTINGS_OF.values() for name in names if name not in own]
         if set_here := [name for name in others if getattr(self, name) != _default(name)]:
             raise ValueError(f"{self.name}: a {self.kind} system has no setting {set_here[0]}")
+        if self.expansion != _default("expansion") and not self.expanded:
+            raise ValueError(f"{self.name}: expansion needs expanded = true")
         return self
 
     @model_validator(mode="after")
@@ -576,7 +596,7 @@ class Profile(Section):
     """Number of documents retrieved per topic."""
     measures: list[str] = ["nDCG@10", "nDCG@20", "P@10", "P@20", "R@100", "AP", "Bpref", "RR", "Judged@10"]
     baseline: str = "bm25"
-    price_per_hour: float = Field(0.0, ge=0, allow_inf_nan=False)
+    price_per_hour: float = Field(0.0, ge=0)
     """Price of the machine that answers queries, per hour in any currency, for the cost of a million queries."""
     compared: str = ""
     """The system that is compared with the baseline unless another is chosen; "" for the one fine-tuned with this
@@ -675,11 +695,8 @@ class Profile(Section):
             try:
                 FinetuneSettings.model_validate(self.finetune.model_dump() | changed)
             except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(str(part) for part in first["loc"])
-                raise ValueError(
-                    f"ablations.variants.{name}: {where}: {first['msg'].removeprefix(OWN_MESSAGE)}"
-                ) from None
+                problem = first_problem(error, FinetuneSettings, changed)
+                raise ValueError(f"ablations.variants.{name}: {problem}") from None
         return self
 
     @field_validator("system")
@@ -754,6 +771,45 @@ def names() -> list[str]:
     return sorted(path.stem for path in PROFILES.glob("*.toml"))
 
 
+def first_problem(error: ValidationError, section: type[BaseModel], table: Any) -> str:
+    """Return what is wrong in a section's table: the setting and what it should be; an unknown setting first."""
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    kind, place, message = first["type"], first["loc"], first["msg"].removeprefix(OWN_MESSAGE)
+    where, given = list(map(str, place)), first["input"]
+    system = table["system"][place[1]] if place[:1] == ("system",) and len(place) > 1 else None
+    if isinstance(system, dict) and isinstance(name := system.get("name"), str):
+        where[1], message = name, message.removeprefix(f"{name}: ")
+    if kind == "extra_forbidden":
+        known = _settings_at(section, place[:-1])
+        same = [name for name in known if name.endswith(f".{where[-1]}")]
+        close = same or get_close_matches(where[-1], known, 1)
+        message = "there is no such setting" + (f"; did you mean {close[0]}?" if close else "")
+    elif kind == "missing":
+        message = "this setting is missing"
+    elif place == ("system",) and kind == "list_type":
+        message = "should be a list of systems, each beginning with [[system]]"
+    elif kind == "model_type":
+        message = f"should be a section, [{where[-1]}]"
+    elif message.startswith("Input ") and isinstance(given, str | int | float):
+        message = f"{message.removeprefix('Input ')}, but is {json.dumps(given, ensure_ascii=False)[:100]}"
+    return f"{'.'.join(where) or 'the profile'}: {message.removeprefix('Input ')}"
+
+
+def _settings_at(section: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """Return the names of the settings of the section at a place in another one; SECTION.NAME for those in sections."""
+    for part in place:
+        section = _section_of(section, part) if isinstance(part, str) else section
+    inside = {name: _section_of(section, name).model_fields for name in section.model_fields}
+    return [*inside, *(f"{name}.{other}" for name, others in inside.items() for other in others)]
+
+
+def _section_of(section: type[BaseModel], name: str) -> type[BaseModel]:
+    """Return the section that a setting is, or has a list of; an empty one if it is a value."""
+    annotation = section.model_fields[name].annotation
+    kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]
+    return next((kind for kind in kinds if issubclass(kind, Section)), Section)
+
+
 def read_profile(name_or_path: str) -> Profile:
     """Read a profile: by name, from a TOML file, or from the JSON file that a build saves with its artifacts.
 
@@ -764,7 +820,7 @@ def read_profile(name_or_path: str) -> Profile:
     if not path.is_file():
         path = Path(name_or_path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark
         table = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"no profile {name_or_path!r}: use one of {', '.join(names())}, or a TOML file") from None
@@ -777,9 +833,7 @@ def read_profile(name_or_path: str) -> Profile:
     try:
         return parse_saved(table) if path.suffix == ".json" else Profile.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the profile"
-        raise UserError(f"{path.name}: {where}: {first['msg'].removeprefix(OWN_MESSAGE)}") from None
+        raise UserError(f"{path.name}: {first_problem(error, Profile, table)}") from None
 
 
 def find_settings(profile: Profile, name: str) -> SystemSettings:

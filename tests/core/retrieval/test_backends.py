@@ -223,8 +223,8 @@ NEXT = '[[system]]\nname = "variant"\nkind = "dense"\n'
     ("text", "sentence"),
     [
         (HEAD + 'engine = "milvus"\n', 'the setting engine is now called backend: write backend = "milvus"'),
-        (HEAD + 'backend = { kind = "hnsw", ef = "40" }\n', r"system\.0\.backend\.parameters\.ef: .*valid integer"),
-        (HEAD + "backend = { ef = 40 }\n", r"system\.0\.backend\.kind: Field required"),
+        (HEAD + 'backend = { kind = "hnsw", ef = "40" }\n', r"system.base.backend\.parameters\.ef: .*valid integer"),
+        (HEAD + "backend = { ef = 40 }\n", r"system.base.backend.kind: this setting is missing"),
         (HEAD + '[[system]]\nname = "b"\nkind = "bm25"\nbackend = "hnsw"\n', "a bm25 system has no setting backend"),
         (HEAD + NEXT + 'vectors_of = "bass"\n', "variant: vectors_of is 'bass'; expected another dense system"),
         (HEAD + NEXT + 'vectors_of = "variant"\n', "variant: vectors_of is 'variant'; expected another dense system"),

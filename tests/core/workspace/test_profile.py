@@ -51,6 +51,40 @@ BAD = {
     "no system": (HEAD, "system"),
     "no collection": (BM25, "collection"),
     "batches of no rows": (HEAD + BM25 + "[finetune]\nbatch = 0\n", "finetune.batch"),
+    "a misspelt setting": ("dpeth = 9\n" + HEAD + BM25, "dpeth: there is no such setting; did you mean depth?"),
+    "a misspelt setting of a system": (
+        HEAD + BM25 + 'lable = "A"\n',
+        "system.a.lable: there is no such setting; did you mean label?",
+    ),
+    "a setting outside of its section": (
+        HEAD + BM25 + "k1 = 0.9\n",
+        "system.a.k1: there is no such setting; did you mean bm25.k1?",
+    ),
+    "systems under another name": (HEAD + "[[systems]]\nname = 'a'\nkind = 'bm25'\n", "did you mean system?"),
+    "one system without a list": (HEAD + BM25.replace("[[system]]", "[system]"), "each beginning with [[system]]"),
+    "a value in place of a section": (
+        'collection = "tiny"\n' + BM25,
+        "collection: should be a section, [collection]",
+    ),
+    "names in place of systems": ('system = ["a"]\n' + HEAD, "system.0: should be a section"),
+    "a number in quotes": ('depth = "9"\n' + HEAD + BM25, 'depth: should be a valid integer, but is "9"'),
+    "a truth value in place of a number": ("depth = true\n" + HEAD + BM25, "but is true"),
+    "an infinite parameter": (HEAD + BM25 + "bm25 = { k1 = inf }\n", "system.a.bm25.k1: should be a finite number"),
+    "expansion without queries": (HEAD + BM25 + "expansion = { queries = 3 }\n", "expansion needs expanded = true"),
+    "a setting of encoders": (HEAD + BM25 + "max_tokens = 9\n", "a bm25 system has no setting max_tokens"),
+    "a similarity of terms": (HEAD + BM25 + 'similarity = "dot"\n', "a bm25 system has no setting similarity"),
+    "two ways to fuse": (
+        HEAD + fusion("f", "a", "b", weights='[], by = "min-max", k = 9'),
+        'by = "min-max"; remove one',
+    ),
+    "a parameter of an index, in exact search": (
+        HEAD + '[[system]]\nname = "a"\nkind = "dense"\nmodel = "m"\nbackend = { kind = "exact", ef = 40 }\n',
+        "system.a.backend: exact search has no ef",
+    ),
+    "no weights that were chosen": (
+        HEAD + fusion("f", "a", "b", weights='[], chosen_on = "x"'),
+        "there are no weights",
+    ),
     "a measure that there is not": ('measures = ["NDGC@10"]\n' + HEAD + BM25, "NDGC@10"),
 }
 
@@ -64,6 +98,12 @@ def test_a_wrong_profile_is_refused_with_file_and_key(name, tmp_path):
         read_profile(str(path))
     assert where in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_profile_with_a_byte_order_mark_is_read(tmp_path):
+    path = tmp_path / "p.toml"
+    path.write_text(HEAD + BM25, encoding="utf-8-sig")
+    assert read_profile(str(path)).collection.name == "tiny"
 
 
 def test_a_profile_that_is_not_there_is_told_with_those_that_are():
