@@ -205,9 +205,20 @@ def obtain_source(workspace: Workspace, settings: CollectionSettings) -> Path:
     elif zipped := archive_of(workspace.located(source)):
         archive, part = zipped
         if not zipfile.is_zipfile(archive):
-            raise UserError(f"{archive}: expected a folder or zip file in the BEIR layout; unpack this file first")
+            raise UserError(f"{archive}: {_no_zip(archive)}")
         unpack(archive, folder.parent, folder.name, part)
     return folder
+
+
+def _no_zip(file: Path) -> str:
+    """Return what is wrong with a file that is not a zip file, and what to do."""
+    with file.open("rb") as opened:
+        begins_as_zip = opened.read(2) == b"PK"
+    if begins_as_zip or file.suffix.lower() == ".zip":
+        return "not a whole zip file; copy or download it again"
+    if _place(file.name)[1]:
+        return f"a file of a collection; use the folder that it is in, {file.parent}"
+    return "expected a folder or zip file in the BEIR layout; unpack this file first"
 
 
 def source_folder(workspace: Workspace, settings: CollectionSettings) -> Path:

@@ -72,7 +72,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     except PermissionError:
         raise UserError(f"{path}: no permission to read this file") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path.name}: damaged, or not UTF-8, after line {number} ({error}); {repair(path)}") from None
+        number += error.object.count(b"\n", 0, error.start) + 1  # the lines that were decoded, but not yet read
+        raise UserError(f"{path.name}, line {number}: damaged, or not UTF-8 ({error.reason}); {repair(path)}") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{path.name}: damaged or truncated after line {number} ({error}); {repair(path)}") from None
 
@@ -87,7 +88,7 @@ def repair(path: Path) -> str:
         return "it is not gzip-compressed: its name must not end in .gz"
     if beginning in (b"\xff\xfe", b"\xfe\xff"):
         return "it is UTF-16: convert it to UTF-8"
-    return "download or export it again"
+    return "download or export it again, as UTF-8"
 
 
 def read_json_lines(*paths: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -124,7 +125,7 @@ def read_json_objects(*paths: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         except UnicodeEncodeError:
             raise UserError(f"{where}: an unpaired surrogate, which is not a valid character") from None
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{where}: not valid JSON ({error})") from None
+            raise UserError(f"{where}: expected one JSON object per line, but it is not valid JSON ({error})") from None
         if not isinstance(entry, dict):
             raise UserError(f"{where}: expected a JSON object")
         entry["_id"] = checked_id(entry, where)
@@ -138,8 +139,11 @@ def checked_id(entry: dict[str, Any], where: str) -> str:
         UserError: if it has none, or one with spaces.
     """
     name = _id_of(entry)
-    if isinstance(name, bool) or not isinstance(name, str | int) or not re.fullmatch(r"\S+", str(name)):
+    if name is None:
         raise UserError(f'{where}: no "_id" (a string without spaces) in this object{keys_of(entry)}')
+    if isinstance(name, bool) or not isinstance(name, str | int) or not re.fullmatch(r"\S+", str(name)):
+        given = json.dumps(name, ensure_ascii=False)[:100]
+        raise UserError(f"{where}: the id is {given}, expected a string without spaces, or a whole number")
     return str(name)
 
 

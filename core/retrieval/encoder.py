@@ -17,6 +17,7 @@ from core.workspace.artifacts import Artifact, Manifest, read_manifest, read_who
 from core.workspace.command_line import note
 from core.workspace.errors import UserError
 from core.workspace.executors import HERE, Executor, over_shards
+from core.workspace.library_internals import free_with_last_reference
 from core.workspace.models import limit_tokens, load_sentence_transformer, locate_model, model_digest, pick_device
 from core.workspace.profile import Profile, SystemSettings
 from core.workspace.progress import LoggedArray, ProgressLog
@@ -121,6 +122,7 @@ def load_to_run(
     def limited(precision: str) -> Any:
         model = load(device, precision)
         limit_tokens(model, system.max_tokens, f"max_tokens of {system.name}")
+        free_with_last_reference(model)
         return model
 
     fallback: dict[str, str] = {}

@@ -344,14 +344,6 @@ class FusionSettings(Section):
     depth: int = Field(0, ge=0)
     """Number of documents from each system; 0 for the profile's `depth`."""
 
-    @model_validator(mode="after")
-    def _of_this_way(self) -> "FusionSettings":
-        if self.k != type(self).model_fields["k"].default and self.by != "reciprocal ranks":
-            raise ValueError(f'k is the constant of reciprocal ranks, but by = "{self.by}"; remove one of them')
-        if self.chosen_on and not self.weights:
-            raise ValueError("chosen_on says where weights were chosen, but there are no weights")
-        return self
-
     @field_validator("weights")
     @classmethod
     def _not_all_zero(cls, weights: list[float]) -> list[float]:
@@ -378,12 +370,6 @@ class BackendSettings(Section):
     parameters: dict[str, Annotated[int, Field(ge=0)]] = {}
     """Parameters of construction and search; others have the index's defaults."""
 
-    @model_validator(mode="after")
-    def _exact_has_none(self) -> "BackendSettings":
-        if self.kind == EXACT and (self.parameters or self.depth):
-            raise ValueError(f"exact search has no {next(iter(self.parameters), 'depth')}; name the kind of an index")
-        return self
-
     @model_validator(mode="before")
     @classmethod
     def _written_inline(cls, value: Any) -> Any:
@@ -405,15 +391,13 @@ MULTI_VECTOR_ENCODER = "lightonai/GTE-ModernColBERT-v1"
 """An example of a multi-vector encoder, for messages."""
 
 
-ENCODING = ("max_tokens", "precision", "query_prefix", "document_prefix")
 SETTINGS_OF = {
-    "bm25": ("expanded", "expansion"),
-    "dense": ("backend", "dimensions", "vectors", "topic_vectors", "vectors_of", "similarity", *ENCODING),
+    "dense": ("backend", "dimensions", "vectors", "topic_vectors", "vectors_of"),
     "fusion": ("fusion",),
-    "rerank": ("architecture", "depth", *ENCODING),
-    "sparse": ("max_document_terms", "max_query_terms", *ENCODING),
+    "rerank": ("architecture", "depth"),
+    "sparse": ("max_document_terms", "max_query_terms"),
 }
-"""Kind of system -> settings that kinds without them do not have; `of`, `model`, `analyzer` and `bm25` are apart."""
+"""Kind of system -> settings that no other kind has."""
 
 
 class SystemSettings(Section):
@@ -495,12 +479,9 @@ class SystemSettings(Section):
 
     @model_validator(mode="after")
     def _settings_only_of_their_kind(self) -> "SystemSettings":
-        own = SETTINGS_OF.get(self.kind, ())
-        others = [name for names in SETTINGS_OF.values() for name in names if name not in own]
+        others = [name for kind, names in SETTINGS_OF.items() if kind != self.kind for name in names]
         if set_here := [name for name in others if getattr(self, name) != _default(name)]:
             raise ValueError(f"{self.name}: a {self.kind} system has no setting {set_here[0]}")
-        if self.expansion != _default("expansion") and not self.expanded:
-            raise ValueError(f"{self.name}: expansion needs expanded = true")
         return self
 
     @model_validator(mode="after")
@@ -763,7 +744,7 @@ def parse_saved(table: Any) -> Profile:
 
     if isinstance(table, dict) and isinstance(table.get("system"), list):
         table = table | {"system": list(map(renamed, table["system"]))}
-    return Profile.model_validate(table, extra="ignore")
+    return Profile.model_validate(table, extra="ignore", strict=False)
 
 
 def names() -> list[str]:
@@ -831,9 +812,40 @@ def read_profile(name_or_path: str) -> Profile:
             f'{path.name}: damaged, or edited since a build saved it; if you edited it, delete its "{OWN_DIGEST}" line'
         )
     try:
-        return parse_saved(table) if path.suffix == ".json" else Profile.model_validate(table)
+        profile = parse_saved(table) if path.suffix == ".json" else Profile.model_validate(table)
     except ValidationError as error:
         raise UserError(f"{path.name}: {first_problem(error, Profile, table)}") from None
+    for system in profile.system if path.suffix != ".json" else ():
+        if problem := without_effect(system):
+            raise UserError(f"{path.name}: system.{system.name}: {problem}")
+    return profile
+
+
+def without_effect(system: SystemSettings) -> str:
+    """Return which of its settings a system would ignore, as a sentence, or "" if it ignores none.
+
+    Profiles that builds of older versions saved may have such settings, so that this is asked of new ones alone.
+    """
+    reads_text = system.kind in ("dense", "sparse", "rerank")
+    ignored = {
+        "expanded": system.kind != "bm25",
+        "expansion": system.kind != "bm25",
+        "similarity": system.kind != "dense",
+    }
+    ignored |= dict.fromkeys(("max_tokens", "precision", "query_prefix", "document_prefix"), not reads_text)
+    for name in ignored:
+        if ignored[name] and getattr(system, name) != _default(name):
+            return f"a {system.kind} system has no setting {name}"
+    if system.expansion != _default("expansion") and not system.expanded:
+        return "expansion needs expanded = true"
+    fusion, backend = system.fusion, system.backend
+    if fusion.k != FusionSettings.model_fields["k"].default and fusion.by != "reciprocal ranks":
+        return f'k is the constant of reciprocal ranks, but by = "{fusion.by}"; remove one of them'
+    if fusion.chosen_on and not fusion.weights:
+        return "chosen_on says where weights were chosen, but there are no weights"
+    if backend.kind == EXACT and (backend.parameters or backend.depth):
+        return f"exact search has no {next(iter(backend.parameters), 'depth')}; name the kind of an index"
+    return ""
 
 
 def find_settings(profile: Profile, name: str) -> SystemSettings:

@@ -3,8 +3,10 @@
 Which weights are missing is read from the .safetensors files themselves, beside the library's report.
 """
 
+import gc
 import json
 import shutil
+import weakref
 
 import numpy as np
 import pytest
@@ -110,6 +112,18 @@ def test_what_shapes_no_vector_may_be_missing_or_too_much(case, encoder, tmp_pat
     expected = SentenceTransformer(str(encoder), device="cpu").encode(texts)
     vectors = encode_texts(load_encoder(workspace, system(folder), "cpu"), texts, "document")
     assert vectors == pytest.approx(expected, abs=2e-6)
+
+
+def test_an_encoder_is_freed_with_its_last_reference(encoder, workspace):
+    loaded = load_encoder(workspace, system(encoder), "cpu")
+    encode_texts(loaded, ["ban"], "query")
+    freed = weakref.ref(loaded)
+    gc.disable()
+    try:
+        del loaded
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 def test_loaded_weights_are_those_of_the_file(encoder, workspace):

@@ -1,5 +1,7 @@
 """Re-ranking: the order of `CrossEncoder.rank`, the documents below the depth, explanations, and refused models."""
 
+import weakref
+
 import numpy as np
 import pytest
 from sentence_transformers import CrossEncoder
@@ -79,6 +81,9 @@ def test_openvino_gives_the_scores_of_torch(reranked, queries, documents, tiny_c
     assert plain.runtime["runtime"].startswith("torch")
     pairs = [(queries[3], text) for text in texts]
     np.testing.assert_allclose(found, plain.predict(pairs, activation_fn=Identity()), atol=1e-4)
+    freed = weakref.ref(plain)
+    del plain
+    assert freed() is None, "with the last reference: a build opens one re-ranker after the other"
 
 
 def test_an_explanation_adds_up_and_its_losses_are_those_of_left_out_words(reranked, queries, documents):

@@ -1,5 +1,7 @@
 """Profiles: every setting has a place, and a wrong one is named."""
 
+import json
+
 import pytest
 
 from core.retrieval.kinds import KINDS
@@ -8,6 +10,7 @@ from core.workspace.profile import Profile, model_settings, names, read_profile
 
 HEAD = '[collection]\nname = "tiny"\n'
 BM25 = '[[system]]\nname = "a"\nkind = "bm25"\n'
+OTHER = BM25.replace('"a"', '"b"')
 
 
 def fusion(name, *of, weights="[]"):
@@ -42,7 +45,7 @@ BAD = {
     "a weight that is no number": (HEAD + BM25 + fusion("f", "a", "g", weights="[1, nan]"), "fusion.weights.1"),
     "a weight that none is beside": (HEAD + BM25 + fusion("f", "a", "g", weights="[1, 1e308]"), "fusion.weights.1"),
     "weights chosen on the same topics": (
-        HEAD + BM25 + BM25.replace('"a"', '"b"') + fusion("f", "a", "b", weights='[1, 2], chosen_on = "TINY"'),
+        HEAD + BM25 + OTHER + fusion("f", "a", "b", weights='[1, 2], chosen_on = "TINY"'),
         "p.toml: the profile: f: its weights were chosen on the topics of tiny itself",
     ),
     "a depth that no fusion has": (HEAD + BM25 + fusion("f", "a", "g") + "depth = 9\n", "f: a fusion system has no"),
@@ -74,15 +77,15 @@ BAD = {
     "a setting of encoders": (HEAD + BM25 + "max_tokens = 9\n", "a bm25 system has no setting max_tokens"),
     "a similarity of terms": (HEAD + BM25 + 'similarity = "dot"\n', "a bm25 system has no setting similarity"),
     "two ways to fuse": (
-        HEAD + fusion("f", "a", "b", weights='[], by = "min-max", k = 9'),
+        HEAD + BM25 + OTHER + fusion("f", "a", "b", weights='[], by = "min-max", k = 9'),
         'by = "min-max"; remove one',
     ),
     "a parameter of an index, in exact search": (
         HEAD + '[[system]]\nname = "a"\nkind = "dense"\nmodel = "m"\nbackend = { kind = "exact", ef = 40 }\n',
-        "system.a.backend: exact search has no ef",
+        "system.a: exact search has no ef",
     ),
     "no weights that were chosen": (
-        HEAD + fusion("f", "a", "b", weights='[], chosen_on = "x"'),
+        HEAD + BM25 + OTHER + fusion("f", "a", "b", weights='[], chosen_on = "x"'),
         "there are no weights",
     ),
     "a measure that there is not": ('measures = ["NDGC@10"]\n' + HEAD + BM25, "NDGC@10"),
@@ -104,6 +107,13 @@ def test_a_profile_with_a_byte_order_mark_is_read(tmp_path):
     path = tmp_path / "p.toml"
     path.write_text(HEAD + BM25, encoding="utf-8-sig")
     assert read_profile(str(path)).collection.name == "tiny"
+
+
+def test_a_saved_profile_of_an_older_version_may_have_settings_without_effect(tmp_path):
+    path = tmp_path / "profile.json"
+    system = {"name": "a", "kind": "bm25", "max_tokens": 9, "similarity": "dot"}
+    path.write_text(json.dumps({"collection": {"name": "tiny"}, "system": [system], "depth": "9"}))
+    assert read_profile(str(path)).depth == 9
 
 
 def test_a_profile_that_is_not_there_is_told_with_those_that_are():
