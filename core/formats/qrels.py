@@ -100,14 +100,17 @@ def _header(columns: list[str]) -> list[str]:
 
 def _columns_problem(columns: list[str], header: list[str]) -> str:
     if header:
-        return f"{len(columns)} columns, but {len(header)} in the header, expected query-id, corpus-id, score"
+        problem = f"{len(columns)} columns, but {len(header)} in the header, expected query-id, corpus-id, score"
+        return f"{problem}; ids have no spaces" if len(columns) > len(header) else problem
     problem = f"{len(columns)} columns, expected topic, iteration, document, grade"
     if len(columns) == 3:
         return f"{problem}; three columns need the header {' TAB '.join(BEIR_HEADER)}"
     if columns[0].startswith("{"):
         return f"JSON, expected {', '.join(BEIR_HEADER)}, separated by tabs, with that header"
-    if len(columns) == 1 and "," in columns[0]:
-        return f"{problem}, separated by tabs or spaces, not by commas"
+    if len(columns) == 1 and re.search("[,;]", columns[0]):
+        return f"{problem}, separated by tabs or spaces, not by commas or semicolons"
+    if len(columns) == 6:
+        return f"{problem}; this looks like a run"
     return problem
 
 

@@ -276,13 +276,13 @@ def read_run_file(path: Path, most_faults: int = 1) -> RunFile:
             elif len(columns) != width:
                 wrong += 1
                 if wrong <= most_faults:
-                    faults.append(f"{path.name}, line {number}: {len(columns)} columns, expected {COLUMNS[width]}")
+                    more = "; ids and tags have no spaces" if len(columns) > width else ""
+                    faults.append(
+                        f"{path.name}, line {number}: {len(columns)} columns, expected {COLUMNS[width]}{more}"
+                    )
                 continue
             topic, _, document, rank_text, score_text, line_tag = columns
-            try:
-                rank, score = float(rank_text), float(score_text)
-            except ValueError:
-                rank = score = math.nan
+            rank, score = _number(rank_text), _number(score_text)
             lines = by_topic.get(topic)
             if math.isfinite(rank) and math.isfinite(score) and (width == 6 or lines or rank_text in ("0", "1")):
                 if lines is None:
@@ -317,7 +317,8 @@ def _fault(columns: Sequence[str], without_scores: bool, lines: TopicLines | Non
         )
     for name, text in (("rank", rank), ("score", score)):
         if not math.isfinite(_number(text)):
-            return f"the {name} {text!r} is not a finite number"
+            point = ", which needs a decimal point" if math.isfinite(_number(text.replace(",", "."))) else ""
+            return f"the {name} {text!r} is not a finite number{point}"
     assert lines
     first = lines.numbers[list(lines.scores).index(document)]
     return f"document {document} is already listed for topic {topic} on line {first}"
@@ -377,8 +378,9 @@ def run_topics(path: Path, excluded: Exclusions) -> set[str]:
 
 
 def _number(text: str) -> float:
+    """Return a number; NaN for another text, 1_0 and digits outside of ASCII included, which Python alone reads."""
     try:
-        return float(text)
+        return float(text) if text.isascii() and "_" not in text else math.nan
     except ValueError:
         return math.nan
 

@@ -45,7 +45,9 @@ def regular_file(path: Path) -> Path:
         return path
     if path.is_symlink() and not path.exists():
         raise UserError(f"{path}: a symbolic link to a file that does not exist")
-    if path.exists() and not path.is_dir():
+    if path.is_dir():
+        raise UserError(f"{path}: a folder, expected a file")
+    if path.exists():
         raise UserError(f"{path}: a pipe, a socket or a device, expected a regular file")
     raise UserError(f"{path}: there is no such file")
 
@@ -125,7 +127,7 @@ def read_json_objects(*paths: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         except UnicodeEncodeError:
             raise UserError(f"{where}: an unpaired surrogate, which is not a valid character") from None
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{where}: expected one JSON object per line, but it is not valid JSON ({error})") from None
+            raise UserError(f"{where}: not valid JSON ({error}), expected one object per line") from None
         if not isinstance(entry, dict):
             raise UserError(f"{where}: expected a JSON object")
         entry["_id"] = checked_id(entry, where)

@@ -109,8 +109,9 @@ def read_topics(path: Path, judged: set[str], judged_elsewhere: set[str], drop_u
     Raises:
         UserError: if the file is invalid (see `read_all_topics`), a topic has no judgments, or no topic is left.
     """
-    topics, unjudged = [], []
+    topics, unjudged, empty = [], [], True
     for where, topic in read_all_topics(path, judged):
+        empty = False
         if topic.id in judged:
             topics.append(topic)
         elif not drop_unjudged and topic.id not in judged_elsewhere:
@@ -124,7 +125,7 @@ def read_topics(path: Path, judged: set[str], judged_elsewhere: set[str], drop_u
             '--unjudged drop (unjudged_topics = "drop" under [collection])'
         )
     if not topics:
-        raise UserError(f"{path.name}: none of these topics has judgments")
+        raise UserError(f"{path.name}: {'the file has no topics' if empty else 'none of these topics has judgments'}")
     return topics
 
 

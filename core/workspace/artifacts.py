@@ -448,11 +448,28 @@ def stale_reason(place: Artifact | Path, settings: Mapping[str, Any], inputs: Ma
             continue
         if key == PROCEDURE:
             return "it was measured by an older timing procedure"
-        return f"setting {key} was {manifest.settings.get(key)!r}, now {wanted.get(key)!r}"
+        return _changed(key, manifest.settings.get(key), wanted.get(key))
     for key in sorted(set(inputs) | set(manifest.inputs)):
         if inputs.get(key) != "" and inputs.get(key) != manifest.inputs.get(key):
             return f"its input {key} changed"
     return None
+
+
+MOST_NAMED = 4
+"""Maximum number of entries of a changed list that a reason names."""
+
+
+def _changed(key: str, before: Any, now: Any) -> str:
+    """Return how a setting changed; of a list, such as the evaluated systems, what was added and removed."""
+    both = isinstance(before, list) and isinstance(now, list)
+    new, gone = ([one for one in a if one not in b] if both else [] for a, b in ((now, before), (before, now)))
+    parts = [f"now also {_named(new)}"] * bool(new) + [f"no longer {_named(gone)}"] * bool(gone)
+    return f"setting {key}: {'; '.join(parts)}" if parts else f"setting {key} was {before!r}, now {now!r}"
+
+
+def _named(entries: list[Any]) -> str:
+    more = f" and {len(entries) - MOST_NAMED} more" if len(entries) > MOST_NAMED else ""
+    return ", ".join(map(str, entries[:MOST_NAMED])) + more
 
 
 @contextmanager

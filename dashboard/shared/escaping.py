@@ -16,7 +16,8 @@ from core.workspace.errors import UserError, in_words
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 AFTER_PARSING = re.compile(r":(?=\S)|@(?=\S*\.\S)|(?<=\bwww)(?=\.)|(?<=[<~])(?=[=-])|(?<=[->])(?=[=>-])", re.IGNORECASE)
 WORD_JOINER = "\u2060"
-COMMAND = re.compile(r"python3? (?:-m core|scripts/)[^;,()`]*")
+COMMAND = re.compile(r"((?:python3? (?:-m core|scripts/)|pip install )[^;,()`]*[^;,()`\s]|(?<!\S)--[a-z][a-z-]*)")
+"""A command, or an option of one, in a message."""
 
 
 def escape_markdown(text: str) -> str:
@@ -31,12 +32,15 @@ def escape_markdown(text: str) -> str:
 
 
 def error_markdown(message: str) -> str:
-    """Return an error's sentence as Markdown: literal, its command as code that can be copied."""
-    command = COMMAND.search(message)
-    if not command:
-        return escape_markdown(message)
-    before, after = message[: command.start()], message[command.end() :]
-    return f"{escape_markdown(before)} `{command[0].strip()}` {escape_markdown(after)}".strip()
+    """Return an error's sentence as Markdown: literal, its commands and options as code that can be copied."""
+    parts = COMMAND.split(message)
+    return "".join(f"`{part}`" if at % 2 else _between(part) for at, part in enumerate(parts)).strip()
+
+
+def _between(text: str) -> str:
+    """Return text between commands as Markdown, with the spaces at its ends."""
+    begin, end = " " * text[:1].isspace(), " " * text[-1:].isspace()
+    return f"{begin}{escape_markdown(text)}{end}" if text.strip() else begin
 
 
 def escape_plotly(text: str) -> str:

@@ -39,7 +39,7 @@ BAD = {
     "a document without _id": ({"corpus.jsonl": '{"_id": "d1"}\n\n{"text": "a"}\n'}, "corpus.jsonl, line 3"),
     "an empty _id": ({"corpus.jsonl": '{"_id": "", "text": "a"}\n'}, "corpus.jsonl, line 1"),
     "an _id that is true": ({"corpus.jsonl": '{"_id": true, "text": "a"}\n'}, "corpus.jsonl, line 1"),
-    "an _id with a space": ({"corpus.jsonl": '{"_id": "d 1", "text": "a"}\n'}, "corpus.jsonl, line 1"),
+    "an _id with a space": ({"corpus.jsonl": '{"_id": "d 1", "text": "a"}\n'}, 'line 1: the id is "d 1", expected'),
     "a duplicate id": ({"corpus.jsonl": '{"_id": "d1"}\n{"_id": "d2"}\n{"_id": "d1"}\n'}, "corpus.jsonl, line 3"),
     "a text that is a number": ({"corpus.jsonl": '{"_id": "d1", "text": 5}\n'}, "corpus.jsonl, line 1"),
     "half a surrogate pair": ({"corpus.jsonl": '{"_id": "d1", "text": "\\ud800"}\n'}, "corpus.jsonl, line 1"),
@@ -54,7 +54,14 @@ BAD = {
     "an empty collection": ({"corpus.jsonl": ""}, "corpus.jsonl"),
     "a corpus of blank lines": ({"corpus.jsonl": "\n\n"}, "corpus.jsonl"),
     "no corpus": ({"corpus.jsonl": None}, "corpus.jsonl"),
-    "bytes that are not UTF-8": ({"corpus.jsonl": b'{"_id": "d1", "text": "\xff"}\n'}, "corpus.jsonl"),
+    "bytes that are not UTF-8": ({"corpus.jsonl": b'{"_id": "d1", "text": "\xff"}\n'}, "corpus.jsonl, line 1"),
+    "Latin-1 far down": (
+        {
+            "corpus.jsonl": b"".join(b'{"_id": "%d", "text": "%s"}\n' % (n, b"a" * n) for n in range(300))
+            + b'{"_id": "\xfc"}'
+        },
+        "corpus.jsonl, line 301: damaged, or not UTF-8",
+    ),
     "a gz cut short": (
         {"corpus.jsonl": None, "corpus.jsonl.gz": gzip.compress(LONG_CORPUS.encode())[:-300]},
         "corpus.jsonl.gz",
@@ -69,7 +76,7 @@ BAD = {
         "queries.jsonl, line 2: topic 3",
     ),
     "a topic without text": ({"queries.jsonl": '{"_id": "1", "text": " "}\n'}, "queries.jsonl, line 1"),
-    "no topic": ({"queries.jsonl": ""}, "queries.jsonl"),
+    "no topic": ({"queries.jsonl": ""}, "queries.jsonl: the file has no topics"),
     "qrels with three columns and no header": ({"qrels/test.tsv": "1\td1\t2\n"}, "test.tsv, line 1"),
     "qrels with two columns": ({"qrels/test.tsv": "query-id\tcorpus-id\tscore\n1\td1\n"}, "test.tsv, line 2"),
     "a grade that is not a number": (
@@ -386,3 +393,17 @@ def test_the_trec_covid_subset_has_the_size_of_its_readme(data_folder):
     assert (len(subset.documents), len(subset.topics), sum(map(len, subset.qrels.values()))) == (11392, 50, 14427)
     assert sum(document.title == "" for document in subset.documents) == 890
     assert all(topic.narrative and topic.query != topic.question for topic in subset.topics)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("cut.zip", b"PK\x03\x04 and no more", "cut.zip: not a whole zip file; copy or download it again"),
+        ("corpus.jsonl", b"{}\n", "corpus.jsonl: a file of a collection; use the folder that it is in"),
+        ("data.tar", b"ustar", "data.tar: expected a folder or zip file in the BEIR layout; unpack this file first"),
+    ],
+)
+def test_a_file_that_is_no_archive_is_refused_with_what_to_do(name, content, sentence, tmp_path, command):
+    (tmp_path / name).write_bytes(content)
+    outcome = command(collection.main, "--collection", tmp_path / name)
+    assert outcome.refused_with(sentence), outcome

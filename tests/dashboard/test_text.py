@@ -42,8 +42,13 @@ def test_the_command_of_an_error_can_be_copied() -> None:
     assert error_markdown(message).endswith("`python scripts/build.py --profile sample --force`")
     assert error_markdown(message).startswith("a\\_b is missing")
     assert error_markdown("make it with python -m core.finetune; then go on") == (
-        "make it with `python -m core.finetune` \\; then go on"
+        "make it with `python -m core.finetune`\\; then go on"
     )
+    both = (
+        "run pip install -r some.txt; then python -m core.import_runs RUN --name a; or pass it with --models (or not)"
+    )
+    copied = re.findall("`([^`]*)`", error_markdown(both))
+    assert copied == ["pip install -r some.txt", "python -m core.import_runs RUN --name a", "--models"]
     assert error_markdown("[x](y)") == escape_markdown("[x](y)")
 
 

@@ -81,7 +81,7 @@ def test_several_files_are_read_in_the_order_of_their_names(tmp_path):
         ("{", r"q\.jsonl, line 2: not valid JSON"),
         ('["02tnwd4m"]', "line 2: expected a JSON object"),
         ('{"queries": ["a"]}', 'line 2: no "_id"'),
-        ('{"_id": "a b", "query": "x"}', 'line 2: no "_id"'),
+        ('{"_id": "a b", "query": "x"}', 'line 2: the id is "a b"'),
         ('{"_id": "02tnwd4m", "text": "x"}', 'line 2: neither "queries" nor "query" in this object, which has'),
         ('{"_id": "02tnwd4m", "queries": "what"}', 'line 2: "queries" must be a list of strings'),
         ('{"_id": "02tnwd4m", "queries": ["what", 3]}', 'line 2: "queries" must be a list of strings'),

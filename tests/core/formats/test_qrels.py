@@ -86,7 +86,12 @@ REFUSED = {
     "JSON": ('{"query-id": "1", "corpus-id": "d1", "score": 1}\n', "line 1: JSON, expected query-id"),
     "commas": ("query-id,corpus-id,score\n1,d1,2\n", "not by commas"),
     "a short line under a header": (BEIR + "3 d1\n", "line 5: 2 columns, but 3 in the header"),
-    "a quoted id with a space": ('query-id\tcorpus-id\tscore\n"1"\t"d 1"\t"2"\n', "line 2: 4 columns"),
+    "a quoted id with a space": ('query-id\tcorpus-id\tscore\n"1"\t"d 1"\t"2"\n', "ids have no spaces"),
+    "semicolons": ("query-id;corpus-id;score\n1;d1;2\n", "not by commas or semicolons"),
+    "a run": (
+        "1 Q0 d1 1 9.5 tag\n",
+        "line 1: 6 columns, expected topic, iteration, document, grade; this looks like a run",
+    ),
 }
 
 

@@ -190,3 +190,22 @@ def test_three_columns_that_are_no_ranks_are_refused(content, sentence, tmp_path
     (tmp_path / "a.run").write_text(content)
     with pytest.raises(UserError, match=sentence):
         read_run(tmp_path / "a.run")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("7 Q0 a 1 2,5 tag", "the score '2,5' is not a finite number, which needs a decimal point"),
+        ("7 Q0 a 1 1_0 tag", "the score '1_0' is not a finite number"),
+        ("7 Q0 a 1 \u0661\u0660 tag", "the score '\u0661\u0660' is not a finite number"),
+        (
+            "7 Q0 a 1 2.5 my tag",
+            "7 columns, expected topic, Q0, document, rank, score, tag; ids and tags have no spaces",
+        ),
+    ],
+)
+def test_numbers_that_trec_eval_reads_otherwise_and_spaces_are_refused(line, sentence, tmp_path):
+    (tmp_path / "a.run").write_text(f"7 Q0 b 2 1.0 t\n{line}\n", encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        read_run(tmp_path / "a.run")
+    assert f"line 2: {sentence}" in str(caught.value)

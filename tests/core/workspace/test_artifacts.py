@@ -154,7 +154,13 @@ def test_a_model_is_made_again_by_its_training(workspace):
 SETTINGS, INPUTS = {"k1": 0.9, "ef": [10, 20], "name": "é"}, {"collection": "abc", "model": "def"}
 CHANGES = {
     "a value": (SETTINGS | {"k1": 1.2}, INPUTS, "setting k1 was 0.9, now 1.2"),
-    "a value in a list": (SETTINGS | {"ef": [10]}, INPUTS, "setting ef"),
+    "a value in a list": (SETTINGS | {"ef": [10]}, INPUTS, "setting ef: no longer 20"),
+    "values in a list": (
+        SETTINGS | {"ef": [10, *range(30, 90, 10)]},
+        INPUTS,
+        "ef: now also 30, 40, 50, 60 and 2 more; no",
+    ),
+    "the order of a list": (SETTINGS | {"ef": [20, 10]}, INPUTS, "setting ef was [10, 20], now [20, 10]"),
     "a new setting": (SETTINGS | {"b": 0.4}, INPUTS, "setting b"),
     "a setting that is gone": ({"k1": 0.9, "ef": [10, 20]}, INPUTS, "setting name"),
     "an input": (SETTINGS, INPUTS | {"model": "xyz"}, "input model changed"),
