@@ -49,9 +49,9 @@ Name = Annotated[str, _checked_by(name_problem)]
 
 
 class Section(BaseModel):
-    """A table of the profile; unknown keys, values of another type, NaN and infinity are errors."""
+    """A table of the profile; unknown keys, NaN and infinity are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CollectionSettings(Section):
@@ -367,7 +367,7 @@ class BackendSettings(Section):
     depth: int = Field(0, ge=0)
     """Number of documents that an index is asked for in every search, since what approximate search finds depends on
     it; the run has no more. 0 for the profile's `depth`."""
-    parameters: dict[str, Annotated[int, Field(ge=0)]] = {}
+    parameters: dict[str, Annotated[int, Field(strict=True, ge=0)]] = {}
     """Parameters of construction and search; others have the index's defaults."""
 
     @model_validator(mode="before")
@@ -744,7 +744,7 @@ def parse_saved(table: Any) -> Profile:
 
     if isinstance(table, dict) and isinstance(table.get("system"), list):
         table = table | {"system": list(map(renamed, table["system"]))}
-    return Profile.model_validate(table, extra="ignore", strict=False)
+    return Profile.model_validate(table, extra="ignore")
 
 
 def names() -> list[str]:
@@ -812,7 +812,7 @@ def read_profile(name_or_path: str) -> Profile:
             f'{path.name}: damaged, or edited since a build saved it; if you edited it, delete its "{OWN_DIGEST}" line'
         )
     try:
-        profile = parse_saved(table) if path.suffix == ".json" else Profile.model_validate(table)
+        profile = parse_saved(table) if path.suffix == ".json" else Profile.model_validate(table, strict=True)
     except ValidationError as error:
         raise UserError(f"{path.name}: {first_problem(error, Profile, table)}") from None
     for system in profile.system if path.suffix != ".json" else ():
