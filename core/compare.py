@@ -56,6 +56,7 @@ OF_RUNS: dict[str, Callable[..., Table]] = {
     "fusions": figures.fusions,
     "diagnosis": figures.diagnosis,
     "published": figures.published,
+    "exercise": figures.exercise,
     "cross-check": figures.cross_check,
     "topics": figures.topics,
     "wins": figures.wins,
@@ -179,12 +180,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def parser() -> argparse.ArgumentParser:
     """Return the parser: one subcommand per figure, with the parameters of its function as options."""
     made = argparse.ArgumentParser(
-        prog="python -m core.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m core.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     commands = made.add_subparsers(dest="figure", required=True, metavar="FIGURE")
     for name, function in FIGURES.items():
         about = (function.__doc__ or "").partition("\n")[0]
-        command = commands.add_parser(name, help=about, description=about)
+        # The arguments become the provenance of a table, from which `without_format` takes --format away.
+        command = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
         if name in OF_FILES:
             about = "name of a built collection, e.g. sample; with --qrels, run files, plain or .gz"
             command.add_argument("of", nargs="+", metavar="COLLECTION", help=about)

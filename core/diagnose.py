@@ -1,35 +1,44 @@
 """Diagnose why a figure differs from a published one: the artifact `diagnosis/<system>`.
 
 The system, or a run given as a file, is evaluated otherwise (ties, gains, ideal ranking, missing topics, depth, own
-documents, other judgments) and BM25 is searched otherwise (topic field, fields, indexed text, stop words, stemmer, k1
-and b, document lengths), one change at a time; what closes the gap is named. Where the configuration of a run is not
-known, the published configuration of BM25 is changed, and held against the run.
+documents, other judgments). BM25 is searched otherwise (topic field, fields, indexed text, stop words, stemmer, k1 and
+b, document lengths), and so is a dense system (similarity, prompts, input limit, pooling, indexed text). Changes are
+tried one at a time, and two or more at once where none closes the gap; what closes it is named. Where the configuration
+of a run is not known, the published configuration of BM25 is changed, and held against the run.
 
     python -m core.diagnose --profile trec-covid --systems bm25
     python -m core.diagnose --profile trec-covid --systems bm25 --published nDCG@10=0.5947,R@100=0.1091
+    python -m core.diagnose --profile scifact --systems all-MiniLM-L6-v2 --minutes 20
     python -m core.diagnose my.run --qrels test.tsv --published nDCG@10=0.5947 --other-qrels dev.tsv
 """
 
-from collections.abc import Iterator
+import argparse
+import functools
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from core import encode
+from core.collection import sizes_of
 from core.evaluation.diagnosis import (
-    ANSERINI,
+    SECONDS,
     Case,
     built_case,
+    can_encode,
+    costly_changes,
     diagnose,
     is_of_collection,
     parse_published,
-    published_configuration,
     published_for,
+    published_searcher,
 )
+from core.evaluation.diagnosis_dense import DenseSearcher
 from core.evaluation.diagnosis_tables import FILE, as_table, diagnosis_table, write
 from core.evaluation.given_runs import add_excluded_option, given_exclusions, read_given_run
 from core.evaluation.results import labels_of
 from core.evaluation.table_formats import plain_text
-from core.formats.collections import QRELS, TOPICS, collection_digests, read_built_collection
+from core.formats.collections import QRELS, TOPICS, collection_digests
 from core.formats.documents import CORPUS
 from core.formats.exclusions import EXCLUDED, own_documents
 from core.formats.qrels import read_qrels
@@ -37,6 +46,7 @@ from core.formats.runs import read_run
 from core.workspace import command_line
 from core.workspace.artifacts import read_manifest
 from core.workspace.errors import UserError
+from core.workspace.estimates import Speed, calibrate, in_time, reached_rates
 from core.workspace.profile import SystemSettings
 from core.workspace.stage import Build, Draft, Stage, Target
 
@@ -59,12 +69,12 @@ def inputs(build: Build, system: SystemSettings) -> dict[str, str]:
     return digests | {f"runs/{system.name}": read_manifest(build.folder.run(system.name)).digest}
 
 
-def make(build: Build, system: SystemSettings, draft: Draft) -> None:
+def make(build: Build, system: SystemSettings, draft: Draft, seconds: float = SECONDS) -> None:
     """Try all changes."""
     source, figures, bm25 = published_for(build.folder, system)
-    mine, trials = diagnose(built_case(build.profile, build.folder, system, bm25), figures)
-    write(draft / FILE, trials)
-    draft.facts.update(measured=mine)
+    diagnosis = diagnose(_case(build, system, bm25, seconds), figures, seconds)
+    write(draft / FILE, diagnosis.trials)
+    draft.facts.update(measured=diagnosis.mine, not_tried=list(diagnosis.not_tried))
 
 
 STAGE = Stage("diagnose", targets, settings, inputs, make, in_build=lambda build: False)
@@ -79,8 +89,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--published", type=parse_published, metavar="FIGURES", help=about)
     about = "judgments that the published figure may be of, such as another split; repeatable"
     parser.add_argument("--other-qrels", type=Path, action="append", default=[], metavar="FILE", help=about)
+    about = (
+        "time for what takes long: documents encoded again, and several changes at once; 0 leaves both out "
+        f"(default: {SECONDS / 60:g})"
+    )
+    parser.add_argument("--minutes", type=_minutes, default=SECONDS / 60, metavar="N", help=about)
     add_excluded_option(parser)
     options = parser.parse_args(arguments)
+    seconds = 60 * options.minutes
     build = command_line.build_from(options)
     others = {path.name: read_qrels(path) for path in options.other_qrels}
     if options.run:
@@ -91,14 +107,11 @@ def main(arguments: list[str] | None = None) -> None:
         by_rank = read_run(options.run, "rank").scores
         case = Case(run.scores, qrels, given_exclusions(options, qrels), own_documents(qrels), by_rank, others)
         if (build.folder.collection / CORPUS).is_file() and is_of_collection(case, build.folder):
-            collection = read_built_collection(build.folder)
-            topics = {topic.id: topic for topic in collection.topics}
-            published_as = published_configuration(ANSERINI)
-            case = replace(case, documents=collection.documents, topics=topics, published_as=published_as)
+            case = replace(case, searcher=published_searcher(build.folder, qrels))
         else:
             why = "is not built, or does not have the documents of the run"
             command_line.note(f"{build.folder.name} {why}: only the evaluation of the run is diagnosed")
-        _print(run.name, "given", case, options.published)
+        _print(run.name, "given", case, options.published, seconds)
         return
     if not options.systems:
         raise UserError("name the systems with --systems, or give a run")
@@ -107,15 +120,45 @@ def main(arguments: list[str] | None = None) -> None:
         name = target.subject.name
         if options.published or others:
             source, figures, bm25 = published_for(build.folder, target.subject, options.published)
-            case = built_case(build.profile, build.folder, target.subject, bm25)
-            _print(labels[name], source, replace(case, other_qrels=others), figures)
+            case = replace(_case(build, target.subject, bm25, seconds), other_qrels=others)
+            _print(labels[name], source, case, figures, seconds)
             continue
-        print(STAGE.run(build, target))
+        stage = replace(STAGE, make=functools.partial(make, seconds=seconds))
+        print(stage.run(build, target))
 
 
-def _print(label: str, source: str, case: Case, published: dict[str, float]) -> None:
-    mine, trials = diagnose(case, published)
-    print(plain_text(diagnosis_table(label, source, mine, published, as_table(trials))), end="")
+def _case(build: Build, system: SystemSettings, bm25: Mapping[str, Any], seconds: float) -> Case:
+    """Return the run of a system as a case, and say how long it takes to encode the documents again."""
+    if not can_encode(build.folder, system):
+        return built_case(build.profile, build.folder, system, bm25)
+    encoding = 0.0
+    if sizes := sizes_of(build):
+        cost = encode.estimate(build, system, sizes)
+        speed = Speed(reached_rates(build.folder.workspace))
+        encoding = replace(speed, probes=calibrate(speed.probes_for([cost]))).seconds(cost)
+    case = built_case(build.profile, build.folder, system, bm25, build.device, encoding)
+    if isinstance(case.searcher, DenseSearcher):
+        command_line.note(
+            f"{costly_changes(case.searcher)} changes of {system.name} encode all documents again, about "
+            f"{in_time(encoding)} each; {in_time(seconds)} are spent on them and on several changes at once (--minutes)"
+        )
+    return case
+
+
+def _minutes(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes")
+    return number
+
+
+def _print(label: str, source: str, case: Case, published: dict[str, float], seconds: float) -> None:
+    found = diagnose(case, published, seconds)
+    table = diagnosis_table(label, source, found.mine, published, as_table(found.trials), found.not_tried)
+    print(plain_text(table), end="")
 
 
 if __name__ == "__main__":

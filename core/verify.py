@@ -8,23 +8,26 @@ beside the table.
 """
 
 import argparse
+import shlex
 import sys
-from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
-from core.compare import figure
-from core.evaluation.table_exports import differences, export, read_export
+from core import __version__
+from core.compare import figure, parser
+from core.evaluation.table_exports import Provenance, differences, export, read_export
 from core.workspace import command_line
 from core.workspace.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `python -m core.verify`."""
-    parser = argparse.ArgumentParser(
+    made = argparse.ArgumentParser(
         prog="python -m core.verify", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("tables", nargs="+", type=Path, metavar="TABLE", help="an exported table")
-    differing = [path for path in parser.parse_args(arguments).tables if not verify(path)]
+    made.add_argument("tables", nargs="+", type=Path, metavar="TABLE", help="an exported table")
+    differing = [path for path in made.parse_args(arguments).tables if not verify(path)]
     if differing:
         sys.exit(1)
 
@@ -37,10 +40,12 @@ def verify(path: Path) -> bool:
     """
     try:
         text = path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: no exported table, as it is not UTF-8") from None
     exported = read_export(text, path.name)
-    table, _, now = figure(found_files(exported.provenance.arguments, path.parent))
+    table, _, now = figure(given_options(exported.provenance, path))
     inputs = exported.provenance.inputs
     for name in sorted(inputs.keys() | now.inputs.keys()):
         if inputs.get(name) != now.inputs.get(name):
@@ -60,17 +65,38 @@ def verify(path: Path) -> bool:
     return not found
 
 
-def found_files(arguments: Sequence[str], folder: Path) -> list[str]:
-    """Return the arguments with files that are missing here replaced by those of the same name beside the table."""
-    if not all(isinstance(word, str) for word in arguments):
-        raise UserError("the provenance of the table is damaged")
-    found = list(arguments)
-    for number, word in enumerate(found):
-        beside = folder / Path(word).name
-        looks_like_file = "." in Path(word).name and not word.startswith("-")
-        if looks_like_file and not Path(word).exists() and beside.is_file():
-            found[number] = str(beside)
-    return found
+def given_options(provenance: Provenance, path: Path) -> argparse.Namespace:
+    """Return the options of `python -m core.compare` that made a table.
+
+    Files that are missing where they were are replaced by those of the same name beside the table.
+
+    Raises:
+        UserError: if this version has not all of the options, or a file is in neither place.
+    """
+    try:
+        with redirect_stderr(StringIO()), redirect_stdout(StringIO()):
+            options = parser().parse_args(provenance.arguments)
+    except SystemExit:
+        words = shlex.join(provenance.arguments)
+        raise UserError(
+            f"{path.name}: made by RankScope {provenance.version}; this version, {__version__}, has no figure with the "
+            f"options {words!r}"
+        ) from None
+
+    def found(file: str | Path) -> str:
+        beside = path.parent / Path(file).name
+        if not Path(file).exists() and not beside.is_file():
+            raise UserError(f"{path.name}: {file}, of which it was made, is neither there nor beside the table")
+        return str(file if Path(file).exists() else beside)
+
+    if getattr(options, "qrels", None):
+        options.of = [found(file) for file in options.of]
+    for name in ("qrels", "excluded"):
+        if file := getattr(options, name, None):
+            setattr(options, name, Path(found(file)))
+    if references := getattr(options, "reference", None):
+        options.reference = [found(file) for file in references]
+    return options
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import isnan
+from math import inf, isnan
 
 import numpy as np
 import pandas as pd
@@ -332,7 +332,7 @@ def against_baseline(
         dtype=float,
     )
     if detect is not None:
-        if not detect > 0:
+        if not 0 < detect < inf:
             raise UserError(f"a difference to detect is a positive number, not {detect}")
         deviations = {system: one.deviation for system, one in found.items() if one.deviation}
         needed = {system: float(topics_needed(abs(deviation), detect)) for system, deviation in deviations.items()}
@@ -419,8 +419,14 @@ def baseline_sentences(
     Args:
         table, found: the table and the comparisons from `against_baseline`.
     """
-    if not found or "Holm randomisation" not in table:
-        return []  # the sentences are about the randomisation test, Holm-adjusted
+    if not found:
+        return []
+    if "Holm randomisation" not in table:  # which the other sentences are about
+        return [
+            f"{labels[system]} and {labels[baseline]} have the same {measure} on all {one.topics} topics."
+            for system, one in found.items()
+            if one.wins == one.losses == 0
+        ]
     if len(found) > SENTENCES:
         said = [overall_verdict(table, found, measure, labels[baseline]).sentence]
     else:

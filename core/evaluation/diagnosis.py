@@ -1,57 +1,53 @@
-"""Why a figure differs from a published one: one change at a time, and which of them closes the gap.
+"""Why a figure differs from a published one: what is tried, one change at a time and several at once.
 
-A run is evaluated otherwise (ties, gains, ideal ranking, missing topics, depth, own documents, other judgments), and
-BM25 is searched otherwise (topic field, fields, stop words, stemmer, k1 and b, document lengths). Where the
-configuration of the run is not known, the published configuration of BM25 is searched with one change each, and held
-against the run.
+A run is evaluated otherwise (`core.evaluation.diagnosis_changes`), and searched otherwise: BM25 with other settings, a
+dense system with other prompts, another input limit, pooling or similarity. Where the configuration of a run is not
+known, the published configuration of BM25 is searched with one change each, and held against the run.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
-from core.evaluation.diagnosis_tables import CHECK, WHOLE, Means, Trial
-from core.evaluation.measures import evaluate, mean
+from core.evaluation.diagnosis_bm25 import ANSERINI, Bm25Searcher, bm25_configuration, published_configuration
+from core.evaluation.diagnosis_changes import Change, Configuration, Evaluated, Searcher, evaluation_changes, in_words
+from core.evaluation.diagnosis_dense import OF_DOCUMENTS, DenseSearcher
+from core.evaluation.diagnosis_tables import (
+    AS_PUBLISHED,
+    CHECK,
+    CLOSED,
+    JOINED,
+    SHARE,
+    WHOLE,
+    Means,
+    Trial,
+    as_table,
+    closing,
+)
 from core.evaluation.published import is_bm25, is_of, published_figures
-from core.evaluation.unjudged import condensed
 from core.formats.collections import QRELS, TOPICS, read_built_collection, read_built_topics
-from core.formats.documents import Document
-from core.formats.exclusions import Exclusions, built_exclusions, left_out, own_documents, without
-from core.formats.qrels import Qrels, highest_grade
+from core.formats.exclusions import Exclusions, built_exclusions, own_documents
+from core.formats.qrels import Qrels
 from core.formats.runs import FILE as RUN
-from core.formats.runs import Scores, first_ranked, ranked, read_run
-from core.formats.topics import Topic
-from core.retrieval.bm25 import Bm25Index
-from core.workspace.artifacts import open_artifact, read_whole
+from core.formats.runs import Scores, first_ranked, read_run
+from core.retrieval.encoder import load_encoder, load_vectors
+from core.workspace.artifacts import open_artifact, read_manifest, read_whole
 from core.workspace.errors import UserError
 from core.workspace.measure_names import parse_measure
-from core.workspace.profile import AnalyzerSettings, Bm25Settings, Profile, SystemSettings
+from core.workspace.model_configuration import describe_model
+from core.workspace.models import find_model
+from core.workspace.profile import Profile, SystemSettings
 from core.workspace.workspace import CollectionFolder
 
-ANSERINI = {
-    **{"k1": 0.9, "b": 0.4, "fields": "one", "lengths": "lucene", "tokenizer": "lucene", "stop_words": "short"},
-    **{"stemmer": "porter", "unify_names": False},
-}
-"""The configuration of Anserini's regressions with one field, which a published BM25 is taken to have."""
-DEPTHS = (10, 20, 50, 100, 200, 500, 1000)
-PARAMETERS = ((0.9, 0.4), (1.2, 0.75), (1.5, 0.75), (1.5, 0.4), (0.82, 0.68), (2.0, 0.75))
-"""k1 and b: Anserini's, Lucene's, rank_bm25's, RankScope's, Anserini's for MS MARCO, those of older papers."""
-STOP_WORDS = ("none", "short", "long", "glasgow")
-STEMMERS = ("none", "porter", "english")
 OVERLAP = 10
 """Number of documents of a topic whose overlap with the run is reported."""
-
-
-@dataclass(frozen=True)
-class Bm25Configuration:
-    """How BM25 searches: its settings, the analyzer, the topic field, and the part of the documents that is indexed."""
-
-    bm25: Bm25Settings
-    analyzer: AnalyzerSettings
-    topic_field: str = "question"
-    part: str = "title and text"
+SECONDS = 600.0
+"""Time for what takes long: documents encoded again, and several changes of a search at once."""
+FIRST = 5
+"""Number of single changes that every other change is tried with."""
+MOST_PAIRS = 10
+"""Number of pairs of changes, the best ones, that are reported."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +60,7 @@ class Case:
         own: its topics' own documents, by which `excluded` may differ from the published evaluation.
         by_rank: the run in the order of its rank column, if that is another one.
         other_qrels: other judgments, by name, such as those of another split.
-        documents, topics: the collection's, if it has texts.
-        configuration: how the run's BM25 searches; None if that is not known.
-        published_as: the published configuration of BM25.
-        depth: the number of documents that BM25 retrieves.
+        searcher: searches the collection otherwise, if it has texts.
     """
 
     scores: Scores
@@ -76,190 +69,208 @@ class Case:
     own: Exclusions = field(default_factory=dict)
     by_rank: Scores | None = None
     other_qrels: Mapping[str, Qrels] = field(default_factory=dict)
-    documents: Sequence[Document] = ()
-    topics: Mapping[str, Topic] = field(default_factory=dict)
-    configuration: Bm25Configuration | None = None
-    published_as: Bm25Configuration | None = None
-    depth: int = 1000
-
-    @property
-    def evaluated(self) -> Scores:
-        """The run as it is evaluated."""
-        return without(self.scores, left_out(self.scores, self.excluded))
-
-    def search(self, configuration: Bm25Configuration) -> Scores:
-        """Return the run of BM25 with a configuration."""
-        documents = self.documents
-        if configuration.part == "title":
-            documents = [Document(document.id, document.title, "") for document in documents]
-        elif configuration.part == "text":
-            documents = [Document(document.id, "", document.text) for document in documents]
-        index = Bm25Index.build(documents, configuration.bm25, configuration.analyzer)
-        asked = {
-            topic: self.topics[topic].text(configuration.topic_field) for topic in self.qrels if topic in self.topics
-        }
-        scores = {topic: dict(index.search(query, self.depth)) for topic, query in asked.items()}
-        return without(scores, left_out(scores, self.excluded))
+    searcher: Searcher | None = None
 
 
-def diagnose(case: Case, published: Mapping[str, float]) -> tuple[Means, list[Trial]]:
-    """Return the run's own figures, and every change that was tried, the one that leaves least of the gap first.
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a diagnosis found.
+
+    Attributes:
+        mine: the run's own figures.
+        trials: every change that was tried, the one that leaves least of the gap first.
+        not_tried: the changes for which there was no time, in words.
+    """
+
+    mine: Means
+    trials: Sequence[Trial]
+    not_tried: Sequence[str] = ()
+
+
+def diagnose(case: Case, published: Mapping[str, float], seconds: float = SECONDS) -> Diagnosis:
+    """Try every change, and several at once where none closes the gap.
+
+    Args:
+        published: measure -> figure.
+        seconds: time for what takes long; what does not fit is not tried.
 
     Raises:
         UserError: if a measure is unknown, or there is none.
     """
     if not published:
         raise UserError("a published figure is given as MEASURE=VALUE, such as nDCG@10=0.5947")
-    mine = means(case.evaluated, case.qrels, published)
-    trials = [*evaluation_trials(case, published), *bm25_trials(case, mine, published)]
-    return mine, sorted(
-        trials, key=lambda trial: (round(trial.left, 6), trial.cause in (CHECK, WHOLE), -(trial.overlap or 0))
-    )
+    return _Tried(case, dict(published), seconds).diagnosis()
 
 
-def means(scores: Scores, qrels: Qrels, measures: Iterable[str]) -> Means:
-    """Return the mean of each measure over the judged topics."""
-    return {name: mean(by_topic) for name, by_topic in evaluate(scores, qrels, measures).items()}
+class _Tried:
+    """The changes of one case that were tried."""
 
+    def __init__(self, case: Case, published: dict[str, float], seconds: float):
+        self.case, self.published, self.left = case, published, seconds
+        self.measures = list(published)
+        self.start = Evaluated(case.scores, case.qrels, case.excluded)
+        self.mine = self.start.means(self.measures)
+        self.gap = max(abs(self.mine[name] - value) for name, value in published.items())
+        self.single: list[tuple[Change, Trial]] = []
+        self.others: list[Trial] = []
+        self.not_tried: list[str] = []
 
-# Evaluation
+    def diagnosis(self) -> Diagnosis:
+        case = self.case
+        evaluations = list(evaluation_changes(self.start, self.measures, case.own, case.by_rank, case.other_qrels))
+        for change in evaluations:
+            self.add_single(change)
+        if case.searcher:
+            self.search_otherwise(case.searcher, evaluations)
+        if self.gap > CLOSED and not self.is_closed():
+            self.try_pairs()
+        trials = [*(trial for _, trial in self.single), *self.others]
+        trials.sort(key=lambda one: (round(one.left, 6), one.cause.startswith((CHECK, WHOLE)), -(one.overlap or 0)))
+        return Diagnosis(self.mine, trials, self.not_tried)
 
+    def is_closed(self) -> bool:
+        """Return whether a trial, or the run's evaluation and its search each by one, closes the gap entirely."""
+        table = as_table([*(trial for _, trial in self.single), *self.others])
+        found = closing(table, self.gap)
+        return bool(len(found)) and found["left of the gap"].iloc[0] <= CLOSED and found.index[0] != WHOLE
 
-def evaluation_trials(case: Case, published: Mapping[str, float]) -> Iterator[Trial]:
-    """Yield the run evaluated otherwise, one change each; changes that change nothing are left out."""
-    measures, run, qrels = list(published), case.evaluated, case.qrels
-    mine = means(run, qrels, measures)
+    def search_otherwise(self, searcher: Searcher, evaluations: Sequence[Change]) -> None:
+        """Try every setting of the search."""
+        if not searcher.known:
+            reference = Evaluated(searcher.search(searcher.start), self.case.qrels, self.case.excluded)
+            found, overlap = reference.means(self.measures), self.overlap(reference.run)
+            check = Trial(CHECK, "the run", "as published", found, self.published, overlap)
+            self.others.append(check)
+            if check.left > CLOSED:
+                for change in evaluations:
+                    self.evaluate_reference(reference, change)
+        for change in self.search_changes(searcher):
+            self.add_single(change)
+        if searcher.known and searcher.published:
+            self.as_published(searcher, searcher.published)
 
-    def trial(cause: str, here: str, tried: str, scores: Scores, judgments: Qrels) -> Iterator[Trial]:
-        if judgments:
-            found = means(scores, judgments, measures)
-            if any(abs(found[name] - mine[name]) > 1e-9 for name in measures):
-                yield Trial(cause, here, tried, found, published)
+    def evaluate_reference(self, reference: Evaluated, change: Change) -> None:
+        """Try to evaluate the published configuration, searched here, otherwise."""
+        if change.evaluation is None or change.of_run:
+            return
+        changed = change.evaluation(reference)
+        if changed.qrels:
+            cause = f"{CHECK}: {change.cause}"
+            self.others.append(Trial(cause, change.here, change.tried, changed.means(self.measures), self.published))
 
-    if case.by_rank is not None:
-        by_rank = without(case.by_rank, left_out(case.by_rank, case.excluded))
-        yield from trial("ties and order", "by score", "by the rank column", by_rank, qrels)
-    ascending = {t: _ties_ascending(by) for t, by in run.items()}
-    yield from trial("ties and order", "tied documents by id, descending", "by id, ascending", ascending, qrels)
-    if any(parse_measure(name).name == "nDCG" for name in measures) and highest_grade(qrels) > 1:
-        binary = {t: {d: int(grade > 0) for d, grade in by.items()} for t, by in qrels.items()}
-        yield from trial("gains", "the grade", "binary: 1 for every relevant document", run, binary)
-        powers = {t: {d: 2 ** max(grade, 0) - 1 for d, grade in by.items()} for t, by in qrels.items()}
-        yield from trial("gains", "the grade", "2^grade - 1", run, powers)
-    highest = highest_grade(qrels)
-    for level in range(2, highest + 1):
-        raised = {t: {d: grade if grade >= level else 0 for d, grade in by.items()} for t, by in qrels.items()}
-        yield from trial("relevance threshold", "grade >= 1", f"grade >= {level}", run, raised)
-    kept = {t: {d: grade for d, grade in by.items() if d in run.get(t, {})} for t, by in qrels.items()}
-    retrieved = {t: by or {"": 0} for t, by in kept.items()}
-    yield from trial("ideal ranking", "all judged documents", "the retrieved judged documents", run, retrieved)
-    for k in sorted({parse_measure(name).cutoff for name in measures} - {0}):
-        first = {t: set(first_ranked(by, k)) for t, by in run.items()}
-        kept = {t: {d: grade for d, grade in by.items() if d in first.get(t, ())} or {"": 0} for t, by in qrels.items()}
-        yield from trial("ideal ranking", "all judged documents", f"the first {k} documents", run, kept)
-    answered = {t: by for t, by in qrels.items() if run.get(t)}
-    yield from trial("missing topics", "count as 0", "left out", run, answered)
-    relevant = {t: by for t, by in qrels.items() if max(by.values()) > 0}
-    yield from trial("topics without relevant documents", "count as 0", "left out", run, relevant)
-    yield from trial("unjudged documents", "not relevant", "removed from the ranking", condensed(run, qrels), qrels)
-    deepest = max(map(len, run.values()), default=0)
-    for depth in DEPTHS:
-        if depth < deepest:
-            cut = {t: {d: by[d] for d in first_ranked(by, depth)} for t, by in run.items()}
-            yield from trial("depth", str(deepest), f"the first {depth}", cut, qrels)
-    yield from trial("own documents of topics", "removed", "kept", case.scores, qrels)
-    if case.own:
-        removed = without(run, left_out(run, case.own))
-        yield from trial("own documents of topics", "kept", "removed", removed, qrels)
-    for name, judgments in case.other_qrels.items():
-        yield from trial("judgments", "these", name, run, judgments)
+    def search_changes(self, searcher: Searcher) -> Iterator[Change]:
+        """Yield each change of one setting, those to the published one first."""
+        start, published = searcher.start, searcher.published if searcher.known else None
+        toward, others = [], []
+        for name, values in searcher.options().items():
+            for value in dict.fromkeys(values):
+                if value == start[name]:
+                    continue
+                if not searcher.known:
+                    others.append(Change(name, in_words(value), f"published: {in_words(start[name])}", value=value))
+                elif published and value == published[name]:
+                    toward.append(Change(name, in_words(start[name]), in_words(value) + AS_PUBLISHED, value=value))
+                else:
+                    others.append(Change(name, in_words(start[name]), in_words(value), value=value))
+        yield from toward
+        yield from others
 
+    def as_published(self, searcher: Searcher, published: Configuration) -> None:
+        """Try all settings as published, and which of them it takes."""
+        differing = [name for name, value in searcher.start.items() if published[name] != value]
+        if len(differing) < 2:
+            return
+        whole = self.trial([self.toward(searcher, name) for name in differing])
+        if whole is None:
+            return
+        self.others.append(Trial(WHOLE, "as here", "as published", whole.means, whole.goal, whole.overlap))
+        if whole.left > max(CLOSED, SHARE * self.gap):
+            return
+        allowed = max(CLOSED, whole.left)
+        by_effect = {change.cause: trial.left for change, trial in self.single if AS_PUBLISHED in change.tried}
+        needed, best = list(differing), whole
+        for name in sorted(differing, key=lambda name: -by_effect.get(name, 0.0)):  # those that close least first
+            rest = [other for other in needed if other != name]
+            trial = self.trial([self.toward(searcher, other) for other in rest]) if rest else None
+            if trial and trial.left <= allowed:
+                needed, best = rest, trial
+        if len(needed) > 1:
+            self.others.append(best)
 
-def _ties_ascending(by_document: Mapping[str, float]) -> dict[str, float]:
-    """Return ranks as scores, tied documents by ascending id."""
-    order = sorted(ranked(by_document), key=lambda hit: hit[0])
-    order.sort(key=lambda hit: -hit[1])
-    return {document: -float(rank) for rank, (document, _) in enumerate(order)}
+    def toward(self, searcher: Searcher, name: str) -> Change:
+        """Return the change of a setting to the published one."""
+        value = searcher.published[name] if searcher.published else None
+        return Change(name, in_words(searcher.start[name]), in_words(value) + AS_PUBLISHED, value=value)
 
+    def try_pairs(self) -> None:
+        """Try the most promising changes together with every other one."""
 
-# BM25
+        def promise(one: tuple[Change, Trial]) -> tuple[float, float]:
+            change, trial = one
+            unknown = change.evaluation is None and self.case.searcher is not None and not self.case.searcher.known
+            return (-(trial.overlap or 0.0), trial.left) if unknown else (trial.left, 0.0)
 
+        seen: set[frozenset[tuple[str, str]]] = set()
+        found: list[Trial] = []
+        searches = [one for one in self.single if one[0].evaluation is None]
+        evaluations = [one for one in self.single if one[0].evaluation is not None]
+        known = self.case.searcher is not None and self.case.searcher.known
+        # A run of unknown origin: the search is held against the run, its evaluation against the published figure.
+        groups = [[*searches, *evaluations]] if known else [searches, evaluations]
+        for group in groups:
+            for first, _ in sorted(group, key=promise)[:FIRST]:
+                for second, _ in group:
+                    key = frozenset({(first.cause, first.tried), (second.cause, second.tried)})
+                    if first.cause == second.cause or key in seen:
+                        continue
+                    seen.add(key)
+                    pair = [first, second] if first.of_run or second.evaluation else [second, first]
+                    if trial := self.trial(pair):
+                        found.append(trial)
+        found.sort(key=lambda one: (one.left, -(one.overlap or 0)))
+        self.others += found[:MOST_PAIRS]
 
-def bm25_trials(case: Case, mine: Means, published: Mapping[str, float]) -> Iterator[Trial]:
-    """Yield BM25 searched otherwise, one change each.
+    def add_single(self, change: Change) -> None:
+        """Try one change; one of the evaluation that changes nothing is left out."""
+        trial = self.trial([change])
+        if trial is None:
+            return
+        same = all(abs(trial.means[name] - self.mine[name]) <= 1e-9 for name in self.measures)
+        if not (same and change.evaluation):
+            self.single.append((change, trial))
 
-    The changes are to the run's configuration, and lead to the published figures; or if it is not known, to the
-    published configuration, and lead to the run's figures.
-    """
-    start = case.configuration or case.published_as
-    if start is None or not case.documents or not case.topics:
-        return
-    known = case.configuration is not None
-    goal = published if known else mine
-    run = case.evaluated
-    if not known:
-        yield _searched(case, start, CHECK, ("the run", "as published"), published, run)
-    for cause, here, tried, changed in changes(start, case):
-        shown = (here, tried) if known else (tried, f"published: {here}")
-        yield _searched(case, changed, cause, shown, goal, run)
+    def trial(self, changes: Sequence[Change]) -> Trial | None:
+        """Try changes together; None if there is no time, or no topic is left."""
+        searcher = self.case.searcher
+        settings = {change.cause: change.value for change in changes if change.evaluation is None}
+        one, overlap, goal = self.start, None, self.published
+        cause = JOINED.join(change.cause for change in changes)
+        here, tried = "; ".join(c.here for c in changes), "; ".join(c.tried for c in changes)
+        if settings and searcher:
+            configuration = {**searcher.start, **settings}
+            limited = searcher.encodes or len(changes) > 1
+            if limited and searcher.seconds(configuration) > self.left:
+                self.not_tried.append(f"{cause} ({tried.replace(AS_PUBLISHED, '')})")
+                return None
+            started = time.perf_counter()
+            one = Evaluated(searcher.search(configuration), one.qrels, one.excluded)
+            self.left -= (time.perf_counter() - started) if limited else 0.0
+            overlap = self.overlap(one.run)
+            goal = self.published if searcher.known else self.mine
+        for change in changes:
+            one = change.evaluation(one) if change.evaluation else one
+        if not one.qrels:
+            return None
+        return Trial(cause, here, tried, one.means(self.measures), goal, overlap)
 
-
-def changes(start: Bm25Configuration, case: Case) -> Iterator[tuple[str, str, str, Bm25Configuration]]:
-    """Yield (what, from, to, changed configuration) for every single change, and for the published one as a whole."""
-    bm25, analyzer = start.bm25, start.analyzer
-    if case.configuration and case.published_as and case.published_as != start:
-        yield WHOLE, "as here", "as published", case.published_as
-    for name in ("query", "question", "narrative"):
-        if name != start.topic_field and any(t.text(name) != t.text(start.topic_field) for t in case.topics.values()):
-            yield "topic field", start.topic_field, name, replace(start, topic_field=name)
-    other = "two" if bm25.fields == "one" else "one"
-    yield "fields", bm25.fields, other, replace(start, bm25=bm25.model_copy(update={"fields": other}))
-    for part in ("title and text", "title", "text"):
-        if part != start.part:
-            yield "indexed text", start.part, part, replace(start, part=part)
-    for k1, b in PARAMETERS:
-        if (k1, b) != (bm25.k1, bm25.b):
-            changed = replace(start, bm25=bm25.model_copy(update={"k1": k1, "b": b}))
-            yield "k1 and b", f"{bm25.k1:g}, {bm25.b:g}", f"{k1:g}, {b:g}", changed
-    lengths = "lucene" if bm25.lengths == "exact" else "exact"
-    changed = replace(start, bm25=bm25.model_copy(update={"lengths": lengths}))
-    yield "document lengths", bm25.lengths, lengths, changed
-    for key, what, options in (
-        ("stop_words", "stop words", STOP_WORDS),
-        ("stemmer", "stemmer", STEMMERS),
-        ("tokenizer", "tokenizer", ("rankscope", "lucene")),
-        ("unify_names", "virus names unified", (True, False)),
-    ):
-        for option in options:
-            given = getattr(analyzer, key)
-            settings = analyzer.model_dump() | {key: option}
-            if key == "tokenizer" and option == "lucene":
-                settings["unify_names"] = False
-            if option == given:
-                continue
-            try:
-                changed_analyzer = AnalyzerSettings.model_validate(settings)
-            except ValidationError:
-                continue  # Lucene's tokenizer does not unify names
-            yield what, str(given), str(option), replace(start, analyzer=changed_analyzer)
-
-
-def _searched(
-    case: Case,
-    configuration: Bm25Configuration,
-    cause: str,
-    shown: tuple[str, str],
-    goal: Mapping[str, float],
-    run: Scores,
-) -> Trial:
-    found = case.search(configuration)
-    shares = [
-        len(set(first_ranked(by, OVERLAP)) & set(first_ranked(found.get(topic, {}), OVERLAP))) / min(OVERLAP, len(by))
-        for topic, by in run.items()
-        if by
-    ]
-    overlap = sum(shares) / len(shares) if shares else 0.0
-    return Trial(cause, *shown, means(found, case.qrels, goal), goal, overlap)
+    def overlap(self, run: Scores) -> float:
+        """Return the mean share of the run's first documents that another run has among its own."""
+        shares = [
+            len(set(first_ranked(by, OVERLAP)) & set(first_ranked(run.get(topic, {}), OVERLAP))) / min(OVERLAP, len(by))
+            for topic, by in self.start.run.items()
+            if by
+        ]
+        return sum(shares) / len(shares) if shares else 0.0
 
 
 def parse_published(text: str) -> dict[str, float]:
@@ -279,15 +290,6 @@ def parse_published(text: str) -> dict[str, float]:
             raise UserError(f"a published figure is given as MEASURE=VALUE with a value from 0 to 1, not {part!r}")
         found[parse_measure(name).notation] = number
     return found
-
-
-def published_configuration(settings: Mapping[str, Any]) -> Bm25Configuration | None:
-    """Return the configuration in `bm25` of a published figure, None if it has none."""
-    if not settings:
-        return None
-    bm25 = {key: settings[key] for key in ("k1", "b", "fields", "lengths") if key in settings}
-    analyzer = {key: settings[key] for key in ("stop_words", "stemmer", "tokenizer", "unify_names") if key in settings}
-    return Bm25Configuration(Bm25Settings(**bm25), AnalyzerSettings(**analyzer))
 
 
 # The artifact
@@ -323,37 +325,103 @@ def is_of_collection(case: Case, folder: CollectionFolder) -> bool:
     return 2 * len(retrieved & known) > len(retrieved)
 
 
+def published_searcher(folder: CollectionFolder, topics: Collection[str]) -> Bm25Searcher:
+    """Return a searcher for a run whose configuration is not known: the published one is Anserini's BM25."""
+    collection = read_built_collection(folder)
+    asked = {topic.id: topic for topic in collection.topics if topic.id in topics}
+    start = published_configuration(ANSERINI) or {}
+    return Bm25Searcher(collection.documents, asked, start, start, known=False)
+
+
 def built_case(
-    profile: Profile, folder: CollectionFolder, system: SystemSettings, published: Mapping[str, Any]
+    profile: Profile,
+    folder: CollectionFolder,
+    system: SystemSettings,
+    published: Mapping[str, Any],
+    device: str = "auto",
+    encoding: float = 0.0,
 ) -> Case:
     """Return the run of a system of a built collection as a case.
 
     Args:
         published: the published configuration of BM25, {} if there is none.
+        device: the device of a dense system's model.
+        encoding: estimated time in seconds to encode all documents.
 
     Raises:
         UserError: if an artifact is missing or damaged.
     """
-    topics, qrels = read_built_topics(folder)
-    excluded = built_exclusions(folder)
+    _, qrels = read_built_topics(folder)
     scores = read_whole(
         folder.run(system.name), lambda _: read_run(folder.run(system.name) / RUN, may_be_empty=True).scores
     )
-    configuration = None
-    documents: Sequence[Document] = ()
+    searcher: Searcher | None = None
     if is_bm25(system) and not system.expanded:
-        documents = read_built_collection(folder).documents
-    if system.kind == "bm25" and documents:
-        field = profile.collection.topic_field
-        configuration = Bm25Configuration(profile.bm25_of(system), profile.analyzer_of(system), field)
-    return Case(
-        scores,
-        qrels,
-        excluded,
-        own_documents(qrels),
-        documents=documents,
-        topics={topic.id: topic for topic in topics},
-        configuration=configuration,
-        published_as=published_configuration(published),
-        depth=profile.depth,
-    )
+        searcher = _bm25_searcher(profile, folder, system, published)
+    elif can_encode(folder, system):
+        searcher = _dense_searcher(profile, folder, system, device, encoding)
+    return Case(scores, qrels, built_exclusions(folder), own_documents(qrels), searcher=searcher)
+
+
+def can_encode(folder: CollectionFolder, system: SystemSettings) -> bool:
+    """Tell whether a system is dense, exact, and has its model on this machine."""
+    own = system.kind == "dense" and system.is_exact and not system.vectors
+    return own and find_model(folder.workspace, system.model) is not None
+
+
+def _bm25_searcher(
+    profile: Profile, folder: CollectionFolder, system: SystemSettings, published: Mapping[str, Any]
+) -> Bm25Searcher | None:
+    collection = read_built_collection(folder)
+    known = system.kind == "bm25"
+    topics = {topic.id: topic for topic in collection.topics if topic.id in collection.qrels}
+    as_published = published_configuration(published)
+    start = as_published
+    if known:
+        field_name = profile.collection.topic_field
+        start = bm25_configuration(profile.bm25_of(system), profile.analyzer_of(system), field_name)
+    if start is None or not collection.documents:
+        return None
+    return Bm25Searcher(collection.documents, topics, start, as_published, known, profile.depth)
+
+
+def _dense_searcher(
+    profile: Profile, folder: CollectionFolder, system: SystemSettings, device: str, encoding: float
+) -> DenseSearcher:
+    """Return a searcher whose published configuration is the model's own, with cosines."""
+    collection = read_built_collection(folder)
+    model = find_model(folder.workspace, system.model)
+    own = describe_model(model) if model else {}
+    facts = own | read_manifest(folder.vectors(system.vectors_name)).facts
+    prompts, limit = own.get("prompts", {}), facts.get("model_max_tokens", facts.get("max_tokens", 0))
+    published: dict[str, Any] = {
+        "topic field": "question",
+        "indexed text": "title and text",
+        "query prompt": prompts.get("query", ""),
+        "document prompt": prompts.get("document", ""),
+        "input limit (tokens)": limit,
+        "pooling": own.get("pooling", ""),
+        "similarity": "cosine",
+    }
+    start = published | {
+        "topic field": profile.collection.topic_field,
+        "query prompt": system.query_prefix or published["query prompt"],
+        "document prompt": system.document_prefix or published["document prompt"],
+        "input limit (tokens)": facts.get("max_tokens", limit),
+        "similarity": system.similarity,
+    }
+
+    def load() -> Any:
+        encoder = load_encoder(folder.workspace, system, device)
+        encoder.prompts |= {"query": "", "document": ""}  # the searcher puts them before the texts
+        return encoder
+
+    topics = {topic.id: topic for topic in collection.topics if topic.id in collection.qrels}
+    vectors, _ = load_vectors(folder, system.vectors_name)
+    return DenseSearcher(collection.documents, topics, vectors, start, published, load, profile.depth, encoding)
+
+
+def costly_changes(searcher: DenseSearcher) -> int:
+    """Return the number of single changes for which all documents are encoded again."""
+    options = searcher.options()
+    return sum(len({*options[name]} - {searcher.start[name]}) for name in OF_DOCUMENTS)

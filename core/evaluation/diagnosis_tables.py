@@ -18,6 +18,12 @@ SHARE = 0.2
 """Share of the gap that a change may leave open and still be named."""
 CHECK, WHOLE = "published configuration, searched here", "all settings as published"
 """Rows that are no single change."""
+JOINED = " + "
+"""Between the causes of changes that are tried together."""
+AS_PUBLISHED = " (as published)"
+"""After a value that is that of the published configuration."""
+MOST_NAMED, MOST_LISTED = 3, 6
+"""Numbers of explanations of a gap, and of changes that were not tried, that are named."""
 FILE = "diagnosis.csv"
 OVERLAPS = "overlap@10"
 COLUMNS = ["cause", "here", "tried", "left of the gap", OVERLAPS]
@@ -28,7 +34,7 @@ class Trial:
     """One change, and what it gives.
 
     Attributes:
-        cause: what is changed, such as "stop words".
+        cause: what is changed, such as "stop words"; of several changes the causes, joined by `JOINED`.
         here: how it is here; tried: how it was tried.
         means: the figures with the change.
         goal: the figures that it is to give: the published ones, or, if the published configuration was changed, the
@@ -57,7 +63,12 @@ def as_table(trials: Sequence[Trial]) -> pd.DataFrame:
 
 
 def diagnosis_table(
-    label: str, source: str, mine: Mapping[str, float], published: Mapping[str, float], table: pd.DataFrame
+    label: str,
+    source: str,
+    mine: Mapping[str, float],
+    published: Mapping[str, float],
+    table: pd.DataFrame,
+    not_tried: Sequence[str] = (),
 ) -> Table:
     """Return what was tried, with what closes the gap in a sentence.
 
@@ -65,6 +76,7 @@ def diagnosis_table(
         label: the run's name.
         source: where the published figures are from.
         table: from `as_table`.
+        not_tried: changes for which there was no time, in words.
     """
     gaps = ", ".join(
         f"{name} {mine[name]:.4f}, published {value:.4f} ({mine[name] - value:+.4f})"
@@ -80,28 +92,57 @@ def diagnosis_table(
             said += f" The least is left, {table['left of the gap'].iloc[0]:.4f}, by {_in_words(table.iloc[0])}."
     else:
         parts = [f"{_in_words(row)} (leaves {row['left of the gap']:.4f})" for _, row in found.iterrows()]
-        said = f"What closes the gap: {'; '.join(parts)}."
-    sentences = [f"{label}: {gaps}.", said]
-    if CHECK in table.index and (left := float(table.loc[CHECK, "left of the gap"])) > CLOSED:
-        sentences.append(
-            f"BM25 with the published configuration, searched here, is {left:.4f} from the published figure: "
-            "documents, topics or judgments differ from those of the publication."
-        )
+        said = f"What closes the gap: {'; or '.join(parts)}."
+    sentences = [f"{label}: {gaps}.", said, *_check_sentences(table)]
+    if not_tried and gap > CLOSED:
+        listed = "; ".join(not_tried[:MOST_LISTED])
+        more = f"; and {len(not_tried) - MOST_LISTED} more" if len(not_tried) > MOST_LISTED else ""
+        sentences.append(f"Not tried, for lack of time (--minutes allows more): {listed}{more}.")
     shown = table.assign(**{OVERLAPS: [MISSING if pd.isna(one) else f"{one:.2f}" for one in table[OVERLAPS]]})
     return Table(table, f"{label} and the published figure ({source})", shown, sentences)
+
+
+def _check_sentences(table: pd.DataFrame) -> list[str]:
+    """Say how far BM25 with the published configuration is from the published figure, if the run's own is not known."""
+    left = table["left of the gap"]
+    if CHECK not in table.index or float(left[CHECK]) <= CLOSED:
+        return []
+    evaluated = table[[str(cause).startswith(f"{CHECK}: ") for cause in table.index]]
+    closed = evaluated[evaluated["left of the gap"] <= CLOSED]
+    said = (
+        f"BM25 with the published configuration, searched here, is {float(left[CHECK]):.4f} from the published figure"
+    )
+    if len(closed):
+        row = closed.iloc[0]
+        cause = str(row.name).removeprefix(f"{CHECK}: ")
+        return [
+            f"{said}, and has it if it is evaluated otherwise: {cause} ({row['here']} here, tried: {row['tried']})."
+        ]
+    return [f"{said}: documents, topics or judgments differ from those of the publication."]
 
 
 def closing(table: pd.DataFrame, gap: float) -> pd.DataFrame:
     """Return the changes that close a gap, the best of each cause, the one that leaves least first.
 
+    What closes it entirely comes before what leaves a part of it, settings that are the published ones before others,
+    and one change before several.
+
     Args:
         table: from `as_table`.
         gap: the largest distance of the run's figures from the published ones.
     """
-    found = table[(table["left of the gap"] <= min(max(CLOSED, SHARE * gap), gap)) & (table.index != CHECK)]
+    found = table[[not str(cause).startswith(CHECK) for cause in table.index]]
+    found = found[found["left of the gap"] <= min(max(CLOSED, SHARE * gap), gap)]
     found = found[~found.index.duplicated()]
-    single = found[found.index != WHOLE]
-    return found if single.empty else single
+    named = found[found.index != WHOLE]
+    entirely = named["left of the gap"] <= CLOSED
+    changes = pd.Series([str(cause).count(JOINED) + 1 for cause in named.index], named.index, dtype=int)
+    single = changes == 1
+    published = changes == [str(tried).count(AS_PUBLISHED) for tried in named["tried"]]
+    for kind in (entirely & published, entirely & single, entirely, published, single, single | ~single):
+        if kind.any():
+            return named[kind].iloc[:MOST_NAMED]
+    return found
 
 
 def _in_words(row: pd.Series) -> str:
@@ -130,6 +171,8 @@ def read_diagnosis(folder: CollectionFolder, system: str, label: str, digest: st
             na_values={OVERLAPS: [""]},
         )
         settings = manifest.settings
-        return diagnosis_table(label, settings["source"], manifest.facts["measured"], settings["published"], table)
+        not_tried = manifest.facts.get("not_tried", ())
+        measured, published = manifest.facts["measured"], settings["published"]
+        return diagnosis_table(label, settings["source"], measured, published, table, not_tried)
 
     return read_whole(place, read, digest=digest)

@@ -31,7 +31,13 @@ from core.evaluation.diagnosis_tables import read_diagnosis
 from core.evaluation.expansion_example import example_table, find_example, gains
 from core.evaluation.measures import Evaluator, mean, mean_curves, providers, residuals
 from core.evaluation.ndcg_decomposition import ideal_ranking, split_difference
-from core.evaluation.published import agreement_table, far_from_published, of_mteb, published_figures
+from core.evaluation.published import (
+    agreement_table,
+    exercise_table,
+    far_from_published,
+    of_mteb,
+    published_figures,
+)
 from core.evaluation.rank_overlap import rank_biased_overlap
 from core.evaluation.results import Results, first_baseline, first_compared, manifests
 from core.evaluation.significance import Correction, Test, Values, compare_corrected
@@ -255,6 +261,11 @@ def published(results: Results) -> Table:
         known, results.folder.workspace, systems, manifests(results.folder), *of, results.folder.name
     )
     return replace(table, sentences=[*table.sentences, *far_from_published(known, systems, *of)])
+
+
+def exercise(results: Results) -> Table:
+    """What others reached on the collection in the exercise that RankScope grew from."""
+    return exercise_table(results.facts, results.folder.name)
 
 
 def diagnosis(results: Results, system: str = "") -> Table:

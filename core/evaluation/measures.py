@@ -96,6 +96,9 @@ def _by_ir_measures(scores: Scores, qrels: Qrels, measures: Mapping[str, Measure
     try:
         found = list(ir_measures.iter_calc(list(names), judged, answered))
     except Exception as error:  # each provider has its own errors
+        if len(measures) > 1:  # the one that fails is named
+            alone = (_by_ir_measures(scores, qrels, {name: measure}) for name, measure in measures.items())
+            return {name: by_topic for found_alone in alone for name, by_topic in found_alone.items()}
         raise UserError(f"{', '.join(measures)}: ir_measures failed ({in_words(error)})") from None
     for metric in found:
         values[names[metric.measure]][topics[metric.query_id]] = float(metric.value)

@@ -61,12 +61,31 @@ def published_figures(facts: Mapping[str, Any]) -> list[Published]:
     Args:
         facts: the facts of the collection's manifest: documents (0 if only runs were imported), topics, judgments.
     """
+    return [Published(**figure) for figure in _collection(facts).get("figure", ())]
+
+
+def exercise_table(facts: Mapping[str, Any], collection: str) -> Table:
+    """Return what others reached in the exercise that RankScope grew from; empty for other collections than TREC-COVID.
+
+    Args:
+        facts: see `published_figures`.
+    """
+    known = [Published(**figure) for figure in _collection(facts).get("exercise", ())]
+    rows = [(one.system, one.measures[MEASURE], one.source) for one in known]
+    table = pd.DataFrame(rows, columns=["system", MEASURE, "source"]).set_index("system")
+    about = "What others reached in the exercise that RankScope grew from. Nothing here is held against these figures."
+    none = f"Figures of the exercise are known for TREC-COVID as a whole; {collection} is another collection."
+    return Table(table, f"{collection}: the exercise by others", sentences=[about if rows else none])
+
+
+def _collection(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entry of a complete collection in `reference.toml`, {} if there is none."""
     for collection in _collections():
         counts = {name: facts.get(name) for name in ("topics", "judgments")}
         same = all(collection[name] == count for name, count in counts.items())
         if same and facts.get("documents") in (0, collection["documents"]):
-            return [Published(**figure) for figure in collection["figure"]]
-    return []
+            return collection
+    return {}
 
 
 def _collections() -> list[dict[str, Any]]:

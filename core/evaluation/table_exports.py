@@ -116,16 +116,26 @@ def read_export(text: str, name: str) -> Export:
     try:
         if text.lstrip().startswith("{"):
             content = json.loads(text)
-            return Export("json", Provenance(**content[NAME]), dict(_json_cells(content)))
+            return Export("json", _provenance(content[NAME]), dict(_json_cells(content)))
         if match is None:
             raise KeyError(NAME)
         form = next(form for form, (before, _) in COMMENTS.items() if before == match[1])
-        return Export(form, Provenance(**json.loads(match[2])), dict(_cells(text, form)))
+        return Export(form, _provenance(json.loads(match[2])), dict(_cells(text, form)))
     except (KeyError, TypeError, ValueError, RecursionError, AttributeError):
         raise UserError(
             f"{name}: no provenance of RankScope; export the table again from a page, or with python -m core.compare "
             "FIGURE ... --format latex, markdown, csv or json"
         ) from None
+
+
+def _provenance(content: Mapping[str, Any]) -> Provenance:
+    """Return the provenance in an exported table; raise ValueError if it has another form."""
+    found = Provenance(**content)
+    inputs = found.inputs.items() if isinstance(found.inputs, dict) else [("", None)]
+    texts = [*found.arguments, found.version, *(word for pair in inputs for word in pair)]
+    if not isinstance(found.arguments, list) or not all(isinstance(word, str) for word in texts):
+        raise ValueError
+    return found
 
 
 def _json_cells(content: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
@@ -182,6 +192,10 @@ def differences(exported: Export, again: str) -> list[str]:
     made = dict(_json_cells(json.loads(again)) if exported.form == "json" else _cells(again, exported.form))
     exact = exported.form in ("csv", "json")
     said = []
+    order = [[row for row in dict.fromkeys(row for row, _ in cells)] for cells in (exported.cells, made)]
+    rows, expected = ([row for row in rows if row in other] for rows, other in (order, order[::-1]))
+    if rows != expected:
+        said.append(f"the rows are in another order; made again it is {', '.join(expected)}")
     for (row, column), text in exported.cells.items():
         where = f"{row}, {column}" if column else row
         if (row, column) not in made:

@@ -28,7 +28,7 @@ LATEX = str.maketrans(
 )
 """Characters that LaTeX reads as commands, or that its fonts lack."""
 WIDE = 8
-"""Number of columns beyond which a table in LaTeX is set small."""
+"""Number of columns beyond which a table in LaTeX spans both columns of a page and is scaled to its width."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -98,7 +98,7 @@ def latex(table: pd.DataFrame, caption: str) -> str:
 def booktabs(
     head: Sequence[str], groups: Sequence[Sequence[Sequence[str]]], caption: str, columns: str, label: str = ""
 ) -> str:
-    r"""Return a table as LaTeX for the package booktabs.
+    r"""Return a table as LaTeX for the package booktabs, and for graphicx if it is wide.
 
     Args:
         head, groups: the head and the groups of rows, in LaTeX; a \midrule follows the head and parts the groups.
@@ -112,11 +112,14 @@ def booktabs(
 
     body = "\n\\midrule\n".join("\n".join(map(row, rows)) for rows in ([head], *groups) if rows)
     named = f"\\label{{{label}}}\n" if label else ""
-    small = "\\footnotesize\\setlength{\\tabcolsep}{3pt}\n" if len(head) > WIDE else ""
+    tabular = f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}"
+    packages, kind = "booktabs", "table"
+    if len(head) > WIDE:
+        packages, kind = "booktabs,graphicx", "table*"
+        tabular = f"\\resizebox{{\\textwidth}}{{!}}{{%\n{tabular}}}"
     return (
-        f"% \\usepackage{{booktabs}}\n\\begin{{table}}\n\\centering\n{small}"
-        f"\\caption{{{escape_latex(caption)}}}\n{named}"
-        f"\\begin{{tabular}}{{{columns}}}\n\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
+        f"% \\usepackage{{{packages}}}\n\\begin{{{kind}}}\n\\centering\n"
+        f"\\caption{{{escape_latex(caption)}}}\n{named}{tabular}\n\\end{{{kind}}}\n"
     )
 
 

@@ -44,7 +44,7 @@ def read_metadata(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def _parse(lines: list[str]) -> tuple[dict[str, Any], str]:
-    import yaml  # comes with transformers
+    import yaml
 
     text = "\n".join(line.removeprefix("#").removeprefix(" ") for line in lines)
     try:

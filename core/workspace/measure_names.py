@@ -174,7 +174,8 @@ def _parse_by_ir_measures(name: str) -> Measure:
         measure.validate_params()
     except AssertionError:
         accepted = ", ".join(f"{key} (required)" if p.required else key for key, p in measure.SUPPORTED_PARAMS.items())
-        raise UserError(f"{name}: {measure.NAME} has the parameters {accepted or 'none'}") from None
+        wrong = "a parameter is missing, or has a value that is not allowed"
+        raise UserError(f"{name}: {wrong}; {measure.NAME} has {accepted or 'no parameters'}") from None
     if str(measure) != name:
         return parse_measure(str(measure))  # it was given by another name, such as MRR@10
     provider = provider_of(measure)
@@ -235,6 +236,6 @@ def judged_cutoff(name: str) -> int:
 
 
 def split_names(text: str) -> list[str]:
-    """Return the measures in a comma-separated list; commas within brackets separate parameters."""
+    """Return the measures in a comma-separated list, each once; commas within brackets separate parameters."""
     parts = re.split(r",(?![^(){}]*[)}])", text)
-    return [name.strip() for name in parts if name.strip()]
+    return list(dict.fromkeys(name.strip() for name in parts if name.strip()))

@@ -8,7 +8,7 @@ import streamlit as st
 from core.evaluation.comparison_tables import published_rows
 from core.evaluation.configurations import bm25_table, dense_table, fusion_table, sparse_table
 from core.evaluation.diagnosis_tables import read_diagnosis
-from core.evaluation.published import agreement_table, published_figures
+from core.evaluation.published import MEASURE, agreement_table, exercise_table, published_figures
 from core.evaluation.table_formats import MISSING, Table
 from core.workspace.artifacts import Manifest, read_manifest
 from dashboard.shared import data, results, widgets
@@ -71,6 +71,19 @@ def draw_published(view: View, manifests: dict[str, Manifest]) -> None:
     st.dataframe(rows, column_config=dict.fromkeys(measures, FOUR), placeholder=MISSING, alt="Published figures")
     sources = "; ".join(f"{one.system}: {one.source}" for one in known)
     st.caption(escape_markdown(f"Published figures are given for context and are not part of the tests. {sources}."))
+    draw_exercise(opened)
+
+
+def draw_exercise(opened: data.Opened) -> None:
+    """Draw what others reached in the exercise that RankScope grew from, if that is known for the collection."""
+    table = exercise_table(data.collection_manifest(opened).facts, opened.folder.name)
+    if table.figures.empty:
+        return
+    with st.expander("The exercise by others"):
+        for sentence in table.sentences:
+            st.write(escape_markdown(sentence))
+        st.dataframe(table.shown, column_config={MEASURE: FOUR}, alt=table.caption)
+        downloads_and_provenance(opened, f"{opened.folder.name}-exercise", table, "exercise", {})
 
 
 def draw_diagnoses(view: View) -> None:

@@ -1,43 +1,40 @@
 """Why a figure differs: planted differences, of which the diagnosis names the cause."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
 from core import compare, diagnose
-from core.evaluation.diagnosis import (
-    ANSERINI,
-    Bm25Configuration,
-    Case,
-    means,
-    parse_published,
-    published_configuration,
-)
+from core.evaluation.diagnosis import Case, parse_published
 from core.evaluation.diagnosis import diagnose as diagnosed
+from core.evaluation.diagnosis_bm25 import ANSERINI, Bm25Searcher, published_configuration
+from core.evaluation.diagnosis_changes import Evaluated
 from core.evaluation.diagnosis_tables import FILE, as_table, closing, diagnosis_table, read_diagnosis, write
 from core.formats.collections import read_built_collection
 from core.formats.runs import first_ranked, ranked
 from core.workspace.artifacts import writing
 from core.workspace.errors import UserError
-from core.workspace.profile import AnalyzerSettings
 from core.workspace.workspace import CHECKOUT, Workspace
 
 MEASURES = ["nDCG@10", "R@100"]
 DOCUMENTS = 240
 SEARCHED = {}
 """Runs by configuration: the same ones are searched for every planted difference."""
+AS_PUBLISHED = published_configuration(ANSERINI)
 
 
-@dataclass(frozen=True)
-class Remembered(Case):
-    """A case that searches with each configuration once."""
-
-    searched: dict = field(default_factory=lambda: SEARCHED)
+class Remembering(Bm25Searcher):
+    """Searches with each configuration once."""
 
     def search(self, configuration):
-        if repr(configuration) not in self.searched:
-            self.searched[repr(configuration)] = super().search(configuration)
-        return self.searched[repr(configuration)]
+        key = repr(sorted(configuration.items()))
+        if key not in SEARCHED:
+            SEARCHED[key] = super().search(configuration)
+        return SEARCHED[key]
+
+
+def means(scores, qrels, measures):
+    return Evaluated(scores, qrels, {}).means(list(measures))
 
 
 @pytest.fixture(scope="module")
@@ -48,44 +45,84 @@ def published():
     kept = {document.id for document in documents}
     qrels = {t: {d: grade for d, grade in by.items() if d in kept} for t, by in collection.qrels.items()}
     qrels = {t: by for t, by in qrels.items() if by and max(by.values()) > 0}
-    topics = {topic.id: topic for topic in collection.topics}
-    configuration = published_configuration(ANSERINI)
-    case = Remembered({}, qrels, documents=documents, topics=topics, published_as=configuration)
-    return replace(case, scores=case.search(configuration))
+    topics = {topic.id: topic for topic in collection.topics if topic.id in qrels}
+    searcher = Remembering(documents, topics, AS_PUBLISHED, AS_PUBLISHED, known=False)
+    return Case(searcher.search(AS_PUBLISHED), qrels, searcher=searcher)
 
 
-def analyzer(configuration, **changed):
-    settings = AnalyzerSettings(**(configuration.analyzer.model_dump() | changed))
-    return replace(configuration, analyzer=settings)
-
-
-def bm25(configuration, **changed):
-    return replace(configuration, bm25=configuration.bm25.model_copy(update=changed))
+def searched(case, planted, known):
+    """Return the case with a run of another configuration, which is known or not."""
+    of = case.searcher
+    start = planted if known else AS_PUBLISHED
+    searcher = Remembering(of.documents, of.topics, start, AS_PUBLISHED, known)
+    return replace(case, scores=of.search(planted), searcher=searcher)
 
 
 SEARCHES = {
-    "fields": lambda c: bm25(c, fields="two"),
-    "k1 and b": lambda c: bm25(c, k1=1.5, b=0.75),
-    "stop words": lambda c: analyzer(c, stop_words="long"),
-    "stemmer": lambda c: analyzer(c, stemmer="none"),
-    "indexed text": lambda c: replace(c, part="title"),
-    "topic field": lambda c: replace(c, topic_field="query"),
+    "fields": "two",
+    "k1 and b": (1.5, 0.75),
+    "stop words": "long",
+    "stemmer": "none",
+    "indexed text": "title",
+    "topic field": "query",
 }
+TOGETHER = [
+    ("stemmer", "topic field"),
+    ("topic field", "indexed text"),
+    ("fields", "topic field"),
+]
+KNOWN = pytest.mark.parametrize("known", [False, True], ids=["a run of unknown origin", "a system built here"])
 
 
-def first_cause(case, goal):
-    mine, trials = diagnosed(case, goal)
-    table = as_table(trials)
-    return list(closing(table, max(abs(goal[name] - mine[name]) for name in goal)).index)[:1]
+def named_first(case, goal):
+    """Return the causes that are named first."""
+    found = diagnosed(case, goal)
+    table = as_table(found.trials)
+    named = closing(table, max(abs(goal[name] - found.mine[name]) for name in goal))
+    return set(named.index[0].split(" + ")) if len(named) else set()
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["a run of unknown origin", "a system built here"])
+@KNOWN
 @pytest.mark.parametrize("cause", SEARCHES)
 def test_a_planted_difference_of_the_search_is_named(cause, known, published):
-    planted: Bm25Configuration = SEARCHES[cause](published.published_as)
     goal = means(published.scores, published.qrels, MEASURES)
-    case = replace(published, scores=published.search(planted), configuration=planted if known else None)
-    assert first_cause(case, goal) == [cause]
+    case = searched(published, {**AS_PUBLISHED, cause: SEARCHES[cause]}, known)
+    assert named_first(case, goal) == {cause}
+
+
+@KNOWN
+@pytest.mark.parametrize("causes", TOGETHER, ids=" and ".join)
+def test_two_planted_differences_of_the_search_are_named_together(causes, known, published):
+    goal = means(published.scores, published.qrels, MEASURES)
+    case = searched(published, AS_PUBLISHED | {cause: SEARCHES[cause] for cause in causes}, known)
+    assert named_first(case, goal) == set(causes)
+
+
+def test_two_differences_are_named_where_the_published_settings_are_not_known(published):
+    goal = means(published.scores, published.qrels, MEASURES)
+    case = searched(published, AS_PUBLISHED | {"indexed text": "title", "fields": "two"}, True)
+    case.searcher.published = None
+    assert named_first(case, goal) == {"indexed text", "fields"}
+
+
+@KNOWN
+def test_a_difference_of_the_search_and_one_of_the_evaluation_are_both_named(known, published):
+    goal = means(published.scores, binary(published.qrels), MEASURES)
+    case = searched(published, AS_PUBLISHED | {"indexed text": "title"}, known)
+    found = diagnosed(case, goal)
+    said = " ".join(diagnosis_table("BM25", "a paper", found.mine, goal, as_table(found.trials)).sentences)
+    assert "indexed text" in said
+    assert "gains" in said
+
+
+def test_what_there_is_no_time_for_is_said(published):
+    goal = means(published.scores, published.qrels, MEASURES)
+    case = searched(published, AS_PUBLISHED | {"indexed text": "title", "fields": "two"}, True)
+    case.searcher.published = None
+    found = diagnosed(case, goal, seconds=0)
+    said = diagnosis_table("BM25", "a paper", found.mine, goal, as_table(found.trials), found.not_tried).sentences
+    assert "indexed text + fields" in " ".join(found.not_tried) or "fields + indexed text" in " ".join(found.not_tried)
+    assert said[-1].startswith("Not tried, for lack of time (--minutes allows more): ")
 
 
 def binary(qrels):
@@ -101,7 +138,7 @@ def test_a_planted_difference_of_the_evaluation_is_named(published):
     with_own = {t: {t: 1e6} | by for t, by in run.items()}
     kept = {t: {d: grade for d, grade in by.items() if d in first_ranked(run[t], 10)} for t, by in qrels.items()}
     half = {t: by for number, (t, by) in enumerate(qrels.items()) if number % 2}
-    plain = replace(published, documents=())
+    plain = replace(published, searcher=None)
     planted = {
         "gains": (plain, means(run, binary(qrels), MEASURES)),
         "ideal ranking": (plain, means(run, {t: by or {"": 0} for t, by in kept.items()}, ["nDCG@10"])),
@@ -114,14 +151,15 @@ def test_a_planted_difference_of_the_evaluation_is_named(published):
         "judgments": (replace(plain, other_qrels={"dev": half}), means(run, half, MEASURES)),
         "depth": (plain, means({t: dict(ranked(by)[:20]) for t, by in run.items()}, qrels, ["AP", "R@100"])),
     }
-    assert {cause: first_cause(case, goal) for cause, (case, goal) in planted.items()} == {
-        cause: [cause] for cause in planted
+    assert {cause: named_first(case, goal) for cause, (case, goal) in planted.items()} == {
+        cause: {cause} for cause in planted
     }
 
 
 def test_a_figure_that_agrees_and_one_that_nothing_explains_are_said(published):
-    plain = replace(published, documents=())
-    mine, trials = diagnosed(plain, {"nDCG@10": 0.99})
+    plain = replace(published, searcher=None)
+    found = diagnosed(plain, {"nDCG@10": 0.99})
+    mine, trials = found.mine, found.trials
     said = diagnosis_table("BM25", "a paper", mine, {"nDCG@10": 0.99}, as_table(trials)).sentences[1]
     assert said.startswith("Nothing that was tried closes the gap. The least is left")
     agreeing = diagnosis_table("BM25", "a paper", mine, {"nDCG@10": mine["nDCG@10"] + 0.001}, as_table(trials))
@@ -161,11 +199,12 @@ def test_a_collection_without_published_figures_or_diagnosis_says_so(command):
 
 def test_a_stored_diagnosis_is_read_as_it_was_written(published, workspace):
     folder, goal = workspace.collection("mine"), {"nDCG@10": 0.99, "R@100": 0.5}
-    mine, trials = diagnosed(replace(published, documents=()), goal)
-    facts = {"measured": mine}
+    found = diagnosed(replace(published, searcher=None), goal)
+    mine, trials = found.mine, found.trials
+    facts = {"measured": mine, "not_tried": ["pooling (cls)"]}
     with writing(folder.diagnosis("bm25"), "diagnose", {"published": goal, "source": "a paper"}, {}, facts) as draft:
         write(draft / FILE, trials)
-    expected = diagnosis_table("BM25", "a paper", mine, goal, as_table(trials))
+    expected = diagnosis_table("BM25", "a paper", mine, goal, as_table(trials), ["pooling (cls)"])
     read = read_diagnosis(folder, "bm25", "BM25")
     assert read.sentences == expected.sentences
     assert read.shown.to_csv() == expected.shown.to_csv()

@@ -416,3 +416,16 @@ def test_a_run_with_its_lines_shuffled_measures_the_same(data_folder, tmp_path):
     (tmp_path / "shuffled.run").write_text("".join(lines))
     names = [*MEASURES, "Judged@10"]
     assert evaluate(read_run(tmp_path / "shuffled.run").scores, qrels, names) == evaluate(run.scores, qrels, names)
+
+
+def test_of_several_measures_the_one_that_fails_is_named(monkeypatch):
+    calc = ir_measures.iter_calc
+
+    def failing(measures, qrels, run):
+        if any(str(measure) == "infAP" for measure in measures):
+            raise ZeroDivisionError("float division by zero")
+        return calc(measures, qrels, run)
+
+    monkeypatch.setattr(ir_measures, "iter_calc", failing)
+    with pytest.raises(UserError, match=r"^infAP: ir_measures failed"):
+        evaluate({"1": {"a": 1.0}}, {"1": {"a": 1}}, ["RR@10", "infAP", "SetP"])

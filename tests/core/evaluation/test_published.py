@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from core.evaluation.configurations import bm25_table, dense_table
-from core.evaluation.published import agreement_table, published_figures
+from core.evaluation.published import agreement_table, exercise_table, far_from_published, published_figures
 from core.evaluation.results import labels_of
 from core.workspace.artifacts import Manifest, writing
 from core.workspace.profile import CollectionSettings, Profile, SystemSettings, read_profile
@@ -34,6 +34,18 @@ def test_whole_collections_have_published_figures_each_with_its_source():
 )
 def test_a_cut_or_other_collection_has_none(facts):
     assert published_figures(facts) == []
+
+
+def test_the_exercise_by_others_is_known_for_trec_covid_and_nothing_is_held_against_it():
+    figures = exercise_table(TREC_COVID, "covid").figures
+    assert len(figures) > 30
+    assert figures["nDCG@10"].between(0, 1).all()
+    assert figures["source"].str.len().gt(0).all()
+    assert exercise_table(SCIFACT, "scifact").figures.empty
+    assert not {one.source for one in published_figures(TREC_COVID)} & set(figures["source"])
+    bm25 = [SystemSettings(name="bm25", kind="bm25")]  # nearer to one of the exercise's figures than to any other
+    said = far_from_published(published_figures(TREC_COVID), bm25, lambda _: {"bm25": {"1": 0.43}}, {"bm25": "BM25"})
+    assert "far from the published 0.5947" in said[0]
 
 
 def test_figures_differ_by_collection():

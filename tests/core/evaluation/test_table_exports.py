@@ -119,3 +119,80 @@ def test_a_table_of_files_is_that_of_the_same_runs_in_a_collection(files, comman
 def test_several_collections_or_a_figure_of_documents_are_refused(files, command):
     assert "one collection" in command(compare.main, "table", "a", "b").err
     assert command(compare.main, "expansion", *files).status == 2
+
+
+def test_rows_in_another_order_are_said():
+    table = Table(FIGURES, "c")
+    lines = export(table, "csv", PROVENANCE).splitlines(keepends=True)
+    swapped = read_export("".join([lines[0], lines[2], lines[1], *lines[3:]]), "t")
+    assert differences(swapped, export(table, "csv")) == [
+        "the rows are in another order; made again it is BM25 | x & y, '=Dense, Dense"
+    ]
+
+
+def carried(arguments, inputs=None):
+    return f"# rankscope: {json.dumps({'arguments': arguments, 'version': '0.0.1', 'inputs': inputs or {}})}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (carried(3), "no provenance"),
+        (carried([1, 2]), "no provenance"),
+        (carried(["means", "sample"], ["x"]), "no provenance"),
+        (carried(["means", "sample", "--renamed", "x"]), "made by RankScope 0.0.1; this version"),
+        (carried(["nothing", "sample"]), "made by RankScope 0.0.1; this version"),
+        (carried(["means", "--help"]), "made by RankScope 0.0.1; this version"),
+        (
+            carried(["means", "x.run", "--qrels", "moved.txt"]),
+            "x.run, of which it was made, is neither there nor beside",
+        ),
+        (carried(["means", "nowhere"]), "there is no collection 'nowhere'"),
+    ],
+)
+def test_a_table_that_cannot_be_made_again_is_one_sentence(text, said, command, tmp_path):
+    (tmp_path / "table.csv").write_text(text)
+    assert command(verify.main, tmp_path / "table.csv").refused_with(said)
+
+
+def test_files_that_were_moved_are_found_beside_the_table(files, command, tmp_path):
+    printed = command(compare.main, "means", *files, "--measures", "AP", "--format=csv").out
+    there = tmp_path / "elsewhere"
+    there.mkdir()
+    (there / "table.csv").write_text(printed)
+    for file in tmp_path.glob("*.*"):
+        file.rename(there / file.name)
+    assert command(verify.main, there / "table.csv").status == 0
+    (there / "a.run").unlink()
+    assert command(verify.main, there / "table.csv").refused_with("a.run, of which it was made")
+
+
+@pytest.mark.parametrize("test", ["randomisation", "t-test", "wilcoxon"])
+def test_identical_runs_are_said_to_be_so(test, files, command, tmp_path):
+    (tmp_path / "same.run").write_bytes((tmp_path / "a.run").read_bytes())
+    of = [tmp_path / "a.run", tmp_path / "same.run", *files[-2:]]
+    outcome = command(compare.main, "table", *of, "--measures", "AP", "--test", test)
+    assert "same and a have the same AP on all 3 topics." in outcome.out, outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--measures", "NERR8@10"], "a parameter is missing, or has a value that is not allowed"),
+        (["--measures", "RBP(p=2,rel=1)"], "a parameter is missing, or has a value that is not allowed"),
+        (["--detect", "inf"], "a difference to detect is a positive number"),
+    ],
+)
+def test_options_that_mean_nothing_are_one_sentence(options, said, files, command):
+    outcome = command(compare.main, "table", *files, *options)
+    assert outcome.refused_with(said), outcome.err
+
+
+def test_no_option_of_a_figure_is_abbreviated(files, command):
+    """The provenance has the options as they were given, but for --format."""
+    parser = compare.parser()
+    for name in compare.FIGURES:
+        assert "--form" in parser.parse_known_args([name, "sample", "--topic", "1", "--form", "csv"])[1]
+    for form in (["--format", "csv"], ["--format=csv"]):
+        printed = command(compare.main, "means", *files, *form, "--measures", "AP").out
+        assert not [word for word in read_export(printed, "t").provenance.arguments if word.startswith("--form")]

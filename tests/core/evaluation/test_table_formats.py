@@ -3,6 +3,9 @@
 import csv
 import io
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -86,3 +89,22 @@ def test_no_page_writes_a_latency_in_another_way() -> None:
     sources = [*CHECKOUT.glob("dashboard/**/*.py"), *CHECKOUT.glob("core/evaluation/*.py")]
     formatted = re.compile(r"(?<!%)\{[^{}]*:[^{}]*[fg]\} ms\b")  # "%{y:.3f} ms" is Plotly's
     assert not [path.name for path in sources if formatted.search(path.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")
+def test_latex_compiles_and_fits_the_page(tmp_path: Path) -> None:
+    """A narrow table, one that is wider than a page, and texts that LaTeX would take for commands."""
+    hostile = r"a_b & 50 % $y$ \input{x} #^~ <b>|x| ᵃᵇ † ‡ – … ≤ -1.5 p < 0.001"
+    narrow = pd.DataFrame({"nDCG@10": ["0.5ᵃ", "–"]}, index=pd.Index([hostile[:20], "b"], name="system"))
+    wide = pd.DataFrame({f"95 % CI of measure {n}": ["-0.123 to +0.456", hostile] for n in range(11)})
+    parts = [table_formats.latex(table, hostile) for table in (narrow, wide.rename_axis("system"))]
+    head = r"\documentclass[twocolumn]{article}\usepackage{booktabs,graphicx}\begin{document}"
+    (tmp_path / "paper.tex").write_text("\n".join([head, *parts, r"\end{document}"]), encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120)
+    assert done.returncode == 0, done.stdout[-1000:]
+    # A caption is text: only a table can be too wide by more than a word.
+    assert not [line for line in done.stdout.splitlines() if line.startswith("Overfull") and "alignment" in line]
+    assert (tmp_path / "paper.pdf").stat().st_size > 1000
+    assert parts[0].startswith("% \\usepackage{booktabs}\n")
+    assert parts[1].startswith("% \\usepackage{booktabs,graphicx}\n")
