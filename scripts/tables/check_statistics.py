@@ -4,8 +4,8 @@
     python scripts/tables/check_statistics.py --runs FOLDER --qrels FILE [--official FILE] [--pairs 20]
 
 FOLDER has runs (.run or .run.gz). The official scores are a CSV with a column "tag", the names of the runs, and columns
-such as "ndcg@20", "P@20", "bpref", "map" and "rbp_p5". statsmodels is not among the requirements; without it (pip install
-statsmodels) its rows are missing. The exit status is 1 if anything differs.
+such as "ndcg@20", "P@20", "bpref", "map" and "rbp_p5". statsmodels is not among the requirements; without it (pip
+install statsmodels) its rows are missing. The exit status is 1 if anything differs.
 """
 
 import argparse
@@ -214,7 +214,7 @@ def measure_rows(runs: Mapping[str, Scores], qrels: Qrels, measures: list[str]) 
 def untied(scores: Scores) -> Scores:
     """Return a run in trec_eval's order without ties."""
     return {
-        topic: {document: -float(rank) for rank, (document, _) in enumerate(ranked(by_document))}
+        topic: {document: float(rank) for rank, (document, _) in enumerate(reversed(ranked(by_document)), 1)}
         for topic, by_document in scores.items()
     }
 

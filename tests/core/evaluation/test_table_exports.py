@@ -147,7 +147,7 @@ def carried(arguments, inputs=None):
             carried(["means", "x.run", "--qrels", "moved.txt"]),
             "x.run, of which it was made, is neither there nor beside",
         ),
-        (carried(["means", "nowhere"]), "there is no collection 'nowhere'"),
+        (carried(["means", "nowhere"]), "no collection 'nowhere' here"),
     ],
 )
 def test_a_table_that_cannot_be_made_again_is_one_sentence(text, said, command, tmp_path):
