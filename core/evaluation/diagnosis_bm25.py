@@ -8,7 +8,10 @@ from core.evaluation.diagnosis_changes import Configuration
 from core.formats.documents import Document
 from core.formats.runs import Scores
 from core.formats.topics import Topic
-from core.retrieval.bm25 import Bm25Index
+from core.retrieval.analyzer import open_analyzer
+from core.retrieval.bm25 import Bm25Index, field_texts
+from core.retrieval.bm25_fields import Bm25sField
+from core.retrieval.token_numbers import Tokens, analysed
 from core.workspace.profile import AnalyzerSettings, Bm25Settings
 
 ANSERINI = {
@@ -20,6 +23,8 @@ TOPIC_FIELDS = ("query", "question", "narrative")
 PARTS = ("title and text", "title", "text")
 PARAMETERS = ((0.9, 0.4), (1.2, 0.75), (1.5, 0.75), (1.5, 0.4), (0.82, 0.68), (2.0, 0.75))
 """k1 and b: Anserini's, Lucene's, rank_bm25's, RankScope's, Anserini's for MS MARCO, those of older papers."""
+MOST_ANALYSED = 4
+"""Number of fields whose tokens are kept."""
 OPTIONS: dict[str, Sequence[Any]] = {
     "fields": ("one", "two"),
     "indexed text": PARTS,
@@ -95,6 +100,7 @@ class Bm25Searcher:
         self.documents, self.topics, self.depth = documents, topics, depth
         self.start, self.published, self.known = start, published, known
         self._seconds = 0.0
+        self._analysed: dict[tuple[str, str, int, str], Tokens] = {}
 
     def options(self) -> Mapping[str, Sequence[Any]]:
         """See `Searcher`."""
@@ -116,11 +122,23 @@ class Bm25Searcher:
             tokenizer=tokenizer,
             unify_names=configuration["virus names unified"] and tokenizer != "lucene",  # which does not unify names
         )
-        documents = self.documents
-        if (part := configuration["indexed text"]) != PARTS[0]:
-            documents = [part_of(document, part) for document in documents]
-        index = Bm25Index.build(documents, bm25, analyzer)
+        part = configuration["indexed text"]
+        fields = [
+            Bm25sField.of(self._tokens(part, bm25, number, analyzer), bm25)
+            for number in range(1 if bm25.fields == "one" else 2)
+        ]
+        index = Bm25Index([document.id for document in self.documents], fields, open_analyzer(analyzer))
         asked = {name: topic.text(configuration["topic field"]) for name, topic in self.topics.items()}
         scores = {name: dict(index.search(query, self.depth)) for name, query in asked.items()}
         self._seconds = time.perf_counter() - started
         return scores
+
+    def _tokens(self, part: str, bm25: Bm25Settings, number: int, analyzer: AnalyzerSettings) -> Tokens:
+        """Return the tokens of a field, analysed once for all parameters of BM25."""
+        key = part, bm25.fields, number, analyzer.model_dump_json()
+        if key not in self._analysed:
+            texts = (field_texts(part_of(document, part), bm25)[number] for document in self.documents)
+            while len(self._analysed) >= MOST_ANALYSED:
+                del self._analysed[next(iter(self._analysed))]
+            self._analysed[key] = analysed(texts, analyzer)
+        return self._analysed[key]

@@ -4,7 +4,7 @@
     python scripts/tables/check_statistics.py --runs FOLDER --qrels FILE [--official FILE] [--pairs 20]
 
 FOLDER has runs (.run or .run.gz). The official scores are a CSV with a column "tag", the names of the runs, and columns
-such as "ndcg@20", "P@20", "bpref", "map" and "rbp_p5". statsmodels is not among the requirements; without it (pip
+such as "ndcg@20", "P@20", "bpref" and "map". statsmodels is not among the requirements; without it (pip
 install statsmodels) its rows are missing. The exit status is 1 if anything differs.
 """
 
@@ -47,7 +47,7 @@ MEASURE = "AP"
 MARGIN, DIFFERENCE = 0.05, 0.02
 """The margin of the equivalence tests, and the difference that is to be detected."""
 RESAMPLES = 9_999
-OFFICIAL = {"ndcg@20": "nDCG@20", "P@20": "P@20", "bpref": "Bpref", "map": "AP", "rbp_p5": "RBP(rel=1,p=0.5)"}
+OFFICIAL = {"ndcg@20": "nDCG@20", "P@20": "P@20", "bpref": "Bpref", "map": "AP"}
 """Columns of official scores -> their measures."""
 EXACT = 1e-9
 """Largest relative difference of what is no estimate: far below the last printed digit."""
@@ -253,14 +253,14 @@ def main() -> None:
     ]
     columns = ["measure", "computed by", "values", "largest difference", "agrees"]
     _print(by_measure, columns, f"Measures of {len(runs)} runs, {len(qrels)} topics, and ir_measures")
-    agree = [row[-1] for row in (*rows, *by_measure)]
+    agree = [bool(row[-1]) for row in (*rows, *by_measure)]
     if options.official:
         scores = [
             (run, name, f"{here:.4f}", f"{there:.4f}", f"{here:.4f}" == f"{there:.4f}")
             for run, name, here, there in official_rows(runs, qrels, options.official)
         ]
         _print(scores, ["run", "measure", "RankScope", "official", "agrees"], "Means and official scores")
-        agree += [row[-1] for row in scores]
+        agree += [bool(row[-1]) for row in scores]
     by_trec_eval = sum(row[1] == TREC_EVAL for row in by_measure)
     print(f"{sum(agree)} of {len(agree)} rows agree; {by_trec_eval} measures are computed by trec_eval.")
     if not all(agree):

@@ -21,6 +21,8 @@ FORMATS = {
     "recall@10": "%.4f",
     "nDCG@10": "%.4f",
     "nDCG@10 vs exact": "%+.4f",
+    "90 % CI, lower bound": "%+.4f",
+    "90 % CI, upper bound": "%+.4f",
     "speed-up": "%.1f ×",
     "batch speed-up": "%.1f ×",
     "latency, median (ms)": "%.3f",

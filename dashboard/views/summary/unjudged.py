@@ -69,7 +69,10 @@ def _draw_ranks(view: View) -> None:
         st.write(escape_markdown(sentence))
     figures_of = [column for column in table.figures.columns if table.figures[column].dtype.kind == "f"]
     config = dict.fromkeys(figures_of, FOUR) | {"effect": SIGNED}
-    st.dataframe(table.shown, column_config=config, placeholder=MISSING, alt=table.caption)
+    judged = [column for column in table.shown if str(column).startswith("Judged@")]
+    only_here = [column for column in table.shown if column not in judged]  # in a table of their own: one is too wide
+    st.dataframe(table.shown[judged], column_config=config, placeholder=MISSING, alt="Judged@k at each depth")
+    st.dataframe(table.shown[only_here], column_config=config, placeholder=MISSING, alt=table.caption)
     name = f"{view.opened.folder.name}-{view.measure}-judged-ranks"
     options = {"measure": view.measure, "depth": view.cutoff}
     downloads_and_provenance(view.opened, name, table, "judged-ranks", options)
