@@ -264,11 +264,12 @@ def equivalence_table(sweep: pd.DataFrame, topics: Sequence[str], margin: float,
         name = LABELS.get(row["index"], row["index"])
         interval = found.interval or (None, None)
         equivalent = "yes" if found.equivalent else "no"
-        rows.append((name, setting_text(row), row["recall"], found.difference, *interval, found.p, equivalent))
+        rows.append((name, setting_text(row), equivalent, row["recall"], found.difference, *interval, found.p))
         if not found.equivalent:
             sentences.append(equivalence_sentence(f"{name}{setting_text(row, ', ')}", "exact search", "nDCG@10", found))
-    columns = ["index", "setting", "recall@10", "nDCG@10 vs exact", "90 % CI, lower bound", "90 % CI, upper bound"]
-    table = pd.DataFrame(rows, columns=[*columns, "p, TOST", "equivalent"]).set_index("index")
+    columns = ["index", "setting", "equivalent", "recall@10", "nDCG@10 vs exact"]
+    bounds = ["90 % CI, lower bound", "90 % CI, upper bound"]
+    table = pd.DataFrame(rows, columns=[*columns, *bounds, "p, TOST"]).set_index("index")
     shown = table.assign(**{"p, TOST": [p_text(p) for p in table["p, TOST"]]})
     equal = int((table["equivalent"] == "yes").sum())
     said = (

@@ -18,6 +18,8 @@ from core.evaluation.diagnosis_tables import (
     CHECK,
     CLOSED,
     JOINED,
+    LISTED,
+    PUBLISHED,
     SHARE,
     WHOLE,
     Means,
@@ -167,7 +169,7 @@ class _Tried:
                 if value == start[name]:
                     continue
                 if not searcher.known:
-                    others.append(Change(name, in_words(value), f"published: {in_words(start[name])}", value=value))
+                    others.append(Change(name, in_words(value), PUBLISHED + in_words(start[name]), value=value))
                 elif published and value == published[name]:
                     toward.append(Change(name, in_words(start[name]), in_words(value) + AS_PUBLISHED, value=value))
                 else:
@@ -210,7 +212,7 @@ class _Tried:
             unknown = change.evaluation is None and self.case.searcher is not None and not self.case.searcher.known
             return (-(trial.overlap or 0.0), trial.left) if unknown else (trial.left, 0.0)
 
-        seen: set[frozenset[tuple[str, str]]] = set()
+        seen: set[frozenset[tuple[str, str, str]]] = set()
         found: list[Trial] = []
         searches = [one for one in self.single if one[0].evaluation is None]
         evaluations = [one for one in self.single if one[0].evaluation is not None]
@@ -220,7 +222,7 @@ class _Tried:
         for group in groups:
             for first, _ in sorted(group, key=promise)[:FIRST]:
                 for second, _ in group:
-                    key = frozenset({(first.cause, first.tried), (second.cause, second.tried)})
+                    key = frozenset({(one.cause, one.here, one.tried) for one in (first, second)})
                     if first.cause == second.cause or key in seen:
                         continue
                     seen.add(key)
@@ -245,7 +247,7 @@ class _Tried:
         settings = {change.cause: change.value for change in changes if change.evaluation is None}
         one, overlap, goal = self.start, None, self.published
         cause = JOINED.join(change.cause for change in changes)
-        here, tried = "; ".join(c.here for c in changes), "; ".join(c.tried for c in changes)
+        here, tried = LISTED.join(c.here for c in changes), LISTED.join(c.tried for c in changes)
         if settings and searcher:
             configuration = {**searcher.start, **settings}
             limited = searcher.encodes or len(changes) > 1

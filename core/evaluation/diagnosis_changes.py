@@ -85,6 +85,8 @@ class Searcher(Protocol):
 
 def in_words(value: Any) -> str:
     """Return the value of a setting in words."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, tuple):
         return ", ".join(f"{one:g}" for one in value)
     return str(value) or "none"

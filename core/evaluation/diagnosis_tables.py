@@ -16,12 +16,14 @@ CLOSED = 0.002
 """Distance from the published figure up to which a change closes the gap: ties and rounding."""
 SHARE = 0.2
 """Share of the gap that a change may leave open and still be named."""
-CHECK, WHOLE = "published configuration, searched here", "all settings as published"
+CHECK, WHOLE = "published configuration", "all settings as published"
 """Rows that are no single change."""
 JOINED = " + "
 """Between the causes of changes that are tried together."""
-AS_PUBLISHED = " (as published)"
-"""After a value that is that of the published configuration."""
+LISTED = "; "
+"""Between the values of changes that are tried together."""
+AS_PUBLISHED, PUBLISHED = " (as published)", "published: "
+"""After a value that is tried and is the published one; before a published one where the run's is not known."""
 MOST_NAMED, MOST_LISTED = 3, 6
 """Numbers of explanations of a gap, and of changes that were not tried, that are named."""
 FILE = "diagnosis.csv"
@@ -146,7 +148,14 @@ def closing(table: pd.DataFrame, gap: float) -> pd.DataFrame:
 
 
 def _in_words(row: pd.Series) -> str:
-    return f"{row.name} ({row['here']} here, tried: {row['tried']})"
+    """Return a row in words, each of its changes with how it is here and how it was tried."""
+    parts = [str(row.name).split(JOINED), row["here"].split(LISTED), row["tried"].split(LISTED)]
+    if len({len(part) for part in parts}) > 1:  # a prompt has the separator, too
+        parts = [[str(row.name)], [row["here"]], [row["tried"]]]
+    return " and ".join(
+        f"{cause} ({here} here, {tried if tried.startswith(PUBLISHED) else f'tried: {tried}'})"
+        for cause, here, tried in zip(*parts, strict=True)
+    )
 
 
 def write(path: Path, trials: Sequence[Trial]) -> None:

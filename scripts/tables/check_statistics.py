@@ -4,7 +4,7 @@
     python scripts/tables/check_statistics.py --runs FOLDER --qrels FILE [--official FILE] [--pairs 20]
 
 FOLDER has runs (.run or .run.gz). The official scores are a CSV with a column "tag", the names of the runs, and columns
-such as "ndcg@20", "P@20", "bpref" and "map". statsmodels is not among the requirements; without it (pip
+such as "ndcg@20", "P@20", "bpref", "map" and "rbp_p5". statsmodels is not among the requirements; without it (pip
 install statsmodels) its rows are missing. The exit status is 1 if anything differs.
 """
 
@@ -47,8 +47,14 @@ MEASURE = "AP"
 MARGIN, DIFFERENCE = 0.05, 0.02
 """The margin of the equivalence tests, and the difference that is to be detected."""
 RESAMPLES = 9_999
-OFFICIAL = {"ndcg@20": "nDCG@20", "P@20": "P@20", "bpref": "Bpref", "map": "AP"}
-"""Columns of official scores -> their measures."""
+OFFICIAL = {
+    "ndcg@20": ("nDCG@20",),
+    "P@20": ("P@20",),
+    "bpref": ("Bpref",),
+    "map": ("AP",),
+    "rbp_p5": ("RBP(rel=1,p=0.5)", "RBP(rel=2,p=0.5)"),
+}
+"""Columns of official scores -> their measures; RBP with gains of 0, 0.5 and 1 is the mean of the two thresholds."""
 EXACT = 1e-9
 """Largest relative difference of what is no estimate: far below the last printed digit."""
 ERRORS = 4
@@ -225,10 +231,11 @@ def official_rows(runs: Mapping[str, Scores], qrels: Qrels, file: Path) -> Itera
         for row in csv.DictReader(opened):
             if row["tag"] not in runs:
                 continue
-            names = {column: name for column, name in OFFICIAL.items() if row.get(column)}
-            found = evaluate(runs[row["tag"]], qrels, list(names.values()))
-            for column, name in names.items():
-                yield row["tag"], name, mean(found[name]), float(row[column])
+            given = {column: names for column, names in OFFICIAL.items() if row.get(column)}
+            found = evaluate(runs[row["tag"]], qrels, [name for names in given.values() for name in names])
+            for column, names in given.items():
+                here = sum(mean(found[name]) for name in names) / len(names)
+                yield row["tag"], " and ".join(names), here, float(row[column])
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def draw_published(view: View, manifests: dict[str, Manifest]) -> None:
     if not known:
         return
     measures = list(dict.fromkeys(name for one in known for name in one.measures))
-    rows = published_rows(known, measures)
+    rows = published_rows(known, measures).rename_axis("system")
     st.dataframe(rows, column_config=dict.fromkeys(measures, FOUR), placeholder=MISSING, alt="Published figures")
     sources = "; ".join(f"{one.system}: {one.source}" for one in known)
     st.caption(escape_markdown(f"Published figures are given for context and are not part of the tests. {sources}."))
@@ -98,7 +98,9 @@ def draw_diagnoses(view: View) -> None:
         st.markdown(f"**Why the figure of {escape_markdown(label)} differs**")
         for sentence in table.sentences:
             st.write(escape_markdown(sentence))
-        st.dataframe(table.shown, column_config={"left of the gap": FOUR}, placeholder=MISSING, alt=table.caption)
+        figures = [column for column in table.shown if table.shown[column].dtype.kind == "f"]
+        config = dict.fromkeys(figures, FOUR) | {"cause": st.column_config.Column(width="medium")}
+        st.dataframe(table.shown, column_config=config, placeholder=MISSING, alt=table.caption)
         made_from = {place: read_manifest(opened.folder.diagnosis(system))}
         name = f"{opened.folder.name}-diagnosis-{system}"
         downloads_and_provenance(opened, name, table, "diagnosis", {"system": system}, made_from=made_from)

@@ -69,7 +69,7 @@ SEARCHES = {
 TOGETHER = [
     ("stemmer", "topic field"),
     ("topic field", "indexed text"),
-    ("fields", "topic field"),
+    ("fields", "stop words"),
 ]
 KNOWN = pytest.mark.parametrize("known", [False, True], ids=["a run of unknown origin", "a system built here"])
 
