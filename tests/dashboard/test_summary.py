@@ -17,7 +17,7 @@ from core import evaluate
 from core.evaluation import comparison_tables, table_formats
 from core.evaluation.comparison_tables import INDEX_SIZE
 from core.evaluation.measures import mean
-from core.evaluation.published import Published
+from core.evaluation.published import Published, exercise_table
 from core.evaluation.significance import compare
 from core.formats.runs import read_run
 from core.import_runs import import_runs
@@ -287,8 +287,13 @@ def test_published_figures_stand_apart_with_what_was_measured(
         Published("SPLADE++", "Pyserini", {"nDCG@10": 0.7109}),
     ]
     monkeypatch.setattr("dashboard.views.summary.configurations.published_figures", lambda facts: published)
+    covid = {"documents": 171332, "topics": 50, "judgments": 66334}
+    others = exercise_table(covid, "covid")
+    monkeypatch.setattr("dashboard.views.summary.configurations.exercise_table", lambda facts, name: others)
     app = open_page("summary", open="published")
     assert alone not in texts(app)
+    assert "The exercise by others" in texts(app)
+    assert len(frame(app, "source", "nDCG@10")) == len(others.figures)
     table = frame(app, "measured", "published")
     assert list(table.index) == ["BM25", "BM25"]  # the expanded system has another configuration
     assert list(table["published"]) == [0.5, 0.25]

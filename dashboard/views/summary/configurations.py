@@ -79,11 +79,11 @@ def draw_exercise(opened: data.Opened) -> None:
     table = exercise_table(data.collection_manifest(opened).facts, opened.folder.name)
     if table.figures.empty:
         return
-    with st.expander("The exercise by others"):
-        for sentence in table.sentences:
-            st.write(escape_markdown(sentence))
-        st.dataframe(table.shown, column_config={MEASURE: FOUR}, alt=table.caption)
-        downloads_and_provenance(opened, f"{opened.folder.name}-exercise", table, "exercise", {})
+    st.markdown("**The exercise by others**")
+    for sentence in table.sentences:
+        st.write(escape_markdown(sentence))
+    st.dataframe(table.shown, column_config={MEASURE: FOUR}, height=240, alt=table.caption)
+    downloads_and_provenance(opened, f"{opened.folder.name}-exercise", table, "exercise", {})
 
 
 def draw_diagnoses(view: View) -> None:
