@@ -227,7 +227,7 @@ class _Tried:
                         continue
                     seen.add(key)
                     pair = [first, second] if first.of_run or second.evaluation else [second, first]
-                    if trial := self.trial(pair):
+                    if trial := self.trial(pair, is_pair=True):
                         found.append(trial)
         found.sort(key=lambda one: (one.left, -(one.overlap or 0)))
         self.others += found[:MOST_PAIRS]
@@ -241,8 +241,11 @@ class _Tried:
         if not (same and change.evaluation):
             self.single.append((change, trial))
 
-    def trial(self, changes: Sequence[Change]) -> Trial | None:
-        """Try changes together; None if there is no time, or no topic is left."""
+    def trial(self, changes: Sequence[Change], is_pair: bool = False) -> Trial | None:
+        """Try changes together; None if there is no time, or no topic is left.
+
+        The time of a pair of any searches is limited, and that of all searches for which documents are encoded again.
+        """
         searcher = self.case.searcher
         settings = {change.cause: change.value for change in changes if change.evaluation is None}
         one, overlap, goal = self.start, None, self.published
@@ -250,7 +253,7 @@ class _Tried:
         here, tried = LISTED.join(c.here for c in changes), LISTED.join(c.tried for c in changes)
         if settings and searcher:
             configuration = {**searcher.start, **settings}
-            limited = searcher.encodes or len(changes) > 1
+            limited = searcher.encodes or is_pair
             if limited and searcher.seconds(configuration) > self.left:
                 self.not_tried.append(f"{cause} ({tried.replace(AS_PUBLISHED, '')})")
                 return None
