@@ -152,10 +152,13 @@ def _in_words(row: pd.Series) -> str:
     parts = [str(row.name).split(JOINED), row["here"].split(LISTED), row["tried"].split(LISTED)]
     if len({len(part) for part in parts}) > 1:  # a prompt has the separator, too
         parts = [[str(row.name)], [row["here"]], [row["tried"]]]
-    return " and ".join(
-        f"{cause} ({here} here, {tried if tried.startswith(PUBLISHED) else f'tried: {tried}'})"
-        for cause, here, tried in zip(*parts, strict=True)
-    )
+
+    def said(tried: str) -> str:
+        if tried.endswith(AS_PUBLISHED):
+            return PUBLISHED + tried.removesuffix(AS_PUBLISHED)
+        return tried if tried.startswith(PUBLISHED) else f"tried: {tried}"
+
+    return " and ".join(f"{cause} ({here} here, {said(tried)})" for cause, here, tried in zip(*parts, strict=True))
 
 
 def write(path: Path, trials: Sequence[Trial]) -> None:

@@ -106,6 +106,6 @@ def test_the_command_says_beforehand_how_long_it_takes(build, published, command
     outcome = command(diagnose.main, "--systems", "not-normalised", *options)
     assert outcome.status == 0, outcome.err
     assert "changes of not-normalised encode all documents again, about" in outcome.err
-    assert "What closes the gap: similarity (dot here, tried: cosine (as published))" in outcome.out
+    assert "What closes the gap: similarity (dot here, published: cosine)" in outcome.out
     assert "Not tried, for lack of time" in outcome.out
     assert command(diagnose.main, "--systems", "own", "--minutes", "-1").status == 2
