@@ -108,7 +108,7 @@ class _Tried:
     """The changes of one case that were tried."""
 
     def __init__(self, case: Case, published: dict[str, float], seconds: float):
-        self.case, self.published, self.left = case, published, seconds
+        self.case, self.published, self.time_left = case, published, seconds
         self.measures = list(published)
         self.start = Evaluated(case.scores, case.qrels, case.excluded)
         self.mine = self.start.means(self.measures)
@@ -131,7 +131,7 @@ class _Tried:
         return Diagnosis(self.mine, trials, self.not_tried)
 
     def is_closed(self) -> bool:
-        """Return whether a trial, or the run's evaluation and its search each by one, closes the gap entirely."""
+        """Return whether one change, or settings that are the published ones, close the gap entirely."""
         table = as_table([*(trial for _, trial in self.single), *self.others])
         found = closing(table, self.gap)
         return bool(len(found)) and found["left of the gap"].iloc[0] <= CLOSED and found.index[0] != WHOLE
@@ -254,12 +254,12 @@ class _Tried:
         if settings and searcher:
             configuration = {**searcher.start, **settings}
             limited = searcher.encodes or is_pair
-            if limited and searcher.seconds(configuration) > self.left:
+            if limited and searcher.seconds(configuration) > self.time_left:
                 self.not_tried.append(f"{cause} ({tried.replace(AS_PUBLISHED, '')})")
                 return None
             started = time.perf_counter()
             one = Evaluated(searcher.search(configuration), one.qrels, one.excluded)
-            self.left -= (time.perf_counter() - started) if limited else 0.0
+            self.time_left -= (time.perf_counter() - started) if limited else 0.0
             overlap = self.overlap(one.run)
             goal = self.published if searcher.known else self.mine
         for change in changes:
