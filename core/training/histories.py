@@ -62,9 +62,8 @@ def as_table(log: list[dict[str, Any]]) -> pd.DataFrame:
         for key, value in entry.items():
             if key == "loss":
                 row["loss"] = float(value)
-            elif key.startswith("eval_") and key.endswith(
-                "loss"
-            ):  # between them the source's name, if there are several
+            # With several sources, the name of one is between the two words.
+            elif key.startswith("eval_") and key.endswith("loss"):
                 row["held-out loss"] = float(value)
             elif key.endswith("mrr@10") and "_base_" not in key:  # that of BM25, which a cross-encoder re-ranks
                 row["held-out MRR@10"] = float(value)
