@@ -31,6 +31,7 @@ from core.evaluation.given_runs import GivenResults, add_excluded_option
 from core.evaluation.results import Results, left_out_sentence, notices, older, saved_profile
 from core.evaluation.table_exports import FORMS, Provenance, export, inputs_of
 from core.evaluation.table_formats import Table, plain_text
+from core.formats.qrels import HIGHEST_GRADE
 from core.workspace import command_line
 from core.workspace.artifacts import Replaced, read_latest
 from core.workspace.errors import UserError
@@ -135,7 +136,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "decimals": {"type": int, "metavar": "N", "help": "decimals of the means (default: 4)"},
     "bold": {"action": argparse.BooleanOptionalAction, "help": "highest means in bold (default)"},
     "published": {"action": argparse.BooleanOptionalAction, "help": "published figures below a line"},
-    "relevance": {"type": int, "metavar": "GRADE", "help": "lowest grade that counts as relevant (default: 1)"},
+    "relevance": {
+        "type": command_line.bounded(int, 1, HIGHEST_GRADE),
+        "metavar": "GRADE",
+        "help": "lowest grade that counts as relevant (default: 1)",
+    },
     "cutoff": {"type": int, "metavar": "K", "help": "k of nDCG@k (default: 10)"},
     "library": {
         "choices": ["ir_measures", "sentence-transformers"],
@@ -143,7 +148,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "a": {"metavar": "SYSTEM", "help": "system A (default: the fine-tuned one, or else the best)"},
     "b": {"metavar": "SYSTEM", "help": "system B, or --b=-median for the median of all systems"},
-    "tie": {"type": float, "metavar": "T", "help": "tie threshold: differences up to this are ties (default: 0)"},
+    "tie": {
+        "type": command_line.bounded(float, 0),
+        "metavar": "T",
+        "help": "tie threshold: differences up to this are ties (default: 0)",
+    },
     "type": {"metavar": "TYPE", "help": "only topics of this type"},
     "topic": {"required": True, "metavar": "ID", "help": "topic id"},
     "document": {"metavar": "ID", "help": "document id"},
@@ -153,7 +162,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "SYSTEM",
         "help": "the system to compare it with (default: the first BM25 without expansion)",
     },
-    "depth": {"type": int, "metavar": "K", "help": "number of documents per list (default: 10)"},
+    "depth": {
+        "type": command_line.bounded(int, 1),
+        "metavar": "K",
+        "help": "number of documents per list (default: 10)",
+    },
     "depths": {"metavar": "NUMBERS", "type": command_line.numbers, "help": "comma-separated (default: 10,20,50,100)"},
     "system": {
         "metavar": "SYSTEM",
@@ -164,9 +177,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "documents of a simulated or sampled sweep (default: the collection)",
     },
-    "recall": {"type": float, "metavar": "R", "help": "the target recall@10 (default: 0.95)"},
+    "recall": {
+        "type": command_line.bounded(float, 0, 1),
+        "metavar": "R",
+        "help": "the target recall@10 (default: 0.95)",
+    },
     "cost": {"choices": list(COSTS), "help": "latency or throughput (default: p50_ms)"},
-    "price": {"type": float, "metavar": "P", "help": "price of a machine per hour (default: from the profile)"},
+    "price": {
+        "type": command_line.bounded(float, 0),
+        "metavar": "P",
+        "help": "price of a machine per hour (default: from the profile)",
+    },
     "source": {
         "choices": list(SOURCES),
         "help": "own: sweeps of the collection (default); reference: those shipped with RankScope, of other vectors",

@@ -20,7 +20,7 @@ from core.evaluation.measures import Evaluator, PerTopic, evaluate, interpolated
 from core.evaluation.stored_measures import AGREEMENT, AGREEMENT_FILE, COLUMNS, MEASURES_FILE, read_table, tidy
 from core.formats.collections import QRELS, TOPICS, Collection, collection_digests, read_built_collection
 from core.formats.exclusions import EXCLUDED
-from core.formats.qrels import read_qrels
+from core.formats.qrels import HIGHEST_GRADE, read_qrels
 from core.formats.runs import Run, built_run, run_names
 from core.workspace import command_line
 from core.workspace.artifacts import Artifact, open_artifact, read_whole, record_failure, versions
@@ -194,7 +194,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--by-rank", action="store_true", help="order by the rank column instead of the scores")
     parser.add_argument("--json", action="store_true", help="print one JSON object {run name: {measure: mean}}")
     parser.add_argument(
-        "--curve", type=int, metavar="GRADE", help="print the precision-recall curve; this grade and above are relevant"
+        "--curve",
+        type=command_line.bounded(int, 1, HIGHEST_GRADE),
+        metavar="GRADE",
+        help="print the precision-recall curve; this grade and above are relevant",
     )
     parser.add_argument("--per-topic", action="store_true", help="print the values of each topic, too")
     add_excluded_option(parser)

@@ -497,6 +497,8 @@ def _pair(results: Results, measure: str, a: str, b: str) -> tuple[str, str]:
         a = _known(results, a)
     else:
         a = first_compared(results.profile, results.systems, base, partial(_means, results, measure)) or base
+    if a == b:
+        raise UserError(f"A and B are both {a}; choose two systems")
     if b:
         return a, b
     others = [name for name in results.systems if name != a]

@@ -76,7 +76,7 @@ def variations(measure: str, measures: Iterable[str], highest_grade: int) -> Ite
     for relevance in range(1, highest_grade + 1):
         rows += [("other relevance threshold", measure_name(name, k, relevance)) for name, k in names.items()]
     for varied, name in rows:
-        if name not in seen and parse_measure(name).name not in COUNTS:
+        if name not in seen and (name == measure or parse_measure(name).name not in COUNTS):
             seen.add(name)
             yield varied, name
 

@@ -76,7 +76,11 @@ def plain_text(table: Table) -> str:
     """
     printed = texts(table.shown).map(_one_line).rename(index=_one_line, columns=_one_line)
     lines = [_one_line(line) for line in (table.caption, *table.sentences)]
-    body = printed.rename_axis(columns=printed.index.name, index=None).to_string() if len(printed) else "(no rows)"
+    if printed.index.nlevels > 1:
+        body = printed.reset_index().to_string(index=False)
+    else:
+        body = printed.rename_axis(columns=printed.index.name, index=None).to_string()
+    body = body if len(printed) else "(no rows)"
     details = ["", "Details:", *map(_one_line, table.details)] if table.details else []
     return "\n".join([*lines, "", body, *details]) + "\n"
 

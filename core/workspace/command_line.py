@@ -3,6 +3,7 @@
 import argparse
 import functools
 import io
+import math
 import os
 import sys
 import traceback
@@ -89,6 +90,26 @@ def numbers(given: str) -> list[int]:
     return [int(name) for name in listed]
 
 
+def bounded(kind: type[int] | type[float], least: float, most: float = math.inf) -> Callable[[str], float]:
+    """Return a function that reads a finite number from `least` to `most`, the `type` of an option.
+
+    It raises an argparse.ArgumentTypeError for another text.
+    """
+    what = "a whole number" if kind is int else "a number"
+    bounds = f"from {least:g} to {most:g}" if math.isfinite(most) else f"of at least {least:g}"
+
+    def read(given: str) -> float:
+        try:
+            number = kind(given)
+        except ValueError:
+            number = math.nan
+        if math.isfinite(number) and least <= number <= most:
+            return number
+        raise argparse.ArgumentTypeError(f"{given!r} is not {what} {bounds}")
+
+    return read
+
+
 def add_identical_ids_option(parser: argparse.ArgumentParser) -> None:
     """Add the option --keep-identical-ids."""
     parser.add_argument(
@@ -116,11 +137,11 @@ def add_triples_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_size_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--size", type=int, default=0, help="sample or simulate this number of documents")
+    parser.add_argument("--size", type=bounded(int, 0), default=0, help="sample or simulate this number of documents")
 
 
 def _add_batch_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--batch", type=int, default=0, help="batch size of the generation, in documents")
+    parser.add_argument("--batch", type=bounded(int, 0), default=0, help="batch size of the generation, in documents")
 
 
 OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {

@@ -535,7 +535,7 @@ class IndexSettings(Section):
     """Name of the index in `core.indexes.registry`."""
     build: dict[str, int] = {}
     """Build parameters of the index."""
-    values: list[int] = []
+    values: list[Annotated[int, Field(ge=1)]] = []
 
 
 HNSW, WIDTHS = {"connections": 16, "ef_construction": 200}, [10, 20, 40, 80, 160, 320]
@@ -815,10 +815,23 @@ def read_profile(name_or_path: str) -> Profile:
         profile = parse_saved(table) if path.suffix == ".json" else Profile.model_validate(table, strict=True)
     except ValidationError as error:
         raise UserError(f"{path.name}: {first_problem(error, Profile, table)}") from None
-    for system in profile.system if path.suffix != ".json" else ():
+    if path.suffix != ".json":
+        _refuse_without_effect(path, profile)
+    return profile
+
+
+def _refuse_without_effect(path: Path, profile: Profile) -> None:
+    """Refuse a profile that a user wrote if it names no system or measure, or has settings without effect."""
+    for name in ("system", "measures"):
+        if not getattr(profile, name):
+            raise UserError(f"{path.name}: {name}: should name at least one")
+    names = [system.name for system in profile.system]
+    for name in profile.model_fields_set & {"baseline", "compared"}:
+        if (given := getattr(profile, name)) and given not in names:
+            raise UserError(f"{path.name}: {name}: there is no system {given!r}; the systems are {', '.join(names)}")
+    for system in profile.system:
         if problem := without_effect(system):
             raise UserError(f"{path.name}: system.{system.name}: {problem}")
-    return profile
 
 
 def without_effect(system: SystemSettings) -> str:

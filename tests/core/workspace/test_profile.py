@@ -84,6 +84,16 @@ BAD = {
         HEAD + '[[system]]\nname = "a"\nkind = "dense"\nmodel = "m"\nbackend = { kind = "exact", ef = 40 }\n',
         "system.a: exact search has no ef",
     ),
+    "a baseline that there is not": (
+        'baseline = "b"\n' + HEAD + BM25,
+        "baseline: there is no system 'b'; the systems are a",
+    ),
+    "no measure": ("measures = []\n" + HEAD + BM25, "measures: should name at least one"),
+    "a list of no systems": ("system = []\n" + HEAD, "system: should name at least one"),
+    "an index that looks at nothing": (
+        HEAD + BM25 + '[[ann.index]]\nkind = "hnsw"\nvalues = [0]\n',
+        "ann.index.0.values.0: should be greater than or equal to 1, but is 0",
+    ),
     "no weights that were chosen": (
         HEAD + BM25 + OTHER + fusion("f", "a", "b", weights='[], chosen_on = "x"'),
         "there are no weights",
