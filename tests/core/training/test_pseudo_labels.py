@@ -1,6 +1,7 @@
 """Pseudo-labels: the teacher's scores are its systems' own, and batches are made as they are said to be."""
 
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from core.formats.collections import read_built_collection
 from core.formats.predicted_queries import write_expansions
 from core.retrieval.kinds import open_system
 from core.training.bi_encoder import pseudo_label_rows
+from core.training.histories import read_training
 from core.training.pseudo_labels import _neighbour_groups, read_batches
-from core.workspace.artifacts import writing
+from core.workspace.artifacts import read_manifest, writing
 from core.workspace.errors import UserError
-from core.workspace.profile import Profile, find_settings
+from core.workspace.profile import Profile, ReplaySettings, find_settings
 from core.workspace.stage import Build
 
 pytestmark = pytest.mark.slow
@@ -132,6 +134,26 @@ def test_a_model_is_trained_on_them_and_its_card_says_so(profile, folder):
     other = profile.model_copy(update={"finetune": profile.finetune.model_copy(update={"batch": 4})})
     with pytest.raises(UserError, match="made for another batch size"):
         make(finetune.STAGE, other, folder)
+
+
+def test_other_collections_and_the_base_are_replayed_beside_them(profile, folder, workspace):
+    other = workspace.collection("other")
+    shutil.copytree(folder.path, other.path)  # a collection with the same teachers and queries
+    make(pseudo_labels.STAGE, profile, folder)
+    replay = ReplaySettings(base=1.0, triples=0.5, collections=["other"])
+    changed = profile.finetune.model_copy(update={"replay": replay, "batch": 8, "best_by": "loss"})
+    replaying = profile.model_copy(update={"finetune": changed})
+    with pytest.raises(UserError, match="other/pseudo-labels"):
+        make(finetune.STAGE, replaying, folder)
+    make(pseudo_labels.STAGE, profile, other)
+    target = make(finetune.STAGE, replaying, folder)
+    manifest, rows = read_manifest(target), len(pseudo_label_rows(folder)[0])
+    assert manifest.settings["replay"] == replay.model_dump()
+    assert manifest.inputs["pseudo-labels/other"] == read_manifest(other.pseudo_labels).digest
+    assert manifest.facts["rows"] == 2 * rows + round(rows / 8) * 8 + round(rows / 8 / 2) * 8
+    card = (target / "README.md").read_text()
+    assert f"({rows} documents), pseudo-labels of other ({rows} rows), replayed triples (" in card
+    assert read_training(target).history["held-out loss"].notna().any()
 
 
 def test_a_teacher_without_a_dense_system_is_refused(profile, folder):
