@@ -23,7 +23,7 @@ BLOCK = 128
 def blocks_of(texts: list[str], tokenizer: Any) -> list[list[int]]:
     """Return the texts as blocks of tokens, each between [CLS] and [SEP], with [SEP] between texts."""
     tokens: list[int] = []
-    for text in tokenizer(texts, add_special_tokens=False)["input_ids"]:
+    for text in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]:
         tokens += [*text, tokenizer.sep_token_id]
     inner = BLOCK - 2
     starts = range(0, len(tokens) - inner + 1, inner)
@@ -74,7 +74,7 @@ def train(base: Path, folder: Path, texts: list[str], epochs: float, batch: int,
         warmup_steps=0.06,
         weight_decay=0.01,
         logging_steps=100,
-        save_steps=500,
+        save_steps=200,
         save_total_limit=1,
         report_to="none",
         dataloader_pin_memory=False,
