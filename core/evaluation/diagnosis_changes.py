@@ -89,7 +89,8 @@ def in_words(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, tuple):
         return ", ".join(f"{one:g}" for one in value)
-    return str(value) or "none"
+    text = str(value)
+    return (f'"{text}"' if text != text.strip() else text) or "none"  # prompts end in a space
 
 
 def evaluation_changes(

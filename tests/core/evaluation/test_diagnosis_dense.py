@@ -9,7 +9,7 @@ from core import collection, diagnose, encode, search
 from core.evaluation.diagnosis import built_case, costly_changes
 from core.evaluation.diagnosis import diagnose as diagnosed
 from core.evaluation.diagnosis_changes import Evaluated
-from core.evaluation.diagnosis_tables import as_table, closing
+from core.evaluation.diagnosis_tables import as_table, closing, diagnosis_table
 from core.training.bi_encoder import build_model
 from core.workspace.profile import FinetuneSettings, Profile, find_settings
 from core.workspace.stage import Build
@@ -19,7 +19,6 @@ DOCUMENTS, TOPICS = 60, 12
 MEASURES = ["nDCG@10", "R@20"]
 PLANTED = {
     "asked-otherwise": ({"query_prefix": "fas bon "}, {"query prompt"}),
-    "documents-otherwise": ({"document_prefix": "fas bon "}, {"document prompt"}),
     "cut-short": ({"max_tokens": 8}, {"input limit (tokens)"}),
     "not-normalised": ({"similarity": "dot"}, {"similarity"}),
     "first-token": ({"model": "cls"}, {"pooling"}),
@@ -76,7 +75,10 @@ def test_a_planted_difference_of_a_dense_system_is_named(name, build, published)
     found = diagnosed(case_of(build, name), published)
     gap = max(abs(published[measure] - found.mine[measure]) for measure in MEASURES)
     assert gap > 0.002
-    assert set(closing(as_table(found.trials), gap).index[0].split(" + ")) == PLANTED[name][1]
+    table = as_table(found.trials)
+    assert set(closing(table, gap).index[0].split(" + ")) == PLANTED[name][1]
+    said = diagnosis_table(name, "a paper", found.mine, published, table).sentences[1]
+    assert ('query prompt ("fas bon " here, published: "' in said) == ("query_prefix" in PLANTED[name][0])
 
 
 def test_the_search_of_a_diagnosis_is_that_of_the_system(build):
