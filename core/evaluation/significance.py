@@ -1,6 +1,6 @@
 """Paired comparison of systems over the same topics: tests, corrections, effect size, power, equivalence, bootstrap."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import fsum
@@ -28,6 +28,22 @@ SIGNS = 2**24
 
 DOUBLINGS = 6
 """Maximum number of times the resamples are doubled for an undecided comparison."""
+
+
+FEWER = 5
+"""Doublings that the first resamples are fewer by where only significance is asked for."""
+
+
+MANY = 64
+"""Number of pairs from which on compiled code draws the resamples."""
+
+
+NEWTON_STEPS = 100
+"""Maximum number of steps to a tilt."""
+
+
+NEAR = 1e-9
+"""Relative error of the expected sum at which a tilt is accepted."""
 
 
 BLOCK = 2**20
@@ -317,7 +333,9 @@ def equivalence(a: Mapping[str, float], b: Mapping[str, float], margin: float) -
     return Equivalence(topics, margin, mean, (mean - half, mean + half), p)
 
 
-def randomisation_test(values: np.ndarray, pairs: np.ndarray, correction: Correction = "holm") -> Randomisation:
+def randomisation_test(
+    values: np.ndarray, pairs: np.ndarray, correction: Correction = "holm", only_significance: bool = False
+) -> Randomisation:
     """Test pairs of systems by Fisher's randomisation test, two-sided (Smucker, Allan & Carterette, 2007).
 
     Under the null hypothesis the two values of a topic are exchangeable, so that each topic's difference has either
@@ -331,13 +349,16 @@ def randomisation_test(values: np.ndarray, pairs: np.ndarray, correction: Correc
     Args:
         values: float [n_topics, n_systems].
         pairs: int [n_pairs, 2], columns of `values`.
+        only_significance: whether p is only needed to tell which pairs are significant after the correction. There are
+            then 512 resamples at first, none for pairs that are significant by Chernoff's upper bound of
+            p, and more only where significance after the correction needs them.
     """
     means = values.mean(axis=0)
     # Sums in a different order may differ in the last bits.
     observed = len(values) * (np.abs(means[pairs[:, 0]] - means[pairs[:, 1]]) - ROUNDING)
     if len(values) <= EXACT_TOPICS:
         return _all_signs(values, pairs, observed)
-    return _tilted_signs(values, pairs, observed, correction)
+    return _tilted_signs(values, pairs, observed, correction, only_significance)
 
 
 def _all_signs(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -> Randomisation:
@@ -357,34 +378,41 @@ def _all_signs(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -> R
     return Randomisation(2 * extreme / every, every, np.zeros(len(pairs), dtype=bool))
 
 
-def _tilted_signs(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray, correction: Correction) -> Randomisation:
+def _tilted_signs(
+    values: np.ndarray, pairs: np.ndarray, observed: np.ndarray, correction: Correction, only_significance: bool
+) -> Randomisation:
     """Estimate p by importance sampling, with sign probabilities for which the expected sum is the observed sum.
 
     A sum x has the weight exp(K - tilt * x), where K = sum of log cosh(tilt * size) and a size is the absolute
     difference of a topic. Sums are symmetric about 0, so p is twice the weighted share at or above the observed sum.
+    By Chernoff's bound it is at most twice the weight of the observed sum.
 
     Args:
         observed: the absolute sums of the differences, float [n_pairs].
     """
     topics, generator = len(values), np.random.default_rng(SEED)
-    tilt = _tilt(values, pairs, observed)
     wanted = min(RESAMPLES, _power_of_2(SIGNS // topics))
-    rows = min(wanted, _power_of_2(BLOCK // topics))
     p, error, sums, squares = np.ones(len(pairs)), *np.zeros((3, len(pairs)))
-    resamples, done = np.zeros(len(pairs), dtype=int), 0
+    tilt, log_cosh = _tilt(values, pairs, observed)
     undecided = unsettled = observed > 0
-    for _ in range(1 + DOUBLINGS):
+    doublings, weights_of = DOUBLINGS, _compiled_weights if len(pairs) >= MANY else _weights
+    if only_significance:
+        p[unsettled] = np.minimum(2 * np.exp(log_cosh - tilt * observed), 1)[unsettled]
+        # Significant under every correction, as Bonferroni's is the strictest.
+        unsettled = unsettled & (p * len(pairs) >= ALPHA)
+        wanted, doublings = max(wanted >> FEWER, 1), DOUBLINGS + FEWER
+    resamples, done = np.zeros(len(pairs), dtype=int), 0
+    for _ in range(1 + doublings):
         chosen = np.flatnonzero(unsettled)
         while done < wanted:
+            rows = min(wanted - done, _power_of_2(BLOCK // topics))
             uniform = generator.random((rows, topics))
-            for pair in chosen.tolist():
-                sizes = np.abs(values[:, pairs[pair, 0]] - values[:, pairs[pair, 1]])
-                tilted = tilt[pair] * sizes
-                draws = (uniform < special.expit(2 * tilted)) @ (2 * sizes) - sizes.sum()
-                log_cosh = np.logaddexp(tilted, -tilted) - np.log(2)
-                weights = np.exp(log_cosh.sum() - tilt[pair] * draws[draws >= observed[pair]])
-                sums[pair] += weights.sum()
-                squares[pair] += weights @ weights
+            for part in _parts(len(chosen), topics):
+                of_part = chosen[part]
+                sizes = np.abs(values[:, pairs[of_part, 0]] - values[:, pairs[of_part, 1]]).T
+                added = weights_of(uniform, sizes, tilt[of_part], log_cosh[of_part], observed[of_part])
+                sums[of_part] += added[0]
+                squares[of_part] += added[1]
             done += rows
         resamples[chosen] = done
         mean = sums[chosen] / done
@@ -392,11 +420,49 @@ def _tilted_signs(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray, c
         error[chosen] = 2 * np.sqrt(np.maximum(squares[chosen] / done - mean**2, 0) / done)
         low, high = np.maximum(p - ERRORS * error, 0), np.minimum(p + ERRORS * error, 1)
         undecided = (corrected(low, correction) < ALPHA) != (corrected(high, correction) < ALPHA)
-        unsettled = unsettled & (undecided | (low < ALPHA) & (high >= ALPHA))
+        unsettled = unsettled & (undecided | (not only_significance) & (low < ALPHA) & (high >= ALPHA))
         if not unsettled.any():
             break
         wanted *= 2
     return Randomisation(p, resamples, undecided)
+
+
+def _parts(pairs: int, topics: int) -> Iterator[slice]:
+    """Yield consecutive slices of pairs with at most `BLOCK` differences each."""
+    step = max(BLOCK // topics, 1)
+    return (slice(start, start + step) for start in range(0, pairs, step))
+
+
+def _weights(
+    uniform: np.ndarray, sizes: np.ndarray, tilt: np.ndarray, log_cosh: np.ndarray, observed: np.ndarray
+) -> np.ndarray:
+    """Return the summed weights, and squared weights, of the resamples whose sum is at least the observed one.
+
+    Args:
+        uniform: uniform random numbers, float [n_resamples, n_topics].
+        sizes: the absolute differences, float [n_pairs, n_topics].
+
+    Returns:
+        float [2, n_pairs].
+    """
+    added = np.zeros((2, len(sizes)))
+    for pair, own in enumerate(sizes):
+        draws = (uniform < special.expit(2 * tilt[pair] * own)) @ (2 * own) - own.sum()
+        weights = np.exp(log_cosh[pair] - tilt[pair] * draws[draws >= observed[pair]])
+        added[:, pair] = weights.sum(), weights @ weights
+    return added
+
+
+def _compiled_weights(
+    uniform: np.ndarray, sizes: np.ndarray, tilt: np.ndarray, log_cosh: np.ndarray, observed: np.ndarray
+) -> np.ndarray:
+    """Return what `_weights` returns, from compiled code."""
+    from core.evaluation.sign_sampling import add_weights  # takes a while to load, and few pairs do not need it
+
+    added = np.zeros((2, len(sizes)))
+    positive = special.expit(2 * tilt[:, None] * sizes)
+    add_weights(np.ascontiguousarray(uniform.T), np.ascontiguousarray(sizes), positive, tilt, log_cosh, observed, added)
+    return added
 
 
 def _power_of_2(number: int) -> int:
@@ -404,28 +470,34 @@ def _power_of_2(number: int) -> int:
     return 1 << max(number.bit_length() - 1, 0)
 
 
-def _tilt(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Return the tilt of each pair at which the expected sum, the sum of size * tanh(tilt * size), is the observed one.
+def _tilt(values: np.ndarray, pairs: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the tilt of each pair at which the expected sum is the observed one, and sum of log cosh(tilt * size).
 
-    It is found by bisection on a log scale. If all differences have the same sign, the expected sum can only approach
-    the observed one; the largest tilt is close enough.
+    The expected sum, the sum of size * tanh(tilt * size), is concave, so that Newton's steps from 0 never pass the
+    solution. If all differences have the same sign, it can only approach the observed sum; the last tilt is close
+    enough.
 
     Args:
         observed: the absolute sums of the differences, float [n_pairs].
     """
-    tilts = np.zeros(len(pairs))
-    step = max(BLOCK // len(values), 1)
-    for start in range(0, len(pairs), step):
-        part = slice(start, start + step)
+    tilts, log_cosh = np.zeros((2, len(pairs)))
+    for part in _parts(len(pairs), len(values)):
         sizes = np.abs(values[:, pairs[part, 0]] - values[:, pairs[part, 1]])
         scale = np.maximum(sizes.max(axis=0), np.finfo(float).tiny)
-        low, high = np.full(sizes.shape[1], -12.0), np.full(sizes.shape[1], 23.0)
-        for _ in range(50):
-            middle = (low + high) / 2
-            below = (sizes * np.tanh(np.exp(middle) * sizes / scale)).sum(axis=0) < observed[part]
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        tilts[part] = np.exp(low) / scale
-    return tilts
+        scaled, goal, tilt = sizes / scale, observed[part] / scale, np.zeros(sizes.shape[1])
+        left = np.arange(len(tilt))
+        for _ in range(NEWTON_STEPS):
+            own = scaled[:, left]
+            tanh = np.tanh(tilt[left] * own)
+            missing, slope = goal[left] - (own * tanh).sum(axis=0), (own**2 * (1 - tanh**2)).sum(axis=0)
+            far = (missing > NEAR * goal[left]) & (slope > np.finfo(float).tiny)
+            if not far.any():
+                break
+            left = left[far]
+            tilt[left] += missing[far] / slope[far]
+        tilts[part] = tilt / scale
+        log_cosh[part] = (np.logaddexp(tilt * scaled, -tilt * scaled) - np.log(2)).sum(axis=0)
+    return tilts, log_cosh
 
 
 def holm(p: Sequence[float] | np.ndarray) -> list[float]:
@@ -502,16 +574,23 @@ def topics_needed(deviation: float, difference: float) -> int:
     return high
 
 
-def tested(values: np.ndarray, pairs: np.ndarray, test: Test, correction: Correction = "holm") -> Randomisation:
+def tested(
+    values: np.ndarray,
+    pairs: np.ndarray,
+    test: Test,
+    correction: Correction = "holm",
+    only_significance: bool = False,
+) -> Randomisation:
     """Return the p of a test for pairs of systems; only the randomisation test can be undecided.
 
     Args:
         values: float [n_topics, n_systems].
         pairs: int [n_pairs, 2], columns of `values`.
         correction: the correction after which the randomisation test is to be decided.
+        only_significance: whether p is only needed to tell which pairs are significant after the correction.
     """
     if test == "randomisation":
-        return randomisation_test(values, pairs, correction)
+        return randomisation_test(values, pairs, correction, only_significance)
     p = t_test(values, pairs) if test == "t-test" else wilcoxon_test(values, pairs)
     return Randomisation(p, np.zeros(len(pairs), dtype=int), np.zeros(len(pairs), dtype=bool))
 
@@ -557,7 +636,7 @@ def significant_pairs(
     array, names = _array(values), list(values)
     compared = [pair for pair in combinations(names, 2) if not baseline or baseline in pair]
     pairs = np.array([(names.index(a), names.index(b)) for a, b in compared], dtype=int).reshape(-1, 2)
-    found = tested(array, pairs, test, correction)
+    found = tested(array, pairs, test, correction, only_significance=True)
     undecided = found.undecided
     significant = (corrected(found.p, correction) < ALPHA) & ~undecided
     means = array.mean(axis=0)

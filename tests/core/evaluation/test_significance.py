@@ -307,6 +307,33 @@ def test_the_memory_of_many_pairs_is_bounded():
     assert peak < 100e6
 
 
+def test_compiled_and_plain_resampling_give_the_same_p(monkeypatch):
+    systems = many_systems(20, 30)
+    array = np.array([list(by_topic.values()) for by_topic in systems.values()]).T.round(2)
+    array[:, :4] = array[:, :4].round(1)  # many ties
+    pairs = np.array(list(combinations(range(20), 2)))
+    compiled = randomisation_test(array, pairs)
+    monkeypatch.setattr("core.evaluation.significance.MANY", len(pairs) + 1)
+    plain = randomisation_test(array, pairs)
+    assert compiled.p == pytest.approx(plain.p, rel=1e-9)
+    assert (compiled.resamples == plain.resamples).all()
+
+
+@pytest.mark.parametrize("correction", ["holm", "bonferroni", "benjamini-hochberg", "none"])
+@pytest.mark.parametrize("tenths", [False, True])
+def test_fewer_resamples_find_the_same_pairs_significant(correction, tenths):
+    systems = many_systems(30, 25)
+    array = np.array([list(by_topic.values()) for by_topic in systems.values()]).T.round(1 if tenths else 9)
+    pairs = np.array(list(combinations(range(30), 2)))
+    slow, fast = (randomisation_test(array, pairs, correction, only) for only in (False, True))
+    decided = ~(slow.undecided | fast.undecided)
+    assert decided.mean() > 0.98
+    significant = [corrected(found.p, correction)[decided] < 0.05 for found in (slow, fast)]
+    assert (significant[0] == significant[1]).all()
+    assert 0.2 < significant[0].mean() < 0.98
+    assert fast.resamples.sum() < slow.resamples.sum() / 3
+
+
 def test_few_topics_cannot_make_many_comparisons_significant():
     assert attainable(6, 1)
     assert not attainable(5, 1), "2 of 32 assignments: 0.0625"
