@@ -3,7 +3,8 @@
     python -m core.evaluate RUN... --qrels QRELS --measures nDCG@10,P@20,AP,Judged@10 --json [--per-topic]
     python -m core.evaluate --profile P
 
-The artifact has two files: `measures.csv`, a tidy table (collection, system, topic, measure, value), and
+The artifact has three files: `measures.csv`, a tidy table (collection, system, topic, measure, value),
+`variations.npz`, the values of the measures that tell how robust the ranking of the systems is, and
 `sentence_transformers.csv`, which compares the values of dense systems with sentence-transformers' evaluator.
 """
 
@@ -17,10 +18,20 @@ import pandas as pd
 
 from core.evaluation.given_runs import add_excluded_option, given_exclusions, read_given_run
 from core.evaluation.measures import Evaluator, PerTopic, evaluate, interpolated_precision, mean, providers, residuals
-from core.evaluation.stored_measures import AGREEMENT, AGREEMENT_FILE, COLUMNS, MEASURES_FILE, read_table, tidy
+from core.evaluation.robustness import stored_variations
+from core.evaluation.stored_measures import (
+    AGREEMENT,
+    AGREEMENT_FILE,
+    COLUMNS,
+    MEASURES_FILE,
+    read_table,
+    read_variations,
+    tidy,
+    write_variations,
+)
 from core.formats.collections import QRELS, TOPICS, Collection, collection_digests, read_built_collection
 from core.formats.exclusions import EXCLUDED
-from core.formats.qrels import HIGHEST_GRADE, read_qrels
+from core.formats.qrels import HIGHEST_GRADE, highest_grade, read_qrels
 from core.formats.runs import Run, built_run, run_names
 from core.workspace import command_line
 from core.workspace.artifacts import Artifact, open_artifact, read_whole, record_failure, versions
@@ -73,11 +84,13 @@ def make(build: Build, profile: Profile, draft: Draft) -> None:
     sentence-transformers are available without the model.
     """
     folder, measures = build.folder, build.folder.measures
-    kept_values = _kept_values(measures, settings(build, profile), draft.inputs) if build.keep else {}
-    kept = _kept_agreement(measures, draft.inputs) if build.keep else {}
     collection = read_built_collection(folder)
-    evaluator = Evaluator(collection.qrels, profile.measures)
-    rows, agreement = [], []
+    varied = stored_variations(profile.measures, highest_grade(collection.qrels))
+    varied = [name for name in varied if name not in profile.measures]
+    kept_values = _kept_values(measures, settings(build, profile), draft.inputs, varied) if build.keep else {}
+    kept = _kept_agreement(measures, draft.inputs) if build.keep else {}
+    evaluator = Evaluator(collection.qrels, [*profile.measures, *varied])
+    rows, agreement, variations = [], [], {}
     failures: dict[str, str] = {}
     for system in profile.system:
         if system.name not in draft.inputs:
@@ -95,12 +108,14 @@ def make(build: Build, profile: Profile, draft: Draft) -> None:
                 continue
             if checked and not agreed:
                 agreed = _sentence_transformers_rows(profile, system.name, collection, run, folder)
+        variations[system.name] = {measure: values.pop(measure) for measure in varied}
         draft.facts[system.name] = {measure: round(mean(by_topic), 4) for measure, by_topic in values.items()}
         rows += tidy(collection.name, system.name, values)
         agreement += agreed
     if failures and not rows:
         raise UserError(f"no system could be evaluated; {next(iter(failures))}: {next(iter(failures.values()))}")
     pd.DataFrame(rows, columns=COLUMNS).to_csv(draft / MEASURES_FILE, index=False, lineterminator="\n")
+    write_variations(draft.folder, variations)
     columns = ["system", "measure", "ours", "sentence_transformers"]
     pd.DataFrame(agreement, columns=columns).to_csv(draft / AGREEMENT_FILE, index=False, lineterminator="\n")
     for system in profile.system:
@@ -118,16 +133,23 @@ def estimate(build: Build, profile: Profile, sizes: Sizes) -> Cost:
 STAGE = Stage("evaluate", targets, settings, inputs, make, estimate=estimate)
 
 
-def _kept_values(measures: Artifact, settings: dict[str, Any], inputs: dict[str, str]) -> dict[str, PerTopic]:
-    """Return the values of systems with an unchanged run, if nothing else that they depend on has changed."""
+def _kept_values(
+    measures: Artifact, settings: dict[str, Any], inputs: dict[str, str], varied: list[str]
+) -> dict[str, PerTopic]:
+    """Return the values of systems with an unchanged run, if nothing else that they depend on has changed.
+
+    Args:
+        varied: the further measures that have to be stored as well.
+    """
     try:
-        before = open_artifact(measures)
+        before, variations = read_whole(measures, lambda manifest: (manifest, read_variations(measures.path)))
     except UserError:
         return {}
     if (
         any(inputs.get(name) != before.inputs.get(name) for name in (TOPICS, QRELS, EXCLUDED))
         or before.settings.get("measures") != settings["measures"]
         or before.versions.get(EVALUATED_BY) != versions().get(EVALUATED_BY)
+        or list(variations.measures) != varied
     ):
         return {}
     kept: dict[str, PerTopic] = {}
@@ -136,7 +158,7 @@ def _kept_values(measures: Artifact, settings: dict[str, Any], inputs: dict[str,
             system, topic, measure = row["system"], row["topic"], row["measure"]
             if system in inputs and inputs[system] == before.inputs.get(system):
                 kept.setdefault(system, {}).setdefault(measure, {})[topic] = float(row["value"])
-    return kept
+    return {system: values | variations.of_system(system) for system, values in kept.items()}
 
 
 AgreementRows = list[tuple[str, str, float, float]]

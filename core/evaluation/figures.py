@@ -160,12 +160,12 @@ def robustness(results: Results, measure: str = "", systems: Sequence[str] = ())
     measure, chosen = _measure(results, measure), _systems(results, systems)
     stored = list(dict.fromkeys(results.measured.tidy["measure"]))
     varied = list(robust.variations(measure, stored, results.highest_grade))
-    evaluator = Evaluator(results.qrels, [name for _, name in varied if name not in stored])
-    computed = {system: evaluator.evaluate(results.run(system).scores) for system in chosen}
-    values = {
-        name: _of(results.values(name), chosen) if name in stored else {s: by[name] for s, by in computed.items()}
-        for _, name in varied
-    }
+    names = [name for _, name in varied]
+    values = {name: _of(by, chosen) for name, by in results.stored_values(names, chosen).items()}
+    if missing := [name for name in names if name not in values]:
+        evaluator = Evaluator(results.qrels, missing)
+        computed = {system: evaluator.evaluate(results.run(system).scores) for system in chosen}
+        values |= {name: {system: by[name] for system, by in computed.items()} for name in missing}
     of_chosen = values[measure] = _of(results.values(measure), chosen)
     without = robust.leave_one_out(of_chosen) if len(next(iter(of_chosen.values()))) > 2 else {}
     return robust.robustness_table(measure, varied, values, without, results.labels)

@@ -15,7 +15,15 @@ from core.evaluation.configurations import described
 from core.evaluation.freshness import Evaluation, changes, evaluation
 from core.evaluation.measures import PerTopic, evaluate
 from core.evaluation.significance import Values
-from core.evaluation.stored_measures import AGREEMENT_FILE, COLUMNS, MEASURES_FILE, read_table, tidy
+from core.evaluation.stored_measures import (
+    AGREEMENT_FILE,
+    COLUMNS,
+    MEASURES_FILE,
+    Variations,
+    read_table,
+    read_variations,
+    tidy,
+)
 from core.formats.collections import QRELS, TOPICS, built_documents, read_built_topics
 from core.formats.documents import Document
 from core.formats.exclusions import Exclusions, built_exclusions
@@ -382,9 +390,28 @@ class Results:
         """
         if measure not in self._values:
             self._values[measure] = values_now(
-                self.profile, self.now, measure, lambda: per_topic(self._table(MEASURES_FILE), measure), self._evaluate
+                self.profile, self.now, measure, lambda: self._stored(measure), self._evaluate
             )
         return self._values[measure]
+
+    def stored_values(self, measures: Iterable[str], systems: Iterable[str]) -> dict[str, Values]:
+        """Return the values of those measures that are stored for all of the systems.
+
+        Raises:
+            UserError: if the stored measures are damaged.
+        """
+        if not self.now.stored.issuperset(systems):
+            return {}
+        found = {measure: self._stored(measure) for measure in measures}
+        return {measure: values for measure, values in found.items() if values.keys() >= set(systems)}
+
+    def _stored(self, measure: str) -> dict[str, dict[str, float]]:
+        return per_topic(self._table(MEASURES_FILE), measure) or self._variations.of_measure(measure)
+
+    @cached_property
+    def _variations(self) -> Variations:
+        place = self.folder.measures
+        return read_whole(place, lambda _: read_variations(place.path))
 
     def run(self, system: str) -> Run:
         """Return a system's run without the documents that the collection excludes.

@@ -3,16 +3,20 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from core.evaluation.measures import mean
 from core.evaluation.significance import Values, same_topics
 from core.evaluation.table_formats import Table
-from core.workspace.measure_names import COUNTS, measure_name, parse_measure
+from core.workspace.errors import UserError
+from core.workspace.measure_names import COUNTS, TREC_EVAL, measure_name, parse_measure
 
 CUTOFFS = (1, 3, 5, 10, 20, 50, 100)
 DEFAULT_CUTOFF = 10
 """Cut-off for precision if the chosen measure has none."""
+MOST_GRADES = 4
+"""Highest relevance threshold whose values are stored."""
 COLUMNS = ["varied", "measure", "winner", "margin", "runner-up", "same winner?"]
 
 SAME = 1e-9
@@ -36,7 +40,10 @@ def winner(values: Values) -> Winner:
         UserError: if the systems were not evaluated on the same topics, or on fewer than two.
     """
     same_topics(values)
-    means = {system: mean(by_topic) for system, by_topic in values.items()}
+    return _of_means({system: mean(by_topic) for system, by_topic in values.items()})
+
+
+def _of_means(means: Mapping[str, float]) -> Winner:
     highest = max(means.values())
     first = tuple(system for system, value in means.items() if value > highest - SAME)
     others = {system: value for system, value in means.items() if system not in first}
@@ -52,10 +59,12 @@ def leave_one_out(values: Values) -> dict[str, Winner]:
     Raises:
         UserError: if the systems were not evaluated on the same topics, or on fewer than three.
     """
-    return {
-        topic: winner({system: {t: v for t, v in by.items() if t != topic} for system, by in values.items()})
-        for topic in same_topics(values)
-    }
+    topics = same_topics(values)
+    if len(topics) < 3:
+        raise UserError("leaving out a topic needs at least three topics")
+    array = np.array([[by_topic[topic] for by_topic in values.values()] for topic in topics])
+    means = ((array.sum(axis=0) - array) / (len(topics) - 1)).tolist()
+    return {topic: _of_means(dict(zip(values, row, strict=True))) for topic, row in zip(topics, means, strict=True)}
 
 
 def variations(measure: str, measures: Iterable[str], highest_grade: int) -> Iterator[tuple[str, str]]:
@@ -79,6 +88,22 @@ def variations(measure: str, measures: Iterable[str], highest_grade: int) -> Ite
         if name not in seen and (name == measure or parse_measure(name).name not in COUNTS):
             seen.add(name)
             yield varied, name
+
+
+def stored_variations(measures: Iterable[str], highest_grade: int) -> list[str]:
+    """Return the variations of all measures at any cut-off, for those that trec_eval computes.
+
+    Relevance thresholds go up to `MOST_GRADES`, as each takes another evaluation of every run.
+    """
+    names: dict[str, None] = {}
+    for measure in measures:
+        chosen = parse_measure(measure)
+        if chosen.provider != TREC_EVAL:
+            continue
+        at = [measure, *(chosen.at_cutoff(k) for k in CUTOFFS if chosen.cutoff)]
+        for one in at:
+            names |= dict.fromkeys(name for _, name in variations(one, (), min(highest_grade, MOST_GRADES)))
+    return list(names)
 
 
 def in_short(table: pd.DataFrame) -> tuple[bool, str]:

@@ -1,12 +1,21 @@
 """The files of the artifact `measures`."""
 
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from core.evaluation.measures import PerTopic
+from core.workspace.errors import UserError
 
 MEASURES_FILE, AGREEMENT_FILE = "measures.csv", "sentence_transformers.csv"
+
+
+VARIATIONS_FILE = "variations.npz"
+"""Values of the measures that tell how robust a ranking is; artifacts of earlier versions lack this file."""
 
 
 COLUMNS = ["collection", "system", "topic", "measure", "value"]
@@ -29,3 +38,65 @@ def tidy(collection: str, system: str, values: PerTopic) -> list[tuple[str, str,
         for measure, by_topic in values.items()
         for topic, value in by_topic.items()
     ]
+
+
+@dataclass(frozen=True)
+class Variations:
+    """Values of further measures: float64 [n_systems, n_measures, n_topics]."""
+
+    systems: Sequence[str] = ()
+    measures: Sequence[str] = ()
+    topics: Sequence[str] = ()
+    values: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
+
+    def of_measure(self, measure: str) -> dict[str, dict[str, float]]:
+        """Return the values of a measure, system -> topic -> value; empty if it is not stored."""
+        if measure not in self.measures:
+            return {}
+        rows = self.values[:, self.measures.index(measure)].tolist()
+        return {
+            system: dict(zip(self.topics, row, strict=True)) for system, row in zip(self.systems, rows, strict=True)
+        }
+
+    def of_system(self, system: str) -> PerTopic:
+        """Return the values of a system, measure -> topic -> value; empty if it is not stored."""
+        if system not in self.systems:
+            return {}
+        rows = self.values[self.systems.index(system)].tolist()
+        return {name: dict(zip(self.topics, row, strict=True)) for name, row in zip(self.measures, rows, strict=True)}
+
+
+def write_variations(measures: Path, values: Mapping[str, PerTopic]) -> None:
+    """Write the values of further measures, system -> measure -> topic -> value; all systems have the same ones."""
+    first = next(iter(values.values()), {})
+    topics = list(next(iter(first.values()), {}))
+    array = [[[by_topic[topic] for topic in topics] for by_topic in own.values()] for own in values.values()]
+    shape = (len(values), len(first), len(topics))
+    np.savez_compressed(
+        measures / VARIATIONS_FILE,
+        systems=np.array(list(values), dtype=str),
+        measures=np.array(list(first), dtype=str),
+        topics=np.array(topics, dtype=str),
+        values=np.array(array, dtype=np.float64).reshape(shape),
+    )
+
+
+def read_variations(measures: Path) -> Variations:
+    """Read the values of further measures; there are none if the file is missing.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    path = measures / VARIATIONS_FILE
+    if not path.is_file():
+        return Variations()
+    problem = UserError(f"{path.name}: damaged; evaluate again")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            names, values = [arrays[name].tolist() for name in ("systems", "measures", "topics")], arrays["values"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        raise problem from None
+    if values.shape != tuple(map(len, names)):
+        raise problem
+    systems, names_of_measures, topics = names
+    return Variations(systems, names_of_measures, topics, values)

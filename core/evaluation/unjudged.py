@@ -18,7 +18,7 @@ def condensed(scores: Scores, qrels: Qrels) -> Scores:
     A topic without retrieved judged documents is left out, and so counts as 0 in the evaluation.
     """
     kept = {
-        topic: {document: score for document, score in by_document.items() if document in qrels.get(topic, {})}
+        topic: {document: by_document[document] for document in by_document.keys() & qrels.get(topic, {}).keys()}
         for topic, by_document in scores.items()
     }
     return {topic: by_document for topic, by_document in kept.items() if by_document}

@@ -11,7 +11,7 @@ from core.evaluation.measures import PerTopic, evaluate
 from core.evaluation.results import Measured, measured_now, values_now
 from core.evaluation.results import manifests as manifests_of
 from core.evaluation.significance import Values
-from core.evaluation.stored_measures import AGREEMENT_FILE, MEASURES_FILE, read_table
+from core.evaluation.stored_measures import AGREEMENT_FILE, MEASURES_FILE, Variations, read_table, read_variations
 from core.formats.runs import FILE, Run, Scores, built_run, run_topics
 from core.workspace.artifacts import Manifest, Replaced, open_artifact, read_latest, read_whole
 from core.workspace.workspace import CollectionFolder
@@ -64,7 +64,30 @@ def _values(opened: data.Opened, measure: str, now: Evaluation) -> dict[str, Map
 
 @st.cache_data(max_entries=100, show_spinner=False)
 def _stored(folder: CollectionFolder, measure: str, digest: str) -> dict[str, dict[str, float]]:
-    return comparison_tables.per_topic(_table(folder, MEASURES_FILE, digest), measure)
+    table = _table(folder, MEASURES_FILE, digest)
+    return comparison_tables.per_topic(table, measure) or _variations(folder, digest).of_measure(measure)
+
+
+@st.cache_resource(max_entries=20, show_spinner=False)
+def _variations(folder: CollectionFolder, digest: str) -> Variations:
+    place = folder.measures
+    return read_whole(place, lambda _: read_variations(place.path), digest=digest)
+
+
+def stored_values(opened: data.Opened, measures: Sequence[str], systems: Sequence[str]) -> dict[str, Values]:
+    """Return the values of those measures that are stored for all of the systems.
+
+    Raises:
+        UserError: if an artifact is missing or damaged.
+    """
+
+    def read(now: Evaluation) -> dict[str, Values]:
+        if not now.stored.issuperset(systems):
+            return {}
+        found = {measure: _stored(opened.folder, measure, now.measures) for measure in measures}
+        return {measure: by_system for measure, by_system in found.items() if by_system.keys() >= set(systems)}
+
+    return read_latest(lambda: evaluation(opened.profile, opened.folder), read)
 
 
 @st.cache_data(max_entries=400, show_spinner=False)

@@ -272,4 +272,4 @@ def test_paths_are_not_kept(files, workspace, command):
     command(main, files / "a.run", "--name", "mine", "--qrels", files / "qrels.txt")
     kept = [path for path in workspace.root.rglob("*") if path.is_file()]
     assert kept
-    assert not any(str(Path(files)) in path.read_text(encoding="utf-8") for path in kept)
+    assert not any(str(Path(files)).encode() in path.read_bytes() for path in kept)

@@ -23,10 +23,10 @@ def table(view: View, systems: Sequence[str] = ()) -> Table:
     chosen = list(systems or view.systems)
     stored = list(view.tidy["measure"].unique())
     varied = list(variations(view.measure, stored, view.content.highest_grade))
-    others = tuple(measure for _, measure in varied if measure not in stored)
-    computed = _measured(view.opened, chosen, others, results.digests(view.opened, chosen))
-    found = {name: computed.get(name) or results.values(view.opened, name) for _, name in varied}
-    found[view.measure] = view.values
+    names = [name for _, name in varied]
+    found = results.stored_values(view.opened, names, chosen) | {view.measure: view.values}
+    if others := tuple(name for name in names if name not in found):
+        found |= _measured(view.opened, chosen, others, results.digests(view.opened, chosen))
     values = {name: {system: by[system] for system in chosen} for name, by in found.items()}
     # Leaving one of two topics out leaves a single topic, which compares nothing.
     without = _left_out(values[view.measure]) if len(values[view.measure][chosen[0]]) > 2 else {}
