@@ -10,6 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tqdm import tqdm
+
 from core.evaluation.diagnosis_bm25 import ANSERINI, Bm25Searcher, bm25_configuration, published_configuration
 from core.evaluation.diagnosis_changes import Change, Configuration, Evaluated, Searcher, evaluation_changes, in_words
 from core.evaluation.diagnosis_dense import OF_DOCUMENTS, DenseSearcher
@@ -146,7 +148,7 @@ class _Tried:
             if check.left > CLOSED:
                 for change in evaluations:
                     self.evaluate_reference(reference, change)
-        for change in self.search_changes(searcher):
+        for change in tqdm(list(self.search_changes(searcher)), desc="settings of the search"):
             self.add_single(change)
         if searcher.known and searcher.published:
             self.as_published(searcher, searcher.published)
@@ -212,8 +214,7 @@ class _Tried:
             unknown = change.evaluation is None and self.case.searcher is not None and not self.case.searcher.known
             return (-(trial.overlap or 0.0), trial.left) if unknown else (trial.left, 0.0)
 
-        seen: set[frozenset[tuple[str, str, str]]] = set()
-        found: list[Trial] = []
+        pairs: dict[frozenset[tuple[str, str, str]], list[Change]] = {}
         searches = [one for one in self.single if one[0].evaluation is None]
         evaluations = [one for one in self.single if one[0].evaluation is not None]
         known = self.case.searcher is not None and self.case.searcher.known
@@ -223,13 +224,11 @@ class _Tried:
             for first, _ in sorted(group, key=promise)[:FIRST]:
                 for second, _ in group:
                     key = frozenset({(one.cause, one.here, one.tried) for one in (first, second)})
-                    if first.cause == second.cause or key in seen:
-                        continue
-                    seen.add(key)
-                    pair = [first, second] if first.of_run or second.evaluation else [second, first]
-                    if trial := self.trial(pair, is_pair=True):
-                        found.append(trial)
-        found.sort(key=lambda one: (one.left, -(one.overlap or 0)))
+                    if first.cause != second.cause:
+                        pair = [first, second] if first.of_run or second.evaluation else [second, first]
+                        pairs.setdefault(key, pair)
+        tried = (self.trial(pair, is_pair=True) for pair in tqdm(pairs.values(), desc="pairs of changes"))
+        found = sorted(filter(None, tried), key=lambda one: (one.left, -(one.overlap or 0)))
         self.others += found[:MOST_PAIRS]
 
     def add_single(self, change: Change) -> None:
