@@ -18,6 +18,7 @@ from core.workspace.command_line import note
 from core.workspace.errors import UserError
 from core.workspace.executors import HERE, Executor, over_shards
 from core.workspace.library_internals import free_with_last_reference
+from core.workspace.model_configuration import is_cross_encoder
 from core.workspace.models import limit_tokens, load_sentence_transformer, locate_model, model_digest, pick_device
 from core.workspace.profile import Profile, SystemSettings
 from core.workspace.progress import LoggedArray, ProgressLog
@@ -75,6 +76,12 @@ def load_encoder(
     """
     precision = precision or ("bf16" if system.precision == "bf16" else "fp32")
     sparse = system.kind == "sparse"
+
+    if not sparse and is_cross_encoder(locate_model(workspace, system.model)):
+        shown = workspace.shown_model(system.model)
+        raise UserError(
+            f'{system.name}: the model {shown} is a cross-encoder; use kind = "rerank", or an encoder of texts'
+        )
 
     def load(device: str, precision: str) -> Any:
         return load_sentence_transformer(workspace, system.model, device, precision, sparse)

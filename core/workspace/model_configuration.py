@@ -48,6 +48,14 @@ def is_sparse_encoder(folder: Path) -> bool:
     return isinstance(architectures, list) and any(str(name).endswith("ForMaskedLM") for name in architectures)
 
 
+def is_cross_encoder(folder: Path) -> bool:
+    """Return whether a model is a sequence classifier, of which sentence-transformers would make mean vectors."""
+    architectures = read_table(folder / "config.json").get("architectures")
+    listed = architectures if isinstance(architectures, list) else []
+    classifies = any(str(name).endswith("ForSequenceClassification") for name in listed)
+    return classifies and not (folder / "modules.json").is_file()
+
+
 def is_multi_vector_encoder(folder: Path) -> bool:
     """Return whether a model is a multi-vector encoder of sentence-transformers, PyLate or Stanford's ColBERT.
 

@@ -81,3 +81,11 @@ def test_what_is_wrong_is_told_on_a_console_of_ascii(console, beir_folder, tmp_p
 def test_a_note_from_a_process_that_is_no_command_is_printed_too(console):
     told = console("ascii", "-c", "from core.workspace import command_line as cli; cli.note('口')")
     assert (told.returncode, told.stderr.strip()) == (0, b"note: \\u53e3")
+
+
+def test_an_interrupt_while_modules_are_imported_is_one_line():
+    code = "import core; raise KeyboardInterrupt"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert ended.stderr == "interrupted; run the same command again to resume\n"
+    other = subprocess.run([sys.executable, "-c", "import core; 1 / 0"], capture_output=True, text=True, cwd=ROOT)
+    assert "ZeroDivisionError" in other.stderr

@@ -114,6 +114,11 @@ def test_what_shapes_no_vector_may_be_missing_or_too_much(case, encoder, tmp_pat
     assert vectors == pytest.approx(expected, abs=2e-6)
 
 
+def test_a_cross_encoder_is_no_dense_system(tiny_cross_encoder, workspace):
+    with pytest.raises(UserError, match=r"a: the model .* is a cross-encoder; use kind = .rerank."):
+        load_encoder(workspace, system(tiny_cross_encoder), "cpu")
+
+
 def test_an_encoder_is_freed_with_its_last_reference(encoder, workspace):
     loaded = load_encoder(workspace, system(encoder), "cpu")
     encode_texts(loaded, ["ban"], "query")
