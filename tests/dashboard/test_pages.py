@@ -67,7 +67,7 @@ def test_profile_variable_names_the_first_collection(
 ) -> None:
     shutil.copytree(made_up, made_up.workspace.root / "another")
     path = tmp_path / "mine.toml"
-    path.write_text('system = []\n[collection]\nname = "made-up"\n')
+    path.write_text('[collection]\nname = "made-up"\n[[system]]\nname = "a"\nkind = "bm25"\n')
     monkeypatch.setenv("RANKSCOPE_PROFILE", str(path))
     app = open_page("topics")
     assert app.selectbox(key="choice collection").value == "made-up"
