@@ -3,8 +3,8 @@
     python -m core.evaluate RUN... --qrels QRELS --measures nDCG@10,P@20,AP,Judged@10 --json [--per-topic]
     python -m core.evaluate --profile P
 
-The artifact has three files: `measures.csv`, a tidy table (collection, system, topic, measure, value),
-`variations.npz`, the values of the measures that tell how robust the ranking of the systems is, and
+The artifact has `measures.csv`, a tidy table (collection, system, topic, measure, value), `variations.npy` and
+`variations.json`, the values of the measures that tell how robust the ranking of the systems is, and their names, and
 `sentence_transformers.csv`, which compares the values of dense systems with sentence-transformers' evaluator.
 """
 

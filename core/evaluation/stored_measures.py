@@ -1,6 +1,6 @@
 """The files of the artifact `measures`."""
 
-import zipfile
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +14,8 @@ from core.workspace.errors import UserError
 MEASURES_FILE, AGREEMENT_FILE = "measures.csv", "sentence_transformers.csv"
 
 
-VARIATIONS_FILE = "variations.npz"
-"""Values of the measures that tell how robust a ranking is; artifacts of earlier versions lack this file."""
+VARIATIONS_FILE, VARIATIONS_NAMES = "variations.npy", "variations.json"
+"""Values of the measures that tell how robust a ranking is; artifacts of earlier versions lack these files."""
 
 
 COLUMNS = ["collection", "system", "topic", "measure", "value"]
@@ -72,31 +72,28 @@ def write_variations(measures: Path, values: Mapping[str, PerTopic]) -> None:
     topics = list(next(iter(first.values()), {}))
     array = [[[by_topic[topic] for topic in topics] for by_topic in own.values()] for own in values.values()]
     shape = (len(values), len(first), len(topics))
-    np.savez_compressed(
-        measures / VARIATIONS_FILE,
-        systems=np.array(list(values), dtype=str),
-        measures=np.array(list(first), dtype=str),
-        topics=np.array(topics, dtype=str),
-        values=np.array(array, dtype=np.float64).reshape(shape),
-    )
+    np.save(measures / VARIATIONS_FILE, np.array(array, dtype=np.float64).reshape(shape), allow_pickle=False)
+    names = {"systems": list(values), "measures": list(first), "topics": topics}
+    (measures / VARIATIONS_NAMES).write_text(json.dumps(names), encoding="utf-8")
 
 
 def read_variations(measures: Path) -> Variations:
-    """Read the values of further measures; there are none if the file is missing.
+    """Read the values of further measures; there are none if the files are missing.
 
     Raises:
-        UserError: if the file is damaged.
+        UserError: if a file is damaged.
     """
     path = measures / VARIATIONS_FILE
     if not path.is_file():
         return Variations()
     problem = UserError(f"{path.name}: damaged; evaluate again")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            names, values = [arrays[name].tolist() for name in ("systems", "measures", "topics")], arrays["values"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        values = np.load(path, allow_pickle=False)
+        found = json.loads((measures / VARIATIONS_NAMES).read_text(encoding="utf-8"))
+        names = [found[name] for name in ("systems", "measures", "topics")]
+        damaged = values.dtype != np.float64 or values.shape != tuple(map(len, names))
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
         raise problem from None
-    if values.shape != tuple(map(len, names)):
+    if damaged:
         raise problem
-    systems, names_of_measures, topics = names
-    return Variations(systems, names_of_measures, topics, values)
+    return Variations(*names, values)

@@ -770,7 +770,7 @@ def first_problem(error: ValidationError, section: type[BaseModel], table: Any) 
     elif place == ("system",) and kind == "list_type":
         message = "should be a list of systems, each beginning with [[system]]"
     elif kind == "model_type":
-        message = f"should be a section, [{where[-1]}]"
+        message = f"should be a section, [{where[-1]}]" if where else "should have settings"
     elif message.startswith("Input ") and isinstance(given, str | int | float):
         message = f"{message.removeprefix('Input ')}, but is {json.dumps(given, ensure_ascii=False)[:100]}"
     return f"{'.'.join(where) or 'the profile'}: {message.removeprefix('Input ')}"

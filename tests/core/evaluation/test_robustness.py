@@ -82,5 +82,5 @@ def test_robustness_reads_no_run_if_the_variations_are_stored(imported, monkeypa
 
 def test_damaged_variations_are_refused(imported):
     (imported.measures / VARIATIONS_FILE).write_bytes(b"PK damaged")
-    with pytest.raises(UserError, match=r"variations.npz: damaged"):
+    with pytest.raises(UserError, match=r"variations.npy: damaged"):
         read_variations(imported.measures.path)

@@ -135,7 +135,7 @@ def test_a_beir_option_is_no_path(name):
 def test_an_id_that_ends_with_a_line_break_is_refused(file, beir_folder):
     entry = '{"_id": "d1\\n", "title": "", "text": "x"}\n'
     folder = beir_folder({file: entry})
-    with pytest.raises(UserError, match=rf'{file}, line 1: no "_id"'):
+    with pytest.raises(UserError, match=rf'{file}, line 1: the id is "d1\\n", expected'):
         read_collection(folder, CollectionSettings(name="tiny", source=str(folder)))
 
 
