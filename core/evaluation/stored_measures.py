@@ -90,10 +90,14 @@ def read_variations(measures: Path) -> Variations:
     try:
         values = np.load(path, allow_pickle=False)
         found = json.loads((measures / VARIATIONS_NAMES).read_text(encoding="utf-8"))
-        names = [found[name] for name in ("systems", "measures", "topics")]
-        damaged = values.dtype != np.float64 or values.shape != tuple(map(len, names))
+        read = Variations(found["systems"], found["measures"], found["topics"], values)
+        damaged = values.dtype != np.float64 or values.shape != (
+            len(read.systems),
+            len(read.measures),
+            len(read.topics),
+        )
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         raise problem from None
     if damaged:
         raise problem
-    return Variations(*names, values)
+    return read
