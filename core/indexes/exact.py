@@ -1,8 +1,6 @@
 """Exact search: the reference for all other indexes."""
 
-from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,40 +13,28 @@ BLOCK = 1024
 """Number of documents scored at a time, so that the scores stay in the CPU cache."""
 
 
-QUERIES = 1024
-"""Maximum number of queries scored at a time."""
-
-
 LEAST_FOR_THREADS = 1 << 22
-"""Number of multiplications from which on a search uses several threads, which take a while to start."""
+"""Number of multiplications from which on one query uses several threads, which take a while to start."""
 
 
 SPARE = 16
 """Number of candidates rescored in addition to k + k / 8."""
 
 
-@compiled(nogil=True)
-def _keep_best(
-    products: np.ndarray,
-    factors: np.ndarray,
-    begin: int,
-    rows: tuple[int, int],
-    positions: np.ndarray,
-    best: np.ndarray,
-) -> None:
+@compiled()
+def _keep_best(products: np.ndarray, factors: np.ndarray, begin: int, positions: np.ndarray, best: np.ndarray) -> None:
     """Merge a block's scores into the best so far, which stay sorted, ties by position.
 
     Args:
         products: inner products, float32 [n_documents of the block, n_queries].
         factors: the factor that turns a document's product into its score, float32 [n_documents of the collection].
         begin: the position of the block's first document.
-        rows: the first query and the one after the last.
         positions, best: int64 and float32 [n_queries, k], updated in place.
     """
     k = best.shape[1]
     worst = best[:, k - 1].copy()
     for i in range(products.shape[0]):
-        for row in range(rows[0], rows[1]):
+        for row in range(products.shape[1]):
             score = products[i, row] * factors[begin + i]
             if score <= worst[row]:
                 continue
@@ -68,23 +54,19 @@ def _score(vector: np.ndarray, query: np.ndarray) -> float:
     return total
 
 
-@compiled(nogil=True)
+@compiled()
 def _rank(
-    vectors: np.ndarray,
-    factors: np.ndarray,
-    queries: np.ndarray,
-    candidates: np.ndarray,
-    positions: np.ndarray,
-    best: np.ndarray,
-) -> None:
-    """Rank the candidates by scores accumulated in float64.
+    vectors: np.ndarray, factors: np.ndarray, queries: np.ndarray, candidates: np.ndarray, best: np.ndarray
+) -> np.ndarray:
+    """Return the positions of the best candidates, int64 [n_queries, k], by scores accumulated in float64.
 
     Args:
         vectors, factors: the collection's vectors and score factors.
         queries: float32 [n_queries, dimension].
         candidates: positions, int64 [n_queries, n_candidates].
-        positions, best: int64 and float32 [n_queries, k] with k <= n_candidates; filled with positions and scores.
+        best: float32 [n_queries, k] with k <= n_candidates; filled with the scores.
     """
+    positions = np.empty(best.shape, np.int64)
     scores = np.empty(candidates.shape[1], np.float32)
     for row in range(len(queries)):
         ascending = np.sort(candidates[row])
@@ -92,15 +74,24 @@ def _rank(
             scores[i] = _score(vectors[position], queries[row]) * factors[position]
         order = np.argsort(-scores, kind="mergesort")[: best.shape[1]]
         positions[row], best[row] = ascending[order], scores[order]
+    return positions
 
 
-def _in_slices(pool: Executor | None, threads: int, count: int, task: Callable[[slice], object]) -> None:
-    """Run a task for consecutive slices of `count` rows, one per thread, or for all rows without a pool."""
-    if pool is None:
-        task(slice(0, count))
-        return
-    bounds = [count * i // threads for i in range(threads + 1)]
-    list(pool.map(task, map(slice, bounds, bounds[1:])))
+def _products(vectors: np.ndarray, query: np.ndarray) -> np.ndarray:
+    """Return the inner products of vectors with one query, [n_documents], on all threads.
+
+    numpy's BLAS multiplies a matrix by one vector on a single thread.
+    """
+    threads = allowed_threads() if vectors.size >= LEAST_FOR_THREADS else 1
+    products: np.ndarray = np.empty(len(vectors), np.result_type(vectors, query))
+    if threads == 1:
+        np.dot(vectors, query, out=products)
+        return products
+    bounds = [len(vectors) * i // threads for i in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        parts = map(slice, bounds, bounds[1:])
+        list(pool.map(lambda part: np.dot(vectors[part], query, out=products[part]), parts))
+    return products
 
 
 class ExactIndex:
@@ -137,44 +128,25 @@ class ExactIndex:
         wanted = min(k, len(self.vectors))
         if not wanted:
             return positions, similarities
-        for begin in range(0, len(queries), QUERIES):
-            part = slice(begin, begin + QUERIES)
-            self._search(queries[part], positions[part, :wanted], similarities[part, :wanted])
-        return positions, similarities
-
-    def _search(self, queries: np.ndarray, positions: np.ndarray, similarities: np.ndarray) -> None:
-        """Fill positions and similarities, [n_queries, k] with k at most the number of documents."""
-        documents, (count, k) = len(self.vectors), positions.shape
+        candidates, rough_scores = empty_results(len(queries), min(len(self.vectors), wanted + wanted // 8 + SPARE))
         vectors = np.asarray(self.vectors)  # numba does not support memory maps
-        candidates, rough = empty_results(count, min(documents, k + k // 8 + SPARE))
-        threads = allowed_threads() if vectors.size * count >= LEAST_FOR_THREADS else 1
-        with ThreadPoolExecutor(threads) as pool:
-            each = partial(_in_slices, pool if threads > 1 else None, threads)
-
-            def keep(products: np.ndarray, begin: int) -> None:
-                def of_queries(part: slice) -> None:
-                    _keep_best(products, self.factors, begin, (part.start, part.stop), candidates, rough)
-
-                each(count, of_queries)
-
-            def rank(part: slice) -> None:
-                _rank(vectors, self.factors, queries[part], candidates[part], positions[part], similarities[part])
-
-            if count == 1:  # numpy's BLAS multiplies a matrix by one vector on a single thread
-                products = np.empty(documents, np.float32)
-                each(documents, lambda part: np.dot(vectors[part], queries[0], out=products[part]))
-                keep(products[:, None], 0)
-            else:
-                # Documents times queries is a fifth faster than queries times documents.
-                as_columns = np.ascontiguousarray(queries.T)
-                for begin in range(0, documents, BLOCK):
-                    keep(vectors[begin : begin + BLOCK] @ as_columns, begin)
-            each(count, rank)
+        if len(queries) == 1:
+            _keep_best(_products(vectors, queries[0])[:, None], self.factors, 0, candidates, rough_scores)
+        else:
+            # Documents times queries is a fifth faster than queries times documents.
+            as_columns = np.ascontiguousarray(queries.T)
+            for begin in range(0, len(vectors), BLOCK):
+                products = vectors[begin : begin + BLOCK] @ as_columns
+                _keep_best(products, self.factors, begin, candidates, rough_scores)
+        best = similarities[:, :wanted]
+        positions[:, :wanted] = _rank(vectors, self.factors, queries, candidates, best)
         # If even the last candidate is within rounding error, documents beyond the candidates may be among the best.
-        doubtful = rough[:, k - 1] - rough[:, -1] <= self._rounding(queries)
-        for row in np.flatnonzero(doubtful) if rough.shape[1] < documents else []:
-            everything, one = np.arange(documents)[None], slice(row, row + 1)
-            _rank(vectors, self.factors, queries[one], everything, positions[one], similarities[one])
+        doubtful = rough_scores[:, wanted - 1] - rough_scores[:, -1] <= self._rounding(queries)
+        for row in np.flatnonzero(doubtful) if candidates.shape[1] < len(vectors) else []:
+            everything = np.arange(len(vectors))[None]
+            one = slice(row, row + 1)
+            positions[one, :wanted] = _rank(vectors, self.factors, queries[one], everything, best[one])
+        return positions, similarities
 
     def _rounding(self, queries: np.ndarray) -> np.ndarray:
         """Return, for each query, the maximum difference of float32 products with equal true values, float [n_queries].
