@@ -12,7 +12,6 @@ of a run is not known, the published configuration of BM25 is changed, and held 
     python -m core.diagnose my.run --qrels test.tsv --published nDCG@10=0.5947 --other-qrels dev.tsv
 """
 
-import argparse
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -93,7 +92,8 @@ def main(arguments: list[str] | None = None) -> None:
         "time for what takes long: documents encoded again, and several changes at once; 0 leaves both out "
         f"(default: {SECONDS / 60:g})"
     )
-    parser.add_argument("--minutes", type=_minutes, default=SECONDS / 60, metavar="N", help=about)
+    minutes = command_line.bounded(float, 0, 999_999)
+    parser.add_argument("--minutes", type=minutes, default=SECONDS / 60, metavar="N", help=about)
     add_excluded_option(parser)
     options = parser.parse_args(arguments)
     seconds = 60 * options.minutes
@@ -143,16 +143,6 @@ def _case(build: Build, system: SystemSettings, bm25: Mapping[str, Any], seconds
             f"{in_time(encoding)} each; {in_time(seconds)} are spent on them and on several changes at once (--minutes)"
         )
     return case
-
-
-def _minutes(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes")
-    return number
 
 
 def _print(label: str, source: str, case: Case, published: dict[str, float], seconds: float) -> None:

@@ -172,6 +172,20 @@ def values_now(
     return found
 
 
+def stored_for_all(
+    now: Evaluation, measures: Iterable[str], systems: Iterable[str], stored: Callable[[str], Values]
+) -> dict[str, Values]:
+    """Return the values of those measures that are stored for all of the systems.
+
+    Args:
+        now: the systems with stored measures.
+        stored: reads the stored values of a measure.
+    """
+    wanted = set(systems)
+    found = {measure: stored(measure) for measure in measures} if now.stored >= wanted else {}
+    return {measure: values for measure, values in found.items() if values.keys() >= wanted}
+
+
 def saved_profile(workspace: Workspace, name: str) -> tuple[CollectionFolder, Profile]:
     """Return the folder of a built collection and the profile it was built with.
 
@@ -400,10 +414,7 @@ class Results:
         Raises:
             UserError: if the stored measures are damaged.
         """
-        if not self.now.stored.issuperset(systems):
-            return {}
-        found = {measure: self._stored(measure) for measure in measures}
-        return {measure: values for measure, values in found.items() if values.keys() >= set(systems)}
+        return stored_for_all(self.now, measures, systems, self._stored)
 
     def _stored(self, measure: str) -> dict[str, dict[str, float]]:
         return per_topic(self._table(MEASURES_FILE), measure) or self._variations.of_measure(measure)

@@ -8,7 +8,7 @@ import streamlit as st
 from core.evaluation import comparison_tables
 from core.evaluation.freshness import Evaluation, evaluation, excluded_digest
 from core.evaluation.measures import PerTopic, evaluate
-from core.evaluation.results import Measured, measured_now, values_now
+from core.evaluation.results import Measured, measured_now, stored_for_all, values_now
 from core.evaluation.results import manifests as manifests_of
 from core.evaluation.significance import Values
 from core.evaluation.stored_measures import AGREEMENT_FILE, MEASURES_FILE, Variations, read_table, read_variations
@@ -82,10 +82,7 @@ def stored_values(opened: data.Opened, measures: Sequence[str], systems: Sequenc
     """
 
     def read(now: Evaluation) -> dict[str, Values]:
-        if not now.stored.issuperset(systems):
-            return {}
-        found = {measure: _stored(opened.folder, measure, now.measures) for measure in measures}
-        return {measure: by_system for measure, by_system in found.items() if by_system.keys() >= set(systems)}
+        return stored_for_all(now, measures, systems, lambda measure: _stored(opened.folder, measure, now.measures))
 
     return read_latest(lambda: evaluation(opened.profile, opened.folder), read)
 
