@@ -79,7 +79,8 @@ def search_values(defaults: dict[str, int], parameters: Mapping[str, int]) -> di
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
     """Return the rows scaled to unit length, float32; zero rows stay zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(norms == 0, 1, norms)).astype(np.float32)
+    scaled: np.ndarray = vectors / np.where(norms == 0, 1, norms)
+    return scaled.astype(np.float32, copy=False)
 
 
 def equal_norm_vectors(vectors: np.ndarray, similarity: str) -> np.ndarray:
@@ -89,12 +90,23 @@ def equal_norm_vectors(vectors: np.ndarray, similarity: str) -> np.ndarray:
     sqrt(L^2 - |x|^2), where L is the largest norm (Bachrach et al., 2014): all vectors then have norm L, and queries,
     which get a zero there, keep their inner products. Without this, a few long vectors would be near to everything and
     trap graph searches; among vectors of equal norm, inner product orders as Euclidean distance does.
+
+    Vectors that have unit length already are returned themselves, so that several indexes share them in memory.
     """
     if similarity == "cosine":
-        return np.ascontiguousarray(unit_rows(vectors))
+        return vectors if _are_unit_rows(vectors) else np.ascontiguousarray(unit_rows(vectors))
     squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
     extra = np.sqrt(squares.max(initial=0.0) - squares)
     return np.ascontiguousarray(np.column_stack([vectors, extra]), dtype=np.float32)
+
+
+def _are_unit_rows(vectors: np.ndarray) -> bool:
+    """Return whether vectors are contiguous and writable float32 (compiled code has a second form for other arrays),
+    and all have length 1 up to rounding, or 0."""
+    if vectors.dtype != np.float32 or not (vectors.flags.c_contiguous and vectors.flags.writeable):
+        return False
+    squares = np.einsum("ij,ij->i", vectors, vectors)  # makes no copy of the vectors
+    return bool(((abs(squares - 1) < 4e-6) | (squares == 0)).all())
 
 
 def equal_norm_queries(queries: np.ndarray, similarity: str) -> np.ndarray:

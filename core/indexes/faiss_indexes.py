@@ -86,7 +86,16 @@ class FaissIndex:
     @property
     def bytes(self) -> int:
         """See `VectorIndex`: the size of the serialised index, which equals its size in memory."""
-        return int(faiss.serialize_index(self._index).nbytes)
+        return _serialised_bytes(faiss.write_index, self._index)
+
+
+def _serialised_bytes(write: Callable[[Any, Any], None], index: Any) -> int:
+    """Return the size that FAISS's writing function gives the index, without a copy of it in memory."""
+    sizes: list[int] = []
+    writer = faiss.PyCallbackIOWriter(lambda block: sizes.append(len(block)))
+    write(index, writer)
+    del writer  # flushes its buffer
+    return sum(sizes)
 
 
 class FaissHnswIndex(FaissIndex):
@@ -236,7 +245,7 @@ class FaissBinaryIndex(FaissIndex):
     @property
     def bytes(self) -> int:
         """See `VectorIndex`: bits and the full vectors for re-ranking."""
-        return int(faiss.serialize_index_binary(self._index).nbytes) + self._vectors.nbytes
+        return _serialised_bytes(faiss.write_index_binary, self._index) + self._vectors.nbytes
 
 
 class FaissBinaryCodesIndex(FaissIndex):
@@ -290,7 +299,7 @@ class FaissBinaryCodesIndex(FaissIndex):
     @property
     def bytes(self) -> int:
         """See `VectorIndex`."""
-        return int(faiss.serialize_index_binary(self._index).nbytes)
+        return _serialised_bytes(faiss.write_index_binary, self._index)
 
 
 def rescored(
