@@ -26,6 +26,7 @@ from core.workspace.errors import UserError
 from core.workspace.estimates import in_time
 from core.workspace.model_shapes import known_shape
 from core.workspace.models import model_digest
+from core.workspace.profile import Profile
 from core.workspace.workspace import Workspace
 
 SATURATED = 0.95
@@ -34,17 +35,17 @@ SATURATED = 0.95
 
 def training_history(results: Results, model: str = "") -> Table:
     """The loss, the held-out loss and the held-out MRR@10 of a fine-tuned model, by training step."""
-    return history_table(read_training(_model(results.folder.workspace, model)))
+    return history_table(read_training(_model(results, model)))
 
 
 def training_settings(results: Results, model: str = "") -> Table:
     """The settings that a model was fine-tuned with."""
-    return settings_table(read_training(_model(results.folder.workspace, model)))
+    return settings_table(read_training(_model(results, model)))
 
 
 def training_checks(results: Results, model: str = "") -> Table:
     """The checks of a fine-tuned model, before and after its training: what was measured, and the faults."""
-    training = read_training(_model(results.folder.workspace, model))
+    training = read_training(_model(results, model))
     checks = checks_of(results.folder.workspace, training)
     if checks is None:
         raise UserError(f"{training.model.name} was not checked; run {check_command(training)}")
@@ -82,13 +83,14 @@ def all_ablations(workspace: Workspace) -> dict[str, Artifact]:
     return made
 
 
-def all_trained(workspace: Workspace) -> dict[str, Artifact]:
-    """Return the fine-tuned models with a history in a workspace, by name.
+def all_trained(workspace: Workspace, profile: Profile) -> dict[str, Artifact]:
+    """Return the fine-tuned models with a history in a workspace, by name, those of the profile's systems first.
 
     Raises:
         UserError: if there are none.
     """
-    models = {model.name: model for model in trained_models(workspace)}
+    used = {system.model for system in profile.system}
+    models = {model.name: model for model in sorted(trained_models(workspace), key=lambda m: m.shown not in used)}
     if not models:
         raise UserError("there is no fine-tuned model with a training history; train one with python -m core.finetune")
     return models
@@ -255,8 +257,8 @@ def ablations_table(workspace: Workspace, artifact: Artifact) -> tuple[Table, Ma
     return Table(summary(rows), caption, sentences=(outdated,) if changed else ()), manifest
 
 
-def _model(workspace: Workspace, name: str) -> Artifact:
-    models = all_trained(workspace)
+def _model(results: Results, name: str) -> Artifact:
+    models = all_trained(results.folder.workspace, results.profile)
     if name and name not in models:
         raise UserError(f"there is no fine-tuned model {name} with a history; there are {', '.join(models)}")
     return models[name or next(iter(models))]

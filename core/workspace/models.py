@@ -36,8 +36,9 @@ WANTED_FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "*/config.json", 
 """Patterns of the files to download from the hub; no pickles (*.bin, *.pt)."""
 
 
-NOT_LOADED = (".md", ".h5", ".msgpack", ".ot", ".onnx")
-"""Extensions of files that do not affect a model's output: its card, and weights for other frameworks."""
+NOT_LOADED = (".md", ".h5", ".msgpack", ".ot", ".onnx", ".ini", ".db")
+"""Extensions of files that do not affect a model's output: its card, weights for other frameworks, and what file
+managers leave in folders (desktop.ini, Thumbs.db)."""
 
 
 POSITION_TABLES = ("position_embeddings", "position_embedding", "embed_positions", "wpe")

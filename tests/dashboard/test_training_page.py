@@ -5,6 +5,8 @@ import shutil
 import pytest
 from made_up import LOG, Open, add_ablations, add_checks, add_model, add_overfitting
 
+from core.evaluation.results import saved_profile
+from core.evaluation.training_figures import all_trained
 from core.training.histories import as_table
 from core.workspace.workspace import CollectionFolder
 
@@ -41,6 +43,16 @@ def test_the_page_opens_with_the_recipe_and_the_gain(open_page: Open) -> None:
     (table,) = [frame.value for frame in page.dataframe if "difference" in frame.value]
     assert f"by {table['difference'].mean():+.4f} AP" in gain
     assert "4 M parameters" in " ".join(info.value for info in page.info)
+
+
+def test_the_models_of_the_collection_come_first(made_up: CollectionFolder) -> None:
+    first = add_model(made_up.workspace)
+    shutil.copytree(first, first.parent / "a-model-of-another-collection")
+    _, profile = saved_profile(made_up.workspace, "made-up")
+    assert list(all_trained(made_up.workspace, profile)) == ["a-model-of-another-collection", "tuned"]
+    system = profile.system[-1].model_copy(update={"model": "artifacts/models/tuned"})
+    profile = profile.model_copy(update={"system": [system]})
+    assert list(all_trained(made_up.workspace, profile)) == ["tuned", "a-model-of-another-collection"]
 
 
 def test_without_a_model_or_with_a_damaged_one_the_page_says_so(open_page: Open, made_up: CollectionFolder) -> None:

@@ -31,7 +31,7 @@ def choose_model(opened: data.Opened) -> Training:
     Raises:
         UserError: no model has a training history, or that of the chosen model is damaged.
     """
-    models = training_figures.all_trained(opened.folder.workspace)
+    models = training_figures.all_trained(opened.folder.workspace, opened.profile)
     first = next(iter(models))
     return read_training(models[state.choose("Model", list(models), "model", first) if len(models) > 1 else first])
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.indexes import hnsw
-from core.indexes.base import unit_rows
+from core.indexes.base import equal_norm_vectors, unit_rows
 from core.indexes.exact import ExactIndex
 from core.indexes.faiss_indexes import (
     FaissBinaryIndex,
@@ -195,6 +195,20 @@ def test_unit_rows_have_length_1_and_zeros_stay():
     rows = unit_rows(np.array([[3, 4], [0, 0]], dtype=np.float32))
     assert rows == pytest.approx(np.array([[0.6, 0.8], [0, 0]]))
     assert rows.dtype == np.float32
+
+
+def test_unit_vectors_are_shared_and_others_are_scaled_in_a_copy():
+    vectors = random_vectors(300)
+    unit = unit_rows(np.vstack([vectors, np.zeros(16, np.float32)]))
+    assert equal_norm_vectors(unit, "cosine") is unit
+    fixed = unit.copy()
+    fixed.flags.writeable = False
+    for others in (fixed, unit.astype(np.float64), np.asfortranarray(unit), vectors, unit * np.float32(1.00001)):
+        rows = equal_norm_vectors(others, "cosine")
+        assert rows is not others
+        assert (rows.dtype, rows.flags.c_contiguous, rows.flags.writeable) == (np.float32, True, True)
+        assert rows == pytest.approx(unit_rows(others))
+    assert equal_norm_vectors(unit, "dot").shape == (301, 17)
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)

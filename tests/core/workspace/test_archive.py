@@ -205,6 +205,8 @@ def test_models_of_others_are_included_on_request(here, tmp_path, command, elsew
         (given / name).write_text('{"model_type": "bert"}')
     save_file({"weight": np.ones(2, dtype=np.float32)}, given / "model.safetensors")
     (given / "pytorch_model.bin").write_text("a pickle, which is not read")
+    (given / "1_Pooling" / "desktop.ini").write_text("left by a file manager, as in a published all-mpnet-base-v2")
+    (given / "Thumbs.db").write_text("as well")
     monkeypatch.setenv("RANKSCOPE_MODELS", "")
     archive = packed_to(tmp_path / "a.zip", command, "--with", "hub-models", "--models", str(tmp_path / "models"))
     monkeypatch.setenv("RANKSCOPE_MODELS", "")
@@ -213,6 +215,7 @@ def test_models_of_others_are_included_on_request(here, tmp_path, command, elsew
     found = find_model(there, "nobody/such-a-model")
     assert found == there.downloads / "nobody--such-a-model"
     assert model_digest(found) == model_digest(given)
+    assert not {"pytorch_model.bin", "desktop.ini", "Thumbs.db"} & {path.name for path in found.rglob("*")}
 
 
 def test_an_existing_file_is_replaced_on_request_only(here, tmp_path, command):
