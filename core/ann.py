@@ -32,7 +32,7 @@ from core.evaluation.ann_sweep import (
 from core.evaluation.sweep_rows import write_rows
 from core.formats.collections import read_built_collection
 from core.index import BUILDING, LINKS, QUICK
-from core.indexes.base import unit_rows
+from core.indexes.base import equal_norm_vectors
 from core.indexes.distinct import distinct_rows
 from core.indexes.simulation import intrinsic_dimension, simulate
 from core.retrieval.backends import prefixes, searched_vectors
@@ -87,14 +87,14 @@ def make(build: Build, system: SystemSettings, draft: Draft) -> None:
         build_by_workers(vectors, system.similarity, profile, draft.folder, draft.log, build.executor, threads)
     # Simulated documents are not in the collection, so none is excluded.
     excluded = [] if size else excluded_positions(collection, ids)
-    # Indexes that keep full vectors share unit vectors; each would scale a copy of others.
-    searched = unit_rows(vectors) if system.similarity == "cosine" else np.array(vectors)
+    # Indexes that keep full vectors share unit vectors; of others each would keep a scaled copy.
+    searched = equal_norm_vectors(vectors, "cosine") if system.similarity == "cosine" else np.array(vectors)
     rows, top_tens = measure_indexes(
         searched, queries, excluded, system.similarity, profile, draft.folder, draft.log, threads
     )
     del searched
-    vectors = np.array(vectors)
     if not size:
+        vectors = np.array(stored)
         rows = with_ndcg(rows, top_tens, collection, ids)
         draft.facts["similarities"] = compare_similarities(collection, vectors, queries, excluded, ids)
     write_rows(draft / SWEEP, rows)

@@ -101,8 +101,10 @@ def equal_norm_vectors(vectors: np.ndarray, similarity: str) -> np.ndarray:
 
 
 def _are_unit_rows(vectors: np.ndarray) -> bool:
-    """Return whether vectors are contiguous and writable float32 (compiled code has a second form for other arrays),
-    and all have length 1 up to rounding, or 0."""
+    """Return whether all vectors have length 1 up to rounding, or 0, in an array that compiled code takes as it is.
+
+    Such an array is contiguous and writable float32; for others numba would compile the code once more.
+    """
     if vectors.dtype != np.float32 or not (vectors.flags.c_contiguous and vectors.flags.writeable):
         return False
     squares = np.einsum("ij,ij->i", vectors, vectors)  # makes no copy of the vectors
